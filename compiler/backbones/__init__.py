@@ -1,0 +1,1 @@
+"""Backbone families, one module per `model_type` of config.json."""

@@ -1,0 +1,111 @@
+"""What can be said about a spec or a build: codes, places and ways out, as data."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+Path = tuple[str | int, ...]
+
+
+class Status(IntEnum):
+    """Exit statuses of the command line."""
+
+    FINE = 0
+    WRONG = 1
+    USAGE = 2
+    OURS = 3
+    MACHINE = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class At:
+    """A place in the spec: a path of keys, and whether the key or its value is meant."""
+
+    path: Path
+    label: str = ""
+    on_key: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """A place in a text file; lines and columns count from 1, `width` in characters."""
+
+    file: str
+    line: int
+    column: int
+    width: int = 1
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a data file, counted from 1 as an editor or a spreadsheet would; 0 means the whole file."""
+
+    file: str
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One thing that is wrong (E…) or worth a look (W…)."""
+
+    code: str
+    headline: str
+    at: At | Span | Row | None = None
+    also: tuple[At | Span, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this stops the line."""
+        return self.code.startswith("E")
+
+
+@dataclass
+class Refused(Exception):
+    """Raised where work can't go on; holds everything there is to say."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    status: Status = Status.WRONG
+    source: object | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{d.code}: {d.headline}" for d in self.diagnostics)
+
+
+def refuse(
+    code: str,
+    headline: str,
+    *notes: str,
+    at: At | Span | Row | None = None,
+    help: str = "",
+    status: Status = Status.WRONG,
+) -> Refused:
+    """Makes the exception for one diagnostic, to be raised by the caller."""
+    return Refused((Diagnostic(code, headline, at, (), notes, help),), status)
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The way out for a misspelt word: one suggestion when a known one is close, else nothing.
+
+    >>> nearest("lroa", ["lora", "full"])
+    'did you mean `lora`?'
+    """
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def listed(words: Iterable[str], most: int = 12) -> str:
+    """Names in a row, cut after `most`.
+
+    >>> listed(["b", "a"])
+    'a, b'
+    """
+    every = sorted(words)
+    tail = f", … {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + tail

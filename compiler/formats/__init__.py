@@ -1,0 +1,12 @@
+"""Data formats, one module per word of `format`, each yielding numbered rows."""
+
+from __future__ import annotations
+
+
+class Malformed(Exception):
+    """A row that can't be read; `row` counts as the reader counts, 0 means the whole file."""
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(f"row {row}: {reason}")
+        self.row = row
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""Heads, one module per task word of the spec."""

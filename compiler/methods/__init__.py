@@ -1,0 +1,1 @@
+"""Adaptation methods, one module per word of `adapt.method`."""

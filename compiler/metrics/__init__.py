@@ -1,0 +1,1 @@
+"""Measures of the answers, one module per kind of task."""

@@ -1,0 +1,1 @@
+"""Units of execution; each writes one folder of the store."""

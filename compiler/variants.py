@@ -1,0 +1,28 @@
+"""Finds variants by listing folders; only the one that is named gets imported."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def words(folder: str) -> tuple[str, ...]:
+    """The user's words for the modules of a folder, sorted.
+
+    >>> "text-classification" in words("heads")
+    True
+    """
+    names = (file.stem for file in (_HERE / folder).glob("*.py") if not file.stem.startswith("_"))
+    return tuple(sorted(name.replace("_", "-") for name in names))
+
+
+def load(folder: str, word: str) -> ModuleType:
+    """The module of a word; raises KeyError for a word that `words` does not list."""
+    if word not in words(folder):
+        raise KeyError(word)
+    return import_module(f".{folder}.{word.replace('-', '_')}", __package__)

@@ -1,0 +1,24 @@
+"""graftc compiles a YAML spec of a fine-tuning into a verified ONNX bundle.
+
+The verbs are loaded when first used, so that ``import graftc`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["build", "load", "plan", "validate"]
+
+if TYPE_CHECKING:
+    from .compiler.verbs import build, plan, validate
+    from .runtime.model import load
+
+_HOME = {"build": "compiler.verbs", "plan": "compiler.verbs", "validate": "compiler.verbs", "load": "runtime.model"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Runs a bundle with numpy, onnxruntime and a tokenizer; imports nothing of the compiler."""

@@ -1,0 +1,1 @@
+"""Preprocessing, one module per modality: from what users pass to arrays."""
