@@ -2,10 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import core_schema
 
 
 class Frozen(BaseModel):
     """A record that can't change and holds only what it declares."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class Json(Mapping[str, Any]):
+    """An immutable JSON object: what a variant records in the plan and reads back when it builds.
+
+    >>> Json({"a": [1, {"b": 2}]})["a"][1]["b"]
+    2
+    """
+
+    def __init__(self, value: Mapping[str, Any] | None = None) -> None:
+        self._items = {str(key): _freeze(item) for key, item in (value or {}).items()}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self._items.items(), key=lambda item: item[0])))
+
+    def __repr__(self) -> str:
+        return f"Json({self._items!r})"
+
+    def plain(self) -> dict[str, Any]:
+        """The same as dicts and lists."""
+        return {key: _thaw(item) for key, item in self._items.items()}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls(value),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value.plain()),
+        )
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, Json):
+        return value
+    if isinstance(value, Mapping):
+        return Json(value)
+    if isinstance(value, list | tuple):
+        return tuple(_freeze(item) for item in value)
+    return value
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, Json):
+        return value.plain()
+    if isinstance(value, tuple):
+        return [_thaw(item) for item in value]
+    return value

@@ -1,0 +1,120 @@
+"""Gathers what is known of a backbone without loading it: config, tensors, parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import variants
+from .diagnostics import At, Status, listed, nearest, refuse
+from .header import Header, Tensor, read_header
+from .sources import Located, Missing
+
+AT = At(("backbone", "from"))
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """A backbone as its config.json and safetensors headers describe it."""
+
+    located: Located
+    word: str
+    family: ModuleType
+    config: Mapping[str, Any]
+    config_sha256: str
+    header: Header
+    tensors: tuple[Tensor, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the loaded module's tensors, parameters and buffers."""
+        return tuple(tensor.name for tensor in self.tensors)
+
+    @cached_property
+    def width(self) -> int:
+        """Size of one state."""
+        return int(self.family.width(self.config))
+
+    @cached_property
+    def longest(self) -> int | None:
+        """Most token positions, None where there is no limit."""
+        found: int | None = self.family.longest(self.config)
+        return found
+
+    def is_buffer(self, name: str) -> bool:
+        """Whether a tensor is state, not a parameter."""
+        return any(re.search(pattern, name) for pattern in self.family.BUFFERS)
+
+    def depth(self, stack: str) -> int | None:
+        """How many members a stack such as `layers` has; None for what is no stack."""
+        pattern = self.family.PARTS.get(stack)
+        if pattern is None or re.compile(pattern).groups == 0:
+            return None
+        found = {int(hit.group(1)) for hit in (re.match(pattern, name) for name in self.names) if hit}
+        return max(found) + 1 if found else None
+
+    def modules(self) -> dict[str, Tensor]:
+        """Modules that own a matrix or a kernel, by name, with that weight."""
+        return {t.name.removesuffix(".weight"): t for t in self.tensors if t.name.endswith(".weight") and len(t.shape) in (2, 4)}
+
+
+def locate(reference: str, base: Path) -> Located:
+    """Finds the folder of `backbone.from`; raises Refused E0301 (or E0320 where the machine is at fault)."""
+    word, colon, rest = reference.partition(":")
+    if not colon:
+        word, rest = "folder", reference
+    if word not in variants.words("sources") or (colon and word == "folder"):
+        raise refuse("E0301", f"`{reference}` names no source", "a source is ./folder, package:name/path, hub:org/name@revision or bundle:PATH", at=AT, help=nearest(word, variants.words("sources")))
+    try:
+        located: Located = variants.load("sources", word).locate(rest, base)
+    except Missing as missing:
+        status = Status.MACHINE if missing.is_machine else Status.WRONG
+        raise refuse("E0320" if missing.is_machine else "E0301", f"the backbone `{reference}` can't be had", missing.reason, at=AT, help=missing.help, status=status) from None
+    return located
+
+
+def gather_backbone(reference: str, base: Path) -> BackboneFacts:
+    """Reads config.json and the headers of a backbone.
+
+    Raises Refused with E0301, E0303, E0304 or E0305.
+    """
+    located = locate(reference, base)
+    raw = _config_bytes(located.folder)
+    try:
+        config = json.loads(raw)
+        model_type = config["model_type"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise refuse("E0305", "the backbone's config.json names no model_type", at=AT) from None
+    word = str(model_type).replace("_", "-")
+    if word not in variants.words("backbones"):
+        raise refuse("E0305", f"the family `{model_type}` is not known", f"families: {listed(variants.words('backbones'), 40)}", at=AT, help=nearest(word, variants.words("backbones")))
+    family = variants.load("backbones", word)
+    header = read_header(located.folder)
+    return BackboneFacts(located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family))
+
+
+def _config_bytes(folder: Path) -> bytes:
+    try:
+        return (folder / "config.json").read_bytes()
+    except OSError:
+        raise refuse("E0301", "the backbone has no config.json", f"looked in {folder.name}/", at=AT, help="point `backbone.from` at the folder that save_pretrained wrote") from None
+
+
+def _loaded(header: Header, family: ModuleType) -> tuple[Tensor, ...]:
+    """The header's tensors under the names that the loaded module gives them, without those it leaves out."""
+    found = []
+    for tensor in header.tensors:
+        name = tensor.name.removeprefix(family.PREFIX) if family.PREFIX else tensor.name
+        for pattern, replacement in family.RENAMED.items():
+            name = re.sub(pattern, replacement, name)
+        if not any(re.match(pattern, name) for pattern in family.OMITTED):
+            found.append(Tensor(name=name, shape=tensor.shape, dtype=tensor.dtype))
+    return tuple(sorted(found, key=lambda tensor: tensor.name))

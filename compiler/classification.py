@@ -1,0 +1,190 @@
+"""What heads that choose among labels share: options, reading targets, the record, loss and checks."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from .diagnostics import At, Diagnostic, Row, nearest
+from .frozen import Frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+TARGETS = ("label", "labels")
+METRICS = "classification"
+SHOWN = 3  # rows named per kind of mistake
+
+
+class Loss(Frozen):
+    """How answers are scored while training."""
+
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(None, description="`balanced`, or label: weight")
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="share of the target spread over all labels")
+
+
+class Options(Frozen):
+    """Keys under `head` of every head that chooses among labels."""
+
+    labels: tuple[str | int | bool, ...] | None = Field(None, min_length=1, description="label order; default the sorted labels of the training data")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
+    hidden: tuple[int, ...] = Field((), description="widths of layers before the last")
+    loss: Loss = Field(default_factory=Loss, description="how answers are scored while training")
+
+
+class Tally:
+    """Counts the labels of a split while its rows are read."""
+
+    def __init__(self, columns: Mapping[str, tuple[str, ...]]) -> None:
+        self.is_multi = "labels" in columns
+        self.column = columns["labels" if self.is_multi else "label"][0]
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, tuple[str, int]] = {}
+        self.ids: dict[str, int] = {}
+        self.strata = array("q")
+        self.rows = 0
+
+    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> tuple[str, str] | None:
+        """Counts one row; returns (column, reason) when its target is unusable."""
+        labels = read_labels(values.get(self.column), self.is_multi)
+        if isinstance(labels, str):
+            return self.column, labels
+        for label in labels:
+            self.counts[label] = self.counts.get(label, 0) + 1
+            self.first.setdefault(label, place)
+        self.rows += 1
+        self.strata.append(0 if self.is_multi else self.ids.setdefault(labels[0], len(self.ids)))
+        return None
+
+
+def read_labels(value: Any, is_multi: bool) -> tuple[str, ...] | str:
+    """The labels of one row, or the reason why there are none.
+
+    >>> read_labels(1, False), read_labels(["a", "b"], True), read_labels("a|b", True)
+    (('1',), ('a', 'b'), ('a', 'b'))
+    """
+    if is_multi and isinstance(value, str):
+        value = [part.strip() for part in value.split("|") if part.strip()]
+    if value is None and is_multi:
+        return ()
+    values = value if is_multi else [value]
+    if not isinstance(values, list | tuple):
+        return f"is {type(value).__name__}, not a list of labels"
+    words = tuple(label_word(item) for item in values)
+    if "" in words:
+        return "is missing" if value is None or value == "" else f"is {type(value).__name__}, not a label"
+    return tuple(dict.fromkeys(words))
+
+
+def label_word(value: Any) -> str:
+    """A label's name in plan and bundle; empty for what can't be one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Sorted labels: whole numbers by value, then words.
+
+    >>> order(["10", "9", "a"])
+    ('9', '10', 'a')
+    """
+    return tuple(sorted(labels, key=lambda label: (0, int(label), "") if label.isdecimal() and label.isascii() else (1, 0, label)))
+
+
+def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
+    """The label map: as written, else the sorted labels of the training rows."""
+    return tuple(label_word(label) for label in options.labels) if options.labels else order(train.counts)
+
+
+def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
+    """Everything wrong between the labels written and the labels found."""
+    train = tallies["train"]
+    labels = labels_of(options, train)
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        yield Diagnostic("E0314", f"label `{twice}` is listed twice", At(("head", "labels")))
+    if options.labels:
+        yield from _unseen(labels, train)
+    for name, tally in tallies.items():
+        yield from _strangers(name, tally, labels, bool(options.labels))
+    if len(labels) < 2 and not train.is_multi:
+        yield Diagnostic("E0315", "the training rows have one class only", At(("data", "train")), notes=(f"every row says `{labels[0]}`" if labels else "no labels",), help="a classifier needs rows of at least two classes")
+    if isinstance(options.loss.class_weights, dict):
+        for label in options.loss.class_weights:
+            if label not in labels:
+                yield Diagnostic("E0314", f"`{label}` is not a label", At(("head", "loss", "class_weights", label), on_key=True), help=nearest(label, labels))
+
+
+def _unseen(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
+    for i, label in enumerate(labels):
+        if label not in train.counts:
+            yield Diagnostic("E0314", f"no training row has the label `{label}`", At(("head", "labels", i)), (At(("data", "train"), "the training rows"),), help=nearest(label, train.counts))
+
+
+def _strangers(name: str, tally: Tally, labels: tuple[str, ...], is_written: bool) -> Iterator[Diagnostic]:
+    known = set(labels)
+    strangers = [label for label in tally.counts if label not in known]
+    for label in strangers[:SHOWN]:
+        file, number = tally.first[label]
+        where = "`head.labels`" if is_written else "the training rows"
+        more = (f"{len(strangers)} labels of the {name} rows are unknown",) if len(strangers) > 1 else ()
+        yield Diagnostic("E0314", f"label `{label}` of the {name} rows is not in {where}", Row(file, number), (At(("data", name)),), more, nearest(label, labels))
+
+
+def lower(options: Options, train: Tally) -> dict[str, Any]:
+    """The head's record: pure data that training and bundle share."""
+    labels = labels_of(options, train)
+    return {
+        "labels": labels, "is_multi": train.is_multi, "dropout": options.dropout, "hidden": options.hidden,
+        "label_smoothing": options.loss.label_smoothing, "class_weights": _weights(options, labels, train),
+        "thresholds": (0.5,) * len(labels) if train.is_multi else None,
+    }  # fmt: skip
+
+
+def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[float, ...] | None:
+    written = options.loss.class_weights
+    if written is None:
+        return None
+    if isinstance(written, dict):
+        return tuple(written.get(label, 1.0) for label in labels)
+    if train.is_multi:  # of the positive answers: negatives per positive
+        return tuple((train.rows - train.counts[label]) / train.counts[label] for label in labels)
+    # the `balanced` heuristic of scikit-learn: rows / (classes · rows of the class)
+    return tuple(train.rows / (len(labels) * train.counts[label]) for label in labels)
+
+
+def target(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> np.ndarray:
+    """A row's target: int64 of shape () for one label, float32 of shape (labels,) for several."""
+    import numpy as np
+
+    column = columns["labels" if record["is_multi"] else "label"][0]
+    words = read_labels(row[column], record["is_multi"])
+    index = {label: i for i, label in enumerate(record["labels"])}
+    if not record["is_multi"]:
+        return np.array(index[words[0]], np.int64)
+    hot = np.zeros(len(index), np.float32)
+    hot[[index[word] for word in words]] = 1.0
+    return hot
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """The head: (batch, width) → (batch, labels), untrained."""
+    from .networks.classifier import Classifier
+
+    return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
+
+
+def loss(record: Mapping[str, Any], outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label."""
+    import torch
+
+    weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=outputs.device)
+    if record["is_multi"]:
+        smoothed = targets * (1 - record["label_smoothing"]) + 0.5 * record["label_smoothing"]
+        return torch.nn.functional.binary_cross_entropy_with_logits(outputs, smoothed, pos_weight=weights)
+    return torch.nn.functional.cross_entropy(outputs, targets, weight=weights, label_smoothing=record["label_smoothing"])

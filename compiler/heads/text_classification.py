@@ -1,0 +1,22 @@
+"""Chooses labels for a text or a pair of texts: one label, or several with a threshold each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .. import classification
+from ..classification import METRICS, TARGETS, Tally, build, loss, lower, problems, target
+
+__all__ = ["METRICS", "MODALITY", "NEEDS", "OUTPUTS", "TARGETS", "Options", "Tally", "build", "loss", "lower", "problems", "target"]
+
+MODALITY = "text"
+NEEDS = "pooled"
+OUTPUTS = ("logits",)
+
+
+class Options(classification.Options):
+    """Keys under `head` for text-classification."""
+
+    pooling: Literal["mean", "cls", "max", "last"] | None = Field(None, description="how token states become one feature; default mean for encoders")

@@ -1,0 +1,20 @@
+"""Nothing of the backbone learns: a linear probe on its features."""
+
+from __future__ import annotations
+
+from ..backbone import BackboneFacts
+from . import Lowered
+from .full import Options, apply, merge, plain, problems
+
+__all__ = ["ADDS", "FREEZES", "HEAD_LEARNING_RATE", "LEARNING_RATE", "USUAL", "Options", "apply", "lower", "merge", "plain", "problems"]
+
+LEARNING_RATE = 1e-2
+HEAD_LEARNING_RATE = 1e-2
+USUAL = (1e-4, 1e-1)
+ADDS = False
+FREEZES = True  # the whole backbone runs in inference mode
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Trains no tensor of the backbone."""
+    return Lowered(frozenset())

@@ -1,0 +1,69 @@
+"""Resolves freeze selectors to names of tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from .backbone import BackboneFacts
+from .diagnostics import At, Diagnostic, Path, listed, nearest
+
+_SLICE = re.compile(r"^(?P<stack>[a-z.]+)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]$")
+_INDEX = re.compile(r"^(?P<stack>[a-z.]+)\[(?P<index>-?\d+)\]$")
+
+
+def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:
+    """The tensors that a selector names, or the reason why it names none."""
+    names = backbone.names
+    parts = backbone.family.PARTS
+    if selector == "all":
+        return frozenset(names)
+    if selector == "norms":
+        return _found(selector, [n for n in names if re.search(backbone.family.NORMS, n)], backbone, path)
+    if selector == "biases":
+        return _found(selector, [n for n in names if n.endswith(".bias") or n == "bias"], backbone, path)
+    sliced = _SLICE.match(selector) or _INDEX.match(selector)
+    if sliced:
+        return _slice(selector, sliced.groupdict(), backbone, path)
+    if selector in parts and backbone.depth(selector) is None:
+        return _found(selector, [n for n in names if re.match(parts[selector], n)], backbone, path)
+    if selector in parts:
+        depth = backbone.depth(selector)
+        return Diagnostic("E0302", f"`{selector}` needs a slice", At(path, f"a stack of {depth}"), help=f"write `{selector}[0:{depth}]`")
+    return _found(selector, [n for n in names if fnmatchcase(n, selector)], backbone, path)
+
+
+def _slice(selector: str, group: dict[str, str], backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:
+    stack = group["stack"]
+    depth = backbone.depth(stack)
+    if depth is None:
+        return _nothing(selector, backbone, path)
+    if "index" in group:
+        start = int(group["index"]) % depth if -depth <= int(group["index"]) < depth else depth
+        chosen: Sequence[int] = range(depth)[start : start + 1]
+        beyond = start >= depth
+    else:
+        start, stop = (int(group[k]) if group[k] else None for k in ("start", "stop"))
+        chosen = range(depth)[start:stop]
+        beyond = any(edge is not None and not -depth <= edge <= depth for edge in (start, stop))
+    if not chosen or beyond:
+        at = At(path, f"{stack} 0 to {depth - 1} exist" if beyond else "an empty slice")
+        also = (At(("backbone", "from"), f"its config.json has {depth} {stack}"),)
+        help = f"all of them are `{stack}[0:{depth}]`, the upper half is `{stack}[{depth // 2}:{depth}]`"
+        return Diagnostic("E0302", f"`{selector}` names {'no part' if not chosen else 'parts outside'} of this backbone", at, also, (), help)
+    pattern = backbone.family.PARTS[stack]
+    hits = [(n, re.match(pattern, n)) for n in backbone.names]
+    return frozenset(n for n, hit in hits if hit and int(hit.group(1)) in chosen)
+
+
+def _found(selector: str, names: list[str], backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:
+    return frozenset(names) if names else _nothing(selector, backbone, path)
+
+
+def _nothing(selector: str, backbone: BackboneFacts, path: Path) -> Diagnostic:
+    stacks = {word: backbone.depth(word) for word in backbone.family.PARTS}
+    choices = [word if depth is None else f"{word}[0:{depth}]" for word, depth in stacks.items()]
+    choices = [*choices, "norms", "biases", "all"]
+    notes = (f"selectors of this backbone: {listed(choices)}; or a glob over its tensors, such as `{backbone.names[0]}`",)
+    return Diagnostic("E0302", f"`{selector}` matches nothing in this backbone", At(path, "names no tensor"), (), notes, nearest(selector, choices))

@@ -1,0 +1,61 @@
+"""Turns texts and pairs of texts into token arrays, the same way in training and in a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ANNOTATION = "str"
+PAIR_ANNOTATION = "tuple[str, str]"
+IMPORTS = ""
+
+
+class Preprocessor:
+    """Tokenises without padding, then pads a batch to its longest row."""
+
+    def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self.record = record
+        self.tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
+        # a shipped tokenizer.json may pad or cut everything to a length of its own
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(record["max_length"])
+
+    def check(self, value: Any) -> str | None:
+        """Why `value` is not a usable input, or None."""
+        is_pair = isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(v, str) for v in value)
+        if self.record["is_pair"] and not is_pair:
+            return "expected a pair of texts"
+        if not self.record["is_pair"] and not isinstance(value, str):
+            return "expected a text"
+        texts = value if is_pair else [value]
+        return "holds a lone surrogate, which is not text" if any(_is_broken(text) for text in texts) else None
+
+    def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+        """One dict of int64 arrays of shape (tokens,) per input, cut to `max_length`."""
+        pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
+        encoded = self.tokenizer.encode_batch(pairs)
+        return [{"input_ids": np.array(e.ids, np.int64), "token_type_ids": np.array(e.type_ids, np.int64)} for e in encoded]
+
+    def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """A batch of int64 arrays of shape (rows, longest), padded on the right."""
+        longest = max(1, max(len(row["input_ids"]) for row in rows))
+        shape = (len(rows), longest)
+        ids = np.full(shape, self.record["pad_id"], np.int64)
+        mask, types = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for i, row in enumerate(rows):
+            n = len(row["input_ids"])
+            ids[i, :n], mask[i, :n], types[i, :n] = row["input_ids"], 1, row["token_type_ids"]
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
