@@ -1,0 +1,70 @@
+"""JSON as the standard has it: what Python's reader lets through beyond that is refused here."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_KINDS = {
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    type(None): "null",
+}
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"`{word}` is no JSON; write null")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits[:40]} is too large")
+    return number
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key `{twice}` stands there twice")
+    return value
+
+
+# (text, position) → (value, end)
+# Raises StopIteration where a value should start, JSONDecodeError inside one, other ValueErrors for values
+# that are refused, and RecursionError for bottomless nesting.
+scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(  # type: ignore[attr-defined]  # stubs omit it
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unrepeated
+).scan_once
+
+
+def problem(value: Any, text: str, start: int, end: int) -> str:
+    """What is wrong with a value, written at `text[start:end]`, as a row; "" if nothing is."""
+    if not isinstance(value, dict):
+        return f"a row must be an object, not {_KINDS[type(value)]}"
+    if _SURROGATE.search(text, start, end):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            return (
+                f"\\u{ord(error.object[error.start]):04x} is half of a character: the other half is missing"
+            )
+    return ""
+
+
+def explain(error: ValueError | RecursionError) -> str:
+    """What to say of a value that could not be read."""
+    if isinstance(error, RecursionError):
+        return "lists or objects are nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"invalid JSON: {error.msg}"
+    return "a number has too many digits" if "integer string conversion" in str(error) else str(error)

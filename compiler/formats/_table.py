@@ -1,0 +1,68 @@
+"""Reads tables of delimited text: a header, then one row of cells after another."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import Malformed
+from ._lines import lines
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+LONGEST = (
+    16 << 20
+)  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
+
+
+def table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each row under the number of the line on which it starts; an empty cell is None."""
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
+    # strict: a stray quote is an error here, where the lenient reader would join cells without a word
+    reader = csv.reader((line for _, line in lines(path)), delimiter=delimiter, strict=True)
+    cells = _cells(reader)
+    line, names = next(cells, (0, []))
+    _check_header(line, names)
+    for line, values in cells:
+        if len(values) != len(names):
+            raise Malformed(line, f"{_count(values, 'cell')}, but the header names {_count(names, 'column')}")
+        yield line, {name: value or None for name, value in zip(names, values, strict=True)}
+
+
+def _cells(reader: Reader) -> Iterator[tuple[int, list[str]]]:
+    while True:
+        line = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise Malformed(line, _reason(str(error))) from None
+        if values:
+            yield line, values
+
+
+def _check_header(line: int, names: list[str]) -> None:
+    if not names:
+        raise Malformed(0, "the file is empty: its first line must name the columns")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Malformed(line, "the header names a column twice: " + ", ".join(f"`{name}`" for name in twice))
+
+
+def _reason(error: str) -> str:
+    if error.startswith("new-line character"):  # csv goes on with advice to the programmer
+        return "a carriage return inside a cell without quotes"
+    if error.startswith("unexpected end"):
+        return "a quote that opens here is never closed"
+    if error.startswith("field larger"):
+        return f"a cell longer than {LONGEST >> 20} Mi characters; is a quote left open?"
+    return f"{error.replace(chr(9), 'tab')}; a quote inside a quoted cell is written twice"
+
+
+def _count(items: list[str], noun: str) -> str:
+    return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")

@@ -1,0 +1,191 @@
+"""A JSON document that is a list of objects, or an object whose `data` is one."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from . import Malformed
+from ._lines import not_utf8
+from ._strict import explain, problem, scan
+
+SUFFIXES: tuple[str, ...] = (".json",)
+EXTRA = ""
+
+CHUNK = 1 << 20  # bytes read at a time
+LONGEST = 64 << 20  # characters of one row: past this the document is not worth guessing at
+_NEAR = (
+    12  # an error so close to the window's end may only mean that a token is cut there: `-Infinity`, `\ud83d`
+)
+_SPACE = re.compile(r"[ \t\r\n]*")
+_VALUES = {
+    "[": "a list",
+    '"': "a string",
+    "n": "null",
+    "t": "true",
+    "f": "false",
+    "N": "NaN",
+    "I": "Infinity",
+}
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each object of the list under its place in it, from 1, with one window of text in memory."""
+    with path.open("rb") as file:
+        window = _Window(file)
+        first = window.take()
+        if first == "[":
+            yield from _items(window)
+        elif first == "{":
+            yield from _data(window)
+        elif first:
+            raise window.malformed("a JSON file must hold a list of objects")
+        else:
+            raise Malformed(0, "the file is empty")
+        window.row = 0
+        if window.peek():
+            raise window.malformed("something follows the end; one object per line is `format: jsonl`")
+
+
+def _items(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects up to the bracket that closes the list."""
+    if window.peek() == "]":
+        window.take()
+        return
+    mark = ","
+    while mark == ",":
+        window.row += 1
+        if window.peek() != "{":
+            raise window.malformed(_not_an_object(window.peek()))
+        yield window.row, window.value()
+        mark = window.take()
+    if mark != "]":
+        raise window.malformed("invalid JSON: Expecting ',' or ']' after the object")
+
+
+def _data(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of the list `data`; what stands beside it is read past."""
+    seen = False
+    mark = "," if window.peek() != "}" else window.take()
+    while mark == ",":
+        window.row = 0
+        key = window.value() if window.peek() == '"' else None
+        if key is None or window.take() != ":":
+            raise window.malformed("invalid JSON: Expecting a key in double quotes, then a colon")
+        if key != "data":
+            window.peek()
+            window.value()
+        elif seen or window.take() != "[":
+            raise window.malformed(
+                "`data` stands there twice" if seen else "`data` must be a list of objects"
+            )
+        else:
+            seen = True
+            yield from _items(window)
+        mark = window.take()
+    if mark != "}":
+        raise window.malformed("invalid JSON: Expecting ',' or '}'")
+    if not seen:
+        raise Malformed(0, 'an object without a list "data"; one object per line is `format: jsonl`')
+
+
+def _not_an_object(first: str) -> str:
+    if not first:
+        return "invalid JSON: the list is cut off"
+    if first == "]":
+        return "invalid JSON: a comma before the end of the list"
+    kind = _VALUES.get(first, "a number" if first in "-0123456789" else f"`{first}`")
+    return f"a row must be an object, not {kind}"
+
+
+class _Window:
+    """The part of a document that is being read; grows at its end and forgets what was taken."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self.text = ""
+        self.at = 0
+        self.lines = 0  # line feeds before the window
+        self.row = 0  # the row being read, for messages
+        self.damage = ""  # why nothing can be read after the window
+        self.is_whole = False
+
+    def malformed(self, reason: str, place: int | None = None) -> Malformed:
+        """The exception for something wrong at `place`, by default where reading stands."""
+        line = self.lines + self.text.count("\n", 0, self.at if place is None else place) + 1
+        return Malformed(self.row, f"{reason} (line {line})")
+
+    def more(self) -> bool:
+        """Reads on; False at the end of the file, and then nothing has moved."""
+        new = ""
+        while not new:
+            if self.damage:
+                raise self.malformed(self.damage, len(self.text))
+            if self.is_whole:
+                return False
+            new = self._read()
+        self.lines += self.text.count("\n", 0, self.at)
+        self.text, self.at = self.text[self.at :] + new, 0
+        return True
+
+    def _read(self) -> str:
+        rest = len(self.text) - self.at
+        if rest > LONGEST:
+            raise self.malformed(f"a row longer than {LONGEST >> 20} Mi characters")
+        # doubling, since a value that does not fit is read again from its start
+        raw = self.file.read(max(CHUNK, rest))
+        self.is_whole = not raw
+        try:
+            return self.decoder.decode(raw, final=self.is_whole)
+        except UnicodeDecodeError as error:
+            # what stands before the damage is read first, so that the row in the message is the right one
+            self.damage = not_utf8(error)
+            return error.object[: error.start].decode()
+
+    def peek(self) -> str:
+        """The next character that is not space, "" at the end; reading then stands on it."""
+        while True:
+            self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]  # matches nothing at least
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def take(self) -> str:
+        """Like `peek`, and goes past it."""
+        character = self.peek()
+        self.at += len(character)
+        return character
+
+    def value(self) -> Any:
+        """The value that starts where reading stands; one with a row number must be a sound object."""
+        while True:
+            try:
+                value, end = scan(self.text, self.at)
+            except StopIteration as stop:
+                reason, place = "invalid JSON: Expecting value", int(stop.value)
+            except json.JSONDecodeError as error:
+                reason, place = explain(error), error.pos
+            except (ValueError, RecursionError) as error:
+                raise self.malformed(explain(error)) from None
+            else:
+                may_go_on = isinstance(value, int | float) and end + _NEAR >= len(
+                    self.text
+                )  # `1`, `1.`, `1e+`
+                if not may_go_on or not self.more():
+                    return self._checked(value, end)
+                continue
+            is_cut = "Unterminated string" in reason or place + _NEAR >= len(self.text)
+            if not is_cut or not self.more():
+                raise self.malformed(reason, place)
+
+    def _checked(self, value: Any, end: int) -> Any:
+        if self.row and (reason := problem(value, self.text, self.at, end)):
+            raise self.malformed(reason)
+        self.at = end
+        return value

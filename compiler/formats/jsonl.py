@@ -1,0 +1,40 @@
+"""JSON Lines: one object per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import Malformed
+from ._lines import lines
+from ._strict import explain, problem, scan
+
+SUFFIXES: tuple[str, ...] = (".jsonl", ".ndjson")
+EXTRA = ""
+_SPACE = " \t\r\n"
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the object of each line that is not blank, under the line's number."""
+    for number, line in lines(path):
+        text = line.strip(_SPACE)
+        if text:
+            yield number, _object(number, text)
+
+
+def _object(number: int, text: str) -> dict[str, Any]:
+    try:
+        value, end = scan(text, 0)
+    except StopIteration as stop:
+        raise Malformed(number, f"invalid JSON: Expecting value (character {stop.value + 1})") from None
+    except json.JSONDecodeError as error:
+        raise Malformed(number, f"{explain(error)} (character {error.pos + 1})") from None
+    except (ValueError, RecursionError) as error:
+        raise Malformed(number, explain(error)) from None
+    if end != len(text):
+        raise Malformed(number, f"invalid JSON: something follows the object (character {end + 1})")
+    if reason := problem(value, text, 0, end):
+        raise Malformed(number, reason)
+    return value

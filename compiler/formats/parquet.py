@@ -1,0 +1,62 @@
+"""Apache Parquet tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import Malformed
+
+SUFFIXES: tuple[str, ...] = (".parquet",)
+EXTRA = "parquet"
+
+BATCH = 256  # rows decoded at a time: images may be in them
+CHUNK = 1 << 20  # bytes of a column read at a time
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each row under its place in the table, from 1."""
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    damage = (pyarrow.ArrowException, OSError)
+    number = 0
+    # opened here, so that a file that can't be opened is not taken for a damaged one
+    with path.open("rb") as file:
+        try:
+            table = ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
+            _check_names(table.schema_arrow.names)
+            for batch in table.iter_batches(batch_size=BATCH):
+                for row in _objects(batch, number):
+                    number += 1
+                    yield number, row
+        except damage as error:
+            place = number + 1 if number else 0
+            raise Malformed(place, f"not a sound Parquet file: {_first_line(error)}") from None
+
+
+def _objects(batch: Any, before: int) -> Iterator[dict[str, Any]]:
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        pass  # Parquet does not check its strings; the row is found one by one
+    else:
+        return
+    for index in range(batch.num_rows):
+        try:
+            row = batch.slice(index, 1).to_pylist()[0]
+        except UnicodeDecodeError as error:
+            raise Malformed(before + index + 1, f"a string is not UTF-8: {error.reason}") from None
+        yield row
+
+
+def _check_names(names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Malformed(0, "the table names a column twice: " + ", ".join(f"`{name}`" for name in twice))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
