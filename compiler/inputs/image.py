@@ -1,0 +1,303 @@
+"""Pictures: what a spec may write of them, and how the plan fixes the way from file to pixels."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import Field
+
+from ..diagnostics import At, Refused, listed, refuse
+from ..frozen import Frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROLES = ("image",)
+OPTIONAL = ()
+
+
+class Augment(Frozen):
+    """Random changes to training pictures; evaluation and the bundle never see them."""
+
+    horizontal_flip: float = Field(default=0.0, ge=0, le=1, description="Probability of mirroring a picture.")
+    crop: float | None = Field(
+        default=None, gt=0, le=1, description="Smallest share of the area that a random resized crop keeps."
+    )
+    color: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Strength of random changes of brightness, contrast and saturation.",
+    )
+
+
+class Options(Frozen):
+    """Keys under `data` that belong to pictures."""
+
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Edge in pixels that the backbone sees; default: the backbone's own.",
+    )
+    augment: Augment | None = Field(default=None, description="Random changes to training pictures.")
+
+
+class Steps(NamedTuple):
+    """What an image processor of transformers does where its file is silent."""
+
+    size: Mapping[str, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resample: int  # Pillow's numbers: 0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic, 4 box, 5 Hamming
+    crop_size: int | None = None
+    do_center_crop: bool | None = None
+    crop_pct: float | None = None
+    default_to_square: bool = True
+
+
+_HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_SQUARE = {"height": 224, "width": 224}
+
+# processors whose steps the runtime repeats exactly; a test compares this table with transformers' classes
+PROCESSORS: Mapping[str, Steps] = {
+    "BeitImageProcessor": Steps(_SQUARE, *_HALF, 3, 224, False),
+    "BitImageProcessor": Steps({"shortest_edge": 224}, *_CLIP, 3, 224, True, default_to_square=False),
+    "BlipImageProcessor": Steps({"height": 384, "width": 384}, *_CLIP, 3),
+    "CLIPImageProcessor": Steps({"shortest_edge": 224}, *_CLIP, 3, 224, True, default_to_square=False),
+    "ConvNextImageProcessor": Steps(
+        {"shortest_edge": 384}, *_HALF, 3, crop_pct=224 / 256, default_to_square=False
+    ),
+    "DeiTImageProcessor": Steps({"height": 256, "width": 256}, *_HALF, 3, 224, True),
+    "MobileNetV1ImageProcessor": Steps({"shortest_edge": 256}, *_HALF, 2, 224, True, default_to_square=False),
+    "MobileNetV2ImageProcessor": Steps({"shortest_edge": 256}, *_HALF, 2, 224, True, default_to_square=False),
+    "PvtImageProcessor": Steps(_SQUARE, *_IMAGENET, 3),
+    "SiglipImageProcessor": Steps(_SQUARE, *_HALF, 3, default_to_square=False),
+    "ViTImageProcessor": Steps(_SQUARE, *_HALF, 2),
+}
+
+# for files that name no processor: the one that transformers takes for the model type
+OF_MODEL: Mapping[str, str] = {
+    **dict.fromkeys(("beit", "data2vec-vision"), "BeitImageProcessor"),
+    **dict.fromkeys(("bit", "dinov2", "focalnet", "hiera"), "BitImageProcessor"),
+    **dict.fromkeys(("clip", "clip_vision_model"), "CLIPImageProcessor"),
+    **dict.fromkeys(("convnext", "convnextv2", "cvt", "regnet", "resnet"), "ConvNextImageProcessor"),
+    "deit": "DeiTImageProcessor",
+    "mobilenet_v1": "MobileNetV1ImageProcessor",
+    "mobilenet_v2": "MobileNetV2ImageProcessor",
+    **dict.fromkeys(("pvt", "pvt_v2"), "PvtImageProcessor"),
+    **dict.fromkeys(("siglip", "siglip_vision_model"), "SiglipImageProcessor"),
+    **dict.fromkeys(("vit", "swin", "swinv2", "dinat", "vit_mae", "vit_msn", "ijepa"), "ViTImageProcessor"),
+}
+
+
+def preprocessing(folder: Path, config: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """The record that fixes how pixels are prepared, from the backbone's own processor file.
+
+    Raises Refused (E0306) where the file is missing or asks for steps that can't be repeated exactly.
+    """
+    written = _written(folder)
+    steps = PROCESSORS[_processor(written, config)]
+    merged: dict[str, Any] = {
+        "do_resize": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        "rescale_factor": 1 / 255,
+    }
+    merged |= {"image_mean": steps.mean, "image_std": steps.std, **steps._asdict(), **written}
+    if merged.get("do_pad") or config.get("num_channels", 3) != 3:
+        raise _refused("it pads, or the backbone reads other than 3 channels")
+    record = {"modality": "image", "channels": 3, **_geometry(merged, steps), **_scaling(merged)}
+    if options.image_size is not None:
+        record |= _at_size(record, options.image_size)
+    _final(record)
+    return record
+
+
+def raw(row: Mapping[str, Any], columns: Mapping[str, str | tuple[str, ...]], folder: Path) -> Any:
+    """The input of a data row: a path made absolute from `folder`; bytes and data URIs as they are."""
+    column = columns["image"]
+    (name,) = (column,) if isinstance(column, str) else column
+    value = row[name]
+    if isinstance(value, Mapping):  # how datasets writes pictures to Parquet
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, str) and not value.startswith(("data:", "http://", "https://")):
+        return os.path.abspath(folder / value)
+    return value
+
+
+def stored(record: Mapping[str, Any]) -> int:
+    """Bytes that one prepared row takes: one per channel and pixel."""
+    height, width = _final(record)
+    return height * width * int(record["channels"])
+
+
+def samples(seed: int, record: Mapping[str, Any]) -> list[str]:
+    """Eight made-up golden inputs as data URIs of PNG files, the same for the same seed.
+
+    Larger than, as large as and far smaller than what the backbone sees, in each form that PNG has.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    height, width = _final(record)
+    noise = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    alpha = np.linspace(0, 255, 48 * 48).reshape(48, 48, 1).astype(np.uint8)
+    return [
+        _png(_gradient(random, height, width * 3 // 2)),
+        _png(_gradient(random, height * 3 // 2, width)),
+        _png(_gradient(random, height, width)),
+        _png(noise),
+        _png(_gradient(random, 60, 80)[..., 0]),
+        _png(np.concatenate([_gradient(random, 48, 48), alpha], axis=2)),
+        _png(random.integers(0, 256, (3, 5, 3), dtype=np.uint8)),
+        _png(np.linspace(0, 65_535, 50 * 70).reshape(50, 70).astype(np.uint16)),
+    ]
+
+
+def _gradient(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Ramps between the random colours of two corners: smooth, so that the file is small."""
+    import numpy as np
+
+    here, there = random.integers(0, 256, (2, 3))
+    down, across = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
+    ramps: np.ndarray = here + (there - here) * (down + across) / 2
+    return ramps.astype(np.uint8)
+
+
+def _png(pixels: np.ndarray) -> str:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _refused(reason: str, help: str = "") -> Refused:
+    return refuse(
+        "E0306",
+        f"the backbone's pictures can't be prepared exactly as transformers does: {reason}",
+        at=At(("backbone", "from")),
+        help=help,
+    )
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """What the backbone's folder says of its image processor, from the file that transformers prefers."""
+    newer, usual = folder / "processor_config.json", folder / "preprocessor_config.json"
+    for file in (newer, usual):
+        try:
+            content = json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as broken:
+            raise _refused(f"{file.name} can't be read: {broken}") from None
+        content = content.get("image_processor") if file == newer and isinstance(content, dict) else content
+        if isinstance(content, dict):
+            return content
+    raise _refused(
+        "its folder has no preprocessor_config.json", "save it beside config.json with save_pretrained"
+    )
+
+
+def _processor(written: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The key of PROCESSORS, found the way that AutoImageProcessor finds the class."""
+    kind = written.get("image_processor_type")
+    if kind is None and written.get("feature_extractor_type") is not None:
+        kind = str(written["feature_extractor_type"]).replace("FeatureExtractor", "ImageProcessor")
+    kind = (
+        kind or config.get("image_processor_type") or OF_MODEL.get(str(config.get("model_type")), "unnamed")
+    )
+    name = str(kind).removesuffix("Fast").removesuffix("Pil")
+    if name not in PROCESSORS:
+        raise _refused(f"image processor {name}", f"supported: {listed(PROCESSORS)}")
+    return name
+
+
+def _geometry(merged: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
+    """The resize, resample, crop and crop_pct of the record, checked."""
+    resize = crop = crop_pct = None
+    if merged["do_resize"]:
+        resize = _size(merged["size"], "size", merged["default_to_square"])
+    if merged["do_center_crop"]:
+        crop = _size(merged["crop_size"], "crop_size", True)
+        if "shortest_edge" in crop:
+            raise _refused(f"`crop_size` is {merged['crop_size']}")
+    if merged["resample"] not in range(6):
+        raise _refused(f"`resample` is {merged['resample']!r}")
+    if steps.crop_pct is not None:  # only one kind of processor knows it; the others ignore a stray one
+        crop_pct = merged["crop_pct"]
+        if not isinstance(crop_pct, float | int) or not 0 < crop_pct <= 1:
+            raise _refused(f"`crop_pct` is {crop_pct!r}")
+        if resize is not None and "shortest_edge" not in resize:
+            raise _refused(f"`size` is {merged['size']}, where `crop_pct` needs `shortest_edge`")
+    return {"resize": resize, "resample": int(merged["resample"]), "crop": crop, "crop_pct": crop_pct}
+
+
+def _size(value: Any, key: str, square: bool) -> dict[str, int]:
+    """A size in today's form: old files write one number, or a pair of height and width."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = {"height": value, "width": value} if square else {"shortest_edge": value}
+    elif isinstance(value, list | tuple) and len(value) == 2:
+        value = {"height": value[0], "width": value[1]}
+    if not isinstance(value, Mapping) or set(value) not in ({"height", "width"}, {"shortest_edge"}):
+        raise _refused(f"`{key}` is {value!r}", "supported: height and width, or shortest_edge")
+    if not all(isinstance(edge, int) and edge > 0 for edge in value.values()):
+        raise _refused(f"`{key}` is {value!r}")
+    return dict(value)
+
+
+def _scaling(merged: Mapping[str, Any]) -> dict[str, Any]:
+    """The rescale, mean and std of the record; not normalising is a mean of 0 and a deviation of 1."""
+    factor = merged["rescale_factor"]
+    if merged["do_rescale"] and not isinstance(factor, int | float):
+        raise _refused(f"`rescale_factor` is {factor!r}")
+    mean, std = (merged["image_mean"], merged["image_std"]) if merged["do_normalize"] else (0, 1)
+    return {
+        "rescale": float(factor) if merged["do_rescale"] else None,
+        "mean": _per_channel(mean, "image_mean"),
+        "std": _per_channel(std, "image_std"),
+    }
+
+
+def _per_channel(value: Any, key: str) -> list[float]:
+    values = [value] * 3 if isinstance(value, int | float) else value
+    if (
+        not isinstance(values, list | tuple)
+        or [isinstance(each, int | float) for each in values] != [True] * 3
+    ):
+        raise _refused(f"`{key}` is {value!r}, where 3 channels are read")
+    return [float(each) for each in values]
+
+
+def _at_size(record: Mapping[str, Any], edge: int) -> dict[str, Any]:
+    """The sizes of a record for another edge; what is resized keeps its proportion to what is cut out."""
+    resize, crop = record["resize"], record["crop"]
+    square = {"height": edge, "width": edge}
+    if record["crop_pct"] is not None and resize is not None:
+        return {"resize": {"shortest_edge": edge}, "crop": crop and square}
+    if crop is None:
+        return {"resize": square}
+    if resize is not None:
+        share = {"height": edge / crop["height"], "width": edge / crop["width"]}
+        share["shortest_edge"] = max(share.values())
+        resize = {key: round(value * share[key]) for key, value in resize.items()}
+    return {"resize": resize, "crop": square}
+
+
+def _final(record: Mapping[str, Any]) -> tuple[int, int]:
+    """The (height, width) that every picture ends with; refused where it would differ from one to another."""
+    for size in (record["crop"], record["resize"]):
+        if size is not None and "height" in size:
+            return int(size["height"]), int(size["width"])
+    if record["resize"] is not None and record["crop_pct"] is not None:
+        return (int(record["resize"]["shortest_edge"]),) * 2
+    raise _refused("pictures of different shapes stay different", "set `do_center_crop` and `crop_size`")

@@ -1,0 +1,230 @@
+"""Pictures in, arrays out: the one place where pixels become what a model reads.
+
+It ships inside every image bundle and training reads through it too, so both see the same numbers:
+those of transformers' own image processors in their Pillow form, to the last bit.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ANNOTATION = "str | Path | bytes | Image.Image | np.ndarray"
+
+# Pillow knows more, but some of its readers start other programs (EPS runs Ghostscript)
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+MOST_PIXELS = 178_956_970  # a larger picture is a decompression bomb; Pillow too draws the line here
+
+WARPED = 384  # from this edge on, a processor with `crop_pct` warps to a square instead of cropping
+
+
+class Preprocessor:
+    """Turns inputs into `pixel_values` the way that a plan's or a manifest's `preprocessing` says."""
+
+    def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
+        self._resize: Mapping[str, int] | None = record["resize"]
+        self._resample: int = record["resample"]
+        self._crop_pct: float | None = record["crop_pct"]
+        self._crops = _crops(record)
+        self._values = _values(record)
+
+    def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+        """Reads, resizes and crops each input to `pixels`, uint8 (height, width, 3).
+
+        Raises ValueError with a short reason for an input that can't be used.
+        """
+        return [{"pixels": self._pixels(rgb(value))} for value in inputs]
+
+    def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Rescales and normalises rows into `pixel_values`, float32 (batch, channels, height, width)."""
+        pixels = np.stack([row["pixels"] for row in rows])
+        batch, height, width, channels = pixels.shape
+        values = np.empty((batch, channels, height, width), np.float32)
+        for channel in range(channels):
+            values[:, channel] = self._values[channel][pixels[..., channel]]
+        return {"pixel_values": values}
+
+    def check(self, value: Any) -> str | None:
+        """Says why an input can't be used; None when it can."""
+        try:
+            self.features([value])
+        except ValueError as reason:
+            return str(reason)
+        return None
+
+    def _pixels(self, image: Image.Image) -> np.ndarray:
+        if self._resize is not None:
+            size = _target(self._resize, self._crop_pct, *image.size)
+            if size[0] * size[1] > MOST_PIXELS:
+                raise ValueError(f"too elongated: {image.size[0]} x {image.size[1]} pixels")
+            image = image.resize(size, resample=self._resample)
+        pixels = np.array(image)
+        for height, width in self._crops:
+            pixels = _centred(pixels, height, width)
+        return pixels
+
+
+def rgb(value: Any) -> Image.Image:
+    """Any kind of input as an upright picture of mode RGB; transparency is dropped, not blended.
+
+    Raises ValueError with a short reason.
+    """
+    from PIL import Image
+
+    if isinstance(value, np.ndarray):
+        return Image.fromarray(_eight_bits(value)).convert("RGB")
+    if isinstance(value, Image.Image):
+        return _converted(_upright(value))
+    with _stream(value) as stream:
+        return _converted(_upright(_opened(stream)))
+
+
+def _stream(value: Any) -> BinaryIO:
+    if isinstance(value, bytes):
+        return io.BytesIO(value)
+    if isinstance(value, str) and value.startswith("data:"):
+        return io.BytesIO(_decoded(value))
+    if not isinstance(value, str | Path):
+        raise ValueError(f"a {type(value).__name__}, not a path, bytes, a data URI, a picture or an array")
+    if str(value).startswith(("http://", "https://")):
+        raise ValueError("a URL: nothing is fetched here, pass the file or its bytes")
+    try:
+        return open(value, "rb")
+    except FileNotFoundError:
+        raise ValueError(f"no such file: {value}") from None
+    except (OSError, ValueError) as failure:  # a ValueError for a null character in the name
+        raise ValueError(f"can't be opened: {getattr(failure, 'strerror', None) or failure}") from None
+
+
+def _decoded(uri: str) -> bytes:
+    head, comma, body = uri.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise ValueError("a data URI without `;base64,`")
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("a data URI that is not valid base64") from None
+
+
+def _opened(stream: BinaryIO) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(f"not an image ({', '.join(FORMATS)} can be read)") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"a decompression bomb: more than {MOST_PIXELS:,} pixels") from None
+    except Exception as broken:  # a reader lets out whatever its format's parser met
+        raise ValueError(f"truncated or damaged: {broken}") from broken
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A decoded copy, turned the way that its EXIF orientation says."""
+    from PIL import ImageOps
+
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"a decompression bomb: {width} x {height} pixels")
+    if not width * height:
+        raise ValueError("empty: it has no pixels")
+    try:
+        return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise  # the machine's fault, not the picture's
+    except Exception as broken:  # decoding happens here, and raises as freely as opening does
+        raise ValueError(f"truncated or damaged: {broken}") from broken
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("pixels are fractions: 8 or 16 bit wanted")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Pillow's own conversion would clip everything above 255 to white
+        image = Image.fromarray(_eight_bits(_sixteen_bits(np.asarray(image))))
+    image.info.pop("transparency", None)  # dropped by convert in any case, but not without a warning
+    try:
+        return image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as unknown:  # a ValueError for odd modes, the colour library's own for LAB
+        raise ValueError(f"pixels of mode {image.mode} can't become RGB") from unknown
+
+
+def _sixteen_bits(values: np.ndarray) -> np.ndarray:
+    if values.min() < 0 or values.max() > 65_535:
+        raise ValueError("pixels of more than 16 bit")
+    return values.astype(np.uint16)
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """An array as uint8 (height, width) or (height, width, 3 or 4); 65,535 of 16 bit becomes 255."""
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (1, 3, 4)):
+        shape = " x ".join(map(str, values.shape))
+        raise ValueError(f"an array of {shape}: (height, width), (…, 3) or (…, 4) wanted")
+    if not values.size:
+        raise ValueError("empty: it has no pixels")
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        raise ValueError(f"an array of {values.dtype}: uint8 or uint16 wanted")
+    if values.dtype.itemsize == 2:
+        values = (values.astype(np.uint32) + 128) // 257
+    flat = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    return np.ascontiguousarray(flat, np.uint8)
+
+
+def _crops(record: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Each (height, width) that is cut out of the middle after resizing, in order."""
+    crops = []
+    if record["resize"] is not None and record["crop_pct"] is not None:
+        edge = record["resize"]["shortest_edge"]
+        crops += [(edge, edge)] if edge < WARPED else []
+    if record["crop"] is not None:
+        crops.append((record["crop"]["height"], record["crop"]["width"]))
+    return crops
+
+
+def _values(record: Mapping[str, Any]) -> np.ndarray:
+    """What each of the 256 values of a pixel becomes, float32 (channels, 256).
+
+    The steps round as transformers' do: float64 for the factor, float32 for mean and deviation.
+    """
+    every = np.arange(256, dtype=np.float64)
+    scaled = (every if record["rescale"] is None else every * record["rescale"]).astype(np.float32)
+    mean = np.array(record["mean"], np.float32)[:, None]
+    deviation = np.array(record["std"], np.float32)[:, None]
+    return (scaled - mean) / deviation
+
+
+def _target(resize: Mapping[str, int], crop_pct: float | None, width: int, height: int) -> tuple[int, int]:
+    """The (width, height) in pixels to which a picture is resized, rounded as transformers rounds."""
+    if "shortest_edge" not in resize:
+        return resize["width"], resize["height"]
+    edge = resize["shortest_edge"]
+    if crop_pct is not None:
+        if edge >= WARPED:
+            return edge, edge
+        edge = int(edge / crop_pct)
+    longer = int(edge * max(width, height) / min(width, height))
+    return (edge, longer) if width <= height else (longer, edge)
+
+
+def _centred(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cuts (height, width) out of the middle; where the picture is smaller, black is put around it."""
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    part = pixels[max(top, 0) : max(top, 0) + height, max(left, 0) : max(left, 0) + width]
+    canvas = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
+    down, right = max(-top, 0), max(-left, 0)
+    canvas[down : down + part.shape[0], right : right + part.shape[1]] = part
+    return canvas
