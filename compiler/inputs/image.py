@@ -30,10 +30,7 @@ class Augment(Frozen):
         default=None, gt=0, le=1, description="Smallest share of the area that a random resized crop keeps."
     )
     color: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Strength of random changes of brightness, contrast and saturation.",
+        default=None, ge=0, le=1, description="Strength of brightness, contrast and saturation jitter."
     )
 
 
@@ -41,10 +38,7 @@ class Options(Frozen):
     """Keys under `data` that belong to pictures."""
 
     image_size: int | None = Field(
-        default=None,
-        ge=1,
-        le=4096,
-        description="Edge in pixels that the backbone sees; default: the backbone's own.",
+        default=None, ge=1, le=4096, description="Edge in pixels; default: what the backbone's file says."
     )
     augment: Augment | None = Field(default=None, description="Random changes to training pictures.")
 
