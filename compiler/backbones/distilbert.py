@@ -1,0 +1,35 @@
+"""DistilBERT: BERT with half the layers, without segments (Sanh et al., 2019, arXiv:1910.01108)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import bert
+
+MODALITY = bert.MODALITY
+PROVIDES = bert.PROVIDES
+PREFIX = "distilbert."
+OMITTED: tuple[str, ...] = (r"(?!(embeddings|transformer)\.)", r"embeddings\.position_ids$")
+BUFFERS = bert.BUFFERS
+RENAMED = bert.RENAMED
+PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "layers": r"transformer\.layer\.(\d+)\."}
+NORMS = r"(LayerNorm|_layer_norm)\.(weight|bias)$"
+KINDS: Mapping[str, str] = {
+    "query": r"attention\.q_lin$",
+    "key": r"attention\.k_lin$",
+    "value": r"attention\.v_lin$",
+    "attention": r"attention\.(q|k|v|out)_lin$",
+    "mlp": r"ffn\.lin[12]$",
+    "all-linear": r"(attention\.(q|k|v|out)_lin|ffn\.lin[12])$",
+}
+TARGET = bert.TARGET
+INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
+LOAD: Mapping[str, Any] = {}
+
+longest = bert.longest
+
+
+def width(config: Mapping[str, Any]) -> int:
+    """The size of a token's state, which this family calls `dim`."""
+    return int(config.get("dim", 768))

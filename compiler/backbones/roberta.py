@@ -1,0 +1,28 @@
+"""RoBERTa: BERT without segments, trained for longer (Liu et al., 2019, arXiv:1907.11692)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import bert
+
+MODALITY = bert.MODALITY
+PROVIDES = bert.PROVIDES
+PREFIX = "roberta."
+OMITTED = bert.OMITTED
+BUFFERS = bert.BUFFERS
+RENAMED = bert.RENAMED
+PARTS = bert.PARTS
+NORMS = bert.NORMS
+KINDS = bert.KINDS
+TARGET = bert.TARGET
+INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
+LOAD = bert.LOAD
+
+width = bert.width
+
+
+def longest(config: Mapping[str, Any]) -> int:
+    """The first token sits one after the padding index, so that index and all before it are lost."""
+    return int(config.get("max_position_embeddings", 512)) - int(config.get("pad_token_id", 1)) - 1

@@ -1,0 +1,57 @@
+"""ViT: a transformer encoder over the patches of an image (Dosovitskiy et al., 2020, arXiv:2010.11929).
+
+The layer norm after the last layer is in no part: it stays with whatever is trained on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+MODALITY = "image"
+PROVIDES = frozenset({"pooled"})
+PREFIX = "vit."
+# Whatever lies outside is a head, the pooler or, in masked image modeling, the mask token.
+OMITTED: tuple[str, ...] = (r"(?!(embeddings|layers|layernorm)\.)", r"embeddings\.mask_token$")
+BUFFERS: tuple[str, ...] = ()
+# transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
+RENAMED: Mapping[str, str] = {
+    r"^encoder\.layer\.": "layers.",
+    r"attention\.attention\.query\.": "attention.q_proj.",
+    r"attention\.attention\.key\.": "attention.k_proj.",
+    r"attention\.attention\.value\.": "attention.v_proj.",
+    r"attention\.output\.dense\.": "attention.o_proj.",
+    r"intermediate\.dense\.": "mlp.fc1.",
+    r"output\.dense\.": "mlp.fc2.",
+}
+PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."}
+NORMS = r"layernorm(_before|_after)?\.(weight|bias)$"
+KINDS: Mapping[str, str] = {
+    "query": r"attention\.q_proj$",
+    "key": r"attention\.k_proj$",
+    "value": r"attention\.v_proj$",
+    "attention": r"attention\.[qkvo]_proj$",
+    "mlp": r"mlp\.fc[12]$",
+    "all-linear": r"(attention\.[qkvo]_proj|mlp\.fc[12])$",
+}
+TARGET: tuple[str, ...] = ("query", "value")
+INPUTS: tuple[str, ...] = ("pixel_values",)
+LOAD: Mapping[str, Any] = {"add_pooling_layer": False}
+
+
+def width(config: Mapping[str, Any]) -> int:
+    """The size of a patch's state, and of the pooled vector."""
+    return int(config.get("hidden_size", 768))
+
+
+def longest(config: Mapping[str, Any]) -> int | None:
+    """Images have no length; the preprocessing fixes their size."""
+    return None
+
+
+def pooled(outputs: Any) -> torch.Tensor:
+    """The state of the class token, as ViTForImageClassification takes it."""
+    return outputs.last_hidden_state[:, 0]
