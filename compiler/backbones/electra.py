@@ -1,0 +1,32 @@
+"""ELECTRA: BERT that learned to spot replaced words (Clark et al., 2020, arXiv:2003.10555)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import bert
+
+MODALITY = bert.MODALITY
+PROVIDES = bert.PROVIDES
+PREFIX = "electra."
+OMITTED: tuple[str, ...] = (
+    r"(?!(embeddings|embeddings_project|encoder)\.)",  # whatever lies outside is a head
+    r"embeddings\.(position|token_type)_ids$",
+)
+BUFFERS = bert.BUFFERS
+RENAMED = bert.RENAMED
+# The projection to the layers' width is there only where the two widths differ.
+PARTS: Mapping[str, str] = {"embeddings": r"embeddings(?:_project)?\.", "layers": r"encoder\.layer\.(\d+)\."}
+NORMS = bert.NORMS
+KINDS = bert.KINDS
+TARGET = bert.TARGET
+INPUTS = bert.INPUTS
+LOAD: Mapping[str, Any] = {}
+
+longest = bert.longest
+
+
+def width(config: Mapping[str, Any]) -> int:
+    """The size of a token's state."""
+    return int(config.get("hidden_size", 256))

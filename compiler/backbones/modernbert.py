@@ -1,0 +1,36 @@
+"""ModernBERT: rotary positions, local and global attention in turns (Warner et al., 2024, arXiv:2412.13663).
+
+One projection makes queries, keys and values, so `query`, `key` and `value` can't be had apart.
+The layer norm after the last layer is in no part: it stays with whatever is trained on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import bert
+
+MODALITY = bert.MODALITY
+PROVIDES = bert.PROVIDES
+PREFIX = "model."
+OMITTED: tuple[str, ...] = (r"(?!(embeddings|layers|final_norm)\.)",)  # whatever lies outside is a head
+BUFFERS = bert.BUFFERS
+RENAMED: Mapping[str, str] = {}
+PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."}
+NORMS = r"norm\.(weight|bias)$"
+KINDS: Mapping[str, str] = {
+    "attention": r"attn\.(Wqkv|Wo)$",
+    "mlp": r"mlp\.(Wi|Wo)$",
+    "all-linear": r"(attn|mlp)\.(Wqkv|Wi|Wo)$",
+}
+TARGET: tuple[str, ...] = ("attention",)
+INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
+LOAD: Mapping[str, Any] = {}
+
+width = bert.width
+
+
+def longest(config: Mapping[str, Any]) -> int:
+    """Rotary positions reach further, but no model has learned there."""
+    return int(config.get("max_position_embeddings", 8192))

@@ -1,0 +1,42 @@
+"""MPNet: BERT with relative positions, trained on permuted words (Song et al., 2020, arXiv:2004.09297).
+
+`embeddings` takes in the table of relative positions, one for all layers: freezing the lower layers would
+otherwise leave a learning tensor beneath them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import bert
+
+MODALITY = bert.MODALITY
+PROVIDES = bert.PROVIDES
+PREFIX = "mpnet."
+OMITTED = bert.OMITTED
+BUFFERS = bert.BUFFERS
+RENAMED = bert.RENAMED
+PARTS: Mapping[str, str] = {
+    "embeddings": r"(?:embeddings|encoder\.relative_attention_bias)\.",
+    "layers": r"encoder\.layer\.(\d+)\.",
+}
+NORMS = bert.NORMS
+KINDS: Mapping[str, str] = {
+    "query": r"attention\.attn\.q$",
+    "key": r"attention\.attn\.k$",
+    "value": r"attention\.attn\.v$",
+    "attention": r"attention\.attn\.[qkvo]$",
+    "mlp": r"(intermediate|output)\.dense$",
+    "all-linear": r"(attention\.attn\.[qkvo]|(intermediate|output)\.dense)$",
+}
+TARGET = bert.TARGET
+INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
+LOAD = bert.LOAD
+
+width = bert.width
+
+
+def longest(config: Mapping[str, Any]) -> int:
+    """Positions start at 2: the model's padding index is 1, whatever config.json says of it."""
+    return int(config.get("max_position_embeddings", 512)) - 2
