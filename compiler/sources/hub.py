@@ -1,0 +1,218 @@
+"""A model repository of the Hugging Face Hub, by way of its cache on this machine.
+
+Only configuration, tokenizer and safetensors are ever asked for: no pickle and no code.
+What the cache is known to hold at a commit costs no request; huggingface_hub also remembers there which files
+a repository lacks at a commit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import Located, Missing
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+SMALL = (
+    CONFIG,
+    INDEX,
+    "generation_config.json",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "README.md",  # for the licence
+)
+TIMEOUT = 10.0  # seconds until a Hub that does not answer counts as unreachable
+
+_REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_WEIGHTS = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
+_AWAY = "set HF_HUB_OFFLINE=1 to use what the cache holds, or give a local folder: `from: ./folder`"
+_ONCE = "unset HF_HUB_OFFLINE once, or give a local folder: `from: ./folder`"
+
+
+def locate(reference: str, base: Path, weights: bool = True) -> Located:
+    """The snapshot of `org/name@revision`, fetched where the cache lacks it; `base` plays no part.
+
+    With `weights` False the safetensors stay where they are: planning needs only their `header`.
+    """
+    repo, revision = _parts(reference)
+    _need_library()
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    with _explained(repo, revision):
+        commit = revision if _COMMIT.fullmatch(revision) else ""
+        if not commit or _Snapshot(repo, commit).unknown(weights):
+            commit = _cached_commit(repo, revision) if HF_HUB_OFFLINE else _fetch(repo, revision, weights)
+        snapshot = _Snapshot(repo, commit)
+        for name in (CONFIG, *(snapshot.weights() if weights else ())):
+            if not isinstance(snapshot.look(name), str):
+                raise _lacking(snapshot, name, HF_HUB_OFFLINE)
+        return Located(Path(str(snapshot.look(CONFIG))).parent, f"hub:{repo}@{commit}")
+
+
+def header(pinned: str, filename: str) -> dict[str, Any]:
+    """The header of a safetensors file of `hub:org/name@commit`, as the file has it, without its tensors.
+
+    Asks the Hub each time (two requests at most); what it answers for a commit never changes.
+    """
+    repo, commit = _parts(pinned.removeprefix("hub:"))
+    _need_library()
+    from huggingface_hub import HfApi
+
+    with _explained(repo, commit):
+        found = HfApi().parse_safetensors_file_metadata(repo, filename, revision=commit, timeout=TIMEOUT)
+    tensors = {
+        name: {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": list(tensor.data_offsets)}
+        for name, tensor in found.tensors.items()
+    }
+    return {"__metadata__": dict(found.metadata), **tensors} if found.metadata else tensors
+
+
+def _parts(reference: str) -> tuple[str, str]:
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or ".." in reference:
+        raise Missing(f"`{reference}` is no repository of the Hub", "write `hub:org/name@revision`")
+    revision = match["revision"] or "main"
+    return match["repo"], revision.lower() if _COMMIT.fullmatch(revision.lower()) else revision
+
+
+def _need_library() -> None:
+    try:
+        import huggingface_hub  # noqa: F401
+    except ImportError as error:
+        reason = f"`hub:` needs huggingface_hub ({error})"
+        raise Missing(reason, "pip install 'graftc[hub]'", is_machine=True) from error
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What the cache holds of a repository at a commit."""
+
+    repo: str
+    commit: str
+
+    def look(self, name: str) -> str | bool:
+        """The path of a file; False when the repository is known to lack it, True when nothing is known."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.repo, name, revision=self.commit)
+        return found if isinstance(found, str) else found is None
+
+    def weights(self) -> tuple[str, ...]:
+        """Names of the files with the weights: the shards of the index, else the one file."""
+        index = self.look(INDEX)
+        if not isinstance(index, str):
+            return ("model.safetensors",)
+        try:
+            names = sorted(set(json.loads(Path(index).read_bytes())["weight_map"].values()))
+            is_sound = bool(names) and all(_WEIGHTS.fullmatch(name) for name in names)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            is_sound = False
+        if not is_sound:
+            raise Missing(f"the index of the weights of `{self.repo}` is damaged", "choose another revision")
+        return tuple(names)
+
+    def unknown(self, weights: bool) -> list[str]:
+        """Files of which only the Hub can say whether they exist."""
+        names = SMALL + self.weights() if weights else SMALL
+        return [name for name in names if self.look(name) is True]
+
+
+def _lacking(snapshot: _Snapshot, name: str, is_offline: bool) -> Missing:
+    if is_offline and snapshot.look(name) is True:
+        place = f"`{snapshot.repo}` at {snapshot.commit[:12]}"
+        return Missing(
+            f"the cache lacks {name} of {place}, and HF_HUB_OFFLINE is set", _ONCE, is_machine=True
+        )
+    help = "a backbone needs config.json and its weights as safetensors; pickled weights are not read"
+    return Missing(f"`{snapshot.repo}` has no {name} at {snapshot.commit[:12]}", help)
+
+
+def _cached_commit(repo: str, revision: str) -> str:
+    """The commit that `revision` was when it was last fetched."""
+    if _COMMIT.fullmatch(revision):
+        return revision
+    config = _Snapshot(repo, revision).look(CONFIG)
+    if not isinstance(config, str):
+        reason = f"the cache lacks `{repo}` at `{revision}`, and HF_HUB_OFFLINE is set"
+        raise Missing(reason, _ONCE, is_machine=True)
+    return Path(config).parent.name
+
+
+def _fetch(repo: str, revision: str, weights: bool) -> str:
+    """Brings what the cache lacks and tells the commit.
+
+    The Hub is asked for the commit first: without that, huggingface_hub answers from its cache when the Hub
+    is away, so that a branch is quietly yesterday's, or tries a dead Hub again for half a minute.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
+    commit = HfApi().model_info(repo, revision=revision, timeout=TIMEOUT).sha or ""
+    if not _COMMIT.fullmatch(commit):
+        raise Missing(f"the Hub names no commit of `{repo}`", "check HF_ENDPOINT", is_machine=True)
+    snapshot = _Snapshot(repo, commit)
+    for name in snapshot.unknown(False):
+        _download(repo, commit, name)
+    for name in snapshot.unknown(weights):
+        _download(repo, commit, name)
+    if revision != commit and isinstance(snapshot.look(CONFIG), str):
+        # writes down which commit the branch is, for a later run without network
+        hf_hub_download(repo, CONFIG, revision=revision)
+    return commit
+
+
+def _download(repo: str, commit: str, name: str) -> None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    with suppress(RemoteEntryNotFoundError):  # the cache remembers
+        hf_hub_download(repo, name, revision=commit)
+
+
+@contextmanager
+def _explained(repo: str, revision: str) -> Iterator[None]:
+    """Says what huggingface_hub's exceptions mean for someone who wrote a spec."""
+    from huggingface_hub.errors import HTTPError, SafetensorsParsingError
+
+    try:
+        yield
+    except (HTTPError, OSError, RuntimeError, ValueError, SafetensorsParsingError) as error:
+        # RuntimeError is hf_xet's, ValueError comes of an answer that is not the Hub's
+        raise _missing(error, repo, revision) from error
+
+
+def _missing(error: Exception, repo: str, revision: str) -> Missing:
+    from huggingface_hub import errors
+
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    if isinstance(error, errors.GatedRepoError):  # a RepositoryNotFoundError too
+        help = f"ask for access at https://huggingface.co/{repo}, then log in: `hf auth login`"
+        return Missing(f"`{repo}` is gated: its owner must let you in", help, is_machine=True)
+    wrong = (
+        (
+            errors.RepositoryNotFoundError,
+            "is not on the Hub, or private",
+            "check the name; or `hf auth login`",
+        ),
+        (errors.RevisionNotFoundError, f"has no revision `{revision}`", "check the branch, tag or commit"),
+        (errors.RemoteEntryNotFoundError, f"lacks a file: {line}", "pickled weights are not read"),
+        (errors.SafetensorsParsingError, f"has damaged weights: {line}", "choose another revision"),
+        (errors.HFValidationError, f"is no name of a repository: {line}", "write `hub:org/name@revision`"),
+    )
+    for kind, reason, help in wrong:
+        if isinstance(error, kind):
+            return Missing(f"`{repo}` {reason}", help)
+    if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
+        help = "log in with a token that may read it: `hf auth login`"
+        return Missing(f"the Hub refuses `{repo}`: {line}", help, is_machine=True)
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return Missing(f"`{repo}` is not in the cache, and HF_HUB_OFFLINE is set", _ONCE, is_machine=True)
+    return Missing(f"could not fetch `{repo}` from the Hub: {line}", _AWAY, is_machine=True)
