@@ -273,7 +273,7 @@ def ask(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))
         }
-        chosen = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        chosen = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf")}
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(calls)],
             cwd=ROOT,
