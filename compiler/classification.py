@@ -179,12 +179,23 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
     return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
 
 
-def loss(record: Mapping[str, Any], outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
     """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label."""
     import torch
 
-    weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=outputs.device)
+    weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=targets.device)
     if record["is_multi"]:
         smoothed = targets * (1 - record["label_smoothing"]) + 0.5 * record["label_smoothing"]
-        return torch.nn.functional.binary_cross_entropy_with_logits(outputs, smoothed, pos_weight=weights)
-    return torch.nn.functional.cross_entropy(outputs, targets, weight=weights, label_smoothing=record["label_smoothing"])
+        return torch.nn.functional.binary_cross_entropy_with_logits(outputs["logits"], smoothed, pos_weight=weights)
+    return torch.nn.functional.cross_entropy(outputs["logits"], targets, weight=weights, label_smoothing=record["label_smoothing"])
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """How many numbers the head learns."""
+    sizes = (width, *record["hidden"], len(record["labels"]))
+    return sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    return {"logits": {"dtype": "float32", "shape": ["batch", len(record["labels"])]}}

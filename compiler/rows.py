@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from . import variants
 from .diagnostics import At, Refused, Row, Status, listed, nearest, refuse
 from .diagnostics import Path as Keys
+from .digest import combined, file_sha256
 from .formats import Malformed
 from .spec import Table, Tables
 
@@ -87,3 +88,9 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
         raise refuse("E0317", f"`{table.shown}` can't be read", error.reason, at=Row(table.shown, error.row)) from None
     except OSError as error:
         raise refuse("E0310", f"`{table.shown}` can't be read", str(error.strerror or error), at=Row(table.shown)) from None
+
+
+def fingerprint(table: Opened, files: Iterable[Path]) -> str:
+    """The hash of a table and of the files its rows refer to."""
+    whole = [file_sha256(table.path)] if table.path.is_file() else []
+    return combined(whole + [file_sha256(file) for file in files if file.is_file()])

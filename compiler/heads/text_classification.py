@@ -7,13 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from .. import classification
-from ..classification import METRICS, TARGETS, Tally, build, loss, lower, problems, target
+from ..classification import METRICS, TARGETS, Tally, build, loss, lower, outputs, parameters, problems, target
 
-__all__ = ["METRICS", "MODALITY", "NEEDS", "OUTPUTS", "TARGETS", "Options", "Tally", "build", "loss", "lower", "problems", "target"]
+__all__ = ["METRICS", "MODALITY", "NEEDS", "TARGETS", "Options", "Tally", "build", "loss", "lower", "outputs", "parameters", "problems", "target"]
 
 MODALITY = "text"
 NEEDS = "pooled"
-OUTPUTS = ("logits",)
 
 
 class Options(classification.Options):

@@ -23,7 +23,7 @@ class Options(Frozen):
     max_length: int | None = Field(None, ge=4, description="tokens kept of one input, special tokens included; default 128, or what the backbone can hold")
 
 
-def preprocessing(folder: Path, config: Mapping[str, Any], options: Options, longest: int | None) -> dict[str, Any]:
+def preprocessing(folder: Path, config: Mapping[str, Any], options: Options, longest: int | None, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The record that plan, training and bundle share.
 
     Raises Refused E0306 when the backbone has no readable tokenizer.json.
@@ -33,7 +33,10 @@ def preprocessing(folder: Path, config: Mapping[str, Any], options: Options, lon
         raise refuse("E0306", "the backbone has no tokenizer.json", at=At(("backbone", "from")), help="write one with `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`")
     pad_id, pad_token = _padding(folder, config)
     length = options.max_length or min(DEFAULT_LENGTH, longest or DEFAULT_LENGTH)
-    return {"modality": "text", "tokenizer": "tokenizer.json", "max_length": length, "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right"}
+    return {
+        "modality": "text", "tokenizer": "tokenizer.json", "is_pair": "text_pair" in columns, "max_length": length,
+        "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right",
+    }  # fmt: skip
 
 
 def _padding(folder: Path, config: Mapping[str, Any]) -> tuple[int, str]:
@@ -93,21 +96,41 @@ def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> t
     return ()
 
 
-def stored(record: Mapping[str, Any], tokens: float) -> int:
-    """Bytes that one prepared row takes, given the mean number of tokens."""
-    return int(2 * 4 * tokens)
+def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
+    """Bytes that one prepared row takes."""
+    return int(2 * 4 * measured["tokens_mean"])
 
 
-def samples(seed: int, record: Mapping[str, Any], is_pair: bool) -> list[Any]:
+def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
     """Golden inputs that hold nobody's data: short, long, multilingual, odd."""
     texts = [
         "Hello there.", "The quick brown fox jumps over the lazy dog, twice.", "no", "Wo ist der Bahnhof? Ich suche ihn seit einer Stunde.",
         "C'est l'été ! 25 °C – déjà…", "数据 и данные", "emoji 🙂 and\ttabs\nand lines", "?" * 40, "a " * 600, "PRICE: $1,299.00 (incl. 20% VAT) -- order #A-77/3",
         "", "It was late, the rain had stopped, and nobody on the platform expected another train before the morning.",
     ]  # fmt: skip
-    return [(text, texts[-1 - i]) for i, text in enumerate(texts)] if is_pair else list(texts)
+    return [(text, texts[-1 - i]) for i, text in enumerate(texts)] if record["is_pair"] else list(texts)
 
 
 def assets(folder: Path) -> dict[str, Path]:
     """Files of the backbone that travel in the bundle, by name."""
     return {"tokenizer.json": folder / "tokenizer.json"}
+
+
+def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
+    """Token statistics of a sample: mean and largest number of tokens, share of inputs cut."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
+    except Exception as error:  # the library raises plain Exception for a file it can't read
+        raise refuse("E0306", "the backbone's tokenizer.json can't be read", str(error)[:200], at=At(("backbone", "from"))) from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs))]
+    kept = [min(length, record["max_length"]) for length in lengths]
+    return {"tokens_mean": sum(kept) / len(kept), "tokens_max": max(lengths), "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept)}
+
+
+def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Dtype and shape of an input array of the graph; words are dynamic axes."""
+    return {"dtype": "int64", "shape": ["batch", "sequence"]}

@@ -23,9 +23,9 @@ class Classifier(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits of a feature."""
         state = self.dropout(feature)
         for layer in self.hidden:
             state = self.dropout(nn.functional.gelu(layer(state)))
-        return self.out(state)
+        return {"logits": self.out(state)}

@@ -1,0 +1,97 @@
+"""The command line: one module per verb, imported when the verb is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from ..diagnostics import Diagnostic, Refused, Status
+from ..render import text
+
+VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
+
+
+class Verbs(click.Group):
+    """Loads a verb's module on first use, so that `validate` never pays for `build`."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names in the order of work."""
+        order = ("init", "validate", "plan", "build", "verify", "predict", "inspect", "schema")
+        return sorted(VERBS, key=lambda v: (order.index(v) if v in order else len(order), v))
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The click command of a verb."""
+        if name not in VERBS:
+            return None
+        found: click.Command = import_module(f".{name}", __package__).command
+        return found
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="graftc")
+def cli() -> None:
+    """Compile a fine-tuning: from a YAML spec to a verified ONNX bundle.
+
+    \b
+      graftc init tickets my-project     start from an example
+      graftc validate spec.yaml          check it: milliseconds, no torch
+      graftc plan spec.yaml              see what would happen and what it costs
+      graftc build spec.yaml             train, export, gate, pack
+      graftc predict bundles/NAME "…"    ask the bundle
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line; every way out has its exit status."""
+    try:
+        cli(args=arguments, prog_name="graftc", standalone_mode=False)
+    except Refused as refused:
+        _leave(refused)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(Status.USAGE)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("interrupted; run the same command to go on", file=sys.stderr)
+        sys.exit(Status.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Status.USAGE)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except BrokenPipeError:
+        # the reader of a pipe went away; nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Status.FINE)
+    except OSError as error:
+        _leave(Refused((machine(error),), Status.MACHINE))
+    except Exception:
+        _ours()
+
+
+def machine(error: OSError) -> Diagnostic:
+    """The diagnostic for a disk or permission that failed."""
+    import errno
+
+    where = f" at `{error.filename}`" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Diagnostic("E0410", f"the disk is full{where}", help="free space or point --store at another disk, then run the same command to go on")
+    return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}")
+
+
+def _leave(refused: Refused) -> None:
+    print(text(refused.diagnostics, refused.source), file=sys.stderr)  # type: ignore[arg-type]
+    sys.exit(refused.status)
+
+
+def _ours() -> None:
+    from importlib.metadata import version
+    from platform import platform, python_version
+
+    traceback.print_exc()
+    print(f"\nthis is a mistake of graftc's own; please report it with the lines above\ngraftc {version('graftc')}, Python {python_version()}, {platform()}", file=sys.stderr)
+    sys.exit(Status.OURS)

@@ -1,0 +1,57 @@
+"""Hashes: of files (remembered while they don't change) and of canonical JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+WORTH = 4_000_000  # bytes; smaller files are hashed faster than remembered
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_sha256(path: Path, memory: Path | None = None) -> str:
+    """SHA-256 of a file; `memory` is a folder that remembers large ones by path, size, mtime and inode."""
+    status = path.stat()
+    if memory is None or status.st_size < WORTH:
+        return _read(path)
+    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino]
+    note = memory / digest(identity)
+    try:
+        known = note.read_text()
+        if len(known) == 64:
+            return known
+    except OSError:
+        pass
+    found = _read(path)
+    memory.mkdir(parents=True, exist_ok=True)
+    staged = note.with_suffix(f".{os.getpid()}")
+    staged.write_text(found)
+    staged.replace(note)
+    return found
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def combined(parts: Iterable[str]) -> str:
+    """One SHA-256 for several, in order."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,187 @@
+"""Lowers a Spec with its Facts to a Plan: a pure function that decides everything left open."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from . import variants
+from .backbone import BackboneFacts
+from .facts import Facts, SplitFacts
+from .frozen import Json
+from .methods import Lowered
+from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, HeadPlan, MethodPlan, Plan, SplitPlan, TablePlan, TensorPlan, TrainPlan
+from .selectors import select
+from .spec import HeldOut, Rates, Spec
+from .split import held_out
+
+EPOCHS = 3
+
+
+def lower(spec: Spec, facts: Facts) -> Plan:
+    """Resolves a spec in which `problems` found no error."""
+    backbone = facts.backbone
+    assert backbone is not None
+    assert facts.preprocessing is not None
+    method = variants.load("methods", spec.method)
+    frozen = frozenset(backbone.names) if method.FREEZES else _frozen(spec, backbone)
+    lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
+    planned = _backbone(backbone, frozen, lowered)
+    head = _head(spec, facts, backbone)
+    data = _data(spec, facts)
+    train = _train(spec, facts, planned, data)
+    export = _export(spec, facts, head)
+    return Plan(
+        format=1, name=spec.top.name, description=spec.top.description, seed=spec.top.seed, backbone=planned,
+        method=MethodPlan(method=spec.method, record=Json(lowered.record)), head=head, data=data, train=train, export=export,
+        estimates=_estimates(planned, head, data, train, export, facts),
+    )  # fmt: skip
+
+
+def _frozen(spec: Spec, backbone: BackboneFacts) -> frozenset[str]:
+    chosen: frozenset[str] = frozenset()
+    for i, selector in enumerate(spec.backbone.freeze):
+        names = select(selector, backbone, ("backbone", "freeze", i))
+        assert isinstance(names, frozenset)
+        chosen |= names
+    return chosen
+
+
+def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered) -> BackbonePlan:
+    tensors = [
+        TensorPlan(
+            name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=backbone.is_buffer(t.name),
+            state="frozen" if t.name in frozen else "trained" if t.name in lowered.trained else "held",
+        )
+        for t in backbone.tensors
+    ]  # fmt: skip
+    tensors += [TensorPlan(name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=False, state="added") for t in lowered.added]
+    return BackbonePlan(
+        source=backbone.located.pinned, family=backbone.word, config_sha256=backbone.config_sha256,
+        header_sha256=backbone.header.sha256, files=backbone.header.files, width=backbone.width,
+        tensors=tuple(sorted(tensors, key=lambda t: t.name)), inference=inference(tensors),
+        is_frozen=not any(t.state in ("trained", "added") for t in tensors),
+    )  # fmt: skip
+
+
+def inference(tensors: Iterable[TensorPlan]) -> tuple[str, ...]:
+    """The topmost modules that run in inference mode: all of their tensors frozen, or statistics that stay.
+
+    The empty name is the whole backbone. A module's statistics (batch norm) stay also where its weights are
+    merely held, because an adapter's checkpoint could not carry them.
+    """
+    live: set[str] = set()
+    still: set[str] = set()
+    statistics: set[str] = set()
+    for tensor in tensors:
+        owners = list(_ancestors(tensor.name))
+        (still if tensor.state == "frozen" else live).update(owners)
+        if tensor.is_buffer and tensor.state == "held":
+            statistics.add(owners[0])
+    quiet = (still - live) | statistics
+    return tuple(sorted(name for name in quiet if not any(up in quiet for up in list(_ancestors(name)) if up != name)))
+
+
+def _ancestors(name: str) -> Iterable[str]:
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+    yield ""
+
+
+def _head(spec: Spec, facts: Facts, backbone: BackboneFacts) -> HeadPlan:
+    module = variants.load("heads", spec.head_type)
+    record = Json(module.lower(spec.head, facts.splits["train"].tally))
+    pooling = getattr(spec.head, "pooling", None) or ("mean" if "tokens" in backbone.family.PROVIDES else "own")
+    return HeadPlan(type=spec.head_type, pooling=pooling, record=record, parameters=module.parameters(record, backbone.width))
+
+
+def _data(spec: Spec, facts: Facts) -> DataPlan:
+    splits = []
+    taken = 0
+    if isinstance(spec.data.validation, HeldOut):
+        train = facts.splits["train"]
+        taken = len(held_out(train.tally.strata, spec.data.validation.fraction, spec.top.seed))
+        splits.append(SplitPlan(name="validation", tables=_tables(train), held_out=spec.data.validation.fraction, rows=taken))
+    for name, split in facts.splits.items():
+        splits.append(SplitPlan(name=name, tables=_tables(split), held_out=None, rows=split.rows - (taken if name == "train" else 0)))
+    assert facts.backbone is not None
+    augment = getattr(spec.input, "augment", None)
+    return DataPlan(
+        splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))), columns=Json(facts.columns),
+        modality=spec.modality, inputs=tuple(facts.backbone.family.INPUTS), preprocessing=Json(facts.preprocessing),
+        augment=Json(augment.model_dump()) if augment else None,
+    )  # fmt: skip
+
+
+def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
+    return tuple(TablePlan(path=t.shown, format=t.format, split=t.split, sha256=s) for t, s in zip(split.tables, split.sha256, strict=True))
+
+
+def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> TrainPlan:
+    written, method = spec.train, variants.load("methods", spec.method)
+    rows = next(s.rows for s in data.splits if s.name == "train")
+    per_epoch = math.ceil(rows / written.batch_size)
+    steps = written.max_steps or (written.epochs or EPOCHS) * per_epoch
+    rate = written.learning_rate
+    rates = (rate.backbone, rate.head) if isinstance(rate, Rates) else (rate, rate) if rate else (method.LEARNING_RATE, method.HEAD_LEARNING_RATE)
+    metrics = variants.load("metrics", variants.load("heads", spec.head_type).METRICS)
+    is_folded = backbone.is_frozen and written.fold == "auto" and data.augment is None
+    return TrainPlan(
+        epochs=math.ceil(steps / per_epoch), steps=steps, steps_per_epoch=per_epoch, batch_size=written.batch_size,
+        learning_rate=rates[0], head_learning_rate=rates[1], schedule=written.schedule, warmup_steps=round(written.warmup * steps),
+        weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
+        layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 else {}),
+        metric=written.metric or metrics.default("labels" in facts.columns),
+        patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
+        fold="feature" if is_folded else "none",
+    )  # fmt: skip
+
+
+def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, int]:
+    """How many layers lie between each tensor and the head: 1 for the topmost layer, one more than all for embeddings."""
+    assert facts is not None
+    stacks = [word for word in facts.family.PARTS if facts.depth(word) is not None]
+    found = {}
+    for tensor in planned.tensors:
+        hits = [(re.match(facts.family.PARTS[word], tensor.name), facts.depth(word) or 0) for word in stacks]
+        layer = next((depth - int(hit.group(1)) for hit, depth in hits if hit), None)
+        below = any(re.match(facts.family.PARTS[word], tensor.name) for word in facts.family.PARTS if word not in stacks)
+        deepest = max((depth for _, depth in hits), default=0)
+        found[tensor.name] = layer if layer is not None else deepest + 1 if below else 0
+    return found
+
+
+def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
+    export = spec.export
+    input = variants.load("inputs", spec.modality)
+    assert facts.backbone is not None
+    module = variants.load("heads", spec.head_type)
+    return ExportPlan(
+        precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=export.opset,
+        parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
+        inputs=Json({name: input.array(name, facts.preprocessing) for name in facts.backbone.family.INPUTS}),
+        outputs=Json(module.outputs(head.record)),
+    )  # fmt: skip
+
+
+def _estimates(backbone: BackbonePlan, head: HeadPlan, data: DataPlan, train: TrainPlan, export: ExportPlan, facts: Facts) -> Estimates:
+    own = sum(math.prod(t.shape) for t in backbone.tensors if not t.is_buffer)
+    added = sum(math.prod(t.shape) for t in backbone.tensors if t.state == "added")
+    learns = sum(math.prod(t.shape) for t in backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)
+    rows = sum(split.rows for split in data.splits)
+    stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.measured)
+    folded = rows * backbone.width * 4 if train.fold == "feature" else 0
+    graph = 4 * (own - added + head.parameters)
+    trainable = learns + head.parameters
+    graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
+    return Estimates(
+        parameters=own + head.parameters, trainable=trainable, memory_bytes=4 * (own + head.parameters) + 16 * trainable + train.batch_size * stored * 64,
+        disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in facts.measured.items()}),
+    )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

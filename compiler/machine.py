@@ -1,0 +1,60 @@
+"""What the machine is and what its libraries are, told without loading them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from .diagnostics import Status, refuse
+from .frozen import Frozen
+
+BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "torchmetrics", "safetensors")
+
+
+class Machine(Frozen):
+    """What may differ between two machines and is recorded in the receipt."""
+
+    device: str
+    threads: int
+    micro_batch: int
+    versions: dict[str, str]
+
+
+@cache
+def installed(library: str) -> str:
+    """A library's version, empty where it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Versions of libraries, by name."""
+    return {library: installed(library) for library in libraries}
+
+
+def device() -> str:
+    """`cuda` where torch was built for it and a GPU is visible, else `cpu`; GRAFTC_DEVICE decides if set."""
+    chosen = os.environ.get("GRAFTC_DEVICE")
+    if chosen:
+        return chosen
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return "cuda" if Path("/dev/nvidiactl").exists() and not hidden and not installed("torch").endswith("+cpu") else "cpu"
+
+
+def describe(batch_size: int) -> Machine:
+    """This machine, for a plan's batch size."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(device=device(), threads=threads, micro_batch=batch_size, versions=versions((*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")))
+
+
+def require_build() -> None:
+    """Raises Refused E0409 (status 4) where the libraries of the `build` extra are missing."""
+    missing = [library for library in BUILD if find_spec(library) is None]
+    if missing:
+        raise refuse("E0409", f"building needs {', '.join(missing)}", "validate, plan, verify and predict work without", help="pip install 'graftc[build]'", status=Status.MACHINE)

@@ -1,0 +1,126 @@
+"""Assembles the network that a plan describes and holds it against the plan."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from .. import variants
+from ..diagnostics import refuse
+from ..plan import Plan, TensorPlan
+from ..split import derived_seed
+from .graft import POOLINGS, Graft
+
+
+def assemble(plan: Plan, folder: Path, learned: Path | None = None) -> Graft:
+    """The network of a plan, untrained, or with the tensors of a `learned` file.
+
+    Raises Refused E0406 where the loaded module is not the one that was planned.
+    """
+    family = variants.load("backbones", plan.backbone.family)
+    backbone = load_backbone(plan, folder)
+    _compare(plan, backbone)
+    torch.manual_seed(derived_seed(plan.seed, "method"))
+    backbone = variants.load("methods", plan.method.method).apply(backbone, plan.method.record)
+    torch.manual_seed(derived_seed(plan.seed, "head"))
+    head = variants.load("heads", plan.head.type).build(plan.head.record, plan.backbone.width)
+    pool = POOLINGS.get(plan.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
+    graft = Graft(backbone, pool, plan.data.inputs, head)
+    _set_states(graft, plan)
+    if learned:
+        load_learned(graft, plan, load_file(learned))
+    return graft.eval()
+
+
+def load_backbone(plan: Plan, folder: Path) -> nn.Module:
+    """The pretrained module in fp32, with nothing missing."""
+    from transformers import AutoModel
+    from transformers.utils import logging as their_logging
+
+    family = variants.load("backbones", plan.backbone.family)
+    their_logging.set_verbosity_error()
+    their_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    module, told = AutoModel.from_pretrained(
+        str(folder), dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False,
+        output_loading_info=True, **family.LOAD,
+    )  # fmt: skip
+    missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
+    if missing:
+        raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
+    return module
+
+
+def _compare(plan: Plan, backbone: nn.Module) -> None:
+    loaded = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
+    planned = {t.name: t.shape for t in plan.backbone.tensors if t.state != "added"}
+    if loaded == planned:
+        return
+    names = sorted(n for n in loaded.keys() | planned.keys() if loaded.get(n) != planned.get(n))
+    notes = [f"`{n}`: planned {planned.get(n, 'absent')}, loaded {loaded.get(n, 'absent')}" for n in names[:5]]
+    raise refuse("E0406", "the loaded backbone is not the one that was planned", *notes, help="report this with the backbone's config.json")
+
+
+def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
+    """Every tensor of the adapted backbone by its plan's name, with what the plan says of it."""
+    plain = variants.load("methods", plan.method.method).plain
+    planned = {t.name: t for t in plan.backbone.tensors}
+    found = {plain(name): tensor for name, tensor in graft.backbone.state_dict(keep_vars=True).items()}
+    if found.keys() != planned.keys() or any(tuple(found[n].shape) != planned[n].shape for n in found):
+        names = sorted(n for n in found.keys() | planned.keys() if n not in found or n not in planned or tuple(found[n].shape) != planned[n].shape)
+        raise refuse("E0406", "the adapted backbone is not the one that was planned", f"first difference: `{names[0]}`")
+    for name in sorted(found):
+        yield name, found[name], planned[name]
+
+
+def _set_states(graft: Graft, plan: Plan) -> None:
+    counted = 0
+    for _, tensor, planned in tensors(graft, plan):
+        learns = planned.state in ("trained", "added")
+        if not planned.is_buffer:
+            tensor.requires_grad_(learns)
+            counted += math.prod(planned.shape) if learns else 0
+    head = sum(p.numel() for p in graft.head.parameters())
+    if counted + head != plan.estimates.trainable:
+        raise refuse("E0406", "the network learns another number of parameters than planned", f"planned {plan.estimates.trainable:,}, found {counted + head:,}")
+
+
+def train_mode(graft: Graft, plan: Plan) -> None:
+    """Training mode, with the frozen parts in inference mode: no dropout there, and statistics that stay."""
+    plain = variants.load("methods", plan.method.method).plain
+    quiet = set(plan.backbone.inference)
+    graft.train()
+    for name, module in graft.backbone.named_modules():
+        if plain(f"{name}.").removesuffix(".") in quiet or (not name and "" in quiet):
+            module.eval()
+
+
+def learned(graft: Graft, plan: Plan) -> dict[str, torch.Tensor]:
+    """The tensors that training may change, by `backbone.` or `head.` and their name."""
+    found = {f"backbone.{name}": tensor for name, tensor, planned in tensors(graft, plan) if planned.state in ("trained", "added")}
+    return found | {f"head.{name}": tensor for name, tensor in graft.head.state_dict(keep_vars=True).items()}
+
+
+def load_learned(graft: Graft, plan: Plan, values: Mapping[str, torch.Tensor]) -> None:
+    """Puts saved tensors back in place."""
+    targets = learned(graft, plan)
+    assert targets.keys() == values.keys()
+    with torch.no_grad():
+        for name, target in targets.items():
+            target.copy_(values[name])
+
+
+def remember(memory: dict[str, Any], plan: Plan, folder: Path, trained: Path) -> Graft:
+    """The trained network, loaded once in a process."""
+    key = f"graft {trained}"
+    if key not in memory:
+        memory[key] = assemble(plan, folder, trained / "learned.safetensors")
+    graft: Graft = memory[key]
+    return graft

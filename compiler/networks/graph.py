@@ -1,0 +1,163 @@
+"""Writes a network as an ONNX graph of standard operators, by either exporter."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from ..diagnostics import refuse
+from ..plan import Plan
+from .batches import Batch
+from .graft import Graft
+
+LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
+
+
+class _Named(nn.Module):
+    """Positional arrays in, a tuple of tensors out, in the plan's order."""
+
+    def __init__(self, graft: Graft, plan: Plan) -> None:
+        super().__init__()
+        self.graft = graft
+        self.takes = tuple(plan.export.inputs)
+        self.gives = tuple(plan.export.outputs)
+
+    def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs = self.graft(**dict(zip(self.takes, arrays, strict=True)))
+        return tuple(outputs[name] for name in self.gives)
+
+
+def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
+    """Exports a network in inference mode to `path`.
+
+    requires: `batch` has at least 2 rows and 2 positions (torch specialises on 0 and 1).
+    ensures: inputs and outputs are the plan's; standard operators only; no path or source line of this machine.
+    Raises Refused E0408 where the exporter fails or leaves anything out.
+    """
+    graft = graft.eval().to("cpu")
+    if hasattr(graft.backbone, "set_attn_implementation"):
+        graft.backbone.set_attn_implementation("eager")
+    arrays = tuple(batch[name].cpu() for name in plan.export.inputs)
+    exporters = {"tracing": _trace, "transformers": _transformers}
+    try:
+        with _silence():
+            exporters[plan.export.exporter](_Named(graft, plan), plan, arrays, path)
+    except Exception as error:  # each exporter raises whatever its parts raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise refuse("E0408", "the network can't be exported", f"{type(error).__name__}: {reason}", help="try `export.exporter: transformers`" if plan.export.exporter == "tracing" else "try `export.exporter: tracing`") from error
+    finally:
+        if hasattr(graft.backbone, "set_attn_implementation"):
+            graft.backbone.set_attn_implementation("sdpa")
+    _finish(plan, path)
+
+
+def _axes(plan: Plan) -> dict[str, dict[int, str]]:
+    both = {**plan.export.inputs, **plan.export.outputs}
+    return {name: {i: side for i, side in enumerate(array["shape"]) if isinstance(side, str)} for name, array in both.items()}
+
+
+def _trace(module: nn.Module, plan: Plan, arrays: tuple[torch.Tensor, ...], path: Path) -> None:
+    torch.onnx.export(
+        module, arrays, str(path), input_names=list(plan.export.inputs), output_names=list(plan.export.outputs),
+        dynamic_axes=_axes(plan), opset_version=plan.export.opset, dynamo=False, do_constant_folding=True,
+    )  # fmt: skip
+
+
+def _transformers(module: nn.Module, plan: Plan, arrays: tuple[torch.Tensor, ...], path: Path) -> None:
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    keyed = _Keyed(module)
+    dynamic = torch.export.Dim.DYNAMIC
+    axes = {name: dict.fromkeys(places, dynamic) for name, places in _axes(plan).items() if name in plan.export.inputs}
+    given = dict(zip(plan.export.inputs, arrays, strict=True))
+    config = OnnxConfig(dynamic=True, dynamic_shapes={"arrays": axes}, opset_version=max(plan.export.opset, 18))
+    exported = OnnxExporter().export(keyed, {"arrays": given}, config)
+    model = exported.program.model_proto if hasattr(exported.program, "model_proto") else _proto(exported.program)
+    for value, name in zip(model.graph.output, plan.export.outputs, strict=True):
+        _rename(model, value.name, name)
+    for value, name in zip(model.graph.input, plan.export.inputs, strict=True):
+        _rename(model, value.name, name)
+    onnx.save(model, str(path))
+
+
+class _Keyed(nn.Module):
+    """The same network taking its arrays as one mapping, which torch.export keeps in order."""
+
+    def __init__(self, named: nn.Module) -> None:
+        super().__init__()
+        self.named = named
+
+    def forward(self, arrays: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        found: tuple[torch.Tensor, ...] = self.named(*arrays.values())
+        return found
+
+
+def _proto(program: Any) -> onnx.ModelProto:
+    import onnx_ir
+
+    return onnx_ir.to_proto(program)
+
+
+def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    if old == new:
+        return
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                if name == old:
+                    names[i] = new
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        if value.name == old:
+            value.name = new
+
+
+def _finish(plan: Plan, path: Path) -> None:
+    model = onnx.load(str(path))
+    given, taken = tuple(plan.export.inputs), tuple(v.name for v in model.graph.input)
+    out = tuple(v.name for v in model.graph.output)
+    if set(taken) != set(given) or out != tuple(plan.export.outputs):
+        raise refuse("E0408", "the exported graph has other inputs or outputs than planned", f"inputs {', '.join(taken)}; outputs {', '.join(out)}")
+    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if domains:
+        raise refuse("E0408", "the exported graph needs operators outside the standard", ", ".join(sorted(domains)))
+    anonymise(model)
+    if model.ByteSize() < LIMIT:
+        onnx.save(model, str(path))
+    else:
+        onnx.save(model, str(path), save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+
+
+def anonymise(model: onnx.ModelProto) -> None:
+    """Takes out what exporters note of source files, and shapes that were inferred for one batch."""
+    for holder in (model, model.graph, *model.graph.node, *model.functions):
+        holder.doc_string = ""
+        del holder.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.doc_string = ""
+        if hasattr(value, "metadata_props"):
+            del value.metadata_props[:]
+    # a quantiser refuses a graph whose noted shapes differ from those it infers
+    del model.graph.value_info[:]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Exporters talk a lot; the gate judges by numbers."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

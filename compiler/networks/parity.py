@@ -1,0 +1,83 @@
+"""Compares a network with its graph, from raw inputs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...runtime.session import Session
+from .. import variants
+from ..diagnostics import refuse
+from ..plan import Plan
+from .batches import arrays
+from .graft import Graft
+
+SIZES = (1, 2, 5)  # rows per batch, besides all at once
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest difference seen and where."""
+
+    worst: float
+    output: str
+    case: str
+    inputs: int
+
+
+def golden_inputs(plan: Plan) -> list[Any]:
+    """Inputs of every kind that preprocessing must stand: empty, over-long, odd."""
+    found: list[Any] = variants.load("inputs", plan.data.modality).samples(plan.seed, plan.data.preprocessing)
+    return found
+
+
+def batches(plan: Plan, inputs: list[Any]) -> list[tuple[str, list[Any]]]:
+    """Named batches of several sizes: alone (no padding), few (little), all (much)."""
+    cases = [(f"batches of {size}", inputs[at : at + size]) for size in SIZES for at in range(0, len(inputs), size)]
+    return [*cases, (f"a batch of {len(inputs)}", inputs)]
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """|a−b| at most, relative to max(1, largest |a|); infinite where shapes differ or a number is missing."""
+    if ours.shape != theirs.shape or not np.isfinite(ours).all() or not np.isfinite(theirs).all():
+        return float("inf")
+    return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max()))) if ours.size else 0.0
+
+
+def outputs(graft: Graft, processor: Any, inputs: list[Any]) -> dict[str, np.ndarray]:
+    """The network's outputs for raw inputs."""
+    device = next(graft.parameters()).device
+    with torch.inference_mode():
+        found = graft(**arrays(processor.collate(processor.features(inputs)), str(device)))
+    return {name: values.float().cpu().numpy() for name, values in found.items()}
+
+
+def compare(graft: Graft, plan: Plan, processor: Any, path: Path, inputs: list[Any]) -> Parity:
+    """The largest difference between a network and its graph over batches of several sizes and lengths."""
+    session = Session(path)
+    worst = Parity(0.0, "", "", len(inputs))
+    graft.eval()
+    for case, chosen in batches(plan, inputs):
+        ours = outputs(graft, processor, chosen)
+        theirs = session.run(processor.collate(processor.features(chosen)))
+        for name in ours:
+            found = difference(ours[name], theirs[name])
+            if not found <= worst.worst:
+                worst = Parity(found, name, case, len(inputs))
+    return worst
+
+
+def gate(parity: Parity, plan: Plan, evidence: Path) -> None:
+    """Raises Refused E0401 where the graph disagrees by more than the plan allows."""
+    if parity.worst <= plan.export.parity:
+        return
+    raise refuse(
+        "E0401", "the exported graph disagrees with the trained model",
+        f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {plan.export.parity:.1e}\nchecked on {parity.inputs} raw inputs; worst in {parity.case}",
+        f"kept for inspection: {evidence}",
+        help=f"try `export.opset: {plan.export.opset + 1}` or `export.exporter: {'transformers' if plan.export.exporter == 'tracing' else 'tracing'}`; if it still disagrees, report the file above",
+    )  # fmt: skip

@@ -1,0 +1,173 @@
+"""The Plan: everything that was decided, as pure data with one canonical form and one hash."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import ValidationError
+
+from .diagnostics import refuse
+from .digest import canonical, digest
+from .frozen import Frozen, Json
+
+FORMAT = 1
+
+
+class TensorPlan(Frozen):
+    """A tensor of the adapted backbone and what happens to it.
+
+    frozen: unchanged, in inference mode · held: unchanged, while an adapter learns around it · trained: learns ·
+    added: learns and is new.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    state: Literal["frozen", "held", "trained", "added"]
+    is_buffer: bool
+
+
+class BackbonePlan(Frozen):
+    """What the graft starts from, pinned."""
+
+    source: str
+    family: str
+    config_sha256: str
+    header_sha256: str
+    files: tuple[str, ...]
+    width: int
+    tensors: tuple[TensorPlan, ...]
+    inference: tuple[str, ...]  # modules that run in inference mode while the rest trains
+    is_frozen: bool  # nothing of it learns
+
+
+class TablePlan(Frozen):
+    """A data file or folder, by the path the spec gives it."""
+
+    path: str
+    format: str
+    split: str | None
+    sha256: str
+
+
+class SplitPlan(Frozen):
+    """The rows of a split; `held_out` is the share taken from the training rows, which then leave training."""
+
+    name: str
+    tables: tuple[TablePlan, ...]
+    held_out: float | None
+    rows: int
+
+
+class DataPlan(Frozen):
+    """Rows, roles and how inputs become arrays."""
+
+    splits: tuple[SplitPlan, ...]
+    columns: Json
+    modality: str
+    inputs: tuple[str, ...]  # arrays that the backbone takes
+    preprocessing: Json
+    augment: Json | None
+
+
+class HeadPlan(Frozen):
+    """What is put on top."""
+
+    type: str
+    pooling: str
+    record: Json
+    parameters: int
+
+
+class MethodPlan(Frozen):
+    """How the backbone learns."""
+
+    method: str
+    record: Json
+
+
+class TrainPlan(Frozen):
+    """The schedule, nothing left to choose."""
+
+    epochs: int
+    steps: int
+    steps_per_epoch: int
+    batch_size: int
+    learning_rate: float
+    head_learning_rate: float
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    layer_decay: float
+    layer_of: Json  # tensor name → distance from the head, where layer_decay is below 1
+    metric: str
+    patience: int | None
+    precision: str
+    fold: Literal["feature", "none"]
+
+
+class ExportPlan(Frozen):
+    """What comes out and what it must satisfy."""
+
+    precision: tuple[str, ...]
+    exporter: str
+    optimize: str
+    opset: int
+    parity: float
+    metric_drop: float
+    samples: str
+    samples_sha256: str | None
+    inputs: Json  # name → {"dtype", "shape"}; a word in a shape is a dynamic axis
+    outputs: Json
+
+
+class Estimates(Frozen):
+    """What it costs; parameters are exact, bytes are estimates."""
+
+    parameters: int
+    trainable: int
+    memory_bytes: int
+    disk_bytes: int
+    onnx_bytes: int
+    measured: Json  # of a seeded sample of the training rows
+
+
+class Plan(Frozen):
+    """A spec resolved against the world; the executor sees this and nothing else."""
+
+    format: Literal[1]
+    name: str
+    description: str
+    seed: int
+    backbone: BackbonePlan
+    method: MethodPlan
+    head: HeadPlan
+    data: DataPlan
+    train: TrainPlan
+    export: ExportPlan
+    estimates: Estimates
+
+    def split(self, name: str) -> SplitPlan | None:
+        """A split by name, None where the spec gives none."""
+        return next((split for split in self.data.splits if split.name == name), None)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The plan's identity; estimates decide nothing and stay out."""
+        return digest(self.model_dump(mode="json", exclude={"estimates"}))
+
+    def text(self) -> str:
+        """Canonical JSON."""
+        return canonical(self.model_dump(mode="json"))
+
+
+def read_plan(text: str, name: str) -> Plan:
+    """Reads a plan file; raises Refused E0212 for anything that is not one."""
+    try:
+        return Plan.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise refuse("E0212", f"`{name}` is not a plan of this graftc", f"{where or 'text'}: {first['msg'].lower()}", help="write one with `graftc plan SPEC -o plan.json`") from None

@@ -1,0 +1,135 @@
+"""Shows a plan as a person wants to read it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from .plan import Plan, TensorPlan
+
+WORDS = {"frozen": "frozen", "held": "held (an adapter learns around it)", "trained": "learns", "added": "added, learns"}
+
+
+def show(plan: Plan) -> str:
+    """The plan in blocks: backbone, learning, data, schedule, what comes out, what it costs."""
+    blocks = (_title(plan), _backbone(plan), _head(plan), _data(plan), _train(plan), _export(plan), _cost(plan))
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _title(plan: Plan) -> list[str]:
+    return [f"{plan.name}  ·  plan {plan.sha256[:12]}"] + ([plan.description] if plan.description else [])
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<12} {text}"
+
+
+def _backbone(plan: Plan) -> list[str]:
+    lines = ["backbone", _line("from", f"{plan.backbone.source} ({plan.backbone.family}, width {plan.backbone.width})")]
+    lines.append(_line("method", f"{plan.method.method}{_options(plan)}"))
+    for state, word in WORDS.items():
+        tensors = [t for t in plan.backbone.tensors if t.state == state]
+        if tensors:
+            numbers = sum(math.prod(t.shape) for t in tensors if not t.is_buffer)
+            lines.append(_line(word.split(",")[0].split(" (")[0], f"{numbers:>12,} parameters in {len(tensors)} tensors: {', '.join(_summary(tensors))}"))
+    return lines
+
+
+def _options(plan: Plan) -> str:
+    shown = [f"{key} {_value(value)}" for key, value in plan.method.record.items()]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} modules"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _summary(tensors: Iterable[TensorPlan], most: int = 8) -> list[str]:
+    """Names by their first part, indices gathered: `encoder.layer[0:4]`."""
+    groups: dict[str, set[int]] = {}
+    for tensor in tensors:
+        hit = re.match(r"^(.*?)\.(\d+)\.", tensor.name)
+        groups.setdefault(hit.group(1) if hit else tensor.name.split(".")[0], set()).update([int(hit.group(2))] if hit else [])
+    shown = [name + (f"[{min(i)}:{max(i) + 1}]" if i and len(i) == max(i) + 1 - min(i) else f"[{', '.join(map(str, sorted(i)))}]" if i else "") for name, i in groups.items()]
+    return shown[:most] + ([f"… {len(shown) - most} more"] if len(shown) > most else [])
+
+
+def _head(plan: Plan) -> list[str]:
+    record = plan.head.record
+    lines = ["head", _line("type", plan.head.type), _line("pooling", plan.head.pooling)]
+    if "labels" in record:
+        kind = "any number of" if record.get("is_multi") else "one of"
+        lines.append(_line("labels", f"{kind} {len(record['labels'])}: {_in_order(record['labels'])}"))
+    hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
+    lines.append(_line("learns", f"{plan.head.parameters:>12,} parameters{hidden}"))
+    return lines
+
+
+def _in_order(labels: tuple[str, ...], most: int = 8) -> str:
+    return ", ".join(labels[:most]) + (f", … {len(labels) - most} more" if len(labels) > most else "")
+
+
+def _data(plan: Plan) -> list[str]:
+    lines = ["data"]
+    for split in plan.data.splits:
+        files = ", ".join(table.path for table in split.tables)
+        taken = f" (held out: {split.held_out:.0%} of the training rows)" if split.held_out else ""
+        lines.append(_line(split.name, f"{split.rows:>8,} rows  {files}{taken}"))
+    lines.append(_line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in plan.data.columns.items())))
+    settings = {key: value for key, value in plan.data.preprocessing.items() if key in ("max_length", "resize", "crop", "is_pair") and value}
+    lines.append(_line("inputs", f"{plan.data.modality}: " + ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in settings.items())))
+    measured = plan.estimates.measured
+    if "tokens_mean" in measured:
+        lines.append(_line("tokens", f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}, {measured['cut_share']:.1%} of texts cut (of a sample)"))
+    if plan.data.augment:
+        lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in plan.data.augment.items() if v)))
+    return lines
+
+
+def _plain(value: object) -> str:
+    from .frozen import Json
+
+    if isinstance(value, Json):
+        return " ".join(f"{k} {v}" for k, v in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _train(plan: Plan) -> list[str]:
+    train = plan.train
+    rates = f"{train.learning_rate:g}" if train.learning_rate == train.head_learning_rate else f"backbone {train.learning_rate:g}, head {train.head_learning_rate:g}"
+    lines = ["train", _line("schedule", f"{train.epochs} epochs of {train.steps_per_epoch} steps = {train.steps} steps of {train.batch_size} rows")]
+    lines.append(_line("rate", f"{rates}, {train.schedule} after {train.warmup_steps} steps of warm-up, weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}"))
+    if train.layer_decay < 1:
+        lines.append(_line("layer decay", f"{train.layer_decay:g}"))
+    stop = f", stops after {train.patience} epochs without a better one" if train.patience else ""
+    picks = f"best {train.metric} on validation{stop}" if plan.split("validation") else "the last (no validation data)"
+    lines.append(_line("keeps", picks))
+    lines.append(_line("fold", "the frozen backbone's features are computed once" if train.fold == "feature" else "nothing: the backbone runs in every step"))
+    return lines
+
+
+def _export(plan: Plan) -> list[str]:
+    export = plan.export
+    lines = ["export", _line("graphs", f"{', '.join(export.precision)} · opset {export.opset} · {export.exporter} exporter · {export.optimize}")]
+    lines += [_line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items())) for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))]
+    gates = f"parity {export.parity:g}" + (f", {plan.train.metric} may fall {export.metric_drop:g}" if plan.split("validation") else " only (no validation data)")
+    return [*lines, _line("gates", gates), _line("samples", export.samples)]
+
+
+def _cost(plan: Plan) -> list[str]:
+    cost = plan.estimates
+    share = cost.trainable / cost.parameters
+    return [
+        "costs",
+        _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
+        _line("about", f"{_bytes(cost.memory_bytes)} memory, {_bytes(cost.disk_bytes)} disk while building, {_bytes(cost.onnx_bytes)} fp32 graph"),
+    ]
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+

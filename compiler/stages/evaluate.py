@@ -1,0 +1,39 @@
+"""Scores the trained network in torch, and lets validation decide what is left to decide."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+
+from .. import variants
+from ..executor import Work
+from ..networks.assembly import remember
+from ..networks.batches import Rows, outputs_of
+from .prepare import preprocessor
+
+
+def run(work: Work) -> None:
+    """Writes `<split>.npz` (outputs), `metrics.json` and `calibrated.json` (what replaces fields of the head's record)."""
+    plan = work.plan
+    torch.set_num_threads(work.machine.threads)
+    graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to(work.machine.device)
+    head = variants.load("heads", plan.head.type)
+    metrics = variants.load("metrics", head.METRICS)
+    processor = preprocessor(plan, work.backbone)
+    record = plan.head.record.plain()
+    calibrated: dict[str, object] = {}
+    scores = {}
+    for name in ("validation", "test"):
+        if plan.split(name) is None:
+            continue
+        rows = Rows(plan, work.inputs["prepare"], work.inputs.get("fold"), name, processor, work.machine.device)
+        outputs = outputs_of(graft, rows)
+        np.savez(work.out / f"{name}.npz", targets=rows.prepared.targets, **outputs)  # type: ignore[arg-type]
+        if name == "validation":
+            calibrated = metrics.calibrate(record, outputs, rows.prepared.targets)
+            record |= calibrated
+        scores[name] = metrics.report(record, outputs, rows.prepared.targets)
+    (work.out / "calibrated.json").write_text(json.dumps(calibrated))
+    (work.out / "metrics.json").write_text(json.dumps(scores))

@@ -1,0 +1,76 @@
+"""Merges what was adapted, writes the graph, and proves that nothing changed on the way."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import variants
+from ..diagnostics import refuse
+from ..executor import Work
+from ..networks.assembly import remember
+from ..networks.batches import arrays
+from ..networks.graft import Graft
+from ..networks.graph import write_graph
+from ..networks.parity import compare, difference, gate, golden_inputs, outputs
+from ..plan import Plan
+from ..prepared import Prepared
+from .prepare import preprocessor
+
+REAL = 16  # rows of the data that the gates see besides the generated inputs
+
+
+def run(work: Work) -> None:
+    """Writes `model.onnx` and `parity.json`; raises Refused E0401, E0403, E0404 or E0408."""
+    plan = work.plan
+    torch.set_num_threads(work.machine.threads)
+    graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to("cpu").eval()
+    processor = preprocessor(plan, work.backbone)
+    inputs = golden_inputs(plan)
+    merged = _merge(graft, plan, processor, inputs, work)
+    path = work.out / "model.onnx"
+    write_graph(graft, plan, arrays(processor.collate(processor.features(inputs[:3])), "cpu"), path)
+    parity = compare(graft, plan, processor, path, inputs)
+    gate(parity, plan, path)
+    parity = max(parity, _on_rows(graft, plan, processor, path, work), key=lambda p: p.worst)
+    gate(parity, plan, path)
+    found: dict[str, Any] = {"parity": {"worst": parity.worst, "allowed": plan.export.parity, "inputs": parity.inputs}, "merge": merged}
+    (work.out / "parity.json").write_text(json.dumps(found))
+
+
+def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Any, work: Work) -> Any:
+    """The same comparison on prepared rows of the data, which the preprocessing already met."""
+    from ...runtime.session import Session
+    from ..networks.parity import Parity
+
+    rows = Prepared(work.inputs["prepare"] / ("validation" if plan.split("validation") else "train"))
+    chosen = [rows.row(i) for i in range(min(REAL, len(rows)))]
+    batch = processor.collate(chosen)
+    with torch.inference_mode():
+        ours = {name: values.numpy() for name, values in graft(**arrays(batch, "cpu")).items()}
+    theirs = Session(path).run(batch)
+    name = max(ours, key=lambda n: difference(ours[n], theirs[n]))
+    return Parity(difference(ours[name], theirs[name]), name, f"a batch of {len(chosen)} rows of the data", len(chosen))
+
+
+def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
+    """Merges in place; the merged network must answer as the adapted one did, and its weights must have changed."""
+    method = variants.load("methods", plan.method.method)
+    if not method.ADDS:
+        return None
+    work.memory.clear()  # the adapted form is gone after this
+    adapted = outputs(graft, processor, inputs)
+    before = {method.plain(n): t.detach().clone() for n, t in graft.backbone.state_dict().items() if method.plain(n).endswith(".weight") and "base_layer" in n}
+    graft.backbone = method.merge(graft.backbone)
+    after = outputs(graft, processor, inputs)
+    worst = max(difference(adapted[name], after[name]) for name in adapted)
+    if not worst <= plan.export.parity:
+        raise refuse("E0403", "the merged model disagrees with the adapted one", f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e}", help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision")
+    state = graft.backbone.state_dict()
+    changed = sum(not torch.equal(state[name], weight) for name, weight in before.items())
+    if not changed:
+        raise refuse("E0404", "nothing was learned: the merged weights are those of the backbone", f"{len(before)} adapted modules, none changed", help="raise `train.learning_rate` or train longer")
+    return {"worst": worst, "allowed": plan.export.parity, "changed": changed, "adapted": len(before), "largest_update": float(np.max([(state[n] - w).abs().max() for n, w in before.items()]))}

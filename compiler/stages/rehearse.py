@@ -1,0 +1,30 @@
+"""Saves, exports and checks the untrained network once, so that the last step is never the first of its kind."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import variants
+from ..executor import Work
+from ..networks.assembly import assemble
+from ..networks.batches import arrays
+from ..networks.graph import write_graph
+from ..networks.parity import compare, gate, golden_inputs
+from .prepare import preprocessor
+
+
+def run(work: Work) -> None:
+    """Raises Refused E0401 or E0408 where the trained network could not become a bundle."""
+    plan = work.plan
+    torch.set_num_threads(work.machine.threads)
+    graft = assemble(plan, work.backbone)
+    graft.backbone = variants.load("methods", plan.method.method).merge(graft.backbone)
+    processor = preprocessor(plan, work.backbone)
+    inputs = golden_inputs(plan)
+    path = work.out / "model.onnx"
+    write_graph(graft, plan, arrays(processor.collate(processor.features(inputs[:3])), "cpu"), path)
+    gate(compare(graft, plan, processor, path, inputs), plan, path)
+    path.unlink()
+    for extra in work.out.glob("model.onnx*"):
+        extra.unlink()
+    (work.out / "fine").touch()

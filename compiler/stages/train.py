@@ -1,0 +1,225 @@
+"""Trains what the plan lets learn and keeps the best of it.
+
+The loop is ours and short because its state must be: everything random is derived from (seed, step), so a
+checkpoint is tensors and counters, and a resumed run equals an uninterrupted one bit for bit. accelerate does
+devices, mixed precision and clipping; torch's AdamW and transformers' schedules do the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from .. import variants
+from ..diagnostics import refuse
+from ..executor import Work
+from ..networks.assembly import assemble, learned, load_learned, train_mode
+from ..networks.batches import Rows, outputs_of
+from ..networks.graft import Graft
+from ..plan import Plan
+from ..split import derived_seed, epoch_order
+from ..store import write_atomically
+from .prepare import preprocessor
+
+EVERY = 60.0  # seconds between checkpoints within an epoch
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def run(work: Work) -> None:
+    """Writes `learned.safetensors` (the best), `history.json` and `losses.npy` (one loss per step)."""
+    training = Training(work)
+    training.resume()
+    try:
+        training.epochs()
+    except KeyboardInterrupt:
+        training.save()
+        raise
+    training.finish()
+
+
+class Training:
+    """One run: the network, its optimiser and how far it has come."""
+
+    def __init__(self, work: Work) -> None:
+        plan = work.plan
+        torch.set_num_threads(work.machine.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        mixed = {"fp32": "no"}.get(plan.train.precision, plan.train.precision)
+        self.accelerator = Accelerator(cpu=work.machine.device == "cpu", mixed_precision=mixed)
+        self.work, self.plan = work, plan
+        self.graft = assemble(plan, work.backbone).to(self.accelerator.device)
+        self.head = variants.load("heads", plan.head.type)
+        self.metrics = variants.load("metrics", self.head.METRICS)
+        processor = preprocessor(plan, work.backbone)
+        self.rows = {s.name: Rows(plan, work.inputs["prepare"], work.inputs.get("fold"), s.name, processor, str(self.accelerator.device)) for s in plan.data.splits if s.name != "test"}
+        self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
+        self.factor = schedule(plan)
+        self.scaler = self.accelerator.scaler
+        self.step, self.losses, self.history, self.best = 0, [0.0] * 0, [{}] * 0, {"epoch": 0, "value": math.nan}
+        self.kept: dict[str, torch.Tensor] = {}
+        self.saved = time.monotonic()
+
+    def epochs(self) -> None:
+        """Runs to the last step, evaluating after each epoch."""
+        train = self.plan.train
+        with self.work.progress.steps("train", train.steps, self.step) as advance:
+            while self.step < train.steps and not self._is_stopped():
+                epoch = self.step // train.steps_per_epoch
+                order = epoch_order(len(self.rows["train"]), self.plan.seed, epoch)
+                train_mode(self.graft, self.plan)
+                while self.step < min((epoch + 1) * train.steps_per_epoch, train.steps):
+                    at = (self.step - epoch * train.steps_per_epoch) * train.batch_size
+                    self._step(order[at : at + train.batch_size])
+                    advance(1)
+                    if time.monotonic() - self.saved > EVERY and self.step < train.steps:
+                        self.save()
+                self._evaluate(epoch + 1)
+                advance(0, self._note())
+                self.save()
+
+    def _step(self, chosen: np.ndarray) -> None:
+        rows = self.rows["train"]
+        factor = self.factor(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        batch = rows.batch(chosen, derived_seed(self.plan.seed, "augment", self.step))
+        torch.manual_seed(derived_seed(self.plan.seed, "dropout", self.step))
+        with self.accelerator.autocast():
+            outputs = self.graft(**batch)
+            loss = self.head.loss(self.plan.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen))
+        self.accelerator.backward(loss)
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self._parameters(), self.plan.train.max_grad_norm)
+        self._update()
+        self.optimizer.zero_grad(set_to_none=True)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise refuse("E0407", f"the loss is not finite at step {self.step + 1}", f"it was {self.losses[-1]:.4g} a step before" if self.losses else "it was so from the start", help="lower `train.learning_rate`, or use `train.precision: fp32`")
+        self.losses.append(value)
+        self.step += 1
+
+    def _update(self) -> None:
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _evaluate(self, epoch: int) -> None:
+        since = self.history[-1]["step"] if self.history else 0
+        entry: dict[str, Any] = {"epoch": epoch, "step": self.step, "train_loss": round(float(np.mean(self.losses[since:])), 6)}
+        value = math.nan
+        if "validation" in self.rows:
+            rows = self.rows["validation"]
+            outputs = outputs_of(self.graft, rows)
+            targets = rows.prepared.targets
+            value = self.metrics.one(self.plan.train.metric, self.plan.head.record, outputs, targets)
+            with torch.no_grad():
+                tensors = {k: torch.from_numpy(v) for k, v in outputs.items()}
+                entry["validation_loss"] = round(float(self.head.loss(self.plan.head.record, tensors, torch.from_numpy(np.asarray(targets)))), 6)
+            entry[self.plan.train.metric] = value
+        self.history.append(entry)
+        sign = self.metrics.direction(self.plan.train.metric)
+        if math.isnan(self.best["value"]) or "validation" not in self.rows or sign * value > sign * self.best["value"]:
+            self.best = {"epoch": epoch, "value": value}
+            self.kept = {name: tensor.detach().clone() for name, tensor in learned(self.graft, self.plan).items()}
+
+    def _note(self) -> str:
+        last = self.history[-1]
+        metric = f", {self.plan.train.metric} {last[self.plan.train.metric]:.4f}" if self.plan.train.metric in last else ""
+        note = f"loss {last['train_loss']:.4f}{metric}"
+        self.work.progress.say(f"  epoch {last['epoch']}/{self.plan.train.epochs}: {note}")
+        return note
+
+    def _is_stopped(self) -> bool:
+        patience = self.plan.train.patience
+        return patience is not None and bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= patience
+
+    def save(self) -> None:
+        """Writes a checkpoint in one step: tensors and counters, no pickle."""
+        tensors = {f"now.{n}": t.detach() for n, t in learned(self.graft, self.plan).items()} | {f"best.{n}": t for n, t in self.kept.items()}
+        for i, parameter in enumerate(self._parameters()):
+            for name, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{i}.{name}"] = value
+        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        state: dict[str, Any] = {"step": self.step, "history": self.history, "best": self.best["epoch"], "value": repr(self.best["value"])}
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
+        contiguous = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
+        write_atomically(self.work.out / CHECKPOINT, lambda path: save_file(contiguous, path, {"state": json.dumps(state)}))
+        self.saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Goes on from the checkpoint of an earlier attempt, where there is one."""
+        path = self.work.out / CHECKPOINT
+        if not path.is_file():
+            return
+        with safe_open(path, "pt") as file:
+            state = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        self.step, self.history = state["step"], state["history"]
+        self.best = {"epoch": state["best"], "value": float(state["value"])}
+        self.losses = tensors["losses"].tolist()
+        load_learned(self.graft, self.plan, _under(tensors, "now."))
+        self.kept = {name: t.to(self.accelerator.device) for name, t in _under(tensors, "best.").items()}
+        for i, parameter in enumerate(self._parameters()):
+            found = _under(tensors, f"optimizer.{i}.")
+            if found:
+                self.optimizer.state[parameter] = {n: t if n == "step" else t.to(parameter.device) for n, t in found.items()}
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.work.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
+
+    def finish(self) -> None:
+        """Writes the results and removes the checkpoint."""
+        out = self.work.out
+        save_file({n: t.cpu().contiguous() for n, t in self.kept.items()}, out / "learned.safetensors")
+        np.save(out / "losses.npy", np.array(self.losses))
+        history = {"epochs": self.history, "best_epoch": self.best["epoch"], "steps": self.step, "metric": self.plan.train.metric}
+        (out / "history.json").write_text(json.dumps(history))
+        (out / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def groups(graft: Graft, plan: Plan) -> list[dict[str, Any]]:
+    """Parameter groups of AdamW: a peak rate by part and layer; no weight decay on vectors (biases, norms)."""
+    train = plan.train
+    found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, tensor in learned(graft, plan).items():
+        if not isinstance(tensor, torch.nn.Parameter):
+            continue
+        part, _, inner = name.partition(".")
+        rate = train.head_learning_rate if part == "head" else train.learning_rate * train.layer_decay ** train.layer_of.get(inner, 0)
+        decay = 0.0 if tensor.ndim <= 1 else train.weight_decay
+        found.setdefault((rate, decay), []).append(tensor)
+    return [{"params": params, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()]
+
+
+def schedule(plan: Plan) -> Any:
+    """step → factor on the peak rate, by transformers' own schedules."""
+    from transformers import get_scheduler
+
+    name = {"constant": "constant_with_warmup"}.get(plan.train.schedule, plan.train.schedule)
+    dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    return get_scheduler(name, dummy, plan.train.warmup_steps, plan.train.steps).lr_lambdas[0]
+
+
+def best_epoch(trained: Path) -> int:
+    """The epoch whose tensors were kept."""
+    return int(json.loads((trained / "history.json").read_bytes())["best_epoch"])

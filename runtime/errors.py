@@ -1,0 +1,18 @@
+"""What can be wrong with a bundle or with what it is asked."""
+
+from __future__ import annotations
+
+
+class BundleError(Exception):
+    """A coded refusal: `code` E05xx, a message that stands alone, and a way out."""
+
+    def __init__(self, code: str, message: str, *notes: str, help: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.notes = notes
+        self.help = help
+
+    def __str__(self) -> str:
+        lines = [f"error[{self.code}]: {self.message}", *(f" = note: {note}" for note in self.notes)]
+        return "\n".join([*lines, f" = help: {self.help}"] if self.help else lines)

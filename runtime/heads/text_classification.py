@@ -1,0 +1,19 @@
+"""Decodes text-classification: logits over labels become labels with scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..labels import Classification as Answer
+from ..labels import decode
+
+__all__ = ["LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
+
+LABELLED = ("label",)  # fields of an answer that hold a label of the head
+OPTIONS = {"top_k": "int | None"}  # keyword arguments of decode that a wrapper passes on
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return bool(head["is_multi"])

@@ -1,0 +1,82 @@
+"""Answers questions with a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import BundleError
+from .manifest import read_manifest
+from .session import Session
+
+BATCH = 32  # rows per run of the graph
+
+
+class Model:
+    """A loaded bundle.
+
+    `folder` is the bundle's, `precision` one of those it was exported in (default its first), `threads` the
+    number of threads per run (default one per core). Raises BundleError for a folder that is no bundle.
+    """
+
+    def __init__(self, folder: str | Path, precision: str | None = None, threads: int | None = None) -> None:
+        self.folder = Path(folder)
+        self.manifest = read_manifest(self.folder)
+        graphs = self.manifest["graphs"]["model"]
+        self.precision = precision or next(iter(graphs))
+        if self.precision not in graphs:
+            raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
+        self.session = Session(self.folder / graphs[self.precision], threads)
+        record = self.manifest["preprocessing"]
+        self.preprocessor = _module("inputs", record["modality"]).Preprocessor(record, self.folder)
+        self.head = self.manifest["head"]
+        self.decoder = _module("heads", self.head["type"])
+
+    def predict(self, inputs: Any, **options: Any) -> Any:
+        """The answer to one input, or a list of answers to a list of inputs.
+
+        Raises BundleError E0505 for an input of the wrong kind.
+        """
+        is_list = isinstance(inputs, list)
+        outputs = self.outputs(inputs if is_list else [inputs])
+        answers = self.decoder.decode(outputs, self.head, **options) if outputs else []
+        return answers if is_list else answers[0]
+
+    def outputs(self, inputs: Sequence[Any], batch: int = BATCH) -> dict[str, np.ndarray]:
+        """Output arrays of the graph for a list of inputs, rows in the order given."""
+        for i, value in enumerate(inputs):
+            reason = self.preprocessor.check(value)
+            if reason:
+                raise BundleError("E0505", f"input {i + 1} can't be used", reason)
+        if not inputs:
+            return {}
+        try:
+            rows = self.preprocessor.features(inputs)
+        except ValueError as error:
+            raise BundleError("E0505", "an input can't be used", str(error)) from None
+        # rows of like length share a batch, so that little of it is padding
+        order = np.argsort([-next(iter(row.values())).shape[0] for row in rows], kind="stable")
+        parts = [self.session.run(self.preprocessor.collate([rows[i] for i in order[at : at + batch]])) for at in range(0, len(rows), batch)]
+        back = np.argsort(order, kind="stable")
+        return {name: np.concatenate([part[name] for part in parts])[back] for name in self.session.outputs}
+
+
+def _module(folder: str, word: str) -> Any:
+    name = str(word).replace("-", "_")
+    if not name.isidentifier():
+        raise BundleError("E0503", f"`{word}` names no part of the runtime")
+    try:
+        return import_module(f".{folder}.{name}", __package__)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.endswith(f".{name}"):
+            raise BundleError("E0506", f"this runtime has no `{word}`", help="upgrade graftc") from None
+        raise BundleError("E0507", f"the bundle needs the package `{error.name}`", help="pip install -r requirements.txt, from the bundle's folder") from None
+
+
+def load(folder: str | Path, precision: str | None = None, threads: int | None = None) -> Model:
+    """Opens a bundle with the installed runtime; the bundle's own code is not run."""
+    return Model(folder, precision, threads)

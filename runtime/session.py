@@ -1,0 +1,34 @@
+"""Runs one ONNX graph by onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from .errors import BundleError
+
+
+class Session:
+    """A loaded graph; calls may come from several threads."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        # idle workers that spin take the cores from other sessions of the same process
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises types of its own for each way a file can be wrong
+            raise BundleError("E0503", f"`{path.name}` can't be loaded", str(error).splitlines()[0][:300]) from None
+        self.inputs = tuple(item.name for item in self.session.get_inputs())
+        self.outputs = tuple(item.name for item in self.session.get_outputs())
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name for inputs by name; arrays that the graph does not take are left out."""
+        given = {name: arrays[name] for name in self.inputs}
+        return dict(zip(self.outputs, self.session.run(list(self.outputs), given), strict=True))

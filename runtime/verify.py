@@ -1,0 +1,49 @@
+"""Checks a bundle against itself: checksums and golden samples."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import BundleError
+from .manifest import check_files, read_manifest
+from .model import Model
+
+
+def verify(folder: str | Path) -> dict[str, float]:
+    """Largest difference to the golden outputs per precision, |a−b| / max(1, |a|).
+
+    Raises BundleError E0503 where a file was changed and E0504 where answers differ by more than the bundle allows.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    wrong = check_files(folder, manifest)
+    if wrong:
+        raise BundleError("E0503", "the bundle is not as it was built", *wrong[:10], help="build or copy it again")
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {precision: _compare(folder, precision, samples, manifest) for precision in manifest["graphs"]["model"]}
+
+
+def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manifest: dict[str, Any]) -> float:
+    model = Model(folder, precision)
+    mine = model.outputs([sample["input"] for sample in samples])
+    worst = 0.0
+    for name, found in mine.items():
+        golden = np.array([sample["outputs"][precision][name] for sample in samples], np.float64)
+        worst = max(worst, float(np.abs(found - golden).max() / max(1.0, np.abs(golden).max())))
+    # int8 kernels differ between processors by whole quantisation steps; fp32 keeps the parity gate
+    allowed = manifest["gates"]["parity"]["allowed"] if precision == "fp32" else manifest["gates"]["samples_allowed"]
+    if not worst <= allowed:
+        raise BundleError("E0504", f"the {precision} graph does not give its golden answers", f"largest relative difference {worst:.1e}, allowed {allowed:.1e}")
+    return worst
+
+
+def plain(answer: Any) -> Any:
+    """An answer as JSON values."""
+    if isinstance(answer, tuple | list):
+        return [plain(item) for item in answer]
+    return asdict(answer) if is_dataclass(answer) and not isinstance(answer, type) else answer
