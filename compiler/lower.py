@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import variants
@@ -20,8 +20,8 @@ from .split import held_out
 EPOCHS = 3
 
 
-def lower(spec: Spec, facts: Facts) -> Plan:
-    """Resolves a spec in which `problems` found no error."""
+def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
+    """Resolves a spec in which `problems` found no error; `written` is its text as values, for the bundle."""
     backbone = facts.backbone
     assert backbone is not None
     assert facts.preprocessing is not None
@@ -36,7 +36,7 @@ def lower(spec: Spec, facts: Facts) -> Plan:
     return Plan(
         format=1, name=spec.top.name, description=spec.top.description, seed=spec.top.seed, backbone=planned,
         method=MethodPlan(method=spec.method, record=Json(lowered.record)), head=head, data=data, train=train, export=export,
-        estimates=_estimates(planned, head, data, train, export, facts),
+        estimates=_estimates(planned, head, data, train, export, facts), spec=Json(written),
     )  # fmt: skip
 
 

@@ -148,6 +148,7 @@ class Plan(Frozen):
     train: TrainPlan
     export: ExportPlan
     estimates: Estimates
+    spec: Json  # as written and composed, for the bundle
 
     def split(self, name: str) -> SplitPlan | None:
         """A split by name, None where the spec gives none."""

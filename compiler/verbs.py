@@ -33,7 +33,7 @@ def check(source: Source) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
         raise
     if any(d.is_error for d in found):
         return None, found
-    return lower(spec, facts), found
+    return lower(spec, facts, source.data), found
 
 
 def validate(path: str | Path) -> tuple[Diagnostic, ...]:

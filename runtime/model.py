@@ -48,21 +48,34 @@ class Model:
 
     def outputs(self, inputs: Sequence[Any], batch: int = BATCH) -> dict[str, np.ndarray]:
         """Output arrays of the graph for a list of inputs, rows in the order given."""
-        for i, value in enumerate(inputs):
-            reason = self.preprocessor.check(value)
-            if reason:
-                raise BundleError("E0505", f"input {i + 1} can't be used", reason)
         if not inputs:
             return {}
-        try:
-            rows = self.preprocessor.features(inputs)
-        except ValueError as error:
-            raise BundleError("E0505", "an input can't be used", str(error)) from None
+        rows = self._features(inputs)
         # rows of like length share a batch, so that little of it is padding
         order = np.argsort([-next(iter(row.values())).shape[0] for row in rows], kind="stable")
         parts = [self.session.run(self.preprocessor.collate([rows[i] for i in order[at : at + batch]])) for at in range(0, len(rows), batch)]
         back = np.argsort(order, kind="stable")
         return {name: np.concatenate([part[name] for part in parts])[back] for name in self.session.outputs}
+
+    def from_words(self, words: Sequence[str]) -> list[Any]:
+        """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
+        try:
+            found: list[Any] = _module("inputs", self.manifest["preprocessing"]["modality"]).from_words(words, self.manifest["preprocessing"])
+        except ValueError as error:
+            raise BundleError("E0505", "the words are not inputs", str(error)) from None
+        return found
+
+    def _features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+        try:
+            rows: list[dict[str, np.ndarray]] = self.preprocessor.features(inputs)
+            return rows
+        except ValueError:
+            for i, value in enumerate(inputs):
+                try:
+                    self.preprocessor.features([value])
+                except ValueError as error:
+                    raise BundleError("E0505", f"input {i + 1} can't be used", str(error)) from None
+            raise
 
 
 def _module(folder: str, word: str) -> Any:

@@ -6,13 +6,14 @@ import base64
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
-from ..diagnostics import At, Refused, listed, refuse
+from ..diagnostics import At, Diagnostic, Refused, Status, listed, refuse
 from ..frozen import Frozen
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ OF_MODEL: Mapping[str, str] = {
 }
 
 
-def preprocessing(folder: Path, config: Mapping[str, Any], options: Options) -> dict[str, Any]:
+def preprocessing(
+    folder: Path, config: Mapping[str, Any], options: Options, longest: int | None = None, columns: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The record that fixes how pixels are prepared, from the backbone's own processor file.
 
     Raises Refused (E0306) where the file is missing or asks for steps that can't be repeated exactly.
@@ -128,10 +131,58 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, str | tuple[str, ...]], fo
     return value
 
 
-def stored(record: Mapping[str, Any]) -> int:
+def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
     """Bytes that one prepared row takes: one per channel and pixel."""
     height, width = _final(record)
     return height * width * int(record["channels"])
+
+
+def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
+    """Nothing can be wrong between the options and a backbone that `preprocessing` does not refuse."""
+    return ()
+
+
+def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
+    """Pictures have no statistics that decide anything."""
+    return {}
+
+
+def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
+    """(column, reason) where a row's picture is missing or its file is none; pixels are read when building."""
+    (column,) = columns["image"]
+    if row.get(column) in (None, ""):
+        return column, "is missing"
+    value = raw(row, columns, folder)
+    if isinstance(value, str) and not value.startswith(("data:", "http://", "https://")) and not os.path.isfile(value):
+        return column, f"image `{row[column]}` does not exist"
+    reason = _opens(value)
+    return (column, f"image {reason}") if reason else None
+
+
+def _opens(value: Any) -> str | None:
+    if find_spec("PIL") is None:
+        raise refuse("E0409", "reading images needs Pillow", help="pip install 'graftc[image]'", status=Status.MACHINE)
+    from ...runtime.inputs.image import opens
+
+    return opens(value)
+
+
+def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
+    """The file that a row's picture lies in, where it lies in one."""
+    value = raw(row, columns, folder)
+    is_file = isinstance(value, str) and not value.startswith(("data:", "http://", "https://"))
+    return (Path(value),) if is_file else ()
+
+
+def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Dtype and shape of an input array of the graph; words are dynamic axes."""
+    height, width = _final(record)
+    return {"dtype": "float32", "shape": ["batch", int(record["channels"]), height, width]}
+
+
+def assets(folder: Path) -> dict[str, Path]:
+    """Files of the backbone that travel in the bundle: none, the record says it all."""
+    return {}
 
 
 def samples(seed: int, record: Mapping[str, Any]) -> list[str]:

@@ -44,6 +44,7 @@ def run(work: Work) -> None:
             if split is train and taken and validation is not None and validation.held_out is not None:
                 out = _held(plan, targets, validation.held_out)
                 write_rows(work.out / "validation", [features[i] for i in out], [targets[i] for i in out])
+                np.save(work.out / "held_out.npy", np.array(out))
                 rest = np.setdiff1d(np.arange(len(targets)), out)
                 features, targets = [features[i] for i in rest], [targets[i] for i in rest]
             write_rows(work.out / split.name, features, targets)

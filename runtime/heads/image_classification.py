@@ -11,7 +11,7 @@ from ..labels import decode
 __all__ = ["LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
 
 LABELLED = ("label",)  # fields of an answer that hold a label of the head
-OPTIONS = {"top_k": "int | None"}  # keyword arguments of decode that a wrapper passes on
+OPTIONS = {"top_k": ("int", "tuple[Answer, ...]")}  # keyword arguments of decode: type, and what one input then gets
 
 
 def is_several(head: Mapping[str, Any]) -> bool:

@@ -18,7 +18,20 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-ANNOTATION = "str | Path | bytes | Image.Image | np.ndarray"
+REQUIRES = ("pillow",)
+IMPORTS = ("from pathlib import Path", "import numpy as np", "from PIL import Image")
+INPUT_HELP = "path of an image"
+
+
+def annotation(record: Mapping[str, Any]) -> str:
+    """The type of one input, for generated wrappers."""
+    return "str | Path | bytes | Image.Image | np.ndarray"
+
+
+def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
+    """Inputs from words of a command line: a path each."""
+    return list(words)
+
 
 # Pillow knows more, but some of its readers start other programs (EPS runs Ghostscript)
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -72,6 +85,15 @@ class Preprocessor:
         for height, width in self._crops:
             pixels = _centred(pixels, height, width)
         return pixels
+
+
+def opens(value: Any) -> str | None:
+    """Why a file can't be a picture, judged by its header alone; None when it may be one."""
+    try:
+        _opened(_stream(value)).close()
+    except ValueError as reason:
+        return str(reason)
+    return None
 
 
 def rgb(value: Any) -> Image.Image:

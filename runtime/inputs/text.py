@@ -8,9 +8,26 @@ from typing import Any
 
 import numpy as np
 
-ANNOTATION = "str"
-PAIR_ANNOTATION = "tuple[str, str]"
-IMPORTS = ""
+REQUIRES = ("tokenizers",)
+IMPORTS = ()
+INPUT_HELP = "text (of pairs: text, other text, text, …)"
+
+
+def annotation(record: Mapping[str, Any]) -> str:
+    """The type of one input, for generated wrappers."""
+    return "tuple[str, str]" if record["is_pair"] else "str"
+
+
+def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
+    """Inputs from words of a command line: a text each, or two.
+
+    Raises ValueError for an odd number of words where pairs are asked for.
+    """
+    if not record["is_pair"]:
+        return list(words)
+    if len(words) % 2:
+        raise ValueError("pairs need an even number of texts")
+    return [(words[i], words[i + 1]) for i in range(0, len(words), 2)]
 
 
 class Preprocessor:
@@ -36,7 +53,14 @@ class Preprocessor:
         return "holds a lone surrogate, which is not text" if any(_is_broken(text) for text in texts) else None
 
     def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
-        """One dict of int64 arrays of shape (tokens,) per input, cut to `max_length`."""
+        """One dict of int64 arrays of shape (tokens,) per input, cut to `max_length`.
+
+        Raises ValueError with a short reason for an input that can't be used.
+        """
+        for value in inputs:
+            reason = self.check(value)
+            if reason:
+                raise ValueError(reason)
         pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
         encoded = self.tokenizer.encode_batch(pairs)
         return [{"input_ids": np.array(e.ids, np.int64), "token_type_ids": np.array(e.type_ids, np.int64)} for e in encoded]

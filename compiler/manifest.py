@@ -1,0 +1,49 @@
+"""Composes a bundle's manifest: everything a runtime or an auditor must know, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..runtime.manifest import FORMAT
+from .digest import combined, digest
+from .machine import installed
+from .plan import Plan
+
+FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
+
+
+def compose(plan: Plan, calibrated: Mapping[str, Any], metrics: Mapping[str, Any], gates: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without its list of files and licences."""
+    head = {"type": plan.head.type, "pooling": plan.head.pooling, **plan.head.record.plain(), **calibrated}
+    return {
+        "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description, "task": plan.head.type,
+        "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
+        "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
+        "head": {key: value for key, value in head.items() if value is not None},
+        "preprocessing": plan.data.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter,
+        "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
+        "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method},
+        "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable},
+        "rows": {split.name: split.rows for split in plan.data.splits},
+        "hashes": {
+            "plan": plan.sha256, "spec": digest(plan.spec.plain()), "backbone": combined([plan.backbone.config_sha256, plan.backbone.header_sha256]),
+            "data": combined(table.sha256 for split in plan.data.splits for table in split.tables),
+        },
+        "versions": {library: installed(library) for library in ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")},
+    }  # fmt: skip
+
+
+def licence(backbone: Path) -> str:
+    """The licence that a backbone's model card states in its front matter, or `unknown`."""
+    try:
+        text = (backbone / "README.md").read_text(encoding="utf-8")
+        front = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, IndexError):
+        return "unknown"
+    found = front.get("license") if isinstance(front, dict) else None
+    return str(found) if found else "unknown"

@@ -1,0 +1,68 @@
+"""Writes the trained network in Hugging Face form, and proves that reloading it gives the same logits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .. import variants
+from ..diagnostics import refuse
+from ..executor import Work
+from ..networks.assembly import assemble, load_backbone, remember
+from ..networks.parity import difference, golden_inputs, outputs
+from .prepare import preprocessor
+
+FEW = 4  # inputs that the reloaded network answers again
+
+
+def run(work: Work) -> None:
+    """Writes config.json with model.safetensors, or a PEFT adapter, and head.safetensors.
+
+    Raises Refused E0413 where the reloaded network answers otherwise.
+    """
+    plan = work.plan
+    learned = work.inputs["train"] / "learned.safetensors"
+    method = variants.load("methods", plan.method.method)
+    # a merged network has lost its adapter, so an adapted one is assembled anew
+    graft = assemble(plan, work.backbone, learned) if method.ADDS else remember(work.memory, plan, work.backbone, work.inputs["train"])
+    graft = graft.to("cpu").eval()
+    graft.backbone.save_pretrained(work.out)
+    _anonymise(work.out, plan.backbone.source)
+    save_file({name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / "head.safetensors")
+    processor = preprocessor(plan, work.backbone)
+    inputs = golden_inputs(plan)[:FEW]
+    before = outputs(graft, processor, inputs)
+    graft.backbone = _reload(work, method.ADDS)
+    graft.head.load_state_dict(load_file(work.out / "head.safetensors"))
+    after = outputs(graft.eval(), processor, inputs)
+    worst = max(difference(before[name], after[name]) for name in before)
+    if worst > 0:
+        raise refuse("E0413", "the saved checkpoint does not give the trained model's answers", f"largest relative difference {worst:.1e}", f"kept for inspection: {work.out}", help="report this with the spec")
+
+
+def _reload(work: Work, is_adapter: bool) -> nn.Module:
+    from transformers import AutoModel
+
+    family = variants.load("backbones", work.plan.backbone.family)
+    if is_adapter:
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(load_backbone(work.plan, work.backbone), str(work.out)).eval()
+    loaded: nn.Module = AutoModel.from_pretrained(str(work.out), dtype=torch.float32, local_files_only=True, **family.LOAD)
+    return loaded.eval()
+
+
+def _anonymise(folder: Path, source: str) -> None:
+    """Names the backbone as the spec does, not by where it lies on this machine."""
+    for name, key in (("config.json", "_name_or_path"), ("adapter_config.json", "base_model_name_or_path")):
+        path = folder / name
+        if path.is_file():
+            values = json.loads(path.read_bytes())
+            if key in values:
+                values[key] = source
+            path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names the local path; the bundle has its own

@@ -1,0 +1,127 @@
+"""Puts the bundle together: graphs, runtime, wrapper, card, checkpoint, checksums."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ...runtime.manifest import sha256
+from .. import variants
+from ..digest import digest
+from ..executor import Work
+from ..frozen import Json
+from ..machine import installed
+from ..manifest import FILES, compose, licence
+from ..plan import Plan
+
+PACKAGE = Path(__file__).resolve().parents[2]
+LITERALS = 100  # labels that become a Literal type
+LIMITS = {
+    "text": "Inputs beyond {max_length} tokens are cut.",
+    "image": "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen.",
+}
+
+
+def run(work: Work) -> None:
+    """Fills the stage's folder with the whole bundle."""
+    plan, out = work.plan, work.out
+    manifest = _manifest(work)
+    for precision in plan.export.precision:
+        source = work.inputs["export" if precision == "fp32" else "quantize"]
+        for file in source.glob(f"{FILES[precision]}*"):
+            shutil.copy2(file, out / file.name)
+    for name, file in variants.load("inputs", plan.data.modality).assets(work.backbone).items():
+        shutil.copyfile(file, out / name)
+    shutil.copyfile(work.inputs["verify"] / "samples.jsonl", out / "samples.jsonl")
+    shutil.copytree(work.inputs["checkpoint"], out / "checkpoint")
+    runtime = _runtime(plan, out / "graftc_runtime")
+    _render(plan, manifest, runtime, out)
+    requires = ("onnxruntime", "numpy", *import_module(f"...runtime.inputs.{plan.data.modality}", __package__).REQUIRES)
+    (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
+    (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
+    (out / "spec.yaml").write_text(yaml.safe_dump(plan.spec.plain(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (out / "receipt.json").write_text(json.dumps(work.machine.model_dump(), indent=2, sort_keys=True) + "\n")
+    _seal(out, manifest)
+
+
+def _manifest(work: Work) -> dict[str, Any]:
+    read = {name: json.loads((work.inputs[stage] / f"{name}.json").read_bytes()) for stage, name in (("evaluate", "calibrated"), ("verify", "metrics"), ("verify", "gates"), ("train", "history"))}
+    manifest = compose(work.plan, read["calibrated"], read["metrics"], read["gates"])
+    licences = {"backbone": licence(work.backbone), "runtime": "Apache-2.0"}
+    return manifest | {"training": read["history"], "licences": licences}
+
+
+def _runtime(plan: Plan, target: Path) -> str:
+    """Copies the runtime modules that this task needs; returns a name made of their content."""
+    wanted = {"__init__", "model", "verify", "inputs.__init__", "heads.__init__"}
+    wanted |= {f"inputs.{plan.data.modality}", f"heads.{plan.head.type.replace('-', '_')}"}
+    done: set[str] = set()
+    while wanted - done:
+        module = min(wanted - done)
+        done.add(module)
+        wanted |= _imports(PACKAGE / "runtime" / f"{module.replace('.', '/')}.py", module)
+    content = hashlib.sha256()
+    for module in sorted(done):
+        source = PACKAGE / "runtime" / f"{module.replace('.', '/')}.py"
+        file = target / f"{module.replace('.', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(source.read_bytes())
+        content.update(f"{module}\n".encode() + source.read_bytes())
+    return f"graftc_runtime_{content.hexdigest()[:16]}"
+
+
+def _imports(path: Path, module: str) -> set[str]:
+    """The runtime's own modules that a module imports by name."""
+    parents = module.split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = parents[: len(parents) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {".".join([*base, name]) for name in names}
+    return found
+
+
+def _render(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) -> None:
+    environment = Environment(loader=FileSystemLoader(PACKAGE / "templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    environment.filters["pyrepr"] = lambda value: repr(_tuples(value))
+    decoder = import_module(f"...runtime.heads.{plan.head.type.replace('-', '_')}", __package__)
+    module = import_module(f"...runtime.inputs.{plan.data.modality}", __package__)
+    labels = manifest["head"].get("labels", ())
+    kinds = [{"name": f.name, "type": "Label" if f.name in decoder.LABELLED else str(f.type)} for f in fields(decoder.Answer)]
+    example = {"text": '("one text", "another")' if plan.data.preprocessing.get("is_pair") else '"some text"'}.get(plan.data.modality, '"file.png"')
+    predict = {
+        "task": plan.head.type, "name": plan.name, "graftc": installed("graftc"), "runtime": runtime, "imports": module.IMPORTS,
+        "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED), "fields": kinds,
+        "several": decoder.is_several(manifest["head"]), "answer": "tuple[Answer, ...]" if decoder.is_several(manifest["head"]) else "Answer",
+        "annotation": module.annotation(plan.data.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
+        "options": [{"name": name, "type": kind, "gives": gives} for name, (kind, gives) in decoder.OPTIONS.items()], "example": example,
+    }  # fmt: skip
+    (out / "predict.py").write_text(environment.get_template("predict.py.j2").render(predict), encoding="utf-8")
+    scores = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
+    shown = [name for name, value in scores.items() if isinstance(value, int | float)][:5]
+    limits = [LIMITS[plan.data.modality].format(**plan.data.preprocessing.plain()), "Scores hold for rows like those it was built from; other data may differ."]
+    card = {"manifest": manifest, "licence": manifest["licences"]["backbone"], "shown": shown, "example": example, "shell_example": example.strip("()").replace('", "', '" "'), "limits": limits}
+    (out / "README.md").write_text(environment.get_template("README.md.j2").render(card), encoding="utf-8")
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value.plain() if isinstance(value, Json) else value
+
+
+def _seal(out: Path, manifest: dict[str, Any]) -> None:
+    """Writes the manifest last, with size and SHA-256 of every other file."""
+    files = {p.relative_to(out).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in sorted(out.rglob("*")) if p.is_file()}
+    sealed = manifest | {"files": files}
+    sealed["content"] = digest(files)
+    (out / "manifest.json").write_text(json.dumps(sealed, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

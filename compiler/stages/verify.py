@@ -1,0 +1,139 @@
+"""Asks the bundle what the network was asked, from raw inputs on, and holds the answers against each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...runtime.model import Model
+from ...runtime.verify import plain
+from .. import variants
+from ..diagnostics import refuse
+from ..executor import Work
+from ..manifest import FILES, compose
+from ..networks.parity import golden_inputs
+from ..plan import Plan
+from ..split import generator
+from .prepare import raw_rows
+
+RESAMPLES = 200  # of the validation rows, for the standard error of a difference
+GOLDEN = 16  # rows that travel with `samples: validation`
+
+
+def run(work: Work) -> None:
+    """Writes `metrics.json`, `gates.json` and `samples.jsonl`; raises Refused E0402 where a metric fell too far."""
+    plan = work.plan
+    calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
+    scores = json.loads((work.inputs["evaluate"] / "metrics.json").read_bytes())
+    draft = _draft(work, calibrated)
+    metrics = {split: {"torch": found} for split, found in scores.items()}
+    gates: dict[str, Any] = {}
+    for precision in plan.export.precision:
+        model = Model(draft, precision, work.machine.threads)
+        for split in scores:
+            outputs, targets = _answers(work, model, split)
+            record = plan.head.record.plain() | calibrated
+            metrics[split][precision] = _module(plan).report(record, outputs, targets)
+            if split == "validation":
+                torch_outputs = dict(np.load(work.inputs["evaluate"] / "validation.npz"))
+                gates[precision] = _gate(plan, record, precision, torch_outputs, outputs, targets, draft)
+    samples = _samples(work, draft)
+    parity = json.loads((work.inputs["export"] / "parity.json").read_bytes())
+    (work.out / "samples.jsonl").write_text("".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples), encoding="utf-8")
+    (work.out / "metrics.json").write_text(json.dumps(metrics))
+    (work.out / "gates.json").write_text(json.dumps({**parity, "metric": gates}))
+    for path in draft.iterdir():
+        path.unlink()
+    draft.rmdir()
+
+
+def _module(plan: Plan) -> Any:
+    return variants.load("metrics", variants.load("heads", plan.head.type).METRICS)
+
+
+def _draft(work: Work, calibrated: Mapping[str, Any]) -> Path:
+    """A folder that the runtime takes for a bundle, before there is one."""
+    draft = work.out / "draft"
+    draft.mkdir()
+    manifest = compose(work.plan, calibrated, {}, {"parity": {"allowed": work.plan.export.parity}})
+    (draft / "manifest.json").write_text(json.dumps({**manifest, "files": {}}))
+    for precision in work.plan.export.precision:
+        source = work.inputs["export" if precision == "fp32" else "quantize"]
+        for file in source.glob(f"{FILES[precision]}*"):
+            (draft / file.name).symlink_to(file)
+    for name, file in variants.load("inputs", work.plan.data.modality).assets(work.backbone).items():
+        (draft / name).symlink_to(file)
+    return draft
+
+
+def _inputs(work: Work, split: str, most: int | None = None) -> list[Any]:
+    """Raw inputs of a split, in the order of its prepared rows."""
+    plan = work.plan
+    planned = plan.split(split)
+    assert planned is not None
+    inputs = [value for _, _, value in raw_rows(plan, planned, work.root)]
+    if planned.held_out is not None:
+        kept = np.load(work.inputs["prepare"] / "held_out.npy")
+        inputs = [inputs[i] for i in kept]
+    return list(islice(inputs, most))
+
+
+def _answers(work: Work, model: Model, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    targets = np.load(work.inputs["prepare"] / split / "targets.npy")
+    return model.outputs(_inputs(work, split)), targets
+
+
+def _gate(plan: Plan, record: Mapping[str, Any], precision: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], targets: np.ndarray, draft: Path) -> dict[str, float]:
+    """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
+    metrics, name = _module(plan), plan.train.metric
+    sign = metrics.direction(name)
+    drop = sign * (metrics.one(name, record, ours, targets) - metrics.one(name, record, theirs, targets))
+    found = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
+    if drop <= plan.export.metric_drop:
+        return found
+    draws = generator(plan.seed, "standard error").integers(0, len(targets), (RESAMPLES, len(targets)))
+    drops = [metrics.one(name, record, _take(ours, d), targets[d]) - metrics.one(name, record, _take(theirs, d), targets[d]) for d in draws]
+    found["standard_error"] = round(float(np.std(drops)), 6)
+    if drop <= plan.export.metric_drop + found["standard_error"]:
+        return found
+    raise refuse(
+        "E0402", f"the {precision} graph scores worse than the trained model",
+        f"{name} on validation fell by {drop:.4f}, allowed {plan.export.metric_drop:g} and one standard error of {found['standard_error']:.4f}",
+        f"kept for inspection: {draft}",
+        help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
+    )  # fmt: skip
+
+
+def _take(outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: values[rows] for name, values in outputs.items() if len(values) and name != "targets"}
+
+
+def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
+    """Golden inputs with the outputs of each precision and the default's answers."""
+    plan = work.plan
+    inputs = _inputs(work, "validation", GOLDEN) if plan.export.samples == "validation" else golden_inputs(plan)
+    models = {precision: Model(draft, precision, work.machine.threads) for precision in plan.export.precision}
+    outputs = {precision: model.outputs(inputs) for precision, model in models.items()}
+    answers = models[plan.export.precision[0]].predict(inputs)
+    return [
+        {"input": _portable(value), "answer": plain(answer), "outputs": {p: {n: _floats(a[i]) for n, a in out.items()} for p, out in outputs.items()}}
+        for i, (value, answer) in enumerate(zip(inputs, answers, strict=True))
+    ]  # fmt: skip
+
+
+def _floats(values: np.ndarray) -> Any:
+    return np.round(values.astype(np.float64), 7).tolist()
+
+
+def _portable(value: Any) -> Any:
+    """A raw input as JSON: files become data URIs, because paths stay behind."""
+    if isinstance(value, str) and Path(value).is_absolute() and Path(value).is_file():
+        import base64
+
+        return "data:application/octet-stream;base64," + base64.b64encode(Path(value).read_bytes()).decode()
+    return list(value) if isinstance(value, tuple) else value
