@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import nn
 
 VOCABULARY = 400
 IMAGE = 32
@@ -96,20 +97,20 @@ def model(word: str, auto: Any = transformers.AutoModel, **more: Any) -> Any:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         built = auto.from_config(config(word, **more)).eval()
-        _settle(built)
+        _strengthen(built)
     return built
 
 
-def _settle(built: Any) -> None:
-    """Gives batch norms the statistics of noise; without, a deep network fades to nothing."""
-    norms = [module for module in built.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.train().momentum = 1.0
-    if norms:
-        built.base_model(torch.randn(16, 3, IMAGE, IMAGE))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.eval().momentum = momentum
+def _strengthen(built: Any) -> None:
+    """Starts networks with batch norms so that their signal neither fades nor turns chaotic."""
+    modules = list(built.modules())
+    if any(isinstance(module, nn.BatchNorm2d) for module in modules):
+        for module in modules:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.8, 1.2)
 
 
 def save(word: str, folder: Path, auto: Any = transformers.AutoModel, **more: Any) -> Any:
