@@ -259,7 +259,10 @@ def test_kinds_divide_the_linear_layers(word: str, family: Any, module: Any) -> 
     kinds = {kind: matching(pattern, modules) for kind, pattern in family.KINDS.items()}
     mergers = {name for name in linear if name.endswith("downsample.reduction")} if word == "swin" else set()
     assert linear - mergers == kinds["mlp"] | kinds.get("attention", set())
-    assert not kinds["mlp"] & kinds.get("attention", set())
+    in_attention = {path for path, m in module.named_modules() if "Attention" in type(m).__name__}
+    within = {name for name in linear if any(name.startswith(f"{path}.") for path in in_attention)}
+    assert kinds.get("attention", set()) == within
+    assert not kinds["mlp"] & within
     apart = [kinds[kind] for kind in ("query", "key", "value") if kind in kinds]
     assert len(set(chain(*apart))) == sum(map(len, apart))
     assert set(chain(*apart)) <= kinds.get("attention", set())
