@@ -15,7 +15,7 @@ from . import pipeline
 from .backbone import gather_backbone
 from .diagnostics import At, Diagnostic, Refused, refuse
 from .digest import combined, file_sha256
-from .machine import Machine, describe, require_build
+from .machine import Machine, describe, require_build, share_cores
 from .plan import Plan
 from .progress import Progress
 from .source import Source
@@ -85,6 +85,7 @@ def run_stages(found: tuple[pipeline.Stage, ...], known: Mapping[str, str], work
     needed = _needed(found, known, store)
     if needed:
         require_build()
+        share_cores()
     ran = {}
     for stage in found:
         if stage.name not in needed:

@@ -58,3 +58,12 @@ def require_build() -> None:
     missing = [library for library in BUILD if find_spec(library) is None]
     if missing:
         raise refuse("E0409", f"building needs {', '.join(missing)}", "validate, plan, verify and predict work without", help="pip install 'graftc[build]'", status=Status.MACHINE)
+
+
+def share_cores() -> None:
+    """Lets idle OpenMP threads sleep instead of spin; must run before torch is loaded.
+
+    A spinning thread holds a core that its sibling needs as soon as another process is busy: on two cores beside
+    one busy process a forward pass of MiniLM took 1.3 s spinning and 0.2 s sleeping.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
