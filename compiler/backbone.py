@@ -63,7 +63,11 @@ class BackboneFacts:
 
     def modules(self) -> dict[str, Tensor]:
         """Modules that own a matrix or a kernel, by name, with that weight."""
-        return {t.name.removesuffix(".weight"): t for t in self.tensors if t.name.endswith(".weight") and len(t.shape) in (2, 4)}
+        return {
+            t.name.removesuffix(".weight"): t
+            for t in self.tensors
+            if t.name.endswith(".weight") and len(t.shape) in (2, 4)
+        }
 
 
 def locate(reference: str, base: Path) -> Located:
@@ -72,12 +76,25 @@ def locate(reference: str, base: Path) -> Located:
     if not colon:
         word, rest = "folder", reference
     if word not in variants.words("sources") or (colon and word == "folder"):
-        raise refuse("E0301", f"`{reference}` names no source", "a source is ./folder, package:name/path, hub:org/name@revision or bundle:PATH", at=AT, help=nearest(word, variants.words("sources")))
+        raise refuse(
+            "E0301",
+            f"`{reference}` names no source",
+            "a source is ./folder, package:name/path, hub:org/name@revision or bundle:PATH",
+            at=AT,
+            help=nearest(word, variants.words("sources")),
+        )
     try:
         located: Located = variants.load("sources", word).locate(rest, base)
     except Missing as missing:
         status = Status.MACHINE if missing.is_machine else Status.WRONG
-        raise refuse("E0320" if missing.is_machine else "E0301", f"the backbone `{reference}` can't be had", missing.reason, at=AT, help=missing.help, status=status) from None
+        raise refuse(
+            "E0320" if missing.is_machine else "E0301",
+            f"the backbone `{reference}` can't be had",
+            missing.reason,
+            at=AT,
+            help=missing.help,
+            status=status,
+        ) from None
     return located
 
 
@@ -95,17 +112,31 @@ def gather_backbone(reference: str, base: Path) -> BackboneFacts:
         raise refuse("E0305", "the backbone's config.json names no model_type", at=AT) from None
     word = str(model_type).replace("_", "-")
     if word not in variants.words("backbones"):
-        raise refuse("E0305", f"the family `{model_type}` is not known", f"families: {listed(variants.words('backbones'), 40)}", at=AT, help=nearest(word, variants.words("backbones")))
+        raise refuse(
+            "E0305",
+            f"the family `{model_type}` is not known",
+            f"families: {listed(variants.words('backbones'), 40)}",
+            at=AT,
+            help=nearest(word, variants.words("backbones")),
+        )
     family = variants.load("backbones", word)
     header = read_header(located.folder)
-    return BackboneFacts(located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family))
+    return BackboneFacts(
+        located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family)
+    )
 
 
 def _config_bytes(folder: Path) -> bytes:
     try:
         return (folder / "config.json").read_bytes()
     except OSError:
-        raise refuse("E0301", "the backbone has no config.json", f"looked in {folder.name}/", at=AT, help="point `backbone.from` at the folder that save_pretrained wrote") from None
+        raise refuse(
+            "E0301",
+            "the backbone has no config.json",
+            f"looked in {folder.name}/",
+            at=AT,
+            help="point `backbone.from` at the folder that save_pretrained wrote",
+        ) from None
 
 
 def _loaded(header: Header, family: ModuleType) -> tuple[Tensor, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -23,17 +24,21 @@ SHOWN = 3  # rows named per kind of mistake
 class Loss(Frozen):
     """How answers are scored while training."""
 
-    class_weights: Literal["balanced"] | dict[str, float] | None = Field(None, description="`balanced`, or label: weight")
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="`balanced`, or label: weight"
+    )
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="share of the target spread over all labels")
 
 
 class Options(Frozen):
     """Keys under `head` of every head that chooses among labels."""
 
-    labels: tuple[str | int | bool, ...] | None = Field(None, min_length=1, description="label order; default the sorted labels of the training data")
+    labels: tuple[str | int | bool, ...] | None = Field(
+        None, min_length=1, description="label order; default the sorted labels of the training data"
+    )
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[int, ...] = Field((), description="widths of layers before the last")
-    loss: Loss = Field(default_factory=Loss, description="how answers are scored while training")
+    loss: Loss = Field(default=Loss(), description="how answers are scored while training")
 
 
 class Tally:
@@ -93,7 +98,11 @@ def order(labels: Iterable[str]) -> tuple[str, ...]:
     >>> order(["10", "9", "a"])
     ('9', '10', 'a')
     """
-    return tuple(sorted(labels, key=lambda label: (0, int(label), "") if label.isdecimal() and label.isascii() else (1, 0, label)))
+    return tuple(
+        sorted(
+            labels, key=lambda label: (0, int(label), "") if label.isdecimal() and label.isascii() else (1, 0, label)
+        )
+    )
 
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
@@ -113,17 +122,34 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     for name, tally in tallies.items():
         yield from _strangers(name, tally, labels, bool(options.labels))
     if len(labels) < 2 and not train.is_multi:
-        yield Diagnostic("E0315", "the training rows have one class only", At(("data", "train")), notes=(f"every row says `{labels[0]}`" if labels else "no labels",), help="a classifier needs rows of at least two classes")
+        yield Diagnostic(
+            "E0315",
+            "the training rows have one class only",
+            At(("data", "train")),
+            notes=(f"every row says `{labels[0]}`" if labels else "no labels",),
+            help="a classifier needs rows of at least two classes",
+        )
     if isinstance(options.loss.class_weights, dict):
         for label in options.loss.class_weights:
             if label not in labels:
-                yield Diagnostic("E0314", f"`{label}` is not a label", At(("head", "loss", "class_weights", label), on_key=True), help=nearest(label, labels))
+                yield Diagnostic(
+                    "E0314",
+                    f"`{label}` is not a label",
+                    At(("head", "loss", "class_weights", label), on_key=True),
+                    help=nearest(label, labels),
+                )
 
 
 def _unseen(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
     for i, label in enumerate(labels):
         if label not in train.counts:
-            yield Diagnostic("E0314", f"no training row has the label `{label}`", At(("head", "labels", i)), (At(("data", "train"), "the training rows"),), help=nearest(label, train.counts))
+            yield Diagnostic(
+                "E0314",
+                f"no training row has the label `{label}`",
+                At(("head", "labels", i)),
+                (At(("data", "train"), "the training rows"),),
+                help=nearest(label, train.counts),
+            )
 
 
 def _strangers(name: str, tally: Tally, labels: tuple[str, ...], is_written: bool) -> Iterator[Diagnostic]:
@@ -133,7 +159,14 @@ def _strangers(name: str, tally: Tally, labels: tuple[str, ...], is_written: boo
         file, number = tally.first[label]
         where = "`head.labels`" if is_written else "the training rows"
         more = (f"{len(strangers)} labels of the {name} rows are unknown",) if len(strangers) > 1 else ()
-        yield Diagnostic("E0314", f"label `{label}` of the {name} rows is not in {where}", Row(file, number), (At(("data", name)),), more, nearest(label, labels))
+        yield Diagnostic(
+            "E0314",
+            f"label `{label}` of the {name} rows is not in {where}",
+            Row(file, number),
+            (At(("data", name)),),
+            more,
+            nearest(label, labels),
+        )
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
@@ -187,13 +220,15 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     if record["is_multi"]:
         smoothed = targets * (1 - record["label_smoothing"]) + 0.5 * record["label_smoothing"]
         return torch.nn.functional.binary_cross_entropy_with_logits(outputs["logits"], smoothed, pos_weight=weights)
-    return torch.nn.functional.cross_entropy(outputs["logits"], targets, weight=weights, label_smoothing=record["label_smoothing"])
+    return torch.nn.functional.cross_entropy(
+        outputs["logits"], targets, weight=weights, label_smoothing=record["label_smoothing"]
+    )
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """How many numbers the head learns."""
     sizes = (width, *record["hidden"], len(record["labels"]))
-    return sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+    return sum(a * b + b for a, b in pairwise(sizes))
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,13 @@ def build_source(source: Source, output: Path | None, store: Path | None, progre
     if plan is None:
         raise Refused(found, source=source)
     try:
-        built = execute(plan, source.folder, output or Path("bundles") / plan.name, Store(store or default_root()), progress or Progress())
+        built = execute(
+            plan,
+            source.folder,
+            output or Path("bundles") / plan.name,
+            Store(store or default_root()),
+            progress or Progress(),
+        )
     except Refused as refused:
         refused.source = refused.source or source
         raise
@@ -68,7 +74,9 @@ def execute(plan: Plan, root: Path, output: Path, store: Store, progress: Progre
     refuse_output(output, plan)
     backbone = gather_backbone(plan.backbone.source, root)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
-        raise refuse("E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again")
+        raise refuse(
+            "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
+        )
     weights = combined(file_sha256(backbone.located.folder / name, store.digests) for name in plan.backbone.files)
     machine = describe(plan.train.batch_size)
     found = pipeline.stages(plan, weights)
@@ -80,7 +88,9 @@ def execute(plan: Plan, root: Path, output: Path, store: Store, progress: Progre
     return Built(output, plan, ran, _metrics(packed))
 
 
-def run_stages(found: tuple[pipeline.Stage, ...], known: Mapping[str, str], work: Work, store: Store) -> dict[str, float]:
+def run_stages(
+    found: tuple[pipeline.Stage, ...], known: Mapping[str, str], work: Work, store: Store
+) -> dict[str, float]:
     """Runs the stages that something missing needs, each once; returns seconds by stage."""
     needed = _needed(found, known, store)
     if needed:
@@ -134,9 +144,19 @@ def refuse_output(output: Path, plan: Plan) -> None:
     try:
         name = json.loads((output / MANIFEST).read_bytes())["name"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise refuse("E0501", f"`{output}` holds something else", f"it has {len(list(output.iterdir()))} entries and is no bundle", help="choose another place with -o, or empty it") from None
+        raise refuse(
+            "E0501",
+            f"`{output}` holds something else",
+            f"it has {len(list(output.iterdir()))} entries and is no bundle",
+            help="choose another place with -o, or empty it",
+        ) from None
     if name != plan.name:
-        raise refuse("E0501", f"`{output}` holds another bundle", f"that one is `{name}`, this one `{plan.name}`", help="choose another place with -o")
+        raise refuse(
+            "E0501",
+            f"`{output}` holds another bundle",
+            f"that one is `{name}`, this one `{plan.name}`",
+            help="choose another place with -o",
+        )
 
 
 def deliver(packed: Path, output: Path) -> None:

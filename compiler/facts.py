@@ -88,7 +88,9 @@ class _Gathering:
             return None
         if not reader.count:
             shown = ", ".join(table.shown for table in tables)
-            self.found.append(Diagnostic("E0311", f"the {name} data has no rows", At(("data", name)), notes=(f"read {shown}",)))
+            self.found.append(
+                Diagnostic("E0311", f"the {name} data has no rows", At(("data", name)), notes=(f"read {shown}",))
+            )
             return None
         return SplitFacts(tables, tuple(digests), reader.count, reader.tally, tuple(reader.sample))
 
@@ -120,7 +122,9 @@ class _Split:
         return fingerprint(table, files)
 
     def _settle(self, values: dict[str, Any], table: Opened) -> bool:
-        columns, found = resolve(self.gathering.spec, self.gathering.head, self.gathering.input, values, self.name, table)
+        columns, found = resolve(
+            self.gathering.spec, self.gathering.head, self.gathering.input, values, self.name, table
+        )
         self.gathering.found += [d for d in found if d not in self.gathering.found]
         if found or columns is None:
             return False
@@ -130,13 +134,17 @@ class _Split:
         return True
 
     def _row(self, table: Opened, number: int, values: dict[str, Any]) -> None:
-        wrong = self.gathering.input.refusal(values, self.columns, table.folder) or self.tally.add(values, (table.shown, number))
+        wrong = self.gathering.input.refusal(values, self.columns, table.folder) or self.tally.add(
+            values, (table.shown, number)
+        )
         if wrong:
             column, reason = wrong
             self.bad[reason] = self.bad.get(reason, 0) + 1
             if self.bad[reason] <= SHOWN:
                 code = "E0316" if reason.startswith("image") else "E0313"
-                self.gathering.found.append(Diagnostic(code, f"`{column}` {reason}", Row(table.shown, number), (At(("data", self.name)),)))
+                self.gathering.found.append(
+                    Diagnostic(code, f"`{column}` {reason}", Row(table.shown, number), (At(("data", self.name)),))
+                )
             return
         self.count += 1
         if len(self.sample) < SAMPLE:
@@ -147,12 +155,18 @@ class _Split:
     def _report(self) -> None:
         for reason, count in self.bad.items():
             if count > SHOWN:
-                self.gathering.found.append(Diagnostic("E0313", f"{count - SHOWN} more rows of the {self.name} data: {reason}", At(("data", self.name))))
+                self.gathering.found.append(
+                    Diagnostic(
+                        "E0313", f"{count - SHOWN} more rows of the {self.name} data: {reason}", At(("data", self.name))
+                    )
+                )
         self.broken = self.broken or bool(self.bad)
         self.bad = {}
 
 
-def resolve(spec: Spec, head: ModuleType, input: ModuleType, values: Mapping[str, Any], split: str, table: Opened) -> tuple[Columns | None, list[Diagnostic]]:
+def resolve(
+    spec: Spec, head: ModuleType, input: ModuleType, values: Mapping[str, Any], split: str, table: Opened
+) -> tuple[Columns | None, list[Diagnostic]]:
     """Which columns play which role: as written, else the column of the role's own name."""
     written = {role: names if isinstance(names, tuple) else (names,) for role, names in spec.data.columns.items()}
     roles = (*input.ROLES, *head.TARGETS)
@@ -168,7 +182,9 @@ def resolve(spec: Spec, head: ModuleType, input: ModuleType, values: Mapping[str
         keep = [role for role in targets if role in written]
         columns = {role: names for role, names in columns.items() if role not in targets or role in keep[:1]}
     needed = [role for role in input.ROLES if role not in input.OPTIONAL]
-    missing = [role for role in needed if role not in columns] + ([head.TARGETS[0]] if head.TARGETS and not targets else [])
+    missing = [role for role in needed if role not in columns] + (
+        [head.TARGETS[0]] if head.TARGETS and not targets else []
+    )
     found += [_absent(role, role, values, split, table) for role in missing]
     for role, names in columns.items():
         found += [_absent(role, name, values, split, table) for name in names if name not in values]
@@ -179,7 +195,9 @@ def _absent(role: str, name: str, values: Mapping[str, Any], split: str, table: 
     at = At(("data", "columns", role)) if role != name else At(("data", split))
     close = nearest(name, values)
     help = close or f"name it under `data.columns`: `{role}: <column>`"
-    return Diagnostic("E0312", f"`{table.shown}` has no column `{name}`", at, (), (f"its columns: {listed(map(str, values))}",), help)
+    return Diagnostic(
+        "E0312", f"`{table.shown}` has no column `{name}`", at, (), (f"its columns: {listed(map(str, values))}",), help
+    )
 
 
 def gather(spec: Spec, folder: Path) -> Facts:
@@ -191,9 +209,11 @@ def gather(spec: Spec, folder: Path) -> Facts:
     backbone = gathering.backbone()
     splits = {name: facts for name in SPLITS if (facts := gathering.split(name))}
     preprocessing, measured = None, {}
-    if backbone and gathering.columns and backbone.family.MODALITY == spec.modality:
+    if backbone and gathering.columns and spec.modality == backbone.family.MODALITY:
         try:
-            preprocessing = gathering.input.preprocessing(backbone.located.folder, backbone.config, spec.input, backbone.longest, gathering.columns)
+            preprocessing = gathering.input.preprocessing(
+                backbone.located.folder, backbone.config, spec.input, backbone.longest, gathering.columns
+            )
             if "train" in splits and not list(gathering.input.problems(spec.input, backbone.longest)):
                 measured = gathering.input.measure(splits["train"].sample, preprocessing, backbone.located.folder)
         except Refused as refused:

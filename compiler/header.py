@@ -71,7 +71,11 @@ def _files(folder: Path) -> tuple[str, ...]:
             names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise refuse("E0304", "the backbone's model.safetensors.index.json can't be read", at=_AT) from None
-        missing = [name for name in names if not (folder / name).is_file() or (folder / name).parent.resolve() != folder.resolve()]
+        missing = [
+            name
+            for name in names
+            if not (folder / name).is_file() or (folder / name).parent.resolve() != folder.resolve()
+        ]
         if missing:
             raise refuse("E0304", f"the backbone's shard `{missing[0]}` is missing", at=_AT)
         return tuple(names)
@@ -81,7 +85,12 @@ def _files(folder: Path) -> tuple[str, ...]:
             "E0303", "the backbone's weights are not safetensors", f"found {', '.join(pickles)}: a pickle can run code when it is opened, so graftc does not read it", at=_AT,
             help="convert once, where you trust the file: `AutoModel.from_pretrained(folder).save_pretrained(folder)`",
         )  # fmt: skip
-    raise refuse("E0303", "the backbone has no weights", "no model.safetensors and no model.safetensors.index.json in its folder", at=_AT)
+    raise refuse(
+        "E0303",
+        "the backbone has no weights",
+        "no model.safetensors and no model.safetensors.index.json in its folder",
+        at=_AT,
+    )
 
 
 def _entries(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -90,7 +99,12 @@ def _entries(path: Path) -> tuple[bytes, dict[str, Any]]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(LARGEST, size - 8):
-            raise refuse("E0304", f"the header of `{path.name}` is damaged", f"it claims {length} bytes, the file has {size}", at=_AT)
+            raise refuse(
+                "E0304",
+                f"the header of `{path.name}` is damaged",
+                f"it claims {length} bytes, the file has {size}",
+                at=_AT,
+            )
         text = file.read(length)
     try:
         entries = json.loads(text)
@@ -99,7 +113,12 @@ def _entries(path: Path) -> tuple[bytes, dict[str, Any]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise refuse("E0304", f"the header of `{path.name}` is damaged", at=_AT) from None
     if end != size - 8 - length:
-        raise refuse("E0304", f"`{path.name}` is cut short or padded", f"its header describes {end} bytes of weights, {size - 8 - length} follow", at=_AT)
+        raise refuse(
+            "E0304",
+            f"`{path.name}` is cut short or padded",
+            f"its header describes {end} bytes of weights, {size - 8 - length} follow",
+            at=_AT,
+        )
     return text, entries
 
 

@@ -12,7 +12,19 @@ from .backbone import BackboneFacts
 from .facts import Facts, SplitFacts
 from .frozen import Json
 from .methods import Lowered
-from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, HeadPlan, MethodPlan, Plan, SplitPlan, TablePlan, TensorPlan, TrainPlan
+from .plan import (
+    BackbonePlan,
+    DataPlan,
+    Estimates,
+    ExportPlan,
+    HeadPlan,
+    MethodPlan,
+    Plan,
+    SplitPlan,
+    TablePlan,
+    TensorPlan,
+    TrainPlan,
+)
 from .selectors import select
 from .spec import HeldOut, Rates, Spec
 from .split import held_out
@@ -57,7 +69,9 @@ def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered)
         )
         for t in backbone.tensors
     ]  # fmt: skip
-    tensors += [TensorPlan(name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=False, state="added") for t in lowered.added]
+    tensors += [
+        TensorPlan(name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=False, state="added") for t in lowered.added
+    ]
     return BackbonePlan(
         source=backbone.located.pinned, family=backbone.word, config_sha256=backbone.config_sha256,
         header_sha256=backbone.header.sha256, files=backbone.header.files, width=backbone.width,
@@ -95,7 +109,9 @@ def _head(spec: Spec, facts: Facts, backbone: BackboneFacts) -> HeadPlan:
     module = variants.load("heads", spec.head_type)
     record = Json(module.lower(spec.head, facts.splits["train"].tally))
     pooling = getattr(spec.head, "pooling", None) or ("mean" if "tokens" in backbone.family.PROVIDES else "own")
-    return HeadPlan(type=spec.head_type, pooling=pooling, record=record, parameters=module.parameters(record, backbone.width))
+    return HeadPlan(
+        type=spec.head_type, pooling=pooling, record=record, parameters=module.parameters(record, backbone.width)
+    )
 
 
 def _data(spec: Spec, facts: Facts) -> DataPlan:
@@ -104,9 +120,15 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
     if isinstance(spec.data.validation, HeldOut):
         train = facts.splits["train"]
         taken = len(held_out(train.tally.strata, spec.data.validation.fraction, spec.top.seed))
-        splits.append(SplitPlan(name="validation", tables=_tables(train), held_out=spec.data.validation.fraction, rows=taken))
+        splits.append(
+            SplitPlan(name="validation", tables=_tables(train), held_out=spec.data.validation.fraction, rows=taken)
+        )
     for name, split in facts.splits.items():
-        splits.append(SplitPlan(name=name, tables=_tables(split), held_out=None, rows=split.rows - (taken if name == "train" else 0)))
+        splits.append(
+            SplitPlan(
+                name=name, tables=_tables(split), held_out=None, rows=split.rows - (taken if name == "train" else 0)
+            )
+        )
     assert facts.backbone is not None
     augment = getattr(spec.input, "augment", None)
     return DataPlan(
@@ -117,7 +139,10 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
 
 
 def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
-    return tuple(TablePlan(path=t.shown, format=t.format, split=t.split, sha256=s) for t, s in zip(split.tables, split.sha256, strict=True))
+    return tuple(
+        TablePlan(path=t.shown, format=t.format, split=t.split, sha256=s)
+        for t, s in zip(split.tables, split.sha256, strict=True)
+    )
 
 
 def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> TrainPlan:
@@ -126,7 +151,13 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> 
     per_epoch = math.ceil(rows / written.batch_size)
     steps = written.max_steps or (written.epochs or EPOCHS) * per_epoch
     rate = written.learning_rate
-    rates = (rate.backbone, rate.head) if isinstance(rate, Rates) else (rate, rate) if rate else (method.LEARNING_RATE, method.HEAD_LEARNING_RATE)
+    rates = (
+        (rate.backbone, rate.head)
+        if isinstance(rate, Rates)
+        else (rate, rate)
+        if rate
+        else (method.LEARNING_RATE, method.HEAD_LEARNING_RATE)
+    )
     metrics = variants.load("metrics", variants.load("heads", spec.head_type).METRICS)
     is_folded = backbone.is_frozen and written.fold == "auto" and data.augment is None
     return TrainPlan(
@@ -148,7 +179,9 @@ def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, 
     for tensor in planned.tensors:
         hits = [(re.match(facts.family.PARTS[word], tensor.name), facts.depth(word) or 0) for word in stacks]
         layer = next((depth - int(hit.group(1)) for hit, depth in hits if hit), None)
-        below = any(re.match(facts.family.PARTS[word], tensor.name) for word in facts.family.PARTS if word not in stacks)
+        below = any(
+            re.match(facts.family.PARTS[word], tensor.name) for word in facts.family.PARTS if word not in stacks
+        )
         deepest = max((depth for _, depth in hits), default=0)
         found[tensor.name] = layer if layer is not None else deepest + 1 if below else 0
     return found
@@ -167,7 +200,9 @@ def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
     )  # fmt: skip
 
 
-def _estimates(backbone: BackbonePlan, head: HeadPlan, data: DataPlan, train: TrainPlan, export: ExportPlan, facts: Facts) -> Estimates:
+def _estimates(
+    backbone: BackbonePlan, head: HeadPlan, data: DataPlan, train: TrainPlan, export: ExportPlan, facts: Facts
+) -> Estimates:
     own = sum(math.prod(t.shape) for t in backbone.tensors if not t.is_buffer)
     added = sum(math.prod(t.shape) for t in backbone.tensors if t.state == "added")
     learns = sum(math.prod(t.shape) for t in backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)

@@ -44,20 +44,33 @@ def device() -> str:
     if chosen:
         return chosen
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return "cuda" if Path("/dev/nvidiactl").exists() and not hidden and not installed("torch").endswith("+cpu") else "cpu"
+    return (
+        "cuda" if Path("/dev/nvidiactl").exists() and not hidden and not installed("torch").endswith("+cpu") else "cpu"
+    )
 
 
 def describe(batch_size: int) -> Machine:
     """This machine, for a plan's batch size."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(device=device(), threads=threads, micro_batch=batch_size, versions=versions((*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")))
+    return Machine(
+        device=device(),
+        threads=threads,
+        micro_batch=batch_size,
+        versions=versions((*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")),
+    )
 
 
 def require_build() -> None:
     """Raises Refused E0409 (status 4) where the libraries of the `build` extra are missing."""
     missing = [library for library in BUILD if find_spec(library) is None]
     if missing:
-        raise refuse("E0409", f"building needs {', '.join(missing)}", "validate, plan, verify and predict work without", help="pip install 'graftc[build]'", status=Status.MACHINE)
+        raise refuse(
+            "E0409",
+            f"building needs {', '.join(missing)}",
+            "validate, plan, verify and predict work without",
+            help="pip install 'graftc[build]'",
+            status=Status.MACHINE,
+        )
 
 
 def share_cores() -> None:

@@ -17,7 +17,9 @@ FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
 
 
-def compose(plan: Plan, calibrated: Mapping[str, Any], metrics: Mapping[str, Any], gates: Mapping[str, Any]) -> dict[str, Any]:
+def compose(
+    plan: Plan, calibrated: Mapping[str, Any], metrics: Mapping[str, Any], gates: Mapping[str, Any]
+) -> dict[str, Any]:
     """The manifest without its list of files and licences."""
     head = {"type": plan.head.type, "pooling": plan.head.pooling, **plan.head.record.plain(), **calibrated}
     return {

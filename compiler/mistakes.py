@@ -77,18 +77,29 @@ def _kind(path: Path, items: list[Any], value: Any) -> Diagnostic:
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
     literal = [item for item in items if item["type"] == "literal_error"]
     if literal and isinstance(value, str | int | float):
-        choices = [word.strip("'") for item in literal for word in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return Diagnostic("E0202", f"`{value}` is not a value of `{key}`", At(path, f"one of: {', '.join(choices)}"), help=nearest(value, choices))
+        choices = [
+            word.strip("'") for item in literal for word in item["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        ]
+        return Diagnostic(
+            "E0202",
+            f"`{value}` is not a value of `{key}`",
+            At(path, f"one of: {', '.join(choices)}"),
+            help=nearest(value, choices),
+        )
     for item in items:
         if item["type"] == "string_pattern_mismatch":
-            return Diagnostic("E0202", f"`{key}` is not a slug", At(path, "lower case letters, digits, `-`, `_` and `.`, at most 64"))
+            return Diagnostic(
+                "E0202", f"`{key}` is not a slug", At(path, "lower case letters, digits, `-`, `_` and `.`, at most 64")
+            )
         if item["type"] in ("too_short", "string_too_short"):
             return Diagnostic("E0202", f"`{key}` is empty", At(path, "needs at least one"))
         if item["type"] == "value_error":
             return Diagnostic("E0205", f"`{key}`: {item['ctx']['error']}", At(path))
     wanted = list(dict.fromkeys(KINDS.get(item["type"], item["type"]) for item in items))
     shown = "nothing" if value is None else "true or false" if isinstance(value, bool) else _kind_of(value)
-    return Diagnostic("E0202", f"`{key}` has the wrong kind of value", At(path, f"expected {' or '.join(wanted)}, this is {shown}"))
+    return Diagnostic(
+        "E0202", f"`{key}` has the wrong kind of value", At(path, f"expected {' or '.join(wanted)}, this is {shown}")
+    )
 
 
 def _kind_of(value: Any) -> str:
@@ -125,7 +136,13 @@ def _unknown(path: Path, model: type[BaseModel], base: Path) -> Diagnostic:
     if home:
         at = At(path, home[1], on_key=True)
         return Diagnostic("E0207", f"`{key}` does not belong under `{section}`", at, help=home[0])
-    return Diagnostic("E0201", f"unknown key `{key}`", At(path, f"not a key of `{section}`", on_key=True), notes=(f"keys: {listed(known, 20)}",), help=nearest(key, known))
+    return Diagnostic(
+        "E0201",
+        f"unknown key `{key}`",
+        At(path, f"not a key of `{section}`", on_key=True),
+        notes=(f"keys: {listed(known, 20)}",),
+        help=nearest(key, known),
+    )
 
 
 def _home(key: str, base: Path) -> tuple[str, str] | None:
@@ -140,10 +157,17 @@ def _home(key: str, base: Path) -> tuple[str, str] | None:
     for name, (folder, tag, _) in VARIANTS.items():
         owners = [word for word in variants.words(folder) if key in _words(variants.load(folder, word).Options)]
         if owners and (name,) == base:
-            return f"use it with `{tag}: {owners[0]}`", f"a key of `{name}` with {tag} {listed(f'`{o}`' for o in owners)}"
+            return (
+                f"use it with `{tag}: {owners[0]}`",
+                f"a key of `{name}` with {tag} {listed(f'`{o}`' for o in owners)}",
+            )
         if owners:
             return f"move it under `{name}`", f"a key of `{name}` with {tag} {listed(f'`{o}`' for o in owners)}"
     for word in variants.words("inputs"):
         if key in _words(variants.load("inputs", word).Options):
-            return ("move it under `data`", "a key of `data`") if base != ("data",) else (f"it belongs to {word} inputs", f"a key of {word} data")
+            return (
+                ("move it under `data`", "a key of `data`")
+                if base != ("data",)
+                else (f"it belongs to {word} inputs", f"a key of {word} data")
+            )
     return None

@@ -27,11 +27,17 @@ def _apply(source: Source, flag: str) -> Source:
     shown = f"--set {flag}"
     steps = tuple(key.split("."))
     if not equals or not all(steps):
-        raise refuse("E0211", f"`{shown}` is not key=value", at=Span(shown, 1, 1), help="for example `--set train.epochs=1`", status=Status.USAGE)
+        raise refuse(
+            "E0211",
+            f"`{shown}` is not key=value",
+            at=Span(shown, 1, 1),
+            help="for example `--set train.epochs=1`",
+            status=Status.USAGE,
+        )
     value = parse_text(f"value: {text}\n" if text else "value:\n", shown, Path()).data["value"]
     data = _set(source.data, steps, value)
     span = Span(shown, 1, len("--set ") + 1, len(flag))
-    spans = {path: span for path in _paths(value, steps)} if value is not None else {}
+    spans = dict.fromkeys(_paths(value, steps), span) if value is not None else {}
     kept = {path: at for path, at in source.values.items() if path[: len(steps)] != steps}
     keys = {path: at for path, at in source.keys.items() if path[: len(steps)] != steps}
     return replace(source, data=data, values=kept | spans, keys=keys | spans)

@@ -32,14 +32,31 @@ def stages(plan: Plan, weights_sha256: str) -> tuple[Stage, ...]:
     backbone = {**whole["backbone"], "weights": weights_sha256}
     head, train, export = whole["head"], whole["train"], whole["export"]
     model = {"backbone": backbone, "method": whole["method"], "head": head, "inputs": whole["data"]["inputs"]}
-    rows = {"data": {k: v for k, v in whole["data"].items() if k not in ("augment", "inputs")}, "head": {k: head["record"].get(k) for k in ("labels", "is_multi")}, "type": head["type"], "seed": plan.seed}
+    rows = {
+        "data": {k: v for k, v in whole["data"].items() if k not in ("augment", "inputs")},
+        "head": {k: head["record"].get(k) for k in ("labels", "is_multi")},
+        "type": head["type"],
+        "seed": plan.seed,
+    }
     fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs")}
     is_folded = train["fold"] == "feature"
     features = "fold" if is_folded else "prepare"
-    fold = {"backbone": backbone, "pooling": head["pooling"], "inputs": whole["data"]["inputs"], "precision": train["precision"]}
+    fold = {
+        "backbone": backbone,
+        "pooling": head["pooling"],
+        "inputs": whole["data"]["inputs"],
+        "precision": train["precision"],
+    }
     gates = {"parity": plan.export.parity, "metric_drop": plan.export.metric_drop}
     golden = {"samples": export["samples"], "sha256": export["samples_sha256"]}
-    trains = {**model, "train": train, "augment": whole["data"]["augment"], "preprocessing": whole["data"]["preprocessing"], "seed": plan.seed, "validation": [s["name"] for s in whole["data"]["splits"]]}
+    trains = {
+        **model,
+        "train": train,
+        "augment": whole["data"]["augment"],
+        "preprocessing": whole["data"]["preprocessing"],
+        "seed": plan.seed,
+        "validation": [s["name"] for s in whole["data"]["splits"]],
+    }
     found = [
         Stage("prepare", 1, rows, (), ("numpy", "tokenizers", "pillow"), is_numeric=False),
         Stage("fold", 1, fold, ("prepare",), TORCH) if is_folded else None,

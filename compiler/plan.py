@@ -171,4 +171,9 @@ def read_plan(text: str, name: str) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise refuse("E0212", f"`{name}` is not a plan of this graftc", f"{where or 'text'}: {first['msg'].lower()}", help="write one with `graftc plan SPEC -o plan.json`") from None
+        raise refuse(
+            "E0212",
+            f"`{name}` is not a plan of this graftc",
+            f"{where or 'text'}: {first['msg'].lower()}",
+            help="write one with `graftc plan SPEC -o plan.json`",
+        ) from None

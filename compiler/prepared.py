@@ -12,7 +12,13 @@ class Prepared:
     """Rows of a split as written by the prepare stage; a row is a dict of arrays."""
 
     def __init__(self, folder: Path) -> None:
-        self.columns = {p.name.removesuffix(".values.npy"): (np.load(p, mmap_mode="r"), np.load(p.with_name(p.name.replace(".values.", ".offsets.")))) for p in sorted(folder.glob("*.values.npy"))}
+        self.columns = {
+            p.name.removesuffix(".values.npy"): (
+                np.load(p, mmap_mode="r"),
+                np.load(p.with_name(p.name.replace(".values.", ".offsets."))),
+            )
+            for p in sorted(folder.glob("*.values.npy"))
+        }
         self.targets = np.load(folder / "targets.npy")
 
     def __len__(self) -> int:
@@ -20,7 +26,10 @@ class Prepared:
 
     def row(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one row."""
-        return {name: np.asarray(values[offsets[index] : offsets[index + 1]]) for name, (values, offsets) in self.columns.items()}
+        return {
+            name: np.asarray(values[offsets[index] : offsets[index + 1]])
+            for name, (values, offsets) in self.columns.items()
+        }
 
     def lengths(self) -> np.ndarray:
         """The length of every row's first array."""
@@ -35,5 +44,7 @@ def write_rows(folder: Path, rows: Sequence[dict[str, np.ndarray]], targets: Seq
         arrays = [row[name] for row in rows]
         smallest = np.int32 if arrays[0].dtype == np.int64 else arrays[0].dtype
         np.save(folder / f"{name}.values.npy", np.concatenate(arrays).astype(smallest))
-        np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum([len(a) for a in arrays])]).astype(np.int64))
+        np.save(
+            folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum([len(a) for a in arrays])]).astype(np.int64)
+        )
     np.save(folder / "targets.npy", np.stack(targets))

@@ -36,17 +36,25 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("  {task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("  {task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
             task = bars.add_task(title, total=total, completed=done, note="")
 
             def advance(count: int = 1, note: str | None = None) -> None:
-                bars.update(task, advance=count, **({"note": note} if note is not None else {}))
+                bars.update(task, advance=count)
+                if note is not None:
+                    bars.update(task, note=note)
 
             yield advance
 
     def _lines(self, title: str, total: int, done: int) -> Any:
-        state = {"done": done, "said": time.monotonic(), "note": ""}
+        state: dict[str, Any] = {"done": done, "said": time.monotonic(), "note": ""}
 
         def advance(count: int = 1, note: str | None = None) -> None:
             state["done"] += count

@@ -85,7 +85,9 @@ def _one(diagnostic: Diagnostic, source: Source | None) -> str:
 def _quotes(primary: Span, others: list[Span], source: Source | None) -> list[str]:
     if source is None or not source.text:
         return []
-    wanted = [(span, "^") for span in [primary] if span.file == source.file] + [(s, "-") for s in others if s.file == source.file]
+    wanted = [(span, "^") for span in [primary] if span.file == source.file] + [
+        (s, "-") for s in others if s.file == source.file
+    ]
     if not wanted or not primary.line or primary.file != source.file:
         return []
     text = source.text.splitlines()
@@ -98,7 +100,9 @@ def _quotes(primary: Span, others: list[Span], source: Source | None) -> list[st
             lines.append(f"{span.line:>{width}} | {_cut(text[span.line - 1])}")
         last = span.line
         if span.column <= WIDEST:
-            lines.append(f"{' ' * width} | {' ' * (span.column - 1)}{mark * min(span.width, WIDEST)} {_safe(span.label)}".rstrip())
+            lines.append(
+                f"{' ' * width} | {' ' * (span.column - 1)}{mark * min(span.width, WIDEST)} {_safe(span.label)}".rstrip()
+            )
     return lines
 
 

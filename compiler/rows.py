@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import variants
-from .diagnostics import At, Refused, Row, Status, listed, nearest, refuse
+from .diagnostics import At, Diagnostic, Refused, Row, Status, listed, nearest, refuse
 from .diagnostics import Path as Keys
 from .digest import combined, file_sha256
 from .formats import Malformed
@@ -35,7 +35,8 @@ class Opened:
 def open_tables(entry: Tables, base: Path, keys: Keys) -> tuple[Opened, ...]:
     """Finds every table of a split; raises Refused with E0310 where one is missing or of no known format."""
     entries = entry if isinstance(entry, tuple) else (entry,)
-    found, opened = [], []
+    found: list[Diagnostic] = []
+    opened: list[Opened] = []
     for i, item in enumerate(entries):
         place = (*keys, i) if isinstance(entry, tuple) else keys
         try:
@@ -56,7 +57,9 @@ def _open(entry: str | Table, base: Path, keys: Keys) -> Opened:
     if not path.exists():
         siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         raise refuse("E0310", f"`{table.from_}` does not exist", at=at, help=nearest(path.name, siblings))
-    return Opened(path, str(Path(table.from_)), table.format or _format(path, at), table.split if path.is_file() else None)
+    return Opened(
+        path, str(Path(table.from_)), table.format or _format(path, at), table.split if path.is_file() else None
+    )
 
 
 def _format(path: Path, at: At) -> str:
@@ -65,7 +68,12 @@ def _format(path: Path, at: At) -> str:
     for word in variants.words("formats"):
         if path.suffix.lower() in variants.load("formats", word).SUFFIXES:
             return word
-    raise refuse("E0310", f"the ending of `{path.name}` names no data format", at=at, help=f"write {{from: …, format: …}} with one of: {listed(variants.words('formats'))}")
+    raise refuse(
+        "E0310",
+        f"the ending of `{path.name}` names no data format",
+        at=at,
+        help=f"write {{from: …, format: …}} with one of: {listed(variants.words('formats'))}",
+    )
 
 
 def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -75,7 +83,9 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     module = variants.load("formats", table.format)
     if module.EXTRA == "parquet" and find_spec("pyarrow") is None:
-        raise refuse("E0409", "reading parquet needs pyarrow", help="pip install 'graftc[parquet]'", status=Status.MACHINE)
+        raise refuse(
+            "E0409", "reading parquet needs pyarrow", help="pip install 'graftc[parquet]'", status=Status.MACHINE
+        )
     try:
         for number, values in module.rows(table.path):
             if table.split is not None and values.get("split") != table.split:
@@ -87,7 +97,9 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
     except Malformed as error:
         raise refuse("E0317", f"`{table.shown}` can't be read", error.reason, at=Row(table.shown, error.row)) from None
     except OSError as error:
-        raise refuse("E0310", f"`{table.shown}` can't be read", str(error.strerror or error), at=Row(table.shown)) from None
+        raise refuse(
+            "E0310", f"`{table.shown}` can't be read", str(error.strerror or error), at=Row(table.shown)
+        ) from None
 
 
 def fingerprint(table: Opened, files: Iterable[Path]) -> str:

@@ -30,7 +30,12 @@ def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str]
         return _found(selector, [n for n in names if re.match(parts[selector], n)], backbone, path)
     if selector in parts:
         depth = backbone.depth(selector)
-        return Diagnostic("E0302", f"`{selector}` needs a slice", At(path, f"a stack of {depth}"), help=f"write `{selector}[0:{depth}]`")
+        return Diagnostic(
+            "E0302",
+            f"`{selector}` needs a slice",
+            At(path, f"a stack of {depth}"),
+            help=f"write `{selector}[0:{depth}]`",
+        )
     return _found(selector, [n for n in names if fnmatchcase(n, selector)], backbone, path)
 
 
@@ -44,14 +49,21 @@ def _slice(selector: str, group: dict[str, str], backbone: BackboneFacts, path: 
         chosen: Sequence[int] = range(depth)[start : start + 1]
         beyond = start >= depth
     else:
-        start, stop = (int(group[k]) if group[k] else None for k in ("start", "stop"))
-        chosen = range(depth)[start:stop]
-        beyond = any(edge is not None and not -depth <= edge <= depth for edge in (start, stop))
+        edges = [int(group[k]) if group[k] else None for k in ("start", "stop")]
+        chosen = range(depth)[edges[0] : edges[1]]
+        beyond = any(edge is not None and not -depth <= edge <= depth for edge in edges)
     if not chosen or beyond:
         at = At(path, f"{stack} 0 to {depth - 1} exist" if beyond else "an empty slice")
         also = (At(("backbone", "from"), f"its config.json has {depth} {stack}"),)
         help = f"all of them are `{stack}[0:{depth}]`, the upper half is `{stack}[{depth // 2}:{depth}]`"
-        return Diagnostic("E0302", f"`{selector}` names {'no part' if not chosen else 'parts outside'} of this backbone", at, also, (), help)
+        return Diagnostic(
+            "E0302",
+            f"`{selector}` names {'no part' if not chosen else 'parts outside'} of this backbone",
+            at,
+            also,
+            (),
+            help,
+        )
     pattern = backbone.family.PARTS[stack]
     hits = [(n, re.match(pattern, n)) for n in backbone.names]
     return frozenset(n for n, hit in hits if hit and int(hit.group(1)) in chosen)
@@ -65,5 +77,14 @@ def _nothing(selector: str, backbone: BackboneFacts, path: Path) -> Diagnostic:
     stacks = {word: backbone.depth(word) for word in backbone.family.PARTS}
     choices = [word if depth is None else f"{word}[0:{depth}]" for word, depth in stacks.items()]
     choices = [*choices, "norms", "biases", "all"]
-    notes = (f"selectors of this backbone: {listed(choices)}; or a glob over its tensors, such as `{backbone.names[0]}`",)
-    return Diagnostic("E0302", f"`{selector}` matches nothing in this backbone", At(path, "names no tensor"), (), notes, nearest(selector, choices))
+    notes = (
+        f"selectors of this backbone: {listed(choices)}; or a glob over its tensors, such as `{backbone.names[0]}`",
+    )
+    return Diagnostic(
+        "E0302",
+        f"`{selector}` matches nothing in this backbone",
+        At(path, "names no tensor"),
+        (),
+        notes,
+        nearest(selector, choices),
+    )

@@ -8,7 +8,12 @@ from collections.abc import Iterable
 
 from .plan import Plan, TensorPlan
 
-WORDS = {"frozen": "frozen", "held": "held (an adapter learns around it)", "trained": "learns", "added": "added, learns"}
+WORDS = {
+    "frozen": "frozen",
+    "held": "held (an adapter learns around it)",
+    "trained": "learns",
+    "added": "added, learns",
+}
 
 
 def show(plan: Plan) -> str:
@@ -32,7 +37,12 @@ def _backbone(plan: Plan) -> list[str]:
         tensors = [t for t in plan.backbone.tensors if t.state == state]
         if tensors:
             numbers = sum(math.prod(t.shape) for t in tensors if not t.is_buffer)
-            lines.append(_line(word.split(",")[0].split(" (")[0], f"{numbers:>12,} parameters in {len(tensors)} tensors: {', '.join(_summary(tensors))}"))
+            lines.append(
+                _line(
+                    word.split(",")[0].split(" (")[0],
+                    f"{numbers:>12,} parameters in {len(tensors)} tensors: {', '.join(_summary(tensors))}",
+                )
+            )
     return lines
 
 
@@ -52,8 +62,20 @@ def _summary(tensors: Iterable[TensorPlan], most: int = 8) -> list[str]:
     groups: dict[str, set[int]] = {}
     for tensor in tensors:
         hit = re.match(r"^(.*?)\.(\d+)\.", tensor.name)
-        groups.setdefault(hit.group(1) if hit else tensor.name.split(".")[0], set()).update([int(hit.group(2))] if hit else [])
-    shown = [name + (f"[{min(i)}:{max(i) + 1}]" if i and len(i) == max(i) + 1 - min(i) else f"[{', '.join(map(str, sorted(i)))}]" if i else "") for name, i in groups.items()]
+        groups.setdefault(hit.group(1) if hit else tensor.name.split(".")[0], set()).update(
+            [int(hit.group(2))] if hit else []
+        )
+    shown = [
+        name
+        + (
+            f"[{min(i)}:{max(i) + 1}]"
+            if i and len(i) == max(i) + 1 - min(i)
+            else f"[{', '.join(map(str, sorted(i)))}]"
+            if i
+            else ""
+        )
+        for name, i in groups.items()
+    ]
     return shown[:most] + ([f"… {len(shown) - most} more"] if len(shown) > most else [])
 
 
@@ -75,15 +97,31 @@ def _in_order(labels: tuple[str, ...], most: int = 8) -> str:
 def _data(plan: Plan) -> list[str]:
     lines = ["data"]
     for split in plan.data.splits:
-        files = ", ".join(table.path for table in split.tables)
+        files = ", ".join(table.path + (f" (split {table.split})" if table.split else "") for table in split.tables)
         taken = f" (held out: {split.held_out:.0%} of the training rows)" if split.held_out else ""
         lines.append(_line(split.name, f"{split.rows:>8,} rows  {files}{taken}"))
-    lines.append(_line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in plan.data.columns.items())))
-    settings = {key: value for key, value in plan.data.preprocessing.items() if key in ("max_length", "resize", "crop", "is_pair") and value}
-    lines.append(_line("inputs", f"{plan.data.modality}: " + ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in settings.items())))
+    lines.append(
+        _line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in plan.data.columns.items()))
+    )
+    settings = {
+        key: value
+        for key, value in plan.data.preprocessing.items()
+        if key in ("max_length", "resize", "crop", "is_pair") and value
+    }
+    lines.append(
+        _line(
+            "inputs",
+            f"{plan.data.modality}: " + ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in settings.items()),
+        )
+    )
     measured = plan.estimates.measured
     if "tokens_mean" in measured:
-        lines.append(_line("tokens", f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}, {measured['cut_share']:.1%} of texts cut (of a sample)"))
+        lines.append(
+            _line(
+                "tokens",
+                f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}, {measured['cut_share']:.1%} of texts cut (of a sample)",
+            )
+        )
     if plan.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in plan.data.augment.items() if v)))
     return lines
@@ -99,23 +137,58 @@ def _plain(value: object) -> str:
 
 def _train(plan: Plan) -> list[str]:
     train = plan.train
-    rates = f"{train.learning_rate:g}" if train.learning_rate == train.head_learning_rate else f"backbone {train.learning_rate:g}, head {train.head_learning_rate:g}"
-    lines = ["train", _line("schedule", f"{train.epochs} epochs of {train.steps_per_epoch} steps = {train.steps} steps of {train.batch_size} rows")]
-    lines.append(_line("rate", f"{rates}, {train.schedule} after {train.warmup_steps} steps of warm-up, weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}"))
+    rates = (
+        f"{train.learning_rate:g}"
+        if train.learning_rate == train.head_learning_rate
+        else f"backbone {train.learning_rate:g}, head {train.head_learning_rate:g}"
+    )
+    lines = [
+        "train",
+        _line(
+            "schedule",
+            f"{train.epochs} epochs of {train.steps_per_epoch} steps = {train.steps} steps of {train.batch_size} rows",
+        ),
+    ]
+    lines.append(
+        _line(
+            "rate",
+            f"{rates}, {train.schedule} after {train.warmup_steps} steps of warm-up, weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}",
+        )
+    )
     if train.layer_decay < 1:
         lines.append(_line("layer decay", f"{train.layer_decay:g}"))
     stop = f", stops after {train.patience} epochs without a better one" if train.patience else ""
     picks = f"best {train.metric} on validation{stop}" if plan.split("validation") else "the last (no validation data)"
     lines.append(_line("keeps", picks))
-    lines.append(_line("fold", "the frozen backbone's features are computed once" if train.fold == "feature" else "nothing: the backbone runs in every step"))
+    lines.append(
+        _line(
+            "fold",
+            "the frozen backbone's features are computed once"
+            if train.fold == "feature"
+            else "nothing: the backbone runs in every step",
+        )
+    )
     return lines
 
 
 def _export(plan: Plan) -> list[str]:
     export = plan.export
-    lines = ["export", _line("graphs", f"{', '.join(export.precision)} · opset {export.opset} · {export.exporter} exporter · {export.optimize}")]
-    lines += [_line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items())) for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))]
-    gates = f"parity {export.parity:g}" + (f", {plan.train.metric} may fall {export.metric_drop:g}" if plan.split("validation") else " only (no validation data)")
+    lines = [
+        "export",
+        _line(
+            "graphs",
+            f"{', '.join(export.precision)} · opset {export.opset} · {export.exporter} exporter · {export.optimize}",
+        ),
+    ]
+    lines += [
+        _line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items()))
+        for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))
+    ]
+    gates = f"parity {export.parity:g}" + (
+        f", {plan.train.metric} may fall {export.metric_drop:g}"
+        if plan.split("validation")
+        else " only (no validation data)"
+    )
     return [*lines, _line("gates", gates), _line("samples", export.samples)]
 
 
@@ -125,11 +198,12 @@ def _cost(plan: Plan) -> list[str]:
     return [
         "costs",
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
-        _line("about", f"{_bytes(cost.memory_bytes)} memory, {_bytes(cost.disk_bytes)} disk while building, {_bytes(cost.onnx_bytes)} fp32 graph"),
+        _line(
+            "about",
+            f"{_bytes(cost.memory_bytes)} memory, {_bytes(cost.disk_bytes)} disk while building, {_bytes(cost.onnx_bytes)} fp32 graph",
+        ),
     ]
 
 
 def _bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path as File
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -18,7 +18,7 @@ DEEPEST = 40
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core words: `no` and `on` are strings, `1e-4` is a number, dates stay words."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
 _Loader.add_implicit_resolver(_TAGS["bool"], re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
@@ -26,7 +26,9 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|
 _Loader.add_implicit_resolver(_TAGS["int"], re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     _TAGS["float"],
-    re.compile(r"^[-+]?(?:(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*)(?:[eE][-+]?[0-9]+)?|(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"),
+    re.compile(
+        r"^[-+]?(?:(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*)(?:[eE][-+]?[0-9]+)?|(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+    ),
     list("-+0123456789."),
 )
 
@@ -105,7 +107,11 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         at = Span(name, mark.line + 1, mark.column + 1) if mark else Span(name, 1, 1)
         raise _refused(text, name, _syntax(text, at, error.problem or "unreadable")) from None
     except yaml.YAMLError as error:
-        raise _refused(text, name, Diagnostic("E0101", "the spec is not YAML", Span(name, 1, 1), notes=(str(error).splitlines()[0],))) from None
+        raise _refused(
+            text,
+            name,
+            Diagnostic("E0101", "the spec is not YAML", Span(name, 1, 1), notes=(str(error).splitlines()[0],)),
+        ) from None
     except RecursionError:
         raise _refused(text, name, Diagnostic("E0101", "the spec is nested too deeply", Span(name, 1, 1))) from None
 
@@ -115,9 +121,16 @@ def _syntax(text: str, at: Span, problem: str) -> Diagnostic:
     selector = re.search(r"\[.*?((?:[a-z]+\.)?(?:layers|stages)\[[^\]]*\])", line)
     if selector:
         where = Span(at.file, at.line, selector.start(1) + 1, len(selector.group(1)), "brackets end the list here")
-        return Diagnostic("E0105", "a selector in a flow list needs quotes", where, help=f'write `"{selector.group(1)}"`, or one selector per line after `- `')
+        return Diagnostic(
+            "E0105",
+            "a selector in a flow list needs quotes",
+            where,
+            help=f'write `"{selector.group(1)}"`, or one selector per line after `- `',
+        )
     if "found undefined alias" in problem:
-        return Diagnostic("E0103", "aliases are not part of the spec language", at, help="write the value out, or use `extends`")
+        return Diagnostic(
+            "E0103", "aliases are not part of the spec language", at, help="write the value out, or use `extends`"
+        )
     if "found character '\\t'" in problem:
         return Diagnostic("E0104", "a tab stands where YAML allows only spaces", at, help="use spaces")
     return Diagnostic("E0101", "the spec is not YAML", at, notes=(problem,))
@@ -158,7 +171,14 @@ class _Index:
 
     def _forbidden(self, node: yaml.Node) -> None:
         if id(node) in self.seen:
-            self.found.append(Diagnostic("E0103", "anchors and aliases are not part of the spec language", _span(node, self.name), help="write the value out, or use `extends`"))
+            self.found.append(
+                Diagnostic(
+                    "E0103",
+                    "anchors and aliases are not part of the spec language",
+                    _span(node, self.name),
+                    help="write the value out, or use `extends`",
+                )
+            )
         self.seen.add(id(node))
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
@@ -170,13 +190,17 @@ class _Index:
                 continue
             key = str(key_node.value)
             if key == "<<":
-                self.found.append(Diagnostic("E0103", "merge keys are not part of the spec language", span, help="use `extends`"))
+                self.found.append(
+                    Diagnostic("E0103", "merge keys are not part of the spec language", span, help="use `extends`")
+                )
                 continue
             if key in result:
                 first = self.keys[(*path, key)]
                 also = (Span(first.file, first.line, first.column, first.width, "first written here"),)
                 at = Span(span.file, span.line, span.column, span.width, "written again")
-                self.found.append(Diagnostic("E0102", f"`{key}` is written twice", at, also, help="keep one of the two"))
+                self.found.append(
+                    Diagnostic("E0102", f"`{key}` is written twice", at, also, help="keep one of the two")
+                )
                 continue
             self.keys[(*path, key)] = span
             result[key] = self.value(value_node, (*path, key))
@@ -185,7 +209,14 @@ class _Index:
     def _scalar(self, node: yaml.Node) -> Any:
         known = {"bool", "int", "float", "null", "str"}
         if node.tag.removeprefix("tag:yaml.org,2002:") not in known:
-            self.found.append(Diagnostic("E0103", "tags are not part of the spec language", _span(node, self.name), help="write the plain value"))
+            self.found.append(
+                Diagnostic(
+                    "E0103",
+                    "tags are not part of the spec language",
+                    _span(node, self.name),
+                    help="write the plain value",
+                )
+            )
             return None
         try:
             return self.constructor.construct_object(node)

@@ -20,7 +20,11 @@ Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 class Backbone(Frozen):
     """What the graft starts from."""
 
-    from_: str = Field(alias="from", description="`./folder`, `package:name/path`, `hub:org/name@revision` or `bundle:PATH`", min_length=1)
+    from_: str = Field(
+        alias="from",
+        description="`./folder`, `package:name/path`, `hub:org/name@revision` or `bundle:PATH`",
+        min_length=1,
+    )
     freeze: tuple[str, ...] = Field((), description="selectors of parts in which nothing learns")
 
 
@@ -29,7 +33,9 @@ class Table(Frozen):
 
     from_: str = Field(alias="from", description="path relative to the spec", min_length=1)
     format: str | None = Field(None, description="default: by the file's ending")
-    split: str | None = Field(None, description="keep the rows whose column `split` says this; of a folder, the sub-folder of this name")
+    split: str | None = Field(
+        None, description="keep the rows whose column `split` says this; of a folder, the sub-folder of this name"
+    )
 
 
 class HeldOut(Frozen):
@@ -45,9 +51,13 @@ class Data(Frozen):
     """Which rows, and which of their columns play which role."""
 
     train: Tables = Field(description="training rows: a path, {from, format, split}, or a list of them, concatenated")
-    validation: Tables | HeldOut | None = Field(None, description="rows that choose the best checkpoint, thresholds and pass gates; or {fraction: 0.1}")
+    validation: Tables | HeldOut | None = Field(
+        None, description="rows that choose the best checkpoint, thresholds and pass gates; or {fraction: 0.1}"
+    )
     test: Tables | None = Field(None, description="rows that are scored once and decide nothing")
-    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict, description="role: column, or a list of columns")
+    columns: dict[str, str | tuple[str, ...]] = Field(
+        default_factory=dict, description="role: column, or a list of columns"
+    )
 
 
 class Rates(Frozen):
@@ -74,7 +84,9 @@ class Train(Frozen):
     warmup: Share = Field(0.1, description="share of the steps in which the rate rises from zero")
     weight_decay: float = Field(0.01, ge=0.0, le=1.0, description="AdamW's; not on biases and norms")
     max_grad_norm: float = Field(1.0, gt=0.0, description="gradients are clipped to this norm")
-    layer_decay: float = Field(1.0, gt=0.0, le=1.0, description="factor on the rate for each layer further from the head")
+    layer_decay: float = Field(
+        1.0, gt=0.0, le=1.0, description="factor on the rate for each layer further from the head"
+    )
     metric: str | None = Field(None, description="picks the best checkpoint and stops early; default the head's first")
     early_stopping: Patience | None = Field(None, description="needs validation data")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic while training")
@@ -84,19 +96,29 @@ class Train(Frozen):
 class Gate(Frozen):
     """What the artifact must satisfy, else no bundle is written."""
 
-    parity: float = Field(1e-4, gt=0.0, le=1.0, description="largest |a−b| / max(1, largest |a|) between torch and onnxruntime")
-    metric_drop: float = Field(0.01, ge=0.0, le=1.0, description="most that the validation metric may fall, beyond one standard error")
+    parity: float = Field(
+        1e-4, gt=0.0, le=1.0, description="largest |a−b| / max(1, largest |a|) between torch and onnxruntime"
+    )
+    metric_drop: float = Field(
+        0.01, ge=0.0, le=1.0, description="most that the validation metric may fall, beyond one standard error"
+    )
 
 
 class Export(Frozen):
     """What comes out."""
 
-    precision: tuple[Literal["fp32", "int8"], ...] = Field(("fp32",), min_length=1, description="one graph each; the first is the bundle's default")
-    exporter: Literal["tracing", "transformers"] = Field("tracing", description="torch's tracing exporter, or transformers.exporters")
+    precision: tuple[Literal["fp32", "int8"], ...] = Field(
+        ("fp32",), min_length=1, description="one graph each; the first is the bundle's default"
+    )
+    exporter: Literal["tracing", "transformers"] = Field(
+        "tracing", description="torch's tracing exporter, or transformers.exporters"
+    )
     optimize: Literal["portable"] = Field("portable", description="standard operators; onnxruntime fuses at load")
     opset: int = Field(17, ge=14, le=22, description="ONNX operator set")
-    gate: Gate = Field(default_factory=Gate, description="limits that the bundle must keep")
-    samples: Literal["generated", "validation"] | str = Field("generated", description="golden inputs: generated, validation, or a file")
+    gate: Gate = Field(default=Gate(), description="limits that the bundle must keep")
+    samples: Literal["generated", "validation"] | str = Field(
+        "generated", description="golden inputs: generated, validation, or a file"
+    )
 
 
 SECTIONS: dict[str, type[Frozen]] = {"backbone": Backbone, "data": Data, "train": Train, "export": Export}
@@ -163,7 +185,9 @@ class _Reading:
         data, inputs = self._data(task)
         if self.found:
             return None
-        return Spec.model_construct(top=top, method=method, adapt=adapt, head_type=task, head=head, data=data, input=inputs, **parts)
+        return Spec.model_construct(
+            top=top, method=method, adapt=adapt, head_type=task, head=head, data=data, input=inputs, **parts
+        )
 
     def section(self, model: type[Frozen], values: Any, path: Path) -> Any:
         if not isinstance(values, dict):
@@ -180,19 +204,38 @@ class _Reading:
         if version == LANGUAGE and not isinstance(version, bool):
             return True
         if version is None:
-            self.found.append(Diagnostic("E0204", "`graftc` is missing", At(()), help="begin the spec with `graftc: 1`"))
+            self.found.append(
+                Diagnostic("E0204", "`graftc` is missing", At(()), help="begin the spec with `graftc: 1`")
+            )
         elif isinstance(version, int) and not isinstance(version, bool) and version > LANGUAGE:
             at = At(("graftc",), "a later language than this graftc speaks")
-            self.found.append(Diagnostic("E0208", f"language version {version} is not known", at, notes=(f"this graftc reads version {LANGUAGE}",), help="upgrade graftc"))
+            self.found.append(
+                Diagnostic(
+                    "E0208",
+                    f"language version {version} is not known",
+                    at,
+                    notes=(f"this graftc reads version {LANGUAGE}",),
+                    help="upgrade graftc",
+                )
+            )
         else:
-            self.found.append(Diagnostic("E0208", "`graftc` names no language version", At(("graftc",)), help="write `graftc: 1`"))
+            self.found.append(
+                Diagnostic("E0208", "`graftc` names no language version", At(("graftc",)), help="write `graftc: 1`")
+            )
         return False
 
     def _top_keys(self) -> None:
         for key in self.data:
             if key in RESERVED:
                 at = At((key,), "reserved", on_key=True)
-                self.found.append(Diagnostic("E0206", f"`{key}` is not available yet", at, notes=(f"{RESERVED[key]} come in a later version",)))
+                self.found.append(
+                    Diagnostic(
+                        "E0206",
+                        f"`{key}` is not available yet",
+                        at,
+                        notes=(f"{RESERVED[key]} come in a later version",),
+                    )
+                )
             elif key not in KEYS:
                 self.found.append(unknown_key((key,), KEYS, "the spec"))
 
@@ -207,7 +250,14 @@ class _Reading:
 
     def _missing(self, name: str) -> None:
         at = At((name,), on_key=True) if name in self.data else At(())
-        self.found.append(Diagnostic("E0204", f"`{name}` is missing" if name not in self.data else f"`{name}` is empty", at, help=f"write a section `{name}:`"))
+        self.found.append(
+            Diagnostic(
+                "E0204",
+                f"`{name}` is missing" if name not in self.data else f"`{name}` is empty",
+                at,
+                help=f"write a section `{name}:`",
+            )
+        )
 
     def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str, Any]:
         folder, tag, noun = VARIANTS[section]
@@ -220,12 +270,21 @@ class _Reading:
             return "", None
         word = values.get(tag)
         if word is None:
-            self.found.append(Diagnostic("E0204", f"`{tag}` is missing under `{section}`", At((section,), on_key=True), help=f"add `{tag}:` with one of: {listed(variants.words(folder))}"))
+            self.found.append(
+                Diagnostic(
+                    "E0204",
+                    f"`{tag}` is missing under `{section}`",
+                    At((section,), on_key=True),
+                    help=f"add `{tag}:` with one of: {listed(variants.words(folder))}",
+                )
+            )
             return "", None
         if word not in variants.words(folder):
             at = At((section, tag), f"not {noun}")
             notes = (f"{folder}: {listed(variants.words(folder))}",)
-            self.found.append(Diagnostic("E0203", f"unknown {tag} `{word}`", at, (), notes, nearest(word, variants.words(folder))))
+            self.found.append(
+                Diagnostic("E0203", f"unknown {tag} `{word}`", at, (), notes, nearest(word, variants.words(folder)))
+            )
             return "", None
         rest = {key: value for key, value in values.items() if key != tag}
         return word, self.section(variants.load(folder, word).Options, rest, (section,))
@@ -239,7 +298,9 @@ class _Reading:
                 self.found.append(explain_kind(("data",), values))
             return None, None
         options = variants.load("inputs", variants.load("heads", task).MODALITY).Options if task else None
-        others = {field for word in variants.words("inputs") for field in variants.load("inputs", word).Options.model_fields}
+        others = {
+            field for word in variants.words("inputs") for field in variants.load("inputs", word).Options.model_fields
+        }
         known = set(options.model_fields) if options else others
         inputs = self.section(options, {k: v for k, v in values.items() if k in known}, ("data",)) if options else None
         return self.section(Data, {k: v for k, v in values.items() if k not in known}, ("data",)), inputs
@@ -248,7 +309,13 @@ class _Reading:
 def unknown_key(path: Path, known: tuple[str, ...], where: str) -> Diagnostic:
     """The diagnostic for a key nobody declares; `mistakes.explain` says it for keys inside sections."""
     key = path[-1]
-    return Diagnostic("E0201", f"unknown key `{key}`", At(path, f"not a key of {where}", on_key=True), notes=(f"keys: {listed(known, 20)}",), help=nearest(key, known))
+    return Diagnostic(
+        "E0201",
+        f"unknown key `{key}`",
+        At(path, f"not a key of {where}", on_key=True),
+        notes=(f"keys: {listed(known, 20)}",),
+        help=nearest(key, known),
+    )
 
 
 def explain_kind(path: Path, value: Any) -> Diagnostic:

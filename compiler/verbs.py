@@ -53,7 +53,9 @@ def plan(path: str | Path, sets: Sequence[str] = ()) -> Plan:
     return planned
 
 
-def build(path: str | Path, output: str | Path | None = None, store: str | Path | None = None, sets: Sequence[str] = ()) -> Built:
+def build(
+    path: str | Path, output: str | Path | None = None, store: str | Path | None = None, sets: Sequence[str] = ()
+) -> Built:
     """Executes a spec and writes its bundle; raises Refused where something is wrong or a gate fails."""
     from .executor import build_source
 

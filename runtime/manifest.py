@@ -20,11 +20,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / NAME).read_bytes())
         version = manifest["bundle"]
     except OSError:
-        raise BundleError("E0502", f"`{folder}` is not a bundle", "it has no manifest.json", help="a bundle is the folder that `graftc build` wrote") from None
+        raise BundleError(
+            "E0502",
+            f"`{folder}` is not a bundle",
+            "it has no manifest.json",
+            help="a bundle is the folder that `graftc build` wrote",
+        ) from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BundleError("E0503", f"the manifest of `{folder}` can't be read", help="build or copy the bundle again") from None
+        raise BundleError(
+            "E0503", f"the manifest of `{folder}` can't be read", help="build or copy the bundle again"
+        ) from None
     if version != FORMAT:
-        raise BundleError("E0506", f"bundle format {version} is not known", f"this runtime reads format {FORMAT}", help="upgrade graftc")
+        raise BundleError(
+            "E0506",
+            f"bundle format {version} is not known",
+            f"this runtime reads format {FORMAT}",
+            help="upgrade graftc",
+        )
     return manifest
 
 
@@ -40,7 +52,11 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         elif path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
             wrong.append(f"`{name}` was changed")
     known = {*manifest["files"], NAME}
-    extra = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts]
+    extra = [
+        p.relative_to(folder).as_posix()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and "__pycache__" not in p.parts
+    ]
     return wrong + [f"`{name}` is not part of the bundle" for name in extra if name not in known]
 
 

@@ -53,14 +53,19 @@ class Model:
         rows = self._features(inputs)
         # rows of like length share a batch, so that little of it is padding
         order = np.argsort([-next(iter(row.values())).shape[0] for row in rows], kind="stable")
-        parts = [self.session.run(self.preprocessor.collate([rows[i] for i in order[at : at + batch]])) for at in range(0, len(rows), batch)]
+        parts = [
+            self.session.run(self.preprocessor.collate([rows[i] for i in order[at : at + batch]]))
+            for at in range(0, len(rows), batch)
+        ]
         back = np.argsort(order, kind="stable")
         return {name: np.concatenate([part[name] for part in parts])[back] for name in self.session.outputs}
 
     def from_words(self, words: Sequence[str]) -> list[Any]:
         """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
         try:
-            found: list[Any] = _module("inputs", self.manifest["preprocessing"]["modality"]).from_words(words, self.manifest["preprocessing"])
+            found: list[Any] = _module("inputs", self.manifest["preprocessing"]["modality"]).from_words(
+                words, self.manifest["preprocessing"]
+            )
         except ValueError as error:
             raise BundleError("E0505", "the words are not inputs", str(error)) from None
         return found
@@ -87,7 +92,11 @@ def _module(folder: str, word: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and error.name.endswith(f".{name}"):
             raise BundleError("E0506", f"this runtime has no `{word}`", help="upgrade graftc") from None
-        raise BundleError("E0507", f"the bundle needs the package `{error.name}`", help="pip install -r requirements.txt, from the bundle's folder") from None
+        raise BundleError(
+            "E0507",
+            f"the bundle needs the package `{error.name}`",
+            help="pip install -r requirements.txt, from the bundle's folder",
+        ) from None
 
 
 def load(folder: str | Path, precision: str | None = None, threads: int | None = None) -> Model:

@@ -38,7 +38,11 @@ def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manife
     # int8 kernels differ between processors by whole quantisation steps; fp32 keeps the parity gate
     allowed = manifest["gates"]["parity"]["allowed"] if precision == "fp32" else manifest["gates"]["samples_allowed"]
     if not worst <= allowed:
-        raise BundleError("E0504", f"the {precision} graph does not give its golden answers", f"largest relative difference {worst:.1e}, allowed {allowed:.1e}")
+        raise BundleError(
+            "E0504",
+            f"the {precision} graph does not give its golden answers",
+            f"largest relative difference {worst:.1e}, allowed {allowed:.1e}",
+        )
     return worst
 
 

@@ -79,7 +79,11 @@ def machine(error: OSError) -> Diagnostic:
 
     where = f" at `{error.filename}`" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return Diagnostic("E0410", f"the disk is full{where}", help="free space or point --store at another disk, then run the same command to go on")
+        return Diagnostic(
+            "E0410",
+            f"the disk is full{where}",
+            help="free space or point --store at another disk, then run the same command to go on",
+        )
     return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}")
 
 
@@ -93,5 +97,8 @@ def _ours() -> None:
     from platform import platform, python_version
 
     traceback.print_exc()
-    print(f"\nthis is a mistake of graftc's own; please report it with the lines above\ngraftc {version('graftc')}, Python {python_version()}, {platform()}", file=sys.stderr)
+    print(
+        f"\nthis is a mistake of graftc's own; please report it with the lines above\ngraftc {version('graftc')}, Python {python_version()}, {platform()}",
+        file=sys.stderr,
+    )
     sys.exit(Status.OURS)

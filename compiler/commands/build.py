@@ -19,12 +19,27 @@ from ..store import Store, default_root
 
 @click.command("build")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(), metavar="SPEC|PLAN…")
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="The bundle's folder; of several specs, the folder of their bundles. Default: bundles/NAME.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="The bundle's folder; of several specs, the folder of their bundles. Default: bundles/NAME.",
+)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
-@click.option("--store", type=click.Path(file_okay=False), help="Where finished stages are kept. Default: $GRAFTC_STORE or ~/.cache/graftc.")
-@click.option("--root", type=click.Path(file_okay=False, exists=True), help="What a PLAN's paths are relative to. Default: its folder.")
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False),
+    help="Where finished stages are kept. Default: $GRAFTC_STORE or ~/.cache/graftc.",
+)
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, exists=True),
+    help="What a PLAN's paths are relative to. Default: its folder.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
-def command(specs: tuple[str, ...], output: str | None, sets: tuple[str, ...], store: str | None, root: str | None, quiet: bool) -> None:
+def command(
+    specs: tuple[str, ...], output: str | None, sets: tuple[str, ...], store: str | None, root: str | None, quiet: bool
+) -> None:
     """Build SPECS into bundles that run without torch.
 
     A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
@@ -36,10 +51,24 @@ def command(specs: tuple[str, ...], output: str | None, sets: tuple[str, ...], s
         _report(built)
 
 
-def _build(path: Path, name: str, output: Path | None, sets: tuple[str, ...], store: Path | None, root: str | None, progress: Progress) -> Built:
+def _build(
+    path: Path,
+    name: str,
+    output: Path | None,
+    sets: tuple[str, ...],
+    store: Path | None,
+    root: str | None,
+    progress: Progress,
+) -> Built:
     if path.suffix == ".json" and path.is_file():
         plan = read_plan(path.read_text(encoding="utf-8"), name)
-        return execute(plan, Path(root) if root else path.parent, output or Path("bundles") / plan.name, Store(store or default_root()), progress)
+        return execute(
+            plan,
+            Path(root) if root else path.parent,
+            output or Path("bundles") / plan.name,
+            Store(store or default_root()),
+            progress,
+        )
     source = override(read(path, name), sets)
     built = build_source(source, output, store, progress)
     if built.warnings:
@@ -52,5 +81,8 @@ def _report(built: Built) -> None:
     print(f"{built.plan.name}: {stages}")
     for split, by_runner in built.metrics.items():
         scores: dict[str, Any] = {runner: values[built.plan.train.metric] for runner, values in by_runner.items()}
-        print(f"  {split:<11} {built.plan.train.metric} " + ", ".join(f"{value:.4f} {runner}" for runner, value in scores.items()))
+        print(
+            f"  {split:<11} {built.plan.train.metric} "
+            + ", ".join(f"{value:.4f} {runner}" for runner, value in scores.items())
+        )
     print(f"  bundle      {built.folder}")

@@ -40,5 +40,7 @@ def _text(manifest: dict[str, Any]) -> str:
     for split, runners in manifest["metrics"].items():
         scores = ", ".join(f"{values[manifest['metric']]:.4f} {runner}" for runner, values in runners.items())
         lines.append(f"  {split:<11} {manifest['metric']} {scores}")
-    lines.append(f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}")
+    lines.append(
+        f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
+    )
     return "\n".join(line for line in lines if line)

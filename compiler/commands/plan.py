@@ -18,7 +18,9 @@ from ..verbs import check
 @click.command("plan")
 @click.argument("spec", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Canonical JSON for machines.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the JSON to a file; `graftc build` takes it.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Write the JSON to a file; `graftc build` takes it."
+)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 def command(spec: str, as_json: bool, output: str | None, sets: tuple[str, ...]) -> None:
     """Show what is frozen, what learns, what it costs and what comes out of SPEC."""

@@ -19,11 +19,23 @@ CHUNK = 256  # lines answered at once
 @click.command("predict")
 @click.argument("bundle", type=click.Path())
 @click.argument("inputs", nargs=-1)
-@click.option("--input", "source", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help="A file with an input per line, plain or as JSON; - is standard input.")
+@click.option(
+    "--input",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="A file with an input per line, plain or as JSON; - is standard input.",
+)
 @click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to a file.")
 @click.option("--precision", help="One of the bundle's precisions. Default: its first.")
 @click.option("--top-k", type=click.IntRange(1), help="So many answers for each input.")
-def command(bundle: str, inputs: tuple[str, ...], source: str | None, output: str | None, precision: str | None, top_k: int | None) -> None:
+def command(
+    bundle: str,
+    inputs: tuple[str, ...],
+    source: str | None,
+    output: str | None,
+    precision: str | None,
+    top_k: int | None,
+) -> None:
     """Ask BUNDLE about INPUTS; one JSON line per answer, in order."""
     if not inputs and not source:
         raise click.UsageError("give inputs, or --input FILE")

@@ -18,7 +18,14 @@ from ..verbs import check
 @click.command("validate")
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How findings are printed.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How findings are printed.",
+)
 def command(specs: tuple[str, ...], strict: bool, form: str) -> None:
     """Check SPECS: their YAML, their keys, their backbone and their data.
 

@@ -55,9 +55,7 @@ def problem(value: Any, text: str, start: int, end: int) -> str:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            return (
-                f"\\u{ord(error.object[error.start]):04x} is half of a character: the other half is missing"
-            )
+            return f"\\u{ord(error.object[error.start]):04x} is half of a character: the other half is missing"
     return ""
 
 

@@ -14,9 +14,7 @@ from ._lines import lines
 if TYPE_CHECKING:
     from _csv import Reader
 
-LONGEST = (
-    16 << 20
-)  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
+LONGEST = 16 << 20  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
 
 
 def table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:

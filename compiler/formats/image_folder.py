@@ -50,9 +50,7 @@ def _images(label: os.DirEntry[str], root: str) -> Iterator[str]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What a folder shows, sorted; hidden entries are the system's: .DS_Store, .ipynb_checkpoints."""
     with os.scandir(folder) as entries:
-        return sorted(
-            (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
-        )
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
 def _inside(entry: os.DirEntry[str], root: str, shown: str) -> os.DirEntry[str]:

@@ -18,9 +18,7 @@ EXTRA = ""
 
 CHUNK = 1 << 20  # bytes read at a time
 LONGEST = 64 << 20  # characters of one row: past this the document is not worth guessing at
-_NEAR = (
-    12  # an error so close to the window's end may only mean that a token is cut there: `-Infinity`, `\ud83d`
-)
+_NEAR = 12  # an error so close to the window's end may only mean that a token is cut there: `-Infinity`, `\ud83d`
 _SPACE = re.compile(r"[ \t\r\n]*")
 _VALUES = {
     "[": "a list",
@@ -80,9 +78,7 @@ def _data(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
             window.peek()
             window.value()
         elif seen or window.take() != "[":
-            raise window.malformed(
-                "`data` stands there twice" if seen else "`data` must be a list of objects"
-            )
+            raise window.malformed("`data` stands there twice" if seen else "`data` must be a list of objects")
         else:
             seen = True
             yield from _items(window)
@@ -174,9 +170,7 @@ class _Window:
             except (ValueError, RecursionError) as error:
                 raise self.malformed(explain(error)) from None
             else:
-                may_go_on = isinstance(value, int | float) and end + _NEAR >= len(
-                    self.text
-                )  # `1`, `1.`, `1e+`
+                may_go_on = isinstance(value, int | float) and end + _NEAR >= len(self.text)  # `1`, `1.`, `1e+`
                 if not may_go_on or not self.more():
                     return self._checked(value, end)
                 continue

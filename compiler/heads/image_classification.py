@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from ..classification import METRICS, TARGETS, Options, Tally, build, loss, lower, outputs, parameters, problems, target
 
-__all__ = ["METRICS", "MODALITY", "NEEDS", "TARGETS", "Options", "Tally", "build", "loss", "lower", "outputs", "parameters", "problems", "target"]
+__all__ = [
+    "METRICS",
+    "MODALITY",
+    "NEEDS",
+    "TARGETS",
+    "Options",
+    "Tally",
+    "build",
+    "loss",
+    "lower",
+    "outputs",
+    "parameters",
+    "problems",
+    "target",
+]
 
 MODALITY = "image"
 NEEDS = "pooled"

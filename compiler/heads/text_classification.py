@@ -9,7 +9,21 @@ from pydantic import Field
 from .. import classification
 from ..classification import METRICS, TARGETS, Tally, build, loss, lower, outputs, parameters, problems, target
 
-__all__ = ["METRICS", "MODALITY", "NEEDS", "TARGETS", "Options", "Tally", "build", "loss", "lower", "outputs", "parameters", "problems", "target"]
+__all__ = [
+    "METRICS",
+    "MODALITY",
+    "NEEDS",
+    "TARGETS",
+    "Options",
+    "Tally",
+    "build",
+    "loss",
+    "lower",
+    "outputs",
+    "parameters",
+    "problems",
+    "target",
+]
 
 MODALITY = "text"
 NEEDS = "pooled"
@@ -18,4 +32,6 @@ NEEDS = "pooled"
 class Options(classification.Options):
     """Keys under `head` for text-classification."""
 
-    pooling: Literal["mean", "cls", "max", "last"] | None = Field(None, description="how token states become one feature; default mean for encoders")
+    pooling: Literal["mean", "cls", "max", "last"] | None = Field(
+        None, description="how token states become one feature; default mean for encoders"
+    )

@@ -68,9 +68,7 @@ PROCESSORS: Mapping[str, Steps] = {
     "BitImageProcessor": Steps({"shortest_edge": 224}, *_CLIP, 3, 224, True, default_to_square=False),
     "BlipImageProcessor": Steps({"height": 384, "width": 384}, *_CLIP, 3),
     "CLIPImageProcessor": Steps({"shortest_edge": 224}, *_CLIP, 3, 224, True, default_to_square=False),
-    "ConvNextImageProcessor": Steps(
-        {"shortest_edge": 384}, *_HALF, 3, crop_pct=224 / 256, default_to_square=False
-    ),
+    "ConvNextImageProcessor": Steps({"shortest_edge": 384}, *_HALF, 3, crop_pct=224 / 256, default_to_square=False),
     "DeiTImageProcessor": Steps({"height": 256, "width": 256}, *_HALF, 3, 224, True),
     "MobileNetV1ImageProcessor": Steps({"shortest_edge": 256}, *_HALF, 2, 224, True, default_to_square=False),
     "MobileNetV2ImageProcessor": Steps({"shortest_edge": 256}, *_HALF, 2, 224, True, default_to_square=False),
@@ -95,7 +93,11 @@ OF_MODEL: Mapping[str, str] = {
 
 
 def preprocessing(
-    folder: Path, config: Mapping[str, Any], options: Options, longest: int | None = None, columns: Mapping[str, Any] | None = None
+    folder: Path,
+    config: Mapping[str, Any],
+    options: Options,
+    longest: int | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record that fixes how pixels are prepared, from the backbone's own processor file.
 
@@ -248,9 +250,7 @@ def _written(folder: Path) -> dict[str, Any]:
         content = content.get("image_processor") if file == newer and isinstance(content, dict) else content
         if isinstance(content, dict):
             return content
-    raise _refused(
-        "its folder has no preprocessor_config.json", "save it beside config.json with save_pretrained"
-    )
+    raise _refused("its folder has no preprocessor_config.json", "save it beside config.json with save_pretrained")
 
 
 def _processor(written: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -258,9 +258,7 @@ def _processor(written: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     kind = written.get("image_processor_type")
     if kind is None and written.get("feature_extractor_type") is not None:
         kind = str(written["feature_extractor_type"]).replace("FeatureExtractor", "ImageProcessor")
-    kind = (
-        kind or config.get("image_processor_type") or OF_MODEL.get(str(config.get("model_type")), "unnamed")
-    )
+    kind = kind or config.get("image_processor_type") or OF_MODEL.get(str(config.get("model_type")), "unnamed")
     name = str(kind).removesuffix("Fast").removesuffix("Pil")
     if name not in PROCESSORS:
         raise _refused(f"image processor {name}", f"supported: {listed(PROCESSORS)}")
@@ -315,10 +313,7 @@ def _scaling(merged: Mapping[str, Any]) -> dict[str, Any]:
 
 def _per_channel(value: Any, key: str) -> list[float]:
     values = [value] * 3 if isinstance(value, int | float) else value
-    if (
-        not isinstance(values, list | tuple)
-        or [isinstance(each, int | float) for each in values] != [True] * 3
-    ):
+    if not isinstance(values, list | tuple) or [isinstance(each, int | float) for each in values] != [True] * 3:
         raise _refused(f"`{key}` is {value!r}, where 3 channels are read")
     return [float(each) for each in values]
 

@@ -20,17 +20,28 @@ DEFAULT_LENGTH = 128
 class Options(Frozen):
     """Keys under `data` for text."""
 
-    max_length: int | None = Field(None, ge=4, description="tokens kept of one input, special tokens included; default 128, or what the backbone can hold")
+    max_length: int | None = Field(
+        None,
+        ge=4,
+        description="tokens kept of one input, special tokens included; default 128, or what the backbone can hold",
+    )
 
 
-def preprocessing(folder: Path, config: Mapping[str, Any], options: Options, longest: int | None, columns: Mapping[str, Any]) -> dict[str, Any]:
+def preprocessing(
+    folder: Path, config: Mapping[str, Any], options: Options, longest: int | None, columns: Mapping[str, Any]
+) -> dict[str, Any]:
     """The record that plan, training and bundle share.
 
     Raises Refused E0306 when the backbone has no readable tokenizer.json.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise refuse("E0306", "the backbone has no tokenizer.json", at=At(("backbone", "from")), help="write one with `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`")
+        raise refuse(
+            "E0306",
+            "the backbone has no tokenizer.json",
+            at=At(("backbone", "from")),
+            help="write one with `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`",
+        )
     pad_id, pad_token = _padding(folder, config)
     length = options.max_length or min(DEFAULT_LENGTH, longest or DEFAULT_LENGTH)
     return {
@@ -123,12 +134,18 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
     try:
         tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
     except Exception as error:  # the library raises plain Exception for a file it can't read
-        raise refuse("E0306", "the backbone's tokenizer.json can't be read", str(error)[:200], at=At(("backbone", "from"))) from None
+        raise refuse(
+            "E0306", "the backbone's tokenizer.json can't be read", str(error)[:200], at=At(("backbone", "from"))
+        ) from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs))]
     kept = [min(length, record["max_length"]) for length in lengths]
-    return {"tokens_mean": sum(kept) / len(kept), "tokens_max": max(lengths), "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept)}
+    return {
+        "tokens_mean": sum(kept) / len(kept),
+        "tokens_max": max(lengths),
+        "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept),
+    }
 
 
 def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,9 @@ class Options(Frozen):
     rank: int = Field(8, ge=1, le=4096, description="size of the bottleneck")
     alpha: float = Field(16.0, gt=0.0, description="scale of the update, divided by rank (by its root with rslora)")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the input of the update, while training")
-    target: tuple[str, ...] | str | None = Field(None, description="kinds (query, value, attention, mlp, all-linear …) or names of modules; default by family")
+    target: tuple[str, ...] | str | None = Field(
+        None, description="kinds (query, value, attention, mlp, all-linear …) or names of modules; default by family"
+    )
     dora: bool = Field(False, description="weight-decomposed update (Liu et al. 2024, arXiv:2402.09353)")
     rslora: bool = Field(False, description="rank-stabilised scale (Kalajdzievski 2023, arXiv:2312.03732)")
 
@@ -38,14 +40,35 @@ class Options(Frozen):
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """Targets that match no module, or only frozen ones."""
     for i, word in enumerate(_words(options, backbone)):
-        path = ("adapt", "target", i) if isinstance(options.target, tuple) else ("adapt", "target") if options.target else ("adapt",)
+        path = (
+            ("adapt", "target", i)
+            if isinstance(options.target, tuple)
+            else ("adapt", "target")
+            if options.target
+            else ("adapt",)
+        )
         hits = _matches(word, backbone)
         if not hits:
             kinds = tuple(backbone.family.KINDS)
-            notes = (f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{next(iter(backbone.modules()))}`",)
-            yield Diagnostic("E0308", f"target `{word}` matches no module of this backbone", At(path, "nothing to adapt"), (), notes, nearest(word, kinds))
+            notes = (
+                f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{next(iter(backbone.modules()))}`",
+            )
+            yield Diagnostic(
+                "E0308",
+                f"target `{word}` matches no module of this backbone",
+                At(path, "nothing to adapt"),
+                (),
+                notes,
+                nearest(word, kinds),
+            )
     if not _targets(options, backbone, frozen) and all(_matches(word, backbone) for word in _words(options, backbone)):
-        yield Diagnostic("E0308", "every module that `lora` would adapt is frozen", At(("backbone", "freeze"), "takes them all"), (At(("adapt",), "adapts these"),), help="freeze fewer layers, or use `method: probe`")
+        yield Diagnostic(
+            "E0308",
+            "every module that `lora` would adapt is frozen",
+            At(("backbone", "freeze"), "takes them all"),
+            (At(("adapt",), "adapts these"),),
+            help="freeze fewer layers, or use `method: probe`",
+        )
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
@@ -65,7 +88,9 @@ def _added(name: str, shape: tuple[int, ...], options: Options) -> Iterable[Tens
     yield Tensor(name=f"{name}.lora_A.weight", shape=(options.rank, into, *kernel), dtype="F32")
     yield Tensor(name=f"{name}.lora_B.weight", shape=(out, options.rank, *(1 for _ in kernel)), dtype="F32")
     if options.dora:
-        yield Tensor(name=f"{name}.lora_magnitude_vector.weight", shape=(1, out, 1, 1) if kernel else (out,), dtype="F32")
+        yield Tensor(
+            name=f"{name}.lora_magnitude_vector.weight", shape=(1, out, 1, 1) if kernel else (out,), dtype="F32"
+        )
 
 
 def _words(options: Options, backbone: BackboneFacts) -> tuple[str, ...]:
@@ -89,12 +114,19 @@ def _targets(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module:
     """Wraps a backbone in PEFT's LoRA layers at exactly the plan's modules."""
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora.layer import Conv2d
 
     config = LoraConfig(
         r=record["rank"], lora_alpha=record["alpha"], lora_dropout=record["dropout"], use_dora=record["dora"],
         use_rslora=record["rslora"], target_modules=list(record["target"]), bias="none",
     )  # fmt: skip
-    return get_peft_model(module, config)
+    adapted = get_peft_model(module, config)
+    for layer in adapted.modules():
+        if isinstance(layer, Conv2d):
+            # MobileNetV2 pads by what it reads off its convolutions, which PEFT's wrapper hides
+            for name in ("stride", "kernel_size", "dilation"):
+                setattr(layer, name, getattr(layer.base_layer, name))
+    return adapted
 
 
 def plain(name: str) -> str:

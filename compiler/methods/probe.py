@@ -6,7 +6,19 @@ from ..backbone import BackboneFacts
 from . import Lowered
 from .full import Options, apply, merge, plain, problems
 
-__all__ = ["ADDS", "FREEZES", "HEAD_LEARNING_RATE", "LEARNING_RATE", "USUAL", "Options", "apply", "lower", "merge", "plain", "problems"]
+__all__ = [
+    "ADDS",
+    "FREEZES",
+    "HEAD_LEARNING_RATE",
+    "LEARNING_RATE",
+    "USUAL",
+    "Options",
+    "apply",
+    "lower",
+    "merge",
+    "plain",
+    "problems",
+]
 
 LEARNING_RATE = 1e-2
 HEAD_LEARNING_RATE = 1e-2

@@ -7,8 +7,27 @@ from typing import Any
 
 import numpy as np
 
-SINGLE = ("accuracy", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro", "roc_auc_macro", "average_precision_macro", "ece")
-MULTI = ("f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro", "roc_auc_macro", "average_precision_macro", "subset_accuracy")
+SINGLE = (
+    "accuracy",
+    "f1_macro",
+    "f1_micro",
+    "f1_weighted",
+    "precision_macro",
+    "recall_macro",
+    "roc_auc_macro",
+    "average_precision_macro",
+    "ece",
+)
+MULTI = (
+    "f1_macro",
+    "f1_micro",
+    "f1_weighted",
+    "precision_macro",
+    "recall_macro",
+    "roc_auc_macro",
+    "average_precision_macro",
+    "subset_accuracy",
+)
 LOWER_IS_BETTER = frozenset({"ece"})
 ECE_BINS = 15
 
@@ -32,7 +51,9 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
     """One metric of logits (rows, labels) against targets."""
     import torch
 
-    return _value(name, record, torch.from_numpy(outputs["logits"]).float(), torch.from_numpy(np.ascontiguousarray(targets)))
+    return _value(
+        name, record, torch.from_numpy(outputs["logits"]).float(), torch.from_numpy(np.ascontiguousarray(targets))
+    )
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:

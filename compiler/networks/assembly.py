@@ -65,7 +65,12 @@ def _compare(plan: Plan, backbone: nn.Module) -> None:
         return
     names = sorted(n for n in loaded.keys() | planned.keys() if loaded.get(n) != planned.get(n))
     notes = [f"`{n}`: planned {planned.get(n, 'absent')}, loaded {loaded.get(n, 'absent')}" for n in names[:5]]
-    raise refuse("E0406", "the loaded backbone is not the one that was planned", *notes, help="report this with the backbone's config.json")
+    raise refuse(
+        "E0406",
+        "the loaded backbone is not the one that was planned",
+        *notes,
+        help="report this with the backbone's config.json",
+    )
 
 
 def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
@@ -74,7 +79,11 @@ def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, Tenso
     planned = {t.name: t for t in plan.backbone.tensors}
     found = {plain(name): tensor for name, tensor in graft.backbone.state_dict(keep_vars=True).items()}
     if found.keys() != planned.keys() or any(tuple(found[n].shape) != planned[n].shape for n in found):
-        names = sorted(n for n in found.keys() | planned.keys() if n not in found or n not in planned or tuple(found[n].shape) != planned[n].shape)
+        names = sorted(
+            n
+            for n in found.keys() | planned.keys()
+            if n not in found or n not in planned or tuple(found[n].shape) != planned[n].shape
+        )
         raise refuse("E0406", "the adapted backbone is not the one that was planned", f"first difference: `{names[0]}`")
     for name in sorted(found):
         yield name, found[name], planned[name]
@@ -89,7 +98,11 @@ def _set_states(graft: Graft, plan: Plan) -> None:
             counted += math.prod(planned.shape) if learns else 0
     head = sum(p.numel() for p in graft.head.parameters())
     if counted + head != plan.estimates.trainable:
-        raise refuse("E0406", "the network learns another number of parameters than planned", f"planned {plan.estimates.trainable:,}, found {counted + head:,}")
+        raise refuse(
+            "E0406",
+            "the network learns another number of parameters than planned",
+            f"planned {plan.estimates.trainable:,}, found {counted + head:,}",
+        )
 
 
 def train_mode(graft: Graft, plan: Plan) -> None:
@@ -104,7 +117,11 @@ def train_mode(graft: Graft, plan: Plan) -> None:
 
 def learned(graft: Graft, plan: Plan) -> dict[str, torch.Tensor]:
     """The tensors that training may change, by `backbone.` or `head.` and their name."""
-    found = {f"backbone.{name}": tensor for name, tensor, planned in tensors(graft, plan) if planned.state in ("trained", "added")}
+    found = {
+        f"backbone.{name}": tensor
+        for name, tensor, planned in tensors(graft, plan)
+        if planned.state in ("trained", "added")
+    }
     return found | {f"head.{name}": tensor for name, tensor in graft.head.state_dict(keep_vars=True).items()}
 
 

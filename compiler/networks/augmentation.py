@@ -43,9 +43,7 @@ class Augmentation(nn.Module):
                 rows.append(row)
         return torch.cat(rows)
 
-    def rows(
-        self, rows: Sequence[Mapping[str, np.ndarray]], seed: int, first: int = 0
-    ) -> list[dict[str, np.ndarray]]:
+    def rows(self, rows: Sequence[Mapping[str, np.ndarray]], seed: int, first: int = 0) -> list[dict[str, np.ndarray]]:
         """Changes rows of an image input's `features`, ready for its `collate`: uint8 in, uint8 out."""
         pixels = torch.from_numpy(np.stack([row["pixels"] for row in rows])).permute(0, 3, 1, 2)
         changed = self(pixels.float() / 255, seed, first).mul(255).round().clamp(0, 255).to(torch.uint8)

@@ -30,7 +30,9 @@ def by_length(rows: Prepared, size: int) -> Iterator[np.ndarray]:
 class Rows:
     """The rows of a split as batches: prepared arrays collated, or folded features."""
 
-    def __init__(self, plan: Plan, prepared: Path, folded: Path | None, split: str, processor: Any, device: str) -> None:
+    def __init__(
+        self, plan: Plan, prepared: Path, folded: Path | None, split: str, processor: Any, device: str
+    ) -> None:
         self.prepared = Prepared(prepared / split)
         self.features = np.load(folded / f"{split}.npy") if folded else None
         self.processor, self.device = processor, device

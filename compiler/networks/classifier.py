@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -17,7 +19,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         sizes = (width, *hidden)
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out = nn.Linear(sizes[-1], outputs)
         for layer in (*self.hidden, self.out):
             nn.init.normal_(layer.weight, std=0.02)

@@ -12,7 +12,13 @@ from torch import nn
 class Graft(nn.Module):
     """Arrays in, output tensors by name out; the very module that is trained is the one that is exported."""
 
-    def __init__(self, backbone: nn.Module, pool: Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor], inputs: tuple[str, ...], head: nn.Module) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        pool: Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor],
+        inputs: tuple[str, ...],
+        head: nn.Module,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +44,44 @@ def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
     Raises Refused E0408 where the exporter fails or leaves anything out.
     """
     graft = graft.eval().to("cpu")
-    if hasattr(graft.backbone, "set_attn_implementation"):
-        graft.backbone.set_attn_implementation("eager")
     arrays = tuple(batch[name].cpu() for name in plan.export.inputs)
     exporters = {"tracing": _trace, "transformers": _transformers}
     try:
-        with _silence():
+        with _silence(), _eager(graft.backbone):
             exporters[plan.export.exporter](_Named(graft, plan), plan, arrays, path)
     except Exception as error:  # each exporter raises whatever its parts raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise refuse("E0408", "the network can't be exported", f"{type(error).__name__}: {reason}", help="try `export.exporter: transformers`" if plan.export.exporter == "tracing" else "try `export.exporter: tracing`") from error
-    finally:
-        if hasattr(graft.backbone, "set_attn_implementation"):
-            graft.backbone.set_attn_implementation("sdpa")
+        raise refuse(
+            "E0408",
+            "the network can't be exported",
+            f"{type(error).__name__}: {reason}",
+            help="try `export.exporter: transformers`"
+            if plan.export.exporter == "tracing"
+            else "try `export.exporter: tracing`",
+        ) from error
     _finish(plan, path)
+
+
+@contextmanager
+def _eager(backbone: Any) -> Iterator[None]:
+    """Attention written out in plain operators: the only form that onnxruntime's fusions know."""
+    before = getattr(backbone.config, "_attn_implementation", None) or "eager"
+    if before == "eager":
+        yield
+        return
+    backbone.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        backbone.set_attn_implementation(before)
 
 
 def _axes(plan: Plan) -> dict[str, dict[int, str]]:
     both = {**plan.export.inputs, **plan.export.outputs}
-    return {name: {i: side for i, side in enumerate(array["shape"]) if isinstance(side, str)} for name, array in both.items()}
+    return {
+        name: {i: side for i, side in enumerate(array["shape"]) if isinstance(side, str)}
+        for name, array in both.items()
+    }
 
 
 def _trace(module: nn.Module, plan: Plan, arrays: tuple[torch.Tensor, ...], path: Path) -> None:
@@ -125,7 +144,11 @@ def _finish(plan: Plan, path: Path) -> None:
     given, taken = tuple(plan.export.inputs), tuple(v.name for v in model.graph.input)
     out = tuple(v.name for v in model.graph.output)
     if set(taken) != set(given) or out != tuple(plan.export.outputs):
-        raise refuse("E0408", "the exported graph has other inputs or outputs than planned", f"inputs {', '.join(taken)}; outputs {', '.join(out)}")
+        raise refuse(
+            "E0408",
+            "the exported graph has other inputs or outputs than planned",
+            f"inputs {', '.join(taken)}; outputs {', '.join(out)}",
+        )
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if domains:
         raise refuse("E0408", "the exported graph needs operators outside the standard", ", ".join(sorted(domains)))

@@ -129,9 +129,7 @@ class _Snapshot:
 def _lacking(snapshot: _Snapshot, name: str, is_offline: bool) -> Missing:
     if is_offline and snapshot.look(name) is True:
         place = f"`{snapshot.repo}` at {snapshot.commit[:12]}"
-        return Missing(
-            f"the cache lacks {name} of {place}, and HF_HUB_OFFLINE is set", _ONCE, is_machine=True
-        )
+        return Missing(f"the cache lacks {name} of {place}, and HF_HUB_OFFLINE is set", _ONCE, is_machine=True)
     help = "a backbone needs config.json and its weights as safetensors; pickled weights are not read"
     return Missing(f"`{snapshot.repo}` has no {name} at {snapshot.commit[:12]}", help)
 

@@ -48,17 +48,13 @@ def _roots(name: str) -> list[str]:
         )
     roots = [root for root in spec.submodule_search_locations or () if os.path.isdir(root)]
     if not roots:
-        raise Missing(
-            f"`{name}` is a module without a folder", "give a package that holds the backbone as files"
-        )
+        raise Missing(f"`{name}` is a module without a folder", "give a package that holds the backbone as files")
     return roots
 
 
 def _held(name: str, roots: list[str]) -> str:
     """The way out: the folders that there are."""
-    folders = {
-        entry.name for root in roots for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)
-    }
+    folders = {entry.name for root in roots for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)}
     shown = [f"package:{name}/{folder}" for folder in folders if not folder.startswith(("_", "."))]
     return f"there are: {listed(shown)}" if shown else "it has no folders"
 

@@ -28,11 +28,17 @@ def run(work: Work) -> None:
     learned = work.inputs["train"] / "learned.safetensors"
     method = variants.load("methods", plan.method.method)
     # a merged network has lost its adapter, so an adapted one is assembled anew
-    graft = assemble(plan, work.backbone, learned) if method.ADDS else remember(work.memory, plan, work.backbone, work.inputs["train"])
+    graft = (
+        assemble(plan, work.backbone, learned)
+        if method.ADDS
+        else remember(work.memory, plan, work.backbone, work.inputs["train"])
+    )
     graft = graft.to("cpu").eval()
     graft.backbone.save_pretrained(work.out)
     _anonymise(work.out, plan.backbone.source)
-    save_file({name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / "head.safetensors")
+    save_file(
+        {name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / "head.safetensors"
+    )
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
     before = outputs(graft, processor, inputs)
@@ -41,7 +47,13 @@ def run(work: Work) -> None:
     after = outputs(graft.eval(), processor, inputs)
     worst = max(difference(before[name], after[name]) for name in before)
     if worst > 0:
-        raise refuse("E0413", "the saved checkpoint does not give the trained model's answers", f"largest relative difference {worst:.1e}", f"kept for inspection: {work.out}", help="report this with the spec")
+        raise refuse(
+            "E0413",
+            "the saved checkpoint does not give the trained model's answers",
+            f"largest relative difference {worst:.1e}",
+            f"kept for inspection: {work.out}",
+            help="report this with the spec",
+        )
 
 
 def _reload(work: Work, is_adapter: bool) -> nn.Module:
@@ -52,7 +64,9 @@ def _reload(work: Work, is_adapter: bool) -> nn.Module:
         from peft import PeftModel
 
         return PeftModel.from_pretrained(load_backbone(work.plan, work.backbone), str(work.out)).eval()
-    loaded: nn.Module = AutoModel.from_pretrained(str(work.out), dtype=torch.float32, local_files_only=True, **family.LOAD)
+    loaded: nn.Module = AutoModel.from_pretrained(
+        str(work.out), dtype=torch.float32, local_files_only=True, **family.LOAD
+    )
     return loaded.eval()
 
 

@@ -37,7 +37,10 @@ def run(work: Work) -> None:
     gate(parity, plan, path)
     parity = max(parity, _on_rows(graft, plan, processor, path, work), key=lambda p: p.worst)
     gate(parity, plan, path)
-    found: dict[str, Any] = {"parity": {"worst": parity.worst, "allowed": plan.export.parity, "inputs": parity.inputs}, "merge": merged}
+    found: dict[str, Any] = {
+        "parity": {"worst": parity.worst, "allowed": plan.export.parity, "inputs": parity.inputs},
+        "merge": merged,
+    }
     (work.out / "parity.json").write_text(json.dumps(found))
 
 
@@ -63,14 +66,34 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
         return None
     work.memory.clear()  # the adapted form is gone after this
     adapted = outputs(graft, processor, inputs)
-    before = {method.plain(n): t.detach().clone() for n, t in graft.backbone.state_dict().items() if method.plain(n).endswith(".weight") and "base_layer" in n}
+    before = {
+        method.plain(n): t.detach().clone()
+        for n, t in graft.backbone.state_dict().items()
+        if method.plain(n).endswith(".weight") and "base_layer" in n
+    }
     graft.backbone = method.merge(graft.backbone)
     after = outputs(graft, processor, inputs)
     worst = max(difference(adapted[name], after[name]) for name in adapted)
     if not worst <= plan.export.parity:
-        raise refuse("E0403", "the merged model disagrees with the adapted one", f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e}", help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision")
+        raise refuse(
+            "E0403",
+            "the merged model disagrees with the adapted one",
+            f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e}",
+            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision",
+        )
     state = graft.backbone.state_dict()
     changed = sum(not torch.equal(state[name], weight) for name, weight in before.items())
     if not changed:
-        raise refuse("E0404", "nothing was learned: the merged weights are those of the backbone", f"{len(before)} adapted modules, none changed", help="raise `train.learning_rate` or train longer")
-    return {"worst": worst, "allowed": plan.export.parity, "changed": changed, "adapted": len(before), "largest_update": float(np.max([(state[n] - w).abs().max() for n, w in before.items()]))}
+        raise refuse(
+            "E0404",
+            "nothing was learned: the merged weights are those of the backbone",
+            f"{len(before)} adapted modules, none changed",
+            help="raise `train.learning_rate` or train longer",
+        )
+    return {
+        "worst": worst,
+        "allowed": plan.export.parity,
+        "changed": changed,
+        "adapted": len(before),
+        "largest_update": float(np.max([(state[n] - w).abs().max() for n, w in before.items()])),
+    }

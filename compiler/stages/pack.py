@@ -49,13 +49,23 @@ def run(work: Work) -> None:
     requires = ("onnxruntime", "numpy", *import_module(f"...runtime.inputs.{plan.data.modality}", __package__).REQUIRES)
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
-    (out / "spec.yaml").write_text(yaml.safe_dump(plan.spec.plain(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (out / "spec.yaml").write_text(
+        yaml.safe_dump(plan.spec.plain(), sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
     (out / "receipt.json").write_text(json.dumps(work.machine.model_dump(), indent=2, sort_keys=True) + "\n")
     _seal(out, manifest)
 
 
 def _manifest(work: Work) -> dict[str, Any]:
-    read = {name: json.loads((work.inputs[stage] / f"{name}.json").read_bytes()) for stage, name in (("evaluate", "calibrated"), ("verify", "metrics"), ("verify", "gates"), ("train", "history"))}
+    read = {
+        name: json.loads((work.inputs[stage] / f"{name}.json").read_bytes())
+        for stage, name in (
+            ("evaluate", "calibrated"),
+            ("verify", "metrics"),
+            ("verify", "gates"),
+            ("train", "history"),
+        )
+    }
     manifest = compose(work.plan, read["calibrated"], read["metrics"], read["gates"])
     licences = {"backbone": licence(work.backbone), "runtime": "Apache-2.0"}
     return manifest | {"training": read["history"], "licences": licences}
@@ -93,13 +103,24 @@ def _imports(path: Path, module: str) -> set[str]:
 
 
 def _render(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) -> None:
-    environment = Environment(loader=FileSystemLoader(PACKAGE / "templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    environment = Environment(
+        loader=FileSystemLoader(PACKAGE / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
     environment.filters["pyrepr"] = lambda value: repr(_tuples(value))
     decoder = import_module(f"...runtime.heads.{plan.head.type.replace('-', '_')}", __package__)
     module = import_module(f"...runtime.inputs.{plan.data.modality}", __package__)
     labels = manifest["head"].get("labels", ())
-    kinds = [{"name": f.name, "type": "Label" if f.name in decoder.LABELLED else str(f.type)} for f in fields(decoder.Answer)]
-    example = {"text": '("one text", "another")' if plan.data.preprocessing.get("is_pair") else '"some text"'}.get(plan.data.modality, '"file.png"')
+    kinds = [
+        {"name": f.name, "type": "Label" if f.name in decoder.LABELLED else str(f.type)} for f in fields(decoder.Answer)
+    ]
+    example = {"text": '("one text", "another")' if plan.data.preprocessing.get("is_pair") else '"some text"'}.get(
+        plan.data.modality, '"file.png"'
+    )
     predict = {
         "task": plan.head.type, "name": plan.name, "graftc": installed("graftc"), "runtime": runtime, "imports": module.IMPORTS,
         "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED), "fields": kinds,
@@ -108,10 +129,20 @@ def _render(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) ->
         "options": [{"name": name, "type": kind, "gives": gives} for name, (kind, gives) in decoder.OPTIONS.items()], "example": example,
     }  # fmt: skip
     (out / "predict.py").write_text(environment.get_template("predict.py.j2").render(predict), encoding="utf-8")
-    scores = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
+    scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
     shown = [name for name, value in scores.items() if isinstance(value, int | float)][:5]
-    limits = [LIMITS[plan.data.modality].format(**plan.data.preprocessing.plain()), "Scores hold for rows like those it was built from; other data may differ."]
-    card = {"manifest": manifest, "licence": manifest["licences"]["backbone"], "shown": shown, "example": example, "shell_example": example.strip("()").replace('", "', '" "'), "limits": limits}
+    limits = [
+        LIMITS[plan.data.modality].format(**plan.data.preprocessing.plain()),
+        "Scores hold for rows like those it was built from; other data may differ.",
+    ]
+    card = {
+        "manifest": manifest,
+        "licence": manifest["licences"]["backbone"],
+        "shown": shown,
+        "example": example,
+        "shell_example": example.strip("()").replace('", "', '" "'),
+        "limits": limits,
+    }
     (out / "README.md").write_text(environment.get_template("README.md.j2").render(card), encoding="utf-8")
 
 
@@ -121,7 +152,13 @@ def _tuples(value: Any) -> Any:
 
 def _seal(out: Path, manifest: dict[str, Any]) -> None:
     """Writes the manifest last, with size and SHA-256 of every other file."""
-    files = {p.relative_to(out).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in sorted(out.rglob("*")) if p.is_file()}
+    files = {
+        p.relative_to(out).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)}
+        for p in sorted(out.rglob("*"))
+        if p.is_file()
+    }
     sealed = manifest | {"files": files}
     sealed["content"] = digest(files)
-    (out / "manifest.json").write_text(json.dumps(sealed, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    (out / "manifest.json").write_text(
+        json.dumps(sealed, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )

@@ -57,7 +57,9 @@ def _held(plan: Plan, targets: list[np.ndarray], fraction: float) -> list[int]:
     return [int(i) for i in held_out(strata, fraction, plan.seed)]
 
 
-def _split(work: Work, split: SplitPlan, processor: Any, advance: Any) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
+def _split(
+    work: Work, split: SplitPlan, processor: Any, advance: Any
+) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
     plan = work.plan
     head = variants.load("heads", plan.head.type)
     features: list[dict[str, np.ndarray]] = []

@@ -25,7 +25,13 @@ def quantize(source: Path, target: Path) -> None:
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a preprocessing that these graphs do not need
     try:
-        quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
     finally:
         root.setLevel(level)
     model = onnx.load(str(target))

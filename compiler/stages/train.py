@@ -60,11 +60,20 @@ class Training:
         self.head = variants.load("heads", plan.head.type)
         self.metrics = variants.load("metrics", self.head.METRICS)
         processor = preprocessor(plan, work.backbone)
-        self.rows = {s.name: Rows(plan, work.inputs["prepare"], work.inputs.get("fold"), s.name, processor, str(self.accelerator.device)) for s in plan.data.splits if s.name != "test"}
+        self.rows = {
+            s.name: Rows(
+                plan, work.inputs["prepare"], work.inputs.get("fold"), s.name, processor, str(self.accelerator.device)
+            )
+            for s in plan.data.splits
+            if s.name != "test"
+        }
         self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
         self.factor = schedule(plan)
         self.scaler = self.accelerator.scaler
-        self.step, self.losses, self.history, self.best = 0, [0.0] * 0, [{}] * 0, {"epoch": 0, "value": math.nan}
+        self.step = 0
+        self.losses: list[float] = []
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.kept: dict[str, torch.Tensor] = {}
         self.saved = time.monotonic()
 
@@ -95,7 +104,9 @@ class Training:
         torch.manual_seed(derived_seed(self.plan.seed, "dropout", self.step))
         with self.accelerator.autocast():
             outputs = self.graft(**batch)
-            loss = self.head.loss(self.plan.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen))
+            loss = self.head.loss(
+                self.plan.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen)
+            )
         self.accelerator.backward(loss)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
@@ -104,7 +115,12 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise refuse("E0407", f"the loss is not finite at step {self.step + 1}", f"it was {self.losses[-1]:.4g} a step before" if self.losses else "it was so from the start", help="lower `train.learning_rate`, or use `train.precision: fp32`")
+            raise refuse(
+                "E0407",
+                f"the loss is not finite at step {self.step + 1}",
+                f"it was {self.losses[-1]:.4g} a step before" if self.losses else "it was so from the start",
+                help="lower `train.learning_rate`, or use `train.precision: fp32`",
+            )
         self.losses.append(value)
         self.step += 1
 
@@ -120,7 +136,11 @@ class Training:
 
     def _evaluate(self, epoch: int) -> None:
         since = self.history[-1]["step"] if self.history else 0
-        entry: dict[str, Any] = {"epoch": epoch, "step": self.step, "train_loss": round(float(np.mean(self.losses[since:])), 6)}
+        entry: dict[str, Any] = {
+            "epoch": epoch,
+            "step": self.step,
+            "train_loss": round(float(np.mean(self.losses[since:])), 6),
+        }
         value = math.nan
         if "validation" in self.rows:
             rows = self.rows["validation"]
@@ -129,7 +149,9 @@ class Training:
             value = self.metrics.one(self.plan.train.metric, self.plan.head.record, outputs, targets)
             with torch.no_grad():
                 tensors = {k: torch.from_numpy(v) for k, v in outputs.items()}
-                entry["validation_loss"] = round(float(self.head.loss(self.plan.head.record, tensors, torch.from_numpy(np.asarray(targets)))), 6)
+                entry["validation_loss"] = round(
+                    float(self.head.loss(self.plan.head.record, tensors, torch.from_numpy(np.asarray(targets)))), 6
+                )
             entry[self.plan.train.metric] = value
         self.history.append(entry)
         sign = self.metrics.direction(self.plan.train.metric)
@@ -139,27 +161,40 @@ class Training:
 
     def _note(self) -> str:
         last = self.history[-1]
-        metric = f", {self.plan.train.metric} {last[self.plan.train.metric]:.4f}" if self.plan.train.metric in last else ""
+        metric = (
+            f", {self.plan.train.metric} {last[self.plan.train.metric]:.4f}" if self.plan.train.metric in last else ""
+        )
         note = f"loss {last['train_loss']:.4f}{metric}"
         self.work.progress.say(f"  epoch {last['epoch']}/{self.plan.train.epochs}: {note}")
         return note
 
     def _is_stopped(self) -> bool:
         patience = self.plan.train.patience
-        return patience is not None and bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= patience
+        return (
+            patience is not None and bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= patience
+        )
 
     def save(self) -> None:
         """Writes a checkpoint in one step: tensors and counters, no pickle."""
-        tensors = {f"now.{n}": t.detach() for n, t in learned(self.graft, self.plan).items()} | {f"best.{n}": t for n, t in self.kept.items()}
+        tensors = {f"now.{n}": t.detach() for n, t in learned(self.graft, self.plan).items()} | {
+            f"best.{n}": t for n, t in self.kept.items()
+        }
         for i, parameter in enumerate(self._parameters()):
             for name, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{i}.{name}"] = value
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        state: dict[str, Any] = {"step": self.step, "history": self.history, "best": self.best["epoch"], "value": repr(self.best["value"])}
+        state: dict[str, Any] = {
+            "step": self.step,
+            "history": self.history,
+            "best": self.best["epoch"],
+            "value": repr(self.best["value"]),
+        }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
         contiguous = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
-        write_atomically(self.work.out / CHECKPOINT, lambda path: save_file(contiguous, path, {"state": json.dumps(state)}))
+        write_atomically(
+            self.work.out / CHECKPOINT, lambda path: save_file(contiguous, path, {"state": json.dumps(state)})
+        )
         self.saved = time.monotonic()
 
     def resume(self) -> None:
@@ -178,7 +213,9 @@ class Training:
         for i, parameter in enumerate(self._parameters()):
             found = _under(tensors, f"optimizer.{i}.")
             if found:
-                self.optimizer.state[parameter] = {n: t if n == "step" else t.to(parameter.device) for n, t in found.items()}
+                self.optimizer.state[parameter] = {
+                    n: t if n == "step" else t.to(parameter.device) for n, t in found.items()
+                }
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
         self.work.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
@@ -188,7 +225,12 @@ class Training:
         out = self.work.out
         save_file({n: t.cpu().contiguous() for n, t in self.kept.items()}, out / "learned.safetensors")
         np.save(out / "losses.npy", np.array(self.losses))
-        history = {"epochs": self.history, "best_epoch": self.best["epoch"], "steps": self.step, "metric": self.plan.train.metric}
+        history = {
+            "epochs": self.history,
+            "best_epoch": self.best["epoch"],
+            "steps": self.step,
+            "metric": self.plan.train.metric,
+        }
         (out / "history.json").write_text(json.dumps(history))
         (out / CHECKPOINT).unlink(missing_ok=True)
 
@@ -205,10 +247,16 @@ def groups(graft: Graft, plan: Plan) -> list[dict[str, Any]]:
         if not isinstance(tensor, torch.nn.Parameter):
             continue
         part, _, inner = name.partition(".")
-        rate = train.head_learning_rate if part == "head" else train.learning_rate * train.layer_decay ** train.layer_of.get(inner, 0)
+        rate = (
+            train.head_learning_rate
+            if part == "head"
+            else train.learning_rate * train.layer_decay ** train.layer_of.get(inner, 0)
+        )
         decay = 0.0 if tensor.ndim <= 1 else train.weight_decay
         found.setdefault((rate, decay), []).append(tensor)
-    return [{"params": params, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()]
+    return [
+        {"params": params, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()
+    ]
 
 
 def schedule(plan: Plan) -> Any:

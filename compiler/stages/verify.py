@@ -44,7 +44,9 @@ def run(work: Work) -> None:
                 gates[precision] = _gate(plan, record, precision, torch_outputs, outputs, targets, draft)
     samples = _samples(work, draft)
     parity = json.loads((work.inputs["export"] / "parity.json").read_bytes())
-    (work.out / "samples.jsonl").write_text("".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples), encoding="utf-8")
+    (work.out / "samples.jsonl").write_text(
+        "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples), encoding="utf-8"
+    )
     (work.out / "metrics.json").write_text(json.dumps(metrics))
     (work.out / "gates.json").write_text(json.dumps({**parity, "metric": gates}))
     for path in draft.iterdir():
@@ -88,7 +90,15 @@ def _answers(work: Work, model: Model, split: str) -> tuple[dict[str, np.ndarray
     return model.outputs(_inputs(work, split)), targets
 
 
-def _gate(plan: Plan, record: Mapping[str, Any], precision: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], targets: np.ndarray, draft: Path) -> dict[str, float]:
+def _gate(
+    plan: Plan,
+    record: Mapping[str, Any],
+    precision: str,
+    ours: dict[str, np.ndarray],
+    theirs: dict[str, np.ndarray],
+    targets: np.ndarray,
+    draft: Path,
+) -> dict[str, float]:
     """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
     metrics, name = _module(plan), plan.train.metric
     sign = metrics.direction(name)
@@ -97,7 +107,10 @@ def _gate(plan: Plan, record: Mapping[str, Any], precision: str, ours: dict[str,
     if drop <= plan.export.metric_drop:
         return found
     draws = generator(plan.seed, "standard error").integers(0, len(targets), (RESAMPLES, len(targets)))
-    drops = [metrics.one(name, record, _take(ours, d), targets[d]) - metrics.one(name, record, _take(theirs, d), targets[d]) for d in draws]
+    drops = [
+        metrics.one(name, record, _take(ours, d), targets[d]) - metrics.one(name, record, _take(theirs, d), targets[d])
+        for d in draws
+    ]
     found["standard_error"] = round(float(np.std(drops)), 6)
     if drop <= plan.export.metric_drop + found["standard_error"]:
         return found

@@ -63,7 +63,9 @@ class Preprocessor:
                 raise ValueError(reason)
         pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
         encoded = self.tokenizer.encode_batch(pairs)
-        return [{"input_ids": np.array(e.ids, np.int64), "token_type_ids": np.array(e.type_ids, np.int64)} for e in encoded]
+        return [
+            {"input_ids": np.array(e.ids, np.int64), "token_type_ids": np.array(e.type_ids, np.int64)} for e in encoded
+        ]
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """A batch of int64 arrays of shape (rows, longest), padded on the right."""
