@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -114,13 +115,24 @@ def _targets(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module:
     """Wraps a backbone in PEFT's LoRA layers at exactly the plan's modules."""
     from peft import LoraConfig, get_peft_model
-    from peft.tuners.lora.layer import Conv2d
 
     config = LoraConfig(
         r=record["rank"], lora_alpha=record["alpha"], lora_dropout=record["dropout"], use_dora=record["dora"],
         use_rslora=record["rslora"], target_modules=list(record["target"]), bias="none",
     )  # fmt: skip
-    adapted = get_peft_model(module, config)
+    return _show_geometry(get_peft_model(module, config))
+
+
+def reload(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
+    """A backbone with the adapter that was saved in a folder."""
+    from peft import PeftModel
+
+    return _show_geometry(PeftModel.from_pretrained(module, str(folder)))
+
+
+def _show_geometry(adapted: torch.nn.Module) -> torch.nn.Module:
+    from peft.tuners.lora.layer import Conv2d
+
     for layer in adapted.modules():
         if isinstance(layer, Conv2d):
             # MobileNetV2 pads by what it reads off its convolutions, which PEFT's wrapper hides

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -42,7 +43,7 @@ def run(work: Work) -> None:
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
     before = outputs(graft, processor, inputs)
-    graft.backbone = _reload(work, method.ADDS)
+    graft.backbone = _reload(work, method)
     graft.head.load_state_dict(load_file(work.out / "head.safetensors"))
     after = outputs(graft.eval(), processor, inputs)
     worst = max(difference(before[name], after[name]) for name in before)
@@ -56,14 +57,12 @@ def run(work: Work) -> None:
         )
 
 
-def _reload(work: Work, is_adapter: bool) -> nn.Module:
+def _reload(work: Work, method: Any) -> nn.Module:
     from transformers import AutoModel
 
     family = variants.load("backbones", work.plan.backbone.family)
-    if is_adapter:
-        from peft import PeftModel
-
-        return PeftModel.from_pretrained(load_backbone(work.plan, work.backbone), str(work.out)).eval()
+    if method.ADDS:
+        return method.reload(load_backbone(work.plan, work.backbone), work.out).eval()
     loaded: nn.Module = AutoModel.from_pretrained(
         str(work.out), dtype=torch.float32, local_files_only=True, **family.LOAD
     )
