@@ -74,7 +74,7 @@ def _compare(plan: Plan, backbone: nn.Module) -> None:
 
 
 def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
-    """Every tensor of the adapted backbone by its plan's name, with what the plan says of it."""
+    """Every tensor of the adapted backbone in the module's order, by its plan's name, with what the plan says of it."""
     plain = variants.load("methods", plan.method.method).plain
     planned = {t.name: t for t in plan.backbone.tensors}
     found = {plain(name): tensor for name, tensor in graft.backbone.state_dict(keep_vars=True).items()}
@@ -85,8 +85,8 @@ def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, Tenso
             if n not in found or n not in planned or tuple(found[n].shape) != planned[n].shape
         )
         raise refuse("E0406", "the adapted backbone is not the one that was planned", f"first difference: `{names[0]}`")
-    for name in sorted(found):
-        yield name, found[name], planned[name]
+    for name, tensor in found.items():
+        yield name, tensor, planned[name]
 
 
 def _set_states(graft: Graft, plan: Plan) -> None:

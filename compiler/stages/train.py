@@ -110,7 +110,9 @@ class Training:
         self.accelerator.backward(loss)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self._parameters(), self.plan.train.max_grad_norm)
+        # in the module's order, as every script does: another order rounds the norm another way
+        learns = [p for p in self.graft.parameters() if p.requires_grad]
+        torch.nn.utils.clip_grad_norm_(learns, self.plan.train.max_grad_norm)
         self._update()
         self.optimizer.zero_grad(set_to_none=True)
         value = float(loss.detach())

