@@ -1,0 +1,130 @@
+"""The spec language as JSON Schema (draft 2020-12), from the very models that check a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from inspect import getdoc
+from types import ModuleType
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from . import variants
+from .frozen import Frozen
+from .spec import LANGUAGE, SECTIONS, VARIANTS, Data, Top
+
+Node = dict[str, Any]
+Models = dict[type[Frozen], Node]
+ORDER = ("backbone", "adapt", "head", "data", "train", "export")
+EMPTY = ("train", "export")  # sections that may be written without a value
+DEFAULTS = {"adapt": {"method": "full"}}
+
+
+def schema() -> Node:
+    """A JSON Schema that takes what `spec.parse` takes: strict at every depth, a branch for each variant.
+
+    >>> sorted(schema()["required"])
+    ['backbone', 'data', 'graftc', 'head', 'name']
+    """
+    models, definitions = _models()
+    inputs = [word for word in variants.words("inputs") if _heads(word)]
+    for name, model in SECTIONS.items():
+        definitions |= {name: models[model]} if model is not Data else {f"data.{w}": _data(w, models) for w in inputs}
+    for section, (folder, tag, _) in VARIANTS.items():
+        definitions |= {f"{section}.{w}": _branch(variants.load(folder, w), w, tag, models) for w in _words(section)}
+    top = models[Top]["properties"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"graftc spec, version {LANGUAGE}",
+        "type": "object",
+        "properties": top | {"graftc": {**top["graftc"], "const": LANGUAGE}} | {name: _section(name) for name in ORDER},
+        "required": ["graftc", "name", "backbone", "head", "data"],
+        "additionalProperties": False,
+        "allOf": [_when(word) for word in inputs],
+        "$defs": {name: definitions[name] for name in sorted(definitions)},
+    }
+
+
+def _models() -> tuple[Models, dict[str, Node]]:
+    """The schema of every model that a spec is checked with, and the definitions that they refer to."""
+    found: list[type[Frozen]] = [Top, *SECTIONS.values()]
+    found += [
+        variants.load(folder, word).Options for folder, _, _ in VARIANTS.values() for word in variants.words(folder)
+    ]
+    found += [variants.load("inputs", word).Options for word in variants.words("inputs")]
+    unique = list(dict.fromkeys(found))  # variants may share their options
+    places, whole = models_json_schema([(model, "validation") for model in unique], ref_template="#/$defs/{model}")
+    definitions = {name: _untitled(node) for name, node in whole["$defs"].items()}
+    models = {model: definitions.pop(places[model, "validation"]["$ref"].removeprefix("#/$defs/")) for model in unique}
+    return models, definitions
+
+
+def _untitled(node: Any, are_keys: bool = False) -> Any:
+    """The same without the titles that pydantic makes of names; the keys of `properties` are a spec's own."""
+    if isinstance(node, list):
+        return [_untitled(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _untitled(value, key == "properties") for key, value in node.items() if are_keys or key != "title"}
+
+
+def _words(section: str) -> tuple[str, ...]:
+    return variants.words(VARIANTS[section][0])
+
+
+def _section(name: str) -> Node:
+    if name == "data":
+        return {"anyOf": [_refer(f"data.{word}") for word in variants.words("inputs") if _heads(word)]}
+    node = {"oneOf": [_refer(f"{name}.{word}") for word in _words(name)]} if name in VARIANTS else _refer(name)
+    if name in EMPTY:
+        node = {"anyOf": [node, {"type": "null"}]}
+    return {**node, "default": DEFAULTS[name]} if name in DEFAULTS else node
+
+
+def _refer(name: str) -> Node:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _branch(module: ModuleType, word: str, tag: str, models: Models) -> Node:
+    """A variant's keys with the word that selects it."""
+    keys, sentence = models[module.Options], (getdoc(module) or "").partition("\n")[0]
+    return {
+        **keys,
+        "description": sentence,
+        "properties": {tag: {"const": word, "description": sentence}, **keys.get("properties", {})},
+        "required": [tag, *keys.get("required", ())],
+    }
+
+
+def _data(word: str, models: Models) -> Node:
+    """The keys of `data` for heads that read one kind of input, with the roles that its columns may play."""
+    module, keys = variants.load("inputs", word), models[Data]
+    own, columns = models[module.Options], keys["properties"]["columns"]
+    roles = {
+        role: {"description": f"the column of role `{role}`, or a list of them", **columns["additionalProperties"]}
+        for role in dict.fromkeys((*module.ROLES, *_targets(word)))
+    }
+    strict = {**columns, "properties": roles, "additionalProperties": False, "default": {}}
+    return {
+        **keys,
+        "properties": {**keys["properties"], "columns": strict, **own.get("properties", {})},
+        "required": [*keys["required"], *own.get("required", ())],
+    }
+
+
+def _heads(word: str) -> list[str]:
+    """The heads that read one kind of input."""
+    return [head for head in _words("head") if word == variants.load("heads", head).MODALITY]
+
+
+def _targets(word: str) -> Iterable[str]:
+    return (role for head in _heads(word) for role in variants.load("heads", head).TARGETS)
+
+
+def _when(word: str) -> Node:
+    """A head decides which keys `data` may have: those of the input that it reads."""
+    head = {"properties": {"type": {"enum": _heads(word)}}, "required": ["type"]}
+    return {
+        "if": {"properties": {"head": head}, "required": ["head"]},
+        "then": {"properties": {"data": _refer(f"data.{word}")}},
+    }
