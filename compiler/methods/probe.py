@@ -20,8 +20,8 @@ __all__ = [
     "problems",
 ]
 
-LEARNING_RATE = 1e-2
-HEAD_LEARNING_RATE = 1e-2
+LEARNING_RATE = 2e-3
+HEAD_LEARNING_RATE = 2e-3
 USUAL = (1e-4, 1e-1)
 ADDS = False
 FREEZES = True  # the whole backbone runs in inference mode
