@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def run(work: Work) -> None:
         else remember(work.memory, plan, work.backbone, work.inputs["train"])
     )
     graft = graft.to("cpu").eval()
-    graft.backbone.save_pretrained(work.out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of one library calling another's deprecated names
+        graft.backbone.save_pretrained(work.out)
     _anonymise(work.out, plan.backbone.source)
     save_file(
         {name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / "head.safetensors"

@@ -1,0 +1,212 @@
+"""What a bundle promises: it runs alone, is typed, keeps its gates and reloads."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from graftc.compiler.diagnostics import Refused
+from graftc.compiler.executor import build_source
+from graftc.compiler.progress import Progress
+from graftc.compiler.source import read
+from graftc.runtime.model import Model
+from graftc.runtime.verify import verify
+
+from ..backbones import tiny
+from ..train import running
+
+STANDALONE = running.ROOT / "benchmarks" / "standalone.py"
+TEXT = {
+    "train": str(running.TICKETS / "train.jsonl"), "validation": {"fraction": 0.2},
+    "columns": {"text": "body", "label": "queue"}, "max_length": 32,
+}  # fmt: skip
+
+
+def load_module(path: Path, name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(folder: Path, family: str, **sections: Any) -> Path:
+    """Builds a bundle on a tiny backbone; gives its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "backbone").exists():
+        tiny.save(family, folder / "backbone")
+    text = {"head": {"type": "text-classification"}, "data": TEXT, "train": {"max_steps": 4}}
+    spec = running.write_spec(folder, **{"backbone": {"from": "./backbone"}, **text, **sections})
+    return build_source(read(spec), folder / "bundle", folder / "store", Progress(is_quiet=True)).folder
+
+
+@pytest.fixture(scope="module")
+def text_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("text")
+    shutil.copytree(running.TICKETS, folder / "tickets")
+    data = {**TEXT, "train": "tickets/train.jsonl", "test": "tickets/test.jsonl"}
+    return build(
+        folder, "bert", adapt={"method": "lora", "target": "all-linear"}, data=data,
+        train={"epochs": 2, "learning_rate": 1e-2}, export={"precision": ["fp32", "int8"], "gate": {"metric_drop": 1.0}},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def image_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("image")
+    shutil.copytree(running.DIGITS, folder / "digits")
+    data = {"train": "digits/train", "validation": {"fraction": 0.2}, "test": "digits/test"}
+    return build(folder, "resnet", head={"type": "image-classification"}, data=data, adapt={"method": "probe"})
+
+
+def test_bundles_run_in_a_venv_of_their_requirements_and_hold_no_path(text_bundle: Path, image_bundle: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, str(STANDALONE), str(text_bundle), str(image_bundle)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count(": fine") == 2
+    for bundle in (text_bundle, image_bundle):
+        assert not load_module(STANDALONE, "standalone").traces(bundle, (str(bundle.parent),))
+
+
+def test_two_bundles_with_different_runtimes_answer_in_one_process(text_bundle: Path, image_bundle: Path) -> None:
+    texts, images = (load_module(b / "predict.py", f"predict_{i}") for i, b in enumerate((text_bundle, image_bundle)))
+    assert texts._RUNTIME != images._RUNTIME
+    one, other = texts.Model(), images.Model()
+    picture = next((running.DIGITS / "test" / "three").glob("*.png"))
+    assert other.predict(picture).label in other._model.manifest["head"]["labels"]
+    assert one.predict("where is my parcel").label in one._model.manifest["head"]["labels"]
+    assert texts._RUNTIME in sys.modules
+    assert images._RUNTIME in sys.modules
+
+
+def test_a_list_gives_a_list_in_order_and_batches_do_not_matter(text_bundle: Path) -> None:
+    model = Model(text_bundle)
+    texts = ["short", "a much longer text about an order that never arrived " * 3, "", "mid length text here"] * 10
+    together = model.outputs(texts)["logits"]
+    alone = np.concatenate([model.outputs([text])["logits"] for text in texts])
+    assert np.abs(together - alone).max() < 1e-5
+    assert [a.label for a in model.predict(texts)] == [model.predict(text).label for text in texts]
+    assert model.predict([]) == []
+    assert len(model.predict("x", top_k=3)) == 3
+
+
+def test_the_wrapper_is_typed_for_its_labels(text_bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(text_bundle, tmp_path / "bundle")
+    use = 'from predict import Model\nanswer = Model().predict("x")\nreveal_type(answer.label)\nreveal_type(Model().predict(["x"]))\n'
+    (tmp_path / "bundle" / "use.py").write_text(use)
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "predict.py", "use.py"]
+    ran = subprocess.run(command, cwd=tmp_path / "bundle", capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert "Literal['billing']" in ran.stdout
+    assert "list[predict.Answer]" in ran.stdout.replace("builtins.", "")
+
+
+def test_the_checkpoint_reloads_with_the_same_logits(text_bundle: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModel, AutoTokenizer
+
+    backbone = text_bundle.parent / "backbone"
+    base = AutoModel.from_pretrained(backbone, add_pooling_layer=False)
+    adapted = PeftModel.from_pretrained(base, str(text_bundle / "checkpoint")).eval()
+    head = load_file(text_bundle / "checkpoint" / "head.safetensors")
+    inputs = AutoTokenizer.from_pretrained(backbone)(["where is my parcel"], return_tensors="pt")
+    with torch.no_grad():
+        state = adapted(**inputs).last_hidden_state.mean(1)
+        logits = state @ head["out.weight"].T + head["out.bias"]
+    ours = Model(text_bundle).outputs(["where is my parcel"])["logits"]
+    assert np.abs(logits.numpy() - ours).max() < 1e-4
+
+
+def test_the_graph_is_standard_dynamic_and_anonymous(text_bundle: Path) -> None:
+    graph = onnx.load(str(text_bundle / "model.onnx"))
+    assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx"}
+    assert [(i.domain, i.version) for i in graph.opset_import if i.domain in ("", "ai.onnx")] == [("", 17)]
+    shapes = {v.name: [d.dim_param for d in v.type.tensor_type.shape.dim] for v in graph.graph.input}
+    assert shapes == {name: ["batch", "sequence"] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    assert not any(node.doc_string or node.metadata_props for node in graph.graph.node)
+
+
+def test_verify_gives_the_golden_answers_and_says_by_how_much(text_bundle: Path) -> None:
+    worst = verify(text_bundle)
+    assert set(worst) == {"fp32", "int8"}
+    assert worst["fp32"] < 1e-5
+
+
+def test_a_graph_outside_the_parity_gate_writes_no_bundle_and_keeps_the_evidence(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        build(tmp_path, "bert", export={"gate": {"parity": 1e-12}})
+    found = caught.value.diagnostics[0]
+    assert found.code == "E0401"
+    evidence = Path(next(note for note in found.notes if "kept for inspection" in note).split(": ", 1)[1])
+    assert evidence.is_file()
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_metric_that_falls_too_far_stops_the_build() -> None:
+    from graftc.compiler.stages import verify as stage
+
+    plan: Any = type("P", (), {"seed": 0, "export": type("E", (), {"metric_drop": 0.01}), "train": type("T", (), {"metric": "accuracy"}), "head": type("H", (), {"type": "text-classification"})})  # fmt: skip
+    targets = np.arange(200) % 2
+    good = {"logits": np.stack([1.0 - targets, targets], 1).astype(np.float32)}
+    wrong = {"logits": good["logits"].copy()}
+    wrong["logits"][:40] = wrong["logits"][:40, ::-1]
+    record = {"labels": ("a", "b"), "is_multi": False}
+    assert stage._gate(plan, record, "int8", good, good, targets, Path())["drop"] == 0
+    with pytest.raises(Refused) as caught:
+        stage._gate(plan, record, "int8", good, wrong, targets, Path())
+    assert caught.value.diagnostics[0].code == "E0402"
+
+
+def test_an_adapter_that_learned_nothing_stops_the_build(tmp_path: Path) -> None:
+    # the one step falls into warm-up, where the rate is still zero
+    with pytest.raises(Refused) as caught:
+        build(tmp_path, "bert", adapt={"method": "lora"}, train={"max_steps": 1, "warmup": 0.9})
+    assert caught.value.diagnostics[0].code == "E0404"
+
+
+def test_hostile_labels_survive_the_wrapper(tmp_path: Path) -> None:
+    labels = [
+        "{{ 7*7 }}",
+        "{% raw %}",
+        "quote\"s '",
+        "back\\slash",
+        "new\nline",
+        "emoji 🙂",
+        "\u202eright to left",
+        "'''",
+        '"""',
+    ]
+    rows = [{"body": f"text number {i}", "queue": labels[i % len(labels)]} for i in range(90)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bundle = build(tmp_path, "bert", adapt={"method": "probe"}, data={**TEXT, "train": "rows.jsonl"})
+    predict = load_module(bundle / "predict.py", "predict_hostile")
+    answers = predict.Model().predict("x", top_k=9)
+    assert {answer.label for answer in answers} == set(labels)
+    assert "49" not in (bundle / "README.md").read_text(encoding="utf-8").split("## Use")[1]
+    assert verify(bundle)
+
+
+def test_ten_thousand_labels_build(tmp_path: Path) -> None:
+    rows = [{"body": f"text {i}", "queue": f"label {i % 10_000}"} for i in range(20_000)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"train": "rows.jsonl", "columns": TEXT["columns"], "max_length": 8}
+    bundle = build(tmp_path, "bert", adapt={"method": "probe"}, data=data, train={"max_steps": 2, "batch_size": 64})
+    assert Model(bundle).predict("x").label.startswith("label ")
+    assert "Label = str" in (bundle / "predict.py").read_text()
