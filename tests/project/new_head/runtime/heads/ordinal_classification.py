@@ -1,0 +1,39 @@
+"""Decodes ordinal-classification: log-probabilities of ordered labels become a label and a level between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+HEAD = {"labels": [str]}  # the shape of the manifest's `head`
+LABELLED = ("label",)  # fields of an answer that hold a label of the head
+OPTIONS: dict[str, tuple[str, str]] = {}  # keyword arguments of decode: type, and what one input then gets
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The likeliest label, its probability, and the expected level: 0 for the lowest label, 1 for the next."""
+
+    label: str
+    score: float
+    level: float
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return False
+
+
+def decode(outputs: Mapping[str, np.ndarray], head: Mapping[str, Any]) -> list[Answer]:
+    """An answer per row of `logits` (rows, labels)."""
+    chances = np.exp(outputs["logits"].astype(np.float64))
+    chances /= chances.sum(-1, keepdims=True)
+    levels = chances @ np.arange(chances.shape[1])
+    best = chances.argmax(-1)
+    return [
+        Answer(head["labels"][i], float(row[i]), float(level))
+        for i, row, level in zip(best, chances, levels, strict=True)
+    ]
