@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import variants
 from ..diagnostics import Row, refuse
+from ..digest import file_sha256
 from ..executor import Work
 from ..plan import Plan, SplitPlan
 from ..prepared import write_rows
@@ -22,7 +23,13 @@ CHUNK = 1000  # rows handed to the tokenizer at once
 
 
 def preprocessor(plan: Plan, backbone: Path) -> Any:
-    """The bundle's own preprocessing, reading its assets from the backbone's folder."""
+    """The bundle's own preprocessing, reading its assets from the backbone's folder.
+
+    Raises Refused E0405 where one of them is not the one planned.
+    """
+    for name, planned in plan.data.preprocessing.get("assets", {}).items():
+        if file_sha256(backbone / name) != planned:
+            raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
     module = import_module(f"...runtime.inputs.{plan.data.modality}", __package__)
     return module.Preprocessor(plan.data.preprocessing.plain(), backbone)
 
