@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TESTS ?= -n 2
+TESTS ?= -n 2 --dist loadfile
 
 # tests ask no hub; idle OpenMP threads sleep, so that two test workers don't take each other's cores
 export HF_HUB_OFFLINE = 1
