@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+import random
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from . import pipeline
+import numpy as np
+
+from . import pipeline, variants
 from .backbone import gather_backbone
-from .diagnostics import At, Diagnostic, Refused, refuse
+from .delivery import MANIFEST, deliver, refuse_output
+from .diagnostics import At, Diagnostic, Refused, Status, refuse
 from .digest import combined, file_sha256
 from .machine import Machine, describe, require_build, share_cores
-from .plan import Plan
+from .manifest import licence
+from .plan import Plan, TablePlan
 from .progress import Progress
+from .rows import Opened, fingerprint, rows
 from .source import Source
-from .store import Store, default_root, publish
+from .store import Store, default_root
 from .verbs import check
-
-MANIFEST = "manifest.json"
 
 
 @dataclass
@@ -62,6 +67,7 @@ def build_source(source: Source, output: Path | None, store: Path | None, progre
             output or Path("bundles") / plan.name,
             Store(store or default_root()),
             progress or Progress(),
+            is_just_planned=True,
         )
     except Refused as refused:
         refused.source = refused.source or source
@@ -69,23 +75,72 @@ def build_source(source: Source, output: Path | None, store: Path | None, progre
     return Built(built.folder, built.plan, built.ran, built.metrics, found)
 
 
-def execute(plan: Plan, root: Path, output: Path, store: Store, progress: Progress) -> Built:
-    """Runs what is missing and writes the bundle to `output`; a second call runs nothing."""
-    refuse_output(output, plan)
-    backbone = gather_backbone(plan.backbone.source, root)
+def execute(
+    plan: Plan, root: Path, output: Path, store: Store, progress: Progress, is_just_planned: bool = False
+) -> Built:
+    """Runs what is missing and writes the bundle to `output`; a second call runs nothing.
+
+    Raises Refused E0405 where the backbone, or data that was not just planned, is no longer what the plan recorded.
+    """
+    root = root.absolute()
+    backbone = gather_backbone(plan.backbone.source, root, weights=True)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
         )
-    weights = combined(file_sha256(backbone.located.folder / name, store.digests) for name in plan.backbone.files)
-    machine = describe(plan.train.batch_size)
-    found = pipeline.stages(plan, weights)
+    if not is_just_planned:
+        refuse_changed(plan, root)
+    folder, machine = backbone.located.folder.absolute(), describe(plan.train.batch_size)
+    _refuse_precision(plan, machine)
+    assets = variants.load("inputs", plan.data.modality).assets(folder)
+    found = pipeline.stages(
+        plan,
+        combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),
+        combined(f"{name} {file_sha256(assets[name], store.digests)}" for name in sorted(assets)),
+        licence(folder),
+    )
     known = pipeline.keys(found, machine)
-    work = Work(plan, root, backbone.located.folder, machine, {}, Path(), progress)
-    ran = run_stages(found, known, work, store)
     packed = store.path("pack", known["pack"])
-    deliver(packed, output)
-    return Built(output, plan, ran, _metrics(packed))
+    refuse_output(output, plan.name, packed, store.digests)
+    ran = run_stages(found, known, Work(plan, root, folder, machine, {}, Path(), progress), store)
+    deliver(packed, output, store)
+    return Built(output, plan, ran, json.loads((packed / MANIFEST).read_bytes())["metrics"])
+
+
+def refuse_changed(plan: Plan, root: Path) -> None:
+    """Raises Refused E0405 where a table is not the one that was planned."""
+    tables = dict.fromkeys(table for split in plan.data.splits for table in split.tables)
+    for table in tables:
+        if not (root / table.path).exists():
+            raise refuse("E0405", f"`{table.path}` was there when it was planned", help="plan again, or give --root")
+        if _fingerprint(table, root, plan) != table.sha256:
+            raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
+
+
+def _fingerprint(table: TablePlan, root: Path, plan: Plan) -> str:
+    path = root / table.path
+    path = path / table.split if table.split and (path / table.split).is_dir() else path
+    opened = Opened(path, table.path, table.format, table.split if path.is_file() else None)
+    if path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
+        return whole  # its rows refer to no files
+    module = variants.load("inputs", plan.data.modality)
+    try:
+        files = [f for _, row in rows(opened) for f in module.files(row, plan.data.columns, opened.folder)]
+        return fingerprint(opened, files)
+    except (Refused, KeyError, TypeError, ValueError, OSError):
+        return "unreadable"  # it could be read when it was planned
+
+
+def _refuse_precision(plan: Plan, machine: Machine) -> None:
+    if plan.train.precision == "fp16" and machine.device == "cpu":
+        raise refuse(
+            "E0411",
+            "fp16 training needs a GPU",
+            "this machine has none, or GRAFTC_DEVICE hides it",
+            at=At(("train", "precision")),
+            help="use `train.precision: bf16` or `fp32`",
+            status=Status.MACHINE,
+        )
 
 
 def run_stages(
@@ -96,22 +151,47 @@ def run_stages(
     if needed:
         require_build()
         share_cores()
-    ran = {}
+    ran: dict[str, float] = {}
     for stage in found:
-        if stage.name not in needed:
-            continue
-        inputs = {name: store.path(name, known[name]) for name in stage.inputs}
+        if stage.name in needed:
+            _run_stage(stage, known, work, store, ran)
+    return ran
+
+
+def _run_stage(
+    stage: pipeline.Stage, known: Mapping[str, str], work: Work, store: Store, ran: dict[str, float]
+) -> None:
+    inputs = {name: store.path(name, known[name]) for name in stage.inputs}
+
+    def fill(out: Path) -> None:
         start = time.monotonic()
         work.progress.say(f"{stage.name} …")
         module = import_module(f".stages.{stage.name}", __package__)
-
-        def fill(out: Path, module: Any = module, inputs: dict[str, Path] = inputs) -> None:
+        _settle(stage, work)
+        with warnings.catch_warnings():
+            for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
+                warnings.simplefilter("ignore", category)
             module.run(Work(work.plan, work.root, work.backbone, work.machine, inputs, out, work.progress, work.memory))
-
-        store.make(stage.name, known[stage.name], fill, stage.resumes)
         ran[stage.name] = time.monotonic() - start
         work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s")
-    return ran
+
+    def waits() -> None:
+        work.progress.say(f"{stage.name}: waiting for another build that makes the same")
+
+    store.make(stage.name, known[stage.name], fill, stage.resumes, waits)
+
+
+def _settle(stage: pipeline.Stage, work: Work) -> None:
+    """Makes a stage independent of those that ran before it in this process: a resumed build skips them."""
+    random.seed(work.plan.seed)
+    np.random.seed(work.plan.seed)
+    if {"torch", "torchmetrics"} & set(stage.libraries):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its sums vary from run to run
+        import torch
+
+        torch.manual_seed(work.plan.seed)
+        torch.set_num_threads(work.machine.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _needed(found: tuple[pipeline.Stage, ...], known: Mapping[str, str], store: Store) -> set[str]:
@@ -123,61 +203,3 @@ def _needed(found: tuple[pipeline.Stage, ...], known: Mapping[str, str], store: 
             needed.add(stage.name)
             wanted.update(stage.inputs)
     return needed
-
-
-def _metrics(packed: Path) -> dict[str, Any]:
-    import json
-
-    manifest = json.loads((packed / MANIFEST).read_bytes())
-    found: dict[str, Any] = manifest["metrics"]
-    return found
-
-
-def refuse_output(output: Path, plan: Plan) -> None:
-    """Raises Refused E0501 where the output folder holds anything but an earlier bundle of this name."""
-    import json
-
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise refuse("E0501", f"`{output}` is not a folder", help="choose another place with -o")
-    if not output.exists() or not any(output.iterdir()):
-        return
-    try:
-        name = json.loads((output / MANIFEST).read_bytes())["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise refuse(
-            "E0501",
-            f"`{output}` holds something else",
-            f"it has {len(list(output.iterdir()))} entries and is no bundle",
-            help="choose another place with -o, or empty it",
-        ) from None
-    if name != plan.name:
-        raise refuse(
-            "E0501",
-            f"`{output}` holds another bundle",
-            f"that one is `{name}`, this one `{plan.name}`",
-            help="choose another place with -o",
-        )
-
-
-def deliver(packed: Path, output: Path) -> None:
-    """Copies a packed bundle to where the user wants it, in one visible step."""
-    if _is_same(packed, output):
-        return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = output.parent / f".{output.name}.partial"
-    retired = output.parent / f".{output.name}.retired"
-    for leftover in (staging, retired):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(packed, staging)
-    if output.exists():
-        os.rename(output, retired)
-    publish(staging, output)
-    shutil.rmtree(retired, ignore_errors=True)
-
-
-def _is_same(packed: Path, output: Path) -> bool:
-    mine, theirs = packed / MANIFEST, output / MANIFEST
-    if not theirs.is_file() or mine.read_bytes() != theirs.read_bytes():
-        return False
-    files = [p.relative_to(packed) for p in packed.rglob("*") if p.is_file()]
-    return all((output / f).is_file() and (output / f).stat().st_size == (packed / f).stat().st_size for f in files)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from .digest import digest
+from .digest import combined, digest, file_sha256
 from .machine import Machine, versions
 from .plan import Plan
 
+PACKAGE = Path(__file__).resolve().parents[1]
 TORCH = ("torch", "transformers", "safetensors", "numpy")
 
 
@@ -26,8 +28,11 @@ class Stage:
     resumes: bool = False
 
 
-def stages(plan: Plan, weights_sha256: str) -> tuple[Stage, ...]:
-    """The stages of a plan in an order in which each finds its inputs done."""
+def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
+    """The stages of a plan in an order in which each finds its inputs done.
+
+    The hashes and the licence are of the backbone's files: weights, and what preprocessing reads of them.
+    """
     whole = plan.model_dump(mode="json", exclude={"estimates"})
     backbone = {**whole["backbone"], "weights": weights_sha256}
     head, train, export = whole["head"], whole["train"], whole["export"]
@@ -37,6 +42,7 @@ def stages(plan: Plan, weights_sha256: str) -> tuple[Stage, ...]:
         "head": {k: head["record"].get(k) for k in ("labels", "is_multi")},
         "type": head["type"],
         "seed": plan.seed,
+        "assets": assets_sha256,
     }
     fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs")}
     is_folded = train["fold"] == "feature"
@@ -67,9 +73,15 @@ def stages(plan: Plan, weights_sha256: str) -> tuple[Stage, ...]:
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if "int8" in plan.export.precision else None,
         Stage("checkpoint", 1, {}, ("train", "prepare"), (*TORCH, "peft")),
         Stage("verify", 1, {"gates": gates, "precision": export["precision"], "golden": golden}, ("export", "evaluate", "prepare", *(("quantize",) if "int8" in plan.export.precision else ())), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
-        Stage("pack", 1, {"plan": plan.sha256}, ("verify", "checkpoint", "evaluate", "export", "train", *(("quantize",) if "int8" in plan.export.precision else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("pack", 1, {"plan": plan.sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *(("quantize",) if "int8" in plan.export.precision else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
+
+
+def _runtime() -> str:
+    """A hash of what a bundle copies from this package."""
+    files = [*(PACKAGE / "runtime").rglob("*.py"), *(PACKAGE / "templates").rglob("*.j2")]
+    return combined(f"{path.relative_to(PACKAGE).as_posix()} {file_sha256(path)}" for path in sorted(files))
 
 
 # the rehearsal's outcome changes no other output, so its key stays out of theirs

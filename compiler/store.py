@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+
+from .diagnostics import Refused
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def default_root() -> Path:
@@ -22,7 +30,7 @@ class Store:
     """Content-addressed folders of stage outputs under one root."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.expanduser().absolute()  # links inside stages must hold from every folder
 
     @property
     def digests(self) -> Path:
@@ -33,43 +41,99 @@ class Store:
         """Where a stage's output lies once it is complete."""
         return self.root / "stages" / stage / key
 
-    def make(self, stage: str, key: str, run: Callable[[Path], None], resumes: bool = False) -> Path:
+    def make(
+        self,
+        stage: str,
+        key: str,
+        run: Callable[[Path], None],
+        resumes: bool = False,
+        waits: Callable[[], None] = lambda: None,
+    ) -> Path:
         """The output of a stage, made now unless it is there.
 
         `run` fills a staging folder, which is then renamed into place: whatever kills it leaves nothing half-made.
-        With `resumes`, what an earlier attempt left in the staging folder is handed to it again.
+        With `resumes`, what an earlier attempt left in the staging folder is handed to it again. `waits` is called
+        where another process makes the same. Raises OSError for a full disk, whatever `run` made of it.
         """
         final = self.path(stage, key)
         if final.is_dir():
             return final
-        with self._lock(f"{stage}-{key}"):
+        with self.lock(f"{stage}-{key}", waits):
             if final.is_dir():  # another process made it while we waited
                 return final
             staging = self.root / "staging" / f"{stage}-{key}"
             if staging.exists() and not resumes:
                 shutil.rmtree(staging)
             staging.mkdir(parents=True, exist_ok=True)
-            run(staging)
-            publish(staging, final)
+            with _orderly(staging, resumes):
+                run(staging)
+                _refuse_cut_arrays(staging)
+                sync_tree(staging)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(staging, final)
+            sync(final.parent)
         return final
 
     @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Holds a name against other processes; the system lets go of it when this one ends, however it ends."""
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         with (locks / name).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waits()
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
-def publish(staging: Path, final: Path) -> None:
-    """Makes a finished folder visible under its final name, durably."""
-    for path in staging.rglob("*"):
+@contextmanager
+def _orderly(staging: Path, resumes: bool) -> Iterator[None]:
+    """Throws away what an attempt that failed can't use again; what a refusal shows as evidence stays."""
+    try:
+        yield
+    except BaseException as error:
+        full = full_disk(error, staging)
+        if not resumes and (full or not isinstance(error, Refused)):
+            shutil.rmtree(staging, ignore_errors=True)
+        if full:
+            raise full from error
+        raise
+
+
+def full_disk(error: BaseException | None, folder: Path) -> OSError | None:
+    """The error of a full disk, also where a library has wrapped it in one of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return OSError(error.errno, os.strerror(error.errno), error.filename or str(folder))
+        for number in FULL:
+            if os.strerror(number) in str(error):
+                return OSError(number, os.strerror(number), str(folder))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _refuse_cut_arrays(folder: Path) -> None:
+    """Raises OSError for an array that lacks its end: numpy does not tell when the disk was full for the last bytes."""
+    for path in folder.rglob("*.npy"):
+        with path.open("rb") as file:
+            try:
+                major, _ = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+                is_whole = path.stat().st_size == file.tell() + math.prod(shape) * dtype.itemsize
+            except ValueError:
+                is_whole = False
+        if not is_whole:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def sync_tree(folder: Path) -> None:
+    """Waits until a folder and all in it are on disk."""
+    for path in folder.rglob("*"):
         sync(path)
-    sync(staging)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(staging, final)
-    sync(final.parent)
+    sync(folder)
 
 
 def sync(path: Path) -> None:
@@ -81,10 +145,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces a file in one step: readers see the old one or the new one, complete."""
     staged = path.with_name(path.name + ".partial")
-    write(staged)
-    sync(staged)
+    try:
+        write(staged)
+        sync(staged)
+    except Exception:
+        staged.unlink(missing_ok=True)  # on a full disk every byte counts
+        raise
     os.replace(staged, path)
     sync(path.parent)

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
+from accelerate.state import AcceleratorState
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .. import variants
 from ..diagnostics import refuse
 from ..executor import Work
+from ..interrupts import held_back
 from ..networks.assembly import assemble, learned, load_learned, train_mode
 from ..networks.batches import Rows, outputs_of
 from ..networks.graft import Graft
@@ -31,19 +33,20 @@ from ..store import write_atomically
 from .prepare import preprocessor
 
 EVERY = 60.0  # seconds between checkpoints within an epoch
+SHARE = 20.0  # seconds of training, at least, for each second that a checkpoint takes
 CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.json"  # written last: where it lies, training is over
 
 
 def run(work: Work) -> None:
-    """Writes `learned.safetensors` (the best), `history.json` and `losses.npy` (one loss per step)."""
-    training = Training(work)
-    training.resume()
-    try:
+    """Writes `learned.safetensors` (the best), `losses.npy` (one loss per step) and `history.json`."""
+    if not (work.out / HISTORY).is_file():
+        training = Training(work)
+        training.resume()
         training.epochs()
-    except KeyboardInterrupt:
-        training.save()
-        raise
-    training.finish()
+        training.finish()
+    for name in (CHECKPOINT, f"{CHECKPOINT}.partial"):
+        (work.out / name).unlink(missing_ok=True)
 
 
 class Training:
@@ -51,8 +54,8 @@ class Training:
 
     def __init__(self, work: Work) -> None:
         plan = work.plan
-        torch.set_num_threads(work.machine.threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # the state is one per process, and another spec of this process may train in another precision
+        AcceleratorState._reset_state(reset_partial_state=True)
         mixed = {"fp32": "no"}.get(plan.train.precision, plan.train.precision)
         self.accelerator = Accelerator(cpu=work.machine.device == "cpu", mixed_precision=mixed)
         self.work, self.plan = work, plan
@@ -75,25 +78,35 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.kept: dict[str, torch.Tensor] = {}
-        self.saved = time.monotonic()
+        self.saved, self.cost = time.monotonic(), 0.0
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""
         train = self.plan.train
-        with self.work.progress.steps("train", train.steps, self.step) as advance:
+        with held_back() as is_interrupted, self.work.progress.steps("train", train.steps, self.step) as advance:
             while self.step < train.steps and not self._is_stopped():
                 epoch = self.step // train.steps_per_epoch
+                end = min((epoch + 1) * train.steps_per_epoch, train.steps)
                 order = epoch_order(len(self.rows["train"]), self.plan.seed, epoch)
                 train_mode(self.graft, self.plan)
-                while self.step < min((epoch + 1) * train.steps_per_epoch, train.steps):
+                while self.step < end:
                     at = (self.step - epoch * train.steps_per_epoch) * train.batch_size
                     self._step(order[at : at + train.batch_size])
                     advance(1)
-                    if time.monotonic() - self.saved > EVERY and self.step < train.steps:
-                        self.save()
+                    if self.step < end:  # an epoch's last step is saved with its evaluation, so that none is skipped
+                        self._save_if_due(is_interrupted())
                 self._evaluate(epoch + 1)
                 advance(0, self._note())
                 self.save()
+                if is_interrupted():
+                    raise KeyboardInterrupt
+
+    def _save_if_due(self, is_interrupted: bool) -> None:
+        waited = time.monotonic() - self.saved
+        if is_interrupted or (waited > EVERY and waited > SHARE * self.cost):
+            self.save()
+        if is_interrupted:
+            raise KeyboardInterrupt
 
     def _step(self, chosen: np.ndarray) -> None:
         rows = self.rows["train"]
@@ -193,20 +206,31 @@ class Training:
         }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
+        start = time.monotonic()
         contiguous = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
         write_atomically(
             self.work.out / CHECKPOINT, lambda path: save_file(contiguous, path, {"state": json.dumps(state)})
         )
         self.saved = time.monotonic()
+        self.cost = self.saved - start
 
     def resume(self) -> None:
-        """Goes on from the checkpoint of an earlier attempt, where there is one."""
+        """Goes on from the checkpoint of an earlier attempt, where there is one that can be read."""
         path = self.work.out / CHECKPOINT
         if not path.is_file():
             return
-        with safe_open(path, "pt") as file:
-            state = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        try:
+            with safe_open(path, "pt") as file:
+                state = json.loads(file.metadata()["state"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, ValueError, KeyError, TypeError):
+            self.work.progress.say("  the checkpoint of an earlier attempt is damaged; starting again")
+            path.unlink()
+            return
+        self._restore(state, tensors)
+        self.work.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
+
+    def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         self.step, self.history = state["step"], state["history"]
         self.best = {"epoch": state["best"], "value": float(state["value"])}
         self.losses = tensors["losses"].tolist()
@@ -220,21 +244,23 @@ class Training:
                 }
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
-        self.work.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
 
     def finish(self) -> None:
-        """Writes the results and removes the checkpoint."""
-        out = self.work.out
-        save_file({n: t.cpu().contiguous() for n, t in self.kept.items()}, out / "learned.safetensors")
-        np.save(out / "losses.npy", np.array(self.losses))
+        """Writes the results, each in one step, the history last."""
+        kept = {n: t.cpu().contiguous() for n, t in self.kept.items()}
         history = {
             "epochs": self.history,
             "best_epoch": self.best["epoch"],
             "steps": self.step,
             "metric": self.plan.train.metric,
         }
-        (out / "history.json").write_text(json.dumps(history))
-        (out / CHECKPOINT).unlink(missing_ok=True)
+        write_atomically(self.work.out / "learned.safetensors", lambda path: save_file(kept, path))
+        write_atomically(self.work.out / "losses.npy", self._write_losses)
+        write_atomically(self.work.out / HISTORY, lambda path: path.write_text(json.dumps(history)))
+
+    def _write_losses(self, path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, np.array(self.losses))
 
 
 def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
