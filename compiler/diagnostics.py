@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 Path = tuple[str | int, ...]
+LONGEST = 60  # characters of a user's word in a message
 
 
 class Status(IntEnum):
@@ -96,8 +97,26 @@ def nearest(word: object, known: Iterable[str]) -> str:
     >>> nearest("lroa", ["lora", "full"])
     'did you mean `lora`?'
     """
+    if len(str(word)) > LONGEST:
+        return ""
     close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else ""
+    return f"did you mean {quote(close[0])}?" if close else ""
+
+
+def clean(word: object) -> str:
+    """A user's word as a message shows it: on one line, without control characters, cut when long.
+
+    >>> clean("two\\nlines"), clean("a" * 100) == "a" * 59 + "…"
+    ('two\\\\nlines', True)
+    """
+    text = str(word)
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def quote(word: object) -> str:
+    """A user's word in backticks, cleaned."""
+    return f"`{clean(word)}`"
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:
@@ -108,4 +127,4 @@ def listed(words: Iterable[str], most: int = 12) -> str:
     """
     every = sorted(words)
     tail = f", … {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + tail
+    return ", ".join(map(clean, every[:most])) + tail

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import core_schema
 
+SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # names of specs, and so of plans, bundles and their folders
+
 
 class Frozen(BaseModel):
     """A record that can't change and holds only what it declares."""
@@ -45,9 +47,15 @@ class Json(Mapping[str, Any]):
         return {key: _thaw(item) for key, item in self._items.items()}
 
     @classmethod
+    def _read(cls, value: Any) -> Json:
+        if not isinstance(value, Mapping):
+            raise ValueError("expected keys and values")
+        return value if isinstance(value, cls) else cls(value)
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else cls(value),
+            cls._read,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value.plain()),
         )
 

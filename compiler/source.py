@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as File
 from typing import Any
 
 import yaml
 
-from .diagnostics import Diagnostic, Path, Refused, Span, refuse
+from .diagnostics import Diagnostic, Path, Refused, Row, Span, quote, refuse
 
 _TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "float": "tag:yaml.org,2002:float"}
-DEEPEST = 40
+_SURROGATE = re.compile("[\ud800-\udfff]")
+DEEPEST = 40  # levels of nesting
+LARGEST = 1 << 20  # bytes; whatever is larger is no spec
+
+
+class _TooDeep(Exception):
+    pass
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core words: `no` and `on` are strings, `1e-4` is a number, dates stay words."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - the base class's field
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.depth = 0
+        self.foreign: list[tuple[str, yaml.Mark]] = []  # what YAML has and the spec language has not, with its place
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The next node; anchors, aliases and tags are noted and otherwise read past."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # stubs omit it
+        start, end = event.start_mark, event.end_mark
+        if isinstance(event, yaml.AliasEvent):
+            self.get_event()  # type: ignore[no-untyped-call]
+            self.foreign.append(("aliases", start))
+            return yaml.ScalarNode("tag:yaml.org,2002:null", "", start, end)
+        for word in ("anchor", "tag"):
+            if getattr(event, word, None) is not None:
+                self.foreign.append((f"{word}s", start))
+                setattr(event, word, None)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _TooDeep(start)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _Loader.add_implicit_resolver(_TAGS["bool"], re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
@@ -43,6 +74,7 @@ class Source:
     data: dict[str, Any]
     keys: dict[Path, Span]
     values: dict[Path, Span]
+    flags: tuple[str, ...] = ()  # what `--set` gave, one line each of a file called FLAGS
 
     def span(self, path: Path, on_key: bool = False) -> Span | None:
         """Where `path` stands, or its nearest ancestor that was written."""
@@ -52,6 +84,13 @@ class Source:
             path = path[:-1]
         return self.values.get(path) if path else None
 
+    def lines(self, file: str) -> list[str]:
+        """The lines of a text that spans point into; none of a file that this source does not hold."""
+        return self.text.splitlines() if file == self.file else list(self.flags) if file == FLAGS else []
+
+
+FLAGS = "--set"
+
 
 def read(file: File, shown: str | None = None) -> Source:
     """Reads a spec file.
@@ -60,10 +99,15 @@ def read(file: File, shown: str | None = None) -> Source:
     """
     name = shown or str(file)
     try:
-        raw = file.read_bytes()
-    except OSError as error:
-        reason = "is a folder" if file.is_dir() else (error.strerror or "unreadable").lower()
-        raise refuse("E0106", f"cannot read the spec `{name}`", reason, at=None) from None
+        with file.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
+        words = getattr(error, "strerror", None) or str(error)
+        reason = "it is a folder" if os.path.isdir(file) else words.lower()
+        raise refuse("E0106", "the spec can't be read", reason, at=Row(name)) from None
+    if len(raw) > LARGEST:
+        note = f"a spec has at most {LARGEST >> 20} MiB"
+        raise refuse("E0106", "the spec is too large", note, at=Row(name), help="put rows into a data file")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,52 +116,67 @@ def read(file: File, shown: str | None = None) -> Source:
     return parse_text(text, name, file.parent)
 
 
-def parse_text(text: str, name: str, folder: File) -> Source:
-    """Reads spec text; `name` is what messages call it and `folder` what its paths are relative to."""
-    _scan(text, name)
-    root = _compose(text, name)
-    if root is None:
-        raise refuse("E0107", "the spec is empty", at=Span(name, 1, 1), help="start from an example: `graftc init`")
+def parse_text(text: str, name: str, folder: File, noun: str = "the spec") -> Source:
+    """Reads spec text; `name` is what messages call it and `folder` what its paths are relative to.
+
+    Raises Refused with everything that is not the spec language's YAML.
+    """
+    source = Source(name, folder, text, {}, {}, {})
+    try:
+        return _parsed(source, noun)
+    except Refused as refused:
+        refused.source = source
+        raise
+
+
+def _parsed(source: Source, noun: str) -> Source:
+    _scan(source)
+    root, foreign = _compose(source, noun)
+    if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
+        at = Span(source.file, 1, 1)
+        raise refuse("E0107", f"{noun} is empty", at=at, help="start from an example: `graftc init`")
+    index = _Index(source, foreign)
     if not isinstance(root, yaml.MappingNode):
-        raise refuse("E0101", "the spec is not a mapping of keys to values", at=_span(root, name))
-    index = _Index(name)
+        what = Diagnostic("E0101", f"{noun} is not a mapping of keys to values", _span(root, source.file))
+        raise Refused((*index.found, what))
     data = index.value(root, ())
     if index.found:
-        raise Refused(tuple(index.found), source=Source(name, folder, text, {}, {}, {}))
-    return Source(name, folder, text, data, index.keys, index.values)
+        raise Refused(tuple(index.found))
+    return replace(source, data=data, keys=index.keys, values=index.values)
 
 
-def _scan(text: str, name: str) -> None:
-    for number, line in enumerate(text.splitlines(), 1):
+def _scan(source: Source) -> None:
+    for number, line in enumerate(source.text.splitlines(), 1):
         indent = line[: len(line) - len(line.lstrip())]
         if "\t" in indent:
-            at = Span(name, number, indent.index("\t") + 1, label="a tab")
-            raise _refused(text, name, Diagnostic("E0104", "a tab indents this line", at, help="indent with spaces"))
+            at = Span(source.file, number, indent.index("\t") + 1, label="a tab")
+            raise refuse("E0104", "a tab indents this line", at=at, help="indent with spaces")
 
 
-def _compose(text: str, name: str) -> yaml.Node | None:
+def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[str, yaml.Mark]]]:
+    name = source.file
     try:
-        loader = _Loader(text)
+        loader = _Loader(source.text)
         try:
-            return loader.get_single_node()
+            return loader.get_single_node(), loader.foreign
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Span(name, mark.line + 1, mark.column + 1) if mark else Span(name, 1, 1)
-        raise _refused(text, name, _syntax(text, at, error.problem or "unreadable")) from None
-    except yaml.YAMLError as error:
-        raise _refused(
-            text,
-            name,
-            Diagnostic("E0101", "the spec is not YAML", Span(name, 1, 1), notes=(str(error).splitlines()[0],)),
-        ) from None
-    except RecursionError:
-        raise _refused(text, name, Diagnostic("E0101", "the spec is nested too deeply", Span(name, 1, 1))) from None
+        raise Refused((_syntax(source, at, error.problem or "unreadable", noun),)) from None
+    except yaml.reader.ReaderError as error:
+        before = source.text[: error.position].splitlines() or [""]
+        at = Span(name, len(before), len(before[-1]) + 1, 1, f"U+{ord(source.text[error.position]):04X}")
+        raise refuse("E0101", f"{noun} holds a control character", at=at, help="remove it") from None
+    except _TooDeep as deep:
+        at = Span(name, deep.args[0].line + 1, deep.args[0].column + 1)
+        raise refuse("E0101", f"{noun} is nested too deeply", f"at most {DEEPEST} levels", at=at) from None
 
 
-def _syntax(text: str, at: Span, problem: str) -> Diagnostic:
-    line = text.splitlines()[at.line - 1] if at.line <= len(text.splitlines()) else ""
+def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
+    lines = source.text.splitlines()
+    line = lines[at.line - 1] if at.line <= len(lines) else ""
     selector = re.search(r"\[.*?((?:[a-z]+\.)?(?:layers|stages)\[[^\]]*\])", line)
     if selector:
         where = Span(at.file, at.line, selector.start(1) + 1, len(selector.group(1)), "brackets end the list here")
@@ -127,17 +186,19 @@ def _syntax(text: str, at: Span, problem: str) -> Diagnostic:
             where,
             help=f'write `"{selector.group(1)}"`, or one selector per line after `- `',
         )
-    if "found undefined alias" in problem:
-        return Diagnostic(
-            "E0103", "aliases are not part of the spec language", at, help="write the value out, or use `extends`"
-        )
+    if "tag" in problem:
+        return _foreign("tags", at)
     if "found character '\\t'" in problem:
         return Diagnostic("E0104", "a tab stands where YAML allows only spaces", at, help="use spaces")
-    return Diagnostic("E0101", "the spec is not YAML", at, notes=(problem,))
+    if "another document" in problem:
+        return Diagnostic("E0101", f"{noun} holds a second document", at, help="write one spec per file")
+    help = "put quotes around a text that holds `: `" if "mapping values" in problem else ""
+    return Diagnostic("E0101", f"{noun} is not YAML", at, notes=(problem,), help=help)
 
 
-def _refused(text: str, name: str, found: Diagnostic) -> Refused:
-    return Refused((found,), source=Source(name, File(), text, {}, {}, {}))
+def _foreign(word: str, at: Span) -> Diagnostic:
+    help = "write the plain value" if word == "tags" else "write the value out where it is needed"
+    return Diagnostic("E0103", f"{word} are not part of the spec language", at, help=help)
 
 
 def _span(node: yaml.Node, name: str) -> Span:
@@ -149,37 +210,25 @@ def _span(node: yaml.Node, name: str) -> Span:
 class _Index:
     """Turns nodes into plain values while noting where each stands."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, source: Source, foreign: list[tuple[str, yaml.Mark]]) -> None:
+        self.name = source.file
         self.keys: dict[Path, Span] = {}
         self.values: dict[Path, Span] = {}
-        self.found: list[Diagnostic] = []
-        self.seen: set[int] = set()
         self.constructor = _Loader("")
+        lines = source.text.splitlines()
+        self.found = [_foreign(word, self._token(mark, lines)) for word, mark in foreign]
+
+    def _token(self, mark: yaml.Mark, lines: list[str]) -> Span:
+        word = re.match(r"[^\s,\]}]*", lines[mark.line][mark.column :])
+        return Span(self.name, mark.line + 1, mark.column + 1, max(1, len(word.group()) if word else 1))
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         self.values[path] = _span(node, self.name)
-        if len(path) > DEEPEST:
-            self.found.append(Diagnostic("E0101", "the spec is nested too deeply", self.values[path]))
-            return None
-        self._forbidden(node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.value(child, (*path, i)) for i, child in enumerate(node.value))
         return self._scalar(node)
-
-    def _forbidden(self, node: yaml.Node) -> None:
-        if id(node) in self.seen:
-            self.found.append(
-                Diagnostic(
-                    "E0103",
-                    "anchors and aliases are not part of the spec language",
-                    _span(node, self.name),
-                    help="write the value out, or use `extends`",
-                )
-            )
-        self.seen.add(id(node))
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -188,38 +237,41 @@ class _Index:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.found.append(Diagnostic("E0101", "a key is a list or a mapping", span))
                 continue
-            key = str(key_node.value)
+            key = self._text(str(key_node.value), span)
             if key == "<<":
-                self.found.append(
-                    Diagnostic("E0103", "merge keys are not part of the spec language", span, help="use `extends`")
-                )
-                continue
-            if key in result:
-                first = self.keys[(*path, key)]
-                also = (Span(first.file, first.line, first.column, first.width, "first written here"),)
-                at = Span(span.file, span.line, span.column, span.width, "written again")
-                self.found.append(
-                    Diagnostic("E0102", f"`{key}` is written twice", at, also, help="keep one of the two")
-                )
-                continue
-            self.keys[(*path, key)] = span
-            result[key] = self.value(value_node, (*path, key))
+                help = "write the keys out where they are needed"
+                self.found.append(Diagnostic("E0103", "merge keys are not part of the spec language", span, help=help))
+            elif key in result:
+                self.found.append(_twice(key, span, self.keys[(*path, key)]))
+            else:
+                self.keys[(*path, key)] = span
+                result[key] = self.value(value_node, (*path, key))
         return result
 
     def _scalar(self, node: yaml.Node) -> Any:
-        known = {"bool", "int", "float", "null", "str"}
-        if node.tag.removeprefix("tag:yaml.org,2002:") not in known:
-            self.found.append(
-                Diagnostic(
-                    "E0103",
-                    "tags are not part of the spec language",
-                    _span(node, self.name),
-                    help="write the plain value",
-                )
-            )
-            return None
+        span = _span(node, self.name)
         try:
-            return self.constructor.construct_object(node)
+            value = self.constructor.construct_object(node)
         except (yaml.YAMLError, ValueError):
-            self.found.append(Diagnostic("E0101", "this value can't be read", _span(node, self.name)))
+            self.found.append(Diagnostic("E0101", "this value can't be read", span))
             return None
+        return self._text(value, span) if isinstance(value, str) else value
+
+    def _text(self, text: str, span: Span) -> str:
+        """The text with the halves of characters, which JSON writes as two escapes, put together."""
+        half = _SURROGATE.search(text)
+        if not half:
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            label = f"\\u{ord(half.group()):04x} without its other half"
+            at = Span(span.file, span.line, span.column, span.width, label)
+            self.found.append(Diagnostic("E0101", "half of a character is no text", at))
+            return ""
+
+
+def _twice(key: str, span: Span, first: Span) -> Diagnostic:
+    also = (Span(first.file, first.line, first.column, first.width, "first written here"),)
+    at = Span(span.file, span.line, span.column, span.width, "written again")
+    return Diagnostic("E0102", f"{quote(key)} is written twice", at, also, help="keep one of the two")
