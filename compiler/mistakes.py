@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from . import variants
-from .diagnostics import At, Diagnostic, Path, listed, nearest
+from .diagnostics import At, Diagnostic, Path, clean, listed, nearest, quote
 from .frozen import Frozen
 
 # pydantic's type of error → what the value should have been
@@ -21,31 +23,82 @@ RANGES = {
     "greater_than": ("more than", "gt"), "greater_than_equal": ("at least", "ge"),
     "less_than": ("less than", "lt"), "less_than_equal": ("at most", "le"),
 }  # fmt: skip
+SHAPES = {
+    "string_pattern_mismatch": ("is not a slug", "lower case letters, digits, `-`, `_` and `.`, at most 64"),
+    "string_too_short": ("is empty", "expected some text"), "too_short": ("is empty", "needs at least one"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One of pydantic's findings: where it is in the spec, and which members of unions led there."""
+
+    path: Path
+    type: str
+    context: Mapping[str, Any]
+    members: Mapping[Path, str]
 
 
 def explain(error: ValidationError, model: type[Frozen], base: Path, data: dict[str, Any]) -> list[Diagnostic]:
-    """Every finding of one failed validation, one per place; `base` is the section's path in the spec."""
-    found: dict[Path, list[Any]] = {}
-    for item in error.errors(include_url=False):
-        path = base + _written(item["loc"], base, data, item["type"] == "missing")
-        found.setdefault(path, []).append(item)
-    return [_one(path, items, model, base, data) for path, items in found.items()]
+    """Every finding of one failed validation, one per mistake; `base` is the section's path in the spec."""
+    items = _of_one_member([_item(found, base, data) for found in error.errors(include_url=False)], data)
+    missing = [item.path for item in items if item.type == "missing"]
+    unknown = {item.path: _unknown(item, model, base, missing) for item in items if item.type == "extra_forbidden"}
+    places: dict[Path, list[_Item]] = {}
+    for item in items:
+        # pydantic counts only the sound items of a list, and those that are not have a finding of their own
+        is_repeated = item.type == "too_short" and bool(_value(item.path, data))
+        is_misspelt = item.type == "missing" and _is_misspelt(item.path, unknown)
+        if item.path not in unknown and not is_repeated and not is_misspelt:
+            places.setdefault(item.path, []).append(item)
+    return [*unknown.values(), *(_one(path, found, data) for path, found in places.items())]
 
 
-def _written(loc: tuple[str | int, ...], base: Path, data: dict[str, Any], is_missing: bool) -> Path:
-    """Drops pydantic's own steps (names of union members) from a location."""
-    value: Any = data
-    for step in base:
-        value = value[step]
-    path: list[str | int] = []
-    for i, step in enumerate(loc):
-        if isinstance(value, dict) and (step in value or (is_missing and i == len(loc) - 1)):
-            path.append(step)
-            value = value.get(step)
-        elif isinstance(value, tuple) and isinstance(step, int) and step < len(value):
-            path.append(step)
-            value = value[step]
-    return tuple(path)
+def nothing(path: Path) -> Diagnostic:
+    """The diagnostic for a key without a value."""
+    help = "write a value, or remove the key"
+    return Diagnostic("E0202", f"{quote(_key(path))} has no value", At(path, "nothing here", on_key=True), help=help)
+
+
+def _item(found: Any, base: Path, data: dict[str, Any]) -> _Item:
+    value = _value(base, data)
+    path, members = base, {}
+    for i, step in enumerate(found["loc"]):
+        is_key = isinstance(value, dict) and (
+            step in value or (found["type"] == "missing" and i == len(found["loc"]) - 1)
+        )
+        if is_key or (isinstance(value, tuple) and isinstance(step, int) and step < len(value)):
+            path = (*path, step)
+            value = value.get(step) if isinstance(value, dict) else value[step]
+        else:
+            members[path] = str(step)  # pydantic's name for a member of a union
+    return _Item(path, found["type"], found.get("ctx", {}), members)
+
+
+def _of_one_member(items: list[_Item], data: Any) -> list[_Item]:
+    """Without what is said of members of a union that were not meant: the one that fits best is."""
+    for place in dict.fromkeys(path for item in items for path in item.members):
+        inside: dict[str, list[_Item]] = {}
+        for item in items:
+            if place in item.members and len(item.path) > len(place):
+                inside.setdefault(item.members[place], []).append(item)
+        if inside:
+            meant = min(inside, key=lambda member: _misfit(inside[member], _value(place, data)))
+            items = [item for item in items if item.members.get(place, meant) == meant]
+    return items
+
+
+def _misfit(items: list[_Item], value: Any) -> float:
+    """How badly a value fits a member: keys too many and too few, fewer where one is a misspelling of another."""
+    wrong = [item for item in items if item.type in ("missing", "extra_forbidden")]
+    words = [str(word) for word in value] if isinstance(value, dict) else []
+    return len(wrong) - 0.5 * sum(item.type == "missing" and bool(nearest(item.path[-1], words)) for item in wrong)
+
+
+def _is_misspelt(path: Path, unknown: Mapping[Path, Diagnostic]) -> bool:
+    """Whether a missing key is there, under a name that is not quite its own."""
+    meant = f"did you mean {quote(path[-1])}?"
+    return any(at[:-1] == path[:-1] and found.help == meant for at, found in unknown.items())
 
 
 def _value(path: Path, data: Any) -> Any:
@@ -54,69 +107,84 @@ def _value(path: Path, data: Any) -> Any:
     return data
 
 
-def _one(path: Path, items: list[Any], model: type[Frozen], base: Path, data: dict[str, Any]) -> Diagnostic:
-    types = [item["type"] for item in items]
-    key = path[-1] if path else ""
-    unknown = [item for item in items if item["type"] == "extra_forbidden"]
-    if unknown:
-        return _unknown(path, _owner(model, path[len(base) : -1]), base)
-    if "missing" in types:
-        parent = At(path[:-1], on_key=True)
-        where = f" under `{path[-2]}`" if len(path) > 1 else ""
-        return Diagnostic("E0204", f"`{key}` is missing{where}", parent, help=f"add `{key}:`")
+def _key(path: Path) -> str:
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
+
+
+def _one(path: Path, items: list[_Item], data: dict[str, Any]) -> Diagnostic:
+    key = quote(_key(path))
+    if any(item.type == "missing" for item in items):
+        where = f" under `{_key(path[:-1])}`" if len(path) > 1 else ""
+        return Diagnostic("E0204", f"{key} is missing{where}", At(path[:-1], on_key=True), help=f"add {key[:-1]}:`")
     value = _value(path, data)
-    ranged = [item for item in items if item["type"] in RANGES]
+    ranged = next((item for item in items if item.type in RANGES), None)
     if ranged and isinstance(value, int | float) and not isinstance(value, bool):
-        word, bound = RANGES[ranged[0]["type"]]
-        limit = ranged[0]["ctx"][bound]
-        return Diagnostic("E0205", f"`{key}` is out of range", At(path, f"must be {word} {limit:g}"))
+        word, bound = RANGES[ranged.type]
+        limit = ranged.context[bound]
+        shown = str(int(limit)) if limit == int(limit) else f"{limit:g}"
+        return Diagnostic("E0205", f"{key} is out of range", At(path, f"must be {word} {shown}"))
+    for item in items:
+        if item.type in SHAPES:
+            return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]))
     return _kind(path, items, value)
 
 
-def _kind(path: Path, items: list[Any], value: Any) -> Diagnostic:
-    key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    literal = [item for item in items if item["type"] == "literal_error"]
-    if literal and isinstance(value, str | int | float):
-        choices = [
-            word.strip("'") for item in literal for word in item["ctx"]["expected"].replace(" or ", ", ").split(", ")
-        ]
-        return Diagnostic(
-            "E0202",
-            f"`{value}` is not a value of `{key}`",
-            At(path, f"one of: {', '.join(choices)}"),
-            help=nearest(value, choices),
-        )
-    for item in items:
-        if item["type"] == "string_pattern_mismatch":
-            return Diagnostic(
-                "E0202", f"`{key}` is not a slug", At(path, "lower case letters, digits, `-`, `_` and `.`, at most 64")
-            )
-        if item["type"] in ("too_short", "string_too_short"):
-            return Diagnostic("E0202", f"`{key}` is empty", At(path, "needs at least one"))
-        if item["type"] == "value_error":
-            return Diagnostic("E0205", f"`{key}`: {item['ctx']['error']}", At(path))
-    wanted = list(dict.fromkeys(KINDS.get(item["type"], item["type"]) for item in items))
-    shown = "nothing" if value is None else "true or false" if isinstance(value, bool) else _kind_of(value)
-    return Diagnostic(
-        "E0202", f"`{key}` has the wrong kind of value", At(path, f"expected {' or '.join(wanted)}, this is {shown}")
-    )
+def _kind(path: Path, items: list[_Item], value: Any) -> Diagnostic:
+    key = quote(_key(path))
+    choices = [word for item in items if item.type == "literal_error" for word in _words_of(item.context["expected"])]
+    if choices and isinstance(value, str | int | float) and not isinstance(value, bool):
+        at = At(path, f"one of: {', '.join(choices)}")
+        return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=nearest(value, choices))
+    kinds = [KINDS[item.type] for item in items if item.type in KINDS]
+    wanted = dict.fromkeys([*kinds, *([f"one of {', '.join(choices)}"] if choices else [])])
+    label = f"expected {' or '.join(wanted) or 'something else'}, this is {_kind_of(value)}"
+    help = _as_list(value) if kinds == ["a list"] and isinstance(value, str) else ""
+    return Diagnostic("E0202", f"{key} has the wrong kind of value", At(path, label), help=help)
+
+
+def _as_list(value: str) -> str:
+    """The help that makes a list of one text, unless that text would need escapes."""
+    if value != clean(value) or '"' in value or "\\" in value:
+        return ""
+    return f"write `[{value}]`" if value.isidentifier() else f'write `["{value}"]`'
+
+
+def _words_of(expected: str) -> list[str]:
+    """The words of pydantic's sentence `'a', 'b' or 'c'`."""
+    return [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
 
 
 def _kind_of(value: Any) -> str:
     kinds = {str: "text", int: "a whole number", float: "a number", tuple: "a list", dict: "keys and values"}
-    return kinds.get(type(value), "something else")
+    return kinds.get(type(value), "true or false" if isinstance(value, bool) else "nothing")
 
 
-def _owner(model: type[BaseModel], steps: Path) -> type[BaseModel]:
-    for step in steps:
-        if isinstance(step, str):
-            inner = _models(model.model_fields[_field(model, step)].annotation) if _field(model, step) else []
-            model = inner[0] if inner else model
+def _unknown(item: _Item, model: type[Frozen], base: Path, missing: Iterable[Path]) -> Diagnostic:
+    wanted = [str(path[-1]) for path in missing if path[:-1] == item.path[:-1]]
+    return unknown_key(item.path, _words(_owner(item, model, base)), quote(_key(item.path[:-1])), wanted)
+
+
+def unknown_key(path: Path, known: Iterable[str], where: str, missing: Iterable[str] = ()) -> Diagnostic:
+    """The diagnostic for a key that its place does not know: misspelt, misplaced, or nobody's."""
+    key, words = str(path[-1]), tuple(known)
+    help = nearest(key, missing) or nearest(key, words)
+    home = _home(key, path) if not help else None
+    if home:
+        at = At(path, home[1], on_key=True)
+        return Diagnostic("E0207", f"{quote(key)} does not belong {home[2] or f'under {where}'}", at, help=home[0])
+    at = At(path, f"not a key of {where}", on_key=True)
+    return Diagnostic("E0201", f"unknown key {quote(key)}", at, notes=(f"keys: {listed(words, 20)}",), help=help)
+
+
+def _owner(item: _Item, model: type[BaseModel], base: Path) -> type[BaseModel]:
+    """The model of the mapping that an item's key stands in."""
+    for depth in range(len(base), len(item.path) - 1):
+        step, here = item.path[depth], item.path[: depth + 1]
+        field = next((f for name, f in model.model_fields.items() if step in (name, f.alias)), None)
+        inner = _models(field.annotation) if field else [model]
+        named = [m for m in inner if m.__name__ == item.members.get(here)]
+        model = next(iter([*named, *inner]), model)
     return model
-
-
-def _field(model: type[BaseModel], word: str) -> str:
-    return next((name for name, field in model.model_fields.items() if word in (name, field.alias)), "")
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -129,45 +197,25 @@ def _words(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _unknown(path: Path, model: type[BaseModel], base: Path) -> Diagnostic:
-    key, section = str(path[-1]), str(path[-2]) if len(path) > 1 else "the spec"
-    known = _words(model)
-    home = _home(key, base) if not nearest(key, known) else None
-    if home:
-        at = At(path, home[1], on_key=True)
-        return Diagnostic("E0207", f"`{key}` does not belong under `{section}`", at, help=home[0])
-    return Diagnostic(
-        "E0201",
-        f"unknown key `{key}`",
-        At(path, f"not a key of `{section}`", on_key=True),
-        notes=(f"keys: {listed(known, 20)}",),
-        help=nearest(key, known),
-    )
-
-
-def _home(key: str, base: Path) -> tuple[str, str] | None:
-    """Where a known key belongs: a help line and a label."""
+def _home(key: str, path: Path) -> tuple[str, str, str] | None:
+    """Where a key of another place belongs: a help line, a label, and where it is wrong now if not under a section."""
     from .spec import SCALARS, SECTIONS, VARIANTS
 
-    if key in SCALARS:
-        return f"move it to the top of the spec: `{key}:`", "a key of the spec itself"
+    base = path[:1] if len(path) > 1 else ()
+    where = "" if base else "at the top of the spec"
+    if key in SCALARS and base:
+        return f"move it to the top of the spec: `{key}:`", "a key of the spec itself", where
     for name, model in SECTIONS.items():
-        if key in _words(model) and (name,) != base:
-            return f"move it under `{name}`", f"a key of `{name}`"
+        if key in _words(model) and (name,) != path[:-1]:
+            return f"move it under `{name}`", f"a key of `{name}`", where
     for name, (folder, tag, _) in VARIANTS.items():
         owners = [word for word in variants.words(folder) if key in _words(variants.load(folder, word).Options)]
-        if owners and (name,) == base:
-            return (
-                f"use it with `{tag}: {owners[0]}`",
-                f"a key of `{name}` with {tag} {listed(f'`{o}`' for o in owners)}",
-            )
         if owners:
-            return f"move it under `{name}`", f"a key of `{name}` with {tag} {listed(f'`{o}`' for o in owners)}"
+            label = f"a key of `{name}` with {tag} {listed(f'`{owner}`' for owner in owners)}"
+            is_here = (name,) == path[:-1]
+            return f"use it with `{tag}: {owners[0]}`" if is_here else f"move it under `{name}`", label, where
     for word in variants.words("inputs"):
         if key in _words(variants.load("inputs", word).Options):
-            return (
-                ("move it under `data`", "a key of `data`")
-                if base != ("data",)
-                else (f"it belongs to {word} inputs", f"a key of {word} data")
-            )
+            is_here = path[:-1] == ("data",)
+            return f"it belongs to {word} inputs" if is_here else "move it under `data`", f"a key of {word} data", where
     return None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from . import variants
-from .diagnostics import At, Diagnostic, Path, Refused, listed, nearest
-from .frozen import Frozen
-from .mistakes import explain
+from .diagnostics import At, Diagnostic, Path, Refused, clean, listed, nearest, quote
+from .frozen import SLUG, Frozen
+from .mistakes import explain, nothing, unknown_key
 from .source import Source
 
 LANGUAGE = 1
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
+Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+File = Annotated[str, Field(min_length=1)]
 
 
 class Backbone(Frozen):
@@ -44,7 +47,7 @@ class HeldOut(Frozen):
     fraction: float = Field(gt=0.0, lt=1.0, description="share of the training rows, stratified by label and seeded")
 
 
-Tables = str | Table | tuple[str | Table, ...]
+Tables = File | Table | Annotated[tuple[File | Table, ...], Field(min_length=1)]
 
 
 class Data(Frozen):
@@ -55,9 +58,7 @@ class Data(Frozen):
         None, description="rows that choose the best checkpoint, thresholds and pass gates; or {fraction: 0.1}"
     )
     test: Tables | None = Field(None, description="rows that are scored once and decide nothing")
-    columns: dict[str, str | tuple[str, ...]] = Field(
-        default_factory=dict, description="role: column, or a list of columns"
-    )
+    columns: dict[str, str | Columns] = Field(default_factory=dict, description="role: column, or a list of columns")
 
 
 class Rates(Frozen):
@@ -70,15 +71,15 @@ class Rates(Frozen):
 class Patience(Frozen):
     """When to stop before the last epoch."""
 
-    patience: int = Field(ge=1, description="epochs without a better validation metric")
+    patience: int = Field(ge=1, le=100_000, description="epochs without a better validation metric")
 
 
 class Train(Frozen):
     """How it learns."""
 
     epochs: int | None = Field(None, ge=1, le=100_000, description="passes over the training rows; default 3")
-    max_steps: int | None = Field(None, ge=1, description="optimiser steps, instead of epochs")
-    batch_size: int = Field(32, ge=1, description="rows per optimiser step, over all devices")
+    max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="optimiser steps, instead of epochs")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="rows per optimiser step, over all devices")
     learning_rate: Rate | Rates | None = Field(None, description="peak rate, or {backbone, head}; default the method's")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="how the rate falls after warm-up")
     warmup: Share = Field(0.1, description="share of the steps in which the rate rises from zero")
@@ -132,7 +133,7 @@ class Top(Frozen):
     """The keys that stand alone."""
 
     graftc: int = Field(description="language version: 1")
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="a slug: lower case, digits, `-`, `_`, `.`")
+    name: str = Field(pattern=SLUG, description="a slug: lower case, digits, `-`, `_`, `.`")
     description: str = Field("", description="for the model card")
     seed: int = Field(0, ge=0, lt=2**32, description="from which all randomness is derived")
 
@@ -178,7 +179,10 @@ class _Reading:
         if not self._version():
             return None
         self._top_keys()
-        top = self.section(Top, {k: self.data[k] for k in SCALARS if k in self.data}, ())
+        if "name" not in self.data:
+            self._missing("name")
+        scalars = {"name": "unnamed"} | {key: self.data[key] for key in SCALARS if key in self.data}
+        top = self.section(Top, scalars, ())
         method, adapt = self._variant("adapt", {"method": "full"})
         task, head = self._variant("head", None)
         parts = {name: self._plain(name) for name in SECTIONS if name != "data"}
@@ -191,57 +195,42 @@ class _Reading:
 
     def section(self, model: type[Frozen], values: Any, path: Path) -> Any:
         if not isinstance(values, dict):
-            self.found.append(explain_kind(path, values))
+            self.found.append(explain_kind(path))
             return None
+        empty = {place: nothing(place) for place in _empty(values, path)}
         try:
-            return model.model_validate(values)
+            found: Any = model.model_validate(values)
         except ValidationError as error:
-            self.found += explain(error, model, path, self.data)
-            return None
+            found = None
+            self.found += [d for d in explain(error, model, path, self.data) if not _is_at(d, empty)]
+        self.found += empty.values()
+        return None if empty else found
 
     def _version(self) -> bool:
         version = self.data.get("graftc")
-        if version == LANGUAGE and not isinstance(version, bool):
+        if version == LANGUAGE and not isinstance(version, bool | float):
             return True
-        if version is None:
-            self.found.append(
-                Diagnostic("E0204", "`graftc` is missing", At(()), help="begin the spec with `graftc: 1`")
-            )
+        at, help = At(("graftc",), f"this graftc reads version {LANGUAGE}"), f"write `graftc: {LANGUAGE}`"
+        if "graftc" not in self.data:
+            found = Diagnostic("E0204", "`graftc` is missing", At(()), help=f"begin the spec with `graftc: {LANGUAGE}`")
         elif isinstance(version, int) and not isinstance(version, bool) and version > LANGUAGE:
-            at = At(("graftc",), "a later language than this graftc speaks")
-            self.found.append(
-                Diagnostic(
-                    "E0208",
-                    f"language version {version} is not known",
-                    at,
-                    notes=(f"this graftc reads version {LANGUAGE}",),
-                    help="upgrade graftc",
-                )
-            )
+            found = Diagnostic("E0208", f"language version {clean(version)} is not known", at, help="upgrade graftc")
         else:
-            self.found.append(
-                Diagnostic("E0208", "`graftc` names no language version", At(("graftc",)), help="write `graftc: 1`")
-            )
+            found = Diagnostic("E0208", "`graftc` names no language version", at, help=help)
+        self.found.append(found)
         return False
 
     def _top_keys(self) -> None:
         for key in self.data:
             if key in RESERVED:
-                at = At((key,), "reserved", on_key=True)
-                self.found.append(
-                    Diagnostic(
-                        "E0206",
-                        f"`{key}` is not available yet",
-                        at,
-                        notes=(f"{RESERVED[key]} come in a later version",),
-                    )
-                )
+                at, notes = At((key,), "reserved", on_key=True), (f"{RESERVED[key]} come in a later version",)
+                self.found.append(Diagnostic("E0206", f"`{key}` is not available yet", at, notes=notes))
             elif key not in KEYS:
                 self.found.append(unknown_key((key,), KEYS, "the spec"))
 
     def _plain(self, name: str) -> Any:
         values = self.data.get(name)
-        if values is None and name in ("train", "export"):
+        if values is None and name in ("train", "export"):  # all of their keys have defaults
             values = {}
         if values is None:
             self._missing(name)
@@ -249,76 +238,69 @@ class _Reading:
         return self.section(SECTIONS[name], values, (name,))
 
     def _missing(self, name: str) -> None:
-        at = At((name,), on_key=True) if name in self.data else At(())
-        self.found.append(
-            Diagnostic(
-                "E0204",
-                f"`{name}` is missing" if name not in self.data else f"`{name}` is empty",
-                at,
-                help=f"write a section `{name}:`",
-            )
-        )
+        if name in self.data:
+            at, headline = At((name,), "nothing below", on_key=True), f"`{name}` is empty"
+            self.found.append(Diagnostic("E0204", headline, at, help=f"write its keys, indented below `{name}:`"))
+        elif not any(f"did you mean `{name}`?" == d.help for d in self.found) and (
+            name != "head" or "heads" not in self.data
+        ):
+            self.found.append(Diagnostic("E0204", f"`{name}` is missing", At(()), help=f"add `{name}:`"))
 
     def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str, Any]:
         folder, tag, noun = VARIANTS[section]
         values = self.data.get(section, default)
+        known = variants.words(folder)
         if values is None:
             self._missing(section)
-            return "", None
-        if not isinstance(values, dict):
-            self.found.append(explain_kind((section,), values))
-            return "", None
-        word = values.get(tag)
-        if word is None:
-            self.found.append(
-                Diagnostic(
-                    "E0204",
-                    f"`{tag}` is missing under `{section}`",
-                    At((section,), on_key=True),
-                    help=f"add `{tag}:` with one of: {listed(variants.words(folder))}",
-                )
-            )
-            return "", None
-        if word not in variants.words(folder):
-            at = At((section, tag), f"not {noun}")
-            notes = (f"{folder}: {listed(variants.words(folder))}",)
-            self.found.append(
-                Diagnostic("E0203", f"unknown {tag} `{word}`", at, (), notes, nearest(word, variants.words(folder)))
-            )
-            return "", None
-        rest = {key: value for key, value in values.items() if key != tag}
-        return word, self.section(variants.load(folder, word).Options, rest, (section,))
+        elif not isinstance(values, dict):
+            self.found.append(explain_kind((section,)))
+        elif tag not in values:
+            at, help = At((section,), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
+            self.found.append(Diagnostic("E0204", f"`{tag}` is missing under `{section}`", at, help=help))
+        elif values[tag] is None:
+            self.found.append(nothing((section, tag)))
+        elif values[tag] not in known:
+            at, notes = At((section, tag), f"not {noun}"), (f"{folder}: {listed(known)}",)
+            word = quote(values[tag]) if isinstance(values[tag], str | int | float) else f"`{tag}`"
+            headline = f"unknown {tag} {word}" if isinstance(values[tag], str) else f"{word} names no {tag}"
+            self.found.append(Diagnostic("E0203", headline, at, (), notes, nearest(values[tag], known)))
+        else:
+            rest = {key: value for key, value in values.items() if key != tag}
+            return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, (section,))
+        return "", None
 
     def _data(self, task: str) -> tuple[Any, Any]:
         values = self.data.get("data")
-        if not isinstance(values, dict):
-            if values is None:
-                self._missing("data")
-            else:
-                self.found.append(explain_kind(("data",), values))
+        if values is None:
+            self._missing("data")
             return None, None
-        options = variants.load("inputs", variants.load("heads", task).MODALITY).Options if task else None
-        others = {
-            field for word in variants.words("inputs") for field in variants.load("inputs", word).Options.model_fields
-        }
-        known = set(options.model_fields) if options else others
-        inputs = self.section(options, {k: v for k, v in values.items() if k in known}, ("data",)) if options else None
-        return self.section(Data, {k: v for k, v in values.items() if k not in known}, ("data",)), inputs
+        if not isinstance(values, dict):
+            self.found.append(explain_kind(("data",)))
+            return None, None
+        # of an unknown task nobody can say which inputs it takes, so the keys of all of them pass
+        every = {word: variants.load("inputs", word).Options for word in variants.words("inputs")}
+        options = every[variants.load("heads", task).MODALITY] if task else None
+        fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
+        own = {key: value for key, value in values.items() if key in fields}
+        rest = {key: value for key, value in values.items() if key not in fields}
+        return self.section(Data, rest, ("data",)), self.section(options, own, ("data",)) if options else None
 
 
-def unknown_key(path: Path, known: tuple[str, ...], where: str) -> Diagnostic:
-    """The diagnostic for a key nobody declares; `mistakes.explain` says it for keys inside sections."""
-    key = path[-1]
-    return Diagnostic(
-        "E0201",
-        f"unknown key `{key}`",
-        At(path, f"not a key of {where}", on_key=True),
-        notes=(f"keys: {listed(known, 20)}",),
-        help=nearest(key, known),
-    )
+def _empty(values: Any, path: Path) -> Iterator[Path]:
+    """Where keys stand without a value."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, tuple) else ()
+    for step, value in items:
+        if value is None:
+            yield (*path, step)
+        else:
+            yield from _empty(value, (*path, step))
 
 
-def explain_kind(path: Path, value: Any) -> Diagnostic:
+def _is_at(found: Diagnostic, places: Container[Path]) -> bool:
+    return isinstance(found.at, At) and found.at.path in places
+
+
+def explain_kind(path: Path) -> Diagnostic:
     """The diagnostic for a section that is not a mapping."""
-    name = path[-1] if path else "the spec"
-    return Diagnostic("E0202", f"`{name}` is not a mapping", At(path, "expected keys and values, indented below"))
+    at = At(path, "expected keys and values, indented below")
+    return Diagnostic("E0202", f"{quote(path[-1])} is not a mapping", at)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from ..backbone import BackboneFacts
-from ..diagnostics import At, Diagnostic, listed, nearest
+from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..frozen import Frozen
 from ..header import Tensor
 from . import Lowered
@@ -23,6 +23,7 @@ HEAD_LEARNING_RATE = 1e-3
 USUAL = (1e-5, 1e-2)
 ADDS = True  # its checkpoint is a PEFT adapter
 FREEZES = False
+Targets = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Options(Frozen):
@@ -31,7 +32,7 @@ class Options(Frozen):
     rank: int = Field(8, ge=1, le=4096, description="size of the bottleneck")
     alpha: float = Field(16.0, gt=0.0, description="scale of the update, divided by rank (by its root with rslora)")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the input of the update, while training")
-    target: tuple[str, ...] | str | None = Field(
+    target: Targets | str | None = Field(
         None, description="kinds (query, value, attention, mlp, all-linear …) or names of modules; default by family"
     )
     dora: bool = Field(False, description="weight-decomposed update (Liu et al. 2024, arXiv:2402.09353)")
@@ -45,7 +46,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
             ("adapt", "target", i)
             if isinstance(options.target, tuple)
             else ("adapt", "target")
-            if options.target
+            if options.target is not None
             else ("adapt",)
         )
         hits = _matches(word, backbone)
@@ -56,7 +57,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
             )
             yield Diagnostic(
                 "E0308",
-                f"target `{word}` matches no module of this backbone",
+                f"target {quote(word)} matches no module of this backbone",
                 At(path, "nothing to adapt"),
                 (),
                 notes,
