@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,13 @@ from types import ModuleType
 from typing import Any
 
 from . import variants
-from .diagnostics import At, Status, listed, nearest, refuse
-from .header import Header, Tensor, read_header
+from .diagnostics import At, Status, listed, nearest, quote, refuse
+from .digest import canonical, digest
+from .header import Fetch, Header, Tensor, read_header
 from .sources import Located, Missing
+from .store import default_root, write_atomically
 
 AT = At(("backbone", "from"))
-_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -70,40 +71,64 @@ class BackboneFacts:
         }
 
 
-def locate(reference: str, base: Path) -> Located:
-    """Finds the folder of `backbone.from`; raises Refused E0301 (or E0320 where the machine is at fault)."""
+def locate(reference: str, base: Path, weights: bool) -> tuple[Located, Fetch | None]:
+    """Finds the folder of `backbone.from`, and how to fetch the headers of weights that stay elsewhere.
+
+    Raises Refused E0301, or E0320 where the machine is at fault.
+    """
     word, colon, rest = reference.partition(":")
     if not colon:
         word, rest = "folder", reference
     if word not in variants.words("sources") or (colon and word == "folder"):
         raise refuse(
             "E0301",
-            f"`{reference}` names no source",
+            f"{quote(reference)} names no source",
             "a source is ./folder, package:name/path, hub:org/name@revision or bundle:PATH",
             at=AT,
             help=nearest(word, variants.words("sources")),
         )
+    source = variants.load("sources", word)
+    if not hasattr(source, "header"):
+        return _found(reference, lambda: source.locate(rest, base)), None
+    located: Located = _found(reference, lambda: source.locate(rest, base, weights=weights))
+    return located, None if weights else lambda name: _found(reference, lambda: _fetched(source, located.pinned, name))
+
+
+def _found(reference: str, look: Callable[[], Any]) -> Any:
+    """What a source gives, its refusals turned into diagnostics."""
     try:
-        located: Located = variants.load("sources", word).locate(rest, base)
+        return look()
     except Missing as missing:
         status = Status.MACHINE if missing.is_machine else Status.WRONG
         raise refuse(
             "E0320" if missing.is_machine else "E0301",
-            f"the backbone `{reference}` can't be had",
+            f"the backbone {quote(reference)} can't be had",
             missing.reason,
             at=AT,
             help=missing.help,
             status=status,
         ) from None
-    return located
 
 
-def gather_backbone(reference: str, base: Path) -> BackboneFacts:
-    """Reads config.json and the headers of a backbone.
+def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
+    """A remote header, remembered: what stands at a commit never changes."""
+    note = default_root() / "headers" / f"{digest([pinned, name])}.json"
+    try:
+        known: Mapping[str, Any] = json.loads(note.read_bytes())
+        return known
+    except (OSError, ValueError):
+        found: Mapping[str, Any] = source.header(pinned, name)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(note, lambda path: path.write_text(canonical(found)) and None)
+    return found
 
-    Raises Refused with E0301, E0303, E0304 or E0305.
+
+def gather_backbone(reference: str, base: Path, weights: bool = False) -> BackboneFacts:
+    """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
+
+    Raises Refused with E0301, E0303, E0304, E0305 or E0320.
     """
-    located = locate(reference, base)
+    located, fetch = locate(reference, base, weights)
     raw = _config_bytes(located.folder)
     try:
         config = json.loads(raw)
@@ -114,16 +139,32 @@ def gather_backbone(reference: str, base: Path) -> BackboneFacts:
     if word not in variants.words("backbones"):
         raise refuse(
             "E0305",
-            f"the family `{model_type}` is not known",
+            f"the family {quote(model_type)} is not known",
             f"families: {listed(variants.words('backbones'), 40)}",
             at=AT,
             help=nearest(word, variants.words("backbones")),
         )
     family = variants.load("backbones", word)
-    header = read_header(located.folder)
-    return BackboneFacts(
+    header = read_header(located.folder, fetch)
+    facts = BackboneFacts(
         located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family)
     )
+    _check(facts)
+    return facts
+
+
+def _check(facts: BackboneFacts) -> None:
+    """Refuses a config.json that gives no sizes, and weights of another architecture."""
+    try:
+        is_sized = facts.width > 0 and (facts.longest is None or facts.longest > 0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+        is_sized = False
+    if not is_sized:
+        raise refuse("E0305", "the sizes in the backbone's config.json can't be read", at=AT)
+    for part, pattern in facts.family.PARTS.items():
+        if not any(re.match(pattern, name) for name in facts.names):
+            note = f"a `{facts.word}` backbone has tensors of its {part}"
+            raise refuse("E0304", f"the backbone's weights have no {part}", note, at=AT)
 
 
 def _config_bytes(folder: Path) -> bytes:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .diagnostics import At, refuse
+from .diagnostics import At, quote, refuse
+from .digest import canonical
 from .frozen import Frozen
 
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+BYTES = {
+    **{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1},
+    **{"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1},
+}
 LARGEST = 100_000_000  # bytes of header that the format allows
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
+INDEX = "model.safetensors.index.json"
 _AT = At(("backbone", "from"))
 
 
@@ -43,42 +50,53 @@ class Header:
     sha256: str
 
 
-def read_header(folder: Path) -> Header:
-    """Reads one file or a sharded index.
+Fetch = Callable[[str], Mapping[str, Any]]  # name of a file that is elsewhere → its header
+
+
+def read_header(folder: Path, fetch: Fetch | None = None) -> Header:
+    """Reads one file or a sharded index; with `fetch`, headers of files that are not in the folder yet.
 
     Raises Refused E0303 where there are no safetensors and E0304 where a header is damaged.
     """
-    files = _files(folder)
+    files, indexed = _files(folder, fetch is not None)
     digest = hashlib.sha256()
     tensors: dict[str, Tensor] = {}
     for name in files:
-        text, entries = _entries(folder / name)
-        digest.update(text)
+        entries = fetch(name) if fetch and not (folder / name).is_file() else _entries(folder / name)
+        entries = {key: entry for key, entry in entries.items() if key != "__metadata__"}
+        digest.update(canonical(entries).encode())
         for key, entry in entries.items():
             if key in tensors:
-                raise refuse("E0304", f"tensor `{key}` stands in two files of the backbone", at=_AT)
+                raise refuse("E0304", f"tensor {quote(key)} stands in two files of the backbone", at=_AT)
             tensors[key] = Tensor(name=key, shape=tuple(entry["shape"]), dtype=entry["dtype"])
+    lost = next((key for key in indexed if key not in tensors), None)
+    if lost is not None:
+        raise refuse("E0304", f"tensor {quote(lost)} of the backbone's index is in none of its files", at=_AT)
     ordered = tuple(tensors[key] for key in sorted(tensors))
     return Header(ordered, files, digest.hexdigest())
 
 
-def _files(folder: Path) -> tuple[str, ...]:
-    index = folder / "model.safetensors.index.json"
+def _files(folder: Path, is_elsewhere: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the files with weights, and of the tensors that an index promises in them."""
+    index = folder / INDEX
     if (folder / "model.safetensors").is_file():
-        return ("model.safetensors",)
+        return ("model.safetensors",), ()
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise refuse("E0304", "the backbone's model.safetensors.index.json can't be read", at=_AT) from None
-        missing = [
-            name
-            for name in names
-            if not (folder / name).is_file() or (folder / name).parent.resolve() != folder.resolve()
-        ]
+            found = json.loads(index.read_bytes())["weight_map"]
+            names, tensors = sorted(set(found.values())), tuple(sorted(found))
+            is_sound = bool(names) and all(isinstance(name, str) and Path(name).name == name for name in names)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            is_sound, names, tensors = False, [], ()
+        if not is_sound:
+            raise refuse("E0304", f"the backbone's {INDEX} can't be read", at=_AT)
+        missing = [name for name in names if not is_elsewhere and not (folder / name).is_file()]
         if missing:
-            raise refuse("E0304", f"the backbone's shard `{missing[0]}` is missing", at=_AT)
-        return tuple(names)
+            help = "copy the backbone again, with all of its files"
+            raise refuse("E0304", f"the backbone's shard {quote(missing[0])} is missing", at=_AT, help=help)
+        return tuple(names), tensors
+    if is_elsewhere:
+        return ("model.safetensors",), ()
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickles:
         raise refuse(
@@ -88,12 +106,12 @@ def _files(folder: Path) -> tuple[str, ...]:
     raise refuse(
         "E0303",
         "the backbone has no weights",
-        "no model.safetensors and no model.safetensors.index.json in its folder",
+        f"no model.safetensors and no {INDEX} in its folder",
         at=_AT,
     )
 
 
-def _entries(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _entries(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -107,29 +125,39 @@ def _entries(path: Path) -> tuple[bytes, dict[str, Any]]:
             )
         text = file.read(length)
     try:
-        entries = json.loads(text)
-        entries.pop("__metadata__", None)
-        end = max((_check(entry) for entry in entries.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise refuse("E0304", f"the header of `{path.name}` is damaged", at=_AT) from None
+        found: dict[str, Any] = json.loads(text)
+        found.pop("__metadata__", None)
+        end = _end(found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        notes = (str(error),) if isinstance(error, _Lie) else ()
+        raise refuse("E0304", f"the header of `{path.name}` is damaged", *notes, at=_AT) from None
     if end != size - 8 - length:
         raise refuse(
             "E0304",
             f"`{path.name}` is cut short or padded",
             f"its header describes {end} bytes of weights, {size - 8 - length} follow",
             at=_AT,
+            help="copy the backbone again",
         )
-    return text, entries
+    return found
 
 
-def _check(entry: dict[str, Any]) -> int:
-    """The end of a tensor's bytes; raises ValueError where shape, dtype and offsets disagree."""
-    start, end = entry["data_offsets"]
-    count = 1
-    for side in entry["shape"]:
-        if not isinstance(side, int) or side < 0:
-            raise ValueError(side)
-        count *= side
-    if end - start != count * BYTES[entry["dtype"]]:
-        raise ValueError(entry)
-    return int(end)
+class _Lie(ValueError):
+    """A header that contradicts itself; the message is for people."""
+
+
+def _end(entries: Mapping[str, Any]) -> int:
+    """The end of the weights; raises _Lie where shapes, dtypes and offsets disagree, or tensors overlap or leave gaps."""
+    end = 0
+    for name, entry in sorted(entries.items(), key=lambda item: tuple(item[1]["data_offsets"])):
+        start, stop = entry["data_offsets"]
+        if entry["dtype"] not in BYTES:
+            raise _Lie(f"tensor {quote(name)} has the dtype {quote(entry['dtype'])}, which is not known")
+        if not all(type(number) is int and number >= 0 for number in (start, stop, *entry["shape"])):
+            raise _Lie(f"the shape or place of tensor {quote(name)} is not made of whole numbers")
+        if stop - start != math.prod(entry["shape"]) * BYTES[entry["dtype"]]:
+            raise _Lie(f"tensor {quote(name)} has {stop - start} bytes, which is not what its shape and dtype take")
+        if start != end:
+            raise _Lie(f"tensor {quote(name)} starts at byte {start}, the one before ends at {end}")
+        end = stop
+    return end

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from .backbone import BackboneFacts
-from .diagnostics import At, Diagnostic, Path, listed, nearest
+from .diagnostics import At, Diagnostic, Path, listed, nearest, quote
 
-_SLICE = re.compile(r"^(?P<stack>[a-z.]+)\[(?P<start>-?\d*):(?P<stop>-?\d*)\]$")
-_INDEX = re.compile(r"^(?P<stack>[a-z.]+)\[(?P<index>-?\d+)\]$")
+_NUMBER = "-?[0-9]{1,9}"
+_SLICE = re.compile(rf"(?P<stack>[a-z.]+)\[(?P<start>{_NUMBER}|):(?P<stop>{_NUMBER}|)\]")
+_INDEX = re.compile(rf"(?P<stack>[a-z.]+)\[(?P<index>{_NUMBER})\]")
 
 
 def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:
@@ -23,7 +24,7 @@ def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str]
         return _found(selector, [n for n in names if re.search(backbone.family.NORMS, n)], backbone, path)
     if selector == "biases":
         return _found(selector, [n for n in names if n.endswith(".bias") or n == "bias"], backbone, path)
-    sliced = _SLICE.match(selector) or _INDEX.match(selector)
+    sliced = _SLICE.fullmatch(selector) or _INDEX.fullmatch(selector)
     if sliced:
         return _slice(selector, sliced.groupdict(), backbone, path)
     if selector in parts and backbone.depth(selector) is None:
@@ -58,7 +59,7 @@ def _slice(selector: str, group: dict[str, str], backbone: BackboneFacts, path: 
         help = f"all of them are `{stack}[0:{depth}]`, the upper half is `{stack}[{depth // 2}:{depth}]`"
         return Diagnostic(
             "E0302",
-            f"`{selector}` names {'no part' if not chosen else 'parts outside'} of this backbone",
+            f"{quote(selector)} names {'no part' if not chosen else 'parts outside'} of this backbone",
             at,
             also,
             (),
@@ -82,7 +83,7 @@ def _nothing(selector: str, backbone: BackboneFacts, path: Path) -> Diagnostic:
     )
     return Diagnostic(
         "E0302",
-        f"`{selector}` matches nothing in this backbone",
+        f"{quote(selector)} matches nothing in this backbone",
         At(path, "names no tensor"),
         (),
         notes,
