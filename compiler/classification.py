@@ -5,12 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from .diagnostics import At, Diagnostic, Row, nearest
+from .diagnostics import At, Diagnostic, Row, clean, nearest, quote
 from .frozen import Frozen
+from .rows import Unusable, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 TARGETS = ("label", "labels")
 METRICS = "classification"
-SHOWN = 3  # rows named per kind of mistake
+SHOWN = 3  # labels named per kind of mistake
+Width = Annotated[int, Field(ge=1, le=1 << 20)]
+Weight = Annotated[float, Field(gt=0.0, le=1e6)]
 
 
 class Loss(Frozen):
     """How answers are scored while training."""
 
-    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+    class_weights: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="`balanced`, or label: weight"
     )
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="share of the target spread over all labels")
@@ -37,7 +40,7 @@ class Options(Frozen):
         None, min_length=1, description="label order; default the sorted labels of the training data"
     )
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
-    hidden: tuple[int, ...] = Field((), description="widths of layers before the last")
+    hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     loss: Loss = Field(default=Loss(), description="how answers are scored while training")
 
 
@@ -53,11 +56,12 @@ class Tally:
         self.strata = array("q")
         self.rows = 0
 
-    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> tuple[str, str] | None:
-        """Counts one row; returns (column, reason) when its target is unusable."""
-        labels = read_labels(values.get(self.column), self.is_multi)
+    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
+        """Counts one row; returns what is wrong when its target is unusable."""
+        value = values.get(self.column)
+        labels = read_labels(value, self.is_multi)
         if isinstance(labels, str):
-            return self.column, labels
+            return Unusable(self.column, labels, "" if value in (None, "") else f"it is {clean(value)}")
         for label in labels:
             self.counts[label] = self.counts.get(label, 0) + 1
             self.first.setdefault(label, place)
@@ -78,10 +82,11 @@ def read_labels(value: Any, is_multi: bool) -> tuple[str, ...] | str:
         return ()
     values = value if is_multi else [value]
     if not isinstance(values, list | tuple):
-        return f"is {type(value).__name__}, not a list of labels"
+        return f"is {kind_of(value)}, not a list of labels"
     words = tuple(label_word(item) for item in values)
     if "" in words:
-        return "is missing" if value is None or value == "" else f"is {type(value).__name__}, not a label"
+        wrong = values[words.index("")]
+        return "is missing" if wrong is None or wrong == "" else f"holds {kind_of(wrong)}, not a label"
     return tuple(dict.fromkeys(words))
 
 
@@ -114,59 +119,65 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     """Everything wrong between the labels written and the labels found."""
     train = tallies["train"]
     labels = labels_of(options, train)
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        yield Diagnostic("E0314", f"label `{twice}` is listed twice", At(("head", "labels")))
     if options.labels:
-        yield from _unseen(labels, train)
+        yield from _written(labels, train)
     for name, tally in tallies.items():
         yield from _strangers(name, tally, labels, bool(options.labels))
     if len(labels) < 2 and not train.is_multi:
+        note = f"every row says {quote(labels[0])}" if labels else "no labels"
+        help = "a classifier needs rows of at least two classes"
         yield Diagnostic(
-            "E0315",
-            "the training rows have one class only",
-            At(("data", "train")),
-            notes=(f"every row says `{labels[0]}`" if labels else "no labels",),
-            help="a classifier needs rows of at least two classes",
+            "E0315", "the training rows have one class only", At(("data", "train")), notes=(note,), help=help
         )
+    if train.is_multi and not labels:
+        yield Diagnostic("E0315", "no training row has a label", At(("data", "train")))
     if isinstance(options.loss.class_weights, dict):
-        for label in options.loss.class_weights:
-            if label not in labels:
-                yield Diagnostic(
-                    "E0314",
-                    f"`{label}` is not a label",
-                    At(("head", "loss", "class_weights", label), on_key=True),
-                    help=nearest(label, labels),
-                )
+        yield from _weighted(options.loss.class_weights, labels)
 
 
-def _unseen(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
+def _written(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
+    """Labels of `head.labels` that are empty, repeated, or of no training row."""
+    first: dict[str, int] = {}
+    wrong: list[Diagnostic] = []
     for i, label in enumerate(labels):
-        if label not in train.counts:
-            yield Diagnostic(
-                "E0314",
-                f"no training row has the label `{label}`",
-                At(("head", "labels", i)),
-                (At(("data", "train"), "the training rows"),),
-                help=nearest(label, train.counts),
+        at = At(("head", "labels", i))
+        if not label:
+            wrong.append(Diagnostic("E0314", "a label is empty", at))
+        elif label in first:
+            also = (At(("head", "labels", first[label]), "first here"),)
+            wrong.append(
+                Diagnostic("E0314", f"label {quote(label)} is listed twice", at, also, help="keep one of the two")
             )
+        elif label not in train.counts:
+            help = nearest(label, train.counts) if len(wrong) < SHOWN else ""
+            also = (At(("data", "train"), "the training rows"),)
+            wrong.append(Diagnostic("E0314", f"no training row has the label {quote(label)}", at, also, help=help))
+        first.setdefault(label, i)
+    yield from wrong
 
 
 def _strangers(name: str, tally: Tally, labels: tuple[str, ...], is_written: bool) -> Iterator[Diagnostic]:
+    """One diagnostic for all labels of a split that are not in the label map, at the first of their rows."""
     known = set(labels)
     strangers = [label for label in tally.counts if label not in known]
-    for label in strangers[:SHOWN]:
-        file, number = tally.first[label]
-        where = "`head.labels`" if is_written else "the training rows"
-        more = (f"{len(strangers)} labels of the {name} rows are unknown",) if len(strangers) > 1 else ()
-        yield Diagnostic(
-            "E0314",
-            f"label `{label}` of the {name} rows is not in {where}",
-            Row(file, number),
-            (At(("data", name)),),
-            more,
-            nearest(label, labels),
-        )
+    if not strangers:
+        return
+    label, where = strangers[0], "`head.labels`" if is_written else "the training rows"
+    rows = sum(tally.counts[label] for label in strangers)
+    counts = ", ".join(f"{quote(label)} {tally.counts[label]}" for label in strangers[:SHOWN])
+    more = f", … {len(strangers) - SHOWN} more" if len(strangers) > SHOWN else ""
+    notes = (f"unknown labels of the {name} data, with their rows: {counts}{more}",) if rows > 1 else ()
+    headline = f"label {quote(label)} of the {name} data is not in {where}"
+    help = nearest(label, labels)
+    yield Diagnostic("E0314", headline, Row(*tally.first[label]), (At(("data", name)),), notes, help)
+
+
+def _weighted(weights: Mapping[str, float], labels: tuple[str, ...]) -> Iterator[Diagnostic]:
+    known = set(labels)
+    for label in weights:
+        if label not in known:
+            at = At(("head", "loss", "class_weights", label), on_key=True)
+            yield Diagnostic("E0314", f"{quote(label)} is not a label", at, help=nearest(label, labels))
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:

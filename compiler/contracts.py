@@ -46,6 +46,7 @@ class Input(Protocol):
 
     ROLES: tuple[str, ...]  # roles of columns that make up one input
     OPTIONAL: tuple[str, ...]  # those of them that may be absent
+    JOINED: tuple[str, ...]  # those that take several columns
     Options: type[Frozen]  # keys that a spec may write under `data`
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from . import variants
 from .backbone import BackboneFacts, gather_backbone
-from .diagnostics import At, Diagnostic, Refused, Row, listed, nearest
-from .rows import Opened, fingerprint, open_tables, rows
+from .diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, nearest, quote
+from .rows import Opened, Unusable, fingerprint, open_tables, rows
 from .spec import HeldOut, Spec
 
 SAMPLE = 2_000
-SHOWN = 3
+SHOWN = 5  # rows named per kind of mistake
+MOST = 12  # columns named
+HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 SPLITS = ("train", "validation", "test")
 Columns = dict[str, tuple[str, ...]]
 
@@ -50,6 +53,7 @@ class _Gathering:
     folder: Path
     found: list[Diagnostic] = field(default_factory=list)
     columns: Columns | None = None
+    absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
 
     @property
     def head(self) -> ModuleType:
@@ -63,34 +67,37 @@ class _Gathering:
         try:
             return gather_backbone(self.spec.backbone.from_, self.folder)
         except Refused as refused:
-            if refused.status != 1:
-                raise
-            self.found += refused.diagnostics
+            self.note(refused)
             return None
 
-    def split(self, name: str) -> SplitFacts | None:
+    def splits(self) -> dict[str, SplitFacts]:
+        """Every split whose rows are sound; none where roles are wrong, because then every row would be."""
+        wrong = list(misplaced(self.spec, self.head, self.input))
+        self.found += wrong
+        return {} if wrong else {name: facts for name in SPLITS if (facts := self._split(name))}
+
+    def note(self, refused: Refused) -> None:
+        """Keeps what was refused, unless the machine is at fault: then nothing more can be said."""
+        if refused.status != Status.WRONG:
+            raise refused
+        self.found += [d for d in refused.diagnostics if d not in self.found]
+
+    def _split(self, name: str) -> SplitFacts | None:
         entry = getattr(self.spec.data, name)
         if entry is None or isinstance(entry, HeldOut):
             return None
         try:
             tables = open_tables(entry, self.folder, ("data", name))
-            return self._read(name, tables)
         except Refused as refused:
-            if refused.status != 1:
-                raise
-            self.found += refused.diagnostics
+            self.note(refused)
             return None
-
-    def _read(self, name: str, tables: tuple[Opened, ...]) -> SplitFacts | None:
         reader = _Split(self, name)
         digests = [reader.table(table) for table in tables]
-        if reader.broken:
+        if reader.is_broken:
             return None
         if not reader.count:
-            shown = ", ".join(table.shown for table in tables)
-            self.found.append(
-                Diagnostic("E0311", f"the {name} data has no rows", At(("data", name)), notes=(f"read {shown}",))
-            )
+            notes = (f"read {listed(table.shown for table in tables)}",)
+            self.found.append(Diagnostic("E0311", f"the {name} data has no rows", At(("data", name)), notes=notes))
             return None
         return SplitFacts(tables, tuple(digests), reader.count, reader.tally, tuple(reader.sample))
 
@@ -100,104 +107,124 @@ class _Split:
 
     def __init__(self, gathering: _Gathering, name: str) -> None:
         self.gathering, self.name = gathering, name
-        self.columns: Columns | None = None
+        self.columns: Columns = {}
         self.tally: Any = None
         self.count = 0
-        self.bad: dict[str, int] = {}
-        self.broken = False
+        self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
+        self.is_broken = False
         self.sample: list[Any] = []
         self.random = random.Random(f"{gathering.spec.top.seed} {name}")
 
     def table(self, table: Opened) -> str:
+        """Reads a table; returns its fingerprint, which means nothing where the split is broken."""
         files: list[Path] = []
-        first = True
-        for number, values in rows(table):
-            if first and not self._settle(values, table):
-                self.broken = True
-                break
-            first = False
-            self._row(table, number, values)
-            files += self.gathering.input.files(values, self.columns, table.folder)
-        self._report()
-        return fingerprint(table, files)
+        numbered = rows(table)
+        first, broken = _peek(numbered)
+        if first and not self._settle(first, table):
+            self.is_broken = True
+            return ""
+        try:
+            for number, values in chain(first, numbered if broken is None else ()):
+                if self._row(table, number, values):
+                    files += self.gathering.input.files(values, self.columns, table.folder)
+            if broken is not None:
+                raise broken
+        except Refused as refused:
+            self.gathering.note(refused)
+            self.is_broken = True
+        self._report(table)
+        return "" if self.is_broken else fingerprint(table, files)
 
-    def _settle(self, values: dict[str, Any], table: Opened) -> bool:
-        columns, found = resolve(
-            self.gathering.spec, self.gathering.head, self.gathering.input, values, self.name, table
-        )
-        self.gathering.found += [d for d in found if d not in self.gathering.found]
-        if found or columns is None:
+    def _settle(self, first: Sequence[tuple[int, Mapping[str, Any]]], table: Opened) -> bool:
+        """Which columns play which role: decided by the first table, held against every other."""
+        names = dict.fromkeys(name for _, values in first for name in values)
+        known = self.gathering.columns
+        spec, head, input = self.gathering.spec, self.gathering.head, self.gathering.input
+        columns = resolve(spec, head, input, names) if known is None else known
+        absent = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
+        # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
+        new = [pair for pair in absent if known is not None or pair not in self.gathering.absent]
+        self.gathering.found += [_absent(role, name, names, self.name, table) for role, name in new]
+        self.gathering.absent.update(absent)
+        if absent:
             return False
-        self.columns = columns
-        self.gathering.columns = self.gathering.columns or columns
-        self.tally = self.tally or self.gathering.head.Tally(columns)
+        self.columns = self.gathering.columns = columns
+        self.tally = self.tally or head.Tally(columns)
         return True
 
-    def _row(self, table: Opened, number: int, values: dict[str, Any]) -> None:
-        wrong = self.gathering.input.refusal(values, self.columns, table.folder) or self.tally.add(
-            values, (table.shown, number)
-        )
+    def _row(self, table: Opened, number: int, values: dict[str, Any]) -> bool:
+        wrong = self.gathering.input.refusal(values, self.columns, table.folder)
+        wrong = wrong or self.tally.add(values, (table.shown, number))
         if wrong:
-            column, reason = wrong
-            self.bad[reason] = self.bad.get(reason, 0) + 1
-            if self.bad[reason] <= SHOWN:
-                code = "E0316" if reason.startswith("image") else "E0313"
-                self.gathering.found.append(
-                    Diagnostic(code, f"`{column}` {reason}", Row(table.shown, number), (At(("data", self.name)),))
-                )
-            return
+            self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
+            return False
         self.count += 1
         if len(self.sample) < SAMPLE:
             self.sample.append(self.gathering.input.raw(values, self.columns, table.folder))
         elif self.random.random() < SAMPLE / self.count:
             self.sample[self.random.randrange(SAMPLE)] = self.gathering.input.raw(values, self.columns, table.folder)
+        return True
 
-    def _report(self) -> None:
-        for reason, count in self.bad.items():
-            if count > SHOWN:
-                self.gathering.found.append(
-                    Diagnostic(
-                        "E0313", f"{count - SHOWN} more rows of the {self.name} data: {reason}", At(("data", self.name))
-                    )
-                )
-        self.broken = self.broken or bool(self.bad)
+    def _report(self, table: Opened) -> None:
+        """One diagnostic per kind of mistake, at the first of its rows."""
+        for wrong, numbers in self.bad.values():
+            shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+            count = f"{len(numbers)} rows of the {self.name} data: {shown}" if len(numbers) > 1 else ""
+            notes = tuple(note for note in (wrong.detail, count) if note)
+            headline = f"{quote(wrong.column)} {wrong.reason}"
+            self.gathering.found.append(Diagnostic(wrong.code, headline, Row(table.shown, numbers[0]), notes=notes))
+        self.is_broken = self.is_broken or bool(self.bad)
         self.bad = {}
 
 
-def resolve(
-    spec: Spec, head: ModuleType, input: ModuleType, values: Mapping[str, Any], split: str, table: Opened
-) -> tuple[Columns | None, list[Diagnostic]]:
-    """Which columns play which role: as written, else the column of the role's own name."""
-    written = {role: names if isinstance(names, tuple) else (names,) for role, names in spec.data.columns.items()}
+def _peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
+    """The first rows, and why there are no more, if that is a mistake."""
+    first: list[Any] = []
+    try:
+        for row in islice(numbered, HEADER):
+            first.append(row)
+    except Refused as refused:
+        return first, refused
+    return first, None
+
+
+def misplaced(spec: Spec, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
+    """What is wrong with the roles under `data.columns`, whatever the data."""
     roles = (*input.ROLES, *head.TARGETS)
-    found = [
-        Diagnostic("E0312", f"`{role}` is not a role of `{spec.head_type}`", At(("data", "columns", role), on_key=True), notes=(f"roles: {', '.join(roles)}",), help=nearest(role, roles))
-        for role in written if role not in roles
-    ]  # fmt: skip
-    columns: Columns = {role: written.get(role, (role,)) for role in roles if role in written or role in values}
-    targets = [role for role in head.TARGETS if role in columns]
-    if len(targets) > 1 and not any(role in written for role in targets):
-        columns = {role: names for role, names in columns.items() if role not in targets[1:]}
-    elif len(targets) > 1:
-        keep = [role for role in targets if role in written]
-        columns = {role: names for role, names in columns.items() if role not in targets or role in keep[:1]}
-    needed = [role for role in input.ROLES if role not in input.OPTIONAL]
-    missing = [role for role in needed if role not in columns] + (
-        [head.TARGETS[0]] if head.TARGETS and not targets else []
-    )
-    found += [_absent(role, role, values, split, table) for role in missing]
-    for role, names in columns.items():
-        found += [_absent(role, name, values, split, table) for name in names if name not in values]
-    return (None if found else columns), found
+    for role, names in spec.data.columns.items():
+        at = At(("data", "columns", role), "not one of its roles", on_key=True)
+        if role not in roles:
+            notes = (f"roles: {', '.join(roles)}",)
+            headline = f"{quote(role)} is not a role of `{spec.head_type}`"
+            yield Diagnostic("E0312", headline, at, notes=notes, help=nearest(role, roles))
+        elif isinstance(names, tuple) and len(names) > 1 and role not in input.JOINED:
+            yield Diagnostic("E0312", f"`{role}` takes one column", At(at.path, f"these are {len(names)}"))
+    written = [role for role in head.TARGETS if role in spec.data.columns]
+    if len(written) > 1:
+        at = At(("data", "columns", written[1]), "one of the two", on_key=True)
+        also = (At(("data", "columns", written[0]), "the other", on_key=True),)
+        headline = f"`{written[0]}` and `{written[1]}` are both given"
+        yield Diagnostic("E0312", headline, at, also, help="`label` is for one label per row, `labels` for any number")
 
 
-def _absent(role: str, name: str, values: Mapping[str, Any], split: str, table: Opened) -> Diagnostic:
-    at = At(("data", "columns", role)) if role != name else At(("data", split))
-    close = nearest(name, values)
-    help = close or f"name it under `data.columns`: `{role}: <column>`"
-    return Diagnostic(
-        "E0312", f"`{table.shown}` has no column `{name}`", at, (), (f"its columns: {listed(map(str, values))}",), help
-    )
+def resolve(spec: Spec, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
+    """Which columns play which role: as written, else the column of the role's own name, there or not."""
+    written = {role: name if isinstance(name, tuple) else (name,) for role, name in spec.data.columns.items()}
+    columns: Columns = {}
+    for role in input.ROLES:
+        if role in written or role in names or role not in input.OPTIONAL:
+            columns[role] = written.get(role, (role,))
+    targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
+    for role in (targets or head.TARGETS)[:1]:
+        columns[role] = written.get(role, (role,))
+    return columns
+
+
+def _absent(role: str, name: str, names: Collection[str], split: str, table: Opened) -> Diagnostic:
+    at = At(("data", "columns", role) if role != name else ("data", split))
+    help = nearest(name, names) if role != name else f"name it under `data.columns`: `{role}: <column>`"
+    headline = f"{quote(table.shown)} has no column {quote(name)}"
+    return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)
 
 
 def gather(spec: Spec, folder: Path) -> Facts:
@@ -207,15 +234,19 @@ def gather(spec: Spec, folder: Path) -> Facts:
     """
     gathering = _Gathering(spec, folder)
     backbone = gathering.backbone()
-    splits = {name: facts for name in SPLITS if (facts := gathering.split(name))}
+    if backbone and spec.modality != backbone.family.MODALITY:
+        # rows would be held against a head that is not meant; `problems` says so
+        return Facts(backbone, {}, {}, None, {}, tuple(gathering.found))
+    splits = gathering.splits()
     preprocessing, measured = None, {}
-    if backbone and gathering.columns and spec.modality == backbone.family.MODALITY:
+    if backbone:
+        input, source = gathering.input, backbone.located.folder
         try:
-            preprocessing = gathering.input.preprocessing(
-                backbone.located.folder, backbone.config, spec.input, backbone.longest, gathering.columns
+            preprocessing = input.preprocessing(
+                source, backbone.config, spec.input, backbone.longest, gathering.columns or {}
             )
-            if "train" in splits and not list(gathering.input.problems(spec.input, backbone.longest)):
-                measured = gathering.input.measure(splits["train"].sample, preprocessing, backbone.located.folder)
+            if "train" in splits:
+                measured = input.measure(splits["train"].sample, preprocessing, source)
         except Refused as refused:
-            gathering.found += refused.diagnostics
+            gathering.note(refused)
     return Facts(backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found))

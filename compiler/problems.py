@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import variants
-from .diagnostics import At, Diagnostic, listed, nearest
+from .diagnostics import At, Diagnostic, listed, nearest, quote
 from .facts import Facts
 from .selectors import select
 from .spec import HeldOut, Spec
+from .split import held_out
+
+FEWEST = 4  # training rows from which some may be held out
 
 
 def problems(spec: Spec, facts: Facts) -> tuple[Diagnostic, ...]:
     """Every diagnostic of E03xx and W03xx, all at once."""
-    return (*facts.found, *_options(spec), *_backbone(spec, facts), *_data(spec, facts), *_warnings(spec, facts))
+    return (*facts.found, *_options(spec, facts), *_backbone(spec, facts), *_data(spec, facts), *_warnings(spec, facts))
 
 
-def _options(spec: Spec) -> Iterator[Diagnostic]:
+def _options(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
     if spec.train.epochs and spec.train.max_steps:
         at = At(("train", "max_steps"), "one of the two")
         yield Diagnostic(
@@ -27,17 +30,20 @@ def _options(spec: Spec) -> Iterator[Diagnostic]:
             help="keep one",
         )
     metrics = variants.load("metrics", variants.load("heads", spec.head_type).METRICS)
-    names = tuple(metrics.names("labels" in spec.data.columns))
-    if spec.train.metric and spec.train.metric not in names:
+    names = tuple(metrics.names("labels" in (facts.columns or spec.data.columns)))
+    if spec.train.metric is not None and spec.train.metric not in names:
         help = nearest(spec.train.metric, names)
         yield Diagnostic(
             "E0321",
-            f"`{spec.train.metric}` is not a metric of `{spec.head_type}`",
+            f"{quote(spec.train.metric)} is not a metric of `{spec.head_type}`",
             At(("train", "metric"), "not known"),
             (),
             (f"metrics: {listed(names, 40)}",),
             help,
         )
+    if spec.export.samples not in ("generated", "validation"):
+        headline = f"golden samples from a file are not available yet: {quote(spec.export.samples)}"
+        yield Diagnostic("E0206", headline, At(("export", "samples"), "one of: generated, validation"))
     if len(set(spec.export.precision)) < len(spec.export.precision):
         yield Diagnostic("E0209", "a precision is listed twice", At(("export", "precision")))
     if spec.train.early_stopping and spec.data.validation is None:
@@ -94,7 +100,7 @@ def _backbone(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
             if chosen <= frozen:
                 yield Diagnostic(
                     "W0301",
-                    f"freezing `{selector}` takes nothing away",
+                    f"freezing {quote(selector)} takes nothing away",
                     At(("backbone", "freeze", i), "frozen already"),
                 )
             frozen |= chosen
@@ -107,9 +113,12 @@ def _data(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
         return
     head = variants.load("heads", spec.head_type)
     yield from head.problems(spec.head, {name: split.tally for name, split in facts.splits.items()})
-    rows = facts.splits["train"].rows
-    if isinstance(spec.data.validation, HeldOut) and rows < 4:
-        yield Diagnostic("E0311", f"{rows} training rows are too few to hold some out", At(("data", "validation")))
+    if isinstance(spec.data.validation, HeldOut):
+        train, fraction = facts.splits["train"], spec.data.validation.fraction
+        if train.rows < FEWEST or not len(held_out(train.tally.strata, fraction, spec.top.seed)):
+            notes = (f"they are {train.rows}, and of each label at least one row must stay",)
+            at = At(("data", "validation"))
+            yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)
 
 
 def _warnings(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,11 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from . import variants
-from .diagnostics import At, Diagnostic, Refused, Row, Status, listed, nearest, refuse
+from .diagnostics import At, Diagnostic, Refused, Row, Status, listed, nearest, quote, refuse
 from .diagnostics import Path as Keys
 from .digest import combined, file_sha256
 from .formats import Malformed
 from .spec import Table, Tables
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a row can't be used: its column, the kind of mistake, and what this row has there."""
+
+    column: str
+    reason: str
+    detail: str = ""
+    code: str = "E0313"
+
+
+_KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", bytes: "bytes"}
+
+
+def kind_of(value: object) -> str:
+    """What a cell holds, in words.
+
+    >>> kind_of([1])
+    'a list'
+    """
+    return _KINDS.get(type(value), "text" if isinstance(value, str) else f"a {type(value).__name__}")
 
 
 @dataclass(frozen=True)
@@ -51,15 +74,28 @@ def open_tables(entry: Tables, base: Path, keys: Keys) -> tuple[Opened, ...]:
 def _open(entry: str | Table, base: Path, keys: Keys) -> Opened:
     table = entry if isinstance(entry, Table) else Table.model_validate({"from": entry})
     at = At((*keys, "from") if isinstance(entry, Table) else keys)
-    path = base / table.from_
-    if table.split and path.is_dir() and (path / table.split).is_dir():
-        path = path / table.split
-    if not path.exists():
-        siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise refuse("E0310", f"`{table.from_}` does not exist", at=at, help=nearest(path.name, siblings))
-    return Opened(
-        path, str(Path(table.from_)), table.format or _format(path, at), table.split if path.is_file() else None
-    )
+    inside = Path(table.from_)
+    if table.split and os.path.isdir(base / inside / table.split):
+        inside = inside / table.split
+    path = base / inside
+    if not os.path.exists(path):
+        siblings = os.listdir(path.parent) if os.path.isdir(path.parent) else []
+        note = "" if siblings else f"there is no folder {quote(inside.parent)}"
+        raise refuse(
+            "E0310",
+            f"{quote(table.from_)} does not exist",
+            *filter(None, [note]),
+            at=at,
+            help=nearest(path.name, siblings),
+        )
+    if table.format and table.format not in variants.words("formats"):
+        known = variants.words("formats")
+        raise refuse(
+            "E0310", f"unknown format {quote(table.format)}", f"formats: {listed(known)}",
+            at=At((*keys, "format")), help=nearest(table.format, known),
+        )  # fmt: skip
+    split = table.split if path.is_file() else None
+    return Opened(path, str(inside), table.format or _format(path, at), split)
 
 
 def _format(path: Path, at: At) -> str:
@@ -70,7 +106,7 @@ def _format(path: Path, at: At) -> str:
             return word
     raise refuse(
         "E0310",
-        f"the ending of `{path.name}` names no data format",
+        f"the ending of {quote(path.name)} names no data format",
         at=at,
         help=f"write {{from: …, format: …}} with one of: {listed(variants.words('formats'))}",
     )
@@ -79,15 +115,18 @@ def _format(path: Path, at: At) -> str:
 def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (number, values) for every row of a table's split; numbers count as the format's module says.
 
-    A NaN is no value: it comes out as None. Raises Refused E0317 at the row that can't be read.
+    A NaN is no value: it comes out as None. Raises Refused E0317 at the row that can't be read, and E0312 where
+    a split is asked for and no row names its own.
     """
     module = variants.load("formats", table.format)
     if module.EXTRA == "parquet" and find_spec("pyarrow") is None:
         raise refuse(
             "E0409", "reading parquet needs pyarrow", help="pip install 'graftc[parquet]'", status=Status.MACHINE
         )
+    is_divided = table.split is None
     try:
         for number, values in module.rows(table.path):
+            is_divided = is_divided or "split" in values
             if table.split is not None and values.get("split") != table.split:
                 continue
             for key, value in values.items():
@@ -95,14 +134,19 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
                     values[key] = None
             yield number, values
     except Malformed as error:
-        raise refuse("E0317", f"`{table.shown}` can't be read", error.reason, at=Row(table.shown, error.row)) from None
+        at = Row(table.shown, error.row)
+        raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at) from None
     except OSError as error:
-        raise refuse(
-            "E0310", f"`{table.shown}` can't be read", str(error.strerror or error), at=Row(table.shown)
-        ) from None
+        reason = (error.strerror or str(error)).lower()
+        raise refuse("E0310", f"{quote(table.shown)} can't be read", reason, at=Row(table.shown)) from None
+    if not is_divided:
+        headline = f"{quote(table.shown)} has no column `split`"
+        raise refuse("E0312", headline, f"rows of the split {quote(table.split)} were asked for", at=Row(table.shown))
 
 
 def fingerprint(table: Opened, files: Iterable[Path]) -> str:
-    """The hash of a table and of the files its rows refer to."""
-    whole = [file_sha256(table.path)] if table.path.is_file() else []
-    return combined(whole + [file_sha256(file) for file in files if file.is_file()])
+    """The hash of a table and of the files its rows refer to; of a folder also their names, which are its rows."""
+    if table.path.is_file():
+        return combined([file_sha256(table.path), *(file_sha256(file) for file in files if file.is_file())])
+    named = ((os.path.relpath(file, table.path), file) for file in files)
+    return combined(f"{file_sha256(file)} {name}" for name, file in named if file.is_file())

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
-from ..diagnostics import At, Diagnostic, Refused, Status, listed, refuse
+from ..diagnostics import At, Diagnostic, Refused, Status, listed, quote, refuse
 from ..frozen import Frozen
+from ..rows import Unusable, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 ROLES = ("image",)
 OPTIONAL = ()
+JOINED = ()
 
 
 class Augment(Frozen):
@@ -128,9 +130,7 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, str | tuple[str, ...]], fo
     value = row[name]
     if isinstance(value, Mapping):  # how datasets writes pictures to Parquet
         value = value.get("bytes") or value.get("path")
-    if isinstance(value, str) and not value.startswith(("data:", "http://", "https://")):
-        return os.path.abspath(folder / value)
-    return value
+    return os.path.abspath(folder / value) if _is_path(value) else value
 
 
 def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
@@ -149,16 +149,22 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
     return {}
 
 
-def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
-    """(column, reason) where a row's picture is missing or its file is none; pixels are read when building."""
+def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
+    """What is wrong with a row's picture, judged by its file's header, or None; pixels are read when building."""
     (column,) = columns["image"]
     if row.get(column) in (None, ""):
-        return column, "is missing"
+        return Unusable(column, "is missing")
     value = raw(row, columns, folder)
-    if isinstance(value, str) and not value.startswith(("data:", "http://", "https://")) and not os.path.isfile(value):
-        return column, f"image `{row[column]}` does not exist"
-    reason = _opens(value)
-    return (column, f"image {reason}") if reason else None
+    shown = quote(row[column]) if isinstance(row[column], str) else f"it is {kind_of(row[column])}"
+    if _is_path(value) and not os.path.isfile(value):
+        reason = "names a folder, not an image" if os.path.isdir(value) else "names an image that does not exist"
+        return Unusable(column, reason, shown, "E0316")
+    reason = _opens(value) or ""
+    return Unusable(column, "is no image that can be read", f"{shown}: {reason}", "E0316") if reason else None
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and not value.startswith(("data:", "http://", "https://"))
 
 
 def _opens(value: Any) -> str | None:
@@ -172,8 +178,7 @@ def _opens(value: Any) -> str | None:
 def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
     """The file that a row's picture lies in, where it lies in one."""
     value = raw(row, columns, folder)
-    is_file = isinstance(value, str) and not value.startswith(("data:", "http://", "https://"))
-    return (Path(value),) if is_file else ()
+    return (Path(value),) if _is_path(value) else ()
 
 
 def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:

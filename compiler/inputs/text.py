@@ -9,11 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
-from ..diagnostics import At, Diagnostic, refuse
+from ..diagnostics import At, Diagnostic, Refused, clean, refuse
+from ..digest import file_sha256
 from ..frozen import Frozen
+from ..rows import Unusable, kind_of
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
+JOINED = ROLES  # several columns become one text, a space between them
 DEFAULT_LENGTH = 128
 
 
@@ -23,6 +26,7 @@ class Options(Frozen):
     max_length: int | None = Field(
         None,
         ge=4,
+        le=1_000_000,
         description="tokens kept of one input, special tokens included; default 128, or what the backbone can hold",
     )
 
@@ -45,32 +49,40 @@ def preprocessing(
     pad_id, pad_token = _padding(folder, config)
     length = options.max_length or min(DEFAULT_LENGTH, longest or DEFAULT_LENGTH)
     return {
-        "modality": "text", "tokenizer": "tokenizer.json", "is_pair": "text_pair" in columns, "max_length": length,
+        "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": file_sha256(path)},
+        "is_pair": "text_pair" in columns, "max_length": length,
         "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right",
     }  # fmt: skip
 
 
 def _padding(folder: Path, config: Mapping[str, Any]) -> tuple[int, str]:
+    """The id and the word that fill a batch: as tokenizer_config.json names it, else as config.json numbers it."""
+    word = _pad_word(folder)
     try:
         added = json.loads((folder / "tokenizer.json").read_bytes())
-        tokens = {token["content"]: token["id"] for token in added.get("added_tokens", [])}
+        tokens = {token["content"]: token["id"] for token in added.get("added_tokens") or ()}
         vocabulary = added["model"]["vocab"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise refuse("E0306", "the backbone's tokenizer.json can't be read", at=At(("backbone", "from"))) from None
-    word = _pad_word(folder)
-    if word in tokens:
-        return int(tokens[word]), word
-    if isinstance(vocabulary, dict) and word in vocabulary:
-        return int(vocabulary[word]), word
-    return int(config.get("pad_token_id") or 0), word
+        known = tokens | vocabulary if isinstance(vocabulary, dict) else tokens
+        number = known.get(word, config.get("pad_token_id") or 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        number = None
+    if type(number) is not int or number < 0:
+        raise _unreadable()
+    return number, word
 
 
 def _pad_word(folder: Path) -> str:
     try:
-        word = json.loads((folder / "tokenizer_config.json").read_bytes()).get("pad_token")
-    except (OSError, ValueError, AttributeError):
+        word = json.loads((folder / "tokenizer_config.json").read_bytes())["pad_token"]
+        word = word["content"] if isinstance(word, dict) else word
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         word = None
-    return str(word["content"] if isinstance(word, dict) else word) if word else "[PAD]"
+    return word if isinstance(word, str) and word else "[PAD]"
+
+
+def _unreadable(*notes: str) -> Refused:
+    headline = "the backbone's tokenizer.json can't be read"
+    return refuse("E0306", headline, *notes, at=At(("backbone", "from")), help="copy the backbone's tokenizer again")
 
 
 def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
@@ -88,17 +100,17 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str
     return texts[0] if len(texts) == 1 else (texts[0], texts[1])
 
 
-def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
-    """(column, reason) for the first cell that is not a text, or None."""
+def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
+    """What is wrong with the first cell that is not a text, or None."""
     for role in ROLES:
         for name in columns.get(role, ()):
             value = row.get(name)
             if value is None:
-                return name, "is missing"
+                return Unusable(name, "is missing")
             if not isinstance(value, str):
-                return name, f"is {type(value).__name__}, not text"
+                return Unusable(name, f"is {kind_of(value)}, not text", f"it is {clean(value)}")
             if not value.strip():
-                return name, "is empty"
+                return Unusable(name, "is empty")
     return None
 
 
@@ -134,9 +146,7 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
     try:
         tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
     except Exception as error:  # the library raises plain Exception for a file it can't read
-        raise refuse(
-            "E0306", "the backbone's tokenizer.json can't be read", str(error)[:200], at=At(("backbone", "from"))
-        ) from None
+        raise _unreadable(str(error)[:200]) from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs))]

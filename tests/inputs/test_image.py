@@ -376,7 +376,7 @@ def test_the_record_is_plain_json(tmp_path: Path) -> None:
         "mean": [0.5] * 3,
         "std": [0.5] * 3,
     }
-    assert compiling.stored(record) == 224 * 224 * 3
+    assert compiling.stored(record, {}) == 224 * 224 * 3
 
 
 def test_the_newer_file_is_preferred_as_transformers_prefers_it(tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ def test_image_size_sets_what_the_backbone_sees(
     record = record_of(backbone(tmp_path, written, model_type), image_size=96)
     assert (record["resize"], record["crop"]) == (resize, crop)
     assert Preprocessor(record, tmp_path).features([PICTURES["large"]])[0]["pixels"].shape == (*shape, 3)
-    assert compiling.stored(record) == shape[0] * shape[1] * 3
+    assert compiling.stored(record, {}) == shape[0] * shape[1] * 3
 
 
 @pytest.mark.parametrize(
@@ -485,7 +485,7 @@ def test_samples_are_eight_small_usable_and_derived_from_the_seed(model_type: st
     assert {"RGB", "L", "RGBA", "I;16"} == set(modes.values())
     assert (5, 3) in modes
     rows = Preprocessor(record, tmp_path).features(samples)
-    assert {row["pixels"].nbytes for row in rows} == {compiling.stored(record)}
+    assert {row["pixels"].nbytes for row in rows} == {compiling.stored(record, {})}
     assert all(row["pixels"].std() > 5 for row in rows)
 
 
