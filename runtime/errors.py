@@ -4,14 +4,15 @@ from __future__ import annotations
 
 
 class BundleError(Exception):
-    """A coded refusal: `code` E05xx, a message that stands alone, and a way out."""
+    """A coded refusal: `code` E05xx, a message that stands alone, a way out, and which input it is about, if one."""
 
-    def __init__(self, code: str, message: str, *notes: str, help: str = "") -> None:
+    def __init__(self, code: str, message: str, *notes: str, help: str = "", index: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.notes = notes
         self.help = help
+        self.index = index
 
     def __str__(self) -> str:
         lines = [f"error[{self.code}]: {self.message}", *(f" = note: {note}" for note in self.notes)]

@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .errors import BundleError
+from .shape import NUMBER
+
+HEAD = {"labels": [str], "is_multi": bool, "?thresholds": [NUMBER]}  # the shape of the manifest's `head`
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -24,6 +29,9 @@ def decode(outputs: Mapping[str, np.ndarray], head: Mapping[str, Any], top_k: in
     their thresholds, likeliest first; with `top_k`, that many whatever their thresholds.
     """
     logits = outputs["logits"].astype(np.float64)
+    widths = {len(head["labels"]), *([len(head.get("thresholds", ()))] if head["is_multi"] else [])}
+    if widths != {logits.shape[-1]}:
+        raise BundleError("E0503", "the graph answers for other labels than the manifest names")
     if head["is_multi"]:
         scores = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
         return [_several(row, head, top_k) for row in scores]

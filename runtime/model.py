@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
-from .manifest import read_manifest
+from .manifest import read_manifest, require
 from .session import Session
 
 BATCH = 32  # rows per run of the graph
@@ -30,11 +30,17 @@ class Model:
         self.precision = precision or next(iter(graphs))
         if self.precision not in graphs:
             raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
+        self.head, record = self.manifest["head"], self.manifest["preprocessing"]
+        self.decoder, inputs = _module("heads", self.head["type"]), _module("inputs", record["modality"])
+        require(self.folder, self.manifest, self.decoder.HEAD, "head")
+        require(self.folder, self.manifest, inputs.RECORD, "preprocessing")
         self.session = Session(self.folder / graphs[self.precision], threads)
-        record = self.manifest["preprocessing"]
-        self.preprocessor = _module("inputs", record["modality"]).Preprocessor(record, self.folder)
-        self.head = self.manifest["head"]
-        self.decoder = _module("heads", self.head["type"])
+        try:
+            self.preprocessor = inputs.Preprocessor(record, self.folder)
+        except Exception as error:  # the tokenizer's library raises plain Exception for a file it can't read
+            raise BundleError(
+                "E0503", "the bundle's preprocessing can't be set up", str(error)[:300], help="build or copy it again"
+            ) from None
 
     def predict(self, inputs: Any, **options: Any) -> Any:
         """The answer to one input, or a list of answers to a list of inputs.
@@ -79,24 +85,27 @@ class Model:
                 try:
                     self.preprocessor.features([value])
                 except ValueError as error:
-                    raise BundleError("E0505", f"input {i + 1} can't be used", str(error)) from None
+                    raise BundleError("E0505", f"input {i + 1} can't be used", str(error), index=i) from None
             raise
+        except ModuleNotFoundError as error:
+            raise _lacking(error) from None
 
 
 def _module(folder: str, word: str) -> Any:
     name = str(word).replace("-", "_")
-    if not name.isidentifier():
+    if not name.isidentifier() or name.startswith("_"):
         raise BundleError("E0503", f"`{word}` names no part of the runtime")
     try:
         return import_module(f".{folder}.{name}", __package__)
     except ModuleNotFoundError as error:
         if error.name and error.name.endswith(f".{name}"):
             raise BundleError("E0506", f"this runtime has no `{word}`", help="upgrade graftc") from None
-        raise BundleError(
-            "E0507",
-            f"the bundle needs the package `{error.name}`",
-            help="pip install -r requirements.txt, from the bundle's folder",
-        ) from None
+        raise _lacking(error) from None
+
+
+def _lacking(error: ModuleNotFoundError) -> BundleError:
+    help = "pip install -r requirements.txt, from the bundle's folder"
+    return BundleError("E0507", f"the bundle needs the package `{error.name}`", help=help)
 
 
 def load(folder: str | Path, precision: str | None = None, threads: int | None = None) -> Model:

@@ -30,5 +30,11 @@ class Session:
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name for inputs by name; arrays that the graph does not take are left out."""
+        missing = [name for name in self.inputs if name not in arrays]
+        if missing:
+            raise BundleError("E0503", f"the graph takes an input that is not known: `{missing[0]}`")
         given = {name: arrays[name] for name in self.inputs}
-        return dict(zip(self.outputs, self.session.run(list(self.outputs), given), strict=True))
+        try:
+            return dict(zip(self.outputs, self.session.run(list(self.outputs), given), strict=True))
+        except Exception as error:  # a type of its own for each way a graph can fail
+            raise BundleError("E0503", "the graph can't be run", str(error).splitlines()[0][:300]) from None

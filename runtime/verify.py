@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
-from .manifest import check_files, read_manifest
+from .manifest import VERIFIES, check_files, read_manifest, require
 from .model import Model
 
 
@@ -21,20 +21,30 @@ def verify(folder: str | Path) -> dict[str, float]:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
+    require(folder, manifest, VERIFIES)
     wrong = check_files(folder, manifest)
     if wrong:
         raise BundleError("E0503", "the bundle is not as it was built", *wrong[:10], help="build or copy it again")
-    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    try:
+        lines = (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+        samples = [json.loads(line) for line in lines]
+    except (OSError, ValueError, RecursionError):
+        samples = []
+    if not samples:
+        raise BundleError("E0503", "the bundle has no golden samples that can be read", help="build or copy it again")
     return {precision: _compare(folder, precision, samples, manifest) for precision in manifest["graphs"]["model"]}
 
 
 def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manifest: dict[str, Any]) -> float:
     model = Model(folder, precision)
-    mine = model.outputs([sample["input"] for sample in samples])
     worst = 0.0
-    for name, found in mine.items():
-        golden = np.array([sample["outputs"][precision][name] for sample in samples], np.float64)
-        worst = max(worst, float(np.abs(found - golden).max() / max(1.0, np.abs(golden).max())))
+    try:
+        mine = model.outputs([sample["input"] for sample in samples])
+        for name, found in mine.items():
+            golden = np.array([sample["outputs"][precision][name] for sample in samples], np.float64)
+            worst = max(worst, float(np.abs(found - golden).max() / max(1.0, np.abs(golden).max())))
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise BundleError("E0503", "the bundle's golden samples are not those of its graph") from None
     # int8 kernels differ between processors by whole quantisation steps; fp32 keeps the parity gate
     allowed = manifest["gates"]["parity"]["allowed"] if precision == "fp32" else manifest["gates"]["samples_allowed"]
     if not worst <= allowed:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..labels import HEAD, decode
 from ..labels import Classification as Answer
-from ..labels import decode
 
-__all__ = ["LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
+__all__ = ["HEAD", "LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
 
 LABELLED = ("label",)  # fields of an answer that hold a label of the head
 OPTIONS = {"top_k": ("int", "tuple[Answer, ...]")}  # keyword arguments of decode: type, and what one input then gets

@@ -15,9 +15,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from ..shape import NUMBER
+
 if TYPE_CHECKING:
     from PIL import Image
 
+_EDGE = range(1, 1 << 14)
+_SIZE = (None, {"?height": _EDGE, "?width": _EDGE, "?shortest_edge": _EDGE})
+RECORD = {  # the shape of the manifest's `preprocessing`
+    "channels": range(3, 4),
+    "resize": _SIZE,
+    "resample": range(6),
+    "crop": _SIZE,
+    "crop_pct": (None, NUMBER),
+    "rescale": (None, NUMBER),
+    "mean": [NUMBER],
+    "std": [NUMBER],
+}
 REQUIRES = ("pillow",)
 IMPORTS = ("from pathlib import Path", "import numpy as np", "from PIL import Image")
 INPUT_HELP = "path of an image"
@@ -50,6 +64,11 @@ class Preprocessor:
         self._crop_pct: float | None = record["crop_pct"]
         self._crops = _crops(record)
         self._values = _values(record)
+        sides = set(self._resize or {"shortest_edge"})
+        if sides not in ({"height", "width"}, {"shortest_edge"}) or not 0 < (self._crop_pct or 1) <= 1:
+            raise ValueError("`resize` or `crop_pct` is none that can be followed")
+        if self._values.shape[0] != record["channels"]:
+            raise ValueError("`mean` and `std` need a number per channel")
 
     def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
         """Reads, resizes and crops each input to `pixels`, uint8 (height, width, 3).

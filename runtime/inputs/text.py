@@ -8,6 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ..shape import FILE
+
+RECORD = {  # the shape of the manifest's `preprocessing`
+    "tokenizer": FILE,
+    "is_pair": bool,
+    "max_length": range(1, 1 << 24),
+    "pad_id": range(1 << 31),
+}
 REQUIRES = ("tokenizers",)
 IMPORTS = ()
 INPUT_HELP = "text (of pairs: text, other text, text, …)"

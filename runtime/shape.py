@@ -1,0 +1,67 @@
+"""Says where JSON values differ from the shape they should have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+ANY = "*"  # every key of an object
+FILE = "file"  # the name of a file in the bundle's own folder
+NUMBER = (int, float)
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    NUMBER: "a number",
+    dict: "an object",
+    list: "a list",
+}
+
+
+def wrong(value: Any, shape: Any, where: str = "") -> Iterator[str]:
+    """One sentence per difference.
+
+    A shape is a type, NUMBER, FILE, a range of whole numbers, a list of one shape, None or a shape as `(None, shape)`,
+    or a dict: by key, of every key with ANY, and of keys that may be absent with a `?` before.
+
+    >>> list(wrong({"a": 1, "b": [1, "x"]}, {"a": str, "b": [int], "?c": int}))
+    ['`a` is not text', '`b.1` is not a whole number']
+    """
+    if isinstance(shape, tuple) and shape[0] is None:
+        if value is not None:
+            yield from wrong(value, shape[1], where)
+    elif isinstance(shape, dict):
+        yield from _object(value, shape, where)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            yield f"`{where}` is not a list"
+        else:
+            for i, item in enumerate(value):
+                yield from wrong(item, shape[0], f"{where}.{i}")
+    elif shape == FILE:
+        if not isinstance(value, str) or not value or value.startswith(".") or set(value) & set("/\\\0"):
+            yield f"`{where}` is not the name of a file in the bundle"
+    elif isinstance(shape, range):
+        if type(value) is not int or value not in shape:
+            yield f"`{where}` is not a whole number from {shape.start} to {shape.stop - 1}"
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool) or _is_huge(value):
+        yield f"`{where}` is not {_WORDS[shape]}"
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) >= 1 << 63
+
+
+def _object(value: Any, shape: dict[str, Any], where: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"`{where}` is not an object" if where else "it is not an object"
+        return
+    for key, inner in shape.items():
+        word = key.removeprefix("?")
+        if key == ANY:
+            for name, item in value.items():
+                yield from wrong(item, inner, f"{where}.{name}".lstrip("."))
+        elif word in value:
+            yield from wrong(value[word], inner, f"{where}.{word}".lstrip("."))
+        elif word == key:
+            yield f"`{where}.{word}`".replace("`.", "`") + " is missing"
