@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from .diagnostics import refuse
+from .diagnostics import Row, quote, refuse
 from .digest import canonical, digest
-from .frozen import Frozen, Json
+from .frozen import SLUG, Frozen, Json
 
 FORMAT = 1
 
@@ -138,7 +138,7 @@ class Plan(Frozen):
     """A spec resolved against the world; the executor sees this and nothing else."""
 
     format: Literal[1]
-    name: str
+    name: str = Field(pattern=SLUG)
     description: str
     seed: int
     backbone: BackbonePlan
@@ -173,7 +173,8 @@ def read_plan(text: str, name: str) -> Plan:
         where = ".".join(map(str, first["loc"]))
         raise refuse(
             "E0212",
-            f"`{name}` is not a plan of this graftc",
+            f"{quote(name)} is not a plan of this graftc",
             f"{where or 'text'}: {first['msg'].lower()}",
+            at=Row(name),
             help="write one with `graftc plan SPEC -o plan.json`",
         ) from None

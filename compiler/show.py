@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Iterable
 
+from .diagnostics import clean
 from .plan import Plan, TensorPlan
+from .render import one_line
 
 WORDS = {
     "frozen": "frozen",
@@ -19,7 +21,7 @@ WORDS = {
 def show(plan: Plan) -> str:
     """The plan in blocks: backbone, learning, data, schedule, what comes out, what it costs."""
     blocks = (_title(plan), _backbone(plan), _head(plan), _data(plan), _train(plan), _export(plan), _cost(plan))
-    return "\n\n".join("\n".join(block) for block in blocks)
+    return "\n\n".join("\n".join(map(one_line, block)) for block in blocks)
 
 
 def _title(plan: Plan) -> list[str]:
@@ -91,7 +93,7 @@ def _head(plan: Plan) -> list[str]:
 
 
 def _in_order(labels: tuple[str, ...], most: int = 8) -> str:
-    return ", ".join(labels[:most]) + (f", … {len(labels) - most} more" if len(labels) > most else "")
+    return ", ".join(map(clean, labels[:most])) + (f", … {len(labels) - most} more" if len(labels) > most else "")
 
 
 def _data(plan: Plan) -> list[str]:

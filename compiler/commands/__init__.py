@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 import traceback
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from ..diagnostics import Diagnostic, Refused, Status
+from ..diagnostics import Diagnostic, Refused, Status, quote
 from ..render import text
 
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
@@ -48,8 +52,12 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; every way out has its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a label may hold what the terminal's encoding has not
     try:
         cli(args=arguments, prog_name="graftc", standalone_mode=False)
+        sys.stdout.flush()
     except Refused as refused:
         _leave(refused)
     except click.UsageError as error:
@@ -64,35 +72,56 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except BrokenPipeError:
-        # the reader of a pipe went away; nothing more can be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()  # the reader of a pipe went away; nothing more can be said to it
         sys.exit(Status.FINE)
     except OSError as error:
+        _close_output()
         _leave(Refused((machine(error),), Status.MACHINE))
-    except Exception:
-        _ours()
+    except MemoryError:
+        help = "close other programs, or lower what the plan says it costs: `train.batch_size`"
+        _leave(Refused((Diagnostic("E0414", "the machine is out of memory", help=help),), Status.MACHINE))
+    except Exception as error:
+        if not _is_full(error):
+            _ours()
+        _leave(Refused((FULL,), Status.MACHINE))
+
+
+def _close_output() -> None:
+    """Sends what is still to be printed nowhere, so that the interpreter does not fail on it when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+FULL = Diagnostic(
+    "E0410",
+    "the disk is full",
+    help="free space or point --store at another disk, then run the same command to go on",
+)
 
 
 def machine(error: OSError) -> Diagnostic:
     """The diagnostic for a disk or permission that failed."""
-    import errno
-
-    where = f" at `{error.filename}`" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return Diagnostic(
-            "E0410",
-            f"the disk is full{where}",
-            help="free space or point --store at another disk, then run the same command to go on",
-        )
+    where = f" at {quote(error.filename)}" if error.filename else ""
+    if _is_full(error):
+        return replace(FULL, headline=FULL.headline + where)
     return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}")
 
 
-def _leave(refused: Refused) -> None:
+def _is_full(error: Exception) -> bool:
+    """Whether a disk was full: some libraries say so in their own words only, numpy in none but these."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    words = ("No space left on device", "Disk quota exceeded", "requested and")
+    return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)
+
+
+def _leave(refused: Refused) -> NoReturn:
     print(text(refused.diagnostics, refused.source), file=sys.stderr)  # type: ignore[arg-type]
     sys.exit(refused.status)
 
 
-def _ours() -> None:
+def _ours() -> NoReturn:
     from importlib.metadata import version
     from platform import platform, python_version
 

@@ -22,7 +22,7 @@ from ..store import Store, default_root
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False),
+    type=click.Path(),
     help="The bundle's folder; of several specs, the folder of their bundles. Default: bundles/NAME.",
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
@@ -45,8 +45,11 @@ def command(
     A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
     """
     progress = Progress(quiet)
+    targets = {name: Path(output) / Path(name).stem if len(specs) > 1 else Path(output) for name in specs if output}
+    if len(set(targets.values())) < len(targets):
+        raise click.UsageError("two of the specs have the same file name: build them one by one, each with its own -o")
     for name in specs:
-        target = Path(output) / Path(name).stem if output and len(specs) > 1 else Path(output) if output else None
+        target = targets.get(name)
         built = _build(Path(name), name, target, sets, Path(store) if store else None, root, progress)
         _report(built)
 
@@ -61,7 +64,9 @@ def _build(
     progress: Progress,
 ) -> Built:
     if path.suffix == ".json" and path.is_file():
-        plan = read_plan(path.read_text(encoding="utf-8"), name)
+        if sets:
+            raise click.UsageError("--set changes a spec; a plan is decided")
+        plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
         return execute(
             plan,
             Path(root) if root else path.parent,

@@ -8,7 +8,21 @@ from typing import Any
 
 import click
 
+from ...runtime.shape import ANY, NUMBER
+from ..diagnostics import clean
+from ..render import one_line, printable
 from . import _bundles
+
+SHOWN = {
+    **{"task": str, "description": str, "metric": str, "graftc": str, "rows": {ANY: int}, "head": {"?labels": [str]}},
+    "backbone": {"source": str, "family": str, "method": str},
+    "licences": {"backbone": str},
+    "parameters": {"total": int, "trainable": int},
+    "gates": {"parity": {"worst": NUMBER, "allowed": NUMBER}},
+    "metrics": {ANY: {ANY: dict}},
+    "hashes": {"plan": str},
+    "versions": {"torch": str},
+}
 
 
 @click.command("inspect")
@@ -17,15 +31,16 @@ from . import _bundles
 def command(bundle: str, as_json: bool) -> None:
     """Show what BUNDLE is, where it came from and what it scored."""
     with _bundles.refusals():
-        from ...runtime.manifest import read_manifest
+        from ...runtime.manifest import read_manifest, require
 
         manifest = read_manifest(Path(bundle))
-    print(json.dumps(manifest, indent=2, ensure_ascii=False) if as_json else _text(manifest))
+        require(Path(bundle), manifest, SHOWN)
+    print(printable(json.dumps(manifest, indent=2, ensure_ascii=False)) if as_json else _text(manifest))
 
 
 def _text(manifest: dict[str, Any]) -> str:
     labels = manifest["head"].get("labels", [])
-    shown = ", ".join(labels[:8]) + (f", … {len(labels) - 8} more" if len(labels) > 8 else "")
+    shown = ", ".join(map(clean, labels[:8])) + (f", … {len(labels) - 8} more" if len(labels) > 8 else "")
     backbone, count = manifest["backbone"], manifest["parameters"]
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     lines = [
@@ -38,9 +53,11 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  parity      {manifest['gates']['parity']['worst']:.1e}, allowed {manifest['gates']['parity']['allowed']:.1e}",
     ]  # fmt: skip
     for split, runners in manifest["metrics"].items():
-        scores = ", ".join(f"{values[manifest['metric']]:.4f} {runner}" for runner, values in runners.items())
+        name = manifest["metric"]
+        known = {runner: values.get(name) for runner, values in runners.items()}
+        scores = ", ".join(f"{value:.4f} {runner}" for runner, value in known.items() if isinstance(value, float))
         lines.append(f"  {split:<11} {manifest['metric']} {scores}")
     lines.append(
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
-    return "\n".join(line for line in lines if line)
+    return "\n".join(one_line(line) for line in lines if line)

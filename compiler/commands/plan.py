@@ -9,10 +9,11 @@ import click
 
 from ..diagnostics import Refused
 from ..overrides import override
-from ..render import text
+from ..render import printable, text
 from ..show import show
 from ..source import read
 from ..verbs import check
+from ._whole import write_whole
 
 
 @click.command("plan")
@@ -31,8 +32,8 @@ def command(spec: str, as_json: bool, output: str | None, sets: tuple[str, ...])
     if found:
         print(text(found, source) + "\n", file=sys.stderr)
     if output:
-        Path(output).write_text(plan.text() + "\n")
+        write_whole(Path(output), plan.text() + "\n")
     if as_json:
-        print(plan.text())
+        print(printable(plan.text()))
     else:
         print(show(plan))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
+from ...runtime.errors import BundleError
 from ..diagnostics import Row, refuse
+from ..render import printable
 from . import _bundles
+from ._whole import whole
 
 CHUNK = 256  # lines answered at once
 
@@ -37,53 +41,66 @@ def command(
     top_k: int | None,
 ) -> None:
     """Ask BUNDLE about INPUTS; one JSON line per answer, in order."""
-    if not inputs and not source:
+    if not inputs and source is None:
         raise click.UsageError("give inputs, or --input FILE")
     with _bundles.refusals():
         from ...runtime.model import Model
 
         model = Model(bundle, precision)
         options = {"top_k": top_k} if top_k else {}
-        with _target(output) as target:
+        with whole(Path(output)) if output else nullcontext(sys.stdout) as target:
             if inputs:
                 _answer(model, model.from_words(inputs), options, target)
-            if source:
-                for chunk in _lines(source):
-                    _answer(model, chunk, options, target)
+            for chunk in _lines(source) if source is not None else ():
+                _answer_lines(model, source or "", chunk, options, target)
 
 
-def _target(output: str | None) -> Any:
-    from contextlib import nullcontext
-
-    return open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout)
+def _answer_lines(
+    model: Any, source: str, chunk: list[tuple[int, Any]], options: dict[str, Any], target: IO[str]
+) -> None:
+    try:
+        _answer(model, [value for _, value in chunk], options, target)
+    except BundleError as error:
+        if error.index is None:
+            raise
+        at = Row(source, chunk[error.index][0])
+        raise refuse(error.code, "an input can't be used", *error.notes, at=at) from None
 
 
 def _answer(model: Any, inputs: list[Any], options: dict[str, Any], target: IO[str]) -> None:
     from ...runtime.verify import plain
 
     for answer in model.predict(inputs, **options):
-        target.write(json.dumps(plain(answer), ensure_ascii=False) + "\n")
+        target.write(printable(json.dumps(plain(answer), ensure_ascii=False)) + "\n")
 
 
-def _lines(source: str) -> Iterator[list[Any]]:
-    """Inputs in chunks: a line that starts like a JSON list or string is read as JSON, any other is the text itself."""
-    text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+def _lines(source: str) -> Iterator[list[tuple[int, Any]]]:
+    """Numbered inputs in chunks: a line that starts like a JSON list or string is JSON, any other the text itself."""
+    raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     try:
-        lines = text.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise refuse("E0505", f"`{source}` is not UTF-8") from None
-    chunk: list[Any] = []
+        lines = raw.decode("utf-8-sig").rstrip().split("\n")
+    except UnicodeDecodeError as error:
+        at = Row(source, raw[: error.start].count(b"\n") + 1)
+        raise refuse("E0505", "the inputs are not UTF-8 text", at=at) from None
+    if lines == [""]:
+        raise refuse("E0505", "there are no inputs", at=Row(source))
+    chunk = []
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        if line[0] in '["':
-            try:
-                line = json.loads(line)
-            except ValueError:
-                raise refuse("E0505", "a line starts like JSON and is none", at=Row(source, number)) from None
-        chunk.append(line)
+        chunk.append((number, _input(line.removesuffix("\r"), Row(source, number))))
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+def _input(line: str, at: Row) -> Any:
+    if not line.strip():
+        raise refuse("E0505", "a line is blank", at=at, help='remove it; an empty text is written `""`')
+    if line[0] not in '["':
+        return line
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        help = "a text that begins with a quote or a bracket is written as a JSON string"
+        raise refuse("E0505", "a line starts like JSON and is none", at=at, help=help) from None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status
-from ..render import plain, text
+from ..overrides import override
+from ..render import as_json, in_order, one_line, text
 from ..source import Source, read
 from ..verbs import check
+from . import machine
+
+WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)  # of several specs, the last of these decides
 
 
 @click.command("validate")
@@ -26,39 +28,43 @@ from ..verbs import check
     show_default=True,
     help="How findings are printed.",
 )
-def command(specs: tuple[str, ...], strict: bool, form: str) -> None:
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
+def command(specs: tuple[str, ...], strict: bool, form: str, sets: tuple[str, ...]) -> None:
     """Check SPECS: their YAML, their keys, their backbone and their data.
 
     \b
     Exit status: 0 fine, 1 something is wrong, 2 usage, 4 the machine (network, a missing extra).
     """
-    status, listing = Status.FINE, []
+    status = Status.FINE
+    listing: list[tuple[Diagnostic, Source | None]] = []
     for name in specs:
-        source, found, own = _check(name)
-        if own == Status.MACHINE or (status == Status.FINE and (own or (strict and found))):
-            status = own or Status.WRONG
-        listing += [plain(d, source) for d in found]
+        source, found, own = _check(name, sets)
+        if strict and found and own == Status.FINE:
+            own = Status.WRONG
+        status = max(status, own, key=WORST.index)
+        listing += [(diagnostic, source) for diagnostic in in_order(found, source)]
         if form == "text":
             _print(name, source, found)
     if form == "json":
-        print(json.dumps(listing, indent=2, ensure_ascii=False))
+        print(as_json(listing))
     sys.exit(status)
 
 
-def _check(name: str) -> tuple[Source | None, tuple[Diagnostic, ...], Status]:
-    source: Any = None
+def _check(name: str, sets: tuple[str, ...]) -> tuple[Source | None, tuple[Diagnostic, ...], Status]:
+    source: Source | None = None
     try:
-        source = read(Path(name), name)
+        source = override(read(Path(name), name), sets)
         found = check(source)[1]
         return source, found, Status.WRONG if any(d.is_error for d in found) else Status.FINE
     except Refused as refused:
         return refused.source or source, refused.diagnostics, refused.status  # type: ignore[return-value]
+    except OSError as error:
+        return source, (machine(error),), Status.MACHINE
 
 
 def _print(name: str, source: Source | None, found: tuple[Diagnostic, ...]) -> None:
     if found:
         print(text(found, source) + "\n", file=sys.stderr)
-    errors = sum(d.is_error for d in found)
-    if not errors:
+    if not any(d.is_error for d in found):
         warnings = f" ({len(found)} warning{'s' if len(found) > 1 else ''})" if found else ""
-        print(f"{name}: fine{warnings}")
+        print(f"{one_line(name)}: fine{warnings}", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..render import one_line
 from . import _bundles
 
 
@@ -15,5 +16,5 @@ def command(bundle: str) -> None:
         from ...runtime.verify import verify
 
         for precision, worst in verify(bundle).items():
-            print(f"{precision}: golden answers given, largest relative difference {worst:.1e}")
-    print(f"{bundle}: fine")
+            print(f"{one_line(precision)}: golden answers given, largest relative difference {worst:.1e}")
+    print(f"{one_line(bundle)}: fine")

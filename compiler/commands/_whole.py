@@ -1,0 +1,37 @@
+"""Writes files that users asked for: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[str]]:
+    """Opens a file for writing that appears, or changes, only once everything is in it.
+
+    What is no ordinary file, such as /dev/stdout, is written as it goes.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    real = path.resolve()  # through a link, which stays one
+    staged = real.with_name(f".{real.name[:200]}.{os.getpid()}.partial")
+    try:
+        with staged.open("w", encoding="utf-8") as file:
+            yield file
+        os.replace(staged, real)
+    except BaseException:
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text to a file in one visible step."""
+    with whole(path) as file:
+        file.write(text)
