@@ -51,7 +51,7 @@ class Case:
 CASES = {
     "sst2-full": Case(MINILM, {"method": "full"}, "text-classification", SENTIMENT, {"epochs": 2}, 0.860),
     "sst2-lora": Case(MINILM, {"method": "lora"}, "text-classification", SENTIMENT, {"epochs": 2}, 0.855),
-    "sst2-probe": Case(MINILM, {"method": "probe"}, "text-classification", SENTIMENT, {"epochs": 10}, 0.81),
+    "sst2-probe": Case(MINILM, {"method": "probe"}, "text-classification", SENTIMENT, {"epochs": 20}, 0.81),
     "banking77-probe": Case(MINILM, {"method": "probe"}, "text-classification", INTENT, {"epochs": 30}, 0.915),
     "ants_bees-probe": Case("weights/mobilenet_v2_0.35_224", {"method": "probe"}, "image-classification", INSECTS, {"epochs": 20}, 0.88),
 }  # fmt: skip
