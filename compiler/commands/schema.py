@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..schema import schema
+from ._whole import write_whole
 
 
 @click.command("schema")
@@ -21,6 +22,6 @@ def command(output: str | None) -> None:
     """
     text = json.dumps(schema(), indent=2, ensure_ascii=False)
     if output:
-        Path(output).write_text(text + "\n", encoding="utf-8")
+        write_whole(Path(output), text + "\n")
     else:
         print(text)

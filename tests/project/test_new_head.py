@@ -84,8 +84,12 @@ def test_validation_knows_it(copy: Copy) -> None:
     assert "ordinal-classification" in copy.run("validate", copy.write("a.yaml", head={"type": "poetry"}), status=1)
     said = copy.run("validate", copy.write("b.yaml", head={"type": WORD}), status=1)
     assert "error[E0204]: `labels` is missing" in said
+
+
+def test_its_limits_are_explained(copy: Copy) -> None:
     said = copy.run("validate", copy.write("c.yaml", head={"type": WORD, "labels": ["poor", "fair"]}), status=1)
-    assert "labels" in said
+    assert "error[E02" in said
+    assert "`labels`" in said
 
 
 def test_schema_knows_it(copy: Copy) -> None:
