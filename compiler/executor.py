@@ -83,6 +83,7 @@ def execute(
     Raises Refused E0405 where the backbone, or data that was not just planned, is no longer what the plan recorded.
     """
     root = root.absolute()
+    plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
     backbone = gather_backbone(plan.backbone.source, root, weights=True)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(

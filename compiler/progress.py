@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PAUSE = 10.0  # seconds between lines in a log
+
 
 class Progress:
     """Where stages report; `is_quiet` says nothing at all."""
@@ -59,7 +61,7 @@ class Progress:
         def advance(count: int = 1, note: str | None = None) -> None:
             state["done"] += count
             state["note"] = state["note"] if note is None else note
-            if time.monotonic() - state["said"] > 10:  # seconds between lines in a log
+            if time.monotonic() - state["said"] > PAUSE:
                 state["said"] = time.monotonic()
                 self.say(f"  {title:<10} {state['done']}/{total} {state['note']}".rstrip())
 

@@ -36,10 +36,10 @@ from calls import Calls, Point
 
 STAGES = ("start", "prepare", "fold", "rehearse", "train", "evaluate", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
 RESUMING = "train"
-MORE = 6  # points besides those where the disk differs
+MORE = 5  # points besides those where the disk differs
 FEW = 3  # points of the second subject
 OLDER = ("description=An earlier bundle.",)
-OTHER = ("train.learning_rate=0.01",)
+OTHER = ("train.learning_rate=0.005",)
 DEEPEST = {"locks": -1, "staging": 2, ".bundle.partial": 1, ".bundle.retired": 1}  # levels of these that count
 LIMITS = {"prepare": 500, "rehearse": 60_000, "train": 10_000, "checkpoint": 2_000, "deliver": 60_000}  # bytes
 STEP = 6  # the second step of the second epoch
@@ -240,7 +240,7 @@ def chosen(points: list[Found], more: int) -> list[Found]:
             saves += (shown.split()[0], when) == ("save", "half")
             variant = {("save", "half"): 0, ("save", "after"): 1, ("replace", "after"): 2}.get((shown.split()[0], when))
             is_new = variant is not None and saves % 3 == variant
-        (first if is_new or (when == "half" and "checkpoint.safe" not in shown) else others).append(found)
+        (first if is_new else others).append(found)
     drawn = random.Random(0).sample(others, min(more, len(others)))
     return sorted(first + drawn, key=lambda f: (STAGES.index(f[0][0]), f[0][1]))
 

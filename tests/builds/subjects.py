@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import yaml
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: spinning threads starve the others
 HERE = Path(__file__).resolve().parent
 WORDS = {"good": "warm funny beautiful great better", "bad": "dull boring badly late billed"}
 OTHER = "the a film story acting music app order children train city parcel box password"
@@ -34,6 +36,7 @@ def text(folder: Path, **sections: Any) -> dict[str, Any]:
     spec = {
         "graftc": 1,
         "name": "tiny",
+        "seed": 1,
         "backbone": {"from": "./bert"},
         "adapt": {"method": "lora", "rank": 2, "dropout": 0.1},
         "head": {"type": "text-classification"},
@@ -46,7 +49,7 @@ def text(folder: Path, **sections: Any) -> dict[str, Any]:
         "train": {
             "epochs": 5,
             "batch_size": 8,
-            "learning_rate": 0.02,
+            "learning_rate": 0.01,
             "metric": "roc_auc_macro",
             "early_stopping": {"patience": 1},
         },
