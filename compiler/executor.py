@@ -25,9 +25,7 @@ from .manifest import licence
 from .plan import Plan, TablePlan
 from .progress import Progress
 from .rows import Opened, fingerprint, rows
-from .source import Source
-from .store import Store, default_root
-from .verbs import check
+from .store import Store
 
 
 @dataclass
@@ -53,26 +51,6 @@ class Built:
     ran: dict[str, float]
     metrics: dict[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
-
-
-def build_source(source: Source, output: Path | None, store: Path | None, progress: Progress | None = None) -> Built:
-    """Plans a source and executes the plan."""
-    plan, found = check(source)
-    if plan is None:
-        raise Refused(found, source=source)
-    try:
-        built = execute(
-            plan,
-            source.folder,
-            output or Path("bundles") / plan.name,
-            Store(store or default_root()),
-            progress or Progress(),
-            is_just_planned=True,
-        )
-    except Refused as refused:
-        refused.source = refused.source or source
-        raise
-    return Built(built.folder, built.plan, built.ran, built.metrics, found)
 
 
 def execute(

@@ -17,6 +17,7 @@ from .spec import parse
 
 if TYPE_CHECKING:
     from .executor import Built
+    from .progress import Progress
 
 
 def check(source: Source) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
@@ -53,11 +54,33 @@ def plan(path: str | Path, sets: Sequence[str] = ()) -> Plan:
     return planned
 
 
+def build_source(source: Source, output: Path | None, store: Path | None, progress: Progress | None = None) -> Built:
+    """Plans a source and executes the plan; raises Refused where something is wrong or a gate fails."""
+    from .executor import Built, execute
+    from .progress import Progress
+    from .store import Store, default_root
+
+    plan, found = check(source)
+    if plan is None:
+        raise Refused(found, source=source)
+    try:
+        built = execute(
+            plan,
+            source.folder,
+            output or Path("bundles") / plan.name,
+            Store(store or default_root()),
+            progress or Progress(),
+            is_just_planned=True,
+        )
+    except Refused as refused:
+        refused.source = refused.source or source
+        raise
+    return Built(built.folder, built.plan, built.ran, built.metrics, found)
+
+
 def build(
     path: str | Path, output: str | Path | None = None, store: str | Path | None = None, sets: Sequence[str] = ()
 ) -> Built:
     """Executes a spec and writes its bundle; raises Refused where something is wrong or a gate fails."""
-    from .executor import build_source
-
     source = override(read(Path(path)), sets)
     return build_source(source, Path(output) if output else None, Path(store) if store else None)

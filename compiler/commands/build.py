@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from ..executor import Built, build_source, execute
+from ..executor import Built, execute
 from ..overrides import override
 from ..plan import read_plan
 from ..progress import Progress
 from ..render import text
 from ..source import read
 from ..store import Store, default_root
+from ..verbs import build_source
 
 
 @click.command("build")
