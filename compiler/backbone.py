@@ -17,7 +17,6 @@ from .diagnostics import At, Status, listed, nearest, quote, refuse
 from .digest import canonical, digest
 from .header import Fetch, Header, Tensor, read_header
 from .sources import Located, Missing
-from .store import default_root, write_atomically
 
 AT = At(("backbone", "from"))
 
@@ -112,6 +111,8 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
+    from .store import default_root, write_atomically  # the store knows of arrays, and numpy takes its time
+
     note = default_root() / "headers" / f"{digest([pinned, name])}.json"
     try:
         known: Mapping[str, Any] = json.loads(note.read_bytes())

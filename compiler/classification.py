@@ -63,8 +63,10 @@ class Tally:
         if isinstance(labels, str):
             return Unusable(self.column, labels, "" if value in (None, "") else f"it is {clean(value)}")
         for label in labels:
-            self.counts[label] = self.counts.get(label, 0) + 1
-            self.first.setdefault(label, place)
+            if label in self.counts:
+                self.counts[label] += 1
+            else:
+                self.counts[label], self.first[label] = 1, place
         self.rows += 1
         self.strata.append(0 if self.is_multi else self.ids.setdefault(labels[0], len(self.ids)))
         return None
@@ -76,6 +78,8 @@ def read_labels(value: Any, is_multi: bool) -> tuple[str, ...] | str:
     >>> read_labels(1, False), read_labels(["a", "b"], True), read_labels("a|b", True)
     (('1',), ('a', 'b'), ('a', 'b'))
     """
+    if type(value) is str and value and not is_multi:  # nearly every row
+        return (value,)
     if is_multi and isinstance(value, str):
         value = [part.strip() for part in value.split("|") if part.strip()]
     if value is None and is_multi:

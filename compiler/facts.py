@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from types import ModuleType
@@ -55,11 +56,11 @@ class _Gathering:
     columns: Columns | None = None
     absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
 
-    @property
+    @cached_property
     def head(self) -> ModuleType:
         return variants.load("heads", self.spec.head_type)
 
-    @property
+    @cached_property
     def input(self) -> ModuleType:
         return variants.load("inputs", self.spec.modality)
 

@@ -27,9 +27,10 @@ from .plan import (
 )
 from .selectors import select
 from .spec import HeldOut, Rates, Spec
-from .split import held_out
+from .split import held_out_count
 
 EPOCHS = 3
+LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
 
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
@@ -119,7 +120,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
     taken = 0
     if isinstance(spec.data.validation, HeldOut):
         train = facts.splits["train"]
-        taken = len(held_out(train.tally.strata, spec.data.validation.fraction, spec.top.seed))
+        taken = held_out_count(train.tally.strata, spec.data.validation.fraction)
         splits.append(
             SplitPlan(name="validation", tables=_tables(train), held_out=spec.data.validation.fraction, rows=taken)
         )
@@ -193,7 +194,7 @@ def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
     assert facts.backbone is not None
     module = variants.load("heads", spec.head_type)
     return ExportPlan(
-        precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=export.opset,
+        precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=export.opset or LOWEST_OPSET[export.exporter],
         parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
         inputs=Json({name: input.array(name, facts.preprocessing) for name in facts.backbone.family.INPUTS}),
         outputs=Json(module.outputs(head.record)),

@@ -9,9 +9,11 @@ from .diagnostics import At, Diagnostic, listed, nearest, quote
 from .facts import Facts
 from .selectors import select
 from .spec import HeldOut, Spec
-from .split import held_out
+from .split import held_out_count
 
 FEWEST = 4  # training rows from which some may be held out
+
+TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route
 
 
 def problems(spec: Spec, facts: Facts) -> tuple[Diagnostic, ...]:
@@ -46,6 +48,12 @@ def _options(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
         yield Diagnostic("E0206", headline, At(("export", "samples"), "one of: generated, validation"))
     if len(set(spec.export.precision)) < len(spec.export.precision):
         yield Diagnostic("E0209", "a precision is listed twice", At(("export", "precision")))
+    if spec.export.exporter == "transformers" and spec.export.opset and spec.export.opset < TRANSFORMERS_OPSET:
+        at = At(("export", "opset"), f"at least {TRANSFORMERS_OPSET} here")
+        also = (At(("export", "exporter"), "writes no lower one"),)
+        yield Diagnostic(
+            "E0209", f"the transformers exporter can't write opset {spec.export.opset}", at, also, help="remove `opset`"
+        )
     if spec.train.early_stopping and spec.data.validation is None:
         also = (At(("data",), "no `validation` here", on_key=True),)
         yield Diagnostic(
@@ -115,7 +123,7 @@ def _data(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
     yield from head.problems(spec.head, {name: split.tally for name, split in facts.splits.items()})
     if isinstance(spec.data.validation, HeldOut):
         train, fraction = facts.splits["train"], spec.data.validation.fraction
-        if train.rows < FEWEST or not len(held_out(train.tally.strata, fraction, spec.top.seed)):
+        if train.rows < FEWEST or not held_out_count(train.tally.strata, fraction):
             notes = (f"they are {train.rows}, and of each label at least one row must stay",)
             at = At(("data", "validation"))
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Opened:
     format: str
     split: str | None
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """What paths inside the rows are relative to."""
         return self.path if self.path.is_dir() else self.path.parent
@@ -130,7 +130,7 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
             if table.split is not None and values.get("split") != table.split:
                 continue
             for key, value in values.items():
-                if isinstance(value, float) and math.isnan(value):
+                if type(value) is float and value != value:
                     values[key] = None
             yield number, values
     except Malformed as error:

@@ -115,7 +115,9 @@ class Export(Frozen):
         "tracing", description="torch's tracing exporter, or transformers.exporters"
     )
     optimize: Literal["portable"] = Field("portable", description="standard operators; onnxruntime fuses at load")
-    opset: int = Field(17, ge=14, le=22, description="ONNX operator set")
+    opset: int | None = Field(
+        None, ge=14, le=22, description="ONNX operator set; default 17, of the transformers exporter 18, its lowest"
+    )
     gate: Gate = Field(default=Gate(), description="limits that the bundle must keep")
     samples: Literal["generated", "validation"] | str = Field(
         "generated", description="golden inputs: generated, validation, or a file"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from .digest import combined
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def generator(seed: int, *purpose: object) -> np.random.Generator:
     """A generator of its own for each purpose, so that nothing shifts anything else."""
+    import numpy as np  # here and below: planning counts rows and draws none
+
     key = int(combined([str(seed), *map(str, purpose)])[:16], 16)
     return np.random.Generator(np.random.Philox(key))
 
@@ -26,13 +31,28 @@ def held_out(strata: Sequence[int], fraction: float, seed: int) -> np.ndarray:
     >>> held_out([0] * 10 + [1] * 10, 0.2, 0).size
     4
     """
+    import numpy as np
+
     labels = np.asarray(strata)
     chosen = []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        count = round(len(rows) * fraction) or (1 if len(rows) > 1 else 0)
-        chosen.append(generator(seed, "held out", int(label)).permutation(rows)[: min(count, len(rows) - 1)])
+        chosen.append(generator(seed, "held out", int(label)).permutation(rows)[: _share(len(rows), fraction)])
     return np.sort(np.concatenate(chosen))
+
+
+def held_out_count(strata: Sequence[int], fraction: float) -> int:
+    """How many rows `held_out` holds out, told without drawing them.
+
+    >>> held_out_count([0] * 10 + [1], 0.2)
+    2
+    """
+    return sum(_share(rows, fraction) for rows in Counter(strata).values())
+
+
+def _share(rows: int, fraction: float) -> int:
+    """How many rows of a stratum are held out: one stays, and one is held out where there are two."""
+    return min(round(rows * fraction) or (1 if rows > 1 else 0), rows - 1)
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> np.ndarray:

@@ -21,6 +21,7 @@ def words(folder: str) -> tuple[str, ...]:
     return tuple(sorted(name.replace("_", "-") for name in names))
 
 
+@cache
 def load(folder: str, word: str) -> ModuleType:
     """The module of a word; raises KeyError for a word that `words` does not list."""
     if word not in words(folder):

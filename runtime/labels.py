@@ -28,6 +28,8 @@ def decode(outputs: Mapping[str, np.ndarray], head: Mapping[str, Any], top_k: in
     One label: the likeliest, or a tuple of the `top_k` likeliest. Several labels: a tuple of those at or above
     their thresholds, likeliest first; with `top_k`, that many whatever their thresholds.
     """
+    if "logits" not in outputs:
+        raise BundleError("E0503", "the graph gives no `logits`")
     logits = outputs["logits"].astype(np.float64)
     widths = {len(head["labels"]), *([len(head.get("thresholds", ()))] if head["is_multi"] else [])}
     if widths != {logits.shape[-1]}:

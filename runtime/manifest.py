@@ -108,7 +108,9 @@ def _is_inside(folder: Path, name: str) -> bool:
     """Whether a name leads to something in the folder, by its words and by its links."""
     words = PurePosixPath(name)
     sizes = [len(word.encode("utf-8", "surrogatepass")) for word in words.parts]
-    if words.is_absolute() or ".." in words.parts or "\0" in name or not sizes or max(sizes) > 255:
+    if words.is_absolute() or ".." in words.parts or "\0" in name or not sizes:
+        return False
+    if max(sizes) > 255 or sum(sizes) > 1000:  # more than file systems take
         return False
     try:
         return (folder / name).resolve().is_relative_to(folder.resolve())

@@ -59,12 +59,15 @@ class Model:
         rows = self._features(inputs)
         # rows of like length share a batch, so that little of it is padding
         order = np.argsort([-next(iter(row.values())).shape[0] for row in rows], kind="stable")
-        parts = [
-            self.session.run(self.preprocessor.collate([rows[i] for i in order[at : at + batch]]))
-            for at in range(0, len(rows), batch)
-        ]
+        parts = [self._run([rows[i] for i in order[at : at + batch]]) for at in range(0, len(rows), batch)]
         back = np.argsort(order, kind="stable")
         return {name: np.concatenate([part[name] for part in parts])[back] for name in self.session.outputs}
+
+    def _run(self, rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        found = self.session.run(self.preprocessor.collate(rows))
+        if any(array.shape[:1] != (len(rows),) for array in found.values()):
+            raise BundleError("E0503", "the graph does not give an answer for each input")
+        return found
 
     def from_words(self, words: Sequence[str]) -> list[Any]:
         """Inputs from the words of a command line; raises BundleError E0505 where they make none."""

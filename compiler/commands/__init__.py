@@ -20,8 +20,19 @@ from ..render import text
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 
 
+class _ReaderLeft(Exception):
+    pass
+
+
 class Verbs(click.Group):
     """Loads a verb's module on first use, so that `validate` never pays for `build`."""
+
+    def invoke(self, context: click.Context) -> None:
+        """Runs a verb; click would make an error of a pipe whose reader went away."""
+        try:
+            super().invoke(context)
+        except BrokenPipeError:
+            raise _ReaderLeft from None
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names in the order of work."""
@@ -71,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(Status.USAGE)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except BrokenPipeError:
+    except (_ReaderLeft, BrokenPipeError):
         _close_output()  # the reader of a pipe went away; nothing more can be said to it
         sys.exit(Status.FINE)
     except OSError as error:

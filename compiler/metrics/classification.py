@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 SINGLE = (
     "accuracy",
@@ -49,6 +50,7 @@ def direction(name: str) -> int:
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> float:
     """One metric of logits (rows, labels) against targets."""
+    import numpy as np
     import torch
 
     return _value(
@@ -58,6 +60,7 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
     """Every metric, F1 per class, and the confusion matrix (rows true, columns answered) up to 100 labels."""
+    import numpy as np
     import torch
 
     logits, truth = torch.from_numpy(outputs["logits"]).float(), torch.from_numpy(np.ascontiguousarray(targets))
@@ -119,6 +122,8 @@ def _round(value: Any) -> float:
 
 def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
     """What validation decides after training: for several labels, the threshold per label with the best F1."""
+    import numpy as np
+
     if not record["is_multi"]:
         return {}
     scores = 1 / (1 + np.exp(-outputs["logits"].astype(np.float64)))
@@ -127,6 +132,8 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targ
 
 def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:
     """The middle of the widest-supported cut: rows sorted by score, F1 at each place, the best place taken."""
+    import numpy as np
+
     if truth.sum() == 0:
         return 0.5
     ranked = np.argsort(-scores, kind="stable")

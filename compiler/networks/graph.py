@@ -98,7 +98,7 @@ def _transformers(module: nn.Module, plan: Plan, arrays: tuple[torch.Tensor, ...
     dynamic = torch.export.Dim.DYNAMIC
     axes = {name: dict.fromkeys(places, dynamic) for name, places in _axes(plan).items() if name in plan.export.inputs}
     given = dict(zip(plan.export.inputs, arrays, strict=True))
-    config = OnnxConfig(dynamic=True, dynamic_shapes={"arrays": axes}, opset_version=max(plan.export.opset, 18))
+    config = OnnxConfig(dynamic=True, dynamic_shapes={"arrays": axes}, opset_version=plan.export.opset)
     exported = OnnxExporter().export(keyed, {"arrays": given}, config)
     model = exported.program.model_proto if hasattr(exported.program, "model_proto") else _proto(exported.program)
     for value, name in zip(model.graph.output, plan.export.outputs, strict=True):

@@ -64,10 +64,10 @@ class Preprocessor:
         self._crop_pct: float | None = record["crop_pct"]
         self._crops = _crops(record)
         self._values = _values(record)
-        sides = set(self._resize or {"shortest_edge"})
+        sides = {"shortest_edge"} if self._resize is None else set(self._resize)
         if sides not in ({"height", "width"}, {"shortest_edge"}) or not 0 < (self._crop_pct or 1) <= 1:
             raise ValueError("`resize` or `crop_pct` is none that can be followed")
-        if self._values.shape[0] != record["channels"]:
+        if not len(record["mean"]) == len(record["std"]) == record["channels"]:
             raise ValueError("`mean` and `std` need a number per channel")
 
     def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
