@@ -135,8 +135,8 @@ def _warnings(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "W0301",
             f"`{spec.method}` freezes the whole backbone already",
-            At(("backbone", "freeze"), "takes nothing away"),
-            (At(("adapt",), "freezes everything"),),
+            At(("backbone", "freeze"), "takes nothing away", on_key=True),
+            (At(("adapt", "method"), "freezes everything"),),
         )
     if method.FREEZES and spec.train.layer_decay != 1.0:
         yield Diagnostic(
