@@ -225,7 +225,7 @@ class _Reading:
     def _top_keys(self) -> None:
         for key in self.data:
             if key in RESERVED:
-                at, notes = At((key,), "reserved", on_key=True), (f"{RESERVED[key]} come in a later version",)
+                at, notes = At((key,), "reserved", on_key=True), (f"kept for {RESERVED[key]}, in a later version",)
                 self.found.append(Diagnostic("E0206", f"`{key}` is not available yet", at, notes=notes))
             elif key not in KEYS:
                 self.found.append(unknown_key((key,), KEYS, "the spec"))

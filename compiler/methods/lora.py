@@ -67,8 +67,8 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
         yield Diagnostic(
             "E0308",
             "every module that `lora` would adapt is frozen",
-            At(("backbone", "freeze"), "takes them all"),
-            (At(("adapt",), "adapts these"),),
+            At(("backbone", "freeze"), "takes them all", on_key=True),
+            (At(("adapt",), "adapts these", on_key=True),),
             help="freeze fewer layers, or use `method: probe`",
         )
 
