@@ -42,6 +42,7 @@ OLDER = ("description=An earlier bundle.",)
 OTHER = ("train.learning_rate=0.005",)
 DEEPEST = {"locks": -1, "staging": 2, ".bundle.partial": 1, ".bundle.retired": 1}  # levels of these that count
 LIMITS = {"prepare": 500, "rehearse": 60_000, "train": 10_000, "checkpoint": 2_000, "deliver": 60_000}  # bytes
+PRESSED = ((6, 1), (8, 1), (6, 2))  # in the middle of an epoch, in its last step, and impatiently
 STEP = 6  # the second step of the second epoch
 Found = tuple[Point, str, str]  # a point, what is called there, a hash of the disk
 
@@ -258,7 +259,8 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
     for point, shown, _ in over if is_all else chosen([f for f in over if f[0][0] == "deliver"], 2):
         outcomes.append(subject.killed("kill over an older bundle", point, shown, with_older=True))
     saved = [point for point, shown, _ in points if shown == "replace checkpoint.safetensors" and point[2] == "after"]
-    outcomes += [damaged(subject, saved[STEP]), other(subject, saved[STEP]), interrupted(subject), together(subject)]
+    outcomes += [damaged(subject, saved[STEP]), other(subject, saved[STEP]), together(subject)]
+    outcomes += [interrupted(subject, step, times) for step, times in PRESSED]
     outcomes += [starved(subject, stage, limit) for stage, limit in LIMITS.items()]
     counted = Counter(point[0] for point, _, _ in points)
     return {"points": len(points) + len(over), "stages": counted, "outcomes": outcomes}
@@ -276,8 +278,8 @@ def images(subject: Subject, is_all: bool) -> dict[str, Any]:
     return {"points": len(points), "stages": Counter(p[0] for p, _, _ in points), "outcomes": outcomes}
 
 
-def interrupted(subject: Subject) -> Outcome:
-    """Ctrl-C in the middle of a step, with no checkpoint so far."""
+def interrupted(subject: Subject, step: int, times: int) -> Outcome:
+    """Ctrl-C in the middle of a step, with no checkpoint since the last epoch."""
     import torch
 
     def before() -> None:
@@ -285,14 +287,14 @@ def interrupted(subject: Subject) -> Outcome:
         update, steps = torch.optim.AdamW.step, iter(range(1, 100))
 
         def pressed(*args: Any, **more: Any) -> Any:
-            if next(steps) == STEP:
+            for _ in range(times if next(steps) == step else 0):
                 os.kill(os.getpid(), signal.SIGINT)
             return update(*args, **more)
 
         torch.optim.AdamW.step = pressed
 
     subject.stand_before(RESUMING)
-    return subject.then("interrupt", f"step {STEP}", lambda: subject.build(before=before).wait())
+    return subject.then("interrupt", f"step {step}, {times}", lambda: subject.build(before=before).wait())
 
 
 def damaged(subject: Subject, point: Point) -> Outcome:

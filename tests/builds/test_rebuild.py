@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+from graftc.compiler.commands import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.executor import Built, execute
-from graftc.compiler.plan import read_plan
 from graftc.compiler.progress import Progress
 from graftc.compiler.store import Store
 from graftc.compiler.verbs import build, plan
@@ -161,9 +161,13 @@ def test_a_plan_is_refused_once_its_data_changed(bench: Bench, change: str, is_b
 
 
 def test_a_plan_gives_the_bundle_of_its_spec(bench: Bench, tmp_path: Path) -> None:
-    planned = read_plan(plan(bench.spec).text(), "plan.json")
-    cold = execute(planned, bench.spec.parent, bench.output, Store(tmp_path / "cold"), Progress(is_quiet=True))
-    assert "train" in cold.ran
+    written = tmp_path / "plans" / "plan.json"
+    written.parent.mkdir()
+    main(["plan", str(bench.spec), "-o", str(written)])
+    shutil.rmtree(bench.output)
+    words = ["--root", str(bench.spec.parent), "-o", str(bench.output), "--store", str(tmp_path / "cold")]
+    main(["build", str(written), *words])
+    assert (tmp_path / "cold" / "stages" / "train").is_dir()
     assert bench.is_restored()
 
 

@@ -96,11 +96,18 @@ def test_statistics_of_batch_norms_and_augmentation_go_on_as_well(images: dict[s
         assert_whole(outcome)
 
 
-def test_ctrl_c_saves_the_step_says_how_to_go_on_and_exits_130(text: dict[str, Any]) -> None:
-    (outcome,) = of(text, "interrupt")
+@pytest.mark.parametrize(
+    ("pressed", "goes_on"),
+    [("step 6, 1", "from step 6 of 20"), ("step 8, 1", "from step 8 of 20"), ("step 6, 2", "from step 4 of 20")],
+    ids=["in an epoch", "in its last step", "pressed twice"],
+)
+def test_ctrl_c_saves_the_step_says_how_to_go_on_and_exits_130(
+    text: dict[str, Any], pressed: str, goes_on: str
+) -> None:
+    (outcome,) = (o for o in of(text, "interrupt") if o["point"] == pressed)
     assert outcome["disturbed"] == 130
     assert outcome["disturbed_said"].rstrip().endswith("interrupted; run the same command to go on")
-    assert "going on from step 6 of 20" in outcome["said"]
+    assert f"going on {goes_on}" in outcome["said"]
     assert_whole(outcome)
 
 
