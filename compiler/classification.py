@@ -109,7 +109,10 @@ def order(labels: Iterable[str]) -> tuple[str, ...]:
     """
     return tuple(
         sorted(
-            labels, key=lambda label: (0, int(label), "") if label.isdecimal() and label.isascii() else (1, 0, label)
+            labels,
+            key=lambda label: (
+                (0, int(label), "") if label.isdecimal() and label.isascii() and len(label) < 19 else (1, 0, label)
+            ),
         )
     )
 
@@ -127,14 +130,11 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
         yield from _written(labels, train)
     for name, tally in tallies.items():
         yield from _strangers(name, tally, labels, bool(options.labels))
-    if len(labels) < 2 and not train.is_multi:
-        note = f"every row says {quote(labels[0])}" if labels else "no labels"
-        help = "a classifier needs rows of at least two classes"
-        yield Diagnostic(
-            "E0315", "the training rows have one class only", At(("data", "train")), notes=(note,), help=help
-        )
-    if train.is_multi and not labels:
-        yield Diagnostic("E0315", "no training row has a label", At(("data", "train")))
+    if len(labels) < 2:
+        words = "no row names another label than" if train.is_multi else "every row says"
+        note = f"{words} {quote(labels[0])}" if labels else "no row has a label"
+        headline, help = "the training rows have one class only", "a classifier needs rows of at least two classes"
+        yield Diagnostic("E0315", headline, At(("data", "train")), notes=(note,), help=help)
     if isinstance(options.loss.class_weights, dict):
         yield from _weighted(options.loss.class_weights, labels)
 
@@ -201,7 +201,8 @@ def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[f
     if isinstance(written, dict):
         return tuple(written.get(label, 1.0) for label in labels)
     if train.is_multi:  # of the positive answers: negatives per positive
-        return tuple((train.rows - train.counts[label]) / train.counts[label] for label in labels)
+        # a label on every row keeps a weight above zero, or it would never learn
+        return tuple(max(train.rows - train.counts[label], 1) / train.counts[label] for label in labels)
     # the `balanced` heuristic of scikit-learn: rows / (classes · rows of the class)
     return tuple(train.rows / (len(labels) * train.counts[label]) for label in labels)
 

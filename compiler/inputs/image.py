@@ -346,3 +346,12 @@ def _final(record: Mapping[str, Any]) -> tuple[int, int]:
     if record["resize"] is not None and record["crop_pct"] is not None:
         return (int(record["resize"]["shortest_edge"]),) * 2
     raise _refused("pictures of different shapes stay different", "set `do_center_crop` and `crop_size`")
+
+
+def portable(value: Any) -> Any:
+    """A raw input as JSON that holds on any machine: a file becomes a data URI, because its path stays behind."""
+    if isinstance(value, str) and not value.startswith("data:"):
+        value = Path(value).read_bytes()
+    if isinstance(value, bytes):
+        return "data:application/octet-stream;base64," + base64.b64encode(value).decode()
+    return value

@@ -145,11 +145,13 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
 
     try:
         tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
-    except Exception as error:  # the library raises plain Exception for a file it can't read
-        raise _unreadable(str(error)[:200]) from None
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs))]
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs))]
+    except BaseException as error:  # the library raises plain Exception, and panics that are none
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise _unreadable(str(error)[:200]) from None
+        raise
     kept = [min(length, record["max_length"]) for length in lengths]
     return {
         "tokens_mean": sum(kept) / len(kept),
@@ -161,3 +163,8 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
 def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Dtype and shape of an input array of the graph; words are dynamic axes."""
     return {"dtype": "int64", "shape": ["batch", "sequence"]}
+
+
+def portable(value: Any) -> Any:
+    """A raw input as JSON that holds on any machine."""
+    return list(value) if isinstance(value, tuple) else value

@@ -45,7 +45,7 @@ class Preprocessor:
         from tokenizers import Tokenizer
 
         self.record = record
-        self.tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
+        self.tokenizer = _asked(Tokenizer.from_file, str(folder / record["tokenizer"]))
         # a shipped tokenizer.json may pad or cut everything to a length of its own
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(record["max_length"])
@@ -70,7 +70,7 @@ class Preprocessor:
             if reason:
                 raise ValueError(reason)
         pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
-        encoded = self.tokenizer.encode_batch(pairs)
+        encoded = _asked(self.tokenizer.encode_batch, pairs)
         return [
             {"input_ids": np.array(e.ids, np.int64), "token_type_ids": np.array(e.type_ids, np.int64)} for e in encoded
         ]
@@ -85,6 +85,16 @@ class Preprocessor:
             n = len(row["input_ids"])
             ids[i, :n], mask[i, :n], types[i, :n] = row["input_ids"], 1, row["token_type_ids"]
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def _asked(function: Any, argument: Any) -> Any:
+    """What the tokenizer's library answers; raises ValueError where it fails, in whichever way."""
+    try:
+        return function(argument)
+    except BaseException as error:  # its panics are no Exceptions
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise ValueError(f"the tokenizer fails: {str(error)[:200]}") from None
+        raise
 
 
 def _is_broken(text: str) -> bool:
