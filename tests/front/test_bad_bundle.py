@@ -227,7 +227,7 @@ FIELDS: list[tuple[str, Any, str]] = [
     ("graphs", {"model": {"fp32": "a\0b"}}, "vip"),
     ("graphs", {"model": {"fp32": "nowhere.onnx"}}, "vp"),
     ("graphs", {"model": {"fp32": "tokenizer.json"}}, "vp"),
-    ("graphs", {"model": {"\x1b[31m": "model.onnx"}}, "v"),
+    ("graphs", {"model": {"\x1b[31m": "model.onnx"}}, "vip"),
     ("files", [], "vip"),
     ("files", {"a": 5}, "vip"),
     ("files", {"a": {"bytes": "x", "sha256": "y"}}, "vip"),
@@ -393,6 +393,17 @@ def test_a_graph_that_is_another(
     for verb in (["verify", "bundle"], ["predict", "bundle", "one text", "and another one"]):
         answer = graftc(*verb)
         assert (answer.status, answer.codes) == (1, ["E0503"]), answer.err
+
+
+def test_a_tokenizer_that_fails_on_every_text(place: Path, graftc: Callable[..., Answer]) -> None:
+    content = json.loads((place / "tokenizer.json").read_bytes())
+    content["post_processor"]["special_tokens"] = {}
+    (place / "tokenizer.json").write_text(json.dumps(content))
+    seal(place, manifest(place))
+    for verb in (["verify", "bundle"], ["predict", "bundle", "x"]):
+        answer = graftc(*verb)
+        assert (answer.status, answer.codes) == (1, ["E0505"])
+        assert "the tokenizer fails" in answer.err
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -95,6 +95,12 @@ def both(*spoils: Callable[[Path], None]) -> Callable[[Path], None]:
     return spoil
 
 
+def template(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_bytes())
+    content["post_processor"]["special_tokens"] = {}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
 BACKBONES: list[tuple[str, Callable[[Path], Any], str, str]] = [
     ("no folder", lambda folder: shutil.rmtree(folder), "E0301", "there is no folder"),
     ("a file", lambda folder: (shutil.rmtree(folder), folder.write_text("x")), "E0301", "is a file"),
@@ -150,6 +156,7 @@ BACKBONES: list[tuple[str, Callable[[Path], Any], str, str]] = [
     ("tokenizer.json is bottomless", put("tokenizer.json", b"[" * 100_000), "E0306", "can't be read"),
     ("tokenizer.json has no model", put("tokenizer.json", b'{"added_tokens": []}'), "E0306", "can't be read"),
     ("tokenizer.json of an unknown kind", put("tokenizer.json", b'{"model": {"type": "Magic", "vocab": {}}}'), "E0306", "can't be read"),
+    ("a template of an unknown token", template, "E0306", "can't be read"),
     ("a padding token without a number", both(put("tokenizer_config.json", b'{"pad_token": "none"}'), edit("config.json", pad_token_id="x")), "E0306", "can't be read"),
     ("a padding token of numbers", put("tokenizer_config.json", b'{"pad_token": {"text": 1}}'), "", ""),
     ("tokenizer_config.json is a list", put("tokenizer_config.json", b"[1]"), "", ""),
@@ -782,7 +789,7 @@ def link(place: Path) -> None:
 
 def other_bundle(place: Path) -> None:
     place.mkdir()
-    (place / "manifest.json").write_text('{"bundle": 1, "name": "another"}')
+    (place / "manifest.json").write_text('{"bundle": 1, "name": "another", "files": {}}')
 
 
 def strangers(place: Path) -> None:
