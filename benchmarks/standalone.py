@@ -66,7 +66,9 @@ def check(bundle: Path, folder: Path) -> bool:
     )
     if words:
         subprocess.run([str(python), "-I", str(copy / "predict.py"), *words], check=True, cwd="/", capture_output=True)
-    asked = subprocess.run([str(python), "-I", "-c", ASK, str(copy)], check=False, cwd="/", capture_output=True, text=True)
+    asked = subprocess.run(
+        [str(python), "-I", "-c", ASK, str(copy)], check=False, cwd="/", capture_output=True, text=True
+    )
     worst = json.loads(asked.stdout) if asked.returncode == 0 else {}
     allowed = json.loads((copy / "manifest.json").read_bytes())["gates"]["parity"]["allowed"]
     paths = traces(copy)

@@ -23,8 +23,11 @@ def refuse_output(output: Path, name: str, packed: Path, memory: Path) -> None:
     if not output.exists() or not any(output.iterdir()):
         return
     try:
-        there = json.loads((output / MANIFEST).read_bytes())["name"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads((output / MANIFEST).read_bytes())
+        there, own = manifest["name"], {*manifest["files"], MANIFEST}
+        if not isinstance(manifest["bundle"], int):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         if _is_damaged_copy(output, packed, memory):
             return
         raise refuse(
@@ -40,10 +43,22 @@ def refuse_output(output: Path, name: str, packed: Path, memory: Path) -> None:
             f"that one is `{there}`, this one `{name}`",
             help="choose another place with -o",
         )
+    files = (file.relative_to(output) for file in sorted(output.rglob("*")) if not file.is_dir())
+    foreign = [file.as_posix() for file in files if file.as_posix() not in own and "__pycache__" not in file.parts]
+    if foreign:
+        raise refuse(
+            "E0501",
+            f"`{output}` holds files that are not the bundle's",
+            f"a new bundle would take their place: {', '.join(foreign[:5])}",
+            help="move them, or choose another place with -o",
+        )
 
 
 def deliver(packed: Path, output: Path, store: Store) -> None:
-    """Copies a packed bundle to the output folder unless it is there, whole; readers see the old one or the new one."""
+    """Copies a packed bundle to the output folder, unless it lies there unharmed.
+
+    Readers see the old one or the new one, whole; between the two renames, for a moment, none.
+    """
     output = output.absolute()
     staging = output.parent / f".{output.name}.partial"
     retired = output.parent / f".{output.name}.retired"

@@ -27,11 +27,11 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: Path, memory: Path | None = None) -> str:
-    """SHA-256 of a file; `memory` is a folder that remembers large ones by path, size, mtime and inode."""
+    """SHA-256 of a file; `memory` is a folder that remembers large ones by path, size, times and inode."""
     status = path.stat()
     if memory is None or status.st_size < WORTH:
         return _read(path)
-    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino]
+    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     note = memory / digest(identity)
     try:
         known = note.read_text()

@@ -71,7 +71,7 @@ def execute(
         refuse_changed(plan, root)
     folder, machine = backbone.located.folder.absolute(), describe(plan.train.batch_size)
     _refuse_precision(plan, machine)
-    assets = variants.load("inputs", plan.data.modality).assets(folder)
+    assets = {name: folder / name for name in pipeline.PREPROCESSING if (folder / name).is_file()}
     found = pipeline.stages(
         plan,
         combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),

@@ -24,6 +24,7 @@ def compose(
     head = {"type": plan.head.type, "pooling": plan.head.pooling, **plan.head.record.plain(), **calibrated}
     return {
         "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description, "task": plan.head.type,
+        "precisions": list(plan.export.precision),
         "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
         "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
         "head": {key: value for key, value in head.items() if value is not None},
@@ -45,7 +46,7 @@ def licence(backbone: Path) -> str:
     try:
         text = (backbone / "README.md").read_text(encoding="utf-8")
         front = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, IndexError):
+    except (OSError, ValueError, yaml.YAMLError, IndexError, RecursionError):
         return "unknown"
     found = front.get("license") if isinstance(front, dict) else None
     return str(found) if found else "unknown"

@@ -47,7 +47,8 @@ def explain(error: ValidationError, model: type[Frozen], base: Path, data: dict[
     places: dict[Path, list[_Item]] = {}
     for item in items:
         # pydantic counts only the sound items of a list, and those that are not have a finding of their own
-        is_repeated = item.type == "too_short" and bool(_value(item.path, data))
+        written = _value(item.path, data) if item.type == "too_short" else ()
+        is_repeated = item.type == "too_short" and len(written) >= item.context["min_length"]
         is_misspelt = item.type == "missing" and _is_misspelt(item.path, unknown)
         if item.path not in unknown and not is_repeated and not is_misspelt:
             places.setdefault(item.path, []).append(item)
@@ -124,6 +125,8 @@ def _one(path: Path, items: list[_Item], data: dict[str, Any]) -> Diagnostic:
         shown = str(int(limit)) if limit == int(limit) else f"{limit:g}"
         return Diagnostic("E0205", f"{key} is out of range", At(path, f"must be {word} {shown}"))
     for item in items:
+        if item.type == "too_short" and value:
+            return Diagnostic("E0202", f"{key} is too short", At(path, f"needs at least {item.context['min_length']}"))
         if item.type in SHAPES:
             return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]))
     return _kind(path, items, value)

@@ -12,6 +12,8 @@ from .machine import Machine, versions
 from .plan import Plan
 
 PACKAGE = Path(__file__).resolve().parents[1]
+# what preprocessing and the checkpoint take from a backbone besides its weights
+PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 TORCH = ("torch", "transformers", "safetensors", "numpy")
 
 
@@ -31,7 +33,7 @@ class Stage:
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
     """The stages of a plan in an order in which each finds its inputs done.
 
-    The hashes and the licence are of the backbone's files: weights, and what preprocessing reads of them.
+    The hashes and the licence are of the backbone's files: its weights, and those that PREPROCESSING names.
     """
     whole = plan.model_dump(mode="json", exclude={"estimates"})
     backbone = {**whole["backbone"], "weights": weights_sha256}

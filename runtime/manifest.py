@@ -17,6 +17,7 @@ LARGEST = 64 << 20  # bytes
 # what running a bundle takes; heads and inputs say what they need of their own records
 RUNS = {
     "name": str,
+    "precisions": [str],
     "graphs": {"model": {ANY: FILE}},
     "head": {"type": str},
     "preprocessing": {"modality": str},
@@ -55,7 +56,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if type(version) is not int or version != FORMAT:
         raise _damaged(folder, "it names no bundle format")
     require(folder, manifest, RUNS)
-    if not manifest["graphs"]["model"]:
+    if not manifest["graphs"]["model"] or sorted(manifest["precisions"]) != sorted(manifest["graphs"]["model"]):
         raise _damaged(folder, "it names no graph")
     return dict(manifest)
 

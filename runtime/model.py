@@ -27,7 +27,7 @@ class Model:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         graphs = self.manifest["graphs"]["model"]
-        self.precision = precision or next(iter(graphs))
+        self.precision = precision or self.manifest["precisions"][0]
         if self.precision not in graphs:
             raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
         self.head, record = self.manifest["head"], self.manifest["preprocessing"]

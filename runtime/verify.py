@@ -26,8 +26,8 @@ def verify(folder: str | Path) -> dict[str, float]:
     if wrong:
         raise BundleError("E0503", "the bundle is not as it was built", *wrong[:10], help="build or copy it again")
     try:
-        lines = (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()
-        samples = [json.loads(line) for line in lines]
+        lines = (folder / "samples.jsonl").read_text(encoding="utf-8").split("\n")
+        samples = [json.loads(line) for line in lines if line]
     except (OSError, ValueError, RecursionError):
         samples = []
     if not samples:

@@ -143,4 +143,5 @@ def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:
     cuttable = np.append(scores[ranked][:-1] > scores[ranked][1:], True)
     best = int(np.argmax(np.where(cuttable, f1, -1)))
     below = scores[ranked][best + 1] if best + 1 < len(scores) else 0.0
-    return round(float(min(max((scores[ranked][best] + below) / 2, 1e-4), 1 - 1e-4)), 6)
+    middle = float((scores[ranked][best] + below) / 2)
+    return middle if below < middle else float(scores[ranked][best])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from ..networks.assembly import assemble, load_backbone, remember
 from ..networks.parity import difference, golden_inputs, outputs
 from .prepare import preprocessor
 
+# with these beside it, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
+PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 FEW = 4  # inputs that the reloaded network answers again
 SAME = 1e-5  # relative; some architectures store tensors in another layout than they compute in
 
@@ -41,6 +44,9 @@ def run(work: Work) -> None:
         warnings.simplefilter("ignore")  # of one library calling another's deprecated names
         graft.backbone.save_pretrained(work.out)
     _anonymise(work.out, plan.backbone.source)
+    for name in PREPROCESSING:
+        if (work.backbone / name).is_file():
+            shutil.copyfile(work.backbone / name, work.out / name)
     save_file(
         {name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / "head.safetensors"
     )
@@ -81,5 +87,8 @@ def _anonymise(folder: Path, source: str) -> None:
             values = json.loads(path.read_bytes())
             if key in values:
                 values[key] = source
+            for field, value in values.items():
+                if isinstance(value, list) and field.endswith("_modules"):  # sets of PEFT's, in an order of the moment
+                    values[field] = sorted(value)
             path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names the local path; the bundle has its own

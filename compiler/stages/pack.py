@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...runtime.manifest import sha256
 from .. import variants
-from ..digest import digest
+from ..digest import combined, digest, file_sha256
 from ..executor import Work
 from ..frozen import Json
 from ..machine import installed
@@ -30,6 +30,18 @@ LIMITS = {
     "text": "Inputs beyond {max_length} tokens are cut.",
     "image": "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen.",
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that begins like a number: `1e5` is one in the spec's YAML, and a word in PyYAML's."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    style = "'" if value[:1] in set("+-.0123456789") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def run(work: Work) -> None:
@@ -49,9 +61,8 @@ def run(work: Work) -> None:
     requires = ("onnxruntime", "numpy", *import_module(f"...runtime.inputs.{plan.data.modality}", __package__).REQUIRES)
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
-    (out / "spec.yaml").write_text(
-        yaml.safe_dump(plan.spec.plain(), sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
+    spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    (out / "spec.yaml").write_text(spec, encoding="utf-8")
     (out / "receipt.json").write_text(json.dumps(work.machine.model_dump(), indent=2, sort_keys=True) + "\n")
     _seal(out, manifest)
 
@@ -68,7 +79,9 @@ def _manifest(work: Work) -> dict[str, Any]:
     }
     manifest = compose(work.plan, read["calibrated"], read["metrics"], read["gates"])
     licences = {"backbone": licence(work.backbone), "runtime": "Apache-2.0"}
-    return manifest | {"training": read["history"], "licences": licences}
+    weights = combined(file_sha256(work.backbone / name) for name in work.plan.backbone.files)
+    hashes = manifest["hashes"] | {"weights": weights}
+    return manifest | {"training": read["history"], "licences": licences, "hashes": hashes}
 
 
 def _runtime(plan: Plan, target: Path) -> str:
@@ -151,7 +164,9 @@ def _tuples(value: Any) -> Any:
 
 
 def _seal(out: Path, manifest: dict[str, Any]) -> None:
-    """Writes the manifest last, with size and SHA-256 of every other file."""
+    """Writes the manifest last, with size and SHA-256 of every other file, all of them readable as any other file is."""
+    for path in out.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     files = {
         p.relative_to(out).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)}
         for p in sorted(out.rglob("*"))

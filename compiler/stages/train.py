@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .. import variants
@@ -26,6 +25,7 @@ from ..executor import Work
 from ..interrupts import held_back
 from ..networks.assembly import assemble, learned, load_learned, train_mode
 from ..networks.batches import Rows, outputs_of
+from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.graft import Graft
 from ..plan import Plan
 from ..split import derived_seed, epoch_order
@@ -207,10 +207,7 @@ class Training:
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
         start = time.monotonic()
-        contiguous = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
-        write_atomically(
-            self.work.out / CHECKPOINT, lambda path: save_file(contiguous, path, {"state": json.dumps(state)})
-        )
+        write_checkpoint(self.work.out / CHECKPOINT, tensors, state)
         self.saved = time.monotonic()
         self.cost = self.saved - start
 
@@ -219,25 +216,22 @@ class Training:
         path = self.work.out / CHECKPOINT
         if not path.is_file():
             return
-        try:
-            with safe_open(path, "pt") as file:
-                state = json.loads(file.metadata()["state"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except (SafetensorError, ValueError, KeyError, TypeError):
+        found = read_checkpoint(path)
+        if found is None:
             self.work.progress.say("  the checkpoint of an earlier attempt is damaged; starting again")
             path.unlink()
             return
-        self._restore(state, tensors)
+        self._restore(*found)
         self.work.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
 
-    def _restore(self, state: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         self.step, self.history = state["step"], state["history"]
         self.best = {"epoch": state["best"], "value": float(state["value"])}
         self.losses = tensors["losses"].tolist()
-        load_learned(self.graft, self.plan, _under(tensors, "now."))
-        self.kept = {name: t.to(self.accelerator.device) for name, t in _under(tensors, "best.").items()}
+        load_learned(self.graft, self.plan, under(tensors, "now."))
+        self.kept = {name: t.to(self.accelerator.device) for name, t in under(tensors, "best.").items()}
         for i, parameter in enumerate(self._parameters()):
-            found = _under(tensors, f"optimizer.{i}.")
+            found = under(tensors, f"optimizer.{i}.")
             if found:
                 self.optimizer.state[parameter] = {
                     n: t if n == "step" else t.to(parameter.device) for n, t in found.items()
@@ -261,10 +255,6 @@ class Training:
     def _write_losses(self, path: Path) -> None:
         with path.open("wb") as file:
             np.save(file, np.array(self.losses))
-
-
-def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def groups(graft: Graft, plan: Plan) -> list[dict[str, Any]]:
@@ -294,8 +284,3 @@ def schedule(plan: Plan) -> Any:
     name = {"constant": "constant_with_warmup"}.get(plan.train.schedule, plan.train.schedule)
     dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     return get_scheduler(name, dummy, plan.train.warmup_steps, plan.train.steps).lr_lambdas[0]
-
-
-def best_epoch(trained: Path) -> int:
-    """The epoch whose tensors were kept."""
-    return int(json.loads((trained / "history.json").read_bytes())["best_epoch"])

@@ -37,6 +37,7 @@ def run(work: Work) -> None:
         model = Model(draft, precision, work.machine.threads)
         for split in scores:
             outputs, targets = _answers(work, model, split)
+            _refuse_holes(precision, outputs, draft)
             record = plan.head.record.plain() | calibrated
             metrics[split][precision] = _module(plan).report(record, outputs, targets)
             if split == "validation":
@@ -52,6 +53,17 @@ def run(work: Work) -> None:
     for path in draft.iterdir():
         path.unlink()
     draft.rmdir()
+
+
+def _refuse_holes(precision: str, outputs: Mapping[str, np.ndarray], draft: Path) -> None:
+    """Raises Refused E0402 for a NaN or an infinity, which no metric may score as an answer."""
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            rows = int((~np.isfinite(values)).any(tuple(range(1, values.ndim))).sum())
+            note = f"`{name}` of {rows} rows of {len(values)}"
+            raise refuse(
+                "E0402", f"the {precision} graph answers with what is no number", note, f"kept for inspection: {draft}"
+            )
 
 
 def _module(plan: Plan) -> Any:
@@ -132,21 +144,15 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     inputs = _inputs(work, "validation", GOLDEN) if plan.export.samples == "validation" else golden_inputs(plan)
     models = {precision: Model(draft, precision, work.machine.threads) for precision in plan.export.precision}
     outputs = {precision: model.outputs(inputs) for precision, model in models.items()}
+    for precision, found in outputs.items():
+        _refuse_holes(precision, found, draft)
     answers = models[plan.export.precision[0]].predict(inputs)
+    portable = variants.load("inputs", plan.data.modality).portable
     return [
-        {"input": _portable(value), "answer": plain(answer), "outputs": {p: {n: _floats(a[i]) for n, a in out.items()} for p, out in outputs.items()}}
+        {"input": portable(value), "answer": plain(answer), "outputs": {p: {n: _floats(a[i]) for n, a in out.items()} for p, out in outputs.items()}}
         for i, (value, answer) in enumerate(zip(inputs, answers, strict=True))
     ]  # fmt: skip
 
 
 def _floats(values: np.ndarray) -> Any:
     return np.round(values.astype(np.float64), 7).tolist()
-
-
-def _portable(value: Any) -> Any:
-    """A raw input as JSON: files become data URIs, because paths stay behind."""
-    if isinstance(value, str) and Path(value).is_absolute() and Path(value).is_file():
-        import base64
-
-        return "data:application/octet-stream;base64," + base64.b64encode(Path(value).read_bytes()).decode()
-    return list(value) if isinstance(value, tuple) else value

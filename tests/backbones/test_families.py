@@ -157,9 +157,7 @@ def test_names_of_a_checkpoint_with_a_head(word: str, auto: Any, tmp_path: Path)
     assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
 
 
-def test_names_of_a_checkpoint_in_the_modules_own_names(
-    family: Any, folder: Path, module: Any, tmp_path: Path
-) -> None:
+def test_names_of_a_checkpoint_in_the_modules_own_names(family: Any, folder: Path, module: Any, tmp_path: Path) -> None:
     rewrite(folder, tmp_path, module.state_dict())
     assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
 
@@ -202,9 +200,7 @@ def test_stack_has_every_index(family: Any, module: Any) -> None:
     _, pattern = stack(family)
     found = {int(hit[1]) for hit in (re.match(pattern, name) for name in module.state_dict()) if hit}
     depths = getattr(module.config, "depths", None)
-    depth = (
-        len(depths) if depths else getattr(module.config, "num_hidden_layers", 16)
-    )  # MobileNetV2 is always 16
+    depth = len(depths) if depths else getattr(module.config, "num_hidden_layers", 16)  # MobileNetV2 is always 16
     assert found == set(range(depth))
 
 
@@ -376,9 +372,7 @@ def test_pooled_is_what_the_familys_own_classifier_sees(family: Any, word: str) 
 @pytest.mark.parametrize("word", [word for word in WORDS if tiny.is_text(word)], scope="module")
 def test_tiny_tokenizer_fits_its_backbone(family: Any, folder: Path, module: Any) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    encoded = tokenizer(
-        ["refund my parcel, zażółć", "a cat"], ["this month", "now"], padding=True, return_tensors="pt"
-    )
+    encoded = tokenizer(["refund my parcel, zażółć", "a cat"], ["this month", "now"], padding=True, return_tensors="pt")
     assert tokenizer.pad_token_id == module.config.pad_token_id
     assert len(tokenizer) <= module.config.vocab_size
     assert set(family.INPUTS) <= set(encoded)

@@ -161,23 +161,16 @@ def _modernbert(vocab: dict[str, int], merges: list[tuple[str, str]], limit: dic
     built.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    special = dict(
-        zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _BERT, strict=True)
-    )
+    special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _BERT, strict=True))
     names = ["input_ids", "attention_mask"]
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=built, model_input_names=names, **special, **limit
-    )
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=built, model_input_names=names, **special, **limit)
 
 
 # The trainers of WordPiece and Unigram break ties by chance, so two runs differ; only byte pairs are learned.
 def _pieces(special: list[str]) -> dict[str, int]:
     letters = sorted({letter for letter in _TEXT.lower() if not letter.isspace()})
     words = sorted(set(re.findall(r"[a-z]{2,}", _TEXT.lower())))
-    return {
-        piece: i
-        for i, piece in enumerate([*special, *letters, *(f"##{letter}" for letter in letters), *words])
-    }
+    return {piece: i for i, piece in enumerate([*special, *letters, *(f"##{letter}" for letter in letters), *words])}
 
 
 def _scored(special: list[str]) -> list[tuple[str, float]]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,8 @@ def test_a_spoilt_bundle_is_restored_from_the_store(bench: Bench, case: str) -> 
 
 def test_what_a_user_put_into_the_bundle_stays_there(bench: Bench) -> None:
     (bench.output / "notes.txt").write_text("mine")
-    bench.build()
+    with suppress(Refused):
+        bench.build("description=Other words.")
     assert (bench.output / "notes.txt").read_text() == "mine"
 
 
@@ -231,9 +233,6 @@ def test_a_build_elsewhere_gives_the_same_bundle_and_says_nothing_else_when_quie
     assert subprocess.run(["diff", "-r", elsewhere / "bundle", bench.output]).returncode == 0
 
 
-@pytest.mark.xfail(
-    strict=False, reason="PEFT writes a set in the order of its hashes; stages/checkpoint.py must sort it"
-)
 def test_an_adapter_names_its_targets_in_one_order(bench: Bench) -> None:
     targets = json.loads((bench.output / "checkpoint" / "adapter_config.json").read_bytes())["target_modules"]
     assert targets == sorted(targets)

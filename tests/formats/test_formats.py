@@ -71,9 +71,7 @@ def test_importing_every_format_loads_neither_arrow_nor_pillow() -> None:
         "print(sorted({'pyarrow', 'PIL', 'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=30
-    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=30)
     assert run.stdout.strip() == "[]"
 
 
@@ -134,9 +132,7 @@ def test_a_long_document_fits_into_a_cell(read: Any) -> None:
         ("a,b\n1,2\n".encode("utf-16"), 1, "not UTF-8: byte 0xff"),
     ],
 )
-def test_damaged_tables_are_refused_by_line(
-    refused: Any, content: bytes | str, row: int, reason: str
-) -> None:
+def test_damaged_tables_are_refused_by_line(refused: Any, content: bytes | str, row: int, reason: str) -> None:
     _, error = refused(csv, content)
     assert (error.row, reason in error.reason) == (row, True), error
 
@@ -264,9 +260,7 @@ def test_whole_characters_written_as_two_escapes_are_text(read: Any) -> None:
         ('{"data": [{}]', 1, "Expecting ',' or '}'"),
     ],
 )
-def test_json_documents_of_another_shape_are_refused(
-    refused: Any, content: str, row: int, reason: str
-) -> None:
+def test_json_documents_of_another_shape_are_refused(refused: Any, content: str, row: int, reason: str) -> None:
     _, error = refused(json, content)
     assert (error.row, reason in error.reason) == (row, True), error
 
@@ -278,9 +272,7 @@ def test_a_second_object_on_a_line_is_refused(refused: Any) -> None:
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
-values = st.recursive(
-    scalars | texts, lambda v: st.lists(v, max_size=3) | st.dictionaries(texts, v, max_size=3)
-)
+values = st.recursive(scalars | texts, lambda v: st.lists(v, max_size=3) | st.dictionaries(texts, v, max_size=3))
 documents = st.lists(st.dictionaries(texts, values, max_size=3), max_size=4)
 
 
@@ -306,7 +298,7 @@ def test_damaged_json_is_refused_wherever_the_pieces_end(document: list[Any], da
     except Malformed as error:
         found = error.reason
     if isinstance(found, str):
-        assert expected is None or "twice" in found
+        assert expected is None or "twice" in found or "too large" in found
     else:
         assert found == expected
 
@@ -377,9 +369,7 @@ def test_parquet_rows_are_numbered_by_place_across_batches(tmp_path: Path) -> No
     file = tmp_path / "t.parquet"
     texts = [f"text {i}" if i % 3 else None for i in range(1_000)]
     _write_parquet(file, {"text": texts, "tags": [[i, i + 1] for i in range(1_000)]}, row_group_size=300)
-    assert list(parquet.rows(file)) == [
-        (i + 1, {"text": text, "tags": [i, i + 1]}) for i, text in enumerate(texts)
-    ]
+    assert list(parquet.rows(file)) == [(i + 1, {"text": text, "tags": [i, i + 1]}) for i, text in enumerate(texts)]
 
 
 def test_parquet_damage_is_refused(tmp_path: Path) -> None:
@@ -388,9 +378,7 @@ def test_parquet_damage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Malformed, match="row 0: not a sound Parquet file") as caught:
         list(parquet.rows(file))
     assert "\n" not in caught.value.reason
-    _write_parquet(
-        file, {"text": [f"{i:06}" * 10 for i in range(20_000)]}, row_group_size=10_000, use_dictionary=False
-    )
+    _write_parquet(file, {"text": [f"{i:06}" * 10 for i in range(20_000)]}, row_group_size=10_000, use_dictionary=False)
     raw = bytearray(file.read_bytes())
     raw[len(raw) // 2 : len(raw) // 2 + 50_000] = bytes(50_000)
     file.write_bytes(raw)

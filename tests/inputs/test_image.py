@@ -217,9 +217,7 @@ def test_file_formats_decode_as_load_image_does(kind: str, tmp_path: Path) -> No
 )
 def test_modes_become_rgb_as_load_image_makes_them(mode: str) -> None:
     source = Image.fromarray(picture(20, 30, 4))
-    steps = {"La": ["LA", "La"], "PA": ["P", "PA"], "LAB": ["RGB", "LAB"], "HSV": ["RGB", "HSV"]}.get(
-        mode, [mode]
-    )
+    steps = {"La": ["LA", "La"], "PA": ["P", "PA"], "LAB": ["RGB", "LAB"], "HSV": ["RGB", "HSV"]}.get(mode, [mode])
     try:
         for step in steps:
             source = source.convert(step)
@@ -259,9 +257,7 @@ def test_sixteen_bit_greys_are_scaled_and_not_clipped(kind: str, tmp_path: Path)
         np.testing.assert_array_equal(pixels_of(value), expected)
     assert expected.min() == 0
     assert expected.max() == 255
-    assert (
-        np.asarray(load_image(str(file))).min(axis=(0, 1))[0] == 0
-    )  # Pillow's way clips: most of it is white
+    assert np.asarray(load_image(str(file))).min(axis=(0, 1))[0] == 0  # Pillow's way clips: most of it is white
     assert (np.asarray(load_image(str(file))) == 255).mean() > 0.9
 
 
@@ -305,10 +301,7 @@ def bomb(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
     )
 
 
@@ -380,9 +373,7 @@ def test_the_record_is_plain_json(tmp_path: Path) -> None:
 
 
 def test_the_newer_file_is_preferred_as_transformers_prefers_it(tmp_path: Path) -> None:
-    nested = {
-        "image_processor": {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 48}}
-    }
+    nested = {"image_processor": {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 48}}}
     backbone(tmp_path, {"image_processor_type": "DeiTImageProcessor"})
     backbone(tmp_path, nested, name="processor_config.json")
     assert record_of(tmp_path)["resize"] == {"height": 32, "width": 48}
@@ -461,9 +452,7 @@ def test_options_refuse_what_makes_no_sense() -> None:
 
 def test_a_data_row_gives_an_absolute_path(tmp_path: Path) -> None:
     assert compiling.raw({"file": "a/b.png"}, {"image": "file"}, tmp_path) == str(tmp_path / "a" / "b.png")
-    assert compiling.raw({"file": "../b.png"}, {"image": ("file",)}, tmp_path) == str(
-        tmp_path.parent / "b.png"
-    )
+    assert compiling.raw({"file": "../b.png"}, {"image": ("file",)}, tmp_path) == str(tmp_path.parent / "b.png")
     assert compiling.raw({"file": "/b.png"}, {"image": "file"}, tmp_path) == os.path.abspath("/b.png")
     assert compiling.raw({"file": "data:x"}, {"image": "file"}, tmp_path) == "data:x"
     assert compiling.raw({"file": {"bytes": b"x", "path": "p"}}, {"image": "file"}, tmp_path) == b"x"
@@ -479,8 +468,7 @@ def test_samples_are_eight_small_usable_and_derived_from_the_seed(model_type: st
     assert len(set(samples)) == 8
     assert max(map(len, samples)) < 16_000
     modes = {
-        running.rgb(each).size: Image.open(io.BytesIO(base64.b64decode(each.split(",")[1]))).mode
-        for each in samples
+        running.rgb(each).size: Image.open(io.BytesIO(base64.b64decode(each.split(",")[1]))).mode for each in samples
     }
     assert {"RGB", "L", "RGBA", "I;16"} == set(modes.values())
     assert (5, 3) in modes
@@ -507,10 +495,7 @@ NOTHING = {"horizontal_flip": 0.0, "crop": None, "color": None}
 
 @pytest.fixture
 def batch() -> torch.Tensor:
-    return (
-        torch.from_numpy(np.stack([picture(32, 40, seed=seed) for seed in range(16)])).permute(0, 3, 1, 2)
-        / 255
-    )
+    return torch.from_numpy(np.stack([picture(32, 40, seed=seed) for seed in range(16)])).permute(0, 3, 1, 2) / 255
 
 
 def test_a_seed_decides_and_every_global_state_is_left_alone(batch: torch.Tensor) -> None:

@@ -133,9 +133,7 @@ def test_namespace_packages_have_several_folders(tmp_path: Path, monkeypatch: py
         (tmp_path / part / "shared_space" / part).mkdir(parents=True)
         monkeypatch.syspath_prepend(str(tmp_path / part))
     for part in ("one", "two"):
-        assert (
-            package.locate(f"shared_space/{part}", tmp_path).folder == tmp_path / part / "shared_space" / part
-        )
+        assert package.locate(f"shared_space/{part}", tmp_path).folder == tmp_path / part / "shared_space" / part
     missing = refusal(package.locate, "shared_space/three", tmp_path)
     assert missing.help == "there are: package:shared_space/one, package:shared_space/two"
 
@@ -238,9 +236,7 @@ def server() -> Iterator[Hub]:
             {OLD: {"config.json": b"{}", hub.INDEX: b'{"weight_map": {"a": "../../x.safetensors"}}'}},
             {"main": OLD},
         ),
-        "org/pickled": Repository(
-            {OLD: {"config.json": b"{}", "pytorch_model.bin": b"pickle"}}, {"main": OLD}
-        ),
+        "org/pickled": Repository({OLD: {"config.json": b"{}", "pytorch_model.bin": b"pickle"}}, {"main": OLD}),
         "org/bare": Repository({OLD: {"model.safetensors": b""}}, {"main": OLD}),
         "org/gated": Repository({OLD: FILES}, {"main": OLD}, is_gated=True),
         "org/private": Repository({OLD: FILES}, {"main": OLD}, is_private=True),
@@ -270,9 +266,7 @@ def ask(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Makes calls in a process of its own, whose cache lasts as long as the test."""
 
     def run(endpoint: str, *calls: tuple[str, list[Any]], **environment: str) -> list[dict[str, Any]]:
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
         chosen = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf")}
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(calls)],
@@ -379,9 +373,7 @@ def test_a_long_header_is_fetched_whole(ask: Any, server: Hub) -> None:
 
 def test_shards_are_those_of_the_index(ask: Any, server: Hub) -> None:
     (found,) = ask(server.endpoint, locate("org/shards"))
-    assert {path.name for path in Path(found["folder"]).iterdir()} == set(SHARDS) - {
-        "consolidated.safetensors"
-    }
+    assert {path.name for path in Path(found["folder"]).iterdir()} == set(SHARDS) - {"consolidated.safetensors"}
     assert "consolidated" not in " ".join(server.log)
 
 
@@ -429,9 +421,7 @@ def test_a_gated_repository_says_whom_to_ask(ask: Any, server: Hub) -> None:
 
 
 def test_a_refusal_says_to_log_in(ask: Any, server: Hub) -> None:
-    answers = ask(
-        server.endpoint, locate("org/private"), ("header", [f"hub:org/private@{OLD}", "model.safetensors"])
-    )
+    answers = ask(server.endpoint, locate("org/private"), ("header", [f"hub:org/private@{OLD}", "model.safetensors"]))
     for answer in answers:
         assert "the Hub refuses `org/private`" in answer["reason"]
         assert "hf auth login" in answer["help"]

@@ -14,6 +14,7 @@ from graftc.compiler.executor import Work, run_stages
 from graftc.compiler.machine import describe
 from graftc.compiler.plan import Plan
 from graftc.compiler.progress import Progress
+from graftc.compiler.stages.train import Training
 from graftc.compiler.store import Store
 from graftc.compiler.verbs import plan as plan_of
 
@@ -40,6 +41,24 @@ def trained(spec: Path, store: Path) -> tuple[Plan, Path, Path]:
     work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
     run_stages(upto, keys, work, Store(store))
     return plan, backbone, Store(store).path("train", keys["train"])
+
+
+def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
+    """(plan, backbone folder, the training after its last epoch), for a look at the very network that was trained."""
+    plan = plan_of(spec)
+    backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
+    machine = describe(plan.train.batch_size)
+    stages = {stage.name: stage for stage in pipeline.stages(plan, "weights")}
+    before = tuple(stages[name] for name in ("prepare", "rehearse"))
+    keys = pipeline.keys(before, machine)
+    work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
+    run_stages(before, keys, work, Store(store))
+    inputs = {stage.name: Store(store).path(stage.name, keys[stage.name]) for stage in before}
+    out = store / "training"
+    out.mkdir()
+    run = Training(Work(plan, spec.parent, backbone, machine, inputs, out, Progress(is_quiet=True)))
+    run.epochs()
+    return plan, backbone, run
 
 
 def without_dropout(source: Path, target: Path) -> Path:

@@ -43,9 +43,9 @@ def test_frozen_tensors_and_statistics_are_bit_identical_after_training(case: st
         data=data,
         train=train,
     )
-    plan, backbone, out = running.trained(spec, tmp_path / "store")
+    plan, backbone, run = running.training(spec, tmp_path / "store")
     source = load_file(backbone / "model.safetensors")
-    trained = assemble(plan, backbone, out / "learned.safetensors")
+    trained = run.graft
     checked = changed = 0
     for name, tensor, planned in tensors(trained, plan):
         if planned.state == "added":
@@ -75,6 +75,21 @@ def test_frozen_parts_run_in_inference_mode_while_the_rest_trains(tmp_path: Path
     assert not modes["encoder.layer.1.attention.self"]
     assert modes["encoder.layer.2.attention.self"]
     assert graft.head.training
+
+
+def test_batch_norms_of_frozen_stages_keep_their_statistics_while_the_rest_trains(tmp_path: Path) -> None:
+    tiny.save("mobilenet-v2", tmp_path / "backbone")
+    spec = running.write_spec(
+        tmp_path, backbone={"from": "./backbone", "freeze": ["stem", "stages[0:8]"]},
+        head={"type": "image-classification"}, data=IMAGES, train={"max_steps": 1},
+    )  # fmt: skip
+    plan, backbone, _ = running.trained(spec, tmp_path / "store")
+    graft = assemble(plan, backbone)
+    train_mode(graft, plan)
+    modes = {name: module.training for name, module in graft.backbone.named_modules() if name.endswith("normalization")}
+    assert {mode for name, mode in modes.items() if name.startswith("conv_stem.")} == {False}
+    assert not modes["layer.7.reduce_1x1.normalization"]
+    assert modes["layer.8.reduce_1x1.normalization"]
 
 
 def test_statistics_of_unfrozen_batch_norms_do_learn(tmp_path: Path) -> None:
