@@ -193,11 +193,11 @@ def test_hostile_labels_survive_the_wrapper(tmp_path: Path) -> None:
         "'''",
         '"""',
     ]
-    rows = [{"body": f"text number {i}", "queue": labels[i % len(labels)]} for i in range(90)]
+    rows = [{"body": f"text number {i}", "queue": labels[i % len(labels)]} for i in range(100)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     bundle = build(tmp_path, "bert", adapt={"method": "probe"}, data={**TEXT, "train": "rows.jsonl"})
     predict = load_module(bundle / "predict.py", "predict_hostile")
-    answers = predict.Model().predict("x", top_k=9)
+    answers = predict.Model().predict("x", top_k=10)
     assert {answer.label for answer in answers} == set(labels)
     assert "49" not in (bundle / "README.md").read_text(encoding="utf-8").split("## Use")[1]
     assert verify(bundle)
@@ -210,3 +210,46 @@ def test_ten_thousand_labels_build(tmp_path: Path) -> None:
     bundle = build(tmp_path, "bert", adapt={"method": "probe"}, data=data, train={"max_steps": 2, "batch_size": 64})
     assert Model(bundle).predict("x").label.startswith("label ")
     assert "Label = str" in (bundle / "predict.py").read_text()
+
+
+def test_a_bundle_serves_as_the_backbone_of_the_next(image_bundle: Path, tmp_path: Path) -> None:
+    data = {"train": str(running.DIGITS / "train")}
+    spec = running.write_spec(
+        tmp_path, backbone={"from": f"bundle:{image_bundle}"}, head={"type": "image-classification"}, data=data,
+        adapt={"method": "probe"}, train={"max_steps": 2},
+    )  # fmt: skip
+    bundle = build_source(read(spec), tmp_path / "bundle", tmp_path / "store", Progress(is_quiet=True)).folder
+    ours, theirs = (load_file(b / "checkpoint" / "model.safetensors") for b in (bundle, image_bundle))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_first_precision_is_the_default_however_the_bundle_is_asked(tmp_path: Path) -> None:
+    bundle = build(tmp_path, "bert", export={"precision": ["int8", "fp32"], "gate": {"metric_drop": 1.0}})
+    predict = load_module(bundle / "predict.py", "predict_int8")
+    assert Model(bundle).precision == "int8"
+    assert predict.Model()._model.precision == "int8"
+
+
+def test_the_output_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text('{"name": "t"}')
+    (tmp_path / "bundle" / "app.js").write_text("precious")
+    with pytest.raises(Refused) as caught:
+        build(tmp_path, "bert")
+    assert caught.value.diagnostics[0].code == "E0501"
+    assert (tmp_path / "bundle" / "app.js").read_text() == "precious"
+
+
+def test_files_added_to_a_bundle_are_not_lost_to_the_next_build(text_bundle: Path) -> None:
+    notes = text_bundle / "notes.txt"
+    notes.write_text("mine")
+    spec = text_bundle.parent / "spec.yaml"
+    changed = spec.with_name("changed.yaml")
+    changed.write_text(spec.read_text() + "description: another\n")
+    try:
+        with pytest.raises(Refused) as caught:
+            build_source(read(changed), text_bundle, text_bundle.parent / "store", Progress(is_quiet=True))
+        assert caught.value.diagnostics[0].code == "E0501"
+        assert notes.read_text() == "mine"
+    finally:
+        notes.unlink()
