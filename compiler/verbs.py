@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .diagnostics import Diagnostic, Refused
-from .facts import gather
-from .lower import lower
-from .overrides import override
-from .plan import Plan
-from .problems import problems
-from .source import Source, read
-from .spec import parse
+from .language.overrides import override
+from .language.parse import parse
+from .language.source import Source, read
+from .planning.lower import lower
+from .planning.plan import Plan
+from .planning.problems import problems
+from .world.facts import gather
 
 if TYPE_CHECKING:
-    from .executor import Built
-    from .progress import Progress
+    from .execution.executor import Built
+    from .execution.progress import Progress
 
 
 def check(source: Source) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
@@ -56,8 +56,8 @@ def plan(path: str | Path, sets: Sequence[str] = ()) -> Plan:
 
 def build_source(source: Source, output: Path | None, store: Path | None, progress: Progress | None = None) -> Built:
     """Plans a source and executes the plan; raises Refused where something is wrong or a gate fails."""
-    from .executor import Built, execute
-    from .progress import Progress
+    from .execution.executor import Built, execute
+    from .execution.progress import Progress
     from .store import Store, default_root
 
     plan, found = check(source)

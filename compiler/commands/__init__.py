@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
-from ..render import text
+from ..reports.text import text
 
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from ..executor import Built, execute
-from ..overrides import override
-from ..plan import read_plan
-from ..progress import Progress
-from ..render import text
-from ..source import read
+from ..execution.executor import Built, execute
+from ..execution.progress import Progress
+from ..language.overrides import override
+from ..language.source import read
+from ..planning.plan import read_plan
+from ..reports.text import text
 from ..store import Store, default_root
 from ..verbs import build_source
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..diagnostics import Status, listed, nearest, refuse
-from ..source import Source, read
+from ..language.source import Source, read
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
 

@@ -10,7 +10,7 @@ import click
 
 from ...runtime.shape import ANY, NUMBER
 from ..diagnostics import clean
-from ..render import one_line, printable
+from ..reports import one_line, printable
 from . import _bundles
 
 SHOWN = {

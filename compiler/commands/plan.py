@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from ..diagnostics import Refused
-from ..overrides import override
-from ..render import printable, text
-from ..show import show
-from ..source import read
+from ..language.overrides import override
+from ..language.source import read
+from ..planning.show import show
+from ..reports import printable
+from ..reports.text import text
 from ..verbs import check
 from ._whole import write_whole
 

@@ -13,7 +13,7 @@ import click
 
 from ...runtime.errors import BundleError
 from ..diagnostics import Row, refuse
-from ..render import printable
+from ..reports import printable
 from . import _bundles
 from ._whole import whole
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..schema import schema
+from ..language.schema import schema
 from ._whole import write_whole
 
 

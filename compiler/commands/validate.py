@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status
-from ..overrides import override
-from ..render import as_json, in_order, one_line, text
-from ..source import Source, read
+from ..language.overrides import override
+from ..language.source import Source, read
+from ..reports import in_order, one_line
+from ..reports.json import as_json
+from ..reports.text import text
 from ..verbs import check
 from . import machine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..render import one_line
+from ..reports import one_line
 from . import _bundles
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..classification import METRICS, TARGETS, Options, Tally, build, loss, lower, outputs, parameters, problems, target
+from ._classification import METRICS, TARGETS, Options, Tally, build, loss, lower, outputs, parameters, problems, target
 
 __all__ = [
     "METRICS",

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .. import classification
-from ..classification import METRICS, TARGETS, Tally, build, loss, lower, outputs, parameters, problems, target
+from . import _classification
+from ._classification import METRICS, TARGETS, Tally, build, loss, lower, outputs, parameters, problems, target
 
 __all__ = [
     "METRICS",
@@ -29,7 +29,7 @@ MODALITY = "text"
 NEEDS = "pooled"
 
 
-class Options(classification.Options):
+class Options(_classification.Options):
     """Keys under `head` for text-classification."""
 
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, quote, refuse
 from ..frozen import Frozen
-from ..rows import Unusable, kind_of
+from ..world.rows import Unusable, kind_of
 from ._processors import OF_MODEL, PROCESSORS, Steps
 
 if TYPE_CHECKING:

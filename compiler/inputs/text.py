@@ -12,7 +12,7 @@ from pydantic import Field
 from ..diagnostics import At, Diagnostic, Refused, clean, refuse
 from ..digest import file_sha256
 from ..frozen import Frozen
-from ..rows import Unusable, kind_of
+from ..world.rows import Unusable, kind_of
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..header import Tensor
+from ..world.header import Tensor
 
 
 @dataclass(frozen=True)

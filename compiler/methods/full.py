@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..backbone import BackboneFacts
 from ..diagnostics import Diagnostic
 from ..frozen import Frozen
+from ..world.backbone import BackboneFacts
 from . import Lowered
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ..backbone import BackboneFacts
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..frozen import Frozen
-from ..header import Tensor
+from ..world.backbone import BackboneFacts
+from ..world.header import Tensor
 from . import Lowered
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backbone import BackboneFacts
+from ..world.backbone import BackboneFacts
 from . import Lowered
 from .full import Options, apply, merge, plain, problems
 

@@ -14,8 +14,8 @@ from torch import nn
 
 from .. import variants
 from ..diagnostics import refuse
-from ..plan import Plan, TensorPlan
-from ..split import derived_seed
+from ..planning.plan import Plan, TensorPlan
+from ..planning.split import derived_seed
 from .graft import POOLINGS, Graft
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..plan import Plan
-from ..prepared import Prepared
+from ..execution.prepared import Prepared
+from ..planning.plan import Plan
 
 Batch = dict[str, torch.Tensor]
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..diagnostics import refuse
-from ..plan import Plan
+from ..planning.plan import Plan
 from .batches import Batch
 from .graft import Graft
 

@@ -12,7 +12,7 @@ import torch
 from ...runtime.session import Session
 from .. import variants
 from ..diagnostics import refuse
-from ..plan import Plan
+from ..planning.plan import Plan
 from .batches import arrays
 from .graft import Graft
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import variants
-from ..executor import Work
+from ..execution.executor import Work
 from ..networks.assembly import remember
 from ..networks.batches import Rows, outputs_of
 from .prepare import preprocessor

@@ -10,14 +10,14 @@ import torch
 
 from .. import variants
 from ..diagnostics import refuse
-from ..executor import Work
+from ..execution.executor import Work
+from ..execution.prepared import Prepared
 from ..networks.assembly import remember
 from ..networks.batches import arrays
 from ..networks.graft import Graft
 from ..networks.graph import write_graph
 from ..networks.parity import compare, difference, gate, golden_inputs, outputs
-from ..plan import Plan
-from ..prepared import Prepared
+from ..planning.plan import Plan
 from .prepare import preprocessor
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs

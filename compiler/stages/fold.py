@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..executor import Work
+from ..execution.executor import Work
+from ..execution.prepared import Prepared
 from ..networks.assembly import assemble
 from ..networks.batches import arrays, by_length
-from ..prepared import Prepared
 from .prepare import preprocessor
 
 BATCH = 64

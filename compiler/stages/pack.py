@@ -18,11 +18,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ...runtime.manifest import sha256
 from .. import variants
 from ..digest import combined, digest, file_sha256
-from ..executor import Work
+from ..execution.executor import Work
+from ..execution.machine import installed
+from ..execution.manifest import FILES, compose, licence
 from ..frozen import Json
-from ..machine import installed
-from ..manifest import FILES, compose, licence
-from ..plan import Plan
+from ..planning.plan import Plan
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type

@@ -13,11 +13,11 @@ import numpy as np
 from .. import variants
 from ..diagnostics import Row, refuse
 from ..digest import file_sha256
-from ..executor import Work
-from ..plan import Plan, SplitPlan
-from ..prepared import write_rows
-from ..rows import Opened, fingerprint, rows
-from ..split import held_out
+from ..execution.executor import Work
+from ..execution.prepared import write_rows
+from ..planning.plan import Plan, SplitPlan
+from ..planning.split import held_out
+from ..world.rows import Opened, fingerprint, rows
 
 CHUNK = 1000  # rows handed to the tokenizer at once
 

@@ -21,14 +21,14 @@ from safetensors.torch import save_file
 
 from .. import variants
 from ..diagnostics import refuse
-from ..executor import Work
-from ..interrupts import held_back
+from ..execution.executor import Work
+from ..execution.interrupts import held_back
 from ..networks.assembly import assemble, learned, load_learned, train_mode
 from ..networks.batches import Rows, outputs_of
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.graft import Graft
-from ..plan import Plan
-from ..split import derived_seed, epoch_order
+from ..planning.plan import Plan
+from ..planning.split import derived_seed, epoch_order
 from ..store import write_atomically
 from .prepare import preprocessor
 

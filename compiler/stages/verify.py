@@ -14,11 +14,11 @@ from ...runtime.model import Model
 from ...runtime.verify import plain
 from .. import variants
 from ..diagnostics import refuse
-from ..executor import Work
-from ..manifest import FILES, compose
+from ..execution.executor import Work
+from ..execution.manifest import FILES, compose
 from ..networks.parity import golden_inputs
-from ..plan import Plan
-from ..split import generator
+from ..planning.plan import Plan
+from ..planning.split import generator
 from .prepare import raw_rows
 
 RESAMPLES = 200  # of the validation rows, for the standard error of a difference

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler import progress
 from graftc.compiler.commands import main
-from graftc.compiler.progress import Progress
+from graftc.compiler.execution import progress
+from graftc.compiler.execution.progress import Progress
 from graftc.compiler.store import Store
 
 from . import subjects

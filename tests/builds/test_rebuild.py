@@ -17,8 +17,8 @@ import yaml
 
 from graftc.compiler.commands import main
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.executor import Built, execute
-from graftc.compiler.progress import Progress
+from graftc.compiler.execution.executor import Built, execute
+from graftc.compiler.execution.progress import Progress
 from graftc.compiler.store import Store
 from graftc.compiler.verbs import build, plan
 

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.progress import Progress
-from graftc.compiler.source import read
+from graftc.compiler.execution.progress import Progress
+from graftc.compiler.language.source import read
 from graftc.compiler.verbs import build_source
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify

@@ -16,8 +16,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from graftc.compiler.manifest import compose
-from graftc.compiler.plan import Plan
+from graftc.compiler.execution.manifest import compose
+from graftc.compiler.planning.plan import Plan
 from graftc.compiler.verbs import plan as planned
 from graftc.runtime.manifest import sha256
 from graftc.runtime.model import Model

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.plan import read_plan
+from graftc.compiler.planning.plan import read_plan
 
 from .cli import Answer
 from .conftest import ROWS, SPEC, Project

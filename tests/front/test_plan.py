@@ -21,11 +21,11 @@ import transformers
 import yaml
 
 from graftc.compiler import variants
-from graftc.compiler.backbone import gather_backbone
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.frozen import Frozen, Json
-from graftc.compiler.plan import Plan, read_plan
+from graftc.compiler.planning.plan import Plan, read_plan
 from graftc.compiler.verbs import plan as planned
+from graftc.compiler.world.backbone import gather_backbone
 
 from ..backbones import tiny
 from .cli import Answer

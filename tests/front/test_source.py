@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graftc.compiler.diagnostics import Refused, Span
-from graftc.compiler.source import LARGEST, parse_text, read
+from graftc.compiler.language.source import LARGEST, parse_text, read
 
 from .conftest import Project
 

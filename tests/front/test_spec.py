@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from graftc.compiler import variants
-from graftc.compiler.spec import SECTIONS, VARIANTS, Top
+from graftc.compiler.language.spec import SECTIONS, VARIANTS, Top
 
 from .cli import Command
 from .conftest import SPEC, Project

@@ -11,8 +11,8 @@ from typing import get_args, get_origin
 
 import pytest
 
-from graftc.compiler import plan
 from graftc.compiler.frozen import Frozen
+from graftc.compiler.planning import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = ("compiler", "runtime", "specs", "templates")

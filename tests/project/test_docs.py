@@ -15,7 +15,7 @@ import pytest
 
 from graftc.compiler import variants
 from graftc.compiler.commands import VERBS, cli, main
-from graftc.compiler.source import parse_text
+from graftc.compiler.language.source import parse_text
 from graftc.compiler.verbs import check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +118,7 @@ def test_every_family_is_listed() -> None:
 
 
 def test_every_key_is_listed() -> None:
-    from graftc.compiler.spec import KEYS, SECTIONS
+    from graftc.compiler.language.spec import KEYS, SECTIONS
 
     table = README[README.index("| key | |") : README.index("**Freezing.**")]
     words = set(re.findall(r"[\w.]+", table))

@@ -12,7 +12,7 @@ import pytest
 
 import graftc
 from graftc.compiler import variants
-from graftc.compiler.source import read
+from graftc.compiler.language.source import read
 from graftc.runtime.verify import verify
 
 from ..backbones import tiny

@@ -8,8 +8,8 @@ import pytest
 
 from graftc.compiler.commands import main
 from graftc.compiler.commands.init import EXAMPLES
-from graftc.compiler.source import read
-from graftc.compiler.spec import parse
+from graftc.compiler.language.parse import parse
+from graftc.compiler.language.source import read
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 

@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator
 
 from graftc.compiler import variants
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.schema import schema
-from graftc.compiler.source import parse_text, read
-from graftc.compiler.spec import parse
+from graftc.compiler.language.parse import parse
+from graftc.compiler.language.schema import schema
+from graftc.compiler.language.source import parse_text, read
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 SCHEMA = schema()

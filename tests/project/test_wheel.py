@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import graftc
-from graftc.compiler.schema import schema
+from graftc.compiler.language.schema import schema
 
 from ..backbones import tiny
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import yaml
 
-from graftc.compiler import pipeline
-from graftc.compiler.backbone import gather_backbone
-from graftc.compiler.executor import Work, run_stages
-from graftc.compiler.machine import describe
-from graftc.compiler.plan import Plan
-from graftc.compiler.progress import Progress
+from graftc.compiler.execution import pipeline
+from graftc.compiler.execution.executor import Work, run_stages
+from graftc.compiler.execution.machine import describe
+from graftc.compiler.execution.progress import Progress
+from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.train import Training
 from graftc.compiler.store import Store
 from graftc.compiler.verbs import plan as plan_of
+from graftc.compiler.world.backbone import gather_backbone
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = ROOT / "specs" / "data" / "tickets"

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from graftc.compiler.networks.assembly import assemble
-from graftc.compiler.split import epoch_order
+from graftc.compiler.planning.split import epoch_order
 
 from ..backbones import tiny
 from . import running

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from .. import classification
-from ..classification import METRICS, Tally, loss, lower, outputs, problems, target
+from . import _classification
+from ._classification import METRICS, Tally, loss, lower, outputs, problems, target
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ NEEDS = "pooled"
 TARGETS = ("label",)
 
 
-class Options(classification.Options):
+class Options(_classification.Options):
     """Keys under `head` for ordinal-classification."""
 
     labels: tuple[str | int | bool, ...] = Field(min_length=3, description="from the lowest to the highest")
@@ -45,7 +45,7 @@ class Options(classification.Options):
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """One score, and a threshold between each label and the next."""
-    return classification.parameters({**record, "labels": ("score",)}, width) + len(record["labels"]) - 1
+    return _classification.parameters({**record, "labels": ("score",)}, width) + len(record["labels"]) - 1
 
 
 def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .diagnostics import Diagnostic, Path, Refused, Row, Span, quote, refuse
+from ..diagnostics import Diagnostic, Path, Refused, Row, Span, quote, refuse
 
 _TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "float": "tag:yaml.org,2002:float"}
 _SURROGATE = re.compile("[\ud800-\udfff]")

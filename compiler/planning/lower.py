@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import variants
-from .backbone import BackboneFacts
-from .facts import Facts, SplitFacts
-from .frozen import Json
-from .methods import Lowered
+from .. import variants
+from ..frozen import Json
+from ..language.spec import HeldOut, Rates, Spec
+from ..methods import Lowered
+from ..world.backbone import BackboneFacts
+from ..world.facts import Facts, SplitFacts
 from .plan import (
     BackbonePlan,
     DataPlan,
@@ -26,7 +27,6 @@ from .plan import (
     TrainPlan,
 )
 from .selectors import select
-from .spec import HeldOut, Rates, Spec
 from .split import held_out_count
 
 EPOCHS = 3

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterable
 
-from .diagnostics import clean
+from ..diagnostics import clean
+from ..reports import one_line
 from .plan import Plan, TensorPlan
-from .render import one_line
 
 WORDS = {
     "frozen": "frozen",
@@ -130,7 +130,7 @@ def _data(plan: Plan) -> list[str]:
 
 
 def _plain(value: object) -> str:
-    from .frozen import Json
+    from ..frozen import Json
 
     if isinstance(value, Json):
         return " ".join(f"{k} {v}" for k, v in value.items())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import variants
-from .diagnostics import At, Diagnostic, listed, nearest, quote
-from .facts import Facts
+from .. import variants
+from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..language.spec import HeldOut, Spec
+from ..world.facts import Facts
 from .selectors import select
-from .spec import HeldOut, Spec
 from .split import held_out_count
 
 FEWEST = 4  # training rows from which some may be held out

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .digest import combined, digest, file_sha256
+from ..digest import combined, digest, file_sha256
+from ..planning.plan import Plan
 from .machine import Machine, versions
-from .plan import Plan
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 # what preprocessing and the checkpoint take from a backbone besides its weights
 PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 TORCH = ("torch", "transformers", "safetensors", "numpy")

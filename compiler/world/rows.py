@@ -10,12 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from . import variants
-from .diagnostics import At, Diagnostic, Refused, Row, Status, listed, nearest, quote, refuse
-from .diagnostics import Path as Keys
-from .digest import combined, file_sha256
-from .formats import Malformed
-from .spec import Table, Tables
+from .. import variants
+from ..diagnostics import Row, Status, quote, refuse
+from ..digest import combined, file_sha256
+from ..formats import Malformed
 
 
 @dataclass(frozen=True)
@@ -53,63 +51,6 @@ class Opened:
     def folder(self) -> Path:
         """What paths inside the rows are relative to."""
         return self.path if self.path.is_dir() else self.path.parent
-
-
-def open_tables(entry: Tables, base: Path, keys: Keys) -> tuple[Opened, ...]:
-    """Finds every table of a split; raises Refused with E0310 where one is missing or of no known format."""
-    entries = entry if isinstance(entry, tuple) else (entry,)
-    found: list[Diagnostic] = []
-    opened: list[Opened] = []
-    for i, item in enumerate(entries):
-        place = (*keys, i) if isinstance(entry, tuple) else keys
-        try:
-            opened.append(_open(item, base, place))
-        except Refused as refused:
-            found += refused.diagnostics
-    if found:
-        raise Refused(tuple(found))
-    return tuple(opened)
-
-
-def _open(entry: str | Table, base: Path, keys: Keys) -> Opened:
-    table = entry if isinstance(entry, Table) else Table.model_validate({"from": entry})
-    at = At((*keys, "from") if isinstance(entry, Table) else keys)
-    inside = Path(table.from_)
-    if table.split and os.path.isdir(base / inside / table.split):
-        inside = inside / table.split
-    path = base / inside
-    if not os.path.exists(path):
-        siblings = os.listdir(path.parent) if os.path.isdir(path.parent) else []
-        note = "" if siblings else f"there is no folder {quote(inside.parent)}"
-        raise refuse(
-            "E0310",
-            f"{quote(table.from_)} does not exist",
-            *filter(None, [note]),
-            at=at,
-            help=nearest(path.name, siblings),
-        )
-    if table.format and table.format not in variants.words("formats"):
-        known = variants.words("formats")
-        raise refuse(
-            "E0310", f"unknown format {quote(table.format)}", f"formats: {listed(known)}",
-            at=At((*keys, "format")), help=nearest(table.format, known),
-        )  # fmt: skip
-    split = table.split if path.is_file() else None
-    return Opened(path, str(inside), table.format or _format(path, at), split)
-
-
-def _format(path: Path, at: At) -> str:
-    if path.is_dir():
-        return "image-folder"
-    for word in variants.words("formats"):
-        if path.suffix.lower() in variants.load("formats", word).SUFFIXES:
-            return word
-    raise refuse(
-        "E0310",
-        f"the ending of {quote(path.name)} names no data format",
-        at=at,
-        help=f"write {{from: …, format: …}} with one of: {listed(variants.words('formats'))}",
-    )
 
 
 def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from .diagnostics import At, Diagnostic, Row, clean, nearest, quote
-from .frozen import Frozen
-from .rows import Unusable, kind_of
+from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
+from ..frozen import Frozen
+from ..world.rows import Unusable, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,7 +223,7 @@ def target(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[s
 
 def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
     """The head: (batch, width) → (batch, labels), untrained."""
-    from .networks.classifier import Classifier
+    from ..networks.classifier import Classifier
 
     return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
 

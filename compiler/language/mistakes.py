@@ -8,9 +8,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from . import variants
-from .diagnostics import At, Diagnostic, Path, clean, listed, nearest, quote
-from .frozen import Frozen
+from .. import variants
+from ..diagnostics import At, Diagnostic, Path, clean, listed, nearest, quote
+from ..frozen import Frozen
+from .spec import SCALARS, SECTIONS, VARIANTS
 
 # pydantic's type of error → what the value should have been
 KINDS = {
@@ -202,7 +203,6 @@ def _words(model: type[BaseModel]) -> list[str]:
 
 def _home(key: str, path: Path) -> tuple[str, str, str] | None:
     """Where a key of another place belongs: a help line, a label, and where it is wrong now if not under a section."""
-    from .spec import SCALARS, SECTIONS, VARIANTS
 
     base = path[:1] if len(path) > 1 else ()
     where = "" if base else "at the top of the spec"

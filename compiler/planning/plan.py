@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from .diagnostics import Row, quote, refuse
-from .digest import canonical, digest
-from .frozen import SLUG, Frozen, Json
+from ..diagnostics import Row, quote, refuse
+from ..digest import canonical, digest
+from ..frozen import SLUG, Frozen, Json
 
 FORMAT = 1
 

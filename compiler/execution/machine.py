@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .diagnostics import Status, refuse
-from .frozen import Frozen
+from ..diagnostics import Status, refuse
+from ..frozen import Frozen
 
 BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "torchmetrics", "safetensors")
 

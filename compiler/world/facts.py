@@ -11,11 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import variants
+from .. import variants
+from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, nearest, quote
+from ..language.spec import HeldOut, Spec
 from .backbone import BackboneFacts, gather_backbone
-from .diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, nearest, quote
-from .rows import Opened, Unusable, fingerprint, open_tables, rows
-from .spec import HeldOut, Spec
+from .rows import Opened, Unusable, fingerprint, rows
+from .tables import open_tables
 
 SAMPLE = 2_000
 SHOWN = 5  # rows named per kind of mistake

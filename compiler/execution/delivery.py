@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .diagnostics import refuse
-from .digest import digest, file_sha256
-from .store import Store, full_disk, sync, sync_tree
+from ..diagnostics import refuse
+from ..digest import digest, file_sha256
+from ..store import Store, full_disk, sync, sync_tree
 
 MANIFEST = "manifest.json"
 

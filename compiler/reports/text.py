@@ -1,18 +1,16 @@
-"""Renders diagnostics: text for people, JSON for programs."""
+"""Findings as people read them: headline, place, the lines with marks, notes and a way out."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 from unicodedata import combining, east_asian_width
 
-from .diagnostics import At, Diagnostic, Row, Span
-from .source import Source
+from ..diagnostics import Diagnostic, Row, Span
+from ..language.source import Source
+from . import in_order, one_line, place
 
 MOST = 10
 WIDEST = 160  # characters of a quoted line
-LONGEST = 1000  # characters of a headline, note or help
 
 
 def text(diagnostics: Sequence[Diagnostic], source: Source | None = None) -> str:
@@ -22,63 +20,6 @@ def text(diagnostics: Sequence[Diagnostic], source: Source | None = None) -> str
     if len(ordered) > MOST:
         shown.append(f"... and {len(ordered) - MOST} more")
     return "\n\n".join(shown)
-
-
-def in_order(diagnostics: Sequence[Diagnostic], source: Source | None) -> list[Diagnostic]:
-    """Without repetitions; errors before warnings, then by place: the spec, flags, data files."""
-    unique = list(dict.fromkeys(diagnostics))
-    return sorted(unique, key=lambda d: (not d.is_error, *_place(d, source)))
-
-
-def _place(diagnostic: Diagnostic, source: Source | None) -> tuple[str, int, int]:
-    span = place(diagnostic.at, source)
-    is_spec = span is None or source is None or span.file == source.file
-    return ("" if is_spec or span is None else span.file, span.line, span.column) if span else ("", 0, 0)
-
-
-def place(at: At | Span | Row | None, source: Source | None) -> Span | None:
-    """Where a diagnostic points, as a span of a file."""
-    if isinstance(at, Span):
-        return at
-    if isinstance(at, Row):
-        return Span(str(source.folder / at.file) if source else at.file, at.number, 1)
-    if at is None or source is None:
-        return None
-    span = source.span(at.path, at.on_key)
-    if span is None:
-        return Span(source.file, 1, 1, 1, at.label)
-    return Span(span.file, span.line, span.column, span.width, at.label)
-
-
-def plain(diagnostic: Diagnostic, source: Source | None) -> dict[str, Any]:
-    """A diagnostic as JSON."""
-    span = place(diagnostic.at, source)
-    return {
-        "code": diagnostic.code, "severity": "error" if diagnostic.is_error else "warning", "message": diagnostic.headline,
-        "file": span.file if span else None, "line": span.line if span else None, "column": span.column if span else None,
-        "label": span.label if span else "", "notes": list(diagnostic.notes), "help": diagnostic.help,
-    }  # fmt: skip
-
-
-def as_json(findings: Sequence[tuple[Diagnostic, Source | None]]) -> str:
-    """All of them as a JSON list, in the order given."""
-    listing = [plain(diagnostic, source) for diagnostic, source in findings]
-    return printable(json.dumps(listing, indent=2, ensure_ascii=False))
-
-
-def printable(text: str) -> str:
-    """JSON text in which whatever could rewrite a terminal stands as an escape.
-
-    >>> printable('"\\u202e"') == '"' + chr(92) + 'u202e"'
-    True
-    """
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-
-
-def one_line(text: str) -> str:
-    """Text for a terminal: line breaks and control characters stand as escapes, and it ends somewhere."""
-    cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def _one(diagnostic: Diagnostic, source: Source | None) -> str:

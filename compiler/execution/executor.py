@@ -9,23 +9,23 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import pipeline, variants
-from .backbone import gather_backbone
+from .. import variants
+from ..diagnostics import At, Diagnostic, Refused, Status, refuse
+from ..digest import combined, file_sha256
+from ..planning.plan import Plan, TablePlan
+from ..store import Store
+from ..world.backbone import gather_backbone
+from ..world.rows import Opened, fingerprint, rows
+from . import pipeline
 from .delivery import MANIFEST, deliver, refuse_output
-from .diagnostics import At, Diagnostic, Refused, Status, refuse
-from .digest import combined, file_sha256
 from .machine import Machine, describe, require_build, share_cores
 from .manifest import licence
-from .plan import Plan, TablePlan
 from .progress import Progress
-from .rows import Opened, fingerprint, rows
-from .store import Store
 
 
 @dataclass
@@ -145,7 +145,7 @@ def _run_stage(
     def fill(out: Path) -> None:
         start = time.monotonic()
         work.progress.say(f"{stage.name} …")
-        module = import_module(f".stages.{stage.name}", __package__)
+        module = variants.load("stages", stage.name)
         _settle(stage, work)
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other

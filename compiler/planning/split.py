@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .digest import combined
+from ..digest import combined
 
 if TYPE_CHECKING:
     import numpy as np

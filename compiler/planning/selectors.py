@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from .backbone import BackboneFacts
-from .diagnostics import At, Diagnostic, Path, listed, nearest, quote
+from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
+from ..world.backbone import BackboneFacts
 
 _NUMBER = "-?[0-9]{1,9}"
 _SLICE = re.compile(rf"(?P<stack>[a-z.]+)\[(?P<start>{_NUMBER}|):(?P<stop>{_NUMBER}|)\]")

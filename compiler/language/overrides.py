@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .diagnostics import Diagnostic, Refused, Span, Status
-from .diagnostics import Path as Keys
+from ..diagnostics import Diagnostic, Refused, Span, Status
+from ..diagnostics import Path as Keys
 from .source import DEEPEST, FLAGS, Source, parse_text
 
 # a map that names its variant again with another word replaces the whole map

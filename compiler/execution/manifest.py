@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from ..runtime.manifest import FORMAT
-from .digest import combined, digest
+from ...runtime.manifest import FORMAT
+from ..digest import combined, digest
+from ..planning.plan import Plan
 from .machine import installed
-from .plan import Plan
 
 FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate

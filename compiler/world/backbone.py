@@ -12,11 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import variants
-from .diagnostics import At, Status, listed, nearest, quote, refuse
-from .digest import canonical, digest
+from .. import variants
+from ..diagnostics import At, Status, listed, nearest, quote, refuse
+from ..digest import canonical, digest
+from ..sources import Located, Missing
 from .header import Fetch, Header, Tensor, read_header
-from .sources import Located, Missing
 
 AT = At(("backbone", "from"))
 
@@ -111,7 +111,7 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
-    from .store import default_root, write_atomically  # the store knows of arrays, and numpy takes its time
+    from ..store import default_root, write_atomically  # the store knows of arrays, and numpy takes its time
 
     note = default_root() / "headers" / f"{digest([pinned, name])}.json"
     try:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from . import variants
-from .frozen import Frozen
+from .. import variants
+from ..frozen import Frozen
 from .spec import LANGUAGE, SECTIONS, VARIANTS, Data, Top
 
 Node = dict[str, Any]

@@ -1,0 +1,156 @@
+"""Parses a Source into a Spec: what was written, strict at every depth."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from .. import variants
+from ..frozen import SLUG, Frozen
+
+LANGUAGE = 1
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Rate = Annotated[float, Field(gt=0.0, le=10.0)]
+Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+File = Annotated[str, Field(min_length=1)]
+
+
+class Backbone(Frozen):
+    """What the graft starts from."""
+
+    from_: str = Field(
+        alias="from",
+        description="`./folder`, `package:name/path`, `hub:org/name@revision` or `bundle:PATH`",
+        min_length=1,
+    )
+    freeze: tuple[str, ...] = Field((), description="selectors of parts in which nothing learns")
+
+
+class Table(Frozen):
+    """One data file or folder."""
+
+    from_: str = Field(alias="from", description="path relative to the spec", min_length=1)
+    format: str | None = Field(None, description="default: by the file's ending")
+    split: str | None = Field(
+        None, description="keep the rows whose column `split` says this; of a folder, the sub-folder of this name"
+    )
+
+
+class HeldOut(Frozen):
+    """Validation rows taken from the training rows."""
+
+    fraction: float = Field(gt=0.0, lt=1.0, description="share of the training rows, stratified by label and seeded")
+
+
+Tables = File | Table | Annotated[tuple[File | Table, ...], Field(min_length=1)]
+
+
+class Data(Frozen):
+    """Which rows, and which of their columns play which role."""
+
+    train: Tables = Field(description="training rows: a path, {from, format, split}, or a list of them, concatenated")
+    validation: Tables | HeldOut | None = Field(
+        None, description="rows that choose the best checkpoint, thresholds and pass gates; or {fraction: 0.1}"
+    )
+    test: Tables | None = Field(None, description="rows that are scored once and decide nothing")
+    columns: dict[str, str | Columns] = Field(default_factory=dict, description="role: column, or a list of columns")
+
+
+class Rates(Frozen):
+    """Learning rates by part."""
+
+    backbone: Rate = Field(description="for what learns in the backbone")
+    head: Rate = Field(description="for the head")
+
+
+class Patience(Frozen):
+    """When to stop before the last epoch."""
+
+    patience: int = Field(ge=1, le=100_000, description="epochs without a better validation metric")
+
+
+class Train(Frozen):
+    """How it learns."""
+
+    epochs: int | None = Field(None, ge=1, le=100_000, description="passes over the training rows; default 3")
+    max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="optimiser steps, instead of epochs")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="rows per optimiser step, over all devices")
+    learning_rate: Rate | Rates | None = Field(None, description="peak rate, or {backbone, head}; default the method's")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="how the rate falls after warm-up")
+    warmup: Share = Field(0.1, description="share of the steps in which the rate rises from zero")
+    weight_decay: float = Field(0.01, ge=0.0, le=1.0, description="AdamW's; not on biases and norms")
+    max_grad_norm: float = Field(1.0, gt=0.0, description="gradients are clipped to this norm")
+    layer_decay: float = Field(
+        1.0, gt=0.0, le=1.0, description="factor on the rate for each layer further from the head"
+    )
+    metric: str | None = Field(None, description="picks the best checkpoint and stops early; default the head's first")
+    early_stopping: Patience | None = Field(None, description="needs validation data")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic while training")
+    fold: Literal["auto", "off"] = Field("auto", description="frozen work computed once, or every epoch")
+
+
+class Gate(Frozen):
+    """What the artifact must satisfy, else no bundle is written."""
+
+    parity: float = Field(
+        1e-4, gt=0.0, le=1.0, description="largest |a−b| / max(1, largest |a|) between torch and onnxruntime"
+    )
+    metric_drop: float = Field(
+        0.01, ge=0.0, le=1.0, description="most that the validation metric may fall, beyond one standard error"
+    )
+
+
+class Export(Frozen):
+    """What comes out."""
+
+    precision: tuple[Literal["fp32", "int8"], ...] = Field(
+        ("fp32",), min_length=1, description="one graph each; the first is the bundle's default"
+    )
+    exporter: Literal["tracing", "transformers"] = Field(
+        "tracing", description="torch's tracing exporter, or transformers.exporters"
+    )
+    optimize: Literal["portable"] = Field("portable", description="standard operators; onnxruntime fuses at load")
+    opset: int | None = Field(
+        None, ge=14, le=22, description="ONNX operator set; default 17, of the transformers exporter 18, its lowest"
+    )
+    gate: Gate = Field(default=Gate(), description="limits that the bundle must keep")
+    samples: Literal["generated", "validation"] | str = Field(
+        "generated", description="golden inputs: generated, validation, or a file"
+    )
+
+
+SECTIONS: dict[str, type[Frozen]] = {"backbone": Backbone, "data": Data, "train": Train, "export": Export}
+VARIANTS = {"adapt": ("methods", "method", "an adaptation method"), "head": ("heads", "type", "a task")}
+RESERVED = {"pretrain": "self-supervised stages", "heads": "several heads", "extends": "composition"}
+SCALARS = ("graftc", "name", "description", "seed")
+KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "data", "train", "export")
+
+
+class Top(Frozen):
+    """The keys that stand alone."""
+
+    graftc: int = Field(description="language version: 1")
+    name: str = Field(pattern=SLUG, description="a slug: lower case, digits, `-`, `_`, `.`")
+    description: str = Field("", description="for the model card")
+    seed: int = Field(0, ge=0, lt=2**32, description="from which all randomness is derived")
+
+
+class Spec(Frozen):
+    """A spec as written, every section in its type."""
+
+    top: Top
+    backbone: Backbone
+    method: str
+    adapt: Any
+    head_type: str
+    head: Any
+    data: Data
+    input: Any
+    train: Train
+    export: Export
+
+    @property
+    def modality(self) -> str:
+        """The module of `inputs/` that the head reads."""
+        return str(variants.load("heads", self.head_type).MODALITY)

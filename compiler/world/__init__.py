@@ -1,0 +1,1 @@
+"""What a spec refers to: backbones and data, looked at without torch."""
