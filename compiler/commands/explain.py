@@ -1,0 +1,33 @@
+"""`graftc explain`: the long text of a diagnostic."""
+
+from __future__ import annotations
+
+import click
+
+from ..diagnostics import nearest, quote
+from ..explanations import RANGES, codes, headline, page
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def command(code: str | None) -> None:
+    """Explain the diagnostic CODE, with a wrong and a right spec; without CODE list them all.
+
+    \b
+      graftc explain E0203
+    """
+    if code is None:
+        print(_listing())
+    elif code.upper() in codes():
+        print(page(code.upper()).rstrip())
+    else:
+        help = nearest(code.upper(), codes()) or "`graftc explain` lists them all"
+        raise click.UsageError(f"{quote(code)} is no code of a diagnostic; {help}")
+
+
+def _listing() -> str:
+    groups = []
+    for start, meaning in RANGES.items():
+        lines = [f"  {code}  {headline(code)}" for code in codes() if code.startswith(start)]
+        groups.append("\n".join([f"{start}xx  {meaning}", *lines]))
+    return "\n\n".join(groups)
