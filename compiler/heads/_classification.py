@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -126,10 +127,12 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     """Everything wrong between the labels written and the labels found."""
     train = tallies["train"]
     labels = labels_of(options, train)
+    misspelt: set[str] = set()
     if options.labels:
         yield from _written(labels, train)
+        misspelt = _misspelt(labels, train)
     for name, tally in tallies.items():
-        yield from _strangers(name, tally, labels, bool(options.labels))
+        yield from _strangers(name, tally, labels, bool(options.labels), misspelt)
     if len(labels) < 2:
         words = "no row names another label than" if train.is_multi else "every row says"
         note = f"{words} {quote(labels[0])}" if labels else "no row has a label"
@@ -160,9 +163,18 @@ def _written(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
     yield from wrong
 
 
-def _strangers(name: str, tally: Tally, labels: tuple[str, ...], is_written: bool) -> Iterator[Diagnostic]:
+def _misspelt(labels: tuple[str, ...], train: Tally) -> set[str]:
+    """Labels of the rows that a written one without rows was meant to be: one mistake, told where it is written."""
+    strangers = [label for label in train.counts if label not in labels]
+    lost = (label for label in labels if label not in train.counts)
+    return {near[0] for label in lost if (near := get_close_matches(label, strangers, n=1))}
+
+
+def _strangers(
+    name: str, tally: Tally, labels: tuple[str, ...], is_written: bool, misspelt: set[str]
+) -> Iterator[Diagnostic]:
     """One diagnostic for all labels of a split that are not in the label map, at the first of their rows."""
-    known = set(labels)
+    known = {*labels, *misspelt}
     strangers = [label for label in tally.counts if label not in known]
     if not strangers:
         return

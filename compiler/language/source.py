@@ -162,9 +162,11 @@ def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[st
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        opened = _unclosed(source, error)
+        mark = opened or error.problem_mark or error.context_mark
         at = Span(name, mark.line + 1, mark.column + 1) if mark else Span(name, 1, 1)
-        raise Refused((_syntax(source, at, error.problem or "unreadable", noun),)) from None
+        problem = "opened here and never closed" if opened else error.problem or "unreadable"
+        raise Refused((_syntax(source, at, problem, noun),)) from None
     except yaml.reader.ReaderError as error:
         before = source.text[: error.position].splitlines() or [""]
         at = Span(name, len(before), len(before[-1]) + 1, 1, f"U+{ord(source.text[error.position]):04X}")
@@ -172,6 +174,19 @@ def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[st
     except _TooDeep as deep:
         at = Span(name, deep.args[0].line + 1, deep.args[0].column + 1)
         raise refuse("E0101", f"{noun} is nested too deeply", f"at most {DEEPEST} levels", at=at) from None
+
+
+def _unclosed(source: Source, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where a bracket or a quote was opened that nothing closes; YAML notices that lines later, or at the end."""
+    start, end = error.context_mark, error.problem_mark
+    if start is None or end is None or end.line == start.line:
+        return None
+    if "quoted scalar" in str(error.context):
+        return start
+    lines = [*source.text.splitlines(), ""]
+    before, after = lines[start.line], lines[min(end.line, len(lines) - 1)]
+    is_outside = len(after) - len(after.lstrip()) <= len(before) - len(before.lstrip())
+    return start if "flow" in str(error.context) and is_outside else None
 
 
 def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
