@@ -66,7 +66,7 @@ def copy(spec: Path, target: Path) -> int:
         )
     staging = target / ".partial" if target.is_dir() else target.with_name(f".{target.name}.partial")
     try:
-        for path, place in {spec: Path(spec.name), **files, **_licences(files, target)}.items():
+        for path, place in {spec: Path(spec.name), **files, **_licences(files, target), **_schema(target)}.items():
             (staging / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, staging / place)
         _move(staging, target)
@@ -80,6 +80,12 @@ def _licences(files: dict[Path, Path], target: Path) -> dict[Path, Path]:
     folders = {folder for place in files.values() for folder in place.parents if folder != Path()}
     notes = {EXAMPLES / folder / "README.md": folder / "README.md" for folder in folders}
     return {path: place for path, place in notes.items() if path.is_file() and not (target / place).exists()}
+
+
+def _schema(target: Path) -> dict[Path, Path]:
+    """The JSON Schema that an example's first lines name for editors, unless one is there."""
+    name = "schema.json"
+    return {} if os.path.lexists(target / name) else {EXAMPLES / name: Path(name)}
 
 
 def _move(staging: Path, target: Path) -> None:

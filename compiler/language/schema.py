@@ -54,7 +54,7 @@ def _models() -> tuple[Models, dict[str, Node]]:
     found += [variants.load("inputs", word).Options for word in variants.words("inputs")]
     unique = list(dict.fromkeys(found))  # variants may share their options
     places, whole = models_json_schema([(model, "validation") for model in unique], ref_template="#/$defs/{model}")
-    definitions = {name: _untitled(node) for name, node in whole["$defs"].items()}
+    definitions = {name: _given(_untitled(node)) for name, node in whole["$defs"].items()}
     models = {model: definitions.pop(places[model, "validation"]["$ref"].removeprefix("#/$defs/")) for model in unique}
     return models, definitions
 
@@ -66,6 +66,19 @@ def _untitled(node: Any, are_keys: bool = False) -> Any:
     if not isinstance(node, dict):
         return node
     return {key: _untitled(value, key == "properties") for key, value in node.items() if are_keys or key != "title"}
+
+
+def _given(node: Any) -> Any:
+    """The same without null among the choices: a key that is written has a value."""
+    if isinstance(node, list):
+        return [_given(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _given(value) for key, value in node.items()}
+    if isinstance(node.get("default"), dict):
+        inner["default"] = {key: value for key, value in node["default"].items() if value is not None}
+    choices = [choice for choice in inner.pop("anyOf", []) if choice != {"type": "null"}]
+    return {**inner, "anyOf": choices} if len(choices) > 1 else {**inner, **dict(*choices)}
 
 
 def _words(section: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .. import variants
 from ..frozen import SLUG, Frozen
@@ -73,6 +73,8 @@ class Patience(Frozen):
 class Train(Frozen):
     """How it learns."""
 
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["epochs", "max_steps"]}})  # E0209
+
     epochs: int | None = Field(None, ge=1, le=100_000, description="passes over the training rows; default 3")
     max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="optimiser steps, instead of epochs")
     batch_size: int = Field(32, ge=1, le=1_000_000, description="rows per optimiser step, over all devices")
@@ -105,7 +107,10 @@ class Export(Frozen):
     """What comes out."""
 
     precision: tuple[Literal["fp32", "int8"], ...] = Field(
-        ("fp32",), min_length=1, description="one graph each; the first is the bundle's default"
+        ("fp32",),
+        min_length=1,
+        description="one graph each; the first is the bundle's default",
+        json_schema_extra={"uniqueItems": True},  # E0209
     )
     exporter: Literal["tracing", "transformers"] = Field(
         "tracing", description="torch's tracing exporter, or transformers.exporters"

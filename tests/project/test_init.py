@@ -51,6 +51,7 @@ def test_an_example_comes_with_its_data(name: str, capsys: pytest.CaptureFixture
     for table in (data.train, data.validation, data.test):
         assert not isinstance(table, str) or (spec.parent / table).exists()
     assert (spec.parent / "data" / "README.md").is_file(), "licences of the data stay with it"
+    assert (spec.parent / "schema.json").is_file(), "an editor finds it by the spec's second line"
     assert sorted(p.name for p in Path().iterdir()) == [name]
 
 

@@ -117,6 +117,13 @@ def test_shipped_schema_is_fresh() -> None:
     assert shipped == SCHEMA, "run `make schema`"
 
 
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_editor_finds_it_by_every_example(path: Path) -> None:
+    comment = path.read_text(encoding="utf-8").splitlines()[1]
+    assert comment.startswith("# yaml-language-server: $schema=")
+    assert json.loads((path.parent / comment.partition("=")[2]).read_bytes()) == SCHEMA
+
+
 def test_every_variant_has_its_branch() -> None:
     for section, folder in (("adapt", "methods"), ("head", "heads")):
         assert {f"{section}.{word}" for word in variants.words(folder)} <= SCHEMA["$defs"].keys()
@@ -146,3 +153,47 @@ def test_every_key_is_described_and_says_its_default() -> None:
             assert (
                 key in node.get("required", ()) or path.endswith("/columns") or "default" in value or "$ref" in value
             ), f"{path}/{key} has no default"
+
+
+# what the YAML language server understands; it takes a schema's `default` and `description` for completion
+KEYWORDS = {
+    *("$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "pattern"),
+    *("properties", "required", "additionalProperties", "items", "minItems", "uniqueItems", "minLength"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    *("allOf", "anyOf", "oneOf", "not", "if", "then"),
+}
+
+
+def keywords(node: Any, are_names: bool = False) -> Iterator[str]:
+    """Every keyword of a schema; the keys of `properties` and `$defs` are a spec's own names."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if not are_names:
+            yield key
+        if are_names or key not in ("default", "const", "enum", "required"):
+            yield from keywords(value, not are_names and key in ("properties", "$defs"))
+    for item in node if isinstance(node, list) else ():
+        yield from keywords(item)
+
+
+def test_an_editor_understands_every_keyword() -> None:
+    assert set(keywords(SCHEMA)) <= KEYWORDS
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for path, node in nodes(SCHEMA):
+        if "$ref" in node:
+            assert node["$ref"].removeprefix("#/$defs/") in SCHEMA["$defs"], path
+
+
+def test_no_key_takes_an_empty_value() -> None:
+    for path, node in nodes(SCHEMA):
+        may_be_empty = path.startswith(("#/properties/train", "#/properties/export"))
+        assert node.get("type") != "null" or may_be_empty, path
+
+
+def test_every_default_is_one_that_may_be_written() -> None:
+    validator = Draft202012Validator(SCHEMA)
+    for path, node in nodes(SCHEMA):
+        if node.get("default") is not None and "properties" in path:
+            whole = {**node, "$defs": SCHEMA["$defs"]}
+            assert validator.evolve(schema=whole).is_valid(node["default"]), path
