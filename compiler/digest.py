@@ -31,8 +31,7 @@ def file_sha256(path: Path, memory: Path | None = None) -> str:
     status = path.stat()
     if memory is None or status.st_size < WORTH:
         return _read(path)
-    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    note = memory / digest(identity)
+    note = _note(path, status, memory)
     try:
         known = note.read_text()
         if len(known) == 64:
@@ -45,6 +44,23 @@ def file_sha256(path: Path, memory: Path | None = None) -> str:
     staged.write_text(found)
     staged.replace(note)
     return found
+
+
+def known_sha256(path: Path, memory: Path) -> str | None:
+    """SHA-256 of a file where it costs nothing: a small one, or one that `file_sha256` remembers; else None."""
+    status = path.stat()
+    if status.st_size < WORTH:
+        return _read(path)
+    try:
+        known = _note(path, status, memory).read_text()
+    except OSError:
+        return None
+    return known if len(known) == 64 else None
+
+
+def _note(path: Path, status: os.stat_result, memory: Path) -> Path:
+    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return memory / digest(identity)
 
 
 def _read(path: Path) -> str:

@@ -14,6 +14,7 @@ from ..planning.show import show
 from ..reports import printable
 from ..reports.text import text
 from ..verbs import check
+from ._diff import differ
 from ._whole import write_whole
 
 
@@ -23,9 +24,19 @@ from ._whole import write_whole
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write the JSON to a file; `graftc build` takes it."
 )
+@click.option("--diff", "old", metavar="OLD", help="Show what changes from OLD: a spec, plan, bundle or git:REVISION.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["breaking", "retrains"]),
+    help="With --diff: exit 1 where users of the bundle break, or also where weights are learnt again.",
+)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
-def command(spec: str, as_json: bool, output: str | None, sets: tuple[str, ...]) -> None:
+def command(
+    spec: str, as_json: bool, output: str | None, old: str | None, fail_on: str | None, sets: tuple[str, ...]
+) -> None:
     """Show what is frozen, what learns, what it costs and what comes out of SPEC."""
+    if fail_on and old is None:
+        raise click.UsageError("--fail-on judges a difference: give --diff OLD too")
     source = override(read(Path(spec), spec), sets)
     plan, found = check(source)
     if plan is None:
@@ -34,7 +45,9 @@ def command(spec: str, as_json: bool, output: str | None, sets: tuple[str, ...])
         print(text(found, source) + "\n", file=sys.stderr)
     if output:
         write_whole(Path(output), plan.text() + "\n")
-    if as_json:
+    if old is not None:
+        differ(source, plan, spec, old, as_json, fail_on)
+    elif as_json:
         print(printable(plan.text()))
     else:
         print(show(plan))

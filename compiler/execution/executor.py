@@ -126,7 +126,7 @@ def run_stages(
     found: tuple[pipeline.Stage, ...], known: Mapping[str, str], work: Work, store: Store
 ) -> dict[str, float]:
     """Runs the stages that something missing needs, each once; returns seconds by stage."""
-    needed = _needed(found, known, store)
+    needed = pipeline.needed(found, lambda stage: store.path(stage.name, known[stage.name]).is_dir())
     if needed:
         require_build()
         share_cores()
@@ -171,14 +171,3 @@ def _settle(stage: pipeline.Stage, work: Work) -> None:
         torch.manual_seed(work.plan.seed)
         torch.set_num_threads(work.machine.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-def _needed(found: tuple[pipeline.Stage, ...], known: Mapping[str, str], store: Store) -> set[str]:
-    """From the end backwards: a stage whose output is there needs none of its inputs."""
-    needed: set[str] = set()
-    wanted = {found[-1].name}
-    for stage in reversed(found):
-        if stage.name in wanted and not store.path(stage.name, known[stage.name]).is_dir():
-            needed.add(stage.name)
-            wanted.update(stage.inputs)
-    return needed

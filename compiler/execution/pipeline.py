@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def _runtime() -> str:
     return combined(f"{path.relative_to(PACKAGE).as_posix()} {file_sha256(path)}" for path in sorted(files))
 
 
+LEARNS = frozenset({"train"})  # stages in which weights are learnt: the costly ones
 # the rehearsal's outcome changes no other output, so its key stays out of theirs
 SILENT = frozenset({"rehearse"})
 
@@ -101,3 +102,14 @@ def keys(found: tuple[Stage, ...], machine: Machine) -> dict[str, str]:
             "machine": {"device": machine.device, "threads": machine.threads} if stage.is_numeric else {},
         })  # fmt: skip
     return known
+
+
+def needed(found: tuple[Stage, ...], is_done: Callable[[Stage], bool]) -> frozenset[str]:
+    """From the end backwards: a stage whose output is there needs none of its inputs."""
+    missing: set[str] = set()
+    wanted = {found[-1].name}
+    for stage in reversed(found):
+        if stage.name in wanted and not is_done(stage):
+            missing.add(stage.name)
+            wanted.update(stage.inputs)
+    return frozenset(missing)

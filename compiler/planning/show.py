@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..diagnostics import clean
 from ..reports import one_line
-from .plan import Plan, TensorPlan
+from .plan import Plan
 
 WORDS = {
     "frozen": "frozen",
@@ -42,7 +42,7 @@ def _backbone(plan: Plan) -> list[str]:
             lines.append(
                 _line(
                     word.split(",")[0].split(" (")[0],
-                    f"{numbers:>12,} parameters in {len(tensors)} tensors: {', '.join(_summary(tensors))}",
+                    f"{numbers:>12,} parameters in {len(tensors)} tensors: {', '.join(summary(t.name for t in tensors))}",
                 )
             )
     return lines
@@ -59,12 +59,12 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _summary(tensors: Iterable[TensorPlan], most: int = 8) -> list[str]:
-    """Names by their first part, indices gathered: `encoder.layer[0:4]`."""
+def summary(names: Iterable[str], most: int = 8) -> list[str]:
+    """Names of tensors by their first part, indices gathered: `encoder.layer[0:4]`."""
     groups: dict[str, set[int]] = {}
-    for tensor in tensors:
-        hit = re.match(r"^(.*?)\.(\d+)\.", tensor.name)
-        groups.setdefault(hit.group(1) if hit else tensor.name.split(".")[0], set()).update(
+    for tensor in names:
+        hit = re.match(r"^(.*?)\.(\d+)\.", tensor)
+        groups.setdefault(hit.group(1) if hit else tensor.split(".")[0], set()).update(
             [int(hit.group(2))] if hit else []
         )
     shown = [
@@ -202,10 +202,11 @@ def _cost(plan: Plan) -> list[str]:
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
         _line(
             "about",
-            f"{_bytes(cost.memory_bytes)} memory, {_bytes(cost.disk_bytes)} disk while building, {_bytes(cost.onnx_bytes)} fp32 graph",
+            f"{in_bytes(cost.memory_bytes)} memory, {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
         ),
     ]
 
 
-def _bytes(count: int) -> str:
+def in_bytes(count: int) -> str:
+    """A number of bytes as people say it."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

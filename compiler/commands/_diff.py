@@ -1,0 +1,50 @@
+"""`graftc plan --diff`: what changes from an old plan, printed and judged."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from ..diagnostics import Refused, listed, refuse
+from ..language.source import Source
+from ..planning.plan import Plan
+from ..reports import printable
+
+
+def differ(source: Source, plan: Plan, name: str, old: str, as_json: bool, fail_on: str | None) -> None:
+    """Prints what changes from `old` to the plan of a source.
+
+    Raises Refused E0230 where it is what `fail_on` forbids, after printing it.
+    """
+    from ..diff.compare import Diff, compare
+    from ..diff.old import old_side
+    from ..diff.show import plain, show
+    from ..diff.sides import of_spec
+
+    diff: Diff = compare(old_side(old, Path(name)), of_spec(name, plan, source.folder))
+    print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, _paint if _is_coloured() else plain))
+    sys.stdout.flush()
+    if fail_on and diff.breaking:
+        raise _forbidden("breaks users of the bundle", listed({change.field for change in diff.breaking}), fail_on)
+    if fail_on == "retrains" and diff.retrains:
+        raise _forbidden("retrains the model", listed(run.stage for run in diff.runs if run.because), fail_on)
+
+
+def _forbidden(what: str, where: str, fail_on: str) -> Refused:
+    return refuse(
+        "E0230",
+        f"the change {what}",
+        f"`--fail-on {fail_on}` forbids it; it lies in: {where}",
+        help="undo it, or run without --fail-on once it is meant",
+    )
+
+
+def _is_coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _paint(text: str, colour: str) -> str:
+    return click.style(text, fg=colour, bold=True)

@@ -1,0 +1,226 @@
+"""Differences between two records, and each in words."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..diagnostics import clean, quote
+from ..frozen import Frozen
+from ..planning.show import WORDS, summary
+
+Keys = tuple[str, ...]
+Difference = tuple[Keys, Any, Any]
+SHOWN = 8  # items of a list
+ASSETS = "data.assets."  # files that the plan names one by one
+INSIDE = re.compile(r"\.\d+\.")  # in the name of a module of a stack
+TENSORS: Keys = ("backbone", "tensors")
+HASHES = ("sha256", "assets", "weights", "runtime")
+# how a spec spells what a plan or a stage's record holds
+SPELLINGS = (
+    (r"^model\.", ""),
+    (r"^method\.method$", "adapt.method"),
+    (r"^method\.record\.", "adapt."),
+    (r"^head\.record\.label_smoothing", "head.loss.label_smoothing"),
+    (r"^head\.record\.class_weights", "head.loss.class_weights"),
+    (r"^head\.record\.", "head."),
+    (r"^(data\.)?preprocessing\.", "data."),
+    (r"^(data\.)?augment", "data.augment"),
+    (r"^gates\.|^export\.(?=parity$|metric_drop$)|^(?=parity$)", "export.gate."),
+    (r"^golden\.|^export\.(?=samples)", "export."),
+    (r"^data\.splits\.(\w+)\.held_out$", r"data.\1.fraction"),
+    (r"^data\.splits\.", "data."),
+    (r"^inputs$", "data.inputs"),
+    (r"^validation$", "splits"),
+    (r"^train\.patience", "train.early_stopping.patience"),
+)
+# what follows from something that is named anyway
+FOLLOWS = {
+    "backbone.inference": ("backbone.tensors",),
+    "backbone.is_frozen": ("backbone.tensors",),
+    "backbone.files": ("backbone.header_sha256",),
+    "backbone.config_sha256": ("backbone.from",),
+    "backbone.header_sha256": ("backbone.from", "backbone.tensors"),
+    "backbone.weights": ("backbone.from",),
+    "backbone.family": ("backbone.from",),
+    "data.inputs": ("backbone.from",),
+    "head.parameters": ("head.labels", "head.hidden", "backbone.from", "export.outputs.logits.shape"),
+    "train.steps": ("train.epochs", "train.batch_size"),
+    "train.steps_per_epoch": ("train.steps", "train.batch_size"),
+    "train.warmup_steps": ("train.steps", "train.epochs", "train.batch_size"),
+    "train.head_learning_rate": ("train.learning_rate",),
+    "train.layer_of": ("train.layer_decay",),
+}
+# options that come and go with the word that has them
+VARIANTS = {"adapt": "adapt.method", "head": "head.type", "data": "data.modality", "export": "data.modality"}
+
+
+class Change(Frozen):
+    """One thing that differs: its key, both values, and a sentence without its subject."""
+
+    field: str
+    old: Any
+    new: Any
+    text: str
+
+
+def differences(old: Any, new: Any, path: Keys = ()) -> Iterator[Difference]:
+    """(path, old, new) of every leaf in which two records differ; None stands for what one of them lacks."""
+    old, new = _by_name(old), _by_name(new)
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*old, *new]):
+            yield from differences(old.get(key), new.get(key), (*path, str(key)))
+    elif old != new:
+        yield path, old, new
+
+
+def _by_name(value: Any) -> Any:
+    """A list of records with names or paths as a mapping, so that each is compared with its like."""
+    if isinstance(value, tuple):
+        value = list(value)
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        for key in ("name", "path"):
+            names = [item.get(key) for item in value]
+            if None not in names and len(set(names)) == len(names):
+                return {item[key]: {k: v for k, v in item.items() if k != key} for item in value}
+    return value
+
+
+def changes(found: Iterable[Difference]) -> tuple[Change, ...]:
+    """Differences as a person names them, without those that only follow from another."""
+    plain: list[Difference] = []
+    tensors: list[Difference] = []
+    for path, old, new in found:
+        path = path[1:] if path[:1] == ("model",) else path
+        (tensors if path[:2] == TENSORS else plain).append((path, old, new))
+    named = [*(_named(*difference) for difference in plain), *_tensors(tensors)]
+    fields = {change.field for change in named}
+    kept = [change for change in named if not _follows(change, fields)]
+    return tuple({change.text: change for change in kept}.values())
+
+
+def _follows(change: Change, fields: set[str]) -> bool:
+    """Whether a change only follows from one that is named."""
+    word = VARIANTS.get(change.field.partition(".")[0])
+    is_option = word in fields and word != change.field and None in (change.old, change.new)
+    is_option = is_option and not re.match(r"data\.(train|validation|test|columns)\b", change.field)
+    if change.field == "assets":
+        return any(field.startswith(ASSETS) for field in fields)
+    is_tensor = (
+        change.field == "backbone.tensors" and "backbone.from" in fields and "absent" in (change.old, change.new)
+    )
+    return is_option or is_tensor or any(cause in fields for cause in FOLLOWS.get(change.field, ()))
+
+
+def _named(path: Keys, old: Any, new: Any) -> Change:
+    field = ".".join(path)
+    for pattern, spelling in SPELLINGS:
+        field = re.sub(pattern, spelling, field, count=1)
+    field = "backbone.from" if field == "backbone.source" else field
+    return Change(field=field, old=old, new=new, text=_sentence(path, field, old, new))
+
+
+def _sentence(path: Keys, field: str, old: Any, new: Any) -> str:
+    if "tables" in path or (path and path[-1] == "tables"):
+        return _table(path, field, old, new)
+    if field == "head.labels" and old and new:
+        return labels(old, new)
+    if (path and path[-1] in HASHES) or path[-1:] == ("sha256",) or field.endswith("_sha256"):
+        what = {
+            "assets": "tokenizer or processor files of the backbone",
+            "backbone.weights": "the backbone's weights",
+            "backbone.config_sha256": "the backbone's config.json",
+            "backbone.header_sha256": "names, shapes or types of the backbone's tensors",
+            "export.sha256": "the file of samples",
+            "runtime": "the runtime that bundles carry",
+        }.get(field, field)
+        return f"{what} {_verb(old, new)}"
+    if isinstance(old, Mapping) or isinstance(new, Mapping):
+        return f"{field} {_verb(old, new)}"
+    return f"{field} {spelt(old)} → {spelt(new)}"
+
+
+def _table(path: Keys, field: str, old: Any, new: Any) -> str:
+    """A table came, went, or holds other rows."""
+    where = path.index("tables")
+    split = path[where - 1]
+    if len(path) > where + 1:
+        name = quote(path[where + 1])
+        if path[-1] == "sha256":
+            return f"rows of {name} ({split}) differ"
+        if len(path) == where + 2:
+            return f"{name} ({split}) {_verb(old, new)}"
+        return f"{path[-1]} of {name} ({split}) {spelt(old)} → {spelt(new)}"
+    return f"tables of {split} {_verb(old, new)}"
+
+
+def _verb(old: Any, new: Any) -> str:
+    return "added" if old is None else "removed" if new is None else "changed"
+
+
+def labels(old: Iterable[str], new: Iterable[str]) -> str:
+    """How a label map differs: what was added and removed, else that its order did."""
+    before, after = list(old), list(new)
+    gone = [label for label in before if label not in set(after)]
+    came = [label for label in after if label not in set(before)]
+    if not gone and not came:
+        return f"head.labels in another order: {spelt(before)} → {spelt(after)}"
+    words = [f"{', '.join(map(quote, some[:SHOWN]))}{_more(some)} {verb}" for some, verb in ((gone, "removed"), (came, "added")) if some]  # fmt: skip
+    return f"head.labels: {'; '.join(words)} ({len(before)} → {len(after)})"
+
+
+def _more(items: list[str]) -> str:
+    return f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+
+
+def _tensors(found: Iterable[Difference]) -> Iterator[Change]:
+    """Differences of tensors gathered by what happens to them."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for path, old, new in found:
+        key = path[3] if len(path) > 3 else "state"
+        before, after = (_state(key, side) for side in (old, new))
+        groups[key, before, after].append(path[2] if len(path) > 2 else "")
+    for (key, before, after), names in groups.items():
+        of = "" if key == "state" else f"{key} "
+        text = f"{len(names)} tensors {of}{before} → {after}: {', '.join(summary(sorted(names)))}"
+        yield Change(field="backbone.tensors", old=before, new=after, text=text)
+
+
+def _state(key: str, value: Any) -> str:
+    """A tensor's state in words, or another of its properties."""
+    if key != "state":
+        return spelt(value)
+    word = value.get("state") if isinstance(value, Mapping) else value
+    return WORDS[word].split(" (")[0] if word in WORDS else "absent"
+
+
+def spelt(value: Any) -> str:
+    """A value as a spec would have it, on one line and not too long.
+
+    >>> spelt(2e-05), spelt(0.0001), spelt(0.01), spelt(True), spelt(None), spelt(["a", "b"])
+    ('2e-5', '1e-4', '0.01', 'true', 'none', '[a, b]')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return re.sub(r"e([-+])0*", lambda hit: "e" + hit.group(1).replace("+", ""), f"{value:.0e}" if _is_tiny(value) else f"{value:g}")  # fmt: skip
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        if len(value) > 1 and all(isinstance(item, str) and INSIDE.search(item) for item in value):
+            return f"{len(value)} modules of {', '.join(summary(value))}"
+        items = [spelt(item) for item in value[:SHOWN]]
+        return f"[{', '.join(items)}{', …' if len(value) > SHOWN else ''}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{clean(k)} {spelt(v)}" for k, v in list(value.items())[:SHOWN]) + "}"
+    text = clean(value)
+    return f'"{text}"' if not text or " " in text else text
+
+
+def _is_tiny(value: float) -> bool:
+    """Whether one digit and an exponent say it all, and shorter."""
+    return 0 < abs(value) < 1e-3 and float(f"{value:.0e}") == value

@@ -1,0 +1,36 @@
+"""Compares two plans."""
+
+from __future__ import annotations
+
+from ..frozen import Frozen
+from .breaking import breaking
+from .changes import Change
+from .cost import Cost, costs
+from .sides import Side
+from .stages import Run, compare_stages
+
+
+class Diff(Frozen):
+    """What changes from an old plan to a new one, by consequence; as JSON it is what `--diff --json` prints."""
+
+    old: str
+    new: str
+    old_plan: str  # hashes of the plans
+    new_plan: str
+    is_equal: bool  # a build of the new plan would have nothing to do
+    breaking: tuple[Change, ...]
+    retrains: bool  # whether weights are learnt again
+    runs: tuple[Run, ...]
+    reuses: tuple[str, ...]  # stages
+    costs: tuple[Cost, ...]
+    notes: tuple[str, ...]
+
+
+def compare(old: Side, new: Side) -> Diff:
+    """Everything that changes between two plans; pure but for hashes of small files taken before."""
+    stages, breaks = compare_stages(old, new), breaking(old.plan, new.plan)
+    return Diff(
+        old=old.name, new=new.name, old_plan=old.plan.sha256, new_plan=new.plan.sha256,
+        is_equal=not (stages.runs or breaks), breaking=breaks, retrains=stages.retrains, runs=stages.runs, reuses=stages.reuses,
+        costs=costs(old.plan, new.plan), notes=(*old.notes, *new.notes, *stages.notes),
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""Finds the old side of a comparison: a spec, a plan, a bundle, or the spec as it was at a git revision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
+from ..language.source import Source, read
+from ..verbs import check
+from .revision import at_revision
+from .sides import Side, of_bundle, of_plan, of_spec
+
+GIT = "git:"
+
+
+def old_side(reference: str, spec: Path) -> Side:
+    """What `reference` names, planned if it is a spec; `spec` is the new one, of which git:REV is an earlier state.
+
+    Raises Refused: E0231 where there is nothing, E0232–E0235 for what git can't give, and all that is wrong with
+    an old spec.
+    """
+    if reference.startswith(GIT):
+        return _at_revision(reference, spec)
+    path = Path(reference)
+    if path.is_dir():
+        return of_bundle(reference, path)
+    if not path.is_file():
+        raise refuse(
+            "E0231",
+            f"{quote(reference)} is nothing that a plan can be compared with",
+            "there is no such file or folder",
+            help="give a spec, a plan, the folder of a bundle, or git:REVISION",
+        )
+    if path.suffix == ".json":
+        return of_plan(reference, path)
+    return planned_side(reference, read(path, reference))
+
+
+def planned_side(name: str, source: Source, notes: tuple[str, ...] = ()) -> Side:
+    """The side of a spec; raises Refused with all that is wrong with it."""
+    plan, found = check(source)
+    if plan is None:
+        raise Refused(found, source=source)
+    return of_spec(name, plan, source.folder, notes)
+
+
+def _at_revision(reference: str, spec: Path) -> Side:
+    with at_revision(reference.removeprefix(GIT), spec) as checkout:
+        shown = f"{GIT}{checkout.revision}:{checkout.name}"
+        try:
+            source = read(checkout.spec, shown)
+            checkout.bring_all(source)
+            return planned_side(reference, source, checkout.notes())
+        except Refused as refused:
+            raise _as_it_was(refused, checkout.folder, shown) from None
+
+
+def _as_it_was(refused: Refused, folder: Path, shown: str) -> Refused:
+    """The refusal without the temporary folder, which holds everything under the path that it has in truth."""
+
+    def clean(text: str) -> str:
+        return text.replace(str(folder), "")
+
+    def there(at: At | Span | Row | None) -> At | Span | Row | None:
+        return replace(at, file=clean(at.file)) if isinstance(at, Span | Row) else at
+
+    def cleaned(found: Diagnostic) -> Diagnostic:
+        notes = tuple(map(clean, found.notes))
+        return replace(found, headline=clean(found.headline), at=there(found.at), notes=notes, help=clean(found.help))
+
+    source = refused.source
+    if isinstance(source, Source):
+        source = replace(source, folder=Path(shown).parent)
+    return Refused(tuple(map(cleaned, refused.diagnostics)), refused.status, source)

@@ -1,0 +1,235 @@
+"""Puts a spec, and what it refers to, into a folder as they were at a git revision."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from .. import variants
+from ..diagnostics import Refused, listed, quote, refuse
+from ..language.parse import parse
+from ..language.source import Source
+from ..language.spec import HeldOut, Spec, Table, Tables
+from ..world.facts import HEADER, resolve
+from ..world.rows import Opened, rows
+from ..world.tables import open_tables
+from .git import LINK, Revision, find, lfs_object
+
+DEEPEST = 40  # symbolic links that lead to one another
+LARGE = 4_000_000  # bytes; a smaller file is copied where it can't be linked
+
+
+@dataclass
+class Checkout:
+    """A folder that holds, under the path that it has in truth, what was brought so far."""
+
+    revision: str
+    commit: Revision
+    name: str  # of the spec in the repository
+    folder: Path
+    today: list[str] = field(default_factory=list)  # what git does not watch and so is taken as it is now
+
+    @property
+    def spec(self) -> Path:
+        """Where the spec lies."""
+        return self._inside(self.commit.top / self.name)
+
+    def notes(self) -> tuple[str, ...]:
+        """What of the old side is not of its revision."""
+        found = list(dict.fromkeys(self.today))
+        return (f"not in git at {self.revision}, so taken as it is now: {listed(found)}",) if found else ()
+
+    def bring_all(self, source: Source) -> None:
+        """Brings the backbone, the data and the samples that a spec names; what is not there stays absent."""
+        spec = parse(source)
+        paths = [*_files(spec)]
+        self.bring(paths)
+        folder = self.spec.parent
+        for name in ("train", "validation", "test"):
+            entry = getattr(spec.data, name)
+            if entry is not None and not isinstance(entry, HeldOut):
+                with suppress(Refused):  # checking the old spec will say it better
+                    for table in open_tables(entry, folder, ("data", name)):
+                        self.bring(self._named_by_rows(spec, table))
+
+    def _named_by_rows(self, spec: Spec, table: Opened) -> list[str]:
+        """Files that the rows of a table refer to, as the spec would write them."""
+        if table.path.is_dir():
+            return []
+        head, input = variants.load("heads", spec.head_type), variants.load("inputs", spec.modality)
+        found: list[str] = []
+        numbered = (values for _, values in rows(table))
+        for values in (first := list(islice(numbered, HEADER))):
+            found += _referred(input, values, resolve(spec, head, input, values), table.folder)
+        if found:
+            columns = resolve(spec, head, input, first[0])
+            for values in numbered:
+                found += _referred(input, values, columns, table.folder)
+        return [os.path.relpath(name, self.spec.parent) for name in dict.fromkeys(found)]
+
+    def bring(self, paths: list[str]) -> None:
+        """Brings files and folders, given relative to the spec's folder."""
+        wanted: list[str] = []
+        for path in paths:
+            whole = os.path.normpath(self.commit.top / Path(self.name).parent / path)
+            if os.path.isabs(path):
+                continue  # reaches its own place from everywhere
+            inside = os.path.relpath(whole, self.commit.top)
+            if inside.startswith(".."):
+                self._today(Path(whole))
+            else:
+                wanted += self._settle(inside)
+        for name, content in self.commit.contents(dict.fromkeys(wanted)):
+            self._write(name, content)
+
+    def _settle(self, name: str, depth: int = 0) -> list[str]:
+        """Links what has not changed; returns the names of files whose old content is needed."""
+        files = self.commit.files
+        folder = "" if name == "." else name + "/"
+        if name in files and files[name][0] != LINK:
+            return self._settle_file(name)
+        if name == "." or name in self.commit.folders:
+            return self._settle_folder(name, folder, [file for file in files if file.startswith(folder)])
+        parts = name.split("/")
+        for i in range(1, len(parts) + 1):
+            link = "/".join(parts[:i])
+            if files.get(link, ("",))[0] == LINK and depth < DEEPEST:
+                return self._follow(link, "/".join(parts[i:]), depth)
+        if name not in self.commit.tracked:
+            self._today(self.commit.top / name)
+        return []
+
+    def _settle_file(self, name: str) -> list[str]:
+        if name in self.commit.differing:
+            return [name]
+        self._link(self.commit.top / name)
+        return []
+
+    def _settle_folder(self, name: str, folder: str, within: list[str]) -> list[str]:
+        """A folder as it was; untracked files in it, such as weights that git ignores, as they are now."""
+        untracked = self.commit.untracked(name)
+        self.today += untracked
+        links = [file for file in within if self.commit.files[file][0] == LINK]
+        if not links and not any(file.startswith(folder) for file in self.commit.differing):
+            self._link(self.commit.top / name)
+            return []
+        wanted = [file for file in within if file in self.commit.differing and file not in links]
+        for file in [*untracked, *(file for file in within if file not in self.commit.differing and file not in links)]:
+            _take(self.commit.top / file, self._inside(self.commit.top / file))
+        for link in links:
+            wanted += self._follow(link, "", 0)
+        return wanted
+
+    def _follow(self, link: str, rest: str, depth: int) -> list[str]:
+        """Makes a symbolic link of the revision and brings what it leads to."""
+        ((_, content),) = self.commit.contents([link])
+        target = os.fsdecode(content)
+        place = self._inside(self.commit.top / link)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.is_symlink():
+            place.symlink_to(target)
+        to = os.path.normpath(os.path.join(os.path.dirname(link), target, rest))
+        if os.path.isabs(target):
+            return []
+        if to.startswith(".."):
+            self._today(Path(os.path.normpath(self.commit.top / to)))
+            return []
+        return self._settle(to, depth + 1)
+
+    def _write(self, name: str, content: bytes) -> None:
+        pointed = lfs_object(self.commit, content)
+        place = self._inside(self.commit.top / name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(place):
+            return  # brought before; never written through a link into the working tree
+        if pointed is None:
+            place.write_bytes(content)
+        elif pointed.is_file():
+            place.symlink_to(pointed)
+        else:
+            raise refuse(
+                "E0235",
+                f"{quote(name)} at {self.revision} lies in Git LFS and is not on this machine",
+                help=f"git lfs fetch origin {self.commit.commit[:12]}",
+            )
+
+    def _today(self, path: Path) -> None:
+        if path.exists():
+            self.today.append(os.path.relpath(path, self.commit.top))
+            self._link(path)
+
+    def _link(self, path: Path) -> None:
+        place = self._inside(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(place):
+            place.symlink_to(path)
+
+    def _inside(self, path: Path) -> Path:
+        return self.folder / path.relative_to("/")
+
+
+def _take(source: Path, place: Path) -> None:
+    """A file under another path: a link where a folder's reader takes one, else a copy."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(place):
+        return
+    try:
+        os.link(source, place)
+    except OSError:  # on another disk
+        if source.stat().st_size > LARGE:
+            place.symlink_to(source)
+        else:
+            shutil.copyfile(source, place)
+
+
+def _files(spec: Spec) -> Iterator[str]:
+    """Every path that a spec names, relative to its folder."""
+    word, colon, rest = spec.backbone.from_.partition(":")
+    if not colon or word == "bundle":
+        yield rest if colon else word
+    if spec.export.samples not in ("generated", "validation"):
+        yield spec.export.samples
+    for entry in (spec.data.train, spec.data.validation, spec.data.test):
+        if entry is not None and not isinstance(entry, HeldOut):
+            yield from _tables(entry)
+
+
+def _tables(entry: Tables) -> Iterator[str]:
+    for item in entry if isinstance(entry, tuple) else (entry,):
+        yield item.from_ if isinstance(item, Table) else item
+
+
+def _referred(input: object, values: dict[str, object], columns: object, folder: Path) -> list[str]:
+    """Files that one row refers to; none where it is no sound row, which checking will say."""
+    try:
+        return [str(file) for file in input.files(values, columns, folder)]  # type: ignore[attr-defined]
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+@contextmanager
+def at_revision(reference: str, spec: Path) -> Iterator[Checkout]:
+    """A folder, gone afterwards, with the spec as it was at `REV`, or another file of then at `REV:PATH`.
+
+    Raises Refused: E0232 without a repository, E0233 for an unknown revision, E0234 where the spec was not there.
+    """
+    revision, _, path = reference.partition(":")
+    place = Path(os.path.realpath(spec))
+    commit = find(revision, place)
+    name = os.path.normpath(path) if path else os.path.relpath(place, os.path.realpath(commit.top))
+    if name not in commit.files:
+        raise refuse(
+            "E0234",
+            f"there is no {quote(name)} at {quote(revision)}",
+            help=f"where it had another name: `--diff git:{revision}:OLD/NAME.yaml`, from the top of the repository",
+        )
+    with tempfile.TemporaryDirectory(prefix="graftc-") as folder:
+        checkout = Checkout(revision, commit, name, Path(os.path.realpath(folder)))
+        checkout.bring([os.path.relpath(name, Path(name).parent)])
+        yield checkout

@@ -1,0 +1,95 @@
+"""Shows what changes as a person wants to read it: the gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..planning.show import in_bytes
+from ..reports import one_line
+from .compare import Diff
+from .cost import Cost
+from .stages import Run
+
+WIDTH = 13
+# what a stage leaves behind for later builds
+OUTPUTS = {
+    "prepare": "rows as arrays",
+    "fold": "features of the frozen backbone",
+    "rehearse": "the proof that the untrained network exports",
+    "train": "the trained weights",
+    "evaluate": "scores and thresholds",
+    "export": "the fp32 graph",
+    "quantize": "the int8 graph",
+    "checkpoint": "the checkpoint",
+    "verify": "gates and golden answers",
+    "pack": "the bundle",
+}
+Paint = Callable[[str, str], str]
+
+
+def plain(text: str, colour: str) -> str:
+    """Text without its colour, for pipes."""
+    return text
+
+
+def show(diff: Diff, paint: Paint = plain) -> str:
+    """The difference in blocks; `paint(text, colour)` colours what matters."""
+    blocks = [[f"{diff.old} → {diff.new}"]]
+    if diff.is_equal:
+        blocks.append(["nothing changes: both plans give the same bundle"])
+    else:
+        if diff.breaking:
+            lines = [_line(change.field.split(".")[0], change.text) for change in diff.breaking]
+            blocks.append([paint("BREAKING for users of the bundle", "red"), *lines])
+        head = paint("RETRAINS", "yellow") if diff.retrains else "RUNS AGAIN, without training"
+        blocks += [[head, *_runs(diff)]] if diff.runs else []
+        blocks += [["REUSES", *(_line(name, OUTPUTS.get(name, "")) for name in diff.reuses)]] if diff.reuses else []
+        blocks.append(_costs(diff))
+    if diff.notes:
+        blocks.append([f"note: {note}" for note in diff.notes])
+    return "\n\n".join("\n".join(_clean(line) for line in block) for block in blocks)
+
+
+def _clean(line: str) -> str:
+    """One line of text; the colours of its heading stay."""
+    return line if line.startswith("\x1b") else one_line(line).rstrip()
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<{WIDTH}} {text}"
+
+
+def _runs(diff: Diff) -> Iterator[str]:
+    """Each stage with what differs in its record; what stands at an earlier stage is not said again."""
+    said: set[str] = set()
+    for run in diff.runs:
+        fresh = [change.text for change in run.because if change.text not in said]
+        said.update(fresh)
+        first, *rest = fresh or [_follows(run)]
+        yield _line(run.stage, first)
+        yield from (_line("", text) for text in rest)
+
+
+def _follows(run: Run) -> str:
+    if run.is_new:
+        return "new"
+    return f"after {', '.join(run.after)}" if run.after else "for the same reason"
+
+
+def _costs(diff: Diff) -> list[str]:
+    changed = [cost for cost in diff.costs if _is_worth_a_line(cost)]
+    if not changed:
+        return ["COST", "  about the same" if any(cost.old != cost.new for cost in diff.costs) else "  unchanged"]
+    width = max(WIDTH, *(len(cost.name) for cost in changed))
+    return ["COST", *(f"  {cost.name:<{width}} {_said(cost)}" for cost in changed)]
+
+
+def _is_worth_a_line(cost: Cost) -> bool:
+    """Whether it differs, bytes by half a percent at least: they are estimates."""
+    return cost.old != cost.new and not (cost.is_bytes and abs(cost.new - cost.old) < 0.005 * cost.old)
+
+
+def _said(cost: Cost) -> str:
+    old, new = (in_bytes(count) if cost.is_bytes else f"{count:,}" for count in (cost.old, cost.new))
+    ratio = cost.new / cost.old if cost.old else 1.0
+    return f"{old} → {new}" + (f" (×{ratio:.2f})" if abs(ratio - 1) >= 0.005 else "")

@@ -1,0 +1,87 @@
+"""The two sides of a comparison: a plan, and what its backbone's files are as far as that costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..diagnostics import quote, refuse
+from ..digest import combined, file_sha256, known_sha256
+from ..execution.manifest import licence
+from ..execution.pipeline import PREPROCESSING
+from ..planning.plan import Plan, read_plan
+from ..world.backbone import locate
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the files of a backbone are; None where that can't be told without reading weights.
+
+    `same` names files that can't differ: a file of this machine, or a commit. Equal ones need no hash.
+    """
+
+    weights: str | None = None
+    same: str | None = None
+    assets: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """A plan with what messages call it."""
+
+    name: str
+    plan: Plan
+    files: Files
+    notes: tuple[str, ...] = ()
+
+
+def of_spec(name: str, plan: Plan, root: Path, notes: tuple[str, ...] = ()) -> Side:
+    """The side of a spec that was just planned; `root` is what its paths are relative to."""
+    from ..store import Store, default_root  # numpy takes its time
+
+    located, fetch = locate(plan.backbone.source, root, False)
+    folder = located.folder
+    assets = {asset: folder / asset for asset in PREPROCESSING if (folder / asset).is_file()}
+    hashes = combined(f"{asset} {file_sha256(assets[asset])}" for asset in sorted(assets))
+    if fetch is not None:  # its weights stay elsewhere, at a commit
+        return Side(name, plan, Files(None, plan.backbone.source, hashes, licence(folder)), notes)
+    paths = [folder / file for file in plan.backbone.files]
+    memory = Store(default_root()).digests
+    known = [known_sha256(path, memory) for path in paths]
+    weights = combined(sha for sha in known if sha) if all(known) else None
+    return Side(name, plan, Files(weights, " ".join(map(_identity, paths)), hashes, licence(folder)), notes)
+
+
+def _identity(path: Path) -> str:
+    status = os.stat(path)
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def of_plan(name: str, path: Path) -> Side:
+    """The side of a plan file; raises Refused E0212 for anything that is not one."""
+    return Side(name, read_plan(path.read_text(encoding="utf-8", errors="replace"), name), Files())
+
+
+def of_bundle(name: str, folder: Path) -> Side:
+    """The side of a bundle: its plan, and what its manifest knows of the backbone.
+
+    Raises Refused E0231 for a folder without a plan, and E0212 for one whose plan can't be read.
+    """
+    path = folder / "plan.json"
+    if not path.is_file():
+        raise refuse(
+            "E0231",
+            f"{quote(name)} is nothing that a plan can be compared with",
+            "the folder has no plan.json",
+            help="give a spec, a plan, the folder of a bundle, or git:REVISION",
+        )
+    side = of_plan(name, path)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        weights, terms = str(manifest["hashes"]["weights"]), str(manifest["licences"]["backbone"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return side
+    return Side(name, side.plan, Files(weights=weights, licence=terms))

@@ -1,0 +1,121 @@
+"""Which stages would run again, and why: from the records and keys by which a build decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..execution import pipeline
+from ..execution.machine import Machine
+from ..frozen import Frozen
+from ..planning.plan import Plan
+from .changes import Change, Difference, changes, differences
+from .sides import Files, Side
+
+# both sides as one machine would build them: what it is and has installed is no difference between plans
+ANY = Machine(device="", threads=0, micro_batch=0, versions={})
+UNKNOWN = "the weights are compared by their names, shapes and types: what their numbers are is not known of both sides"
+
+
+class Run(Frozen):
+    """A stage that would run again: what differs in its record, and which of its inputs run again."""
+
+    stage: str
+    because: tuple[Change, ...]
+    after: tuple[str, ...]
+    is_new: bool  # the old plan has no such stage
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a build of the new plan would do in a store that holds the old one's stages."""
+
+    runs: tuple[Run, ...]
+    reuses: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def retrains(self) -> bool:
+        """Whether weights are learnt again."""
+        return any(run.stage in pipeline.LEARNS for run in self.runs)
+
+
+def compare_stages(old: Side, new: Side) -> Stages:
+    """Holds the stages of two plans against each other."""
+    weights, notes = _weights(old.files, new.files)
+    shared = _shared(old.files, new.files)
+    before = pipeline.stages(old.plan, weights[0], *shared[0])
+    after = pipeline.stages(new.plan, weights[1], *shared[1])
+    done = set(pipeline.keys(before, ANY).items())
+    keys = pipeline.keys(after, ANY)
+    needed = pipeline.needed(after, lambda stage: (stage.name, keys[stage.name]) in done)
+    records = {stage.name: stage.record for stage in before}
+    whole = list(differences(_decided(old.plan), _decided(new.plan)))
+    runs: list[Run] = []
+    for stage in after:
+        if stage.name in needed:
+            follows = tuple(name for name in stage.inputs if name in needed and name not in pipeline.SILENT)
+            runs.append(_run(stage, records.get(stage.name), follows, runs, whole))
+    reuses = tuple(stage.name for stage in after if (stage.name, keys[stage.name]) in done)
+    return Stages(tuple(runs), reuses, notes)
+
+
+def _run(
+    stage: pipeline.Stage,
+    record: Mapping[str, Any] | None,
+    follows: tuple[str, ...],
+    earlier: Iterable[Run],
+    whole: Iterable[Difference],
+) -> Run:
+    if record is None:
+        return Run(stage=stage.name, because=(), after=follows, is_new=True)
+    found = [(_qualified(stage.name, path), old, new) for path, old, new in differences(record, stage.record)]
+    if any(path == ("plan",) for path, _, _ in found):  # the whole plan: what no stage before it has named
+        known = {change.field for run in earlier for change in run.because}
+        rest = [change for change in changes(_without_text(whole)) if change.field not in known]
+        own = changes(item for item in found if item[0] != ("plan",))
+        return Run(stage=stage.name, because=(*rest, *own), after=follows, is_new=False)
+    return Run(stage=stage.name, because=changes(found), after=follows, is_new=False)
+
+
+def _qualified(stage: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """A record's key as the plan has it, where the record leaves out the section."""
+    sections = {
+        ("verify", "precision"): "export",
+        ("fold", "precision"): "train",
+        ("fold", "pooling"): "head",
+        ("evaluate", "metric"): "train",
+        ("prepare", "type"): "head",
+    }
+    section = sections.get((stage, path[0])) if path else None
+    return (section, *path) if section else path
+
+
+def _decided(plan: Plan) -> Any:
+    return plan.model_dump(mode="json", exclude={"estimates"})
+
+
+def _without_text(whole: Iterable[Difference]) -> list[Difference]:
+    """Without how the spec is written, unless nothing else differs."""
+    found = list(whole)
+    decided = [difference for difference in found if difference[0][0] != "spec"]
+    return decided or found
+
+
+def _weights(old: Files, new: Files) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Hashes of both weights; where they are not known they count as equal, and a note says so."""
+    if old.weights and new.weights:
+        return (old.weights, new.weights), ()
+    if old.same is not None and old.same == new.same:
+        return ("", ""), ()
+    return ("", ""), (UNKNOWN,)
+
+
+def _shared(old: Files, new: Files) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Hash of the other files and licence of both sides; equal where one side's is not known."""
+    pairs = [
+        (a, b) if a is not None and b is not None else ("", "")
+        for a, b in ((old.assets, new.assets), (old.licence, new.licence))
+    ]
+    return (pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1])
