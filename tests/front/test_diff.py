@@ -270,10 +270,12 @@ def test_a_revision_is_the_spec_and_the_data_of_then(repository: Path, graftc: C
     before = git("status", "--short")
     diff = difference(graftc, "--diff", "git:HEAD~1")
     fields = {change.field for run in diff.runs for change in run.because}
-    assert {"data.train.tables.train.jsonl.sha256", "train.epochs", "assets"} <= fields
+    assert {"data.train.tables.train.jsonl.sha256", "train.epochs", "data.assets.tokenizer.json"} <= fields
     assert diff.old == "git:HEAD~1"
     assert any("backbone/model.safetensors" in note for note in diff.notes), "the weights are not in git"
-    assert {c.field for r in difference(graftc, "--diff", "git:main").runs for c in r.because} >= {"assets"}
+    assert {c.field for r in difference(graftc, "--diff", "git:main").runs for c in r.because} >= {
+        "data.assets.tokenizer.json"
+    }
     assert git("status", "--short") == before
 
 
