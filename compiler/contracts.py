@@ -70,6 +70,7 @@ class Format(Protocol):
 class SourceKind(Protocol):
     """`sources/<word>.py`: finds a backbone's folder."""
 
+    IS_PATH: bool  # what stands after the colon is a path, relative to the spec
     locate: Callable[[str, Path], Any]  # (reference after the colon, the spec's folder) → sources.Located
 
 

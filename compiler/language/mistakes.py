@@ -141,7 +141,7 @@ def _kind(path: Path, items: list[_Item], value: Any) -> Diagnostic:
         return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=nearest(value, choices))
     kinds = [KINDS[item.type] for item in items if item.type in KINDS]
     wanted = dict.fromkeys([*kinds, *([f"one of {', '.join(choices)}"] if choices else [])])
-    label = f"expected {' or '.join(wanted) or 'something else'}, this is {_kind_of(value)}"
+    label = f"expected {' or '.join(wanted) or 'something else'}, this is {kind_of(value)}"
     help = _as_list(value) if kinds == ["a list"] and isinstance(value, str) else ""
     return Diagnostic("E0202", f"{key} has the wrong kind of value", At(path, label), help=help)
 
@@ -158,7 +158,8 @@ def _words_of(expected: str) -> list[str]:
     return [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
 
 
-def _kind_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a value of a spec is, in words."""
     kinds = {str: "text", int: "a whole number", float: "a number", tuple: "a list", dict: "keys and values"}
     return kinds.get(type(value), "true or false" if isinstance(value, bool) else "nothing")
 

@@ -9,15 +9,14 @@ from typing import Any
 
 from ..diagnostics import Diagnostic, Refused, Span, Status
 from ..diagnostics import Path as Keys
-from .source import DEEPEST, FLAGS, Source, parse_text
+from .compose import composed
+from .text import DEEPEST, FLAGS, Source, parse_text
 
-# a map that names its variant again with another word replaces the whole map
-TAGS = ("method", "type", "objective", "from")
 _BEFORE = "v: "  # makes a value a spec that can be read
 
 
 def override(source: Source, sets: Sequence[str]) -> Source:
-    """The source with every `key=value` merged in.
+    """The source with every `key=value` merged in, in order, as if a spec that extends it had said so.
 
     Raises Refused with status 2: E0211 for a flag of another shape, E01xx for a value that is not YAML.
     """
@@ -30,31 +29,30 @@ def _apply(source: Source, flag: str) -> Source:
     number = len(source.flags)
     key, equals, text = flag.partition("=")
     steps = tuple(key.split("."))
-    if not equals or not all(steps) or len(steps) > DEEPEST or len(flag.splitlines()) != 1:
-        at = Span(FLAGS, number, 1, len(flag), "not key=value")
-        help = "for example `--set train.epochs=1`"
-        found = Diagnostic("E0211", "a flag can't be read", at, help=help)
-        raise Refused((found,), Status.USAGE, source)
+    is_shaped = equals and all(steps) and len(steps) <= DEEPEST and len(flag.splitlines()) == 1
+    if not is_shaped or key == "extends":
+        label = "which files a spec extends is decided when it is read" if is_shaped else "not key=value"
+        at = Span(FLAGS, number, 1, len(key) if is_shaped else len(flag), label)
+        help = "write it into the spec" if is_shaped else "for example `--set train.epochs=1`"
+        raise Refused((Diagnostic("E0211", "a flag can't be read", at, help=help),), Status.USAGE, source)
     value = _value(source, text, number, len(key) + 1)
-    data = _set(source.data, steps, value.data["v"])
-    spans = {(*steps, *path[1:]): _moved(at, number, len(key) + 1) for path, at in value.values.items() if path}
-    spans = spans if value.data["v"] is not None else {}
-    kept = {path: at for path, at in source.values.items() if path[: len(steps)] != steps}
-    keys = {path: at for path, at in source.keys.items() if path[: len(steps)] != steps}
-    inner = {(*steps, *path[1:]): _moved(at, number, len(key) + 1) for path, at in value.keys.items() if path[1:]}
-    own = {steps[: i + 1]: Span(FLAGS, number, 1, len(key)) for i in range(len(steps)) if steps[: i + 1] not in keys}
-    return replace(source, data=data, values=own | kept | spans, keys=own | keys | inner)
+    return composed(source, _layer(source, steps, value))
 
 
 def _value(source: Source, text: str, number: int, shift: int) -> Source:
+    """What stands after `=`, with the flag as its text."""
     try:
-        return parse_text(_BEFORE + text, FLAGS, Path(), "the value")
+        value = parse_text(_BEFORE + text, FLAGS, Path(), "the value")
     except Refused as refused:
         moved = tuple(
             replace(d, at=_moved(d.at, number, shift) if isinstance(d.at, Span) else d.at, also=())
             for d in refused.diagnostics
         )
         raise Refused(moved, Status.USAGE, source) from None
+    keys, values = (
+        {path: _moved(at, number, shift) for path, at in places.items()} for places in (value.keys, value.values)
+    )
+    return replace(value, keys=keys, values=values)
 
 
 def _moved(at: Span, number: int, shift: int) -> Span:
@@ -62,16 +60,13 @@ def _moved(at: Span, number: int, shift: int) -> Span:
     return replace(at, line=number, column=max(1, at.column - len(_BEFORE) + shift))
 
 
-def _set(data: Any, steps: Keys, value: Any) -> Any:
-    if not steps:
-        return value
-    base = data if isinstance(data, dict) else {}
-    if steps[0] in TAGS and len(steps) == 1 and base.get(steps[0]) != value:
-        base = {}
-    result = dict(base)
-    new = _set(base.get(steps[0]), steps[1:], value)
-    if new is None:
-        result.pop(steps[0], None)
-    else:
-        result[steps[0]] = new
-    return result
+def _layer(source: Source, steps: Keys, value: Source) -> Source:
+    """A source that says what one flag says and nothing else."""
+    data: Any = value.data["v"]
+    for step in reversed(steps):
+        data = {step: data}
+    key = Span(FLAGS, len(source.flags), 1, sum(map(len, map(str, steps))) + len(steps) - 1)
+    above = {steps[: i + 1]: key for i in range(len(steps))}
+    keys = above | {(*steps, *path[1:]): at for path, at in value.keys.items() if path[1:]}
+    values = above | {(*steps, *path[1:]): at for path, at in value.values.items() if path}
+    return replace(value, data=data, keys=keys, values=values)

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Path, Refused, clean, listed, nearest, quote
+from ..diagnostics import At, Diagnostic, Path, Refused, listed, nearest, quote
 from ..frozen import Frozen
+from .migrations import misversioned
 from .mistakes import explain, nothing, unknown_key
 from .source import Source
-from .spec import KEYS, LANGUAGE, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Spec, Top
+from .spec import KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Spec, Top
 
 
 def parse(source: Source) -> Spec:
@@ -64,22 +65,16 @@ class _Reading:
         return None if empty else found
 
     def _version(self) -> bool:
-        version = self.data.get("graftc")
-        if version == LANGUAGE and not isinstance(version, bool | float):
-            return True
-        at, help = At(("graftc",), f"this graftc reads version {LANGUAGE}"), f"write `graftc: {LANGUAGE}`"
-        if "graftc" not in self.data:
-            found = Diagnostic("E0204", "`graftc` is missing", At(()), help=f"begin the spec with `graftc: {LANGUAGE}`")
-        elif isinstance(version, int) and not isinstance(version, bool) and version > LANGUAGE:
-            found = Diagnostic("E0208", f"language version {clean(version)} is not known", at, help="upgrade graftc")
-        else:
-            found = Diagnostic("E0208", "`graftc` names no language version", at, help=help)
-        self.found.append(found)
-        return False
+        found = misversioned(self.source)
+        self.found += [found] if found else []
+        return found is None
 
     def _top_keys(self) -> None:
         for key in self.data:
-            if key in RESERVED:
+            if key == "extends":  # a text that was not read from a file
+                at = At((key,), "not followed", on_key=True)
+                self.found.append(Diagnostic("E0220", "`extends` needs a spec that is read from a file", at))
+            elif key in RESERVED:
                 at, notes = At((key,), "reserved", on_key=True), (f"kept for {RESERVED[key]}, in a later version",)
                 self.found.append(Diagnostic("E0206", f"`{key}` is not available yet", at, notes=notes))
             elif key not in KEYS:

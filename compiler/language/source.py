@@ -1,292 +1,177 @@
-"""Reads YAML text into values that remember their line and column."""
+"""Reads a spec from its file: the text, what it extends, and what an older version of the language called otherwise."""
 
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, replace
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path as File
-from typing import Any
 
-import yaml
+from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
+from .compose import composed, joined, rebased
+from .migrations import MIGRATIONS, Migration, misversioned, upgrade
+from .mistakes import kind_of, nothing
+from .text import DEEPEST, FLAGS, MOST, Base, Source, parse_text
 
-from ..diagnostics import Diagnostic, Path, Refused, Row, Span, quote, refuse
+__all__ = ["DEEPEST", "FLAGS", "LARGEST", "LONGEST", "MOST", "Source", "content", "parse_text", "read"]
 
-_TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "float": "tag:yaml.org,2002:float"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
-DEEPEST = 40  # levels of nesting
 LARGEST = 1 << 20  # bytes; whatever is larger is no spec
+LONGEST = 8  # files in a chain of `extends`, the spec included
+
+Fetch = Callable[[File], bytes]  # the content of a file; raises OSError or ValueError where there is none
 
 
-class _TooDeep(Exception):
-    pass
+def content(file: File) -> bytes:
+    """The content of a file, of a large one its first LARGEST + 1 bytes. Never waits: a pipe or a device is no file.
+
+    Raises OSError or ValueError where there is none.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is a folder" if os.path.isdir(file) else "it is a pipe or a device, not a file")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core words: `no` and `on` are strings, `1e-4` is a number, dates stay words."""
+def read(
+    file: File,
+    shown: str | None = None,
+    fetch: Fetch = content,
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+) -> Source:
+    """Reads a spec file and what it extends, as one source; `fetch` may read files from elsewhere than the disk.
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - the base class's field
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.depth = 0
-        self.foreign: list[tuple[str, yaml.Mark]] = []  # what YAML has and the spec language has not, with its place
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """The next node; anchors, aliases and tags are noted and otherwise read past."""
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # stubs omit it
-        start, end = event.start_mark, event.end_mark
-        if isinstance(event, yaml.AliasEvent):
-            self.get_event()  # type: ignore[no-untyped-call]
-            self.foreign.append(("aliases", start))
-            return yaml.ScalarNode("tag:yaml.org,2002:null", "", start, end)
-        for word in ("anchor", "tag"):
-            if getattr(event, word, None) is not None:
-                self.foreign.append((f"{word}s", start))
-                setattr(event, word, None)
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise _TooDeep(start)
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-_Loader.add_implicit_resolver(_TAGS["bool"], re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver(_TAGS["int"], re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    _TAGS["float"],
-    re.compile(
-        r"^[-+]?(?:(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*)(?:[eE][-+]?[0-9]+)?|(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
-    ),
-    list("-+0123456789."),
-)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A spec as text and values; `keys` and `values` map each path of keys to where it stands."""
-
-    file: str
-    folder: File
-    text: str
-    data: dict[str, Any]
-    keys: dict[Path, Span]
-    values: dict[Path, Span]
-    flags: tuple[str, ...] = ()  # what `--set` gave, one line each of a file called FLAGS
-
-    def span(self, path: Path, on_key: bool = False) -> Span | None:
-        """Where `path` stands, or its nearest ancestor that was written."""
-        if on_key and path in self.keys:
-            return self.keys[path]
-        while path and path not in self.values:
-            path = path[:-1]
-        return self.values.get(path) if path else None
-
-    def lines(self, file: str) -> list[str]:
-        """The lines of a text that spans point into; none of a file that this source does not hold."""
-        return self.text.splitlines() if file == self.file else list(self.flags) if file == FLAGS else []
-
-
-FLAGS = "--set"
-
-
-def read(file: File, shown: str | None = None) -> Source:
-    """Reads a spec file.
-
-    Raises Refused with E0101–E0107 for text that is not the YAML a spec is written in.
+    Raises Refused with E0101-E0107 for text that is not the YAML a spec is written in, E0220-E0222 for a base that
+    can't be read, a circle and a chain too long, and E0204 or E0208 for a base of another version of the language.
     """
     name = shown or str(file)
     try:
-        with file.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
+        raw = fetch(file)
     except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
-        words = getattr(error, "strerror", None) or str(error)
-        reason = "it is a folder" if os.path.isdir(file) else words.lower()
-        raise refuse("E0106", "the spec can't be read", reason, at=Row(name)) from None
+        raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name)) from None
+    spec = upgrade(parse_text(_decoded(raw, name), name, file.parent), migrations)
+    chain = _Chain(spec, fetch, migrations)
+    try:
+        return chain.whole(spec)
+    except Refused as refused:
+        refused.source = replace(spec, bases=tuple(chain.bases))
+        raise
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _decoded(raw: bytes, name: str) -> str:
     if len(raw) > LARGEST:
         note = f"a spec has at most {LARGEST >> 20} MiB"
         raise refuse("E0106", "the spec is too large", note, at=Row(name), help="put rows into a data file")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise refuse("E0106", "the spec is not UTF-8", at=Span(name, line, 1), help="save the file as UTF-8") from None
-    return parse_text(text, name, file.parent)
 
 
-def parse_text(text: str, name: str, folder: File, noun: str = "the spec") -> Source:
-    """Reads spec text; `name` is what messages call it and `folder` what its paths are relative to.
+class _Chain:
+    """A spec, what it extends, what that extends and so on."""
 
-    Raises Refused with everything that is not the spec language's YAML.
-    """
-    source = Source(name, folder, text, {}, {}, {})
-    try:
-        return _parsed(source, noun)
-    except Refused as refused:
-        refused.source = source
-        raise
+    def __init__(self, spec: Source, fetch: Fetch, migrations: Mapping[int, Migration]) -> None:
+        self.fetch, self.migrations = fetch, migrations
+        self.files = [os.path.realpath(spec.folder / File(spec.file).name)]
+        self.bases: list[Base] = []
+        self.size = len(spec.values)
 
-
-def _parsed(source: Source, noun: str) -> Source:
-    _scan(source)
-    root, foreign = _compose(source, noun)
-    if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
-        at = Span(source.file, 1, 1)
-        raise refuse("E0107", f"{noun} is empty", at=at, help="start from an example: `graftc init`")
-    index = _Index(source, foreign)
-    if not isinstance(root, yaml.MappingNode):
-        what = Diagnostic("E0101", f"{noun} is not a mapping of keys to values", _span(root, source.file))
-        raise Refused((*index.found, what))
-    data = index.value(root, ())
-    if index.found:
-        raise Refused(tuple(index.found))
-    return replace(source, data=data, keys=index.keys, values=index.values)
-
-
-def _scan(source: Source) -> None:
-    for number, line in enumerate(source.text.splitlines(), 1):
-        indent = line[: len(line) - len(line.lstrip())]
-        if "\t" in indent:
-            at = Span(source.file, number, indent.index("\t") + 1, label="a tab")
-            raise refuse("E0104", "a tab indents this line", at=at, help="indent with spaces")
-
-
-def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[str, yaml.Mark]]]:
-    name = source.file
-    try:
-        loader = _Loader(source.text)
-        try:
-            return loader.get_single_node(), loader.foreign
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        opened = _unclosed(source, error)
-        mark = opened or error.problem_mark or error.context_mark
-        at = Span(name, mark.line + 1, mark.column + 1) if mark else Span(name, 1, 1)
-        problem = "opened here and never closed" if opened else error.problem or "unreadable"
-        raise Refused((_syntax(source, at, problem, noun),)) from None
-    except yaml.reader.ReaderError as error:
-        before = source.text[: error.position].splitlines() or [""]
-        at = Span(name, len(before), len(before[-1]) + 1, 1, f"U+{ord(source.text[error.position]):04X}")
-        raise refuse("E0101", f"{noun} holds a control character", at=at, help="remove it") from None
-    except _TooDeep as deep:
-        at = Span(name, deep.args[0].line + 1, deep.args[0].column + 1)
-        raise refuse("E0101", f"{noun} is nested too deeply", f"at most {DEEPEST} levels", at=at) from None
-
-
-def _unclosed(source: Source, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
-    """Where a bracket or a quote was opened that nothing closes; YAML notices that lines later, or at the end."""
-    start, end = error.context_mark, error.problem_mark
-    if start is None or end is None or end.line == start.line:
-        return None
-    if "quoted scalar" in str(error.context):
-        return start
-    lines = [*source.text.splitlines(), ""]
-    before, after = lines[start.line], lines[min(end.line, len(lines) - 1)]
-    is_outside = len(after) - len(after.lstrip()) <= len(before) - len(before.lstrip())
-    return start if "flow" in str(error.context) and is_outside else None
-
-
-def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
-    lines = source.text.splitlines()
-    line = lines[at.line - 1] if at.line <= len(lines) else ""
-    selector = re.search(r"\[.*?((?:[a-z]+\.)?(?:layers|stages)\[[^\]]*\])", line)
-    if selector:
-        where = Span(at.file, at.line, selector.start(1) + 1, len(selector.group(1)), "brackets end the list here")
-        return Diagnostic(
-            "E0105",
-            "a selector in a flow list needs quotes",
-            where,
-            help=f'write `"{selector.group(1)}"`, or one selector per line after `- `',
+    def whole(self, top: Source) -> Source:
+        """A file over what it extends; its `bases` are all those that were read."""
+        if "extends" not in top.data:
+            return top
+        name, at = _reference(top), top.values["extends",]
+        base = self._base(top, name, at)
+        _check_versions(top, base)
+        below = self.whole(base)
+        written = {key: value for key, value in top.data.items() if key != "extends"}
+        whole = composed(rebased(below, os.path.dirname(name), top.folder), replace(top, data=written))
+        return replace(
+            whole,
+            keys=whole.keys | {("extends",): top.keys["extends",]},
+            values=whole.values | {("extends",): at},
+            bases=tuple(self.bases),
+            notes=(*top.notes, *below.notes),
         )
-    if "tag" in problem:
-        return _foreign("tags", at)
-    if "found character '\\t'" in problem:
-        return Diagnostic("E0104", "a tab stands where YAML allows only spaces", at, help="use spaces")
-    if "another document" in problem:
-        return Diagnostic("E0101", f"{noun} holds a second document", at, help="write one spec per file")
-    help = "put quotes around a text that holds `: `" if "mapping values" in problem else ""
-    return Diagnostic("E0101", f"{noun} is not YAML", at, notes=(problem,), help=help)
 
-
-def _foreign(word: str, at: Span) -> Diagnostic:
-    help = "write the plain value" if word == "tags" else "write the value out where it is needed"
-    return Diagnostic("E0103", f"{word} are not part of the spec language", at, help=help)
-
-
-def _span(node: yaml.Node, name: str) -> Span:
-    start, end = node.start_mark, node.end_mark
-    width = end.column - start.column if end.line == start.line else 1
-    return Span(name, start.line + 1, start.column + 1, max(width, 1))
-
-
-class _Index:
-    """Turns nodes into plain values while noting where each stands."""
-
-    def __init__(self, source: Source, foreign: list[tuple[str, yaml.Mark]]) -> None:
-        self.name = source.file
-        self.keys: dict[Path, Span] = {}
-        self.values: dict[Path, Span] = {}
-        self.constructor = _Loader("")
-        lines = source.text.splitlines()
-        self.found = [_foreign(word, self._token(mark, lines)) for word, mark in foreign]
-
-    def _token(self, mark: yaml.Mark, lines: list[str]) -> Span:
-        word = re.match(r"[^\s,\]}]*", lines[mark.line][mark.column :])
-        return Span(self.name, mark.line + 1, mark.column + 1, max(1, len(word.group()) if word else 1))
-
-    def value(self, node: yaml.Node, path: Path) -> Any:
-        self.values[path] = _span(node, self.name)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return tuple(self.value(child, (*path, i)) for i, child in enumerate(node.value))
-        return self._scalar(node)
-
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            span = _span(key_node, self.name)
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.found.append(Diagnostic("E0101", "a key is a list or a mapping", span))
-                continue
-            key = self._text(str(key_node.value), span)
-            if key == "<<":
-                help = "write the keys out where they are needed"
-                self.found.append(Diagnostic("E0103", "merge keys are not part of the spec language", span, help=help))
-            elif key in result:
-                self.found.append(_twice(key, span, self.keys[(*path, key)]))
-            else:
-                self.keys[(*path, key)] = span
-                result[key] = self.value(value_node, (*path, key))
-        return result
-
-    def _scalar(self, node: yaml.Node) -> Any:
-        span = _span(node, self.name)
+    def _base(self, top: Source, name: str, at: Span) -> Source:
+        """The file that another one extends, by itself."""
+        path, shown = top.folder / name, joined(os.path.dirname(top.file), name, File())
+        self._check_end(path, shown, at)
         try:
-            value = self.constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            self.found.append(Diagnostic("E0101", "this value can't be read", span))
-            return None
-        return self._text(value, span) if isinstance(value, str) else value
+            raw = self.fetch(path)
+        except (OSError, ValueError) as error:
+            help = "give the path of a spec, relative to the file that extends it"
+            found = Diagnostic("E0220", f"the base {quote(name)} can't be read", replace(at, label=_reason(error)))
+            raise Refused((replace(found, help=help),)) from None
+        self.bases.append(Base(shown, raw[:LARGEST].decode("utf-8-sig", "replace"), at))  # for messages
+        base = upgrade(parse_text(_decoded(raw, shown), shown, path.parent), self.migrations)
+        self.size += len(base.values)
+        if self.size > MOST:
+            headline, note = "the spec and what it extends have too many keys and values", f"at most {MOST:,}"
+            raise refuse("E0106", headline, note, at=at, help="put rows into a data file")
+        return base
 
-    def _text(self, text: str, span: Span) -> str:
-        """The text with the halves of characters, which JSON writes as two escapes, put together."""
-        half = _SURROGATE.search(text)
-        if not half:
-            return text
-        try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError:
-            label = f"\\u{ord(half.group()):04x} without its other half"
-            at = Span(span.file, span.line, span.column, span.width, label)
-            self.found.append(Diagnostic("E0101", "half of a character is no text", at))
-            return ""
+    def _check_end(self, path: File, shown: str, at: Span) -> None:
+        """Refuses a circle, and a chain that nobody can follow."""
+        links = [base.extended for base in self.bases] + [at]
+        names = [base.file for base in self.bases] + [shown]
+        notes = tuple(f"{link.file}:{link.line} extends {name}" for link, name in zip(links, names, strict=True))
+        real = _real(path)
+        if real in self.files:
+            notes, also = notes[self.files.index(real) :], tuple(links[self.files.index(real) : -1])
+            found = Diagnostic("E0221", "`extends` goes in a circle", replace(at, label="leads back"), also, notes)
+            raise Refused((replace(found, help="remove one of these `extends`"),))
+        self.files.append(real)
+        if len(self.files) > LONGEST:
+            notes = (f"at most {LONGEST}, the spec included", *notes)
+            found = Diagnostic("E0222", "too many files extend each other", replace(at, label="one more"), (), notes)
+            raise Refused((replace(found, help="put what the files in the middle say into one"),))
 
 
-def _twice(key: str, span: Span, first: Span) -> Diagnostic:
-    also = (Span(first.file, first.line, first.column, first.width, "first written here"),)
-    at = Span(span.file, span.line, span.column, span.width, "written again")
-    return Diagnostic("E0102", f"{quote(key)} is written twice", at, also, help="keep one of the two")
+def _real(path: File) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a NUL in the name
+        return str(path)
+
+
+def _reference(source: Source) -> str:
+    """What a file extends, as it writes it."""
+    name = source.data["extends"]
+    if name is None:
+        found = nothing(("extends",))
+    elif not isinstance(name, str):
+        found = Diagnostic(
+            "E0202",
+            "`extends` has the wrong kind of value",
+            At(("extends",), f"expected text, this is {kind_of(name)}"),
+        )
+    elif not name:
+        found = Diagnostic("E0202", "`extends` is empty", At(("extends",), "expected the path of a spec"))
+    else:
+        return name
+    raise Refused((_placed(found, source),))
+
+
+def _check_versions(*sources: Source) -> None:
+    found = [_placed(wrong, source) for source in sources if (wrong := misversioned(source))]
+    if found:
+        raise Refused(tuple(found))
+
+
+def _placed(found: Diagnostic, source: Source) -> Diagnostic:
+    """A diagnostic whose place is a line of one file, whatever is composed of it."""
+    assert isinstance(found.at, At)
+    span = source.span(found.at.path, found.at.on_key) or Span(source.file, 1, 1)
+    return replace(found, at=replace(span, label=found.at.label))

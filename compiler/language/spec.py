@@ -127,8 +127,19 @@ class Export(Frozen):
 
 SECTIONS: dict[str, type[Frozen]] = {"backbone": Backbone, "data": Data, "train": Train, "export": Export}
 VARIANTS = {"adapt": ("methods", "method", "an adaptation method"), "head": ("heads", "type", "a task")}
-RESERVED = {"pretrain": "self-supervised stages", "heads": "several heads", "extends": "composition"}
+RESERVED = {"pretrain": "self-supervised stages", "heads": "several heads"}
 SCALARS = ("graftc", "name", "description", "seed")
+PLACES: tuple[tuple[str, ...], ...] = ((), ("from",), ("*",), ("*", "from"))  # where the path of a table may stand
+# keys with a path in them, relative to the file that writes it; `*` is any member of a list
+PATHS = frozenset(
+    {("backbone", "from")} | {("data", split, *inner) for split in ("train", "validation", "test") for inner in PLACES}
+)
+# the key by which a map names its variant: with another word there, it replaces what it would else be merged into
+TAGS: dict[tuple[str | int, ...], str] = {
+    ("backbone",): "from",
+    **{(section,): tag for section, (_, tag, _) in VARIANTS.items()},
+    **{("data", split): "from" for split in ("train", "validation", "test")},
+}
 KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "data", "train", "export")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from json import dumps
 
 from ..diagnostics import At, Diagnostic, Row, Span
@@ -13,8 +14,16 @@ LONGEST = 1000  # characters of a headline, note or help
 
 def in_order(diagnostics: Sequence[Diagnostic], source: Source | None) -> list[Diagnostic]:
     """Without repetitions; errors before warnings, then by place: the spec, flags, data files."""
-    unique = list(dict.fromkeys(diagnostics))
+    unique = list(dict.fromkeys(_noted(diagnostic, source) for diagnostic in diagnostics))
     return sorted(unique, key=lambda d: (not d.is_error, *_place(d, source)))
+
+
+def _noted(diagnostic: Diagnostic, source: Source | None) -> Diagnostic:
+    """With what one must know of its place: which spec extends that file, and what was read as another version."""
+    span = place(diagnostic.at, source)
+    known = source.about(span.file) if source and span else ()
+    notes = tuple(note for note in known if note not in diagnostic.notes)
+    return replace(diagnostic, notes=(*diagnostic.notes, *notes)) if notes else diagnostic
 
 
 def _place(diagnostic: Diagnostic, source: Source | None) -> tuple[str, int, int]:

@@ -22,3 +22,13 @@ class Missing(Exception):
         self.reason = reason
         self.help = help
         self.is_machine = is_machine
+
+
+def split(reference: str) -> tuple[str, str]:
+    """The word of a reference, which names a module here, and the rest; without a word it is a folder's path.
+
+    >>> split("package:name/path"), split("./folder"), split("../a:b")
+    (('package', 'name/path'), ('folder', './folder'), ('folder', '../a:b'))
+    """
+    word, colon, rest = reference.partition(":")
+    return (word, rest) if colon and "/" not in word else ("folder", reference)

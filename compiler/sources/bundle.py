@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import Located, Missing
 
+IS_PATH = True  # what stands after the word is a path, relative to the spec
 _NEEDED = ("config.json", "model.safetensors")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from . import Located, Missing
 
+IS_PATH = True  # what stands after the word is a path, relative to the spec
+
 
 def locate(reference: str, base: Path) -> Located:
     """The folder at `reference`, which starts at `base` unless it is absolute."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import Located, Missing
 
+IS_PATH = False  # what stands after the word is a name
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 SMALL = (

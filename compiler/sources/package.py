@@ -9,6 +9,8 @@ from pathlib import Path
 from ..diagnostics import listed
 from . import Located, Missing
 
+IS_PATH = False  # what stands after the word is a name
+
 
 def locate(reference: str, base: Path) -> Located:
     """The folder at `<import name>/<path inside>`; `base` plays no part."""

@@ -15,7 +15,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import At, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
-from ..sources import Located, Missing
+from ..sources import Located, Missing, split
 from .header import Fetch, Header, Tensor, read_header
 
 AT = At(("backbone", "from"))
@@ -75,10 +75,8 @@ def locate(reference: str, base: Path, weights: bool) -> tuple[Located, Fetch | 
 
     Raises Refused E0301, or E0320 where the machine is at fault.
     """
-    word, colon, rest = reference.partition(":")
-    if not colon:
-        word, rest = "folder", reference
-    if word not in variants.words("sources") or (colon and word == "folder"):
+    word, rest = split(reference)
+    if word not in variants.words("sources") or (word == "folder" and rest != reference):
         raise refuse(
             "E0301",
             f"{quote(reference)} names no source",
