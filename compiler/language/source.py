@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path as File
 
-from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Span, nearest, quote, refuse
 from .compose import composed, joined, rebased
 from .migrations import MIGRATIONS, Migration, misversioned, upgrade
 from .mistakes import kind_of, nothing
@@ -111,7 +112,7 @@ class _Chain:
         try:
             raw = self.fetch(path)
         except (OSError, ValueError) as error:
-            help = "give the path of a spec, relative to the file that extends it"
+            help = _nearest(top.folder, name) or "give the path of a spec, relative to the file that extends it"
             found = Diagnostic("E0220", f"the base {quote(name)} can't be read", replace(at, label=_reason(error)))
             raise Refused((replace(found, help=help),)) from None
         self.bases.append(Base(shown, raw[:LARGEST].decode("utf-8-sig", "replace"), at))  # for messages
@@ -124,19 +125,27 @@ class _Chain:
 
     def _check_end(self, path: File, shown: str, at: Span) -> None:
         """Refuses a circle, and a chain that nobody can follow."""
-        links = [base.extended for base in self.bases] + [at]
-        names = [base.file for base in self.bases] + [shown]
-        notes = tuple(f"{link.file}:{link.line} extends {name}" for link, name in zip(links, names, strict=True))
+        notes = tuple(base.link for base in (*self.bases, Base(shown, "", at)))
         real = _real(path)
         if real in self.files:
-            notes, also = notes[self.files.index(real) :], tuple(links[self.files.index(real) : -1])
-            found = Diagnostic("E0221", "`extends` goes in a circle", replace(at, label="leads back"), also, notes)
+            first = self.files.index(real)
+            also = tuple(base.extended for base in self.bases[first:])
+            at = replace(at, label="leads back")
+            found = Diagnostic("E0221", "`extends` goes in a circle", at, also, notes[first:])
             raise Refused((replace(found, help="remove one of these `extends`"),))
         self.files.append(real)
         if len(self.files) > LONGEST:
             notes = (f"at most {LONGEST}, the spec included", *notes)
             found = Diagnostic("E0222", "too many files extend each other", replace(at, label="one more"), (), notes)
             raise Refused((replace(found, help="put what the files in the middle say into one"),))
+
+
+def _nearest(folder: File, name: str) -> str:
+    """The way out for a misspelt path: what lies in its folder under nearly the same name."""
+    inside = os.path.dirname(name)
+    with suppress(OSError, ValueError):
+        return nearest(name, [os.path.join(inside, other) for other in os.listdir(folder / inside)])
+    return ""
 
 
 def _real(path: File) -> str:

@@ -78,6 +78,11 @@ class Base:
     text: str
     extended: Span
 
+    @property
+    def link(self) -> str:
+        """Who says so, for a note."""
+        return f"{self.extended.file}:{self.extended.line} extends {self.file}"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -112,14 +117,9 @@ class Source:
         """What one must know who is pointed at a file: who extends it, and what was read otherwise.
 
         >>> Source("a", File(), "", {}, {}, {}, bases=(Base("b", "", Span("a", 2, 1)),)).about("b")
-        ('b is extended by a:2',)
+        ('a:2 extends b',)
         """
-        links = tuple(
-            f"{base.file} is extended by {base.extended.file}:{base.extended.line}"
-            for base in self.bases
-            if base.file == file
-        )
-        return links + self.notes
+        return tuple(base.link for base in self.bases if base.file == file) + self.notes
 
 
 def parse_text(text: str, name: str, folder: File, noun: str = "the spec") -> Source:

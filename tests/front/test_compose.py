@@ -94,7 +94,7 @@ def test_every_value_keeps_its_file_line_and_column(tmp_path: Path) -> None:
     assert ("adapt", "rank") not in source.values, "it went with the map that was replaced"
     assert source.span(("name",)).file == "base.yaml"  # type: ignore[union-attr]
     assert source.lines("base.yaml")[1] == "name: base"
-    assert source.about("base.yaml") == ("base.yaml is extended by middle.yaml:2",)
+    assert source.about("base.yaml") == ("middle.yaml:2 extends base.yaml",)
     assert source.about("spec.yaml") == ()
 
 
@@ -207,8 +207,8 @@ def test_a_mistake_in_a_base_is_shown_there_with_who_extends_it(project: Project
         ("E0202", "spec.yaml:3:15", "two"),
         ("E0201", "base.yaml:26:3", "epoch"),
     ]
-    assert "note: base.yaml is extended by spec.yaml:2" in answer.findings[1].notes
-    assert "extended" not in answer.findings[0].notes
+    assert "note: spec.yaml:2 extends base.yaml" in answer.findings[1].notes
+    assert "extends" not in answer.findings[0].notes
     listing = json.loads(project.validate("--format", "json").out)
     assert [item["file"] for item in listing] == ["spec.yaml", "base.yaml"]
 
@@ -230,7 +230,7 @@ def test_bad_yaml_in_a_base_is_shown_there(project: Project) -> None:
         answer = project.validate()
         assert [(f.code, f.place) for f in answer.findings] == [(code, place)], text
         assert answer.status == 1
-        assert "base.yaml is extended by middle.yaml:2" in answer.findings[0].notes
+        assert "middle.yaml:2 extends base.yaml" in answer.findings[0].notes
 
 
 def test_a_circle_names_every_step(project: Project) -> None:
