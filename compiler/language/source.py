@@ -7,9 +7,10 @@ import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path as File
 
-from ..diagnostics import At, Diagnostic, Refused, Row, Span, nearest, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
 from .compose import composed, joined, rebased
 from .migrations import MIGRATIONS, Migration, misversioned, upgrade
 from .mistakes import kind_of, nothing
@@ -112,7 +113,7 @@ class _Chain:
         try:
             raw = self.fetch(path)
         except (OSError, ValueError) as error:
-            help = _nearest(top.folder, name) or "give the path of a spec, relative to the file that extends it"
+            help = _nearest(top, name) or "give the path of a spec, relative to the file that extends it"
             found = Diagnostic("E0220", f"the base {quote(name)} can't be read", replace(at, label=_reason(error)))
             raise Refused((replace(found, help=help),)) from None
         self.bases.append(Base(shown, raw[:LARGEST].decode("utf-8-sig", "replace"), at))  # for messages
@@ -140,11 +141,14 @@ class _Chain:
             raise Refused((replace(found, help="put what the files in the middle say into one"),))
 
 
-def _nearest(folder: File, name: str) -> str:
+def _nearest(top: Source, name: str) -> str:
     """The way out for a misspelt path: what lies in its folder under nearly the same name."""
-    inside = os.path.dirname(name)
+    inside, missing = os.path.split(name)
     with suppress(OSError, ValueError):
-        return nearest(name, [os.path.join(inside, other) for other in os.listdir(folder / inside)])
+        listed = (other for other in os.listdir(top.folder / inside) if other != os.path.basename(top.file))
+        stems = {os.path.splitext(other)[0]: os.path.join(inside, other) for other in listed}
+        close = get_close_matches(os.path.splitext(missing)[0], stems, n=1)
+        return f"did you mean {quote(stems[close[0]])}?" if close else ""
     return ""
 
 
