@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,31 +11,70 @@ from .diagnostics import Diagnostic, Refused
 from .language.overrides import override
 from .language.parse import parse
 from .language.source import Source, read
+from .planning.drift import drift, version_drift
+from .planning.lock import Lock, Locked, lock, read_lock
 from .planning.lower import lower
 from .planning.plan import Plan
 from .planning.problems import problems
-from .world.facts import gather
+from .planning.recall import measured_otherwise, recall
+from .world.backbone import gather_backbone
+from .world.facts import Facts, gather
 
 if TYPE_CHECKING:
     from .execution.executor import Built
     from .execution.progress import Progress
 
 
-def check(source: Source) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
+@dataclass(frozen=True)
+class Footing:
+    """What a check stands on besides the spec; by default on the world as it is."""
+
+    is_locked: bool = False  # nothing may be other than the lock says
+    has_data: bool = True  # else what the lock says of the data is taken as it is
+    versions: Mapping[str, str] | None = None  # installed libraries, where these are held to the lock too
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A spec and its world, looked at: the plan, or None where something is wrong, and all there is to say."""
+
+    facts: Facts
+    plan: Plan | None
+    found: tuple[Diagnostic, ...]
+
+
+def check(source: Source, footing: Footing = Footing()) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
     """The plan of a source, or None where something is wrong, and all there is to say.
 
     Raises Refused for a spec of the wrong shape (E02xx) and where the machine is at fault.
     """
+    seen = look(source, footing)
+    return seen.plan, seen.found
+
+
+def look(source: Source, footing: Footing) -> Seen:
+    """What `check` says, with the facts that it says it of; raises Refused as that does."""
     spec = parse(source)
     try:
-        facts = gather(spec, source.folder)
-        found = problems(spec, facts)
+        locked = None if footing == Footing() else read_lock(source)
+        known, found = (None, ()) if locked is None or footing.has_data else recall(spec, locked)
+        facts = gather(spec, source.folder, locked.reference() if locked and footing.is_locked else "", known)
+        found += (*problems(spec, facts), *(measured_otherwise(facts, locked) if locked and known else ()))
+        plan = lower(spec, facts, source.data) if not any(d.is_error for d in found) else None
+        if locked and footing.is_locked:
+            found += _drift(locked, facts, plan, footing)
+            plan = locked.pin(plan) if plan and not any(d.is_error for d in found) else None
     except Refused as refused:
-        refused.source = source
+        refused.source = refused.source or source
         raise
-    if any(d.is_error for d in found):
-        return None, found
-    return lower(spec, facts, source.data), found
+    return Seen(facts, plan, found)
+
+
+def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
+    from .store import Store, default_root  # the store knows of arrays, and numpy takes its time
+
+    versions = version_drift(locked, footing.versions) if footing.versions is not None else ()
+    return (*drift(locked, facts, plan, Store(default_root()).digests, footing.has_data), *versions)
 
 
 def validate(path: str | Path) -> tuple[Diagnostic, ...]:
@@ -54,13 +94,43 @@ def plan(path: str | Path, sets: Sequence[str] = ()) -> Plan:
     return planned
 
 
-def build_source(source: Source, output: Path | None, store: Path | None, progress: Progress | None = None) -> Built:
-    """Plans a source and executes the plan; raises Refused where something is wrong or a gate fails."""
+def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
+    """The lock of a spec as it is now, and warnings; the backbone's weights are fetched where they are elsewhere.
+
+    Raises Refused where `check` finds an error.
+    """
+    from .execution.machine import recorded
+    from .store import Store, default_root
+
+    seen = look(source, Footing())
+    if seen.plan is None:
+        raise Refused(seen.found, source=source)
+    try:
+        backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True)
+    except Refused as refused:
+        refused.source = source
+        raise
+    facts = replace(seen.facts, backbone=backbone)
+    return lock(source, facts, seen.plan, recorded(), Store(default_root()).digests), seen.found
+
+
+def build_source(
+    source: Source,
+    output: Path | None,
+    store: Path | None,
+    progress: Progress | None = None,
+    is_locked: bool = False,
+) -> Built:
+    """Plans a source and executes the plan; raises Refused where something is wrong or a gate fails.
+
+    With `is_locked`, also where anything is other than the spec's lock says, installed libraries included.
+    """
     from .execution.executor import Built, execute
+    from .execution.machine import recorded
     from .execution.progress import Progress
     from .store import Store, default_root
 
-    plan, found = check(source)
+    plan, found = check(source, Footing(True, True, recorded()) if is_locked else Footing())
     if plan is None:
         raise Refused(found, source=source)
     try:

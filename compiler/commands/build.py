@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..diagnostics import Row, refuse
 from ..execution.executor import Built, execute
 from ..execution.progress import Progress
 from ..language.overrides import override
@@ -37,9 +38,16 @@ from ..verbs import build_source
     type=click.Path(file_okay=False, exists=True),
     help="What a PLAN's paths are relative to. Default: its folder.",
 )
+@click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
-    specs: tuple[str, ...], output: str | None, sets: tuple[str, ...], store: str | None, root: str | None, quiet: bool
+    specs: tuple[str, ...],
+    output: str | None,
+    sets: tuple[str, ...],
+    store: str | None,
+    root: str | None,
+    locked: bool,
+    quiet: bool,
 ) -> None:
     """Build SPECS into bundles that run without torch.
 
@@ -51,7 +59,7 @@ def command(
         raise click.UsageError("two of the specs have the same file name: build them one by one, each with its own -o")
     for name in specs:
         target = targets.get(name)
-        built = _build(Path(name), name, target, sets, Path(store) if store else None, root, progress)
+        built = _build(Path(name), name, target, sets, Path(store) if store else None, root, locked, progress)
         _report(built)
 
 
@@ -62,12 +70,16 @@ def _build(
     sets: tuple[str, ...],
     store: Path | None,
     root: str | None,
+    locked: bool,
     progress: Progress,
 ) -> Built:
     if path.suffix == ".json" and path.is_file():
         if sets:
             raise click.UsageError("--set changes a spec; a plan is decided")
         plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
+        if locked and plan.pins is None:
+            help = "write it with `graftc plan SPEC --locked -o plan.json`"
+            raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)
         return execute(
             plan,
             Path(root) if root else path.parent,
@@ -76,7 +88,7 @@ def _build(
             progress,
         )
     source = override(read(path, name), sets)
-    built = build_source(source, output, store, progress)
+    built = build_source(source, output, store, progress, locked)
     if built.warnings:
         print(text(built.warnings, source) + "\n", file=sys.stderr)
     return built

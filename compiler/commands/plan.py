@@ -13,7 +13,7 @@ from ..language.source import read
 from ..planning.show import show
 from ..reports import printable
 from ..reports.text import text
-from ..verbs import check
+from ..verbs import Footing, check
 from ._diff import differ
 from ._whole import write_whole
 
@@ -30,15 +30,26 @@ from ._whole import write_whole
     type=click.Choice(["breaking", "retrains"]),
     help="With --diff: exit 1 where users of the bundle break, or also where weights are learnt again.",
 )
+@click.option(
+    "--locked", is_flag=True, help="Refuse what is not as the spec's lock says; the plan then holds builds to it."
+)
+@click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 def command(
-    spec: str, as_json: bool, output: str | None, old: str | None, fail_on: str | None, sets: tuple[str, ...]
+    spec: str,
+    as_json: bool,
+    output: str | None,
+    old: str | None,
+    fail_on: str | None,
+    locked: bool,
+    no_data: bool,
+    sets: tuple[str, ...],
 ) -> None:
     """Show what is frozen, what learns, what it costs and what comes out of SPEC."""
     if fail_on and old is None:
         raise click.UsageError("--fail-on judges a difference: give --diff OLD too")
     source = override(read(Path(spec), spec), sets)
-    plan, found = check(source)
+    plan, found = check(source, Footing(locked, not no_data))
     if plan is None:
         raise Refused(found, source=source)
     if found:

@@ -13,7 +13,7 @@ from ..language.source import Source, read
 from ..reports import in_order, one_line
 from ..reports.json import as_json
 from ..reports.text import text
-from ..verbs import check
+from ..verbs import Footing, check
 from . import machine
 
 WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)  # of several specs, the last of these decides
@@ -30,17 +30,21 @@ WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)  # of several 
     show_default=True,
     help="How findings are printed.",
 )
+@click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
+@click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
-def command(specs: tuple[str, ...], strict: bool, form: str, sets: tuple[str, ...]) -> None:
+def command(
+    specs: tuple[str, ...], strict: bool, form: str, locked: bool, no_data: bool, sets: tuple[str, ...]
+) -> None:
     """Check SPECS: their YAML, their keys, their backbone and their data.
 
     \b
     Exit status: 0 fine, 1 something is wrong, 2 usage, 4 the machine (network, a missing extra).
     """
-    status = Status.FINE
+    status, footing = Status.FINE, Footing(locked, not no_data)
     listing: list[tuple[Diagnostic, Source | None]] = []
     for name in specs:
-        source, found, own = _check(name, sets)
+        source, found, own = _check(name, sets, footing)
         if strict and found and own == Status.FINE:
             own = Status.WRONG
         status = max(status, own, key=WORST.index)
@@ -52,11 +56,11 @@ def command(specs: tuple[str, ...], strict: bool, form: str, sets: tuple[str, ..
     sys.exit(status)
 
 
-def _check(name: str, sets: tuple[str, ...]) -> tuple[Source | None, tuple[Diagnostic, ...], Status]:
+def _check(name: str, sets: tuple[str, ...], footing: Footing) -> tuple[Source | None, tuple[Diagnostic, ...], Status]:
     source: Source | None = None
     try:
         source = override(read(Path(name), name), sets)
-        found = check(source)[1]
+        found = check(source, footing)[1]
         return source, found, Status.WRONG if any(d.is_error for d in found) else Status.FINE
     except Refused as refused:
         return refused.source or source, refused.diagnostics, refused.status  # type: ignore[return-value]

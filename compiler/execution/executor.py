@@ -25,6 +25,7 @@ from . import pipeline
 from .delivery import MANIFEST, deliver, refuse_output
 from .machine import Machine, describe, require_build, share_cores
 from .manifest import licence
+from .pins import refuse_drift
 from .progress import Progress
 
 
@@ -67,6 +68,8 @@ def execute(
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
         )
+    refuse_drift(plan, backbone.located.folder, store.digests)
+    plan = plan.model_copy(update={"pins": None})  # kept to, they make no difference to the bundle
     if not is_just_planned:
         refuse_changed(plan, root)
     folder, machine = backbone.located.folder.absolute(), describe(plan.train.batch_size)

@@ -13,6 +13,7 @@ from ..diagnostics import Status, refuse
 from ..frozen import Frozen
 
 BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "torchmetrics", "safetensors")
+RECORDED = (*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")
 
 
 class Machine(Frozen):
@@ -38,6 +39,11 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
     return {library: installed(library) for library in libraries}
 
 
+def recorded() -> dict[str, str]:
+    """Versions of the libraries that a receipt and a lock name, as far as they are installed."""
+    return {library: found for library, found in sorted(versions(RECORDED).items()) if found}
+
+
 def device() -> str:
     """`cuda` where torch was built for it and a GPU is visible, else `cpu`; GRAFTC_DEVICE decides if set."""
     chosen = os.environ.get("GRAFTC_DEVICE")
@@ -56,7 +62,7 @@ def describe(batch_size: int) -> Machine:
         device=device(),
         threads=threads,
         micro_batch=batch_size,
-        versions=versions((*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")),
+        versions=versions(RECORDED),
     )
 
 

@@ -72,6 +72,30 @@ class Tally:
         self.strata.append(0 if self.is_multi else self.ids.setdefault(labels[0], len(self.ids)))
         return None
 
+    def record(self) -> dict[str, Any]:
+        """What a lock keeps of the count, for `recall`."""
+        return {"rows": self.rows, "counts": tuple(f"{self.counts[label]} {label}" for label in order(self.counts))}
+
+    @classmethod
+    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
+        """The count that `record` gave, as if the rows had been read; every label's first row is then at `place`.
+
+        Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
+        """
+        tally = cls(columns)
+        for entry in record["counts"]:
+            number, _, label = entry.partition(" ")
+            rows = int(number)
+            tally.counts[label], tally.first[label] = rows, place
+            if not tally.is_multi:
+                tally.strata.extend([tally.ids.setdefault(label, len(tally.ids))] * rows)
+        tally.rows = record["rows"]
+        if tally.is_multi:
+            tally.strata.extend([0] * tally.rows)
+        if len(tally.strata) != tally.rows:
+            raise ValueError(f"{tally.rows} rows")
+        return tally
+
 
 def read_labels(value: Any, is_multi: bool) -> tuple[str, ...] | str:
     """The labels of one row, or the reason why there are none.

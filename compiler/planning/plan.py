@@ -134,6 +134,13 @@ class Estimates(Frozen):
     measured: Json  # of a seeded sample of the training rows
 
 
+class Pins(Frozen):
+    """What a plan made from a lock must meet when it is built; it decides nothing."""
+
+    files: Json  # SHA-256 of the backbone's files, by name
+    versions: Json  # of libraries, by name
+
+
 class Plan(Frozen):
     """A spec resolved against the world; the executor sees this and nothing else."""
 
@@ -149,6 +156,7 @@ class Plan(Frozen):
     export: ExportPlan
     estimates: Estimates
     spec: Json  # as written and composed, for the bundle
+    pins: Pins | None = None
 
     def split(self, name: str) -> SplitPlan | None:
         """A split by name, None where the spec gives none."""
@@ -156,12 +164,12 @@ class Plan(Frozen):
 
     @cached_property
     def sha256(self) -> str:
-        """The plan's identity; estimates decide nothing and stay out."""
-        return digest(self.model_dump(mode="json", exclude={"estimates"}))
+        """The plan's identity; estimates and pins decide nothing and stay out."""
+        return digest(self.model_dump(mode="json", exclude={"estimates", "pins"}))
 
     def text(self) -> str:
         """Canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
+        return canonical(self.model_dump(mode="json", exclude=None if self.pins else {"pins"}))
 
 
 def read_plan(text: str, name: str) -> Plan:

@@ -49,10 +49,20 @@ class Facts:
     found: tuple[Diagnostic, ...] = ()
 
 
+@dataclass(frozen=True)
+class Known:
+    """What an earlier look at the data found, taken as it is: its files are not opened."""
+
+    columns: Columns
+    splits: Mapping[str, SplitFacts]
+    measured: Mapping[str, float]
+
+
 @dataclass
 class _Gathering:
     spec: Spec
     folder: Path
+    known: Known | None = None
     found: list[Diagnostic] = field(default_factory=list)
     columns: Columns | None = None
     absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
@@ -65,15 +75,18 @@ class _Gathering:
     def input(self) -> ModuleType:
         return variants.load("inputs", self.spec.modality)
 
-    def backbone(self) -> BackboneFacts | None:
+    def backbone(self, reference: str) -> BackboneFacts | None:
         try:
-            return gather_backbone(self.spec.backbone.from_, self.folder)
+            return gather_backbone(reference, self.folder)
         except Refused as refused:
             self.note(refused)
             return None
 
     def splits(self) -> dict[str, SplitFacts]:
         """Every split whose rows are sound; none where roles are wrong, because then every row would be."""
+        if self.known:
+            self.columns = self.known.columns
+            return dict(self.known.splits)
         wrong = list(misplaced(self.spec, self.head, self.input))
         self.found += wrong
         return {} if wrong else {name: facts for name in SPLITS if (facts := self._split(name))}
@@ -229,13 +242,14 @@ def _absent(role: str, name: str, names: Collection[str], split: str, table: Ope
     return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)
 
 
-def gather(spec: Spec, folder: Path) -> Facts:
+def gather(spec: Spec, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
     """Looks at everything a spec refers to; paths are relative to `folder`.
 
-    What is wrong stands in the result's `found`. Raises Refused with status 4 where the machine is at fault.
+    `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
+    read. What is wrong stands in the result's `found`. Raises Refused with status 4 where the machine is at fault.
     """
-    gathering = _Gathering(spec, folder)
-    backbone = gathering.backbone()
+    gathering = _Gathering(spec, folder, known)
+    backbone = gathering.backbone(reference or spec.backbone.from_)
     if backbone and spec.modality != backbone.family.MODALITY:
         # rows would be held against a head that is not meant; `problems` says so
         return Facts(backbone, {}, {}, None, {}, tuple(gathering.found))
@@ -247,7 +261,9 @@ def gather(spec: Spec, folder: Path) -> Facts:
             preprocessing = input.preprocessing(
                 source, backbone.config, spec.input, backbone.longest, gathering.columns or {}
             )
-            if "train" in splits:
+            if known:
+                measured = dict(known.measured)
+            elif "train" in splits:
                 measured = input.measure(splits["train"].sample, preprocessing, source)
         except Refused as refused:
             gathering.note(refused)

@@ -1,0 +1,36 @@
+"""`graftc lock`: pins what a spec means today."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..language.overrides import override
+from ..language.source import read
+from ..planning.lock import beside, shown
+from ..reports import one_line
+from ..reports.text import text
+from ..verbs import lock_source
+from ._whole import write_whole
+
+
+@click.command("lock")
+@click.argument("specs", nargs=-1, required=True, type=click.Path())
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
+def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
+    """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.
+
+    \b
+    Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
+    and `validate` and `plan` do without the data with --no-data.
+    """
+    for name in specs:
+        source = override(read(Path(name), name), sets)
+        lock, found = lock_source(source)
+        if found:
+            print(text(found, source) + "\n", file=sys.stderr)
+        write_whole(beside(source), lock.text(Path(name).name))
+        rows = ", ".join(f"{split.rows} {split.name} rows" for split in lock.data.splits)
+        print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {rows}")

@@ -1,0 +1,167 @@
+"""Finds where a spec and its world are no longer what was locked; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..diagnostics import At, Diagnostic, clean, quote
+from ..diagnostics import Path as Keys
+from ..digest import digest
+from ..frozen import Json
+from ..world.backbone import BackboneFacts
+from ..world.facts import Facts, SplitFacts
+from .lock import Lock, Locked, LockedTable, again, backbone_files, lock_tables, sections
+from .plan import Plan
+
+SHORT = 12  # digits of a hash in a message
+SHOWN = 6  # labels in a message
+
+
+def drift(
+    locked: Locked, facts: Facts, plan: Plan | None, memory: Path, has_data: bool = True
+) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each thing that is not what was locked; what follows from a changed spec is not said.
+
+    `memory` is a folder that remembers hashes of large files. Without data, `facts` are the lock's own.
+    """
+    held = _Held(locked.lock, locked)
+    changed = held.changed()
+    found = [*held.spec(changed)]
+    if facts.backbone and not changed & {"backbone"}:
+        found += held.backbone(facts.backbone, memory)
+    if not changed & {"backbone", "data", "head"}:
+        for name, split in facts.splits.items() if has_data else ():
+            found += held.split(name, split)
+        found += held.labels(plan)
+        found += held.columns(facts)
+    if plan and not found and plan.sha256 != locked.lock.plan:
+        found.append(held.otherwise(facts))
+    return tuple(found)
+
+
+def version_drift(locked: Locked, installed: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each library that is not of the version that was locked; only building needs them."""
+    found = []
+    for name in sorted({*installed, *locked.lock.versions}):
+        was, now = locked.lock.versions.get(name, ""), installed.get(name, "")
+        if was != now:
+            headline = f"{quote(name)} is not what it was when this was locked"
+            note = _both("version", clean(was) or "not installed", clean(now) or "not installed")
+            help = f"install what was locked, or {again(locked.source)}"
+            found.append(Diagnostic("E0347", headline, locked.at(("versions", name)), notes=(note,), help=help))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A lock held against what is there now."""
+
+    lock: Lock
+    locked: Locked
+
+    def _found(self, code: str, headline: str, path: Keys, *notes: str) -> Diagnostic:
+        return Diagnostic(code, headline, self.locked.at(path), notes=notes, help=again(self.locked.source))
+
+    def changed(self) -> set[str]:
+        now = sections(self.locked.source)
+        return {key for key in {*now, *self.lock.spec} if now.get(key) != self.lock.spec.get(key)}
+
+    def spec(self, changed: set[str]) -> Iterator[Diagnostic]:
+        if changed:
+            now = self.locked.source.data
+            words = [
+                f"{quote(key)} {'is new' if key not in self.lock.spec else 'is gone' if key not in now else 'is another'}"
+                for key in sorted(changed)
+            ]
+            first = min(changed & {*now}, default=None)
+            also = (At((first,), "not what was locked", on_key=True),) if first else ()
+            at = self.locked.at(("spec", first) if first in self.lock.spec else ("spec",))
+            headline, help = "the spec changed since it was locked", again(self.locked.source)
+            yield Diagnostic("E0343", headline, at, also, (", ".join(words),), help)
+
+    def backbone(self, backbone: BackboneFacts, memory: Path) -> Iterator[Diagnostic]:
+        was, now = self.lock.backbone, backbone_files(backbone, memory)
+        if backbone.located.pinned != was.source:
+            headline = f"the backbone is {quote(backbone.located.pinned)} now"
+            yield self._found("E0344", headline, ("backbone", "source"), f"locked: {clean(was.source)}")
+        # weights that a source keeps elsewhere until they are needed are held by the commit, and their headers below
+        away = {name for name in backbone.header.files if name not in now and _is_elsewhere(backbone)}
+        for name in sorted({*was.files, *now} - away):
+            if was.files.get(name) != now.get(name):
+                headline = f"the backbone's {quote(name)} {_fate(name in was.files, name in now)} since it was locked"
+                note = _both("sha256", _short(was.files.get(name)), _short(now.get(name)))
+                yield self._found("E0344", headline, ("backbone", "files", name), note)
+        if away and backbone.header.sha256 != was.header:
+            yield self._found("E0344", "the headers of the backbone's weights changed", ("backbone", "header"))
+
+    def split(self, name: str, split: SplitFacts) -> Iterator[Diagnostic]:
+        numbers = [i for i, was in enumerate(self.lock.data.splits) if was.name == name]
+        if not numbers:
+            yield self._found("E0345", f"there was no {name} data when this was locked", ("data", "splits"))
+            return
+        number, tables = numbers[0], lock_tables(split)
+        was = self.lock.data.splits[number]
+        for i, table in enumerate(was.tables):
+            now = tables[i] if i < len(tables) else None
+            if now == table:
+                continue
+            place = ("data", "splits", number, "tables", i, "fingerprint")
+            notes = [*_of_table(table, now)]
+            if was.rows != split.rows:
+                notes.append(_both(f"rows of the {name} data", str(was.rows), str(split.rows)))
+            yield self._found("E0345", f"{quote(table.path)} changed since it was locked", place, *notes)
+
+    def labels(self, plan: Plan | None) -> Iterator[Diagnostic]:
+        now = plan.head.record.get("labels") if plan else None
+        was = self.lock.labels
+        if plan and now != was:
+            notes = _both("labels", _row(was or ()), _row(now or ()))
+            is_order = was and now and sorted(was) == sorted(now)
+            headline = "the order of the labels changed" if is_order else "the label map changed"
+            yield self._found("E0346", f"{headline} since it was locked", ("labels",), notes)
+
+    def columns(self, facts: Facts) -> Iterator[Diagnostic]:
+        was = self.lock.data.columns
+        for role in sorted({*was, *facts.columns}) if facts.columns else ():
+            if was.get(role) != facts.columns.get(role):
+                note = _both("columns", _row(was.get(role, ())), _row(facts.columns.get(role, ())))
+                headline = f"another column plays the role {quote(role)} than when it was locked"
+                yield self._found("E0346", headline, ("data", "columns", role), note)
+
+    def otherwise(self, facts: Facts) -> Diagnostic:
+        is_input = facts.preprocessing and digest(Json(facts.preprocessing).plain()) != self.lock.data.preprocessing
+        what = "inputs are prepared otherwise" if is_input else "it decides otherwise"
+        note = f"the spec, the backbone and the data are as they were, and {what}"
+        return self._found("E0347", "this graftc plans otherwise than the one that locked", ("plan",), note)
+
+
+def _is_elsewhere(backbone: BackboneFacts) -> bool:
+    return not all((backbone.located.folder / name).is_file() for name in backbone.header.files)
+
+
+def _fate(was: bool, now: bool) -> str:
+    return "changed" if was and now else "is gone" if was else "was added"
+
+
+def _of_table(was: LockedTable, now: LockedTable | None) -> Iterator[str]:
+    if now is None or (was.path, was.format, was.split) != (now.path, now.format, now.split):
+        yield f"it is read as {quote(now.path)}, {now.format}" if now else "it is not read"
+        return
+    yield _both("fingerprint", _short(was.fingerprint), _short(now.fingerprint))
+    if was.bytes != now.bytes:
+        yield _both("bytes", str(was.bytes), str(now.bytes))
+
+
+def _short(sha256: str | None) -> str:
+    return sha256[:SHORT] if sha256 else "none"
+
+
+def _both(what: str, was: str, now: str) -> str:
+    return f"{what}: locked {was}, found {now}"
+
+
+def _row(words: tuple[str, ...]) -> str:
+    shown = ", ".join(map(clean, words[:SHOWN])) or "none"
+    return shown + (f", … {len(words) - SHOWN} more" if len(words) > SHOWN else "")

@@ -1,0 +1,293 @@
+"""The Lock: what a spec met in the world when it was locked, as a file for reviewers, `--locked` and `--no-data`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from ..diagnostics import Diagnostic, Refused, Row, Span, clean, refuse
+from ..diagnostics import Path as Keys
+from ..digest import digest, file_sha256
+from ..frozen import Frozen, Json
+from ..language.source import Source, parse_text
+from ..reports import printable
+from ..world.backbone import BackboneFacts
+from ..world.facts import Facts, SplitFacts
+from .plan import Pins, Plan
+
+FORMAT = 1
+LARGEST = 1 << 21  # bytes of a lock that is read
+ENDING = ".lock.yaml"
+HEADING = """\
+# What `{spec}` met when it was locked; `--locked` holds it to this, `--no-data` plans from it.
+# Written by `graftc lock {spec}`: run it again after a change that is meant, and don't edit the file.
+"""
+Sha = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class LockedBackbone(Frozen):
+    """A backbone's files; `source` is the reference with nothing left open, such as a commit of the Hub."""
+
+    from_: str = Field(alias="from")
+    source: str
+    header: Sha
+    files: dict[str, Sha]
+
+
+class LockedTable(Frozen):
+    """A data file or folder; the fingerprint also covers the files that its rows refer to."""
+
+    path: str
+    format: str
+    split: str | None = None
+    bytes: int | None = None  # of a file
+    fingerprint: Sha
+
+
+class LockedSplit(Frozen):
+    """The rows that a spec names for a split; `tally` is what the head counted in them."""
+
+    name: Literal["train", "validation", "test"]
+    rows: int
+    tables: tuple[LockedTable, ...]
+    tally: Json
+
+
+class LockedData(Frozen):
+    """What planning takes from the rows."""
+
+    columns: dict[str, tuple[str, ...]]
+    splits: tuple[LockedSplit, ...]
+    preprocessing: Sha
+    measured: Json
+
+
+class Lock(Frozen):
+    """A spec and the world that it was locked with."""
+
+    lock: Literal[1]
+    spec: dict[str, Sha]  # by top-level key: what was written, with all that it extends and overrides
+    plan: Sha
+    task: str
+    labels: tuple[str, ...] | None = None  # in the order of the outputs
+    backbone: LockedBackbone
+    data: LockedData
+    versions: dict[str, str]
+    sha256: Sha  # of all the rest
+
+    def text(self, spec: str) -> str:
+        """The lock file of a spec of this file name: the same bytes for the same lock."""
+        plain = _paired(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+        body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30)
+        return HEADING.format(spec=clean(spec)) + printable(body)
+
+
+class _Pair(list[Any]):
+    """A list in a list, written on one line."""
+
+
+def _paired(value: Any, is_inner: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _paired(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return (_Pair if is_inner else list)(_paired(item, True) for item in value)
+    return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what a reader of specs would take for a number, and what is not to be seen."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _word(dumper: _Dumper, text: str) -> yaml.Node:
+    style = '"' if re.fullmatch(r"[-+.\d][\d.eE+-]*", text) or not text.isprintable() else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _word)
+_Dumper.add_representer(
+    _Pair, lambda dumper, pair: dumper.represent_sequence("tag:yaml.org,2002:seq", pair, flow_style=True)
+)
+
+
+def lock(source: Source, facts: Facts, plan: Plan, versions: Mapping[str, str], memory: Path | None) -> Lock:
+    """Pins what a plan was made of; every file of the backbone must lie on this machine.
+
+    `memory` is a folder that remembers hashes of large files.
+    """
+    assert facts.backbone is not None
+    body = {
+        "lock": FORMAT,
+        "spec": sections(source),
+        "plan": plan.sha256,
+        "task": plan.head.type,
+        "labels": plan.head.record.get("labels"),
+        "backbone": {
+            "from": source.data["backbone"]["from"],
+            "source": facts.backbone.located.pinned,
+            "header": facts.backbone.header.sha256,
+            "files": backbone_files(facts.backbone, memory),
+        },
+        "data": {
+            "columns": facts.columns,
+            "splits": tuple(
+                LockedSplit(name=name, rows=split.rows, tables=lock_tables(split), tally=Json(split.tally.record()))  # type: ignore[arg-type]
+                for name, split in facts.splits.items()
+            ),
+            "preprocessing": digest(Json(facts.preprocessing).plain()),
+            "measured": facts.measured,
+        },
+        "versions": dict(sorted(versions.items())),
+    }
+    unsigned = Lock.model_validate({**body, "sha256": "0" * 64})
+    return unsigned.model_copy(update={"sha256": _signature(unsigned)})
+
+
+def _signature(lock: Lock) -> str:
+    return digest(lock.model_dump(mode="json", exclude={"sha256"}))
+
+
+def sections(source: Source) -> dict[str, str]:
+    """A hash of each top-level key of a spec."""
+    return {key: digest(value) for key, value in sorted(source.data.items())}
+
+
+def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, str]:
+    """The hash of every file that graftc reads of a backbone and that lies on this machine, by name."""
+    folder = backbone.located.folder
+    names = sorted({*BESIDE_WEIGHTS, *backbone.header.files})
+    return {name: file_sha256(folder / name, memory) for name in names if (folder / name).is_file()}
+
+
+# what a backbone is made of, its weights apart
+BESIDE_WEIGHTS = (
+    "config.json",
+    "model.safetensors.index.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+
+
+def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:
+    """The tables of a split as a lock has them."""
+    return tuple(
+        LockedTable(
+            path=table.shown, format=table.format, split=table.split, fingerprint=sha256,
+            bytes=table.path.stat().st_size if table.path.is_file() else None,
+        )
+        for table, sha256 in zip(split.tables, split.sha256, strict=True)
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------
+# reading
+
+
+@dataclass(frozen=True)
+class Locked:
+    """The lock of a spec, its text with places, and the spec's own."""
+
+    lock: Lock
+    written: Source
+    source: Source
+
+    def at(self, path: Keys, label: str = "locked") -> Span | None:
+        """Where something stands in the lock."""
+        span = self.written.span(path)
+        return span and replace(span, label=label)
+
+    def reference(self) -> str:
+        """The backbone to start from: that of the lock, with nothing left open, where the spec still names it."""
+        backbone = self.lock.backbone
+        return backbone.source if self.source.data["backbone"]["from"] == backbone.from_ else ""
+
+    def pin(self, plan: Plan) -> Plan:
+        """The plan with what it must meet when it is built."""
+        return plan.model_copy(
+            update={"pins": Pins(files=Json(self.lock.backbone.files), versions=Json(self.lock.versions))}
+        )
+
+
+def beside(source: Source) -> Path:
+    """Where the lock of a spec lies: NAME.lock.yaml for NAME.yaml."""
+    return source.folder / (Path(source.file).stem + ENDING)
+
+
+def shown(source: Source) -> str:
+    """What messages call the lock of a spec: its path as the spec's was given."""
+    return str(Path(source.file).with_name(Path(source.file).stem + ENDING))
+
+
+def again(source: Source) -> str:
+    """The way out of nearly everything that is wrong with a lock."""
+    return f"`graftc lock {clean(source.file)}` writes it anew"
+
+
+def read_lock(source: Source) -> Locked:
+    """The lock of a spec.
+
+    Raises Refused E0340 where there is none, E0342 for one of a later format, E0341 for whatever else is no lock.
+    """
+    text = _text(source)
+    try:
+        written = parse_text(text, shown(source), source.folder, "the lock")
+    except Refused as refused:
+        first = refused.diagnostics[0]
+        found = Diagnostic("E0341", "the lock can't be read", first.at, notes=(first.headline,), help=again(source))
+        raise Refused((found,), source=refused.source) from None
+    try:
+        return Locked(_lock(source, written), written, source)
+    except Refused as refused:
+        refused.source = written
+        raise
+
+
+def _lock(source: Source, written: Source) -> Lock:
+    version = written.data.get("lock")
+    if type(version) is int and version > FORMAT:
+        at, note = written.span(("lock",)), f"this graftc reads version {FORMAT}"
+        help = f"upgrade graftc, or {again(source)}"
+        raise refuse("E0342", f"the lock is of version {clean(version)}", note, at=at, help=help)
+    try:
+        found = Lock.model_validate(written.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = "is not known" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        note, at = f"{clean('.'.join(map(str, first['loc'])))}: {what}", written.span(tuple(first["loc"]))
+        at = at or Span(written.file, 1, 1)
+        raise refuse("E0341", "this is not a lock that `graftc lock` wrote", note, at=at, help=again(source)) from None
+    if found.sha256 != _signature(found):
+        note = "its last line is a hash of all the others, and they are not what was hashed"
+        at = written.span(("sha256",))
+        raise refuse("E0341", "the lock was changed after it was written", note, at=at, help=again(source))
+    return found
+
+
+def _text(source: Source) -> str:
+    try:
+        with beside(source).open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        help = f"`graftc lock {clean(source.file)}` writes it"
+        raise refuse("E0340", "there is no lock of this spec", at=Row(shown(source)), help=help) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise refuse("E0341", "the lock can't be read", reason, at=Row(shown(source)), help=again(source)) from None
+    try:
+        if len(raw) <= LARGEST:
+            return raw.decode("utf-8")
+        reason = f"it is larger than {LARGEST >> 20} MiB"
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise refuse("E0341", "the lock can't be read", reason, at=Row(shown(source)), help=again(source))
