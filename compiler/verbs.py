@@ -38,6 +38,7 @@ class Footing:
 class Seen:
     """A spec and its world, looked at: the plan, or None where something is wrong, and all there is to say."""
 
+    source: Source  # for reports; it also quotes the lock
     facts: Facts
     plan: Plan | None
     found: tuple[Diagnostic, ...]
@@ -67,7 +68,7 @@ def look(source: Source, footing: Footing) -> Seen:
     except Refused as refused:
         refused.source = refused.source or source
         raise
-    return Seen(facts, plan, found)
+    return Seen(locked.quoting() if locked else source, facts, plan, found)
 
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
@@ -130,9 +131,10 @@ def build_source(
     from .execution.progress import Progress
     from .store import Store, default_root
 
-    plan, found = check(source, Footing(True, True, recorded()) if is_locked else Footing())
-    if plan is None:
-        raise Refused(found, source=source)
+    seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
+    if seen.plan is None:
+        raise Refused(seen.found, source=seen.source)
+    plan = seen.plan
     try:
         built = execute(
             plan,
@@ -145,7 +147,7 @@ def build_source(
     except Refused as refused:
         refused.source = refused.source or source
         raise
-    return Built(built.folder, built.plan, built.ran, built.metrics, found)
+    return Built(built.folder, built.plan, built.ran, built.metrics, seen.found)
 
 
 def build(

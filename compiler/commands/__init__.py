@@ -36,7 +36,7 @@ class Verbs(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names in the order of work."""
-        order = ("init", "validate", "plan", "build", "verify", "predict", "inspect", "explain", "schema")
+        order = ("init", "validate", "plan", "lock", "build", "verify", "predict", "inspect", "explain", "schema")
         return sorted(VERBS, key=lambda v: (order.index(v) if v in order else len(order), v))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:

@@ -13,7 +13,7 @@ from ..language.source import read
 from ..planning.show import show
 from ..reports import printable
 from ..reports.text import text
-from ..verbs import Footing, check
+from ..verbs import Footing, look
 from ._diff import differ
 from ._whole import write_whole
 
@@ -49,11 +49,12 @@ def command(
     if fail_on and old is None:
         raise click.UsageError("--fail-on judges a difference: give --diff OLD too")
     source = override(read(Path(spec), spec), sets)
-    plan, found = check(source, Footing(locked, not no_data))
+    seen = look(source, Footing(locked, not no_data))
+    plan = seen.plan
     if plan is None:
-        raise Refused(found, source=source)
-    if found:
-        print(text(found, source) + "\n", file=sys.stderr)
+        raise Refused(seen.found, source=seen.source)
+    if seen.found:
+        print(text(seen.found, seen.source) + "\n", file=sys.stderr)
     if output:
         write_whole(Path(output), plan.text() + "\n")
     if old is not None:

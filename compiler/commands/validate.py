@@ -13,7 +13,7 @@ from ..language.source import Source, read
 from ..reports import in_order, one_line
 from ..reports.json import as_json
 from ..reports.text import text
-from ..verbs import Footing, check
+from ..verbs import Footing, look
 from . import machine
 
 WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)  # of several specs, the last of these decides
@@ -60,8 +60,8 @@ def _check(name: str, sets: tuple[str, ...], footing: Footing) -> tuple[Source |
     source: Source | None = None
     try:
         source = override(read(Path(name), name), sets)
-        found = check(source, footing)[1]
-        return source, found, Status.WRONG if any(d.is_error for d in found) else Status.FINE
+        seen = look(source, footing)
+        return seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG
     except Refused as refused:
         return refused.source or source, refused.diagnostics, refused.status  # type: ignore[return-value]
     except OSError as error:

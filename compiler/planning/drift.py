@@ -70,16 +70,13 @@ class _Held:
 
     def spec(self, changed: set[str]) -> Iterator[Diagnostic]:
         if changed:
-            now = self.locked.source.data
-            words = [
-                f"{quote(key)} {'is new' if key not in self.lock.spec else 'is gone' if key not in now else 'is another'}"
-                for key in sorted(changed)
-            ]
-            first = min(changed & {*now}, default=None)
-            also = (At((first,), "not what was locked", on_key=True),) if first else ()
-            at = self.locked.at(("spec", first) if first in self.lock.spec else ("spec",))
-            headline, help = "the spec changed since it was locked", again(self.locked.source)
-            yield Diagnostic("E0343", headline, at, also, (", ".join(words),), help)
+            now, was = self.locked.source.data, self.lock.spec
+            fates = {"changed": changed & {*now} & {*was}, "new": changed - {*was}, "gone": changed - {*now}}
+            note = "; ".join(f"{fate}: {', '.join(map(quote, sorted(keys)))}" for fate, keys in fates.items() if keys)
+            first = min(changed & {*was}, default=None)
+            at, help = self.locked.at(("spec", first) if first else ("spec",)), again(self.locked.source)
+            also = (At((first,), "not what was locked", on_key=True),) if first in now and first else ()
+            yield Diagnostic("E0343", "the spec changed since it was locked", at, also, (note,), help)
 
     def backbone(self, backbone: BackboneFacts, memory: Path) -> Iterator[Diagnostic]:
         was, now = self.lock.backbone, backbone_files(backbone, memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -195,6 +195,17 @@ def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:
 
 
 @dataclass(frozen=True)
+class Quoting(Source):
+    """A spec whose findings may also point into its lock."""
+
+    lock: Source | None = None
+
+    def lines(self, file: str) -> list[str]:
+        """The lines of the spec's text or of the lock's."""
+        return self.lock.lines(file) if self.lock and file == self.lock.file else super().lines(file)
+
+
+@dataclass(frozen=True)
 class Locked:
     """The lock of a spec, its text with places, and the spec's own."""
 
@@ -203,14 +214,19 @@ class Locked:
     source: Source
 
     def at(self, path: Keys, label: str = "locked") -> Span | None:
-        """Where something stands in the lock."""
-        span = self.written.span(path)
+        """Where something stands in the lock; of a list, its key."""
+        span = self.written.span(path, on_key=(*path, 0) in self.written.values)
         return span and replace(span, label=label)
 
     def reference(self) -> str:
         """The backbone to start from: that of the lock, with nothing left open, where the spec still names it."""
         backbone = self.lock.backbone
         return backbone.source if self.source.data["backbone"]["from"] == backbone.from_ else ""
+
+    def quoting(self) -> Source:
+        """The spec, for reports that quote the lock too."""
+        every = {field.name: getattr(self.source, field.name) for field in fields(Source)}
+        return Quoting(**every, lock=self.written)
 
     def pin(self, plan: Plan) -> Plan:
         """The plan with what it must meet when it is built."""

@@ -90,7 +90,7 @@ def test_commands_can_be_typed(line: str, monkeypatch: pytest.MonkeyPatch, tmp_p
 @encoder
 def test_the_way_in_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    way = [line for line in commands() if line.split()[1] in ("init", "validate", "plan")]
+    way = [line for line in commands() if line.split()[1] in ("init", "validate", "lock", "plan")]
     assert len(way) >= 3
     for line in way:
         if "validate" in line:

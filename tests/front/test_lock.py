@@ -1,0 +1,343 @@
+"""`graftc lock`, --locked and --no-data: what is pinned, what is refused, and what is planned without the data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graftc.compiler import explanations
+from graftc.compiler.execution.machine import installed
+from graftc.compiler.language.source import read
+from graftc.compiler.planning.plan import read_plan
+
+from . import ground
+from .cli import Command
+from .conftest import Project
+from .test_explain import BLOCK, Page
+from .test_golden import GOLDEN, compare
+
+LOCK = "spec.lock.yaml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graftc: Command) -> Path:
+    """A folder with a spec, its world and its lock."""
+    ground.lay(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("GRAFTC_STORE", str(tmp_path / "store"))
+    answer = graftc("lock", "spec.yaml")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out == "spec.lock.yaml: 3 files of the backbone, 60 train rows, 15 validation rows\n"
+    return tmp_path / "here"
+
+
+def turned(path: Path, position: int = -20) -> None:
+    """Changes one byte, which stays a letter or a digit where it was one, and puts the file's times back."""
+    before, raw = path.stat(), bytearray(path.read_bytes())
+    raw[position] ^= 1
+    path.write_bytes(raw)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# the file
+
+
+def test_a_lock_is_the_same_bytes_whenever_and_wherever_it_is_written(folder: Path, graftc: Command) -> None:
+    first = (folder / LOCK).read_bytes()
+    assert graftc("lock", "spec.yaml").status == 0
+    assert (folder / LOCK).read_bytes() == first
+    moved = shutil.copytree(folder, folder.parent / "elsewhere", copy_function=shutil.copyfile)
+    (moved / LOCK).unlink()
+    assert graftc("lock", "../elsewhere/spec.yaml").status == 0
+    assert (moved / LOCK).read_bytes() == first
+    assert str(folder.parent) not in first.decode()
+
+
+def test_a_copy_with_other_times_is_still_what_was_locked(folder: Path, graftc: Command) -> None:
+    moved = shutil.copytree(folder, folder.parent / "elsewhere", copy_function=shutil.copyfile)
+    for path in moved.rglob("*"):
+        os.utime(path, (0, 0))
+    answer = graftc("validate", "--locked", moved / "spec.yaml")
+    assert (answer.status, answer.err) == (0, "")
+
+
+def test_the_file_says_what_a_reviewer_asks(folder: Path) -> None:
+    written = yaml.safe_load((folder / LOCK).read_text(encoding="utf-8"))
+    assert written["labels"] == ["billing", "bug", "howto"]
+    assert set(written["backbone"]["files"]) == {"config.json", "model.safetensors", "tokenizer.json"}
+    train = written["data"]["splits"][0]
+    assert train["tally"]["counts"] == ["20 billing", "20 bug", "20 howto"]
+    assert train["tables"][0]["bytes"] == (folder / "train.jsonl").stat().st_size
+    assert written["versions"]["graftc"]
+
+
+LABELS = ["no", "1e-4", "<<", "a: b # c", "数据 🙂", "\u202egnillib", "two\nlines", " ", "null", "- x", "'\"", "12"]
+
+
+def test_labels_that_look_like_something_else_come_back_as_they_were(folder: Path, graftc: Command) -> None:
+    rows = [{"text": f"{row['text']} {i}", "label": LABELS[i % len(LABELS)]} for i, row in enumerate(ground.rows())]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "train.jsonl").write_text(text, encoding="utf-8")
+    replaced(folder / "spec.yaml", "  validation: validation.jsonl\n", "  validation: {fraction: 0.2}\n")
+    assert graftc("lock", "spec.yaml").status == 0
+    assert "\u202e" not in (folder / LOCK).read_text(encoding="utf-8"), "a terminal and an editor would turn the line"
+    with_data = graftc("plan", "--json", "spec.yaml").out
+    (folder / "train.jsonl").unlink()
+    without = graftc("plan", "--json", "--no-data", "spec.yaml")
+    assert without.out == with_data, without.err
+    assert sorted(json.loads(with_data)["head"]["record"]["labels"]) == sorted(LABELS)
+
+
+def test_a_folder_that_can_t_be_written_is_the_machine_s_fault(folder: Path, graftc: Command) -> None:
+    (folder / LOCK).unlink()
+    (folder / LOCK).mkdir()
+    answer = graftc("lock", "spec.yaml")
+    assert (answer.status, answer.codes) == (4, ["E0412"])
+
+
+def test_a_spec_that_is_wrong_is_not_locked(folder: Path, graftc: Command) -> None:
+    before = (folder / LOCK).read_bytes()
+    replaced(folder / "spec.yaml", "method: lora", "method: lroa")
+    assert graftc("lock", "spec.yaml").codes == ["E0203"]
+    assert (folder / LOCK).read_bytes() == before
+
+
+# ---------------------------------------------------------------------------------------------------------
+# drift
+
+BYTES = {
+    "model.safetensors": ("backbone/model.safetensors", "E0344"),
+    "tokenizer.json": ("backbone/tokenizer.json", "E0344"),
+    "config.json": ("backbone/config.json", "E0344"),
+    "train.jsonl": ("train.jsonl", "E0345"),
+    "validation.jsonl": ("validation.jsonl", "E0345"),
+}
+
+
+@pytest.mark.parametrize("verb", ["validate", "plan", "build"])
+@pytest.mark.parametrize("name", BYTES)
+def test_one_changed_byte_is_found_and_named(name: str, verb: str, folder: Path, graftc: Command) -> None:
+    path, code = BYTES[name]
+    old = {"tokenizer.json": b"pay", "config.json": b'"bert"', "model.safetensors": b""}.get(name, b"the")
+    raw = (folder / path).read_bytes()
+    # inside a word, so that the file can still be read; of the weights the last byte
+    position = raw.index(old) + 1 if old and name != "config.json" else -1
+    if name == "config.json":
+        (folder / path).write_bytes(raw + b"\n")
+    else:
+        turned(folder / path, position)
+    if verb == "validate":
+        assert code not in graftc(verb, "spec.yaml").codes, "nothing is held to the lock without the option"
+    answer = graftc(verb, "--locked", "spec.yaml")
+    assert answer.status == 1
+    found = next(finding for finding in answer.findings if finding.code == code)
+    assert name in found.headline
+    assert found.place.startswith(f"{LOCK}:")
+    assert len(found.under) == 64, "the hash that was locked"
+
+
+def test_a_large_file_is_read_again_when_its_times_are_put_back(folder: Path, graftc: Command) -> None:
+    header = {"padding": {"dtype": "U8", "shape": [5_000_000], "data_offsets": [0, 5_000_000]}}
+    path = folder / "backbone" / "model.safetensors"
+    old = path.read_bytes()
+    length = int.from_bytes(old[:8], "little")
+    entries = json.loads(old[8 : 8 + length])
+    size = len(old) - 8 - length
+    entries["padding"] = {**header["padding"], "data_offsets": [size, size + 5_000_000]}
+    text = json.dumps(entries).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + old[8 + length :] + bytes(5_000_000))
+    assert graftc("lock", "spec.yaml").status == 0
+    assert graftc("validate", "--locked", "spec.yaml").status == 0
+    turned(path, -1)
+    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0344"]
+
+
+def test_files_that_come_and_go_are_drift(folder: Path, graftc: Command) -> None:
+    (folder / "backbone" / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    answer = graftc("validate", "--locked", "spec.yaml")
+    assert answer.codes == ["E0344"]
+    assert "was added" in answer.findings[0].headline
+    assert graftc("lock", "spec.yaml").status == 0
+    (folder / "backbone" / "tokenizer_config.json").unlink()
+    answer = graftc("validate", "--locked", "spec.yaml")
+    assert "is gone" in answer.findings[0].headline
+
+
+def test_a_comment_is_no_change_and_a_label_order_is_one(folder: Path, graftc: Command) -> None:
+    replaced(folder / "spec.yaml", "name: tickets", "# routes\nname:   tickets")
+    assert graftc("validate", "--locked", "spec.yaml").status == 0
+    replaced(folder / "spec.yaml", "classification\n", "classification\n  labels: [howto, bug, billing]\n")
+    answer = graftc("validate", "--locked", "spec.yaml")
+    assert (answer.status, answer.codes) == (1, ["E0343"])
+    assert "changed: `head`" in answer.findings[0].notes
+
+
+def test_a_lock_taken_with_a_flag_needs_the_flag(folder: Path, graftc: Command) -> None:
+    assert graftc("lock", "spec.yaml", "--set", "train.epochs=5").status == 0
+    assert graftc("validate", "--locked", "spec.yaml", "--set", "train.epochs=5").status == 0
+    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0343"]
+
+
+def test_everything_that_drifted_is_said_at_once(folder: Path, graftc: Command) -> None:
+    turned(folder / "backbone" / "model.safetensors", -1)
+    replaced(folder / "validation.jsonl", ground.rows()[-1]["text"], "something else")
+    (folder / "train.jsonl").write_text(
+        (folder / "train.jsonl").read_text() + '{"text": "it is lost", "label": "parcel"}\n'
+    )
+    answer = graftc("validate", "--locked", "spec.yaml")
+    assert sorted(answer.codes) == ["E0344", "E0345", "E0345", "E0346"]
+    assert "rows of the train data: locked 60, found 61" in answer.err
+    assert "labels: locked billing, bug, howto, found billing, bug, howto, parcel" in answer.err
+
+
+# ---------------------------------------------------------------------------------------------------------
+# without data
+
+
+def test_a_plan_without_data_is_the_plan_with_it(folder: Path, graftc: Command) -> None:
+    with_data = graftc("plan", "--json", "spec.yaml").out
+    for name in ("train.jsonl", "validation.jsonl"):
+        (folder / name).unlink()
+    assert graftc("plan", "spec.yaml").codes == ["E0310", "E0310"]
+    assert graftc("plan", "--json", "--no-data", "spec.yaml").out == with_data
+    pinned = graftc("plan", "--json", "--no-data", "--locked", "spec.yaml").out
+    assert read_plan(pinned, "plan").sha256 == read_plan(with_data, "plan").sha256
+    assert graftc("validate", "--no-data", "--locked", "--strict", "spec.yaml").status == 0
+
+
+def test_pictures_and_several_labels_are_planned_without_data(pictures: Project, graftc: Command) -> None:
+    rows = [{"image": f"pictures/{i}.png", "labels": [["dark"], [], ["dark", "light"]][i % 3]} for i in range(6)]
+    pictures.write("train.jsonl", rows)
+    pictures.replace("  validation: validation.jsonl\n", "  validation: {fraction: 0.4}\n")
+    assert graftc("lock", "spec.yaml").status == 0
+    with_data = graftc("plan", "--json", "spec.yaml").out
+    (pictures.folder / "pictures" / "3.png").write_bytes((pictures.folder / "pictures" / "1.png").read_bytes())
+    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0345"]
+    shutil.rmtree(pictures.folder / "pictures")
+    (pictures.folder / "train.jsonl").unlink()
+    assert graftc("plan", "--json", "--no-data", "spec.yaml").out == with_data
+
+
+def test_other_sections_are_checked_against_what_the_lock_says(folder: Path, graftc: Command) -> None:
+    (folder / "train.jsonl").unlink()
+    replaced(folder / "spec.yaml", "classification\n", "classification\n  labels: [howto, bug, biling]\n")
+    replaced(folder / "spec.yaml", "epochs: 2", "epochs: 3")
+    answer = graftc("validate", "--no-data", "spec.yaml")
+    assert (answer.status, set(answer.codes)) == (1, {"E0314"})
+    assert answer.findings[0].under == "biling"
+    assert any(finding.place.startswith(f"{LOCK}:") for finding in answer.findings), "where else, without the rows"
+
+
+def test_other_data_and_another_reader_are_not_guessed(folder: Path, graftc: Command) -> None:
+    replaced(folder / "spec.yaml", "max_length: 64", "max_length: 32")
+    assert graftc("validate", "--no-data", "spec.yaml").codes == ["E0348"]
+    replaced(folder / "spec.yaml", "max_length: 32", "max_length: 64")
+    replaced(folder / "backbone" / "tokenizer.json", '"pay"', '"pax"')
+    assert graftc("validate", "--no-data", "spec.yaml").codes == ["E0348"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# what each says
+
+BEFORE: dict[str, Callable[[Path, Command], object]] = {
+    "E0340": lambda folder, graftc: (folder / LOCK).unlink(),
+    "E0341": lambda folder, graftc: replaced(folder / LOCK, "- 20 billing", "- 21 billing"),
+    "E0342": lambda folder, graftc: replaced(folder / LOCK, "lock: 1", "lock: 2"),
+    "E0343": lambda folder, graftc: replaced(folder / "spec.yaml", "epochs: 2", "epochs: 3"),
+    "E0344": lambda folder, graftc: turned(folder / "backbone" / "model.safetensors"),
+    "E0345": lambda folder, graftc: replaced(folder / "train.jsonl", ground.rows()[0]["text"], "it is lost"),
+    "E0346": lambda folder, graftc: _another_label(folder),
+    "E0347": lambda folder, graftc: _another_version(folder),
+    "E0348": lambda folder, graftc: replaced(folder / "spec.yaml", "validation.jsonl", "more.jsonl"),
+    "E0349": lambda folder, graftc: graftc("plan", "spec.yaml", "-o", "plan.json"),
+}
+BESIDES = {"E0346": ["E0345"]}  # a label map moves only with the data
+
+
+def _another_label(folder: Path) -> None:
+    path = folder / "train.jsonl"
+    path.write_text(path.read_text() + '{"text": "it is lost", "label": "parcel"}\n')
+
+
+def _another_version(folder: Path) -> None:
+    from graftc.compiler.planning.lock import _signature, read_lock
+
+    lock = read_lock(read(folder / "spec.yaml")).lock
+    other = lock.model_copy(update={"versions": {**lock.versions, "torch": "1.13.1"}})
+    other = other.model_copy(update={"sha256": _signature(other)})
+    (folder / LOCK).write_text(other.text("spec.yaml"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", BEFORE)
+def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc: Command) -> None:
+    BEFORE[code](folder, graftc)
+    (block,) = BLOCK.finditer(Page.of(code).parts["When"])
+    typed, _, printed = block["text"].partition("\n")
+    answer = graftc(*shlex.split(typed.removeprefix("$ graftc ")))
+    assert (answer.status, answer.codes) == (1, [code, *BESIDES.get(code, [])])
+    text = answer.err.replace(installed("torch"), "2.9.0")
+    compare(f"lock_{code}", text)
+    assert text.split("\n\nerror")[0].rstrip() == printed.rstrip()
+
+
+def test_every_code_of_locks_has_its_case() -> None:
+    assert {code for code in explanations.codes() if code.startswith("E034")} == set(BEFORE)
+    assert {path.stem for path in GOLDEN.glob("lock_*.txt")} == {f"lock_{code}" for code in BEFORE}
+
+
+BROKEN = {
+    "empty": "",
+    "no mapping": "- 1\n",
+    "binary": b"\xff\xfe\x00",
+    "a tab": "lock: 1\n\tspec: {}\n",
+    "an alias": "lock: &a 1\nspec: *a\n",
+    "a word": "lock: one\n",
+    "nothing else": "lock: 1\n",
+    "an older version": "lock: 0\n",
+    "conflict marks": "<<<<<<< ours\nlock: 1\n=======\nlock: 1\n>>>>>>> theirs\n",
+    "deep": "lock: " + "[" * 100 + "]" * 100,
+    "large": "# " + "x" * (1 << 22),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_lock_is_refused_with_a_place(name: str, folder: Path, graftc: Command) -> None:
+    content = BROKEN[name]
+    (folder / LOCK).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for flag in ("--locked", "--no-data"):
+        answer = graftc("validate", flag, "spec.yaml")
+        assert (answer.status, answer.codes) == (1, ["E0341"]), answer.err
+        assert answer.findings[0].place.startswith(LOCK)
+
+
+def test_a_lock_cut_anywhere_is_refused(folder: Path, graftc: Command) -> None:
+    whole = (folder / LOCK).read_text(encoding="utf-8")
+    start = whole.index("lock: 1")
+    for end in [*range(start + 8, len(whole) - 1, 97), len(whole) - 10]:
+        (folder / LOCK).write_text(whole[:end], encoding="utf-8")
+        answer = graftc("validate", "--no-data", "spec.yaml")
+        assert (answer.status, answer.codes) == (1, ["E0341"]), whole[:end]
+
+
+def test_any_changed_line_is_refused(folder: Path, graftc: Command) -> None:
+    lines = (folder / LOCK).read_text(encoding="utf-8").splitlines(keepends=True)
+    for number in range(2, len(lines)):
+        changed = [*lines[:number], lines[number].rstrip("\n") + "1\n", *lines[number + 1 :]]
+        (folder / LOCK).write_text("".join(changed), encoding="utf-8")
+        answer = graftc("validate", "--locked", "spec.yaml")
+        assert answer.status == 1, lines[number]
+        assert answer.codes in (["E0341"], ["E0342"]), lines[number]
