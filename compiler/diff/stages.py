@@ -93,7 +93,7 @@ def _qualified(stage: str, path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _decided(plan: Plan) -> Any:
-    return plan.model_dump(mode="json", exclude={"estimates"})
+    return plan.model_dump(mode="json", exclude={"estimates", "pins"})
 
 
 def _without_text(whole: Iterable[Difference]) -> list[Difference]:
