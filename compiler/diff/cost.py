@@ -40,4 +40,4 @@ def _passes(plan: Plan) -> int:
     """How often the backbone sees a training row: once each where its features are kept, else in every epoch."""
     train = plan.split("train")
     rows = train.rows if train else 0
-    return rows if plan.train.fold == "feature" else round(rows * plan.train.steps / plan.train.steps_per_epoch)
+    return rows if plan.train.fold == "feature" else round(rows * plan.train.steps / max(1, plan.train.steps_per_epoch))

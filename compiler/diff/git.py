@@ -14,8 +14,14 @@ from ..diagnostics import Refused, quote, refuse
 
 # nothing is fetched, nobody is asked for a password, no lock is taken
 QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+# what a hook sets for its own repository, and what would mislead git about that of the spec
+FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 LINK = "120000"  # mode of a symbolic link
 MODULE = "160000"  # of a submodule
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN} | QUIET
 
 
 def git(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -23,7 +29,7 @@ def git(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     if shutil.which("git") is None:
         raise refuse("E0232", "git: needs git, and there is none on this machine", help="compare with a file instead")
     command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *words]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **QUIET}, capture_output=True, check=False)
+    return subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, check=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Revision:
         """The bytes of files of the commit, one after another; submodules have none."""
         wanted = [(name, self.files[name][1]) for name in names if self.files[name][0] != MODULE]
         command = ["git", "cat-file", "--batch"]
-        process = subprocess.Popen(command, cwd=self.top, env={**os.environ, **QUIET}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        process = subprocess.Popen(command, cwd=self.top, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
         assert process.stdin
         assert process.stdout
         with process:

@@ -352,6 +352,15 @@ def test_data_that_came_later_was_not_there_and_nothing_tells_of_a_temporary_fol
     assert "graftc-" not in answer.err
 
 
+def test_a_hook_of_another_repository_does_not_mislead(
+    repository: Path, graftc: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CASES["epochs"](repository)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"):
+        monkeypatch.setenv(name, "elsewhere")
+    assert difference(graftc, "--diff", "git:HEAD").retrains
+
+
 def test_another_name_of_then_may_be_given(repository: Path, graftc: Command) -> None:
     git("mv", "spec.yaml", "renamed.yaml")
     commit("renamed")
