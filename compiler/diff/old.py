@@ -49,7 +49,7 @@ def _at_revision(reference: str, spec: Path) -> Side:
     with at_revision(reference.removeprefix(GIT), spec) as checkout:
         shown = f"{GIT}{checkout.revision}:{checkout.name}"
         try:
-            source = read(checkout.spec, shown)
+            source = read(checkout.spec, shown, checkout.fetch)
             checkout.bring_all(source)
             return planned_side(reference, source, checkout.notes())
         except Refused as refused:

@@ -14,8 +14,9 @@ from pathlib import Path
 from .. import variants
 from ..diagnostics import Refused, listed, quote, refuse
 from ..language.parse import parse
-from ..language.source import Source
+from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec, Table, Tables
+from ..sources import split
 from ..world.facts import HEADER, resolve
 from ..world.rows import Opened, rows
 from ..world.tables import open_tables
@@ -39,6 +40,11 @@ class Checkout:
     def spec(self) -> Path:
         """Where the spec lies."""
         return self._inside(self.commit.top / self.name)
+
+    def fetch(self, file: Path) -> bytes:
+        """The content of a file of then, brought when it is asked for: the spec, or what it extends."""
+        self.bring([os.path.relpath(file, self.spec.parent)])
+        return content(file)
 
     def notes(self) -> tuple[str, ...]:
         """What of the old side is not of its revision."""
@@ -85,8 +91,8 @@ class Checkout:
                 self._today(Path(whole))
             else:
                 wanted += self._settle(inside)
-        for name, content in self.commit.contents(dict.fromkeys(wanted)):
-            self._write(name, content)
+        for name, old in self.commit.contents(dict.fromkeys(wanted)):
+            self._write(name, old)
 
     def _settle(self, name: str, depth: int = 0) -> list[str]:
         """Links what has not changed; returns the names of files whose old content is needed."""
@@ -190,9 +196,9 @@ def _take(source: Path, place: Path) -> None:
 
 def _files(spec: Spec) -> Iterator[str]:
     """Every path that a spec names, relative to its folder."""
-    word, colon, rest = spec.backbone.from_.partition(":")
-    if not colon or word == "bundle":
-        yield rest if colon else word
+    word, rest = split(spec.backbone.from_)
+    if word in variants.words("sources") and variants.load("sources", word).IS_PATH:
+        yield rest
     if spec.export.samples not in ("generated", "validation"):
         yield spec.export.samples
     for entry in (spec.data.train, spec.data.validation, spec.data.test):

@@ -316,6 +316,20 @@ def test_a_folder_of_pictures_and_pictures_of_a_table_are_those_of_then(reposito
         assert difference(graftc, "--diff", "git:HEAD").is_equal
 
 
+def test_what_a_spec_extends_is_that_of_then(repository: Path, graftc: Command) -> None:
+    (repository / "shared").mkdir()
+    (repository / "spec.yaml").rename(repository / "shared" / "base.yaml")
+    replace("shared/base.yaml", "from: ./backbone", "from: ../backbone")(repository)
+    replace("shared/base.yaml", ": train.jsonl", ": ../train.jsonl")(repository)
+    replace("shared/base.yaml", ": validation.jsonl", ": ../validation.jsonl")(repository)
+    (repository / "spec.yaml").write_text("graftc: 1\nname: tickets\nextends: shared/base.yaml\n")
+    commit("extends")
+    assert difference(graftc, "--diff", "git:HEAD").is_equal
+    replace("shared/base.yaml", "epochs: 2", "epochs: 3")(repository)
+    (run,) = (run for run in difference(graftc, "--diff", "git:HEAD").runs if run.because)
+    assert [change.text for change in run.because] == ["train.epochs 2 → 3"]
+
+
 def test_data_that_git_does_not_watch_is_taken_as_it_is_and_said(repository: Path, graftc: Command) -> None:
     git("rm", "-q", "--cached", "train.jsonl")
     with (repository / ".gitignore").open("a") as file:
