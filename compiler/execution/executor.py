@@ -8,7 +8,7 @@ import random
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +27,7 @@ from .machine import Machine, describe, require_build, share_cores
 from .manifest import licence
 from .pins import refuse_drift
 from .progress import Progress
-
-
-@dataclass
-class Work:
-    """What a stage gets: the plan, where things lie on this machine, and the folder to fill."""
-
-    plan: Plan
-    root: Path  # what the plan's data paths are relative to
-    backbone: Path
-    machine: Machine
-    inputs: Mapping[str, Path]
-    out: Path
-    progress: Progress
-    memory: dict[str, Any] = field(default_factory=dict)  # models that later stages of this process use again
+from .work import Work
 
 
 @dataclass(frozen=True)
@@ -148,12 +135,12 @@ def _run_stage(
     def fill(out: Path) -> None:
         start = time.monotonic()
         work.progress.say(f"{stage.name} …")
-        module = variants.load("stages", stage.name)
+        module = variants.load("stages", stage.module)
         _settle(stage, work)
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
                 warnings.simplefilter("ignore", category)
-            module.run(Work(work.plan, work.root, work.backbone, work.machine, inputs, out, work.progress, work.memory))
+            module.run(replace(work, inputs=inputs, out=out, split=stage.split))
         ran[stage.name] = time.monotonic() - start
         work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import variants
 from ..digest import combined, digest, file_sha256
-from ..planning.plan import Plan
+from ..planning.plan import Plan, SplitPlan
 from .machine import Machine, versions
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -19,15 +20,24 @@ TORCH = ("torch", "transformers", "safetensors", "numpy")
 
 @dataclass(frozen=True)
 class Stage:
-    """A unit of execution: `stages/<name>.py` fills its folder; `record` is all of the plan that it depends on."""
+    """A unit of execution, which fills its folder; `record` is all of the plan that it depends on.
 
-    name: str
+    `stages/<module>.py` runs it, once for each split of the data where there is one.
+    """
+
+    module: str
     format: int  # raised when the stage's code gives another output for the same record
     record: Mapping[str, Any]
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...]  # names of stages
     libraries: tuple[str, ...]
+    split: str = ""
     is_numeric: bool = True  # whether device and threads matter
     resumes: bool = False
+
+    @property
+    def name(self) -> str:
+        """`train`, `prepare-test` …: unlike that of every other stage of a plan."""
+        return f"{self.module}-{self.split}" if self.split else self.module
 
 
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
@@ -36,48 +46,60 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     The hashes and the licence are of the backbone's files: its weights, and those that PREPROCESSING names.
     """
     whole = plan.model_dump(mode="json", exclude={"estimates"})
-    backbone = {**whole["backbone"], "weights": weights_sha256}
-    head, train, export = whole["head"], whole["train"], whole["export"]
-    model = {"backbone": backbone, "method": whole["method"], "head": head, "inputs": whole["data"]["inputs"]}
-    rows = {
-        "data": {k: v for k, v in whole["data"].items() if k not in ("augment", "inputs")},
-        "head": {k: head["record"].get(k) for k in ("labels", "is_multi")},
-        "type": head["type"],
-        "seed": plan.seed,
-        "assets": assets_sha256,
-    }
+    is_folded, is_quantised = plan.train.fold == "feature", "int8" in plan.export.precision
+    # where it was found changes no result; the checkpoint alone writes it down
+    source, backbone = whole["backbone"].pop("source"), {**whole["backbone"], "weights": weights_sha256}
+    data, head, train, export = whole["data"], whole["head"], whole["train"], whole["export"]
+    model = {"backbone": backbone, "method": whole["method"], "head": head, "inputs": data["inputs"]}
+    reads = {"preprocessing": data["preprocessing"], "assets": assets_sha256}
+    trains = {**model, **reads, "train": train, "augment": data["augment"], "seed": plan.seed}
     fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs")}
-    is_folded = train["fold"] == "feature"
-    features = "fold" if is_folded else "prepare"
-    fold = {
-        "backbone": backbone,
-        "pooling": head["pooling"],
-        "inputs": whole["data"]["inputs"],
-        "precision": train["precision"],
-    }
+    rehearsal = {**reads, "model": model, "export": fixed, "seed": plan.seed, "parity": plan.export.parity}
+    fold = {"backbone": backbone, "inputs": data["inputs"], "pooling": head["pooling"], "precision": train["precision"]}
     gates = {"parity": plan.export.parity, "metric_drop": plan.export.metric_drop}
     golden = {"samples": export["samples"], "sha256": export["samples_sha256"]}
-    trains = {
-        **model,
-        "train": train,
-        "augment": whole["data"]["augment"],
-        "preprocessing": whole["data"]["preprocessing"],
-        "seed": plan.seed,
-        "validation": [s["name"] for s in whole["data"]["splits"]],
-    }
+    learns, scores = (("train", "validation"), ("validation", "test"))
+    int8 = ("quantize",) if is_quantised else ()
     found = [
-        Stage("prepare", 1, rows, (), ("numpy", "tokenizers", "pillow"), is_numeric=False),
-        Stage("fold", 1, fold, ("prepare",), TORCH) if is_folded else None,
-        Stage("rehearse", 1, {"model": model, "export": fixed, "seed": plan.seed, "parity": plan.export.parity}, ("prepare",), (*TORCH, "peft", "onnx", "onnxruntime")),
-        Stage("train", 1, trains, (features, "prepare", "rehearse") if is_folded else ("prepare", "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
-        Stage("evaluate", 1, {"metric": train["metric"]}, ("train", "prepare", "fold") if is_folded else ("train", "prepare"), (*TORCH, "torchmetrics")),
-        Stage("export", 1, {"export": fixed, "parity": plan.export.parity}, ("train", "prepare"), (*TORCH, "peft", "onnx", "onnxruntime")),
-        Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if "int8" in plan.export.precision else None,
-        Stage("checkpoint", 1, {}, ("train", "prepare"), (*TORCH, "peft")),
-        Stage("verify", 1, {"gates": gates, "precision": export["precision"], "golden": golden}, ("export", "evaluate", "prepare", *(("quantize",) if "int8" in plan.export.precision else ())), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
-        Stage("pack", 1, {"plan": plan.sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *(("quantize",) if "int8" in plan.export.precision else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        *(Stage("prepare", 2, _rows(plan, split, whole, reads), (), ("numpy", "tokenizers", "pillow"), split.name, is_numeric=False) for split in plan.data.splits),
+        *(Stage("fold", 2, fold, (f"prepare-{split.name}",), TORCH, split.name) for split in plan.data.splits if is_folded),
+        Stage("rehearse", 1, rehearsal, (), (*TORCH, "peft", "onnx", "onnxruntime")),
+        Stage("train", 1, trains, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
+        Stage("evaluate", 1, {"metric": train["metric"]}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
+        Stage("export", 1, {"export": fixed, "parity": plan.export.parity}, ("train", "prepare-validation" if plan.split("validation") else "prepare-train"), (*TORCH, "peft", "onnx", "onnxruntime")),
+        Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
+        Stage("checkpoint", 1, {"source": source}, ("train",), (*TORCH, "peft")),
+        Stage("verify", 1, {"gates": gates, "precision": export["precision"], "golden": golden}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("pack", 1, {"plan": plan.sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
+
+
+def _rows(plan: Plan, split: SplitPlan, whole: Mapping[str, Any], reads: Mapping[str, Any]) -> dict[str, Any]:
+    """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
+    validation = plan.split("validation")
+    share = validation.held_out if validation and split.name in ("train", "validation") else None
+    head, record = variants.load("heads", plan.head.type), whole["head"]["record"]
+    return {
+        **reads,
+        "tables": [table.model_dump(exclude={"path"}) for table in split.tables],
+        "held_out": None if share is None else {"share": share, "seed": plan.seed},
+        "columns": whole["data"]["columns"],
+        "modality": plan.data.modality,
+        "type": plan.head.type,
+        "head": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)},
+    }
+
+
+def _prepared(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"prepare-{name}" for name in names if plan.split(name))
+
+
+def _inputs(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
+    """The stages that hold the rows of splits, and their features where these are folded."""
+    prepared = _prepared(plan, names)
+    folded = tuple(name.replace("prepare", "fold") for name in prepared if plan.train.fold == "feature")
+    return (*prepared, *folded)
 
 
 def _runtime() -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 TARGETS = ("label", "labels")
+TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
 METRICS = "classification"
 SHOWN = 3  # labels named per kind of mistake
 Width = Annotated[int, Field(ge=1, le=1 << 20)]

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from ._classification import METRICS, TARGETS, Options, Tally, build, loss, lower, outputs, parameters, problems, target
+from ._classification import (
+    METRICS,
+    TARGETS,
+    TARGETS_FROM,
+    Options,
+    Tally,
+    build,
+    loss,
+    lower,
+    outputs,
+    parameters,
+    problems,
+    target,
+)
 
 __all__ = [
     "METRICS",
     "MODALITY",
     "NEEDS",
     "TARGETS",
+    "TARGETS_FROM",
     "Options",
     "Tally",
     "build",

@@ -7,13 +7,26 @@ from typing import Literal
 from pydantic import Field
 
 from . import _classification
-from ._classification import METRICS, TARGETS, Tally, build, loss, lower, outputs, parameters, problems, target
+from ._classification import (
+    METRICS,
+    TARGETS,
+    TARGETS_FROM,
+    Tally,
+    build,
+    loss,
+    lower,
+    outputs,
+    parameters,
+    problems,
+    target,
+)
 
 __all__ = [
     "METRICS",
     "MODALITY",
     "NEEDS",
     "TARGETS",
+    "TARGETS_FROM",
     "Options",
     "Tally",
     "build",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..execution.prepared import Prepared
-from ..planning.plan import Plan
+from ..execution.work import Work
 
 Batch = dict[str, torch.Tensor]
 
@@ -30,11 +29,10 @@ def by_length(rows: Prepared, size: int) -> Iterator[np.ndarray]:
 class Rows:
     """The rows of a split as batches: prepared arrays collated, or folded features."""
 
-    def __init__(
-        self, plan: Plan, prepared: Path, folded: Path | None, split: str, processor: Any, device: str
-    ) -> None:
-        self.prepared = Prepared(prepared / split)
-        self.features = np.load(folded / f"{split}.npy") if folded else None
+    def __init__(self, work: Work, split: str, processor: Any, device: str) -> None:
+        plan, folded = work.plan, work.folded(split)
+        self.prepared = Prepared(work.prepared(split))
+        self.features = np.load(folded) if folded else None
         self.processor, self.device = processor, device
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
         if plan.data.augment and split == "train":

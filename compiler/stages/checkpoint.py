@@ -14,7 +14,7 @@ from torch import nn
 
 from .. import variants
 from ..diagnostics import refuse
-from ..execution.executor import Work
+from ..execution.work import Work
 from ..networks.assembly import assemble, load_backbone, remember
 from ..networks.parity import difference, golden_inputs, outputs
 from .prepare import preprocessor

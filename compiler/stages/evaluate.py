@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import variants
-from ..execution.executor import Work
+from ..execution.work import Work
 from ..networks.assembly import remember
 from ..networks.batches import Rows, outputs_of
 from .prepare import preprocessor
@@ -28,7 +28,7 @@ def run(work: Work) -> None:
     for name in ("validation", "test"):
         if plan.split(name) is None:
             continue
-        rows = Rows(plan, work.inputs["prepare"], work.inputs.get("fold"), name, processor, work.machine.device)
+        rows = Rows(work, name, processor, work.machine.device)
         outputs = outputs_of(graft, rows)
         np.savez(work.out / f"{name}.npz", targets=rows.prepared.targets, **outputs)  # type: ignore[arg-type]
         if name == "validation":

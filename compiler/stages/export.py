@@ -10,8 +10,8 @@ import torch
 
 from .. import variants
 from ..diagnostics import refuse
-from ..execution.executor import Work
 from ..execution.prepared import Prepared
+from ..execution.work import Work
 from ..networks.assembly import remember
 from ..networks.batches import arrays
 from ..networks.graft import Graft
@@ -49,7 +49,7 @@ def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Any, work: Work) ->
     from ...runtime.session import Session
     from ..networks.parity import Parity
 
-    rows = Prepared(work.inputs["prepare"] / ("validation" if plan.split("validation") else "train"))
+    rows = Prepared(work.prepared("validation" if plan.split("validation") else "train"))
     chosen = [rows.row(i) for i in range(min(REAL, len(rows)))]
     batch = processor.collate(chosen)
     with torch.inference_mode():
@@ -75,11 +75,17 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
     after = outputs(graft, processor, inputs)
     worst = max(difference(adapted[name], after[name]) for name in adapted)
     if not worst <= plan.export.parity:
+        evidence = work.out / "merge.npz"
+        named = {
+            f"{name}.{kind}": found[name] for kind, found in (("adapted", adapted), ("merged", after)) for name in found
+        }
+        np.savez(evidence, **named)  # type: ignore[arg-type]
         raise refuse(
             "E0403",
             "the merged model disagrees with the adapted one",
-            f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e}",
-            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision",
+            f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e} by `export.gate.parity`",
+            f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
+            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
         )
     state = graft.backbone.state_dict()
     changed = sum(not torch.equal(state[name], weight) for name, weight in before.items())
@@ -88,6 +94,7 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
             "E0404",
             "nothing was learned: the merged weights are those of the backbone",
             f"{len(before)} adapted modules, none changed",
+            f"kept for inspection: {work.inputs['train']}",
             help="raise `train.learning_rate` or train longer",
         )
     return {

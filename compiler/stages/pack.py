@@ -18,9 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ...runtime.manifest import sha256
 from .. import variants
 from ..digest import combined, digest, file_sha256
-from ..execution.executor import Work
 from ..execution.machine import installed
 from ..execution.manifest import FILES, compose, licence
+from ..execution.work import Work
 from ..frozen import Json
 from ..planning.plan import Plan
 

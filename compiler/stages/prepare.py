@@ -1,10 +1,9 @@
-"""Reads every row once and turns it into arrays, through the preprocessing that the bundle will use."""
+"""Reads the rows of a split and turns them into arrays, through the preprocessing that the bundle will use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 from .. import variants
 from ..diagnostics import Row, refuse
 from ..digest import file_sha256
-from ..execution.executor import Work
 from ..execution.prepared import write_rows
+from ..execution.work import Work
 from ..planning.plan import Plan, SplitPlan
 from ..planning.split import held_out
 from ..world.rows import Opened, fingerprint, rows
@@ -35,49 +34,43 @@ def preprocessor(plan: Plan, backbone: Path) -> Any:
 
 
 def run(work: Work) -> None:
-    """Writes a folder of arrays per split; raises Refused E0405 where data changed since planning."""
-    plan = work.plan
+    """Writes the arrays of a split's rows, and `held_out.npy` where they are a share of the training rows.
+
+    Raises Refused E0405 where data changed since planning.
+    """
+    plan, split = work.plan, work.plan.split(work.split)
+    assert split is not None
     processor = preprocessor(plan, work.backbone)
-    total = sum(split.rows for split in plan.data.splits)
-    with work.progress.steps("rows", total) as advance:
-        train = plan.split("train")
-        validation = plan.split("validation")
-        assert train is not None
-        taken = validation is not None and validation.held_out is not None
-        for split in plan.data.splits:
-            if split.held_out is not None:
-                continue
-            features, targets = _split(work, split, processor, advance)
-            if split is train and taken and validation is not None and validation.held_out is not None:
-                out = _held(plan, targets, validation.held_out)
-                write_rows(work.out / "validation", [features[i] for i in out], [targets[i] for i in out])
-                np.save(work.out / "held_out.npy", np.array(out))
-                rest = np.setdiff1d(np.arange(len(targets)), out)
-                features, targets = [features[i] for i in rest], [targets[i] for i in rest]
-            write_rows(work.out / split.name, features, targets)
+    head = variants.load("heads", plan.head.type)
+    places, inputs, targets = [], [], []
+    for place, values, value in raw_rows(plan, split, work.root):
+        places.append(place)
+        inputs.append(value)
+        targets.append(head.target(plan.head.record, values, plan.data.columns))
+    kept = _kept(plan, split, targets)
+    if split.held_out is not None:
+        np.save(work.out / "held_out.npy", kept)
+    features: list[dict[str, np.ndarray]] = []
+    with work.progress.steps("rows", len(kept)) as advance:
+        for at in range(0, len(kept), CHUNK):
+            chosen = kept[at : at + CHUNK]
+            features += _features(processor, [places[i] for i in chosen], [inputs[i] for i in chosen])
+            advance(len(chosen))
+    write_rows(work.out, features, [targets[i] for i in kept])
 
 
-def _held(plan: Plan, targets: list[np.ndarray], fraction: float) -> list[int]:
+def _kept(plan: Plan, split: SplitPlan, targets: list[np.ndarray]) -> np.ndarray:
+    """Which rows of a split's tables are the split's: those held out, those that are left, or all."""
+    validation = plan.split("validation")
+    share = validation.held_out if validation else None
+    every = np.arange(len(targets))
+    if share is None or split.name not in ("train", "validation"):
+        return every
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
     seen: dict[int, int] = {}
     strata = [seen.setdefault(int(t), len(seen)) if t.ndim == 0 else 0 for t in targets]
-    return [int(i) for i in held_out(strata, fraction, plan.seed)]
-
-
-def _split(
-    work: Work, split: SplitPlan, processor: Any, advance: Any
-) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
-    plan = work.plan
-    head = variants.load("heads", plan.head.type)
-    features: list[dict[str, np.ndarray]] = []
-    targets: list[np.ndarray] = []
-    numbered = raw_rows(plan, split, work.root)
-    while chunk := list(islice(numbered, CHUNK)):
-        places, values, inputs = zip(*chunk, strict=True)
-        features += _features(processor, list(places), list(inputs))
-        targets += [head.target(plan.head.record, row, plan.data.columns) for row in values]
-        advance(len(chunk))
-    return features, targets
+    out = held_out(strata, share, plan.seed)
+    return out if split.held_out is not None else np.setdiff1d(every, out)
 
 
 def _features(processor: Any, places: list[Row], inputs: list[Any]) -> list[dict[str, np.ndarray]]:

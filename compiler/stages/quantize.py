@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from ..execution.executor import Work
+from ..execution.work import Work
 from ..networks.graph import anonymise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from .. import variants
-from ..execution.executor import Work
+from ..execution.work import Work
 from ..networks.assembly import assemble
 from ..networks.batches import arrays
 from ..networks.graph import write_graph

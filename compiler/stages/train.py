@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 
 from .. import variants
 from ..diagnostics import refuse
-from ..execution.executor import Work
 from ..execution.interrupts import held_back
+from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_learned, train_mode
 from ..networks.batches import Rows, outputs_of
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
@@ -64,9 +64,7 @@ class Training:
         self.metrics = variants.load("metrics", self.head.METRICS)
         processor = preprocessor(plan, work.backbone)
         self.rows = {
-            s.name: Rows(
-                plan, work.inputs["prepare"], work.inputs.get("fold"), s.name, processor, str(self.accelerator.device)
-            )
+            s.name: Rows(work, s.name, processor, str(self.accelerator.device))
             for s in plan.data.splits
             if s.name != "test"
         }

@@ -14,8 +14,8 @@ from ...runtime.model import Model
 from ...runtime.verify import plain
 from .. import variants
 from ..diagnostics import refuse
-from ..execution.executor import Work
 from ..execution.manifest import FILES, compose
+from ..execution.work import Work
 from ..networks.parity import golden_inputs
 from ..planning.plan import Plan
 from ..planning.split import generator
@@ -92,13 +92,13 @@ def _inputs(work: Work, split: str, most: int | None = None) -> list[Any]:
     assert planned is not None
     inputs = [value for _, _, value in raw_rows(plan, planned, work.root)]
     if planned.held_out is not None:
-        kept = np.load(work.inputs["prepare"] / "held_out.npy")
+        kept = np.load(work.prepared(split) / "held_out.npy")
         inputs = [inputs[i] for i in kept]
     return list(islice(inputs, most))
 
 
 def _answers(work: Work, model: Model, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    targets = np.load(work.inputs["prepare"] / split / "targets.npy")
+    targets = np.load(work.prepared(split) / "targets.npy")
     return model.outputs(_inputs(work, split)), targets
 
 
@@ -114,7 +114,8 @@ def _gate(
     """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
     metrics, name = _module(plan), plan.train.metric
     sign = metrics.direction(name)
-    drop = sign * (metrics.one(name, record, ours, targets) - metrics.one(name, record, theirs, targets))
+    torch_score, score = (metrics.one(name, record, outputs, targets) for outputs in (ours, theirs))
+    drop = sign * (torch_score - score)
     found = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
     if drop <= plan.export.metric_drop:
         return found
@@ -128,7 +129,7 @@ def _gate(
         return found
     raise refuse(
         "E0402", f"the {precision} graph scores worse than the trained model",
-        f"{name} on validation fell by {drop:.4f}, allowed {plan.export.metric_drop:g} and one standard error of {found['standard_error']:.4f}",
+        f"{name} on {len(targets)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {found['standard_error']:.4f}",
         f"kept for inspection: {draft}",
         help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
     )  # fmt: skip

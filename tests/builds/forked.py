@@ -179,9 +179,9 @@ class Subject:
         shutil.rmtree(self.work, ignore_errors=True)
         if stage in STAGES[:2]:
             return
-        for name in STAGES[1 : STAGES.index(stage)]:
-            if (self.complete / "stages" / name).is_dir():
-                shutil.copytree(self.complete / "stages" / name, self.store / "stages" / name)
+        for folder in (self.complete / "stages").iterdir():
+            if folder.name.split("-")[0] in STAGES[: STAGES.index(stage)]:  # some run once for each split
+                shutil.copytree(folder, self.store / "stages" / folder.name)
         for name in ("locks", "staging"):
             (self.store / name).mkdir()
         if with_older:

@@ -65,8 +65,8 @@ def test_several_specs_are_built_in_one_process_each_in_its_precision(
     out, err = capsys.readouterr()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one", "two"]
     assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == ["one", "two"]
-    assert err.count("prepare …") == 1, "they share their rows"
-    assert err.count("train …") == 2
+    assert err.count("prepare-train …") == 1, "they share their rows"
+    assert err.splitlines().count("train …") == 2
     assert "epoch 1/1: loss" in err
     assert "\x1b" not in err, "no bars where there is no terminal"
 
@@ -76,7 +76,7 @@ def test_quiet_prints_the_result_only(source: Path, tmp_path: Path, capsys: pyte
     main(words)
     out, err = capsys.readouterr()
     assert err == ""
-    assert re.match(r"one: prepare .* s\n  test .*\n  validation .*\n  bundle +\S+\n$", out)
+    assert re.match(r"one: prepare-train .* s\n  test .*\n  validation .*\n  bundle +\S+\n$", out)
 
 
 def test_a_terminal_shows_bars_with_lines_above_them(

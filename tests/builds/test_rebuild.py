@@ -25,7 +25,8 @@ from graftc.compiler.verbs import build, plan
 from . import subjects
 
 HEAVY = {"torch", "transformers", "peft", "accelerate", "onnx", "onnxruntime", "kornia", "torchmetrics"}
-LEARNT = {"prepare", "fold", "rehearse", "train", "evaluate"}
+TRAINED = {"train", "evaluate", "export", "checkpoint", "verify", "pack"}
+DRAWN = {"prepare-train", "prepare-validation"}  # one file, some of its rows held out
 PROBE = {"adapt": {"method": "probe"}, "train": {"epochs": 2, "batch_size": 8}}
 SECONDS = 2.0  # of the processor, for a build that finds everything done
 
@@ -99,8 +100,9 @@ print(used.ru_utime + used.ru_stime, *({HEAVY!r} & sys.modules.keys()))
         (["export.samples=validation"], {"verify", "pack"}),
         (["export.opset=18"], {"export", "verify", "pack"}),
         (["description=Other words."], {"pack"}),
-        (["train.learning_rate=0.005"], {"train", "evaluate", "export", "checkpoint", "verify", "pack"}),
-        (["seed=2"], {"prepare", "rehearse", "train", "evaluate", "export", "checkpoint", "verify", "pack"}),
+        (["train.learning_rate=0.005"], TRAINED),
+        (["data.test=null"], {"evaluate", "verify", "pack"}),
+        (["seed=2"], {*DRAWN, "rehearse", *TRAINED}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -111,13 +113,56 @@ def test_an_edit_runs_what_depends_on_it(bench: Bench, sets: list[str], ran: set
     assert bench.is_restored()
 
 
+def edit(path: Path) -> None:
+    """Another word in one row; its labels and their number stay."""
+    path.write_text(path.read_text().replace("the ", "that ", 1))
+
+
+@pytest.mark.parametrize(
+    ("file", "ran"),
+    [("test", {"prepare-test", "evaluate", "verify", "pack"}), ("train", DRAWN | TRAINED)],
+)
+def test_edited_rows_run_what_reads_them(bench: Bench, file: str, ran: set[str]) -> None:
+    path = bench.spec.parent / f"{file}.jsonl"
+    text = path.read_text()
+    edit(path)
+    assert set(bench.build().ran) == ran
+    path.write_text(text)
+    assert bench.build().ran == {}
+    assert bench.is_restored()
+
+
+def test_edited_validation_rows_train_again_for_they_choose_the_checkpoint(bench: Bench) -> None:
+    own = "data.validation=validation.jsonl"
+    bench.build(own)
+    edit(bench.spec.parent / "validation.jsonl")
+    assert set(bench.build(own).ran) == {"prepare-validation", *TRAINED}
+
+
+def test_edited_test_rows_take_the_other_features_from_the_store(probe: Bench) -> None:
+    path = probe.spec.parent / "test.jsonl"
+    text = path.read_text()
+    edit(path)
+    assert set(probe.build().ran) == {"prepare-test", "fold-test", "evaluate", "verify", "pack"}
+    path.write_text(text)
+
+
+def test_where_files_lie_changes_no_result(bench: Bench) -> None:
+    folder = bench.spec.parent
+    (folder / "moved").mkdir()
+    for name in ("train.jsonl", "test.jsonl", "bert"):
+        (folder / name).rename(folder / "moved" / name)
+    data = ["data.train=moved/train.jsonl", "data.test=moved/test.jsonl"]
+    assert set(bench.build(*data, "backbone.from=./moved/bert").ran) == {"checkpoint", "pack"}
+
+
 def test_another_name_packs_again(bench: Bench, tmp_path: Path) -> None:
     assert set(bench.build("name=another", output=tmp_path / "another").ran) == {"pack"}
 
 
 def test_another_learning_rate_takes_the_features_of_the_frozen_backbone_from_the_store(probe: Bench) -> None:
-    assert (probe.store / "stages" / "fold").is_dir()
-    assert not {"prepare", "fold", "rehearse"} & set(probe.build("train.learning_rate=0.05").ran)
+    assert (probe.store / "stages" / "fold-train").is_dir()
+    assert set(probe.build("train.learning_rate=0.05").ran) == TRAINED
 
 
 def test_rows_are_prepared_anew_for_another_tokenizer_of_the_same_name(bench: Bench) -> None:
@@ -125,7 +170,7 @@ def test_rows_are_prepared_anew_for_another_tokenizer_of_the_same_name(bench: Be
     settings = json.loads(path.read_bytes())
     settings["normalizer"]["lowercase"] = not settings["normalizer"]["lowercase"]
     path.write_text(json.dumps(settings))
-    assert "prepare" in bench.build().ran
+    assert {*DRAWN, "prepare-test", "rehearse", "train"} <= set(bench.build().ran)
 
 
 def test_times_of_files_change_nothing(bench: Bench) -> None:

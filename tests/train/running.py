@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from graftc.compiler.execution import pipeline
-from graftc.compiler.execution.executor import Work, run_stages
+from graftc.compiler.execution.executor import run_stages
 from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.progress import Progress
+from graftc.compiler.execution.work import Work
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.train import Training
 from graftc.compiler.store import Store
@@ -48,11 +49,12 @@ def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
     plan = plan_of(spec)
     backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
     machine = describe(plan.train.batch_size)
-    stages = {stage.name: stage for stage in pipeline.stages(plan, "weights")}
-    before = tuple(stages[name] for name in ("prepare", "rehearse"))
+    stages = pipeline.stages(plan, "weights")
+    before = stages[: [stage.name for stage in stages].index("train")]
     keys = pipeline.keys(before, machine)
     work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
-    run_stages(before, keys, work, Store(store))
+    for i in range(len(before)):  # each for itself: the last one needs none of them
+        run_stages(before[: i + 1], keys, work, Store(store))
     inputs = {stage.name: Store(store).path(stage.name, keys[stage.name]) for stage in before}
     out = store / "training"
     out.mkdir()
