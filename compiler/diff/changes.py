@@ -47,6 +47,7 @@ FOLLOWS = {
     "backbone.family": ("backbone.from",),
     "data.inputs": ("backbone.from",),
     "head.parameters": ("head.labels", "head.hidden", "backbone.from", "export.outputs.logits.shape"),
+    "seed": ("data.validation.fraction",),  # it draws the rows held out
     "train.steps": ("train.epochs", "train.batch_size"),
     "train.steps_per_epoch": ("train.steps", "train.batch_size"),
     "train.warmup_steps": ("train.steps", "train.epochs", "train.batch_size"),
@@ -133,7 +134,7 @@ def _sentence(path: Keys, field: str, old: Any, new: Any) -> str:
             "backbone.weights": "the backbone's weights",
             "backbone.config_sha256": "the backbone's config.json",
             "backbone.header_sha256": "names, shapes or types of the backbone's tensors",
-            "export.sha256": "the file of samples",
+            "export.samples_sha256": "the file of samples",
             "runtime": "the runtime that bundles carry",
         }.get(field, field)
         return f"{what} {_verb(old, new)}"

@@ -10,7 +10,7 @@ from .compare import Diff
 from .cost import Cost
 from .stages import Run
 
-WIDTH = 13
+WIDTH = 19
 # what a stage leaves behind for later builds
 OUTPUTS = {
     "prepare": "rows as arrays",
@@ -43,7 +43,11 @@ def show(diff: Diff, paint: Paint = plain) -> str:
             blocks.append([paint("BREAKING for users of the bundle", "red"), *lines])
         head = paint("RETRAINS", "yellow") if diff.retrains else "RUNS AGAIN, without training"
         blocks += [[head, *_runs(diff)]] if diff.runs else []
-        blocks += [["REUSES", *(_line(name, OUTPUTS.get(name, "")) for name in diff.reuses)]] if diff.reuses else []
+        blocks += (
+            [["REUSES", *(_line(name, OUTPUTS.get(name.partition("-")[0], "")) for name in diff.reuses)]]
+            if diff.reuses
+            else []
+        )
         blocks.append(_costs(diff))
     if diff.notes:
         blocks.append([f"note: {note}" for note in diff.notes])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ def _run(
 ) -> Run:
     if record is None:
         return Run(stage=stage.name, because=(), after=follows, is_new=True)
-    found = [(_qualified(stage.name, path), old, new) for path, old, new in differences(record, stage.record)]
+    found = list(_with_names(differences(record, stage.record), whole))
     if any(path == ("plan",) for path, _, _ in found):  # the whole plan: what no stage before it has named
         known = {change.field for run in earlier for change in run.because}
         rest = [change for change in changes(_without_text(whole)) if change.field not in known]
@@ -79,17 +79,11 @@ def _run(
     return Run(stage=stage.name, because=changes(found), after=follows, is_new=False)
 
 
-def _qualified(stage: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """A record's key as the plan has it, where the record leaves out the section."""
-    sections = {
-        ("verify", "precision"): "export",
-        ("fold", "precision"): "train",
-        ("fold", "pooling"): "head",
-        ("evaluate", "metric"): "train",
-        ("prepare", "type"): "head",
-    }
-    section = sections.get((stage, path[0])) if path else None
-    return (section, *path) if section else path
+def _with_names(record: Iterable[Difference], whole: Iterable[Difference]) -> Iterator[Difference]:
+    """A record holds no paths of tables, because they change no result; the plans tell which table it is."""
+    for path, old, new in record:
+        named = [difference for difference in whole if path[-1:] == ("tables",) and difference[0][: len(path)] == path]
+        yield from named or [(path, old, new)]
 
 
 def _decided(plan: Plan) -> Any:

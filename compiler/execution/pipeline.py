@@ -20,7 +20,7 @@ TORCH = ("torch", "transformers", "safetensors", "numpy")
 
 @dataclass(frozen=True)
 class Stage:
-    """A unit of execution, which fills its folder; `record` is all of the plan that it depends on.
+    """A unit of execution, which fills its folder; `record` is all of the plan that it depends on, under the plan's keys.
 
     `stages/<module>.py` runs it, once for each split of the data where there is one.
     """
@@ -50,45 +50,42 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     # where it was found changes no result; the checkpoint alone writes it down
     source, backbone = whole["backbone"].pop("source"), {**whole["backbone"], "weights": weights_sha256}
     data, head, train, export = whole["data"], whole["head"], whole["train"], whole["export"]
-    model = {"backbone": backbone, "method": whole["method"], "head": head, "inputs": data["inputs"]}
-    reads = {"preprocessing": data["preprocessing"], "assets": assets_sha256}
-    trains = {**model, **reads, "train": train, "augment": data["augment"], "seed": plan.seed}
-    fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs")}
-    rehearsal = {**reads, "model": model, "export": fixed, "seed": plan.seed, "parity": plan.export.parity}
-    fold = {"backbone": backbone, "inputs": data["inputs"], "pooling": head["pooling"], "precision": train["precision"]}
-    gates = {"parity": plan.export.parity, "metric_drop": plan.export.metric_drop}
-    golden = {"samples": export["samples"], "sha256": export["samples_sha256"]}
-    learns, scores = (("train", "validation"), ("validation", "test"))
+    model = {"backbone": backbone, "method": whole["method"], "head": head, "seed": plan.seed, "assets": assets_sha256}
+    reads = {k: data[k] for k in ("inputs", "preprocessing")}
+    fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs", "parity")}
+    fold = {"backbone": backbone, "data": {"inputs": data["inputs"]}, "head": {"pooling": head["pooling"]}, "train": {"precision": train["precision"]}}  # fmt: skip
+    gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
+    learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
     found = [
-        *(Stage("prepare", 2, _rows(plan, split, whole, reads), (), ("numpy", "tokenizers", "pillow"), split.name, is_numeric=False) for split in plan.data.splits),
+        *(Stage("prepare", 2, _rows(plan, split, whole, assets_sha256), (), ("numpy", "tokenizers", "pillow"), split.name, is_numeric=False) for split in plan.data.splits),
         *(Stage("fold", 2, fold, (f"prepare-{split.name}",), TORCH, split.name) for split in plan.data.splits if is_folded),
-        Stage("rehearse", 1, rehearsal, (), (*TORCH, "peft", "onnx", "onnxruntime")),
-        Stage("train", 1, trains, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
-        Stage("evaluate", 1, {"metric": train["metric"]}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
-        Stage("export", 1, {"export": fixed, "parity": plan.export.parity}, ("train", "prepare-validation" if plan.split("validation") else "prepare-train"), (*TORCH, "peft", "onnx", "onnxruntime")),
+        Stage("rehearse", 1, {**model, "data": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
+        Stage("train", 1, {**model, "data": {**reads, "augment": data["augment"]}, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
+        Stage("evaluate", 1, {"train": {"metric": train["metric"]}}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
+        Stage("export", 1, {"export": fixed}, ("train", "prepare-validation" if plan.split("validation") else "prepare-train"), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
-        Stage("checkpoint", 1, {"source": source}, ("train",), (*TORCH, "peft")),
-        Stage("verify", 1, {"gates": gates, "precision": export["precision"], "golden": golden}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("checkpoint", 1, {"backbone": {"source": source}}, ("train",), (*TORCH, "peft")),
+        Stage("verify", 1, {"export": gates}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
         Stage("pack", 1, {"plan": plan.sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
 
-def _rows(plan: Plan, split: SplitPlan, whole: Mapping[str, Any], reads: Mapping[str, Any]) -> dict[str, Any]:
+def _rows(plan: Plan, split: SplitPlan, whole: Mapping[str, Any], assets_sha256: str) -> dict[str, Any]:
     """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
-    validation = plan.split("validation")
-    share = validation.held_out if validation and split.name in ("train", "validation") else None
     head, record = variants.load("heads", plan.head.type), whole["head"]["record"]
+    splits: dict[str, Any] = {split.name: {"tables": [table.model_dump(exclude={"path"}) for table in split.tables]}}
+    validation = plan.split("validation")
+    is_drawn = validation is not None and validation.held_out is not None and split.name in ("train", "validation")
+    if validation and is_drawn:
+        splits.setdefault("validation", {})["held_out"] = validation.held_out
     return {
-        **reads,
-        "tables": [table.model_dump(exclude={"path"}) for table in split.tables],
-        "held_out": None if share is None else {"share": share, "seed": plan.seed},
-        "columns": whole["data"]["columns"],
-        "modality": plan.data.modality,
-        "type": plan.head.type,
-        "head": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)},
-    }
+        "data": {"splits": splits, **{k: whole["data"][k] for k in ("columns", "modality", "preprocessing")}},
+        "head": {"type": plan.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)}},
+        "seed": plan.seed if is_drawn else None,
+        "assets": assets_sha256,
+    }  # fmt: skip
 
 
 def _prepared(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
