@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .diagnostics import Diagnostic, Refused
 from .language.overrides import override
-from .language.parse import parse
+from .language.parse import draft
 from .language.source import Source, read
 from .planning.drift import drift, version_drift
 from .planning.lock import Lock, Locked, lock, read_lock
@@ -47,7 +47,7 @@ class Seen:
 def check(source: Source, footing: Footing = Footing()) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
     """The plan of a source, or None where something is wrong, and all there is to say.
 
-    Raises Refused for a spec of the wrong shape (E02xx) and where the machine is at fault.
+    Raises Refused where the machine is at fault.
     """
     seen = look(source, footing)
     return seen.plan, seen.found
@@ -55,19 +55,19 @@ def check(source: Source, footing: Footing = Footing()) -> tuple[Plan | None, tu
 
 def look(source: Source, footing: Footing) -> Seen:
     """What `check` says, with the facts that it says it of; raises Refused as that does."""
-    spec = parse(source)
+    read = draft(source)
     try:
         locked = None if footing == Footing() else read_lock(source)
-        known, found = (None, ()) if locked is None or footing.has_data else recall(spec, locked)
-        facts = gather(spec, source.folder, locked.reference() if locked and footing.is_locked else "", known)
-        found += (*problems(spec, facts), *(measured_otherwise(facts, locked) if locked and known else ()))
-        plan = lower(spec, facts, source.data) if not any(d.is_error for d in found) else None
-        if locked and footing.is_locked:
+        known, found = (None, ()) if locked is None or footing.has_data else recall(read, locked)
+        facts = gather(read, source.folder, locked.reference() if locked and footing.is_locked else "", known)
+        found += (*read.found, *problems(read, facts))
+        found += tuple(measured_otherwise(facts, locked)) if locked and known else ()
+        plan = lower(read.whole(), facts, source.data) if not any(d.is_error for d in found) else None
+        if locked and footing.is_locked and not read.found:
             found += _drift(locked, facts, plan, footing)
             plan = locked.pin(plan) if plan and not any(d.is_error for d in found) else None
     except Refused as refused:
-        refused.source = refused.source or source
-        raise
+        raise Refused((*read.found, *refused.diagnostics), refused.status, refused.source or source) from None
     return Seen(locked.quoting() if locked else source, facts, plan, found)
 
 

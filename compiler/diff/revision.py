@@ -72,9 +72,9 @@ class Checkout:
         found: list[str] = []
         numbered = (values for _, values in rows(table))
         for values in (first := list(islice(numbered, HEADER))):
-            found += _referred(input, values, resolve(spec, head, input, values), table.folder)
+            found += _referred(input, values, resolve(spec.data.columns, head, input, values), table.folder)
         if found:
-            columns = resolve(spec, head, input, first[0])
+            columns = resolve(spec.data.columns, head, input, first[0])
             for values in numbered:
                 found += _referred(input, values, columns, table.folder)
         return [os.path.relpath(name, self.spec.parent) for name in dict.fromkeys(found)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from .. import variants
 from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
@@ -242,6 +243,12 @@ def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[f
         return tuple(max(train.rows - train.counts[label], 1) / train.counts[label] for label in labels)
     # the `balanced` heuristic of scikit-learn: rows / (classes · rows of the class)
     return tuple(train.rows / (len(labels) * train.counts[label]) for label in labels)
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric` for such columns, the default first."""
+    names: tuple[str, ...] = variants.load("metrics", METRICS).names("labels" in columns)
+    return names
 
 
 def target(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> np.ndarray:

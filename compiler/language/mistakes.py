@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -56,6 +57,12 @@ def explain(error: ValidationError, model: type[Frozen], base: Path, data: dict[
     return [*unknown.values(), *(_one(path, found, data) for path, found in places.items())]
 
 
+def meant(found: Iterable[Diagnostic]) -> Iterator[str]:
+    """The words that findings suggest in place of what was written."""
+    for diagnostic in found:
+        yield from re.findall(r"did you mean `(.*)`\?", diagnostic.help)
+
+
 def nothing(path: Path) -> Diagnostic:
     """The diagnostic for a key without a value."""
     help = "write a value, or remove the key"
@@ -85,8 +92,8 @@ def _of_one_member(items: list[_Item], data: Any) -> list[_Item]:
             if place in item.members and len(item.path) > len(place):
                 inside.setdefault(item.members[place], []).append(item)
         if inside:
-            meant = min(inside, key=lambda member: _misfit(inside[member], _value(place, data)))
-            items = [item for item in items if item.members.get(place, meant) == meant]
+            best = min(inside, key=lambda member: _misfit(inside[member], _value(place, data)))
+            items = [item for item in items if item.members.get(place, best) == best]
     return items
 
 
@@ -99,8 +106,7 @@ def _misfit(items: list[_Item], value: Any) -> float:
 
 def _is_misspelt(path: Path, unknown: Mapping[Path, Diagnostic]) -> bool:
     """Whether a missing key is there, under a name that is not quite its own."""
-    meant = f"did you mean {quote(path[-1])}?"
-    return any(at[:-1] == path[:-1] and found.help == meant for at, found in unknown.items())
+    return any(at[:-1] == path[:-1] and path[-1] in tuple(meant([found])) for at, found in unknown.items())
 
 
 def _value(path: Path, data: Any) -> Any:

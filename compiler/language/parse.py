@@ -1,8 +1,8 @@
-"""Parses a Source into a Spec, collecting every mistake of its shape."""
+"""Parses a Source: every mistake of its shape, and as much of the spec as is sound."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,18 +11,22 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, Refused, listed, nearest, quote
 from ..frozen import Frozen
 from .migrations import misversioned
-from .mistakes import explain, nothing, unknown_key
+from .mistakes import explain, meant, nothing, unknown_key
 from .source import Source
-from .spec import KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Spec, Top
+from .spec import KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Draft, Spec, Top
 
 
 def parse(source: Source) -> Spec:
-    """Checks the shape of a spec; raises Refused with every mistake of E02xx, in file order."""
-    reading = _Reading(source)
-    spec = reading.spec()
-    if reading.found or spec is None:
-        raise Refused(tuple(reading.found), source=source)
-    return spec
+    """The spec of a source; raises Refused with every mistake of E02xx, in file order."""
+    read = draft(source)
+    if read.found:
+        raise Refused(read.found, source=source)
+    return read.whole()
+
+
+def draft(source: Source) -> Draft:
+    """As much of a spec as is sound, with every mistake of its shape."""
+    return _Reading(source).draft()
 
 
 class _Reading:
@@ -32,10 +36,11 @@ class _Reading:
         self.source = source
         self.data = source.data
         self.found: list[Diagnostic] = []
+        self.lost: set[str] = set()
 
-    def spec(self) -> Spec | None:
+    def draft(self) -> Draft:
         if not self._version():
-            return None
+            return Draft(found=tuple(self.found))
         self._top_keys()
         if "name" not in self.data:
             self._missing("name")
@@ -45,24 +50,34 @@ class _Reading:
         task, head = self._variant("head", None)
         parts = {name: self._plain(name) for name in SECTIONS if name != "data"}
         data, inputs = self._data(task)
-        if self.found:
-            return None
-        return Spec.model_construct(
-            top=top, method=method, adapt=adapt, head_type=task, head=head, data=data, input=inputs, **parts
-        )
+        return Draft(
+            top=top, method=method, adapt=adapt, head_type=task, head=head, data=data, input=inputs, **parts,
+            found=tuple(self.found), lost=frozenset(self.lost),
+        )  # fmt: skip
 
     def section(self, model: type[Frozen], values: Any, path: Path) -> Any:
         if not isinstance(values, dict):
             self.found.append(explain_kind(path))
             return None
         empty = {place: nothing(place) for place in _empty(values, path)}
+        wrong: list[Diagnostic] = list(empty.values())
         try:
             found: Any = model.model_validate(values)
         except ValidationError as error:
             found = None
-            self.found += [d for d in explain(error, model, path, self.data) if not _is_at(d, empty)]
-        self.found += empty.values()
-        return None if empty else found
+            wrong += [d for d in explain(error, model, path, self.data) if not _is_at(d, empty)]
+        self.found += wrong
+        return self._rest(model, values, path, wrong) if wrong else found
+
+    def _rest(self, model: type[Frozen], values: dict[str, Any], path: Path, wrong: Iterable[Diagnostic]) -> Any:
+        """A section without its keys that are wrong; None where it needs them."""
+        places = {d.at.path for d in wrong if isinstance(d.at, At)}
+        dropped = {str(place[len(path)]) for place in places if len(place) > len(path)}
+        self.lost |= {str(place[-1]) for place in places if place} | dropped | set(meant(wrong))
+        try:
+            return model.model_validate({key: value for key, value in values.items() if key not in dropped})
+        except ValidationError:
+            return None
 
     def _version(self) -> bool:
         found = misversioned(self.source)
@@ -78,11 +93,13 @@ class _Reading:
                 at, notes = At((key,), "reserved", on_key=True), (f"kept for {RESERVED[key]}, in a later version",)
                 self.found.append(Diagnostic("E0206", f"`{key}` is not available yet", at, notes=notes))
             elif key not in KEYS:
-                self.found.append(unknown_key((key,), KEYS, "the spec"))
+                found = unknown_key((key,), KEYS, "the spec")
+                self.found.append(found)
+                self.lost |= {key, *meant([found])}
 
     def _plain(self, name: str) -> Any:
         values = self.data.get(name)
-        if values is None and name in ("train", "export"):  # all of their keys have defaults
+        if values is None and name in ("train", "export") and name not in self.lost:  # all of their keys have defaults
             values = {}
         if values is None:
             self._missing(name)
@@ -93,19 +110,19 @@ class _Reading:
         if name in self.data:
             at, headline = At((name,), "nothing below", on_key=True), f"`{name}` is empty"
             self.found.append(Diagnostic("E0204", headline, at, help=f"write its keys, indented below `{name}:`"))
-        elif not any(f"did you mean `{name}`?" == d.help for d in self.found) and (
-            name != "head" or "heads" not in self.data
-        ):
+        elif name not in self.lost and (name != "head" or "heads" not in self.data):
             self.found.append(Diagnostic("E0204", f"`{name}` is missing", At(()), help=f"add `{name}:`"))
 
-    def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str, Any]:
+    def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str | None, Any]:
         folder, tag, noun = VARIANTS[section]
-        values = self.data.get(section, default)
+        values = self.data.get(section, None if section in self.lost else default)
         known = variants.words(folder)
         if values is None:
             self._missing(section)
         elif not isinstance(values, dict):
             self.found.append(explain_kind((section,)))
+        elif misspelt := [key for key in values if tag not in values and nearest(key, [tag])]:
+            self.found.append(unknown_key((section, misspelt[0]), [tag], quote(section)))
         elif tag not in values:
             at, help = At((section,), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
             self.found.append(Diagnostic("E0204", f"`{tag}` is missing under `{section}`", at, help=help))
@@ -119,9 +136,9 @@ class _Reading:
         else:
             rest = {key: value for key, value in values.items() if key != tag}
             return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, (section,))
-        return "", None
+        return None, None
 
-    def _data(self, task: str) -> tuple[Any, Any]:
+    def _data(self, task: str | None) -> tuple[Any, Any]:
         values = self.data.get("data")
         if values is None:
             self._missing("data")
@@ -135,7 +152,8 @@ class _Reading:
         fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
         own = {key: value for key, value in values.items() if key in fields}
         rest = {key: value for key, value in values.items() if key not in fields}
-        return self.section(Data, rest, ("data",)), self.section(options, own, ("data",)) if options else None
+        data, inputs = self.section(Data, rest, ("data",)), self.section(options, own, ("data",)) if options else None
+        return data, inputs if not self.lost & set(fields) else None
 
 
 def _empty(values: Any, path: Path) -> Iterator[Path]:

@@ -1,12 +1,14 @@
-"""Parses a Source into a Spec: what was written, strict at every depth."""
+"""What a spec may say: the model of every section, strict at every depth."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from .. import variants
+from ..diagnostics import Diagnostic
 from ..frozen import SLUG, Frozen
 
 LANGUAGE = 1
@@ -170,3 +172,35 @@ class Spec(Frozen):
     def modality(self) -> str:
         """The module of `inputs/` that the head reads."""
         return str(variants.load("heads", self.head_type).MODALITY)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A spec as far as it could be read.
+
+    A section stands without its keys that are wrong, or is None where it can't be without them. `lost` holds the
+    words of those keys and of what they were meant to be, so that nothing is concluded from their absence.
+    """
+
+    top: Top | None = None
+    backbone: Backbone | None = None
+    method: str | None = None
+    adapt: Any = None
+    head_type: str | None = None
+    head: Any = None
+    data: Data | None = None
+    input: Any = None
+    train: Train | None = None
+    export: Export | None = None
+    found: tuple[Diagnostic, ...] = ()  # every mistake of E02xx
+    lost: frozenset[str] = frozenset()
+
+    @property
+    def modality(self) -> str | None:
+        """The module of `inputs/` that the head reads."""
+        return str(variants.load("heads", self.head_type).MODALITY) if self.head_type else None
+
+    def whole(self) -> Spec:
+        """The spec, of a draft without mistakes."""
+        assert not self.found
+        return Spec.model_construct(**{name: getattr(self, name) for name in Spec.model_fields})

@@ -159,14 +159,14 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> 
         if rate
         else (method.LEARNING_RATE, method.HEAD_LEARNING_RATE)
     )
-    metrics = variants.load("metrics", variants.load("heads", spec.head_type).METRICS)
+    head = variants.load("heads", spec.head_type)
     is_folded = backbone.is_frozen and written.fold == "auto" and data.augment is None
     return TrainPlan(
         epochs=math.ceil(steps / per_epoch), steps=steps, steps_per_epoch=per_epoch, batch_size=written.batch_size,
         learning_rate=rates[0], head_learning_rate=rates[1], schedule=written.schedule, warmup_steps=round(written.warmup * steps),
         weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
         layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 else {}),
-        metric=written.metric or metrics.default("labels" in facts.columns),
+        metric=written.metric or head.metrics(facts.columns)[0],
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
         fold="feature" if is_folded else "none",
     )  # fmt: skip

@@ -6,121 +6,140 @@ from collections.abc import Iterator
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
-from ..language.spec import HeldOut, Spec
+from ..language.spec import Draft, Export, HeldOut, Train
+from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
 from .selectors import select
 from .split import held_out_count
 
 FEWEST = 4  # training rows from which some may be held out
-
 TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route
+ADD_VALIDATION = "add `validation: {fraction: 0.1}` under `data`"
 
 
-def problems(spec: Spec, facts: Facts) -> tuple[Diagnostic, ...]:
-    """Every diagnostic of E03xx and W03xx, all at once."""
-    return (*facts.found, *_options(spec, facts), *_backbone(spec, facts), *_data(spec, facts), *_warnings(spec, facts))
+def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
+    """Every diagnostic of E03xx and W03xx between what is sound of a spec and the world, all at once."""
+    found = [*facts.found, *_together(spec), *_backbone(spec, facts), *_data(spec, facts)]
+    if spec.train:
+        found += [*_train(spec.train, spec, facts), *_rates(spec.train, spec)]
+    if spec.export:
+        found += _export(spec.export)
+    return tuple(found)
 
 
-def _options(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
-    if spec.train.epochs and spec.train.max_steps:
-        at = At(("train", "max_steps"), "one of the two")
+def _has_no_validation(spec: Draft) -> bool:
+    """Whether the spec surely names no validation data."""
+    return spec.data is not None and spec.data.validation is None and "validation" not in spec.lost
+
+
+def _together(spec: Draft) -> Iterator[Diagnostic]:
+    """What needs validation data, and has none."""
+    if not _has_no_validation(spec):
+        return
+    yield Diagnostic(
+        "W0304", "there is no validation data: only parity is gated", At(("data",), on_key=True), help=ADD_VALIDATION
+    )
+    also = (At(("data",), "no `validation` here", on_key=True),)
+    if spec.train and spec.train.early_stopping:
+        at = At(("train", "early_stopping"))
+        yield Diagnostic("E0209", "early stopping needs validation data", at, also, help=ADD_VALIDATION)
+    if spec.export and spec.export.samples == "validation":
+        at = At(("export", "samples"))
+        yield Diagnostic("E0209", "`samples: validation` needs validation data", at, also, help=ADD_VALIDATION)
+
+
+def _train(train: Train, spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    if train.epochs and train.max_steps:
+        at, also = At(("train", "max_steps"), "one of the two"), (At(("train", "epochs"), "the other"),)
+        yield Diagnostic("E0209", "`epochs` and `max_steps` are both given", at, also, help="keep one")
+    names = _metrics(spec, facts)
+    if train.metric is not None and names and train.metric not in names:
         yield Diagnostic(
-            "E0209",
-            "`epochs` and `max_steps` are both given",
-            at,
-            (At(("train", "epochs"), "the other"),),
-            help="keep one",
-        )
-    metrics = variants.load("metrics", variants.load("heads", spec.head_type).METRICS)
-    names = tuple(metrics.names("labels" in (facts.columns or spec.data.columns)))
-    if spec.train.metric is not None and spec.train.metric not in names:
-        help = nearest(spec.train.metric, names)
-        yield Diagnostic(
-            "E0321",
-            f"{quote(spec.train.metric)} is not a metric of `{spec.head_type}`",
-            At(("train", "metric"), "not known"),
-            (),
-            (f"metrics: {listed(names, 40)}",),
-            help,
-        )
-    if spec.export.samples not in ("generated", "validation"):
-        headline = f"golden samples from a file are not available yet: {quote(spec.export.samples)}"
+            "E0321", f"{quote(train.metric)} is not a metric of `{spec.head_type}`", At(("train", "metric"), "not known"),
+            (), (f"metrics: {listed(names, 40)}",), nearest(train.metric, names),
+        )  # fmt: skip
+
+
+def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
+    """Metrics that the head has for its data; where the columns are not known, those that it may have."""
+    if spec.head_type is None:
+        return ()
+    head = variants.load("heads", spec.head_type)
+    if facts.columns:
+        return tuple(head.metrics(facts.columns))
+    return tuple(dict.fromkeys(name for role in head.TARGETS for name in head.metrics({role: (role,)})))
+
+
+def _export(export: Export) -> Iterator[Diagnostic]:
+    if export.samples not in ("generated", "validation"):
+        headline = f"golden samples from a file are not available yet: {quote(export.samples)}"
         yield Diagnostic("E0206", headline, At(("export", "samples"), "one of: generated, validation"))
-    if len(set(spec.export.precision)) < len(spec.export.precision):
-        yield Diagnostic("E0209", "a precision is listed twice", At(("export", "precision")))
-    if spec.export.exporter == "transformers" and spec.export.opset and spec.export.opset < TRANSFORMERS_OPSET:
+    first: dict[str, int] = {}
+    for i, precision in enumerate(export.precision):
+        if first.setdefault(precision, i) != i:
+            at, also = At(("export", "precision", i)), (At(("export", "precision", first[precision]), "first here"),)
+            yield Diagnostic(
+                "E0209", f"a precision is listed twice: `{precision}`", at, also, help="keep one of the two"
+            )
+    if export.exporter == "transformers" and export.opset and export.opset < TRANSFORMERS_OPSET:
         at = At(("export", "opset"), f"at least {TRANSFORMERS_OPSET} here")
         also = (At(("export", "exporter"), "writes no lower one"),)
-        yield Diagnostic(
-            "E0209", f"the transformers exporter can't write opset {spec.export.opset}", at, also, help="remove `opset`"
-        )
-    if spec.train.early_stopping and spec.data.validation is None:
-        also = (At(("data",), "no `validation` here", on_key=True),)
-        yield Diagnostic(
-            "E0209",
-            "early stopping needs validation data",
-            At(("train", "early_stopping")),
-            also,
-            help="add `validation: {fraction: 0.1}` under `data`",
-        )
-    if spec.export.samples == "validation" and spec.data.validation is None:
-        yield Diagnostic(
-            "E0209",
-            "`samples: validation` needs validation data",
-            At(("export", "samples")),
-            help="add `validation: {fraction: 0.1}` under `data`",
-        )
+        headline = f"the transformers exporter can't write opset {export.opset}"
+        yield Diagnostic("E0209", headline, at, also, help="remove `opset`")
 
 
-def _backbone(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
+def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     backbone = facts.backbone
     if backbone is None:
         return
-    if spec.modality != backbone.family.MODALITY:
-        fitting = [
-            word
-            for word in variants.words("heads")
-            if variants.load("heads", word).MODALITY == backbone.family.MODALITY
-        ]
-        at = At(("head", "type"), f"takes {spec.modality} inputs")
-        also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {backbone.family.MODALITY} inputs"),)
-        yield Diagnostic(
-            "E0307", f"`{spec.head_type}` can't sit on this backbone", at, also, help=f"heads for it: {listed(fitting)}"
-        )
+    if spec.modality and spec.modality != backbone.family.MODALITY:
+        yield _other_inputs(spec, backbone)
         return
-    yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.longest)
-    pooling = getattr(spec.head, "pooling", None)
-    if pooling and "tokens" not in backbone.family.PROVIDES:
-        yield Diagnostic(
-            "E0307",
-            "this backbone has a pooling of its own",
-            At(("head", "pooling"), "has no token states to pool"),
-            help="remove `pooling`",
-        )
+    if spec.modality and spec.input is not None:
+        yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.longest)
+    if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
+        at = At(("head", "pooling"), "has no token states to pool")
+        yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
+    yield from _freezes(spec, backbone)
+
+
+def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
+    modality = backbone.family.MODALITY
+    fitting = [word for word in variants.words("heads") if modality == variants.load("heads", word).MODALITY]
+    at = At(("head", "type"), f"takes {spec.modality} inputs")
+    also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {modality} inputs"),)
+    headline, help = f"`{spec.head_type}` can't sit on this backbone", f"heads for it: {listed(fitting)}"
+    return Diagnostic("E0307", headline, at, also, help=help)
+
+
+def _freezes(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
+    """Selectors that name nothing, or nothing more, and what that leaves to the method."""
     frozen: frozenset[str] = frozenset()
-    bad = False
-    for i, selector in enumerate(spec.backbone.freeze):
-        chosen = select(selector, backbone, ("backbone", "freeze", i))
+    is_known = spec.backbone is not None and "freeze" not in spec.lost
+    for i, selector in enumerate(spec.backbone.freeze if spec.backbone else ()):
+        at = ("backbone", "freeze", i)
+        chosen = select(selector, backbone, at)
         if isinstance(chosen, Diagnostic):
-            bad = True
+            is_known = False
             yield chosen
-        else:
-            if chosen <= frozen:
-                yield Diagnostic(
-                    "W0301",
-                    f"freezing {quote(selector)} takes nothing away",
-                    At(("backbone", "freeze", i), "frozen already"),
-                )
-            frozen |= chosen
-    if not bad:
-        yield from variants.load("methods", spec.method).problems(spec.adapt, backbone, frozen)
+            continue
+        if chosen <= frozen:
+            yield Diagnostic("W0301", f"freezing {quote(selector)} takes nothing away", At(at, "frozen already"))
+        frozen |= chosen
+    if spec.method and spec.adapt is not None:
+        method = variants.load("methods", spec.method)
+        is_whole = is_known and not spec.lost & set(method.Options.model_fields)
+        for found in method.problems(spec.adapt, backbone, frozen):
+            if is_whole or found.at.path[0] == "adapt":  # what is at odds with other sections may follow from the loss
+                yield found
 
 
-def _data(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
-    if "train" not in facts.splits:
+def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    if "train" not in facts.splits or spec.head_type is None or spec.data is None:
         return
-    head = variants.load("heads", spec.head_type)
-    yield from head.problems(spec.head, {name: split.tally for name, split in facts.splits.items()})
+    if spec.head is not None:
+        tallies = {name: split.tally for name, split in facts.splits.items()}
+        yield from variants.load("heads", spec.head_type).problems(spec.head, tallies)
     if isinstance(spec.data.validation, HeldOut):
         train, fraction = facts.splits["train"], spec.data.validation.fraction
         if train.rows < FEWEST or not held_out_count(train.tally.strata, fraction):
@@ -129,33 +148,19 @@ def _data(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)
 
 
-def _warnings(spec: Spec, facts: Facts) -> Iterator[Diagnostic]:
+def _rates(train: Train, spec: Draft) -> Iterator[Diagnostic]:
+    if spec.method is None:
+        return
     method = variants.load("methods", spec.method)
-    if method.FREEZES and spec.backbone.freeze:
-        yield Diagnostic(
-            "W0301",
-            f"`{spec.method}` freezes the whole backbone already",
-            At(("backbone", "freeze"), "takes nothing away", on_key=True),
-            (At(("adapt", "method"), "freezes everything"),),
-        )
-    if method.FREEZES and spec.train.layer_decay != 1.0:
-        yield Diagnostic(
-            "W0302",
-            f"`layer_decay` has no effect with `{spec.method}`",
-            At(("train", "layer_decay"), "no layer learns"),
-        )
-    rate = spec.train.learning_rate
+    if method.FREEZES and spec.backbone and spec.backbone.freeze:
+        at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
+        also = (At(("adapt", "method"), "freezes everything"),)
+        yield Diagnostic("W0301", f"`{spec.method}` freezes the whole backbone already", at, also)
+    if method.FREEZES and train.layer_decay != 1.0:
+        at = At(("train", "layer_decay"), "no layer learns")
+        yield Diagnostic("W0302", f"`layer_decay` has no effect with `{spec.method}`", at)
+    rate = train.learning_rate
     if isinstance(rate, float) and not method.USUAL[0] <= rate <= method.USUAL[1]:
         low, high = method.USUAL
-        yield Diagnostic(
-            "W0303",
-            f"learning rate {rate:g} is unusual for `{spec.method}`",
-            At(("train", "learning_rate"), f"usually {low:g} to {high:g}"),
-        )
-    if spec.data.validation is None:
-        yield Diagnostic(
-            "W0304",
-            "there is no validation data: only parity is gated",
-            At(("data",), on_key=True),
-            help="add `validation: {fraction: 0.1}` under `data`",
-        )
+        at = At(("train", "learning_rate"), f"usually {low:g} to {high:g}")
+        yield Diagnostic("W0303", f"learning rate {rate:g} is unusual for `{spec.method}`", at)

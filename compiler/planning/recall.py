@@ -8,7 +8,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, quote, refuse
 from ..digest import digest
 from ..frozen import Json
-from ..language.spec import Spec
+from ..language.spec import Draft
 from ..world.facts import Facts, Known, SplitFacts
 from ..world.rows import Opened
 from .lock import Locked, LockedSplit, again, beside, sections
@@ -16,24 +16,26 @@ from .lock import Locked, LockedSplit, again, beside, sections
 NOTHING = Known({}, {}, {})
 
 
-def recall(spec: Spec, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
+def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
     """What was found in the data when it was locked, and E0348 where that says nothing of what the spec names now.
 
-    Raises Refused E0341 for counts that no head made.
+    Of a spec with mistakes of shape it says nothing.     Raises Refused E0341 for counts that no head made.
     """
-    found = tuple(_other_data(spec, locked))
-    if found:
+    found = tuple(_other_data(spec, locked)) if not spec.found else ()
+    if found or spec.found:
         return NOTHING, found
     lock = locked.lock
     try:
-        splits: dict[str, SplitFacts] = {s.name: _split(spec, locked, i, s) for i, s in enumerate(lock.data.splits)}
+        splits: dict[str, SplitFacts] = {
+            s.name: _split(str(spec.head_type), locked, i, s) for i, s in enumerate(lock.data.splits)
+        }
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         at, help = locked.at(("data", "splits")), again(locked.source)
         raise refuse("E0341", "the counts in the lock can't be read", at=at, help=help) from None
     return Known(dict(lock.data.columns), splits, dict(lock.data.measured)), ()
 
 
-def _other_data(spec: Spec, locked: Locked) -> Iterator[Diagnostic]:
+def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
     lock, help = locked.lock, f"where the data is, {again(locked.source)}"
     if sections(locked.source).get("data") != lock.spec.get("data"):
         at = At(("data",), "not what was locked", on_key=True)
@@ -59,9 +61,9 @@ def measured_otherwise(facts: Facts, locked: Locked) -> Iterator[Diagnostic]:
         yield Diagnostic("E0348", headline, at, notes=(note,), help=help)
 
 
-def _split(spec: Spec, locked: Locked, number: int, split: LockedSplit) -> SplitFacts:
+def _split(task: str, locked: Locked, number: int, split: LockedSplit) -> SplitFacts:
     tables = tuple(Opened(locked.source.folder / t.path, t.path, t.format, t.split) for t in split.tables)
-    tally = variants.load("heads", spec.head_type).Tally
+    tally = variants.load("heads", task).Tally
     # whatever is said of a label points into the lock, because its row is elsewhere
     place = (beside(locked.source).name, locked.written.values["data", "splits", number].line)
     counted = tally.recall(locked.lock.data.columns, split.tally, place)

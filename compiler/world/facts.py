@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, nearest, quote
-from ..language.spec import HeldOut, Spec
+from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
 from .rows import Opened, Unusable, fingerprint, rows
 from .tables import open_tables
@@ -24,6 +24,7 @@ MOST = 12  # columns named
 HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 SPLITS = ("train", "validation", "test")
 Columns = dict[str, tuple[str, ...]]
+Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Known:
 
 @dataclass
 class _Gathering:
-    spec: Spec
+    spec: Draft
     folder: Path
     known: Known | None = None
     found: list[Diagnostic] = field(default_factory=list)
@@ -69,15 +70,22 @@ class _Gathering:
 
     @cached_property
     def head(self) -> ModuleType:
-        return variants.load("heads", self.spec.head_type)
+        return variants.load("heads", str(self.spec.head_type))
 
     @cached_property
     def input(self) -> ModuleType:
-        return variants.load("inputs", self.spec.modality)
+        return variants.load("inputs", str(self.spec.modality))
+
+    @cached_property
+    def data(self) -> Data:
+        assert self.spec.data is not None
+        return self.spec.data
 
     def backbone(self, reference: str) -> BackboneFacts | None:
+        if self.spec.backbone is None:
+            return None
         try:
-            return gather_backbone(reference, self.folder)
+            return gather_backbone(reference or self.spec.backbone.from_, self.folder)
         except Refused as refused:
             self.note(refused)
             return None
@@ -87,9 +95,14 @@ class _Gathering:
         if self.known:
             self.columns = self.known.columns
             return dict(self.known.splits)
-        wrong = list(misplaced(self.spec, self.head, self.input))
+        wrong = list(misplaced(self.data.columns, str(self.spec.head_type), self.head, self.input))
         self.found += wrong
         return {} if wrong else {name: facts for name in SPLITS if (facts := self._split(name))}
+
+    def look(self) -> None:
+        """Whether the data is there, where what its rows should be is not known."""
+        for name in SPLITS if self.spec.data and not self.known else ():
+            self._tables(name)
 
     def note(self, refused: Refused) -> None:
         """Keeps what was refused, unless the machine is at fault: then nothing more can be said."""
@@ -97,14 +110,19 @@ class _Gathering:
             raise refused
         self.found += [d for d in refused.diagnostics if d not in self.found]
 
-    def _split(self, name: str) -> SplitFacts | None:
-        entry = getattr(self.spec.data, name)
+    def _tables(self, name: str) -> tuple[Opened, ...]:
+        entry = getattr(self.data, name)
         if entry is None or isinstance(entry, HeldOut):
-            return None
+            return ()
         try:
-            tables = open_tables(entry, self.folder, ("data", name))
+            return open_tables(entry, self.folder, ("data", name))
         except Refused as refused:
             self.note(refused)
+            return ()
+
+    def _split(self, name: str) -> SplitFacts | None:
+        tables = self._tables(name)
+        if not tables:
             return None
         reader = _Split(self, name)
         digests = [reader.table(table) for table in tables]
@@ -128,7 +146,7 @@ class _Split:
         self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
         self.is_broken = False
         self.sample: list[Any] = []
-        self.random = random.Random(f"{gathering.spec.top.seed} {name}")
+        self.random = random.Random(f"{gathering.spec.top.seed if gathering.spec.top else 0} {name}")
 
     def table(self, table: Opened) -> str:
         """Reads a table; returns its fingerprint, which means nothing where the split is broken."""
@@ -154,8 +172,8 @@ class _Split:
         """Which columns play which role: decided by the first table, held against every other."""
         names = dict.fromkeys(name for _, values in first for name in values)
         known = self.gathering.columns
-        spec, head, input = self.gathering.spec, self.gathering.head, self.gathering.input
-        columns = resolve(spec, head, input, names) if known is None else known
+        written, head, input = self.gathering.data.columns, self.gathering.head, self.gathering.input
+        columns = resolve(written, head, input, names) if known is None else known
         absent = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
         # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
         new = [pair for pair in absent if known is not None or pair not in self.gathering.absent]
@@ -203,18 +221,18 @@ def _peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
     return first, None
 
 
-def misplaced(spec: Spec, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
+def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
     """What is wrong with the roles under `data.columns`, whatever the data."""
     roles = (*input.ROLES, *head.TARGETS)
-    for role, names in spec.data.columns.items():
+    for role, names in columns.items():
         at = At(("data", "columns", role), "not one of its roles", on_key=True)
         if role not in roles:
             notes = (f"roles: {', '.join(roles)}",)
-            headline = f"{quote(role)} is not a role of `{spec.head_type}`"
+            headline = f"{quote(role)} is not a role of `{task}`"
             yield Diagnostic("E0312", headline, at, notes=notes, help=nearest(role, roles))
         elif isinstance(names, tuple) and len(names) > 1 and role not in input.JOINED:
             yield Diagnostic("E0312", f"`{role}` takes one column", At(at.path, f"these are {len(names)}"))
-    written = [role for role in head.TARGETS if role in spec.data.columns]
+    written = [role for role in head.TARGETS if role in columns]
     if len(written) > 1:
         at = At(("data", "columns", written[1]), "one of the two", on_key=True)
         also = (At(("data", "columns", written[0]), "the other", on_key=True),)
@@ -222,17 +240,17 @@ def misplaced(spec: Spec, head: ModuleType, input: ModuleType) -> Iterator[Diagn
         yield Diagnostic("E0312", headline, at, also, help="`label` is for one label per row, `labels` for any number")
 
 
-def resolve(spec: Spec, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
+def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
     """Which columns play which role: as written, else the column of the role's own name, there or not."""
-    written = {role: name if isinstance(name, tuple) else (name,) for role, name in spec.data.columns.items()}
-    columns: Columns = {}
+    written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
+    found: Columns = {}
     for role in input.ROLES:
         if role in written or role in names or role not in input.OPTIONAL:
-            columns[role] = written.get(role, (role,))
+            found[role] = written.get(role, (role,))
     targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
     for role in (targets or head.TARGETS)[:1]:
-        columns[role] = written.get(role, (role,))
-    return columns
+        found[role] = written.get(role, (role,))
+    return found
 
 
 def _absent(role: str, name: str, names: Collection[str], split: str, table: Opened) -> Diagnostic:
@@ -242,20 +260,22 @@ def _absent(role: str, name: str, names: Collection[str], split: str, table: Ope
     return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)
 
 
-def gather(spec: Spec, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
-    """Looks at everything a spec refers to; paths are relative to `folder`.
+def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
+    """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
 
     `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
     read. What is wrong stands in the result's `found`. Raises Refused with status 4 where the machine is at fault.
     """
     gathering = _Gathering(spec, folder, known)
-    backbone = gathering.backbone(reference or spec.backbone.from_)
-    if backbone and spec.modality != backbone.family.MODALITY:
-        # rows would be held against a head that is not meant; `problems` says so
+    backbone = gathering.backbone(reference)
+    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
+    if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
+        # rows would be held against a head or roles that are not meant; `problems` says so
+        gathering.look()
         return Facts(backbone, {}, {}, None, {}, tuple(gathering.found))
     splits = gathering.splits()
     preprocessing, measured = None, {}
-    if backbone:
+    if backbone and spec.input is not None:
         input, source = gathering.input, backbone.located.folder
         try:
             preprocessing = input.preprocessing(

@@ -161,7 +161,7 @@ def test_one_mistake_is_one_message_under_the_word_that_is_wrong(case: Case, pro
     project.replace(old, new)
     answer = project.validate()
     assert answer.status == 1
-    assert [f.code for f in answer.findings] == [code], answer.err
+    assert [word for word in answer.codes if word.startswith("E")] == [code], answer.err
     found = answer.findings[0]
     assert headline in found.headline
     assert found.under == under
@@ -211,12 +211,52 @@ def test_an_unknown_method_silences_its_fields(project: Project) -> None:
     assert project.validate().codes == ["E0203"]
 
 
-def test_a_mistake_of_shape_silences_the_world(project: Project) -> None:
+def test_a_mistake_of_shape_hides_nothing_of_the_world(project: Project) -> None:
     project.replace("from: ./backbone", "from: ./nowhere")
     project.replace("train: train.jsonl", "train: nowhere.jsonl")
     assert project.validate().codes == ["E0301", "E0310"]
     project.replace("epochs: 2", "epochs: two")
-    assert project.validate().codes == ["E0202"]
+    assert project.validate().codes == ["E0301", "E0310", "E0202"]
+    project.replace("type: text-classification", "type: text-clasification")
+    assert project.validate().codes == ["E0301", "E0203", "E0310", "E0202"]
+
+
+WHOLE = ("from: ./backbone", "rank: 4", "dropout: 0.1", "max_length: 32", "epochs: 2", "precision: [fp32]")
+
+
+@pytest.mark.parametrize("other", WHOLE)
+def test_an_unknown_key_in_any_section_hides_no_mistake_of_another_nor_of_its_own(other: str, project: Project) -> None:
+    project.replace("layers[0:2]", "layers[0:12]")
+    project.replace("[query, value]", "[query, valeu]")
+    project.replace("text: body", "text: bdoy")
+    project.replace("f1_macro", "f1_makro")
+    project.replace(other, f"{other}\n  zzzz: 1")
+    answer = project.validate()
+    assert sorted(answer.codes) == ["E0201", "E0302", "E0308", "E0312", "E0321"], answer.err
+
+
+CONSEQUENCES = [
+    ("  validation: validation.jsonl", "  validaton: validation.jsonl", ["E0201"], "no warning that there is none"),
+    ("  validation: validation.jsonl", "  validation: {fractoin: 0.1}", ["E0201"], "nor here"),
+    ("epochs: 2", "validation: validation.jsonl", ["E0207"], "nor where it stands elsewhere"),
+    ("{text: body, label: queue}", "[body, queue]", ["E0202"], "no columns that are missing"),
+    ("  columns: {text", "  colums: {text", ["E0201"], "nor here"),
+    ("data:\n", "dtaa:\n", ["E0201"], "no data that is missing"),
+    ("adapt:\n  method: lora\n  rank: 4\n  target", "adpat:\n  method: lora\n  rank: 4\n  target", ["E0201"], "full is not meant"),
+    ("  method: lora", "  mehtod: lora", ["E0201"], "no method that is missing"),
+    ("  from: ./backbone", "  form: ./backbone", ["E0201"], "no source that is missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONSEQUENCES, ids=lambda case: case[1].strip()[:40])
+def test_nothing_is_said_that_follows_from_another_mistake(
+    case: tuple[str, str, list[str], str], project: Project
+) -> None:
+    old, new, codes, why = case
+    if "validation" in new and "epochs" in old:
+        project.replace("  validation: validation.jsonl\n", "")
+    project.replace(old, new)
+    assert project.validate().codes == codes, why
 
 
 def test_a_later_language_silences_everything_else(project: Project) -> None:
@@ -341,7 +381,7 @@ SETS = [
     ("train.rank=8", 1, ["E0207"], "train.rank"),
     ("adapt.method=lroa", 1, ["E0203"], "lroa"),
     ("backbone.freeze=['layers[4:9]']", 1, ["E0302"], "'layers[4:9]'"),
-    ("head.type=image-classification", 1, ["E0207"], ""),
+    ("head.type=image-classification", 1, ["E0207", "E0307"], ""),
     ("data.columns.text=bodi", 1, ["E0312"], "bodi"),
     ("train.metric=f1", 1, ["E0321"], "f1"),
 ]  # fmt: skip

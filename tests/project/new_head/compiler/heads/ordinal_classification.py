@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from . import _classification
-from ._classification import METRICS, Tally, loss, lower, outputs, problems, target
+from ._classification import METRICS, Tally, loss, lower, metrics, outputs, problems, target
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +23,7 @@ __all__ = [
     "build",
     "loss",
     "lower",
+    "metrics",
     "outputs",
     "parameters",
     "problems",
