@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+TICK = 100_000_000  # nanoseconds, more than any file system's clock takes
 WORTH = 4_000_000  # bytes; smaller files are hashed faster than remembered
 
 
@@ -38,12 +41,20 @@ def file_sha256(path: Path, memory: Path | None = None) -> str:
             return known
     except OSError:
         pass
+    # a change within one tick of the clock leaves the times as they are, so what just changed is not remembered
+    is_settled = time.time_ns() - status.st_ctime_ns > TICK
     found = _read(path)
-    memory.mkdir(parents=True, exist_ok=True)
-    staged = note.with_suffix(f".{os.getpid()}")
-    staged.write_text(found)
-    staged.replace(note)
+    if is_settled and _note(path, path.stat(), memory) == note:
+        _remember(note, found)
     return found
+
+
+def _remember(note: Path, found: str) -> None:
+    with suppress(OSError):  # a store that can't be written costs time and nothing else
+        note.parent.mkdir(parents=True, exist_ok=True)
+        staged = note.with_suffix(f".{os.getpid()}")
+        staged.write_text(found)
+        staged.replace(note)
 
 
 def known_sha256(path: Path, memory: Path) -> str | None:

@@ -12,7 +12,8 @@ from .language.overrides import override
 from .language.parse import draft
 from .language.source import Source, read
 from .planning.drift import drift, version_drift
-from .planning.lock import Lock, Locked, lock, read_lock
+from .planning.lock import Lock, lock
+from .planning.locked import Locked, read_lock
 from .planning.lower import lower
 from .planning.plan import Plan
 from .planning.problems import problems

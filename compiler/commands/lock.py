@@ -9,7 +9,7 @@ import click
 
 from ..language.overrides import override
 from ..language.source import read
-from ..planning.lock import beside, shown
+from ..planning.locked import beside, refuse_illegible, shown
 from ..reports import one_line
 from ..reports.text import text
 from ..verbs import lock_source
@@ -31,6 +31,8 @@ def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
         lock, found = lock_source(source)
         if found:
             print(text(found, source) + "\n", file=sys.stderr)
-        write_whole(beside(source), lock.text(Path(name).name))
+        content = lock.text(Path(name).name)
+        refuse_illegible(source, content)
+        write_whole(beside(source), content)
         rows = ", ".join(f"{split.rows} {split.name} rows" for split in lock.data.splits)
         print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {rows}")

@@ -52,7 +52,10 @@ def misversioned(source: Source) -> Diagnostic | None:
         return None
     at, help = At(("graftc",), f"this graftc reads version {LANGUAGE}"), f"write `graftc: {LANGUAGE}`"
     if "graftc" not in source.data:
-        return Diagnostic("E0204", "`graftc` is missing", At(()), help=f"begin the spec with `graftc: {LANGUAGE}`")
+        help = f"begin the spec with `graftc: {LANGUAGE}`"
+        if "lock" in source.data and "versions" in source.data:
+            help = "this is what `graftc lock` wrote; give the spec that lies beside it"
+        return Diagnostic("E0204", "`graftc` is missing", At(()), help=help)
     if type(version) is int and version > LANGUAGE:
         return Diagnostic("E0208", f"language version {clean(version)} is not known", at, help="upgrade graftc")
     return Diagnostic("E0208", "`graftc` names no language version", at, help=help)

@@ -12,7 +12,8 @@ from ..digest import digest
 from ..frozen import Json
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts, SplitFacts
-from .lock import Lock, Locked, LockedTable, again, backbone_files, lock_tables, sections
+from .lock import Lock, LockedTable, backbone_files, lock_tables, sections
+from .locked import Locked, again
 from .plan import Plan
 
 SHORT = 12  # digits of a hash in a message

@@ -11,7 +11,8 @@ from ..frozen import Json
 from ..language.spec import Draft
 from ..world.facts import Facts, Known, SplitFacts
 from ..world.rows import Opened
-from .lock import Locked, LockedSplit, again, beside, sections
+from .lock import LockedSplit, sections
+from .locked import Locked, again, beside
 
 NOTHING = Known({}, {}, {})
 

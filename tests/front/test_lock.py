@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def turned(path: Path, position: int = -20) -> None:
     raw[position] ^= 1
     path.write_bytes(raw)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def grown(path: Path) -> None:
+    """Makes the weights so large that their hash is worth remembering."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    entries, size = json.loads(raw[8 : 8 + length]), len(raw) - 8 - length
+    entries["padding"] = {"dtype": "U8", "shape": [5_000_000], "data_offsets": [size, size + 5_000_000]}
+    header = json.dumps(entries).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + raw[8 + length :] + bytes(5_000_000))
 
 
 def replaced(path: Path, old: str, new: str) -> None:
@@ -109,6 +120,47 @@ def test_a_folder_that_can_t_be_written_is_the_machine_s_fault(folder: Path, gra
     assert (answer.status, answer.codes) == (4, ["E0412"])
 
 
+def test_a_store_that_can_t_be_written_costs_time_only(folder: Path, graftc: Command) -> None:
+    (folder.parent / "store").write_text("a file where a folder should be")
+    grown(folder / "backbone" / "model.safetensors")
+    assert graftc("lock", "spec.yaml").status == 0
+    assert graftc("validate", "--locked", "spec.yaml").status == 0
+
+
+def test_a_lock_that_could_not_be_read_again_is_not_written(folder: Path, graftc: Command) -> None:
+    before = (folder / LOCK).read_bytes()
+    rows = [{"text": f"text {i}", "label": f"label {i} " + "long " * 30} for i in range(4000)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "train.jsonl").write_text(text, encoding="utf-8")
+    replaced(folder / "spec.yaml", "  validation: validation.jsonl\n", "")
+    answer = graftc("lock", "spec.yaml")
+    assert answer.status == 1
+    assert answer.codes[-1] == "E0341"
+    assert (folder / LOCK).read_bytes() == before
+
+
+def test_a_lock_given_for_a_spec_is_told_from_one(folder: Path, graftc: Command) -> None:
+    answer = graftc("validate", LOCK)
+    assert answer.codes == ["E0204"]
+    assert "give the spec that lies beside it" in answer.err
+
+
+def test_a_pipe_in_the_lock_s_place_is_not_waited_for(folder: Path, graftc: Command) -> None:
+    (folder / LOCK).unlink()
+    os.mkfifo(folder / LOCK)
+    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0341"]
+
+
+def test_a_base_that_changed_is_a_changed_spec(folder: Path, graftc: Command) -> None:
+    (folder / "child.yaml").write_text("graftc: 1\nname: child\nextends: spec.yaml\ntrain: {epochs: 3}\n")
+    assert graftc("lock", "child.yaml").status == 0
+    assert graftc("validate", "--locked", "child.yaml").status == 0
+    replaced(folder / "spec.yaml", "batch_size: 8", "batch_size: 16")
+    answer = graftc("validate", "--locked", "child.yaml")
+    assert answer.codes == ["E0343"]
+    assert "changed: `train`" in answer.findings[0].notes
+
+
 def test_a_spec_that_is_wrong_is_not_locked(folder: Path, graftc: Command) -> None:
     before = (folder / LOCK).read_bytes()
     replaced(folder / "spec.yaml", "method: lora", "method: lroa")
@@ -151,16 +203,11 @@ def test_one_changed_byte_is_found_and_named(name: str, verb: str, folder: Path,
 
 
 def test_a_large_file_is_read_again_when_its_times_are_put_back(folder: Path, graftc: Command) -> None:
-    header = {"padding": {"dtype": "U8", "shape": [5_000_000], "data_offsets": [0, 5_000_000]}}
     path = folder / "backbone" / "model.safetensors"
-    old = path.read_bytes()
-    length = int.from_bytes(old[:8], "little")
-    entries = json.loads(old[8 : 8 + length])
-    size = len(old) - 8 - length
-    entries["padding"] = {**header["padding"], "data_offsets": [size, size + 5_000_000]}
-    text = json.dumps(entries).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + old[8 + length :] + bytes(5_000_000))
+    grown(path)
+    time.sleep(0.2)  # what changed a moment ago is not remembered
     assert graftc("lock", "spec.yaml").status == 0
+    assert list((folder.parent / "store" / "digests").iterdir()), "nothing is remembered, so nothing is tested"
     assert graftc("validate", "--locked", "spec.yaml").status == 0
     turned(path, -1)
     assert graftc("validate", "--locked", "spec.yaml").codes == ["E0344"]
@@ -277,11 +324,12 @@ def _another_label(folder: Path) -> None:
 
 
 def _another_version(folder: Path) -> None:
-    from graftc.compiler.planning.lock import _signature, read_lock
+    from graftc.compiler.planning.lock import signature
+    from graftc.compiler.planning.locked import read_lock
 
     lock = read_lock(read(folder / "spec.yaml")).lock
     other = lock.model_copy(update={"versions": {**lock.versions, "torch": "1.13.1"}})
-    other = other.model_copy(update={"sha256": _signature(other)})
+    other = other.model_copy(update={"sha256": signature(other)})
     (folder / LOCK).write_text(other.text("spec.yaml"), encoding="utf-8")
 
 

@@ -1,0 +1,146 @@
+"""Reads the lock of a spec, with the place of everything in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..diagnostics import Diagnostic, Refused, Row, Span, clean, refuse
+from ..diagnostics import Path as Keys
+from ..frozen import Json
+from ..language.source import LARGEST, Source, content, parse_text
+from .lock import FORMAT, Lock, signature
+from .plan import Pins, Plan
+
+ENDING = ".lock.yaml"
+
+
+@dataclass(frozen=True)
+class Quoting(Source):
+    """A spec whose findings may also point into its lock."""
+
+    lock: Source | None = None
+
+    def lines(self, file: str) -> list[str]:
+        """The lines of the spec's text or of the lock's."""
+        return self.lock.lines(file) if self.lock and file == self.lock.file else super().lines(file)
+
+
+@dataclass(frozen=True)
+class Locked:
+    """The lock of a spec, its text with places, and the spec's own."""
+
+    lock: Lock
+    written: Source
+    source: Source
+
+    def at(self, path: Keys, label: str = "locked") -> Span | None:
+        """Where something stands in the lock; of a list, its key."""
+        span = self.written.span(path, on_key=(*path, 0) in self.written.values)
+        return span and replace(span, label=label)
+
+    def reference(self) -> str:
+        """The backbone to start from: that of the lock, with nothing left open, where the spec still names it."""
+        backbone = self.lock.backbone
+        return backbone.source if self.source.data["backbone"]["from"] == backbone.from_ else ""
+
+    def quoting(self) -> Source:
+        """The spec, for reports that quote the lock too."""
+        every = {field.name: getattr(self.source, field.name) for field in fields(Source)}
+        return Quoting(**every, lock=self.written)
+
+    def pin(self, plan: Plan) -> Plan:
+        """The plan with what it must meet when it is built."""
+        return plan.model_copy(
+            update={"pins": Pins(files=Json(self.lock.backbone.files), versions=Json(self.lock.versions))}
+        )
+
+
+def beside(source: Source) -> Path:
+    """Where the lock of a spec lies: NAME.lock.yaml for NAME.yaml."""
+    return source.folder / (Path(source.file).stem + ENDING)
+
+
+def shown(source: Source) -> str:
+    """What messages call the lock of a spec: its path as the spec's was given."""
+    return str(Path(source.file).with_name(Path(source.file).stem + ENDING))
+
+
+def again(source: Source) -> str:
+    """The way out of nearly everything that is wrong with a lock."""
+    return f"`graftc lock {clean(source.file)}` writes it anew"
+
+
+def read_lock(source: Source) -> Locked:
+    """The lock of a spec.
+
+    Raises Refused E0340 where there is none, E0342 for one of a later format, E0341 for whatever else is no lock.
+    """
+    return _read(source, _text(source))
+
+
+def refuse_illegible(source: Source, text: str) -> None:
+    """Raises Refused E0341 for the text of a lock that could not be read again: it would hold too much."""
+    try:
+        if len(text.encode()) > LARGEST:
+            raise refuse("E0341", "", f"it is larger than {LARGEST >> 20} MiB")
+        _read(source, text)
+    except Refused as refused:
+        help = "give the head fewer labels, or the data fewer files"
+        notes = refused.diagnostics[0].notes
+        raise refuse("E0341", "this lock could not be read again", *notes, at=Row(shown(source)), help=help) from None
+
+
+def _read(source: Source, text: str) -> Locked:
+    try:
+        written = parse_text(text, shown(source), source.folder, "the lock")
+    except Refused as refused:
+        first = refused.diagnostics[0]
+        found = Diagnostic("E0341", "the lock can't be read", first.at, notes=(first.headline,), help=again(source))
+        raise Refused((found,), source=refused.source) from None
+    try:
+        return Locked(_lock(source, written), written, source)
+    except Refused as refused:
+        refused.source = written
+        raise
+
+
+def _lock(source: Source, written: Source) -> Lock:
+    version = written.data.get("lock")
+    if type(version) is int and version > FORMAT:
+        at, note = written.span(("lock",)), f"this graftc reads version {FORMAT}"
+        help = f"upgrade graftc, or {again(source)}"
+        raise refuse("E0342", f"the lock is of version {clean(version)}", note, at=at, help=help)
+    try:
+        found = Lock.model_validate(written.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = "is not known" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        note, at = f"{clean('.'.join(map(str, first['loc'])))}: {what}", written.span(tuple(first["loc"]))
+        at = at or Span(written.file, 1, 1)
+        raise refuse("E0341", "this is not a lock that `graftc lock` wrote", note, at=at, help=again(source)) from None
+    if found.sha256 != signature(found):
+        note = "its last line is a hash of all the others, and they are not what was hashed"
+        at = written.span(("sha256",))
+        raise refuse("E0341", "the lock was changed after it was written", note, at=at, help=again(source))
+    return found
+
+
+def _text(source: Source) -> str:
+    try:
+        raw = content(beside(source))
+    except FileNotFoundError:
+        help = f"`graftc lock {clean(source.file)}` writes it"
+        raise refuse("E0340", "there is no lock of this spec", at=Row(shown(source)), help=help) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise refuse("E0341", "the lock can't be read", reason, at=Row(shown(source)), help=again(source)) from None
+    try:
+        if len(raw) <= LARGEST:
+            return raw.decode("utf-8")
+        reason = f"it is larger than {LARGEST >> 20} MiB"
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise refuse("E0341", "the lock can't be read", reason, at=Row(shown(source)), help=again(source))
