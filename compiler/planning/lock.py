@@ -154,7 +154,14 @@ def signature(lock: Lock) -> str:
 
 def sections(source: Source) -> dict[str, str]:
     """A hash of each top-level key of a spec."""
-    return {key: digest(value) for key, value in sorted(source.data.items())}
+    return {key: _hash(value) for key, value in sorted(source.data.items())}
+
+
+def _hash(value: Any) -> str:
+    try:
+        return digest(value)
+    except ValueError:  # a NaN, which no sound spec holds
+        return digest(repr(value))
 
 
 def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, str]:

@@ -43,8 +43,8 @@ class Locked:
 
     def reference(self) -> str:
         """The backbone to start from: that of the lock, with nothing left open, where the spec still names it."""
-        backbone = self.lock.backbone
-        return backbone.source if self.source.data["backbone"]["from"] == backbone.from_ else ""
+        written, locked = self.source.data.get("backbone"), self.lock.backbone
+        return locked.source if isinstance(written, dict) and written.get("from") == locked.from_ else ""
 
     def quoting(self) -> Source:
         """The spec, for reports that quote the lock too."""

@@ -20,7 +20,7 @@ NOTHING = Known({}, {}, {})
 def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
     """What was found in the data when it was locked, and E0348 where that says nothing of what the spec names now.
 
-    Of a spec with mistakes of shape it says nothing.     Raises Refused E0341 for counts that no head made.
+    Of a spec with mistakes of shape it says nothing. Raises Refused E0341 for counts that no head made.
     """
     found = tuple(_other_data(spec, locked)) if not spec.found else ()
     if found or spec.found:

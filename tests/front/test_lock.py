@@ -300,6 +300,29 @@ def test_other_data_and_another_reader_are_not_guessed(folder: Path, graftc: Com
     assert graftc("validate", "--no-data", "spec.yaml").codes == ["E0348"]
 
 
+SPOILT = [
+    ("backbone:\n  from: ./backbone\n", ""),
+    ("backbone:\n  from: ./backbone\n", "backbone: ./backbone\n"),
+    ("from: ./backbone", "from: {a: 1}"),
+    ("max_length: 64", "max_length: .nan"),
+    ("data:\n", "data: 1\nmore:\n"),
+    ("  type: text-classification\n", "  type: .inf\n"),
+    ("graftc: 1", "graftc: 2"),
+]
+
+
+@pytest.mark.parametrize("flags", [["--locked"], ["--no-data"], ["--locked", "--no-data"]])
+@pytest.mark.parametrize(("old", "new"), SPOILT)
+def test_a_spoilt_spec_is_told_as_without_a_lock(
+    old: str, new: str, flags: list[str], folder: Path, graftc: Command
+) -> None:
+    replaced(folder / "spec.yaml", old, new)
+    without = graftc("validate", "spec.yaml")
+    answer = graftc("validate", *flags, "spec.yaml")
+    assert answer.status == without.status == 1
+    assert {code for code in without.codes if code < "E03"} <= set(answer.codes)
+
+
 # ---------------------------------------------------------------------------------------------------------
 # what each says
 
