@@ -203,7 +203,7 @@ def _written(folder: Path) -> dict[str, Any]:
             content = json.loads(file.read_text("utf-8"))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as broken:
+        except (OSError, ValueError, RecursionError) as broken:
             raise _refused(f"{file.name} can't be read: {broken}") from None
         content = content.get("image_processor") if file == newer and isinstance(content, dict) else content
         if isinstance(content, dict):

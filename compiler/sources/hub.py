@@ -115,7 +115,7 @@ class _Snapshot:
         try:
             names = sorted(set(json.loads(Path(index).read_bytes())["weight_map"].values()))
             is_sound = bool(names) and all(_WEIGHTS.fullmatch(name) for name in names)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             is_sound = False
         if not is_sound:
             raise Missing(f"the index of the weights of `{self.repo}` is damaged", "choose another revision")

@@ -128,6 +128,7 @@ def _entries(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(text)
         found.pop("__metadata__", None)
         end = _end(found)
+        canonical(found).encode()  # a name that holds half of a character is no text
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         notes = (str(error),) if isinstance(error, _Lie) else ()
         raise refuse("E0304", f"the header of `{path.name}` is damaged", *notes, at=_AT) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -109,7 +110,9 @@ class Preprocessor:
 def opens(value: Any) -> str | None:
     """Why a file can't be a picture, judged by its header alone; None when it may be one."""
     try:
-        _opened(_stream(value)).close()
+        with _stream(value) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tags that lie: pixels decide, when they are read
+            _opened(stream)
     except ValueError as reason:
         return str(reason)
     return None

@@ -1,0 +1,125 @@
+"""One input of any kind, and what must hold of it: an answer in seconds, coded, that every report can print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from graftc.compiler.diagnostics import Diagnostic, Refused
+from graftc.compiler.language.overrides import override
+from graftc.compiler.language.source import Source, read
+from graftc.compiler.reports.json import as_json
+from graftc.compiler.reports.text import text
+from graftc.compiler.verbs import check
+
+KEPT = Path(__file__).parent / "cases"  # a folder each, its files those of a case
+SETS = "sets.txt"  # its flags, one a line
+LONGEST = 5.0  # seconds
+TEXT = b"""graftc: 1
+name: fuzz
+backbone: {from: ./bert}
+head: {type: text-classification}
+data:
+  train: train.jsonl
+  validation: validation.jsonl
+  columns: {text: body, label: queue}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec, files that stand in the world in place of sound ones, and flags."""
+
+    spec: bytes = TEXT
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+
+    def keep(self, name: str) -> Path:
+        """Writes the case down, to be tried again by every run of the tests."""
+        folder = KEPT / name
+        for file, content in {"spec.yaml": self.spec, SETS: "\n".join(self.sets).encode(), **self.files}.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(content)
+        return folder
+
+
+def kept(folder: Path) -> Case:
+    """A case that was written down."""
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    sets = tuple(files.pop(SETS, b"").decode().split("\n"))
+    return Case(files.pop("spec.yaml"), files, tuple(flag for flag in sets if flag))
+
+
+def hold(case: Case, world: Path) -> float:
+    """Asserts what must hold of a case; gives the seconds that it took."""
+    with _placed(case, world):
+        start = time.perf_counter()
+        with _silence() as printed_by_others:
+            found, source = _ask(world / "spec.yaml", case.sets)
+        for diagnostic in found:
+            assert len(diagnostic.code) == 5, diagnostic
+            assert diagnostic.code[0] in "EW", diagnostic
+            assert diagnostic.headline, diagnostic
+        printed = text(found, source)
+        assert all(c.isprintable() or c == "\n" for c in printed), repr(printed)
+        assert len(json.loads(as_json([(d, source) for d in found]))) == len(found)
+        printed.encode()
+        seconds = time.perf_counter() - start
+    assert seconds < LONGEST, f"it took {seconds:.1f} s"
+    assert not printed_by_others, f"a library wrote to the terminal: {printed_by_others[0]}"
+    return seconds
+
+
+def _ask(spec: Path, sets: tuple[str, ...]) -> tuple[tuple[Diagnostic, ...], Source | None]:
+    source: Source | None = None
+    try:
+        source = override(read(spec), sets)
+        return check(source)[1], source
+    except Refused as refused:
+        return refused.diagnostics, refused.source if isinstance(refused.source, Source) else source
+
+
+@contextmanager
+def _silence() -> Iterator[list[str]]:
+    """Collects what is written to the terminal past Python too, such as a library's panic, and warnings."""
+    written: list[str] = []
+    with tempfile.TemporaryFile() as file, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        sys.stderr.flush()
+        terminal = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield written
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            file.seek(0)
+            written += [str(each.message) for each in warned] + file.read().decode(errors="replace").splitlines()
+
+
+@contextmanager
+def _placed(case: Case, world: Path) -> Iterator[None]:
+    """The world with a case's files in it; afterwards it is as before."""
+    before = {name: (world / name).read_bytes() if (world / name).is_file() else None for name in case.files}
+    try:
+        for name, content in {"spec.yaml": case.spec, **case.files}.items():
+            (world / name).parent.mkdir(parents=True, exist_ok=True)
+            (world / name).write_bytes(content)
+        yield
+    finally:
+        for name, content in before.items():
+            if content is None:
+                (world / name).unlink()
+            else:
+                (world / name).write_bytes(content)
+
+
