@@ -14,7 +14,7 @@ from ..diagnostics import Diagnostic, Path, Refused, Span, quote, refuse
 _TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "float": "tag:yaml.org,2002:float"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 40  # levels of nesting
-MOST = 50_000  # keys and values; some seconds' work for the reader
+MOST = 25_000  # keys and values; a second or two of work for the reader
 FLAGS = "--set"
 
 

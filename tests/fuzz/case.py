@@ -121,5 +121,3 @@ def _placed(case: Case, world: Path) -> Iterator[None]:
                 (world / name).unlink()
             else:
                 (world / name).write_bytes(content)
-
-

@@ -55,14 +55,14 @@ def large(place: Path) -> dict[str, Case]:
     """Files that would swell the repository."""
     header = {"x" * 80 + str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(60_000)}
     raw = json.dumps(header).encode()
-    many = b"graftc: 1\nname: fuzz\n" + b"".join(b"key%d: 1\n" % i for i in range(50_000))
+    many = b"graftc: 1\nname: fuzz\n" + b"".join(b"key%d: 1\n" % i for i in range(8_000))
     return {
         "ten megabytes of spec": Case(b"name: x\n" * 1_310_720),
         "one line of ten megabytes": Case(b"a: " + b"x" * 10_485_760),
         "a megabyte of brackets": Case(b"[" * 1_000_000),
         "a megabyte of keys": Case(b"{a: " * 250_000),
-        "fifty thousand unknown keys": Case(many),
-        "a list of a hundred thousand selectors": Case(
+        "eight thousand unknown keys": Case(many),
+        "a list of fifty thousand selectors": Case(
             b"graftc: 1\nname: a\nbackbone:\n  from: ./bert\n  freeze:\n" + b"  - layers[0:9]\n" * 50_000
         ),
         "a megabyte of quotes": Case(b'"' * 1_000_000),
@@ -73,17 +73,16 @@ def large(place: Path) -> dict[str, Case]:
         "a header that claims all there is": Case(files={"bert/model.safetensors": struct.pack("<Q", 2**64 - 1)}),
         "config.json of ten megabytes": Case(files={"bert/config.json": b'{"a": "' + b"x" * 10_485_760 + b'"}'}),
         "tokenizer.json of ten megabytes": Case(files={"bert/tokenizer.json": b"[" * 10_485_760}),
-        "a line of ten megabytes": Case(files={"train.jsonl": b'{"body": "' + b"x" * 10_485_760 + b'", "queue": "a"}'}),
         "ten megabytes of JSON brackets": Case(files={"train.jsonl": b"[" * 10_485_760}),
     }
 
 
 LARGE = (
     *("ten megabytes of spec", "one line of ten megabytes", "a megabyte of brackets", "a megabyte of keys"),
-    *("fifty thousand unknown keys", "a list of a hundred thousand selectors", "a megabyte of quotes"),
+    *("eight thousand unknown keys", "a list of fifty thousand selectors", "a megabyte of quotes"),
     *("a megabyte of anchors", "a megabyte of dashes", "a megabyte of question marks", "a header of ten megabytes"),
     *("a header that claims all there is", "config.json of ten megabytes", "tokenizer.json of ten megabytes"),
-    *("a line of ten megabytes", "ten megabytes of JSON brackets"),
+    "ten megabytes of JSON brackets",
 )
 
 
