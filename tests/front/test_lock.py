@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,10 @@ import yaml
 
 from graftc.compiler import explanations
 from graftc.compiler.execution.machine import installed
+from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
+from graftc.compiler.planning.lock import signature
+from graftc.compiler.planning.locked import read_lock
 from graftc.compiler.planning.plan import read_plan
 
 from . import ground
@@ -347,11 +352,14 @@ def _another_label(folder: Path) -> None:
 
 
 def _another_version(folder: Path) -> None:
-    from graftc.compiler.planning.lock import signature
-    from graftc.compiler.planning.locked import read_lock
-
     lock = read_lock(read(folder / "spec.yaml")).lock
-    other = lock.model_copy(update={"versions": {**lock.versions, "torch": "1.13.1"}})
+    signed(folder, versions={**lock.versions, "torch": "1.13.1"})
+
+
+def signed(folder: Path, **changes: object) -> None:
+    """Changes the lock as a program would that knows how to sign one."""
+    lock = read_lock(read(folder / "spec.yaml")).lock
+    other = lock.model_copy(update=changes)
     other = other.model_copy(update={"sha256": signature(other)})
     (folder / LOCK).write_text(other.text("spec.yaml"), encoding="utf-8")
 
@@ -396,6 +404,44 @@ def test_what_is_no_lock_is_refused_with_a_place(name: str, folder: Path, graftc
         answer = graftc("validate", flag, "spec.yaml")
         assert (answer.status, answer.codes) == (1, ["E0341"]), answer.err
         assert answer.findings[0].place.startswith(LOCK)
+
+
+COUNTS: dict[str, dict[str, object]] = {
+    "no count": {},
+    "no rows": {"counts": ("20 billing",)},
+    "no number": {"rows": 20, "counts": ("many billing",)},
+    "no text": {"rows": 20, "counts": (20,)},
+    "other rows": {"rows": 21, "counts": ("20 billing",)},
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_that_no_head_made_are_refused(name: str, folder: Path, graftc: Command) -> None:
+    data = read_lock(read(folder / "spec.yaml")).lock.data
+    train = data.splits[0].model_copy(update={"tally": Json(COUNTS[name])})
+    signed(folder, data=data.model_copy(update={"splits": (train, *data.splits[1:])}))
+    answer = graftc("validate", "--no-data", "spec.yaml")
+    assert (answer.status, answer.codes) == (1, ["E0341"])
+
+
+def test_a_split_that_the_lock_leaves_out_is_drift(folder: Path, graftc: Command) -> None:
+    data = read_lock(read(folder / "spec.yaml")).lock.data
+    signed(folder, data=data.model_copy(update={"splits": data.splits[:1]}))
+    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0345"]
+
+
+@pytest.mark.parametrize("line", ["lock", "validate --locked", "validate --no-data", "plan --locked --no-data"])
+def test_nothing_of_it_loads_what_trains(line: str, folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "from graftc.compiler.commands import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code in (None, 0), end.code\n"
+        "assert not {'torch', 'transformers', 'peft', 'datasets', 'onnx', 'onnxruntime'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *line.split(), "spec.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_lock_cut_anywhere_is_refused(folder: Path, graftc: Command) -> None:
