@@ -12,9 +12,10 @@ from ..diagnostics import Refused, listed, refuse
 from ..language.source import Source
 from ..planning.plan import Plan
 from ..reports import printable
+from ..verbs import Footing
 
 
-def differ(source: Source, plan: Plan, name: str, old: str, as_json: bool, fail_on: str | None) -> None:
+def differ(source: Source, plan: Plan, name: str, old: str, has_data: bool, as_json: bool, fail_on: str | None) -> None:
     """Prints what changes from `old` to the plan of a source.
 
     Raises Refused E0230 where it is what `fail_on` forbids, after printing it.
@@ -24,7 +25,8 @@ def differ(source: Source, plan: Plan, name: str, old: str, as_json: bool, fail_
     from ..diff.show import plain, show
     from ..diff.sides import of_spec
 
-    diff: Diff = compare(old_side(old, Path(name)), of_spec(name, plan, source.folder))
+    before = old_side(old, Path(name), Footing(has_data=has_data))
+    diff: Diff = compare(before, of_spec(name, source, plan))
     print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, _paint if _is_coloured() else plain))
     sys.stdout.flush()
     if fail_on and diff.breaking:

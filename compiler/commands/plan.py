@@ -58,7 +58,7 @@ def command(
     if output:
         write_whole(Path(output), plan.text() + "\n")
     if old is not None:
-        differ(source, plan, spec, old, as_json, fail_on)
+        differ(source, plan, spec, old, not no_data, as_json, fail_on)
     elif as_json:
         print(printable(plan.text()))
     else:

@@ -7,21 +7,24 @@ from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
 from ..language.source import Source, read
-from ..verbs import check
+from ..planning.plan import Plan
+from ..verbs import Footing, check
 from .revision import at_revision
 from .sides import Side, of_bundle, of_plan, of_spec
 
 GIT = "git:"
 
 
-def old_side(reference: str, spec: Path) -> Side:
+def old_side(reference: str, spec: Path, footing: Footing) -> Side:
     """What `reference` names, planned if it is a spec; `spec` is the new one, of which git:REV is an earlier state.
+
+    `footing` says whether the old data is read, or what the old lock says of it.
 
     Raises Refused: E0231 where there is nothing, E0232–E0235 for what git can't give, and all that is wrong with
     an old spec.
     """
     if reference.startswith(GIT):
-        return _at_revision(reference, spec)
+        return _at_revision(reference, spec, footing)
     path = Path(reference)
     if path.is_dir():
         return of_bundle(reference, path)
@@ -34,24 +37,26 @@ def old_side(reference: str, spec: Path) -> Side:
         )
     if path.suffix == ".json":
         return of_plan(reference, path)
-    return planned_side(reference, read(path, reference))
+    source = read(path, reference)
+    return of_spec(reference, source, _planned(source, footing))
 
 
-def planned_side(name: str, source: Source, notes: tuple[str, ...] = ()) -> Side:
-    """The side of a spec; raises Refused with all that is wrong with it."""
-    plan, found = check(source)
+def _planned(source: Source, footing: Footing) -> Plan:
+    plan, found = check(source, footing)
     if plan is None:
         raise Refused(found, source=source)
-    return of_spec(name, plan, source.folder, notes)
+    return plan
 
 
-def _at_revision(reference: str, spec: Path) -> Side:
+def _at_revision(reference: str, spec: Path, footing: Footing) -> Side:
     with at_revision(reference.removeprefix(GIT), spec) as checkout:
         shown = f"{GIT}{checkout.revision}:{checkout.name}"
         try:
             source = read(checkout.spec, shown, checkout.fetch)
             checkout.bring_all(source)
-            return planned_side(reference, source, checkout.notes())
+            plan = _planned(source, footing)
+            is_of_today = any(Path(name).name in plan.backbone.files for name in checkout.today)
+            return of_spec(reference, source, plan, checkout.notes(), is_of_today)
         except Refused as refused:
             raise _as_it_was(refused, checkout.folder, shown) from None
 

@@ -16,6 +16,7 @@ from ..diagnostics import Refused, listed, quote, refuse
 from ..language.parse import parse
 from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec, Table, Tables
+from ..planning.lock import ENDING, beside
 from ..sources import split
 from ..world.facts import HEADER, resolve
 from ..world.rows import Opened, rows
@@ -52,10 +53,10 @@ class Checkout:
         return (f"not in git at {self.revision}, so taken as it is now: {listed(found)}",) if found else ()
 
     def bring_all(self, source: Source) -> None:
-        """Brings the backbone, the data and the samples that a spec names; what is not there stays absent."""
+        """Brings the lock, the backbone, the data and the samples of a spec; what is not there stays absent."""
         spec = parse(source)
-        paths = [*_files(spec)]
-        self.bring(paths)
+        self.bring([*_files(spec)])
+        self._bring_lock(beside(source))
         folder = self.spec.parent
         for name in ("train", "validation", "test"):
             entry = getattr(spec.data, name)
@@ -63,6 +64,14 @@ class Checkout:
                 with suppress(Refused):  # checking the old spec will say it better
                     for table in open_tables(entry, folder, ("data", name)):
                         self.bring(self._named_by_rows(spec, table))
+
+    def _bring_lock(self, place: Path) -> None:
+        """The lock of then to where a reader looks for it: beside a spec that is called by its revision."""
+        lock = Path(self.name).with_suffix("").name + ENDING
+        if os.path.normpath(Path(self.name).parent / lock) in self.commit.files:
+            self.bring([lock])
+            if not os.path.lexists(place):
+                place.symlink_to(lock)
 
     def _named_by_rows(self, spec: Spec, table: Opened) -> list[str]:
         """Files that the rows of a table refer to, as the spec would write them."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..diagnostics import quote, refuse
+from ..diagnostics import Refused, quote, refuse
 from ..digest import combined, file_sha256, known_sha256
 from ..execution.manifest import licence
 from ..execution.pipeline import PREPROCESSING
+from ..language.source import Source
+from ..planning.lock import read_lock
 from ..planning.plan import Plan, read_plan
 from ..world.backbone import locate
 
@@ -38,21 +41,50 @@ class Side:
     notes: tuple[str, ...] = ()
 
 
-def of_spec(name: str, plan: Plan, root: Path, notes: tuple[str, ...] = ()) -> Side:
-    """The side of a spec that was just planned; `root` is what its paths are relative to."""
+def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), is_of_today: bool = False) -> Side:
+    """The side of a spec that was just planned.
+
+    Where its lock lies beside it, hashes that cost too much are taken from there; all of them are, where the files
+    are of today but the spec is not.
+    """
     from ..store import Store, default_root  # numpy takes its time
 
-    located, fetch = locate(plan.backbone.source, root, False)
+    located, fetch = locate(plan.backbone.source, source.folder, False)
     folder = located.folder
-    assets = {asset: folder / asset for asset in PREPROCESSING if (folder / asset).is_file()}
-    hashes = combined(f"{asset} {file_sha256(assets[asset])}" for asset in sorted(assets))
+    locked = _hashes(plan, _locked(source))
+    if is_of_today and locked.weights and locked.assets:
+        return Side(name, plan, replace(locked, licence=licence(folder)), notes)
+    assets = {asset: file_sha256(folder / asset) for asset in PREPROCESSING if (folder / asset).is_file()}
+    rest = {"assets": _assets(assets), "licence": licence(folder)}
     if fetch is not None:  # its weights stay elsewhere, at a commit
-        return Side(name, plan, Files(None, plan.backbone.source, hashes, licence(folder)), notes)
+        return Side(name, plan, Files(locked.weights, plan.backbone.source, **rest), notes)
     paths = [folder / file for file in plan.backbone.files]
     memory = Store(default_root()).digests
     known = [known_sha256(path, memory) for path in paths]
-    weights = combined(sha for sha in known if sha) if all(known) else None
-    return Side(name, plan, Files(weights, " ".join(map(_identity, paths)), hashes, licence(folder)), notes)
+    weights = combined(sha for sha in known if sha) if all(known) else locked.weights
+    return Side(name, plan, Files(weights, " ".join(map(_identity, paths)), **rest), notes)
+
+
+def _locked(source: Source) -> Mapping[str, str]:
+    """Hashes of the backbone's files by the lock beside a spec; none where there is no lock of this backbone."""
+    try:
+        locked = read_lock(source)
+    except Refused:  # what is wrong with it, `--locked` says
+        return {}
+    return locked.lock.backbone.files if locked.reference() else {}
+
+
+def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
+    """What hashes by file say of weights and other files."""
+    weights = [files.get(file) for file in plan.backbone.files]
+    assets = {asset: files[asset] for asset in PREPROCESSING if asset in files}
+    return Files(
+        combined(sha for sha in weights if sha) if all(weights) else None, assets=_assets(assets) if files else None
+    )
+
+
+def _assets(hashes: Mapping[str, str]) -> str:
+    return combined(f"{asset} {hashes[asset]}" for asset in sorted(hashes))
 
 
 def _identity(path: Path) -> str:
@@ -62,7 +94,8 @@ def _identity(path: Path) -> str:
 
 def of_plan(name: str, path: Path) -> Side:
     """The side of a plan file; raises Refused E0212 for anything that is not one."""
-    return Side(name, read_plan(path.read_text(encoding="utf-8", errors="replace"), name), Files())
+    plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
+    return Side(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
 
 
 def of_bundle(name: str, folder: Path) -> Side:

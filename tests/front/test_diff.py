@@ -332,6 +332,28 @@ def test_what_a_spec_extends_is_that_of_then(repository: Path, graftc: Command) 
     assert [change.text for change in run.because] == ["train.epochs 2 → 3"]
 
 
+def test_a_lock_of_then_tells_weights_that_git_does_not_watch(repository: Path, graftc: Command) -> None:
+    assert graftc("lock", "spec.yaml").status == 0
+    commit("locked")
+    weights(repository)
+    diff = difference(graftc, "--diff", "git:HEAD")
+    assert [change.text for change in diff.runs[0].because] == ["the backbone's weights changed"]
+    assert difference(graftc, "--diff", "git:HEAD~1").is_equal, "without a lock they are taken as they are now"
+
+
+def test_without_data_both_sides_are_planned_from_their_locks(repository: Path, graftc: Command) -> None:
+    assert graftc("lock", "spec.yaml").status == 0
+    commit("locked")
+    replace("train.jsonl", '"howto"', '"praise"', 3)(repository)
+    assert graftc("lock", "spec.yaml").status == 0
+    commit("another label")
+    for name in ("train.jsonl", "validation.jsonl"):
+        (repository / name).unlink()
+    git("rm", "-q", "--cached", "train.jsonl", "validation.jsonl")
+    diff = difference(graftc, "--no-data", "--diff", "git:HEAD~1")
+    assert "labels" in {change.field for change in diff.breaking}
+
+
 def test_data_that_git_does_not_watch_is_taken_as_it_is_and_said(repository: Path, graftc: Command) -> None:
     git("rm", "-q", "--cached", "train.jsonl")
     with (repository / ".gitignore").open("a") as file:
