@@ -86,6 +86,11 @@ def column(source: Path) -> None:
     replace("spec.yaml", "text: text", "text: body")(source)
 
 
+def moved(source: Path) -> None:
+    (source / "train.jsonl").rename(source / "rows.jsonl")
+    replace("spec.yaml", "train.jsonl", "rows.jsonl")(source)
+
+
 LAST = {"verify", "pack"}
 TRAINED = {"train", "evaluate", "export", "checkpoint", *LAST}
 Case = tuple[list[str], Callable[[Path], None] | None, set[str] | None]
@@ -102,12 +107,13 @@ OF_LORA: dict[str, Case] = {
     "rank": (["adapt.rank=4"], None, {"rehearse", *TRAINED}),
     "freeze": (["backbone.freeze=[embeddings]"], None, {"rehearse", *TRAINED}),
     "weights": ([], weights, {"rehearse", *TRAINED}),
-    "method": (["adapt.method=probe"], None, {"rehearse", "fold", *TRAINED}),
+    "method": (["adapt.method=probe"], None, {"rehearse", "fold-train", "fold-validation", "fold-test", *TRAINED}),
     "label order": (["head.labels=[good, bad]"], None, None),
     "max_length": (["data.max_length=16"], None, None),
-    "test data": ([], replace("test.jsonl", "children", "people"), None),
+    "test data": ([], replace("test.jsonl", "children", "people"), {"prepare-test", "evaluate", *LAST}),
     "training data": ([], replace("train.jsonl", "story", "tale"), None),
     "column": ([], column, None),
+    "place": ([], moved, {"pack"}),
 }
 OF_PROBE: dict[str, Case] = {
     "learning rate": (["train.learning_rate=0.005"], None, TRAINED),
