@@ -16,7 +16,7 @@ from ..diagnostics import Refused, listed, quote, refuse
 from ..language.parse import parse
 from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec, Table, Tables
-from ..planning.lock import ENDING, beside
+from ..planning.locked import ENDING, beside
 from ..sources import split
 from ..world.facts import HEADER, resolve
 from ..world.rows import Opened, rows

@@ -13,7 +13,7 @@ from ..digest import combined, file_sha256, known_sha256
 from ..execution.manifest import licence
 from ..execution.pipeline import PREPROCESSING
 from ..language.source import Source
-from ..planning.lock import read_lock
+from ..planning.locked import read_lock
 from ..planning.plan import Plan, read_plan
 from ..world.backbone import locate
 
