@@ -48,6 +48,7 @@ class Row:
 
     file: str
     number: int = 0
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Diagnostic:
     code: str
     headline: str
     at: At | Span | Row | None = None
-    also: tuple[At | Span, ...] = ()
+    also: tuple[At | Span | Row, ...] = ()
     notes: tuple[str, ...] = ()
     help: str = ""
 

@@ -1,19 +1,84 @@
-"""How findings are printed: one module per word of `--format`, and here what they share."""
+"""How findings are printed: one module per word of `--format`, and here what they share.
+
+Such a module has `report(results, is_strict)`, which prints what was found in each spec. `results` is lazy: a spec is
+checked when it is asked for, so a format that can show one at a time does so while the rest is still to come.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from json import dumps
 
-from ..diagnostics import At, Diagnostic, Row, Span
-from ..language.source import Source
+from ..diagnostics import At, Diagnostic, Row, Span, Status
+from ..language.source import FLAGS, Source
 
+STANDARD_INPUT = "<stdin>"  # what messages call it
 LONGEST = 1000  # characters of a headline, note or help
+WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)  # of several specs, the last of these decides
 
 
-def in_order(diagnostics: Sequence[Diagnostic], source: Source | None) -> list[Diagnostic]:
-    """Without repetitions; errors before warnings, then by place: the spec, flags, data files."""
+@dataclass(frozen=True)
+class Checked:
+    """What was found in one spec: `name` as the user wrote it, and the text that places point into, if it could be read."""
+
+    name: str
+    source: Source | None
+    found: tuple[Diagnostic, ...]
+    status: Status
+
+    def file(self, span: Span) -> str | None:
+        """The file at which a place is shown: of a flag the spec that it changes; None for a text from a pipe."""
+        shown = self.name if flag(span, self.source) else span.file
+        return None if shown in ("-", STANDARD_INPUT) else shown
+
+    @property
+    def errors(self) -> int:
+        """How many of the findings stop the line."""
+        return sum(d.is_error for d in self.unique)
+
+    @property
+    def warnings(self) -> int:
+        """How many are worth a look only."""
+        return len(self.unique) - self.errors
+
+    @property
+    def unique(self) -> list[Diagnostic]:
+        """The findings without repetitions, in the order in which they are shown."""
+        return in_order(self.found, self.source)
+
+
+def exit_status(results: Sequence[Checked], is_strict: bool) -> Status:
+    """What several specs come to; with `is_strict` a warning is wrong too."""
+    worst = max((checked.status for checked in results), key=WORST.index, default=Status.FINE)
+    return Status.WRONG if worst == Status.FINE and is_failed_by_strict(results, is_strict) else worst
+
+
+def is_failed_by_strict(results: Sequence[Checked], is_strict: bool) -> bool:
+    """Whether a warning made a spec fail that would have passed without `--strict`."""
+    return is_strict and any(checked.warnings and checked.status == Status.FINE for checked in results)
+
+
+def summary(results: Sequence[Checked], is_strict: bool) -> str:
+    """One line about all specs, for people."""
+    counts = (("error", sum(c.errors for c in results)), ("warning", sum(c.warnings for c in results)))
+    found = ", ".join(counted(number, word) for word, number in counts if number) or "no errors"
+    failed = "; --strict lets no warning pass" if is_failed_by_strict(results, is_strict) else ""
+    return f"{found} in {counted(len(results), 'spec')}{failed}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "epoch"), counted(1200, "row")
+    ('1 epoch', '1,200 rows')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def in_order(diagnostics: Iterable[Diagnostic], source: Source | None) -> list[Diagnostic]:
+    """Without repetitions; errors before warnings, then by place: the spec, flags, other files."""
     unique = list(dict.fromkeys(_noted(diagnostic, source) for diagnostic in diagnostics))
     return sorted(unique, key=lambda d: (not d.is_error, *_place(d, source)))
 
@@ -33,17 +98,36 @@ def _place(diagnostic: Diagnostic, source: Source | None) -> tuple[str, int, int
 
 
 def place(at: At | Span | Row | None, source: Source | None) -> Span | None:
-    """Where a diagnostic points, as a span of a file."""
+    """Where a diagnostic points, as a span of a file; line 0 is the whole of it, and width 0 a whole line."""
     if isinstance(at, Span):
         return at
     if isinstance(at, Row):
-        return Span(str(source.folder / at.file) if source else at.file, at.number, 1)
+        return Span(str(source.folder / at.file) if source else at.file, at.number, 1, 0, at.label)
     if at is None or source is None:
         return None
     span = source.span(at.path, at.on_key)
     if span is None:
         return Span(source.file, 1, 1, 1, at.label)
     return Span(span.file, span.line, span.column, span.width, at.label)
+
+
+def relative(file: str, root: str) -> str | None:
+    """A file's path from a folder, with `/`; None where it is not inside.
+
+    >>> relative("specs/a.yaml", "."), relative("../a.yaml", ".")
+    ('specs/a.yaml', None)
+    """
+    try:
+        path = os.path.relpath(os.path.abspath(file), os.path.abspath(root))
+    except ValueError:  # another drive
+        return None
+    return None if path.split(os.sep)[0] == os.pardir else path.replace(os.sep, "/")
+
+
+def flag(span: Span, source: Source | None) -> str:
+    """What was written after `--set`, where a span points into it; else nothing."""
+    is_flag = span.file == FLAGS and source is not None and 0 < span.line <= len(source.flags)
+    return source.flags[span.line - 1] if source and is_flag else ""
 
 
 def printable(text: str) -> str:

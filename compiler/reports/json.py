@@ -1,27 +1,46 @@
-"""Findings as JSON, for programs."""
+"""Findings as JSON, for programs: an object with `findings` and a `summary`, see the README."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from json import dumps
 from typing import Any
 
-from ..diagnostics import Diagnostic
-from ..language.source import Source
-from . import place, printable
+from ..diagnostics import Diagnostic, Span
+from . import Checked, exit_status, place, printable
+
+FORMAT = 1  # raised when a key goes or changes its meaning; a new key leaves it
 
 
-def plain(diagnostic: Diagnostic, source: Source | None) -> dict[str, Any]:
-    """A diagnostic as JSON."""
-    span = place(diagnostic.at, source)
+def report(results: Iterable[Checked], is_strict: bool) -> None:
+    """Prints one JSON object about all specs."""
+    every = list(results)
+    document = {
+        "format": FORMAT,
+        "findings": [_finding(found, checked) for checked in every for found in checked.unique],
+        "summary": {
+            "specs": len(every), "errors": sum(c.errors for c in every), "warnings": sum(c.warnings for c in every),
+            "strict": is_strict, "status": int(exit_status(every, is_strict)),
+        },
+    }  # fmt: skip
+    print(printable(dumps(document, indent=2, ensure_ascii=False)))
+
+
+def _finding(found: Diagnostic, checked: Checked) -> dict[str, Any]:
+    related = [span for at in found.also if (span := place(at, checked.source))]
     return {
-        "code": diagnostic.code, "severity": "error" if diagnostic.is_error else "warning", "message": diagnostic.headline,
-        "file": span.file if span else None, "line": span.line if span else None, "column": span.column if span else None,
-        "label": span.label if span else "", "notes": list(diagnostic.notes), "help": diagnostic.help,
+        "code": found.code, "severity": "error" if found.is_error else "warning", "message": found.headline,
+        "spec": checked.name, **_placed(place(found.at, checked.source)),
+        "related": [_placed(span) for span in related], "notes": list(found.notes), "help": found.help,
     }  # fmt: skip
 
 
-def as_json(findings: Sequence[tuple[Diagnostic, Source | None]]) -> str:
-    """All of them as a JSON list, in the order given."""
-    listing = [plain(diagnostic, source) for diagnostic, source in findings]
-    return printable(dumps(listing, indent=2, ensure_ascii=False))
+def _placed(span: Span | None) -> dict[str, Any]:
+    """A place: lines and columns count from 1, the end is the column after the last; null where there is none."""
+    line = span.line or None if span else None
+    is_marked = span is not None and line is not None and span.width > 0
+    return {
+        "file": span.file if span else None, "line": line, "column": span.column if span and is_marked else None,
+        "endLine": line, "endColumn": span.column + span.width if span and is_marked else None,
+        "label": span.label if span else "",
+    }  # fmt: skip

@@ -2,80 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from unicodedata import combining, east_asian_width
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ..diagnostics import Diagnostic, Row, Span
+from ..diagnostics import Diagnostic, Span
 from ..language.source import Source
-from . import in_order, one_line, place
+from . import Checked, counted, in_order, one_line, place, summary
+from ._terminal import Terminal, columns, standard_error
 
 MOST = 10
-WIDEST = 160  # characters of a quoted line
+COLOURS = {"error": "red", "warning": "yellow"}
+AROUND = "blue"  # what frames the quoted lines
 
 
-def text(diagnostics: Sequence[Diagnostic], source: Source | None = None) -> str:
-    """Every diagnostic as people read it: errors first, in file order, at most ten of a kind."""
+def report(results: Iterable[Checked], is_strict: bool) -> None:
+    """Prints what was found in each spec, on stderr, when it is known; on stdout which are fine, and a last line."""
+    every = []
+    for checked in results:
+        every.append(checked)
+        if checked.found:
+            print(text(checked.found, checked.source) + "\n", file=sys.stderr, flush=True)
+        if not checked.errors:
+            found = f" ({counted(checked.warnings, 'warning')})" if checked.warnings else ""
+            print(f"{one_line(checked.name)}: fine{found}", flush=True)
+    if len(every) != 1 or every[0].errors or (is_strict and every[0].warnings):
+        print(summary(every, is_strict))
+
+
+def text(diagnostics: Sequence[Diagnostic], source: Source | None = None, terminal: Terminal | None = None) -> str:
+    """Every diagnostic as people read it: errors first, in file order, at most ten of a kind.
+
+    Without `terminal` it is made to fit what stderr is.
+    """
     ordered = in_order(diagnostics, source)
-    shown = [_one(d, source) for d in ordered[:MOST]]
+    terminal = terminal or standard_error()
+    shown = [_Shown(d, source, terminal).text() for d in ordered[:MOST]]
     if len(ordered) > MOST:
         shown.append(f"... and {len(ordered) - MOST} more")
     return "\n\n".join(shown)
 
 
-def _one(diagnostic: Diagnostic, source: Source | None) -> str:
-    kind = "error" if diagnostic.is_error else "warning"
-    lines = [f"{kind}[{diagnostic.code}]: {one_line(diagnostic.headline)}"]
-    primary = place(diagnostic.at, source)
-    gutter = ""
-    if primary:
-        quoted = _quoted(primary, diagnostic, source)
-        gutter = " " * len(str(max([primary.line, *(span.line for span, _ in quoted)])))
-        where = f":{primary.line}" if primary.line else ""
-        column = f":{primary.column}" if not isinstance(diagnostic.at, Row) else ""
-        lines.append(f"{gutter}--> {one_line(primary.file)}{where}{column}")
-        lines += _quotes(quoted, len(gutter), source)
-    extra = [f"note: {note}" for note in diagnostic.notes] + ([f"help: {diagnostic.help}"] if diagnostic.help else [])
-    if extra and len(lines) > 2:
-        lines.append(f"{gutter} |")
-    lines += [f"{gutter} = " + f"\n{gutter}   ".join(map(one_line, line.split("\n"))) for line in extra]
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class _Mark:
+    """A span with the character that underlines it."""
+
+    span: Span
+    sign: str
+    colour: str
 
 
-def _quoted(primary: Span, diagnostic: Diagnostic, source: Source | None) -> list[tuple[Span, str]]:
-    """The spans to show, all of the file that the primary one is in, with their marks."""
-    if source is None or not 0 < primary.line <= len(source.lines(primary.file)):
-        return []
-    others = [span for at in diagnostic.also if (span := place(at, source)) and span.file == primary.file]
-    return sorted([(primary, "^"), *((span, "-") for span in others)], key=lambda item: (item[0].line, item[0].column))
+@dataclass(frozen=True)
+class _Shown:
+    """One diagnostic, about to be printed."""
+
+    diagnostic: Diagnostic
+    source: Source | None
+    terminal: Terminal
+
+    def text(self) -> str:
+        """All its lines."""
+        found = self.diagnostic
+        kind = "error" if found.is_error else "warning"
+        files = self._by_file(COLOURS[kind])
+        gutter = self._gutter(files)
+        headline = self.terminal.style(f": {one_line(found.headline)}")
+        lines = [self.terminal.style(f"{kind}[{found.code}]", COLOURS[kind]) + headline]
+        for number, marks in enumerate(files):
+            lines += [self._around(f"{gutter} |")] if len(lines) > 2 else []
+            lines += self._file(marks, gutter, is_first=number == 0)
+        extra = [("note", note) for note in found.notes] + ([("help", found.help)] if found.help else [])
+        if extra and len(lines) > 2:
+            lines.append(self._around(f"{gutter} |"))
+        return "\n".join([*lines, *(self._extra(word, said, gutter) for word, said in extra)])
+
+    def _gutter(self, files: list[list[_Mark]]) -> str:
+        """As wide as the largest line number that is shown."""
+        numbers = [mark.span.line for marks in files for mark in marks if mark.sign == "^" or self._quoted([mark])]
+        return " " * len(str(max(numbers))) if numbers else ""
+
+    def _by_file(self, colour: str) -> list[list[_Mark]]:
+        """The places to show, file by file, that of the primary one first; by line in each."""
+        primary = place(self.diagnostic.at, self.source)
+        if primary is None:
+            return []
+        others = [span for at in self.diagnostic.also if (span := place(at, self.source))]
+        marks = [_Mark(primary, "^", colour), *(_Mark(span, "-", AROUND) for span in others)]
+        files = dict.fromkeys(mark.span.file for mark in marks)
+        groups = [[mark for mark in marks if mark.span.file == file] for file in files]
+        return [sorted(group, key=lambda m: (m.span.line, m.span.column)) for group in groups]
+
+    def _file(self, marks: list[_Mark], gutter: str, is_first: bool) -> list[str]:
+        """The places of one file: a heading, then lines with marks, or a heading each where no line can be shown."""
+        quoted = self._quoted(marks)
+        first = next((mark for mark in marks if mark.sign == "^"), marks[0])
+        bare = [mark for mark in marks if mark not in quoted and mark is not first]
+        lines = [self._heading(first, "-->" if is_first else ":::", gutter, has_label=first not in quoted)]
+        if quoted:
+            lines += [self._around(f"{gutter} |"), *self._quotes(quoted, gutter)]
+        return lines + [self._heading(mark, ":::", gutter, has_label=True) for mark in bare]
+
+    def _heading(self, mark: _Mark, arrow: str, gutter: str, has_label: bool) -> str:
+        span = mark.span
+        where = f":{span.line}" if span.line else ""
+        column = f":{span.column}" if span.line and span.width else ""
+        label = f"  {one_line(span.label)}" if has_label and span.label else ""
+        return f"{self._around(gutter + arrow)} {one_line(span.file)}{where}{column}{label}"
+
+    def _quoted(self, marks: list[_Mark]) -> list[_Mark]:
+        """The marks whose line is known."""
+        count = len(self.source.lines(marks[0].span.file)) if self.source else 0
+        return [mark for mark in marks if 0 < mark.span.line <= count]
+
+    def _quotes(self, marks: list[_Mark], gutter: str) -> Iterator[str]:
+        assert self.source is not None
+        texts, last, shift = self.source.lines(marks[0].span.file), 0, 0
+        for mark in marks:
+            span, line = mark.span, texts[mark.span.line - 1]
+            room = self.terminal.quotable(len(gutter), line)
+            if last and span.line > last + 1:
+                yield "..."
+            if span.line != last:
+                last, shift = span.line, _shift(span, line, room)
+                yield (self._around(f"{span.line:>{len(gutter)}} |") + f" {_window(line, shift, room)}").rstrip()
+            if 0 <= span.column - 1 - shift < room:
+                yield from self._marked(mark, line, shift, room, gutter)
+
+    def _marked(self, mark: _Mark, line: str, shift: int, room: int, gutter: str) -> Iterator[str]:
+        """The line under a quoted one; on a narrow terminal a label that is too long goes below its mark."""
+        span, frame = mark.span, self._around(f"{gutter} |")
+        before = " " * columns(line[shift : span.column - 1])
+        under = mark.sign * max(1, columns(line[span.column - 1 : min(span.column - 1 + span.width, shift + room)]))
+        label, signs = one_line(span.label), self.terminal.style(under, mark.colour)
+        if self.terminal.width is None or columns(before + under) + 1 + columns(label) <= room:
+            yield f"{frame} {before}{signs} {self.terminal.style(label, mark.colour)}".rstrip()
+            return
+        indent = before[: room // 2]
+        yield f"{frame} {before}{signs}"
+        wrapped = Terminal(room).wrapped(label, indent, indent)
+        yield from (f"{frame} {self.terminal.style(part, mark.colour)}" for part in wrapped.split("\n"))
+
+    def _extra(self, word: str, said: str, gutter: str) -> str:
+        """A note or the help; its own line breaks stay."""
+        rest = f"{gutter}   "
+        parts = [one_line(part) for part in said.split("\n")]
+        start = f"{self._around(f'{gutter} =')} {self.terminal.style(word + ':')} "
+        width = len(gutter) + len(word) + 5
+        lines = [self.terminal.wrapped(parts[0], " " * width, rest)[width:]]
+        lines += [self.terminal.wrapped(part, rest, rest) for part in parts[1:]]
+        return start + "\n".join(lines)
+
+    def _around(self, frame: str) -> str:
+        return self.terminal.style(frame, AROUND)
 
 
-def _quotes(quoted: list[tuple[Span, str]], width: int, source: Source | None) -> list[str]:
-    if source is None or not quoted:
-        return []
-    texts = source.lines(quoted[0][0].file)
-    lines, last, shift = [" " * width + " |"], 0, 0
-    for span, mark in quoted:
-        if last and span.line > last + 1:
-            lines.append("...")
-        line = texts[span.line - 1]
-        if span.line != last:
-            last = span.line
-            shift = max(0, min(span.column - WIDEST // 2, len(line) - WIDEST)) if span.column > WIDEST // 2 else 0
-            lines.append(f"{span.line:>{width}} | {_window(line, shift)}".rstrip())
-        if span.column - shift <= WIDEST:
-            before = _columns(line[shift : span.column - 1])
-            under = _columns(line[span.column - 1 : min(span.column - 1 + span.width, shift + WIDEST)])
-            lines.append(f"{' ' * width} | {' ' * before}{mark * max(1, under)} {one_line(span.label)}".rstrip())
-    return lines
+def _shift(span: Span, line: str, room: int) -> int:
+    """How many characters of a long line are left out on its left, so that the mark is in sight."""
+    return max(0, min(span.column - room // 2, len(line) - room)) if span.column > room // 2 else 0
 
 
-def _window(line: str, shift: int) -> str:
-    """WIDEST characters of a line, `…` where some are left out; one character stays one."""
-    shown = "".join(c if c.isprintable() else " " if c == "\t" else "�" for c in line[shift : shift + WIDEST])
+def _window(line: str, shift: int, room: int) -> str:
+    """A part of a line, `…` where some is left out; one character stays one."""
+    shown = "".join(c if c.isprintable() else " " if c == "\t" else "�" for c in line[shift : shift + room])
     shown = "…" + shown[1:] if shift else shown
-    return shown[:-1] + "…" if len(line) > shift + WIDEST else shown
-
-
-def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return shown[:-1] + "…" if len(line) > shift + room else shown

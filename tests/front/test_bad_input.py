@@ -573,7 +573,7 @@ def test_hostile_names_in_a_spec_reach_no_terminal(name: str, project: Project) 
     project.write("spec.yaml", SPEC.replace("body", json.dumps(name)).replace("f1_macro", json.dumps(name)))
     assert project.validate().codes == ["E0312", "E0321"]
     listing = project.validate("--format", "json")
-    assert [item["code"] for item in json.loads(listing.out)] == ["E0312", "E0321"]
+    assert [item["code"] for item in json.loads(listing.out)["findings"]] == ["E0312", "E0321"]
 
 
 def test_a_hostile_file_name_reaches_no_terminal(project: Project, graftc: Callable[..., Answer]) -> None:

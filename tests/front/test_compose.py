@@ -209,7 +209,7 @@ def test_a_mistake_in_a_base_is_shown_there_with_who_extends_it(project: Project
     ]
     assert "note: spec.yaml:2 extends base.yaml" in answer.findings[1].notes
     assert "extends" not in answer.findings[0].notes
-    listing = json.loads(project.validate("--format", "json").out)
+    listing = json.loads(project.validate("--format", "json").out)["findings"]
     assert [item["file"] for item in listing] == ["spec.yaml", "base.yaml"]
 
 

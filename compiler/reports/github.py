@@ -1,0 +1,67 @@
+"""Findings as the commands that GitHub Actions turns into annotations of a pull request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ..diagnostics import Diagnostic
+from . import Checked, flag, one_line, place, relative, summary
+
+MARKS = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))  # in this order: what stands for a mark holds one
+PROPERTY_MARKS = (*MARKS, (":", "%3A"), (",", "%2C"))
+
+
+def report(results: Iterable[Checked], is_strict: bool) -> None:
+    """Prints one line for each finding, when its spec is checked, and a last line about all."""
+    every = []
+    for checked in results:
+        every.append(checked)
+        for found in checked.unique:
+            print(_annotation(found, checked), flush=True)
+    print(summary(every, is_strict))
+
+
+def _annotation(found: Diagnostic, checked: Checked) -> str:
+    kind = "error" if found.is_error else "warning"
+    properties = ",".join(f"{key}={_escaped(value, PROPERTY_MARKS)}" for key, value in _properties(found, checked))
+    return f"::{kind} {properties}::{_escaped(_message(found, checked), MARKS)}"
+
+
+def _properties(found: Diagnostic, checked: Checked) -> list[tuple[str, str]]:
+    span = place(found.at, checked.source)
+    title = ("title", found.code)
+    file = checked.file(span) if span else None
+    if span is None or file is None:
+        return [title]
+    if flag(span, checked.source):
+        return [("file", _path(file)), title]
+    properties = [("file", _path(file))]
+    if span.line:
+        properties += [("line", str(span.line)), ("endLine", str(span.line))]
+    if span.line and span.width:  # the last column is meant, not the one after it
+        properties += [("col", str(span.column)), ("endColumn", str(span.column + span.width - 1))]
+    return [*properties, title]
+
+
+def _path(file: str) -> str:
+    """Relative to the checked-out repository, as annotations need it."""
+    return relative(file, os.environ.get("GITHUB_WORKSPACE") or os.curdir) or file
+
+
+def _message(found: Diagnostic, checked: Checked) -> str:
+    """What the text says, beside the quoted lines; each part a line of its own."""
+    span = place(found.at, checked.source)
+    written = flag(span, checked.source) if span else ""
+    label = f": {span.label}" if span and span.label else ""
+    lines = [f"{found.headline}{label}", *([f"in --set {written}"] if written else [])]
+    for other in filter(None, (place(at, checked.source) for at in found.also)):
+        lines.append(f"{other.file}:{other.line}: {other.label}")
+    lines += [f"note: {note}" for note in found.notes] + ([f"help: {found.help}"] if found.help else [])
+    return "\n".join(one_line(part) for line in lines for part in line.split("\n"))
+
+
+def _escaped(text: str, marks: tuple[tuple[str, str], ...]) -> str:
+    for mark, escape in marks:
+        text = text.replace(mark, escape)
+    return text
