@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..diagnostics import Status, refuse
+from ..extras import installing
 from ..frozen import Frozen
 
 BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "torchmetrics", "safetensors")
@@ -74,7 +75,7 @@ def require_build() -> None:
             "E0409",
             f"building needs {', '.join(missing)}",
             "validate, plan, verify and predict work without",
-            help="pip install 'graftc[build]'",
+            help=installing("build"),
             status=Status.MACHINE,
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, quote, refuse
+from ..extras import installing
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
 from ._processors import OF_MODEL, PROCESSORS, Steps
@@ -93,8 +94,16 @@ def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
 
 
 def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
-    """Nothing can be wrong between the options and a backbone that `preprocessing` does not refuse."""
-    return ()
+    """Changes that change no picture; with the backbone nothing can be wrong that `preprocessing` does not refuse."""
+    written = options.augment.model_dump(exclude_unset=True) if options.augment else {}
+    for key, value in written.items():
+        if value == 0:
+            at = At(("data", "augment", key), "changes no picture")
+            yield Diagnostic("W0302", f"`{key}: {value:g}` has no effect", at, help=f"remove `{key}`")
+    if options.augment and not written:
+        yield Diagnostic(
+            "W0302", "`augment` has no effect", At(("data", "augment"), "names no change"), help="remove it"
+        )
 
 
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
@@ -122,7 +131,7 @@ def _is_path(value: Any) -> bool:
 
 def _opens(value: Any) -> str | None:
     if find_spec("PIL") is None:
-        raise refuse("E0409", "reading images needs Pillow", help="pip install 'graftc[image]'", status=Status.MACHINE)
+        raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
     from ...runtime.inputs.image import opens
 
     return opens(value)

@@ -14,6 +14,7 @@ from ..diagnostics import At, Diagnostic, Path, clean, listed, nearest, quote
 from ..frozen import Frozen
 from .spec import SCALARS, SECTIONS, VARIANTS
 
+SPLITS = ("train", "validation", "test")  # of data: keys of a table are too general to be told from elsewhere
 # pydantic's type of error → what the value should have been
 KINDS = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
@@ -210,22 +211,36 @@ def _words(model: type[BaseModel]) -> list[str]:
 
 def _home(key: str, path: Path) -> tuple[str, str, str] | None:
     """Where a key of another place belongs: a help line, a label, and where it is wrong now if not under a section."""
-
-    base = path[:1] if len(path) > 1 else ()
-    where = "" if base else "at the top of the spec"
-    if key in SCALARS and base:
+    where = "" if len(path) > 1 else "at the top of the spec"
+    if key in SCALARS and len(path) > 1:
         return f"move it to the top of the spec: `{key}:`", "a key of the spec itself", where
     for name, model in SECTIONS.items():
-        if key in _words(model) and (name,) != path[:-1]:
-            return f"move it under `{name}`", f"a key of `{name}`", where
+        for home in _homes(key, model, (name,)):
+            if home != path[:-1]:
+                return f"move it under `{'.'.join(home)}`", f"a key of `{'.'.join(home)}`", where
     for name, (folder, tag, _) in VARIANTS.items():
-        owners = [word for word in variants.words(folder) if key in _words(variants.load(folder, word).Options)]
+        owners = {w: home for w in variants.words(folder) for home in _homes(key, _options(folder, w), (name,))}
         if owners:
-            label = f"a key of `{name}` with {tag} {listed(f'`{owner}`' for owner in owners)}"
-            is_here = (name,) == path[:-1]
-            return f"use it with `{tag}: {owners[0]}`" if is_here else f"move it under `{name}`", label, where
+            word, home = next(iter(owners.items()))
+            label = f"a key of `{'.'.join(home)}` with {tag} {listed(f'`{owner}`' for owner in owners)}"
+            is_here = home == path[:-1]
+            return f"use it with `{tag}: {word}`" if is_here else f"move it under `{'.'.join(home)}`", label, where
     for word in variants.words("inputs"):
-        if key in _words(variants.load("inputs", word).Options):
-            is_here = path[:-1] == ("data",)
-            return f"it belongs to {word} inputs" if is_here else "move it under `data`", f"a key of {word} data", where
+        for home in _homes(key, _options("inputs", word), ("data",)):
+            help = f"it belongs to {word} inputs" if home == path[:-1] else f"move it under `{'.'.join(home)}`"
+            return help, f"a key of {word} data", where
     return None
+
+
+def _options(folder: str, word: str) -> type[BaseModel]:
+    options: type[BaseModel] = variants.load(folder, word).Options
+    return options
+
+
+def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The places under a model that have a key, the outermost first; what stands in lists has none of its own."""
+    if key in _words(model):
+        yield at
+    for name, field in model.model_fields.items():
+        for inner in _models(field.annotation) if name not in SPLITS else ():
+            yield from _homes(key, inner, (*at, field.alias or name))

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Path, Refused, listed, nearest, quote
+from ..diagnostics import At, Diagnostic, Path, Refused, Row, listed, nearest, quote
 from ..frozen import Frozen
 from .migrations import misversioned
 from .mistakes import explain, meant, nothing, unknown_key
@@ -80,7 +80,7 @@ class _Reading:
             return None
 
     def _version(self) -> bool:
-        found = misversioned(self.source)
+        found = _is_a_plan(self.source) or misversioned(self.source)
         self.found += [found] if found else []
         return found is None
 
@@ -154,6 +154,14 @@ class _Reading:
         rest = {key: value for key, value in values.items() if key not in fields}
         data, inputs = self.section(Data, rest, ("data",)), self.section(options, own, ("data",)) if options else None
         return data, inputs if not self.lost & set(fields) else None
+
+
+def _is_a_plan(source: Source) -> Diagnostic | None:
+    """A plan where a spec should be: it is JSON, so it reads as YAML."""
+    if "graftc" in source.data or not {"format", "estimates", "spec"} <= set(source.data):
+        return None
+    help = f"build it: `graftc build {source.file}`; its spec stands in it, under `spec`"
+    return Diagnostic("E0216", f"{quote(source.file)} is a plan, not a spec", Row(source.file), help=help)
 
 
 def _empty(values: Any, path: Path) -> Iterator[Path]:

@@ -123,7 +123,8 @@ class Export(Frozen):
     )
     gate: Gate = Field(default=Gate(), description="limits that the bundle must keep")
     samples: Literal["generated", "validation"] | str = Field(
-        "generated", description="golden inputs: generated, validation, or a file"
+        "generated",
+        description="golden inputs: generated, or validation, whose rows then travel in the bundle; a file: not yet",
     )
 
 

@@ -52,16 +52,16 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
         hits = _matches(word, backbone)
         if not hits:
             kinds = tuple(backbone.family.KINDS)
-            notes = (
-                f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{next(iter(backbone.modules()))}`",
-            )
+            modules = [name for kind in backbone.family.TARGET for name in _matches(kind, backbone)]
+            notes = (f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{modules[0]}`",)
+            ends = {name.rpartition(".")[2] for name in backbone.modules()} - {""}
             yield Diagnostic(
                 "E0308",
                 f"target {quote(word)} matches no module of this backbone",
                 At(path, "nothing to adapt"),
                 (),
                 notes,
-                nearest(word, kinds),
+                nearest(word, kinds) or nearest(word, ends) or nearest(word, backbone.modules()),
             )
     if not _targets(options, backbone, frozen) and all(_matches(word, backbone) for word in _words(options, backbone)):
         yield Diagnostic(

@@ -13,6 +13,7 @@ from ..language.spec import HeldOut, Rates, Spec
 from ..methods import Lowered
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts, SplitFacts
+from .effects import EPOCHS
 from .plan import (
     BackbonePlan,
     DataPlan,
@@ -29,7 +30,6 @@ from .plan import (
 from .selectors import select
 from .split import held_out_count
 
-EPOCHS = 3
 LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
 
 

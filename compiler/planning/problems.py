@@ -9,6 +9,7 @@ from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..language.spec import Draft, Export, HeldOut, Train
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
+from .effects import effects, freezes
 from .selectors import select
 from .split import held_out_count
 
@@ -20,8 +21,10 @@ ADD_VALIDATION = "add `validation: {fraction: 0.1}` under `data`"
 def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
     """Every diagnostic of E03xx and W03xx between what is sound of a spec and the world, all at once."""
     found = [*facts.found, *_together(spec), *_backbone(spec, facts), *_data(spec, facts)]
+    if not _is_other(spec, facts.backbone):
+        found += _parts(spec, facts.backbone)
     if spec.train:
-        found += [*_train(spec.train, spec, facts), *_rates(spec.train, spec)]
+        found += _train(spec.train, spec, facts)
     if spec.export:
         found += _export(spec.export)
     return tuple(found)
@@ -92,7 +95,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     backbone = facts.backbone
     if backbone is None:
         return
-    if spec.modality and spec.modality != backbone.family.MODALITY:
+    if _is_other(spec, backbone):
         yield _other_inputs(spec, backbone)
         return
     if spec.modality and spec.input is not None:
@@ -100,7 +103,11 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
-    yield from _freezes(spec, backbone)
+
+
+def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
+    """Whether head and backbone take inputs of different kinds."""
+    return bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
 
 
 def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
@@ -112,21 +119,21 @@ def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
     return Diagnostic("E0307", headline, at, also, help=help)
 
 
-def _freezes(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
-    """Selectors that name nothing, or nothing more, and what that leaves to the method."""
-    frozen: frozenset[str] = frozenset()
+def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
+    """Selectors that name nothing, or nothing more, and what that leaves to the method and the settings of training."""
+    chosen: dict[int, frozenset[str]] = {}
     is_known = spec.backbone is not None and "freeze" not in spec.lost
-    for i, selector in enumerate(spec.backbone.freeze if spec.backbone else ()):
-        at = ("backbone", "freeze", i)
-        chosen = select(selector, backbone, at)
-        if isinstance(chosen, Diagnostic):
+    for i, selector in enumerate(spec.backbone.freeze if spec.backbone and backbone else ()):
+        names = select(selector, backbone, ("backbone", "freeze", i)) if backbone else frozenset()
+        if isinstance(names, Diagnostic):
             is_known = False
-            yield chosen
-            continue
-        if chosen <= frozen:
-            yield Diagnostic("W0301", f"freezing {quote(selector)} takes nothing away", At(at, "frozen already"))
-        frozen |= chosen
-    if spec.method and spec.adapt is not None:
+            yield names
+        else:
+            chosen[i] = names
+    frozen: frozenset[str] = frozenset().union(*chosen.values())
+    yield from freezes(spec, chosen)
+    yield from effects(spec, backbone, frozen)
+    if backbone and spec.method and spec.adapt is not None:
         method = variants.load("methods", spec.method)
         is_whole = is_known and not spec.lost & set(method.Options.model_fields)
         for found in method.problems(spec.adapt, backbone, frozen):
@@ -146,21 +153,3 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
             notes = (f"they are {train.rows}, and of each label at least one row must stay",)
             at = At(("data", "validation"))
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)
-
-
-def _rates(train: Train, spec: Draft) -> Iterator[Diagnostic]:
-    if spec.method is None:
-        return
-    method = variants.load("methods", spec.method)
-    if method.FREEZES and spec.backbone and spec.backbone.freeze:
-        at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
-        also = (At(("adapt", "method"), "freezes everything"),)
-        yield Diagnostic("W0301", f"`{spec.method}` freezes the whole backbone already", at, also)
-    if method.FREEZES and train.layer_decay != 1.0:
-        at = At(("train", "layer_decay"), "no layer learns")
-        yield Diagnostic("W0302", f"`layer_decay` has no effect with `{spec.method}`", at)
-    rate = train.learning_rate
-    if isinstance(rate, float) and not method.USUAL[0] <= rate <= method.USUAL[1]:
-        low, high = method.USUAL
-        at = At(("train", "learning_rate"), f"usually {low:g} to {high:g}")
-        yield Diagnostic("W0303", f"learning rate {rate:g} is unusual for `{spec.method}`", at)

@@ -78,6 +78,9 @@ def _nothing(selector: str, backbone: BackboneFacts, path: Path) -> Diagnostic:
     stacks = {word: backbone.depth(word) for word in backbone.family.PARTS}
     choices = [word if depth is None else f"{word}[0:{depth}]" for word, depth in stacks.items()]
     choices = [*choices, "norms", "biases", "all"]
+    sliced = re.fullmatch(r"([a-z._]+)(\[.*\])", selector)
+    meant = nearest(sliced[1], [word for word, depth in stacks.items() if depth is not None]) if sliced else ""
+    help = meant.replace("`?", f"{sliced[2]}`?") if sliced and meant else nearest(selector, choices)
     notes = (
         f"selectors of this backbone: {listed(choices)}; or a glob over its tensors, such as `{backbone.names[0]}`",
     )
@@ -87,5 +90,5 @@ def _nothing(selector: str, backbone: BackboneFacts, path: Path) -> Diagnostic:
         At(path, "names no tensor"),
         (),
         notes,
-        nearest(selector, choices),
+        help or nearest(selector, backbone.names),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+from ..diagnostics import nearest
 from . import Located, Missing
 
 IS_PATH = True  # what stands after the word is a path, relative to the spec
@@ -16,8 +18,30 @@ def locate(reference: str, base: Path) -> Located:
     if os.path.isdir(folder):
         return Located(folder, reference)
     reason = f"`{reference}` is a file" if os.path.exists(folder) else f"there is no folder `{reference}`"
+    near = _near(reference, base)
+    if near:
+        raise Missing(reason, near)
     if reference.startswith("~"):
         raise Missing(reason, "`~` is not expanded; write the path out")
     if os.path.isabs(reference):
         raise Missing(reason, "give the folder that holds config.json")
     raise Missing(reason, f"give the folder that holds config.json; relative paths start at {base}")
+
+
+# who has the models that the Hub once had under one word
+_OWNERS = {"distilbert": "distilbert", "bert": "google-bert", "roberta": "FacebookAI", "xlm-roberta": "FacebookAI"}
+
+
+def _near(reference: str, base: Path) -> str:
+    """What was probably meant: a folder beside the one that is not there, or a repository of the Hub."""
+    parent, name = os.path.split(reference.rstrip("/"))
+    beside = base / parent
+    folders = [entry for entry in os.listdir(beside) if os.path.isdir(beside / entry)] if os.path.isdir(beside) else []
+    meant = nearest(name, folders)
+    if meant:
+        return meant.replace("`", f"`{parent}/", 1) if parent else meant
+    owner = next((owner for word, owner in _OWNERS.items() if reference.startswith(f"{word}-")), "")
+    if owner and "/" not in reference:
+        return f"did you mean `hub:{owner}/{reference}`?"
+    is_repository = re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", reference)
+    return f"did you mean `hub:{reference}`?" if is_repository and not os.path.isdir(beside) else ""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..extras import installing
 from . import Located, Missing
 
 IS_PATH = False  # what stands after the word is a name
@@ -90,7 +91,7 @@ def _need_library() -> None:
         import huggingface_hub  # noqa: F401
     except ImportError as error:
         reason = f"`hub:` needs huggingface_hub ({error})"
-        raise Missing(reason, "pip install 'graftc[hub]'", is_machine=True) from error
+        raise Missing(reason, installing("hub"), is_machine=True) from error
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, nearest, quote
 from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
+from .paths import absolute
 from .rows import Opened, Unusable, fingerprint, rows
 from .tables import open_tables
 
@@ -267,6 +268,7 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
     read. What is wrong stands in the result's `found`. Raises Refused with status 4 where the machine is at fault.
     """
     gathering = _Gathering(spec, folder, known)
+    gathering.found += absolute(spec, folder)
     backbone = gathering.backbone(reference)
     is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:

@@ -13,6 +13,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import Row, Status, quote, refuse
 from ..digest import combined, file_sha256
+from ..extras import installing
 from ..formats import Malformed
 
 
@@ -61,9 +62,7 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     module = variants.load("formats", table.format)
     if module.EXTRA == "parquet" and find_spec("pyarrow") is None:
-        raise refuse(
-            "E0409", "reading parquet needs pyarrow", help="pip install 'graftc[parquet]'", status=Status.MACHINE
-        )
+        raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
     is_divided = table.split is None
     try:
         for number, values in module.rows(table.path):

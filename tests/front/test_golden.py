@@ -62,6 +62,24 @@ CASES: dict[str, Callable[[Project], object]] = {
     "hostile": rows("validation.jsonl", {"body": "x", "queue": "\x1b[31mred\nerror[E0000]: forged \u202e"}),
     "wide_characters": spec(("{text: body, label: queue}", "{text: 本文, 'é🙂': x}")),
     "warnings": spec(("  validation: validation.jsonl\n", ""), ("epochs: 2", "learning_rate: 0.5")),
+    "absolute_paths": spec(
+        ("from: ./backbone", "from: /models/minilm"), ("train: train.jsonl", "train: /data/train.jsonl")
+    ),
+    "rates_by_part": spec(("epochs: 2", "epochs: 2\n  learning_rate: {backbone: 1, head: 5}")),
+    "rate_of_a_frozen_part": spec(
+        ("method: lora\n  rank: 4\n  target: [query, value]", "method: probe"),
+        ("epochs: 2", "layer_decay: 0.9\n  learning_rate: {backbone: 2e-5, head: 1e-3}"),
+    ),
+    "nothing_to_stop": spec(("epochs: 2", "epochs: 4\n  early_stopping: {patience: 3}\n  fold: off")),
+    "a_drop_of_nothing": spec(
+        ("  validation: validation.jsonl\n", ""), ("precision: [fp32]", "gate: {metric_drop: 0.1}")
+    ),
+    "frozen_twice": spec(("    - layers[0:2]", "    - layers[0:1]\n    - layers[0:2]\n    - embeddings")),
+    "selector_misspelt": spec(("layers[0:2]", "layer[0:2]")),
+    "hub_without_its_word": spec(("from: ./backbone", "from: bert-base-uncased")),
+    "folder_misspelt": spec(("from: ./backbone", "from: ./bakcbone")),
+    "key_of_a_part": spec(("epochs: 2", "patience: 2"), ("dropout: 0.1", "label_smoothing: 0.1")),
+    "key_of_another_method": spec(("method: lora", "method: full")),
     "many": many,
 }
 

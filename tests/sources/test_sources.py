@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler.extras import installing
 from graftc.compiler.sources import Located, Missing, bundle, folder, hub, package
 from graftc.compiler.variants import words
 
@@ -460,7 +461,7 @@ def test_a_hub_in_trouble_or_none_at_all_is_the_machines_lack(ask: Any, server: 
 def test_without_huggingface_hub_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     missing = refusal(hub.locate, "org/model", tmp_path)
-    assert missing.help == "pip install 'graftc[hub]'"
+    assert missing.help == installing("hub")
     assert missing.is_machine
 
 

@@ -1,0 +1,113 @@
+"""Finds settings that change nothing, and learning rates that the method does not bear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .. import variants
+from ..diagnostics import At, Diagnostic, Path, quote
+from ..language.spec import Draft, Export, Rates, Train
+from ..world.backbone import BackboneFacts
+
+EPOCHS = 3  # where a spec says neither epochs nor steps
+HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
+Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors it names
+
+
+def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
+    """Selectors whose tensors are all frozen by another selector, or by the method."""
+    written = spec.backbone.freeze if spec.backbone else ()
+    if written and spec.method and variants.load("methods", spec.method).FREEZES:
+        at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
+        also = (At(("adapt", "method"), "freezes everything"),)
+        yield Diagnostic(
+            "W0301", f"`{spec.method}` freezes the whole backbone already", at, also, help="remove `freeze`"
+        )
+        return
+    for i, names in chosen.items():
+        before: frozenset[str] = frozenset().union(*(other for j, other in chosen.items() if j < i))
+        wider = next((j for j, other in chosen.items() if names < other or (names == other and j < i)), None)
+        if names <= before or wider is not None:
+            others = () if wider is None else (At(("backbone", "freeze", wider), "freezes it too"),)
+            at = At(("backbone", "freeze", i), "takes nothing away")
+            headline = f"freezing {quote(written[i])} takes nothing away"
+            yield Diagnostic("W0301", headline, at, others, help=f"remove {quote(written[i])}")
+
+
+def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str]) -> Iterator[Diagnostic]:
+    """Every setting without effect; `frozen` are the tensors that selectors name."""
+    if spec.train and spec.method:
+        is_still = variants.load("methods", spec.method).FREEZES
+        if is_still or (backbone and frozen >= frozenset(backbone.names)):
+            cause = (
+                At(("adapt", "method"), "freezes everything")
+                if is_still
+                else At(("backbone", "freeze"), "is all of it")
+            )
+            yield from _of_a_still_backbone(spec.train, cause)
+        elif spec.train.fold == "off":
+            headline, why = "`fold: off` has no effect", "something learns in the backbone, so nothing would be folded"
+            yield _useless(("train", "fold"), headline, why)
+        yield from _rates(spec.train, spec.method)
+    is_validated = spec.data is None or spec.data.validation is not None or "validation" in spec.lost
+    if spec.train and is_validated:
+        yield from _patience(spec.train)
+    if spec.export and not is_validated:
+        yield from _unmeasured(spec.export)
+
+
+def _useless(path: Path, headline: str, why: str, *also: At) -> Diagnostic:
+    return Diagnostic("W0302", headline, At(path, why), also, help=f"remove `{path[-1]}`")
+
+
+def _of_a_still_backbone(train: Train, cause: At) -> Iterator[Diagnostic]:
+    if train.layer_decay != 1.0:
+        yield _useless(
+            ("train", "layer_decay"), "`layer_decay` has no effect on a frozen backbone", "no layer learns", cause
+        )
+    if isinstance(train.learning_rate, Rates):
+        path, rate = ("train", "learning_rate", "backbone"), train.learning_rate.head
+        at = At(path, "nothing learns there")
+        headline, help = "a learning rate for a frozen backbone has no effect", f"write `learning_rate: {rate:g}`"
+        yield Diagnostic("W0302", headline, at, (cause,), help=help)
+
+
+def _patience(train: Train) -> Iterator[Diagnostic]:
+    """Patience that the last epoch comes before: the first can be best, and then as many must pass."""
+    epochs = train.epochs or EPOCHS
+    if train.early_stopping and not train.max_steps and train.early_stopping.patience >= epochs - 1:
+        also = (At(("train", "epochs"), "the last of them comes first"),) if train.epochs else ()
+        path = ("train", "early_stopping", "patience")
+        headline = f"`patience: {train.early_stopping.patience}` never stops a training of {epochs} epochs"
+        help = (
+            f"write `patience: {epochs - 2}` or less, or remove `early_stopping`"
+            if epochs > 2
+            else "remove `early_stopping`"
+        )
+        yield Diagnostic("W0302", headline, At(path, "has no effect"), also, help=help)
+
+
+def _unmeasured(export: Export) -> Iterator[Diagnostic]:
+    if "metric_drop" in export.gate.model_fields_set:
+        also = At(("data",), "no `validation` here", on_key=True)
+        path = ("export", "gate", "metric_drop")
+        yield _useless(path, "`metric_drop` has no effect without validation data", "nothing to measure it on", also)
+
+
+def _rates(train: Train, word: str) -> Iterator[Diagnostic]:
+    """Learning rates outside what is usual for a method, part by part."""
+    method, rate = variants.load("methods", word), train.learning_rate
+    low, high = method.USUAL
+    at: Path = ("train", "learning_rate")
+    if isinstance(rate, Rates):
+        if not method.FREEZES:
+            yield from _rate(rate.backbone, low, high, (*at, "backbone"), f"`{word}`")
+        yield from _rate(rate.head, low, max(high, HEAD_MOST), (*at, "head"), "a head")
+    elif rate is not None:
+        yield from _rate(rate, low, high, at, f"`{word}`")
+
+
+def _rate(rate: float, low: float, high: float, path: Path, whose: str) -> Iterator[Diagnostic]:
+    if not low <= rate <= high:
+        at, help = At(path, f"usually {low:g} to {high:g}"), f"write `{path[-1]}: {high if rate > high else low:g}`"
+        yield Diagnostic("W0303", f"learning rate {rate:g} is unusual for {whose}", at, help=help)
