@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from ..diagnostics import At, Diagnostic, Path, clean
-from .spec import LANGUAGE
+from .mistakes import unknown_key
+from .spec import KEYS, LANGUAGE
 from .text import Source
 
 Migration = Callable[[Source], Source]  # pure: a source of one version as one of the next, places kept, notes added
@@ -52,6 +54,9 @@ def misversioned(source: Source) -> Diagnostic | None:
         return None
     at, help = At(("graftc",), f"this graftc reads version {LANGUAGE}"), f"write `graftc: {LANGUAGE}`"
     if "graftc" not in source.data:
+        near = get_close_matches("graftc", [key for key in source.data if key not in KEYS], n=1)
+        if near:
+            return unknown_key((near[0],), KEYS, "the spec", ["graftc"])
         help = f"begin the spec with `graftc: {LANGUAGE}`"
         if "lock" in source.data and "versions" in source.data:
             help = "this is what `graftc lock` wrote; give the spec that lies beside it"

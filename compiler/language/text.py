@@ -168,10 +168,9 @@ def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[st
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        opened = _unclosed(source, error)
-        mark = opened or error.problem_mark or error.context_mark
+        earlier, problem = _earlier(source, error)
+        mark = earlier or error.problem_mark or error.context_mark
         at = Span(name, mark.line + 1, mark.column + 1) if mark else Span(name, 1, 1)
-        problem = "opened here and never closed" if opened else error.problem or "unreadable"
         raise Refused((_syntax(source, at, problem, noun),)) from None
     except yaml.reader.ReaderError as error:
         before = source.text[: error.position].splitlines() or [""]
@@ -188,17 +187,19 @@ def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[st
         raise refuse("E0101", f"{noun} is nested too deeply", f"at most {DEEPEST} levels", at=at) from None
 
 
-def _unclosed(source: Source, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
-    """Where a bracket or a quote was opened that nothing closes; YAML notices that lines later, or at the end."""
-    start, end = error.context_mark, error.problem_mark
+def _earlier(source: Source, error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+    """Where and what a mistake is that YAML notices lines later: a missing colon, a bracket or quote left open."""
+    start, end, context = error.context_mark, error.problem_mark, str(error.context)
     if start is None or end is None or end.line == start.line:
-        return None
-    if "quoted scalar" in str(error.context):
-        return start
+        return None, error.problem or "unreadable"
+    if "simple key" in context:
+        return start, "a `:` is missing here"
     lines = [*source.text.splitlines(), ""]
     before, after = lines[start.line], lines[min(end.line, len(lines) - 1)]
     is_outside = len(after) - len(after.lstrip()) <= len(before) - len(before.lstrip())
-    return start if "flow" in str(error.context) and is_outside else None
+    if "quoted scalar" in context or ("flow" in context and is_outside):
+        return start, "opened here and never closed"
+    return None, error.problem or "unreadable"
 
 
 def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:

@@ -72,9 +72,11 @@ def is_shape(diagnostic: Diagnostic, source: Source) -> bool:
         return diagnostic.headline.strip("`").startswith(TOGETHER)
     if diagnostic.code not in SHAPE or (diagnostic.code, path) == LATER:
         return False
-    if diagnostic.code == "E0205":  # of ranges both see the same
-        return True
-    return not any(is_unseen(value(diagnostic, source)) for is_unseen in ELSEWHERE.values())
+    return diagnostic.code == "E0205" or not is_unseen(diagnostic, source)  # of ranges both see the same
+
+
+def is_unseen(diagnostic: Diagnostic, source: Source) -> bool:
+    return diagnostic.code in SHAPE and any(is_so(value(diagnostic, source)) for is_so in ELSEWHERE.values())
 
 
 def must_refuse(answer: Answer) -> bool | None:
@@ -82,6 +84,8 @@ def must_refuse(answer: Answer) -> bool | None:
     assert answer.source is not None
     if any(is_shape(diagnostic, answer.source) for diagnostic in answer.found):
         return True
+    if any(is_unseen(diagnostic, answer.source) for diagnostic in answer.found):
+        return None
     paths = ((d.code, getattr(d.at, "path", ())[:2]) for d in answer.found)
     return None if any(found == ROLES for found in paths) else False
 
