@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MODALITY = "text"
-PROVIDES = frozenset({"tokens"})
+PROVIDES = frozenset({"tokens", "word-embeddings", "past-key-values"})
 PREFIX = "bert."
 # Whatever lies outside the two parts is a head or the pooler. Old checkpoints carry the position ids too.
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.(position|token_type)_ids$")
@@ -20,6 +20,8 @@ KINDS: Mapping[str, str] = {
     "value": r"attention\.self\.value$",
     "attention": r"attention\.(self\.(query|key|value)|output\.dense)$",
     "mlp": r"layer\.\d+\.(intermediate|output)\.dense$",
+    "attention-output": r"attention\.output\.dense$",
+    "mlp-output": r"layer\.\d+\.output\.dense$",
     "all-linear": r"layer\.\d+\..*(query|key|value|dense)$",
 }
 TARGET: tuple[str, ...] = ("query", "value")
@@ -35,3 +37,9 @@ def width(config: Mapping[str, Any]) -> int:
 def longest(config: Mapping[str, Any]) -> int:
     """As many tokens as there are learned positions."""
     return int(config.get("max_position_embeddings", 512))
+
+
+def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Layers, heads and size of a head, as past key values have them."""
+    heads = int(config.get("num_attention_heads", 12))
+    return int(config.get("num_hidden_layers", 12)), heads, width(config) // heads

@@ -13,7 +13,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = bert.PROVIDES
+PROVIDES = frozenset({"tokens", "word-embeddings"})
 PREFIX = "deberta."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.position_ids$")
 BUFFERS = bert.BUFFERS
@@ -29,6 +29,8 @@ KINDS: Mapping[str, str] = {
     "value": r"attention\.self\.value_proj$",
     "attention": r"attention\.(self\.(query|key|value)_proj|output\.dense)$",
     "mlp": r"layer\.\d+\.(intermediate|output)\.dense$",
+    "attention-output": r"attention\.output\.dense$",
+    "mlp-output": r"layer\.\d+\.output\.dense$",
     "all-linear": r"layer\.\d+\..*(_proj|dense)$",
 }
 TARGET = bert.TARGET

@@ -8,7 +8,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = bert.PROVIDES
+PROVIDES = frozenset({"tokens", "word-embeddings"})
 PREFIX = "distilbert."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|transformer)\.)", r"embeddings\.position_ids$")
 BUFFERS = bert.BUFFERS
@@ -21,6 +21,8 @@ KINDS: Mapping[str, str] = {
     "value": r"attention\.v_lin$",
     "attention": r"attention\.(q|k|v|out)_lin$",
     "mlp": r"ffn\.lin[12]$",
+    "attention-output": r"attention\.out_lin$",
+    "mlp-output": r"ffn\.lin2$",
     "all-linear": r"(attention\.(q|k|v|out)_lin|ffn\.lin[12])$",
 }
 TARGET = bert.TARGET

@@ -30,3 +30,8 @@ longest = bert.longest
 def width(config: Mapping[str, Any]) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 256))
+
+
+def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Layers, heads and size of a head, as past key values have them."""
+    return bert.cache({**config, "hidden_size": width(config)})

@@ -12,7 +12,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = bert.PROVIDES
+PROVIDES = frozenset({"tokens", "word-embeddings"})
 PREFIX = "model."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|layers|final_norm)\.)",)  # whatever lies outside is a head
 BUFFERS = bert.BUFFERS
@@ -22,6 +22,9 @@ NORMS = r"norm\.(weight|bias)$"
 KINDS: Mapping[str, str] = {
     "attention": r"attn\.(Wqkv|Wo)$",
     "mlp": r"mlp\.(Wi|Wo)$",
+    "qkv": r"attn\.Wqkv$",
+    "attention-output": r"attn\.Wo$",
+    "mlp-output": r"mlp\.Wo$",
     "all-linear": r"(attn|mlp)\.(Wqkv|Wi|Wo)$",
 }
 TARGET: tuple[str, ...] = ("attention",)

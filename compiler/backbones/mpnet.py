@@ -12,7 +12,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = bert.PROVIDES
+PROVIDES = frozenset({"tokens", "word-embeddings"})
 PREFIX = "mpnet."
 OMITTED = bert.OMITTED
 BUFFERS = bert.BUFFERS
@@ -28,6 +28,8 @@ KINDS: Mapping[str, str] = {
     "value": r"attention\.attn\.v$",
     "attention": r"attention\.attn\.[qkvo]$",
     "mlp": r"(intermediate|output)\.dense$",
+    "attention-output": r"attention\.attn\.o$",
+    "mlp-output": r"layer\.\d+\.output\.dense$",
     "all-linear": r"(attention\.attn\.[qkvo]|(intermediate|output)\.dense)$",
 }
 TARGET = bert.TARGET

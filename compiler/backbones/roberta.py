@@ -26,3 +26,6 @@ width = bert.width
 def longest(config: Mapping[str, Any]) -> int:
     """The first token sits one after the padding index, so that index and all before it are lost."""
     return int(config.get("max_position_embeddings", 512)) - int(config.get("pad_token_id", 1)) - 1
+
+
+cache = bert.cache

@@ -35,6 +35,8 @@ KINDS: Mapping[str, str] = {
     "value": r"attention\.v_proj$",
     "attention": r"attention\.[qkvo]_proj$",
     "mlp": r"mlp\.fc[12]$",
+    "attention-output": r"attention\.o_proj$",
+    "mlp-output": r"mlp\.fc2$",
     "all-linear": r"(attention\.[qkvo]_proj|mlp\.fc[12])$",
 }
 TARGET: tuple[str, ...] = ("query", "value")

@@ -19,3 +19,4 @@ LOAD = roberta.LOAD
 
 width = roberta.width
 longest = roberta.longest
+cache = roberta.cache

@@ -267,7 +267,7 @@ def target(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[s
 
 def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
     """The head: (batch, width) → (batch, labels), untrained."""
-    from ..networks.classifier import Classifier
+    from ..layers.classifier import Classifier
 
     return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
 

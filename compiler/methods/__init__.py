@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import variants
+from ..diagnostics import At, Diagnostic, listed
+from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
+
+# what a method may need of a backbone, in the words of a message
+CAPABILITIES = {
+    "biases": "biases",
+    "past-key-values": "attention that takes past key values",
+    "word-embeddings": "an embedding of words that inputs can be put beside",
+}
 
 
 @dataclass(frozen=True)
@@ -15,3 +26,12 @@ class Lowered:
     trained: frozenset[str]
     added: tuple[Tensor, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
+
+
+def lacking(word: str, needs: frozenset[str], backbone: BackboneFacts) -> Iterable[Diagnostic]:
+    """One diagnostic for each thing that a method needs and a backbone has not, with the methods that do work."""
+    for need in sorted(needs - backbone.provides):
+        works = [w for w in variants.words("methods") if backbone.provides >= variants.load("methods", w).NEEDS]
+        headline = f"`{word}` needs {CAPABILITIES[need]}, which this backbone has not"
+        at, also = At(("adapt", "method"), "can't be used here"), (At(("backbone", "from"), f"a `{backbone.word}`"),)
+        yield Diagnostic("E0309", headline, at, also, help=f"methods that work here: {listed(works, 40)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 LEARNING_RATE = 5e-5
 HEAD_LEARNING_RATE = 5e-5
 USUAL = (1e-6, 1e-3)
+NEEDS: frozenset[str] = frozenset()
 ADDS = False  # its checkpoint is the backbone itself
+MERGES = False
 FREEZES = False
 
 
@@ -47,3 +50,8 @@ def plain(name: str) -> str:
 def merge(module: torch.nn.Module) -> torch.nn.Module:
     """The backbone as it is."""
     return module
+
+
+def save(module: Any, folder: Path) -> None:
+    """Writes what loads with AutoModel."""
+    module.save_pretrained(folder)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ..world.backbone import BackboneFacts
 from . import Lowered
-from .full import Options, apply, merge, plain, problems
+from .full import MERGES, NEEDS, Options, apply, merge, plain, problems, save
 
 __all__ = [
     "ADDS",
     "FREEZES",
     "HEAD_LEARNING_RATE",
     "LEARNING_RATE",
+    "MERGES",
+    "NEEDS",
     "USUAL",
     "Options",
     "apply",
@@ -18,6 +20,7 @@ __all__ = [
     "merge",
     "plain",
     "problems",
+    "save",
 ]
 
 LEARNING_RATE = 2e-3

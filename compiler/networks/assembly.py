@@ -55,7 +55,13 @@ def load_backbone(plan: Plan, folder: Path) -> nn.Module:
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
     if missing:
         raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
-    return module
+    return ready(module, family)
+
+
+def ready(module: nn.Module, family: Any) -> nn.Module:
+    """A loaded module made fit for use, where its family has something to do for that."""
+    found: nn.Module = family.ready(module) if hasattr(family, "ready") else module
+    return found
 
 
 def _compare(plan: Plan, backbone: nn.Module) -> None:

@@ -49,7 +49,7 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     return Plan(
         format=1, name=spec.top.name, description=spec.top.description, seed=spec.top.seed, backbone=planned,
         method=MethodPlan(method=spec.method, record=Json(lowered.record)), head=head, data=data, train=train, export=export,
-        estimates=_estimates(planned, head, data, train, export, facts), spec=Json(written),
+        estimates=_estimates(planned, head, data, train, export, facts, method.MERGES), spec=Json(written),
     )  # fmt: skip
 
 
@@ -109,10 +109,16 @@ def _ancestors(name: str) -> Iterable[str]:
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts) -> HeadPlan:
     module = variants.load("heads", spec.head_type)
     record = Json(module.lower(spec.head, facts.splits["train"].tally))
-    pooling = getattr(spec.head, "pooling", None) or ("mean" if "tokens" in backbone.family.PROVIDES else "own")
+    pooling = getattr(spec.head, "pooling", None) or _pooling(backbone)
     return HeadPlan(
         type=spec.head_type, pooling=pooling, record=record, parameters=module.parameters(record, backbone.width)
     )
+
+
+def _pooling(backbone: BackboneFacts) -> str:
+    """Where the spec says nothing: the mean over tokens, of what reads from left to right the last one."""
+    provides = backbone.family.PROVIDES
+    return "own" if "tokens" not in provides else "last" if "causal" in provides else "mean"
 
 
 def _data(spec: Spec, facts: Facts) -> DataPlan:
@@ -202,7 +208,13 @@ def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
 
 
 def _estimates(
-    backbone: BackbonePlan, head: HeadPlan, data: DataPlan, train: TrainPlan, export: ExportPlan, facts: Facts
+    backbone: BackbonePlan,
+    head: HeadPlan,
+    data: DataPlan,
+    train: TrainPlan,
+    export: ExportPlan,
+    facts: Facts,
+    merges: bool,
 ) -> Estimates:
     own = sum(math.prod(t.shape) for t in backbone.tensors if not t.is_buffer)
     added = sum(math.prod(t.shape) for t in backbone.tensors if t.state == "added")
@@ -210,7 +222,7 @@ def _estimates(
     rows = sum(split.rows for split in data.splits)
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.measured)
     folded = rows * backbone.width * 4 if train.fold == "feature" else 0
-    graph = 4 * (own - added + head.parameters)
+    graph = 4 * (own - (added if merges else 0) + head.parameters)
     trainable = learns + head.parameters
     graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
     return Estimates(

@@ -99,7 +99,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield _other_inputs(spec, backbone)
         return
     if spec.modality and spec.input is not None:
-        yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.longest)
+        yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
     if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")

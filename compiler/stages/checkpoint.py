@@ -15,7 +15,7 @@ from torch import nn
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.work import Work
-from ..networks.assembly import assemble, load_backbone, remember
+from ..networks.assembly import assemble, load_backbone, ready, remember
 from ..networks.parity import difference, golden_inputs, outputs
 from .prepare import preprocessor
 
@@ -42,7 +42,7 @@ def run(work: Work) -> None:
     graft = graft.to("cpu").eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of one library calling another's deprecated names
-        graft.backbone.save_pretrained(work.out)
+        method.save(graft.backbone, work.out)
     _anonymise(work.out, plan.backbone.source)
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():
@@ -76,7 +76,7 @@ def _reload(work: Work, method: Any) -> nn.Module:
     loaded: nn.Module = AutoModel.from_pretrained(
         str(work.out), dtype=torch.float32, local_files_only=True, **family.LOAD
     )
-    return loaded.eval()
+    return ready(loaded, family).eval()
 
 
 def _anonymise(folder: Path, source: str) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared
 from ..execution.work import Work
-from ..networks.assembly import remember
+from ..networks.assembly import assemble, learned, remember
 from ..networks.batches import arrays
 from ..networks.graft import Graft
 from ..networks.graph import write_graph
@@ -60,17 +61,13 @@ def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Any, work: Work) ->
 
 
 def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
-    """Merges in place; the merged network must answer as the adapted one did, and its weights must have changed."""
+    """Merges in place; the merged network must answer as the adapted one did, and something must have been learned."""
     method = variants.load("methods", plan.method.method)
     if not method.ADDS:
         return None
     work.memory.clear()  # the adapted form is gone after this
     adapted = outputs(graft, processor, inputs)
-    before = {
-        method.plain(n): t.detach().clone()
-        for n, t in graft.backbone.state_dict().items()
-        if method.plain(n).endswith(".weight") and "base_layer" in n
-    }
+    before = _weights(graft, method) if method.MERGES else _untrained(work)
     graft.backbone = method.merge(graft.backbone)
     after = outputs(graft, processor, inputs)
     worst = max(difference(adapted[name], after[name]) for name in adapted)
@@ -87,13 +84,13 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
             f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
             help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
         )
-    state = graft.backbone.state_dict()
-    changed = sum(not torch.equal(state[name], weight) for name, weight in before.items())
+    state = graft.backbone.state_dict() if method.MERGES else load_file(work.inputs["train"] / "learned.safetensors")
+    changed = sum(not torch.equal(state[name], tensor) for name, tensor in before.items())
     if not changed:
         raise refuse(
             "E0404",
             "nothing was learned: the merged weights are those of the backbone",
-            f"{len(before)} adapted modules, none changed",
+            f"{len(before)} adapted tensors, none changed",
             f"kept for inspection: {work.inputs['train']}",
             help="raise `train.learning_rate` or train longer",
         )
@@ -104,3 +101,16 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
         "adapted": len(before),
         "largest_update": float(np.max([(state[n] - w).abs().max() for n, w in before.items()])),
     }
+
+
+def _weights(graft: Graft, method: Any) -> dict[str, torch.Tensor]:
+    """The weights that will take in an update, as they are before."""
+    state = graft.backbone.state_dict()
+    adapted = {n for n in state if n.endswith(".weight") and ".base_layer." in n}
+    return {method.plain(n): state[n].detach().clone() for n in adapted}
+
+
+def _untrained(work: Work) -> dict[str, torch.Tensor]:
+    """What was added to the backbone, as it was before training."""
+    fresh = learned(assemble(work.plan, work.backbone), work.plan)
+    return {n: t.detach().clone() for n, t in fresh.items() if n.startswith("backbone.")}

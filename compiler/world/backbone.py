@@ -49,6 +49,29 @@ class BackboneFacts:
         found: int | None = self.family.longest(self.config)
         return found
 
+    @cached_property
+    def biases(self) -> tuple[str, ...]:
+        """Names of the tensors that are biases."""
+        return tuple(name for name in self.names if name.endswith(".bias") or name == "bias")
+
+    @cached_property
+    def norms(self) -> tuple[str, ...]:
+        """Names of the tensors of normalisation layers."""
+        return tuple(name for name in self.names if re.search(self.family.NORMS, name))
+
+    @cached_property
+    def provides(self) -> frozenset[str]:
+        """What heads and methods may ask of it, by capability."""
+        found: frozenset[str] = self.family.PROVIDES
+        return found | {"biases"} if self.biases else found
+
+    def room(self, method: str | None, options: Any) -> int | None:
+        """Most tokens that an input may have: the positions that a method's virtual tokens leave; None for no limit."""
+        if self.longest is None or method is None or options is None:
+            return self.longest
+        module = variants.load("methods", method)
+        return max(self.longest - (module.positions(options) if hasattr(module, "positions") else 0), 1)
+
     def is_buffer(self, name: str) -> bool:
         """Whether a tensor is state, not a parameter."""
         return any(re.search(pattern, name) for pattern in self.family.BUFFERS)

@@ -279,10 +279,9 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
     preprocessing, measured = None, {}
     if backbone and spec.input is not None:
         input, source = gathering.input, backbone.located.folder
+        room = backbone.room(spec.method, spec.adapt)
         try:
-            preprocessing = input.preprocessing(
-                source, backbone.config, spec.input, backbone.longest, gathering.columns or {}
-            )
+            preprocessing = input.preprocessing(source, backbone.config, spec.input, room, gathering.columns or {})
             if known:
                 measured = dict(known.measured)
             elif "train" in splits:

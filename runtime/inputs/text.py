@@ -71,9 +71,12 @@ class Preprocessor:
                 raise ValueError(reason)
         pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
         encoded = _asked(self.tokenizer.encode_batch, pairs)
-        return [
-            {"input_ids": np.array(e.ids, np.int64), "token_type_ids": np.array(e.type_ids, np.int64)} for e in encoded
-        ]
+        return [self._row(e.ids, e.type_ids) for e in encoded]
+
+    def _row(self, ids: list[int], types: list[int]) -> dict[str, np.ndarray]:
+        if not ids:  # some tokenizers put nothing around a text, and attention needs something to look at
+            ids, types = [self.record["pad_id"]], [0]
+        return {"input_ids": np.array(ids, np.int64), "token_type_ids": np.array(types, np.int64)}
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """A batch of int64 arrays of shape (rows, longest), padded on the right."""

@@ -30,7 +30,16 @@ _ENCODER = {**_ATTENTION, **_TOKENS}
 _SHIFTED = {**_ENCODER, "max_position_embeddings": 66}  # two positions go to padding
 _IMAGE = {"image_size": IMAGE}
 _PATCHES = {**_ATTENTION, **_IMAGE, "patch_size": 8}
+_DECODER = {
+    **_ENCODER,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
 _CONFIGS: dict[str, dict[str, Any]] = {
+    "albert": {**_ENCODER, "embedding_size": 16},
     "bert": _ENCODER,
     "convnext": {
         **{"num_stages": 3, "hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "layer_scale_init_value": 1.0},
@@ -50,6 +59,12 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "deit": {**_PATCHES, "architectures": ["DeiTForImageClassification"]},  # it has two classifiers
     "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64, **_TOKENS, **_STRONG},
     "electra": {**_ENCODER, "embedding_size": 16},
+    "gpt2": {
+        **{"n_embd": 32, "n_layer": 3, "n_head": 2, "n_positions": 64, "vocab_size": VOCABULARY},
+        **{"bos_token_id": 0, "eos_token_id": 0},
+        **_STRONG,
+    },
+    "llama": _DECODER,
     "mobilenet-v2": {"depth_multiplier": 0.25, "finegrained_output": False, **_IMAGE},
     "modernbert": {
         **{"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3},
@@ -57,6 +72,8 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "local_attention": 16,
     },
     "mpnet": _SHIFTED,
+    "qwen2": _DECODER,
+    "qwen3": _DECODER,
     "resnet": {"embedding_size": 8, "hidden_sizes": [16, 32, 48], "depths": [1, 2, 1]},
     "roberta": {**_SHIFTED, "type_vocab_size": 1},
     "swin": {
@@ -139,6 +156,8 @@ def tokenizer(word: str) -> Any:
     if word == "roberta":
         vocab, merges = _merges(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
         return transformers.RobertaTokenizer(vocab=vocab, merges=merges, **limit)
+    if word in ("gpt2", "llama", "qwen2", "qwen3"):
+        return _decoder(*_merges(["<|endoftext|>"]), limit)
     if word == "modernbert":
         return _modernbert(*_merges(_BERT), limit)
     if word == "xlm-roberta":
@@ -151,6 +170,15 @@ def tokenizer(word: str) -> Any:
         vocab = _pieces(["<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"])
         return transformers.MPNetTokenizer(vocab=vocab, **limit)
     return transformers.BertTokenizer(vocab=_pieces(_BERT), **limit)
+
+
+def _decoder(vocab: dict[str, int], merges: list[tuple[str, str]], limit: dict[str, Any]) -> Any:
+    """Byte pairs without a word at either end, and without padding, as GPT-2's own."""
+    built = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    built.decoder = decoders.ByteLevel()
+    end = "<|endoftext|>"
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=built, bos_token=end, eos_token=end, **limit)
 
 
 def _modernbert(vocab: dict[str, int], merges: list[tuple[str, str]], limit: dict[str, Any]) -> Any:

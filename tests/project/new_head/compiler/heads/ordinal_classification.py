@@ -53,7 +53,7 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
     """The head: (batch, width) → (batch, labels), log-probabilities that grow and fall around one score."""
     import torch
 
-    from ..networks.classifier import Classifier
+    from ..layers.classifier import Classifier
 
     class Ordinal(torch.nn.Module):
         """P(label > k) is the sigmoid of the score less threshold k; the thresholds stay in order."""

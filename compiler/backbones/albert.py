@@ -1,0 +1,44 @@
+"""ALBERT: BERT whose layers share their weights (Lan et al., 2019, arXiv:1909.11942).
+
+There is one set of weights for all layers, so `layers` is a stack of as many as there are groups of them, mostly one.
+The projection from the size of an embedding to that of a state belongs to `embeddings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import bert
+
+MODALITY = bert.MODALITY
+PROVIDES = frozenset({"tokens", "word-embeddings"})
+PREFIX = "albert."
+OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.(position|token_type)_ids$")
+BUFFERS = bert.BUFFERS
+RENAMED = bert.RENAMED
+PARTS: Mapping[str, str] = {
+    "embeddings": r"(?:embeddings|encoder\.embedding_hidden_mapping_in)\.",
+    "layers": r"encoder\.albert_layer_groups\.(\d+)\.",
+}
+NORMS = r"(LayerNorm|full_layer_layer_norm)\.(weight|bias)$"
+KINDS: Mapping[str, str] = {
+    "query": r"attention\.query$",
+    "key": r"attention\.key$",
+    "value": r"attention\.value$",
+    "attention": r"attention\.(query|key|value|dense)$",
+    "mlp": r"\.ffn(_output)?$",
+    "attention-output": r"attention\.dense$",
+    "mlp-output": r"\.ffn_output$",
+    "all-linear": r"(attention\.(query|key|value|dense)|\.ffn(_output)?)$",
+}
+TARGET = bert.TARGET
+INPUTS = bert.INPUTS
+LOAD = bert.LOAD
+
+longest = bert.longest
+
+
+def width(config: Mapping[str, Any]) -> int:
+    """The size of a token's state."""
+    return int(config.get("hidden_size", 4096))

@@ -1,0 +1,54 @@
+"""GPT-2: a transformer decoder with learned positions (Radford et al., 2019).
+
+Its linear layers keep their weights as (inputs, outputs), and one of them makes queries, keys and values.
+The layer norm after the last layer is in no part: it stays with whatever is trained on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MODALITY = "text"
+PROVIDES = frozenset({"tokens", "causal", "word-embeddings", "past-key-values"})
+PREFIX = "transformer."
+OMITTED: tuple[str, ...] = (r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)?bias$")
+BUFFERS: tuple[str, ...] = ()
+RENAMED: Mapping[str, str] = {}
+PARTS: Mapping[str, str] = {"embeddings": r"w[tp]e\.", "layers": r"h\.(\d+)\."}
+NORMS = r"ln_(1|2|f)\.(weight|bias)$"
+KINDS: Mapping[str, str] = {
+    "qkv": r"attn\.c_attn$",
+    "attention": r"attn\.(c_attn|c_proj)$",
+    "mlp": r"mlp\.(c_fc|c_proj)$",
+    "attention-output": r"attn\.c_proj$",
+    "mlp-output": r"mlp\.c_proj$",
+    "all-linear": r"(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)$",
+}
+TRANSPOSED = r"(attn|mlp)\.c_(attn|proj|fc)$"
+TARGET: tuple[str, ...] = ("qkv",)
+INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
+LOAD: Mapping[str, Any] = {}
+
+
+def width(config: Mapping[str, Any]) -> int:
+    """The size of a token's state."""
+    return int(config.get("n_embd", 768))
+
+
+def longest(config: Mapping[str, Any]) -> int:
+    """As many tokens as there are learned positions."""
+    return int(config.get("n_positions", 1024))
+
+
+def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Layers, heads and size of a head, as past key values have them."""
+    heads = int(config.get("n_head", 12))
+    return int(config.get("n_layer", 12)), heads, width(config) // heads
+
+
+def ready(module: Any) -> Any:
+    """The loaded module, with positions that count real tokens only."""
+    from ..layers.decoders import count_positions
+
+    return count_positions(module)

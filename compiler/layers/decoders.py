@@ -1,0 +1,25 @@
+"""What backbones that read from left to right need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def count_positions(module: nn.Module) -> nn.Module:
+    """Makes a decoder number its tokens by the attention mask, so that padding may stand on either side.
+
+    It also keeps no past: nothing is generated here.
+    """
+    module.config.use_cache = False
+    module.register_forward_pre_hook(_number, with_kwargs=True)
+    return module
+
+
+def _number(module: nn.Module, positional: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    mask: torch.Tensor = given["attention_mask"]
+    words = given["input_ids"] if given.get("input_ids") is not None else given["inputs_embeds"]
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)  # of virtual tokens too, which are not among the words
+    return positional, {**given, "position_ids": positions[:, -words.shape[1] :]}

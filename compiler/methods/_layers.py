@@ -1,0 +1,135 @@
+"""What methods share that put something of their own at chosen modules, most of them through PEFT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..frozen import Frozen
+from ..world.backbone import BackboneFacts
+
+if TYPE_CHECKING:
+    import torch
+
+Targets = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Targeted(Frozen):
+    """The key that says which modules are adapted."""
+
+    target: Targets | str | None = Field(
+        None, description="kinds (query, value, attention, mlp, all-linear …) or names of modules; default by family"
+    )
+
+
+def problems(
+    method: str, options: Targeted, default: tuple[str, ...], backbone: BackboneFacts, frozen: frozenset[str]
+) -> Iterable[Diagnostic]:
+    """Targets that match no module, or only frozen ones."""
+    words = _words(options, default)
+    for i, word in enumerate(words):
+        if not _matches(word, backbone):
+            yield _unmatched(word, _path(options, i), backbone)
+    if not targets(options, default, backbone, frozen) and all(_matches(word, backbone) for word in words):
+        yield Diagnostic(
+            "E0308", f"every module that `{method}` would adapt is frozen",
+            At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), "adapts these", on_key=True),),
+            help="freeze fewer layers, or use `method: probe`",
+        )  # fmt: skip
+
+
+def _path(options: Targeted, i: int) -> tuple[str | int, ...]:
+    if isinstance(options.target, tuple):
+        return ("adapt", "target", i)
+    return ("adapt", "target") if options.target is not None else ("adapt",)
+
+
+def _unmatched(word: str, path: tuple[str | int, ...], backbone: BackboneFacts) -> Diagnostic:
+    kinds, modules = tuple(backbone.family.KINDS), backbone.modules()
+    example = next(name for kind in backbone.family.TARGET for name in _matches(kind, backbone))
+    note = f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{example}`"
+    ends = {name.rpartition(".")[2] for name in modules} - {""}
+    help = nearest(word, kinds) or nearest(word, ends) or nearest(word, modules)
+    headline = f"target {quote(word)} matches no module of this backbone"
+    return Diagnostic("E0308", headline, At(path, "nothing to adapt"), (), (note,), help)
+
+
+def targets(
+    options: Targeted, default: tuple[str, ...], backbone: BackboneFacts, frozen: frozenset[str]
+) -> tuple[str, ...]:
+    """Names of the modules that are adapted, sorted: those that match and are not frozen."""
+    found = {name for word in _words(options, default) for name in _matches(word, backbone)}
+    return tuple(sorted(name for name in found if f"{name}.weight" not in frozen))
+
+
+def _words(options: Targeted, default: tuple[str, ...]) -> tuple[str, ...]:
+    if options.target is None:
+        return default
+    return (options.target,) if isinstance(options.target, str) else options.target
+
+
+def _matches(word: str, backbone: BackboneFacts) -> list[str]:
+    pattern = backbone.family.KINDS.get(word)
+    if pattern is not None:
+        return [name for name in backbone.modules() if re.search(pattern, name)]
+    return [name for name in backbone.modules() if name == word or name.endswith(f".{word}")]
+
+
+def is_kind(name: str, kind: str, backbone: BackboneFacts) -> bool:
+    """Whether a module is of a kind that the family names."""
+    pattern = backbone.family.KINDS.get(kind)
+    return pattern is not None and re.search(pattern, name) is not None
+
+
+def adapted(module: torch.nn.Module, config: Any) -> torch.nn.Module:
+    """A backbone with PEFT's layers where a PEFT configuration wants them."""
+    import warnings
+
+    from peft import get_peft_model
+
+    with warnings.catch_warnings():
+        # PEFT warns that it turns fan_in_fan_out on for Conv1D, which is right
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
+        found: torch.nn.Module = get_peft_model(module, config)
+    return found
+
+
+def reload(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
+    """A backbone with the adapter that was saved in a folder."""
+    from peft import PeftModel
+
+    found: torch.nn.Module = PeftModel.from_pretrained(module, str(folder))
+    return found
+
+
+def save(module: Any, folder: Path) -> None:
+    """Writes what loads with PeftModel or AutoModel."""
+    module.save_pretrained(folder)
+
+
+def plain(name: str) -> str:
+    """The plan's name of a tensor of the adapted module.
+
+    >>> plain("base_model.model.layer.0.query.lora_A.default.weight"), plain("base_model.model.layer.0.query.base_layer.bias")
+    ('layer.0.query.lora_A.weight', 'layer.0.query.bias')
+    """
+    name = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".default.", ".")
+    return name.removesuffix(".default")
+
+
+def merge(module: Any) -> torch.nn.Module:
+    """The backbone with the updates worked into its weights."""
+    merged: torch.nn.Module = module.merge_and_unload()
+    return merged
+
+
+def sides(shape: tuple[int, ...], name: str, backbone: BackboneFacts) -> Iterator[int]:
+    """Outputs, inputs and kernel of a module, whichever way its weight is stored."""
+    transposed = getattr(backbone.family, "TRANSPOSED", None)
+    out, into, *kernel = shape if not (transposed and re.search(transposed, name)) else (*shape[1::-1], *shape[2:])
+    yield from (out, into, *kernel)

@@ -1,0 +1,86 @@
+"""What methods share that put virtual tokens before an input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from ..diagnostics import Diagnostic
+from ..frozen import Frozen
+from ..world.backbone import BackboneFacts
+from . import lacking
+
+ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # PEFT's names
+KEY = "prompt_embeddings"  # under which PEFT keeps virtual tokens
+
+
+class Tokens(Frozen):
+    """The key that says how many virtual tokens there are."""
+
+    tokens: int = Field(20, ge=1, le=1024, description="number of virtual tokens")
+
+
+def problems(
+    method: str, needs: frozenset[str], options: Any, backbone: BackboneFacts, frozen: frozenset[str]
+) -> Iterable[Diagnostic]:
+    """What the backbone has not."""
+    return lacking(method, needs, backbone)
+
+
+def positions(options: Tokens) -> int:
+    """How many of the backbone's positions the virtual tokens take."""
+    return options.tokens
+
+
+def embedding_width(backbone: BackboneFacts) -> int:
+    """The size of a word's embedding, which some families project to the size of a state."""
+    return int(backbone.config.get("embedding_size") or backbone.width)
+
+
+def plain(name: str) -> str:
+    """The plan's name of a tensor of the adapted module.
+
+    >>> plain("backbone.encoder.layer.0.output.dense.bias"), plain("prompt.embedding.weight")
+    ('encoder.layer.0.output.dense.bias', 'prompt.embedding.weight')
+    """
+    return name.removeprefix("backbone.")
+
+
+def merge(module: Any) -> Any:
+    """The backbone with its virtual tokens as constants."""
+    return module.baked()
+
+
+def configuration(kind: str, record: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The arguments of PEFT's configuration of a kind of prompt."""
+    return {
+        "task_type": "FEATURE_EXTRACTION", "num_virtual_tokens": record["tokens"], "token_dim": record["width"],
+        "num_layers": record["layers"], "num_attention_heads": record["heads"], "num_transformer_submodules": 1, **more,
+    }  # fmt: skip
+
+
+def write(module: Any, config: Any, folder: Path) -> None:
+    """Writes a prompt as PEFT does: what the encoder gives, without the encoder."""
+    import torch
+    from safetensors.torch import save_file
+
+    config.inference_mode = True
+    config.save_pretrained(str(folder))
+    with torch.no_grad():
+        values = module.prompt(torch.arange(module.tokens).unsqueeze(0))[0]
+    save_file({KEY: values.contiguous()}, folder / ADAPTER)
+
+
+def read(module: Any, folder: Path, wrapper: Any) -> Any:
+    """A backbone behind the virtual tokens that were saved in a folder."""
+    from safetensors.torch import load_file
+
+    from ..layers.prompts import Constant
+
+    values = load_file(folder / ADAPTER)[KEY].unsqueeze(0)
+    tokens = json.loads((folder / CONFIG).read_bytes())["num_virtual_tokens"]
+    return wrapper(module, Constant(values), tokens)

@@ -1,0 +1,34 @@
+"""Only the biases learn (Ben Zaken et al. 2021, arXiv:2106.10199)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..diagnostics import At, Diagnostic
+from ..world.backbone import BackboneFacts
+from . import Lowered, lacking
+from .full import Options, apply, merge, plain, save
+
+__all__ = ["Options", "apply", "merge", "plain", "save"]
+
+LEARNING_RATE = 1e-3
+HEAD_LEARNING_RATE = 1e-3
+USUAL = (1e-5, 1e-2)
+NEEDS = frozenset({"biases"})
+ADDS = False
+MERGES = False
+FREEZES = False
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """A backbone without biases, or with all of them frozen."""
+    yield from lacking("bitfit", NEEDS, backbone)
+    if backbone.provides >= NEEDS and not frozenset(backbone.biases) - frozen:
+        at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), on_key=True),)
+        help = "freeze fewer layers, or use `method: probe`"
+        yield Diagnostic("E0308", "every bias that `bitfit` would train is frozen", at, also, help=help)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Trains the biases outside the frozen parts."""
+    return Lowered(frozenset(backbone.biases) - frozen)

@@ -1,0 +1,64 @@
+"""Learned vectors that rescale keys, values and the feed-forward part (Liu et al. 2022, arXiv:2205.05638), by PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..diagnostics import Diagnostic
+from ..world.backbone import BackboneFacts
+from ..world.header import Tensor
+from . import Lowered, _layers
+from ._layers import Targeted, merge, plain, reload, save
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["merge", "plain", "reload", "save"]
+
+LEARNING_RATE = 8e-3
+HEAD_LEARNING_RATE = 2e-3
+USUAL = (1e-4, 1e-1)
+NEEDS: frozenset[str] = frozenset()
+ADDS = True
+MERGES = True
+FREEZES = False
+RESCALES = "mlp-output"  # the kind whose input is rescaled; of all others it is the output
+
+
+class Options(Targeted):
+    """Keys under `adapt` with method ia3."""
+
+
+def _default(backbone: BackboneFacts) -> tuple[str, ...]:
+    kinds = backbone.family.KINDS
+    projections = ("key", "value") if "key" in kinds and "value" in kinds else ("qkv",)
+    paper = (*projections, RESCALES)
+    return paper if all(kind in kinds for kind in paper) else tuple(backbone.family.TARGET)
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """Targets that match no module, or only frozen ones."""
+    return _layers.problems("ia3", options, _default(backbone), backbone, frozen)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Adds one vector to each target outside the frozen parts; the backbone's own tensors stay."""
+    targets = _layers.targets(options, _default(backbone), backbone, frozen)
+    rescaled = tuple(name for name in targets if _layers.is_kind(name, RESCALES, backbone))
+    added = []
+    for name in targets:
+        out, into, *kernel = _layers.sides(backbone.modules()[name].shape, name, backbone)
+        shape: tuple[int, ...] = (1, into) if name in rescaled else (out, 1)
+        if kernel:  # PEFT keeps a convolution's vector in the shape of its channels
+            shape = (1, into if name in rescaled else out, 1, 1)
+        added.append(Tensor(name=f"{name}.ia3_l", shape=shape, dtype="F32"))
+    return Lowered(frozenset(), tuple(added), {"target": targets, "feedforward": rescaled})
+
+
+def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module:
+    """Wraps a backbone in PEFT's IA3 layers at exactly the plan's modules."""
+    from peft import IA3Config
+
+    config = IA3Config(target_modules=list(record["target"]), feedforward_modules=list(record["feedforward"]))
+    return _layers.adapted(module, config)

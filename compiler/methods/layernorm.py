@@ -1,0 +1,33 @@
+"""Only the normalisation layers learn (Zhao et al. 2023, arXiv:2312.11420)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..diagnostics import At, Diagnostic
+from ..world.backbone import BackboneFacts
+from . import Lowered
+from .full import Options, apply, merge, plain, save
+
+__all__ = ["Options", "apply", "merge", "plain", "save"]
+
+LEARNING_RATE = 1e-3
+HEAD_LEARNING_RATE = 1e-3
+USUAL = (1e-5, 1e-2)
+NEEDS: frozenset[str] = frozenset()
+ADDS = False
+MERGES = False
+FREEZES = False
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """A backbone whose normalisation layers are all frozen."""
+    if not frozenset(backbone.norms) - frozen:
+        at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), on_key=True),)
+        help = "freeze fewer layers, or use `method: probe`"
+        yield Diagnostic("E0308", "every norm that `layernorm` would train is frozen", at, also, help=help)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Trains weights and biases of the normalisation layers outside the frozen parts; running statistics stay."""
+    return Lowered(frozenset(name for name in backbone.norms if not backbone.is_buffer(name)) - frozen)

@@ -1,0 +1,77 @@
+"""Virtual tokens that a small network makes while training (Liu et al. 2021, arXiv:2103.10385), by PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from ..diagnostics import Diagnostic
+from ..world.backbone import BackboneFacts
+from ..world.header import Tensor
+from . import Lowered, _prompts
+from ._prompts import Tokens, merge, plain, positions
+from .prompt import reload
+
+__all__ = ["merge", "plain", "positions", "reload"]
+
+LEARNING_RATE = 3e-3
+HEAD_LEARNING_RATE = 2e-3
+USUAL = (1e-5, 1e-1)
+NEEDS = frozenset({"word-embeddings"})
+ADDS = True
+MERGES = False
+FREEZES = False
+
+
+class Options(Tokens):
+    """Keys under `adapt` with method p-tuning."""
+
+    hidden: int = Field(128, ge=1, le=1 << 16, description="width of the layers that make the virtual tokens")
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """What the backbone has not."""
+    return _prompts.problems("p-tuning", NEEDS, options, backbone, frozen)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Adds an embedding per virtual token and three linear layers; the backbone's own tensors stay."""
+    width = _prompts.embedding_width(backbone)
+    sizes = (width, options.hidden, options.hidden, width)
+    added = [Tensor(name="prompt.embedding.weight", shape=(options.tokens, width), dtype="F32")]
+    for i in range(3):  # between them stand activations, which count too
+        added.append(Tensor(name=f"prompt.mlp_head.{2 * i}.weight", shape=(sizes[i + 1], sizes[i]), dtype="F32"))
+        added.append(Tensor(name=f"prompt.mlp_head.{2 * i}.bias", shape=(sizes[i + 1],), dtype="F32"))
+    record = {"tokens": options.tokens, "width": width, "hidden": options.hidden, "layers": 1, "heads": 1}
+    return Lowered(frozenset(), tuple(added), record)
+
+
+def _config(record: Mapping[str, Any]) -> Any:
+    from peft import PromptEncoderConfig
+
+    return PromptEncoderConfig(**_prompts.configuration("p-tuning", record, encoder_hidden_size=record["hidden"]))
+
+
+def apply(module: Any, record: Mapping[str, Any]) -> Any:
+    """A backbone behind virtual tokens that PEFT's encoder makes."""
+    from peft import PromptEncoder
+
+    from ..layers.prompts import Embedded
+
+    return Embedded(module, PromptEncoder(_config(record)), record["tokens"])
+
+
+def save(module: Any, folder: Path) -> None:
+    """Writes what loads with PeftModel."""
+    encoder = module.prompt
+    record = {
+        "tokens": module.tokens,
+        "width": encoder.token_dim,
+        "hidden": encoder.hidden_size,
+        "layers": 1,
+        "heads": 1,
+    }
+    _prompts.write(module, _config(record), folder)

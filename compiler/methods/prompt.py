@@ -1,0 +1,68 @@
+"""Learned word embeddings before every input (Lester et al. 2021, arXiv:2104.08691), by PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import Diagnostic
+from ..world.backbone import BackboneFacts
+from ..world.header import Tensor
+from . import Lowered, _prompts
+from ._prompts import Tokens, merge, plain, positions
+
+__all__ = ["merge", "plain", "positions"]
+
+LEARNING_RATE = 3e-2
+HEAD_LEARNING_RATE = 2e-3
+USUAL = (1e-4, 1.0)
+NEEDS = frozenset({"word-embeddings"})
+ADDS = True
+MERGES = False
+FREEZES = False
+
+
+class Options(Tokens):
+    """Keys under `adapt` with method prompt."""
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """What the backbone has not."""
+    return _prompts.problems("prompt", NEEDS, options, backbone, frozen)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Adds one embedding per virtual token; the backbone's own tensors stay."""
+    width = _prompts.embedding_width(backbone)
+    added = Tensor(name="prompt.embedding.weight", shape=(options.tokens, width), dtype="F32")
+    return Lowered(frozenset(), (added,), {"tokens": options.tokens, "width": width, "layers": 1, "heads": 1})
+
+
+def _config(record: Mapping[str, Any]) -> Any:
+    from peft import PromptTuningConfig
+
+    return PromptTuningConfig(**_prompts.configuration("prompt", record, prompt_tuning_init="SAMPLE_VOCAB"))
+
+
+def apply(module: Any, record: Mapping[str, Any]) -> Any:
+    """A backbone behind virtual tokens that start as words drawn from its vocabulary."""
+    from peft import PromptEmbedding
+
+    from ..layers.prompts import Embedded
+
+    return Embedded(module, PromptEmbedding(_config(record), module.get_input_embeddings()), record["tokens"])
+
+
+def save(module: Any, folder: Path) -> None:
+    """Writes what loads with PeftModel."""
+    tokens, width = module.prompt.embedding.weight.shape
+    record = {"tokens": tokens, "width": width, "layers": 1, "heads": 1}
+    _prompts.write(module, _config(record), folder)
+
+
+def reload(module: Any, folder: Path) -> Any:
+    """A backbone behind the virtual tokens that were saved in a folder."""
+    from ..layers.prompts import Embedded
+
+    return _prompts.read(module, folder, Embedded)
