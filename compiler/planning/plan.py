@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from ..diagnostics import Row, quote, refuse
+from .. import variants
+from ..diagnostics import Refused, Row, quote, refuse
 from ..digest import canonical, digest
 from ..frozen import SLUG, Frozen, Json
 
@@ -173,16 +174,23 @@ class Plan(Frozen):
 
 
 def read_plan(text: str, name: str) -> Plan:
-    """Reads a plan file; raises Refused E0212 for anything that is not one."""
+    """Reads a plan file; raises Refused E0212 for anything that is not one, or that names variants of another graftc."""
     try:
-        return Plan.model_validate_json(text)
+        plan = Plan.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise refuse(
-            "E0212",
-            f"{quote(name)} is not a plan of this graftc",
-            f"{where or 'text'}: {first['msg'].lower()}",
-            at=Row(name),
-            help="write one with `graftc plan SPEC -o plan.json`",
-        ) from None
+        raise _no_plan(name, f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}") from None
+    named = (
+        ("heads", "head.type", plan.head.type),
+        ("methods", "method.method", plan.method.method),
+        ("inputs", "data.modality", plan.data.modality),
+    )
+    for folder, key, word in named:
+        if word not in variants.words(folder):
+            raise _no_plan(name, f"{key}: there is no {quote(word)}")
+    return plan
+
+
+def _no_plan(name: str, note: str) -> Refused:
+    headline, help = f"{quote(name)} is not a plan of this graftc", "write one with `graftc plan SPEC -o plan.json`"
+    return refuse("E0212", headline, note, at=Row(name), help=help)

@@ -243,6 +243,17 @@ def test_a_plan_is_as_good_as_its_spec_but_for_the_weights(folder: Path, graftc:
     assert of_plan.model_copy(update={"old": OLD, "notes": ()}) == of_spec
 
 
+@pytest.mark.parametrize(("section", "key"), [("head", "type"), ("method", "method"), ("data", "modality")])
+def test_a_plan_that_names_what_this_graftc_lacks_is_refused(
+    section: str, key: str, folder: Path, graftc: Command
+) -> None:
+    assert graftc("plan", OLD, "-o", "old.json").status == 0
+    plan = json.loads((folder / "old.json").read_bytes())
+    plan[section][key] = "foo"
+    (folder / "old.json").write_text(json.dumps(plan))
+    assert graftc("plan", "spec.yaml", "--diff", "old.json").codes == ["E0212"]
+
+
 def bundle(folder: Path, sha256: str) -> None:
     """What of a bundle a comparison reads; builds are compared elsewhere."""
     folder.mkdir()
