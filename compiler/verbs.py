@@ -116,6 +116,43 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     return lock(source, facts, seen.plan, recorded(), Store(default_root()).digests), seen.found
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A plan that nothing speaks against, where its data lies, and what there is to warn of."""
+
+    plan: Plan
+    root: Path
+    source: Source | None = None  # what it was planned from a moment ago
+    found: tuple[Diagnostic, ...] = ()
+
+
+def ready(source: Source, is_locked: bool = False) -> Ready:
+    """Plans a source for a build; raises Refused where something is wrong.
+
+    With `is_locked`, also where anything is other than the spec's lock says, installed libraries included.
+    """
+    from .execution.machine import recorded
+
+    seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
+    if seen.plan is None:
+        raise Refused(seen.found, source=seen.source)
+    return Ready(seen.plan, source.folder, source, seen.found)
+
+
+def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progress) -> Built:
+    """Executes a plan; raises Refused where something is wrong or a gate fails."""
+    from .execution.executor import Built, execute
+    from .store import Store, default_root
+
+    is_just_planned = ready.source is not None
+    try:
+        built = execute(ready.plan, ready.root, output, Store(store or default_root()), progress, is_just_planned)
+    except Refused as refused:
+        refused.source = refused.source or ready.source
+        raise
+    return Built(built.folder, built.plan, built.ran, built.metrics, ready.found)
+
+
 def build_source(
     source: Source,
     output: Path | None,
@@ -123,32 +160,16 @@ def build_source(
     progress: Progress | None = None,
     is_locked: bool = False,
 ) -> Built:
-    """Plans a source and executes the plan; raises Refused where something is wrong or a gate fails.
-
-    With `is_locked`, also where anything is other than the spec's lock says, installed libraries included.
-    """
-    from .execution.executor import Built, execute
-    from .execution.machine import recorded
+    """Plans a source and executes the plan, as `ready` and `build_ready` do."""
     from .execution.progress import Progress
-    from .store import Store, default_root
 
-    seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
-    if seen.plan is None:
-        raise Refused(seen.found, source=seen.source)
-    plan = seen.plan
-    try:
-        built = execute(
-            plan,
-            source.folder,
-            output or Path("bundles") / plan.name,
-            Store(store or default_root()),
-            progress or Progress(),
-            is_just_planned=True,
-        )
-    except Refused as refused:
-        refused.source = refused.source or source
-        raise
-    return Built(built.folder, built.plan, built.ran, built.metrics, seen.found)
+    plan = ready(source, is_locked)
+    return build_ready(plan, output or place(plan), store, progress or Progress())
+
+
+def place(ready: Ready) -> Path:
+    """Where a bundle goes unless it is said."""
+    return Path("bundles") / ready.plan.name
 
 
 def build(

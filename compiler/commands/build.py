@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..diagnostics import Row, refuse
-from ..execution.executor import Built, execute
+from ..diagnostics import Refused, Row, quote, refuse
+from ..execution.delivery import require_place
+from ..execution.executor import Built
 from ..execution.progress import Progress
 from ..language.overrides import override
 from ..language.source import read
 from ..planning.plan import read_plan
 from ..reports.text import text
-from ..store import Store, default_root
-from ..verbs import build_source
+from ..verbs import Ready, build_ready, place, ready
 
 
 @click.command("build")
@@ -53,45 +55,66 @@ def command(
 
     A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
     """
-    progress = Progress(quiet)
-    targets = {name: Path(output) / Path(name).stem if len(specs) > 1 else Path(output) for name in specs if output}
-    if len(set(targets.values())) < len(targets):
-        raise click.UsageError("two of the specs have the same file name: build them one by one, each with its own -o")
+    ready = _ready(specs, sets, root, locked)
+    outputs = {name: _output(name, output, len(specs)) or place(ready[name]) for name in ready}
+    _refuse_outputs(specs, outputs)
     for name in specs:
-        target = targets.get(name)
-        built = _build(Path(name), name, target, sets, Path(store) if store else None, root, locked, progress)
+        plan = ready[name]
+        built = build_ready(plan, outputs[name], Path(store) if store else None, Progress(quiet))
+        if built.warnings:
+            print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
 
 
-def _build(
-    path: Path,
-    name: str,
-    output: Path | None,
-    sets: tuple[str, ...],
-    store: Path | None,
-    root: str | None,
-    locked: bool,
-    progress: Progress,
-) -> Built:
-    if path.suffix == ".json" and path.is_file():
-        if sets:
-            raise click.UsageError("--set changes a spec; a plan is decided")
-        plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
-        if locked and plan.pins is None:
-            help = "write it with `graftc plan SPEC --locked -o plan.json`"
-            raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)
-        return execute(
-            plan,
-            Path(root) if root else path.parent,
-            output or Path("bundles") / plan.name,
-            Store(store or default_root()),
-            progress,
-        )
-    source = override(read(path, name), sets)
-    built = build_source(source, output, store, progress, locked)
-    if built.warnings:
-        print(text(built.warnings, source) + "\n", file=sys.stderr)
-    return built
+def _ready(specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool) -> dict[str, Ready]:
+    """Every spec planned, before the first of them trains; what is wrong with each is said."""
+    found: dict[str, Ready] = {}
+    wrong: list[Refused] = []
+    for name in specs:
+        try:
+            found[name] = _plan(Path(name), name, sets, root, locked)
+        except Refused as refused:
+            wrong.append(refused)
+    for earlier in wrong[:-1]:
+        print(text(earlier.diagnostics, earlier.source) + "\n", file=sys.stderr)  # type: ignore[arg-type]
+    if wrong:
+        raise wrong[-1]
+    return found
+
+
+def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked: bool) -> Ready:
+    if path.suffix != ".json" or not path.is_file():
+        return ready(override(read(path, name), sets), locked)
+    if sets:
+        raise click.UsageError("--set changes a spec; a plan is decided")
+    plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
+    if locked and plan.pins is None:
+        help = "write it with `graftc plan SPEC --locked -o plan.json`"
+        raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)
+    return Ready(plan, Path(root) if root else path.parent)
+
+
+def _output(name: str, output: str | None, specs: int) -> Path | None:
+    if output is None:
+        return None
+    return Path(output) / Path(name).stem if specs > 1 else Path(output)
+
+
+def _refuse_outputs(specs: tuple[str, ...], outputs: Mapping[str, Path]) -> None:
+    """Raises Refused E0415 where two specs build into one folder, and what `require_place` raises."""
+    first: dict[str, str] = {}
+    for name in specs:
+        place = os.path.realpath(outputs[name])
+        if place in first:
+            raise refuse(
+                "E0415",
+                f"two specs build into {quote(outputs[name])}",
+                f"{quote(first[place])} and {quote(name)}",
+                at=Row(name),
+                help="give each its own `name` and file name, or build them one by one, each with its own -o",
+            )
+        first[place] = name
+        require_place(outputs[name])
 
 
 def _report(built: Built) -> None:

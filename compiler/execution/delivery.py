@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,27 @@ from ..store import Store, full_disk, sync, sync_tree
 MANIFEST = "manifest.json"
 
 
+def require_place(output: Path) -> None:
+    """Raises what writing beside the output would raise: OSError, or Refused E0501 where a file is in the way.
+
+    Nothing is left behind, not even the folders that the output needs.
+    """
+    above = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise refuse("E0501", f"`{above}` is not a folder", help="choose another place with -o")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(above)) from None
+
+
 def refuse_output(output: Path, name: str, packed: Path, memory: Path) -> None:
-    """Raises Refused E0501 where the output folder holds anything but an earlier bundle of this name."""
+    """Raises Refused E0501 where the output folder holds anything but an earlier bundle of this name.
+
+    Also what `require_place` raises.
+    """
+    require_place(output)
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise refuse("E0501", f"`{output}` is not a folder", help="choose another place with -o")
     if not output.exists() or not any(output.iterdir()):
