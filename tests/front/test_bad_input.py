@@ -827,7 +827,9 @@ def test_an_output_that_is_not_ours_is_refused_before_any_work(
 
 
 def test_two_specs_of_one_name_do_not_share_an_output(project: Project, graftc: Callable[..., Answer]) -> None:
-    project.write("other/spec.yaml", SPEC)
+    other = project.write("other/spec.yaml", SPEC).parent
+    for path in {*project.folder.iterdir()} - {other, project.folder / "spec.yaml"}:
+        (other / path.name).symlink_to(path)
     answer = graftc("build", "spec.yaml", "other/spec.yaml", "-o", "out")
     assert answer.status == 1
     assert answer.codes == ["E0415"]
