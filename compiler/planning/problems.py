@@ -137,7 +137,8 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
         method = variants.load("methods", spec.method)
         is_whole = is_known and not spec.lost & set(method.Options.model_fields)
         for found in method.problems(spec.adapt, backbone, frozen):
-            if is_whole or found.at.path[0] == "adapt":  # what is at odds with other sections may follow from the loss
+            # what is at odds with other sections may follow from what was lost
+            if is_whole or (isinstance(found.at, At) and found.at.path[0] == "adapt"):
                 yield found
 
 
