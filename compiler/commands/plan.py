@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ..diagnostics import Refused
 from ..language.overrides import override
-from ..language.source import read
+from ..language.parse import parse
+from ..language.source import Source, read
 from ..planning.show import show
-from ..reports import printable
+from ..planning.why import Reason, show_why, why
+from ..reports import one_line, printable
 from ..reports.text import text
 from ..verbs import Footing, look
 from ._diff import differ
@@ -34,6 +38,7 @@ from ._whole import write_whole
     "--locked", is_flag=True, help="Refuse what is not as the spec's lock says; the plan then holds builds to it."
 )
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
+@click.option("--why", "keys", multiple=True, metavar="KEY", help="Say where a value comes from, and nothing else.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 def command(
     spec: str,
@@ -43,11 +48,14 @@ def command(
     fail_on: str | None,
     locked: bool,
     no_data: bool,
+    keys: tuple[str, ...],
     sets: tuple[str, ...],
 ) -> None:
     """Show what is frozen, what learns, what it costs and what comes out of SPEC."""
     if fail_on and old is None:
         raise click.UsageError("--fail-on judges a difference: give --diff OLD too")
+    if keys and (output or old):
+        raise click.UsageError("--why says where values come from and writes no plan: leave -o and --diff out")
     source = override(read(Path(spec), spec), sets)
     seen = look(source, Footing(locked, not no_data))
     plan = seen.plan
@@ -55,6 +63,9 @@ def command(
         raise Refused(seen.found, source=seen.source)
     if seen.found:
         print(text(seen.found, seen.source) + "\n", file=sys.stderr)
+    if keys:
+        _explain(why(keys, source, parse(source), seen.facts, plan), source, as_json)
+        return
     if output:
         write_whole(Path(output), plan.text() + "\n")
     if old is not None:
@@ -63,3 +74,10 @@ def command(
         print(printable(plan.text()))
     else:
         print(show(plan))
+
+
+def _explain(reasons: Sequence[Reason], source: Source, as_json: bool) -> None:
+    if as_json:
+        print(printable(json.dumps([reason.plain() for reason in reasons], indent=2, ensure_ascii=False)))
+    else:
+        print("\n".join(map(one_line, show_why(reasons, source))))

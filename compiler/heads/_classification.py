@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from .. import variants
+from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
@@ -146,7 +147,17 @@ def order(labels: Iterable[str]) -> tuple[str, ...]:
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
     """The label map: as written, else the sorted labels of the training rows."""
-    return tuple(label_word(label) for label in options.labels) if options.labels else order(train.counts)
+    if options.labels:
+        return tuple(label_word(label) for label in options.labels)
+    return tuple(decided(options, train)["labels"].value)
+
+
+def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
+    """What the options leave open."""
+    if options.labels:
+        return {}
+    labels = order(train.counts)
+    return {"labels": Decided(labels, f"the sorted labels of the training data, {len(labels)} of them")}
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:

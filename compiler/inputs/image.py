@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, quote, refuse
 from ..extras import installing
 from ..frozen import Frozen
@@ -75,6 +76,13 @@ def preprocessing(
         record |= _at_size(record, options.image_size)
     _final(record)
     return record
+
+
+def decided(options: Options, record: Mapping[str, Any], longest: int | None) -> dict[str, Decided[Any]]:
+    """What the options leave open: the size that the record has."""
+    height, width = _final(record)
+    size = height if height == width else (height, width)
+    return {} if options.image_size else {"image_size": Decided(size, "what the backbone's own processor file says")}
 
 
 def raw(row: Mapping[str, Any], columns: Mapping[str, str | tuple[str, ...]], folder: Path) -> Any:

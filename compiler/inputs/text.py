@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, clean, refuse
 from ..digest import file_sha256
 from ..frozen import Frozen
@@ -47,12 +48,21 @@ def preprocessing(
             help="write one with `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`",
         )
     pad_id, pad_token = _padding(folder, config)
-    length = options.max_length or min(DEFAULT_LENGTH, longest or DEFAULT_LENGTH)
+    length = options.max_length or decided(options, {}, longest)["max_length"].value
     return {
         "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": file_sha256(path)},
         "is_pair": "text_pair" in columns, "max_length": length,
         "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right",
     }  # fmt: skip
+
+
+def decided(options: Options, record: Mapping[str, Any], longest: int | None) -> dict[str, Decided[Any]]:
+    """What the options leave open; `longest` is how many positions the backbone has."""
+    if options.max_length:
+        return {}
+    if longest and longest < DEFAULT_LENGTH:
+        return {"max_length": Decided(longest, "all that the backbone has positions for")}
+    return {"max_length": Decided(DEFAULT_LENGTH, "the default for text")}
 
 
 def _padding(folder: Path, config: Mapping[str, Any]) -> tuple[int, str]:

@@ -193,16 +193,17 @@ def _owner(item: _Item, model: type[BaseModel], base: Path) -> type[BaseModel]:
     for depth in range(len(base), len(item.path) - 1):
         step, here = item.path[depth], item.path[: depth + 1]
         field = next((f for name, f in model.model_fields.items() if step in (name, f.alias)), None)
-        inner = _models(field.annotation) if field else [model]
+        inner = models_of(field.annotation) if field else [model]
         named = [m for m in inner if m.__name__ == item.members.get(here)]
         model = next(iter([*named, *inner]), model)
     return model
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def models_of(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field of this type may hold."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
+    return [model for part in get_args(annotation) for model in models_of(part)]
 
 
 def _words(model: type[BaseModel]) -> list[str]:
@@ -242,5 +243,5 @@ def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> Iterator[tu
     if key in _words(model):
         yield at
     for name, field in model.model_fields.items():
-        for inner in _models(field.annotation) if name not in SPLITS else ():
+        for inner in models_of(field.annotation) if name not in SPLITS else ():
             yield from _homes(key, inner, (*at, field.alias or name))

@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .. import variants
 from ..diagnostics import Diagnostic, Refused, Span, Status
 from ..diagnostics import Path as Keys
 from .compose import composed
+from .keys import keys
+from .spec import DEFAULTS, VARIANTS
 from .text import DEEPEST, FLAGS, Source, parse_text
 
 _BEFORE = "v: "  # makes a value a spec that can be read
@@ -36,7 +39,22 @@ def _apply(source: Source, flag: str) -> Source:
         help = "write it into the spec" if is_shaped else "for example `--set train.epochs=1`"
         raise Refused((Diagnostic("E0211", "a flag can't be read", at, help=help),), Status.USAGE, source)
     value = _value(source, text, number, len(key) + 1)
+    if value.data["v"] is None and _is_known(source.data, steps):
+        return source  # nothing is there to be removed
     return composed(source, _layer(source, steps, value))
+
+
+def _is_known(data: Any, steps: Keys) -> bool:
+    """Whether a key is one of the language's that this spec does not write."""
+    words = {section: data.get(section, DEFAULTS.get(section)) for section in VARIANTS}
+    named = [word.get(VARIANTS[section][1]) if isinstance(word, dict) else None for section, word in words.items()]
+    if not all(word in variants.words(folder) for word, (folder, _, _) in zip(named, VARIANTS.values(), strict=True)):
+        return False
+    for step in steps:
+        if not isinstance(data, dict) or step not in data:
+            return steps in keys(*map(str, named))
+        data = data[step]
+    return False
 
 
 def _value(source: Source, text: str, number: int, shift: int) -> Source:

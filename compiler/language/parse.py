@@ -13,7 +13,7 @@ from ..frozen import Frozen
 from .migrations import misversioned
 from .mistakes import explain, meant, nothing, unknown_key
 from .source import Source
-from .spec import KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Draft, Spec, Top
+from .spec import DEFAULTS, KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Draft, Spec, Top
 
 
 def parse(source: Source) -> Spec:
@@ -46,7 +46,7 @@ class _Reading:
             self._missing("name")
         scalars = {"name": "unnamed"} | {key: self.data[key] for key in SCALARS if key in self.data}
         top = self.section(Top, scalars, ())
-        method, adapt = self._variant("adapt", {"method": "full"})
+        method, adapt = self._variant("adapt", DEFAULTS["adapt"])
         task, head = self._variant("head", None)
         parts = {name: self._plain(name) for name in SECTIONS if name != "data"}
         data, inputs = self._data(task)

@@ -11,13 +11,12 @@ from pydantic.json_schema import models_json_schema
 
 from .. import variants
 from ..frozen import Frozen
-from .spec import LANGUAGE, SECTIONS, VARIANTS, Data, Top
+from .spec import DEFAULTS, LANGUAGE, SECTIONS, VARIANTS, Data, Top
 
 Node = dict[str, Any]
 Models = dict[type[Frozen], Node]
 ORDER = ("backbone", "adapt", "head", "data", "train", "export")
 EMPTY = ("train", "export")  # sections that may be written without a value
-DEFAULTS = {"adapt": {"method": "full"}}
 
 
 def schema() -> Node:

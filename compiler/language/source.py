@@ -21,6 +21,7 @@ __all__ = ["DEEPEST", "FLAGS", "LARGEST", "LONGEST", "MOST", "Source", "content"
 LARGEST = 1 << 20  # bytes; whatever is larger is no spec
 LONGEST = 8  # files in a chain of `extends`, the spec included
 
+
 Fetch = Callable[[File], bytes]  # the content of a file; raises OSError or ValueError where there is none
 
 

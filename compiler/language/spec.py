@@ -130,6 +130,7 @@ class Export(Frozen):
 
 SECTIONS: dict[str, type[Frozen]] = {"backbone": Backbone, "data": Data, "train": Train, "export": Export}
 VARIANTS = {"adapt": ("methods", "method", "an adaptation method"), "head": ("heads", "type", "a task")}
+DEFAULTS = {"adapt": {"method": "full"}}  # of sections that a spec may leave out
 RESERVED = {"pretrain": "self-supervised stages", "heads": "several heads"}
 SCALARS = ("graftc", "name", "description", "seed")
 PLACES: tuple[tuple[str, ...], ...] = ((), ("from",), ("*",), ("*", "from"))  # where the path of a table may stand

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from ..decided import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..frozen import Frozen
 from ..world.backbone import BackboneFacts
@@ -65,6 +66,12 @@ def targets(
     """Names of the modules that are adapted, sorted: those that match and are not frozen."""
     found = {name for word in _words(options, default) for name in _matches(word, backbone)}
     return tuple(sorted(name for name in found if f"{name}.weight" not in frozen))
+
+
+def decided(options: Targeted, default: tuple[str, ...], backbone: BackboneFacts) -> dict[str, Decided[Any]]:
+    """What the options leave open: which modules are adapted."""
+    because = f"what the method adapts in a `{backbone.word}` backbone"
+    return {"target": Decided(default, because)} if options.target is None else {}
 
 
 def _words(options: Targeted, default: tuple[str, ...]) -> tuple[str, ...]:

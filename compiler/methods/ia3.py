@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..decided import Decided
 from ..diagnostics import Diagnostic
 from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
@@ -40,6 +41,11 @@ def _default(backbone: BackboneFacts) -> tuple[str, ...]:
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """Targets that match no module, or only frozen ones."""
     return _layers.problems("ia3", options, _default(backbone), backbone, frozen)
+
+
+def decided(options: Options, backbone: BackboneFacts) -> dict[str, Decided[Any]]:
+    """What the options leave open."""
+    return _layers.decided(options, _default(backbone), backbone)
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:

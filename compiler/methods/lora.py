@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from ..decided import Decided
 from ..diagnostics import Diagnostic
 from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
@@ -41,6 +42,11 @@ class Options(Targeted):
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """Targets that match no module, or only frozen ones."""
     return _layers.problems("lora", options, tuple(backbone.family.TARGET), backbone, frozen)
+
+
+def decided(options: Options, backbone: BackboneFacts) -> dict[str, Decided[Any]]:
+    """What the options leave open."""
+    return _layers.decided(options, tuple(backbone.family.TARGET), backbone)
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:

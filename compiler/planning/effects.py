@@ -8,8 +8,8 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
 from ..language.spec import Draft, Export, Rates, Train
 from ..world.backbone import BackboneFacts
+from .decisions import EPOCHS
 
-EPOCHS = 3  # where a spec says neither epochs nor steps
 HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
 Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors it names
 

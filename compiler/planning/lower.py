@@ -9,11 +9,11 @@ from typing import Any
 
 from .. import variants
 from ..frozen import Json
-from ..language.spec import HeldOut, Rates, Spec
+from ..language.spec import HeldOut, Spec
 from ..methods import Lowered
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts, SplitFacts
-from .effects import EPOCHS
+from . import decisions
 from .plan import (
     BackbonePlan,
     DataPlan,
@@ -29,8 +29,6 @@ from .plan import (
 )
 from .selectors import select
 from .split import held_out_count
-
-LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
 
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
@@ -109,16 +107,10 @@ def _ancestors(name: str) -> Iterable[str]:
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts) -> HeadPlan:
     module = variants.load("heads", spec.head_type)
     record = Json(module.lower(spec.head, facts.splits["train"].tally))
-    pooling = getattr(spec.head, "pooling", None) or _pooling(backbone)
+    pooling = decisions.pooling(spec, backbone.family.PROVIDES)
     return HeadPlan(
-        type=spec.head_type, pooling=pooling, record=record, parameters=module.parameters(record, backbone.width)
+        type=spec.head_type, pooling=pooling.value, record=record, parameters=module.parameters(record, backbone.width)
     )
-
-
-def _pooling(backbone: BackboneFacts) -> str:
-    """Where the spec says nothing: the mean over tokens, of what reads from left to right the last one."""
-    provides = backbone.family.PROVIDES
-    return "own" if "tokens" not in provides else "last" if "causal" in provides else "mean"
 
 
 def _data(spec: Spec, facts: Facts) -> DataPlan:
@@ -153,28 +145,18 @@ def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
 
 
 def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> TrainPlan:
-    written, method = spec.train, variants.load("methods", spec.method)
+    written = spec.train
     rows = next(s.rows for s in data.splits if s.name == "train")
-    per_epoch = math.ceil(rows / written.batch_size)
-    steps = written.max_steps or (written.epochs or EPOCHS) * per_epoch
-    rate = written.learning_rate
-    rates = (
-        (rate.backbone, rate.head)
-        if isinstance(rate, Rates)
-        else (rate, rate)
-        if rate
-        else (method.LEARNING_RATE, method.HEAD_LEARNING_RATE)
-    )
-    head = variants.load("heads", spec.head_type)
-    is_folded = backbone.is_frozen and written.fold == "auto" and data.augment is None
     return TrainPlan(
-        epochs=math.ceil(steps / per_epoch), steps=steps, steps_per_epoch=per_epoch, batch_size=written.batch_size,
-        learning_rate=rates[0], head_learning_rate=rates[1], schedule=written.schedule, warmup_steps=round(written.warmup * steps),
+        epochs=decisions.epochs(spec, rows).value, steps=decisions.steps(spec, rows).value,
+        steps_per_epoch=decisions.steps_per_epoch(spec, rows).value, batch_size=written.batch_size,
+        learning_rate=decisions.learning_rate(spec).value, head_learning_rate=decisions.head_learning_rate(spec).value,
+        schedule=written.schedule, warmup_steps=decisions.warmup_steps(spec, rows).value,
         weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
         layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 else {}),
-        metric=written.metric or head.metrics(facts.columns)[0],
+        metric=decisions.metric(spec, facts).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold="feature" if is_folded else "none",
+        fold=decisions.fold(spec, backbone.is_frozen, data.augment is not None).value,
     )  # fmt: skip
 
 
@@ -200,7 +182,7 @@ def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
     assert facts.backbone is not None
     module = variants.load("heads", spec.head_type)
     return ExportPlan(
-        precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=export.opset or LOWEST_OPSET[export.exporter],
+        precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
         parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
         inputs=Json({name: input.array(name, facts.preprocessing) for name in facts.backbone.family.INPUTS}),
         outputs=Json(module.outputs(head.record)),

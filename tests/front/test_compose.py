@@ -309,11 +309,8 @@ def test_huge_numbers_of_keys_end_in_a_message(name: str, project: Project) -> N
 
 def test_a_spec_of_elsewhere_is_read_with_its_bases(tmp_path: Path) -> None:
     files = {"spec.yaml": b"graftc: 1\nextends: base.yaml\n", "base.yaml": b"graftc: 1\nname: there\n"}
-
-    def fetch(path: Path) -> bytes:
-        return files[path.name]
-
-    assert read(tmp_path / "spec.yaml", "spec.yaml", fetch).data == {"graftc": 1, "name": "there"}
+    source = read(tmp_path / "spec.yaml", "spec.yaml", lambda path: files[path.name])
+    assert source.data == {"graftc": 1, "name": "there"}
 
 
 def test_a_flag_never_says_what_is_extended(project: Project) -> None:
@@ -321,3 +318,11 @@ def test_a_flag_never_says_what_is_extended(project: Project) -> None:
     assert (answer.status, answer.codes) == (2, ["E0211"])
     source = override(read(Path("spec.yaml")), ["train.epochs=1", "train.epochs=5"])
     assert parse(source).train.epochs == 5, "the last flag decides"
+
+
+def test_a_flag_that_removes_nothing_is_fine_unless_its_key_is_nobodys(project: Project) -> None:
+    assert project.validate("--set", "train.max_steps=", "--set", "export.gate.parity=").status == 0
+    for flag in ("train.epoch=", "train.rank=", "trian.epochs=", "adapt.target.deep="):
+        answer = project.validate("--set", flag)
+        assert answer.status == 1, flag
+        assert {found.place.rpartition(":")[0] for found in answer.findings} == {"--set:1"}, answer.err

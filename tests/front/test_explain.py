@@ -126,7 +126,7 @@ def test_what_a_page_calls_right_passes(code: str, folder: Path, graftc: Command
 
 
 # mistakes of the command line that cost nothing to make; the others need a build or a bundle
-TYPED = ("E0106", "E0107", "E0211", "E0212", "E0213", "E0216", "E0230", "E0231", "E0232", "E0415")
+TYPED = ("E0106", "E0107", "E0211", "E0212", "E0213", "E0216", "E0223", "E0230", "E0231", "E0232", "E0415")
 
 
 @pytest.mark.parametrize("code", TYPED)

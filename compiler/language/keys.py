@@ -1,0 +1,59 @@
+"""Every key that a spec may have, given the variants that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from .. import variants
+from ..diagnostics import Path
+from .mistakes import models_of
+from .spec import DEFAULTS, SECTIONS, VARIANTS, Top
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the language: what it is where nothing is written, and whose it is, in words."""
+
+    path: Path
+    default: Any
+    owner: str
+
+
+def keys(method: str, task: str) -> dict[Path, Key]:
+    """The keys of a spec with an adaptation method and a head, by their path; roles of columns too.
+
+    >>> keys("lora", "text-classification")["adapt", "rank"].owner
+    '`adapt` with `method: lora`'
+    """
+    words = {"adapt": method, "head": task}
+    head = variants.load("heads", task)
+    found = [Key(("extends",), None, "the language"), *_fields(Top, (), "the language")]
+    for name, model in SECTIONS.items():
+        found += [Key((name,), None, "the language"), *_fields(model, (name,), f"`{name}`")]
+    for name, (folder, tag, _) in VARIANTS.items():
+        options = variants.load(folder, words[name]).Options
+        found += [
+            Key((name,), DEFAULTS.get(name), "the language"),
+            Key((name, tag), DEFAULTS.get(name, {}).get(tag), f"`{name}`"),
+        ]
+        found += _fields(options, (name,), f"`{name}` with `{tag}: {words[name]}`")
+    input = variants.load("inputs", head.MODALITY)
+    found += _fields(input.Options, ("data",), f"`data` for {head.MODALITY}")
+    found += [Key(("data", "columns", role), None, f"`{task}`") for role in (*input.ROLES, *head.TARGETS)]
+    return {key.path: key for key in found}
+
+
+def _fields(model: type[BaseModel], path: Path, owner: str) -> Iterator[Key]:
+    for name, field in model.model_fields.items():
+        here = (*path, field.alias or name)
+        default = field.get_default(call_default_factory=True)
+        if default is PydanticUndefined or (isinstance(default, dict) and not default):
+            default = None
+        yield Key(here, default.model_dump() if isinstance(default, BaseModel) else default, owner)
+        for inner in models_of(field.annotation):
+            yield from _fields(inner, here, owner)

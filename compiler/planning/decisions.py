@@ -1,0 +1,162 @@
+"""Decides what a spec leaves open, each value with its reason: the one home of defaults that depend on anything."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from .. import variants
+from ..decided import Decided
+from ..diagnostics import Path, clean
+from ..language.spec import HeldOut, Rates, Spec, Table
+from ..world.facts import Facts
+from .plan import Plan
+
+EPOCHS = 3  # where a spec says neither epochs nor steps
+LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
+
+
+def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
+    """How token states become one feature; `provides` is what the backbone's family gives."""
+    if written := getattr(spec.head, "pooling", None):
+        return Decided(str(written))
+    if "tokens" not in provides:
+        return Decided("own", "the backbone gives one feature by itself")
+    if "causal" in provides:
+        return Decided("last", "the default of what reads from left to right: only its last state has seen all")
+    return Decided("mean", "the default of encoders, which give a state per token")
+
+
+def learning_rate(spec: Spec) -> Decided[float]:
+    """The peak rate of what learns in the backbone."""
+    rate = spec.train.learning_rate
+    if rate is not None:
+        return Decided(rate.backbone if isinstance(rate, Rates) else rate)
+    return Decided(float(variants.load("methods", spec.method).LEARNING_RATE), _default_of(spec))
+
+
+def head_learning_rate(spec: Spec) -> Decided[float]:
+    """The peak rate of the head."""
+    rate = spec.train.learning_rate
+    if rate is not None:
+        return Decided(rate.head if isinstance(rate, Rates) else rate)
+    return Decided(float(variants.load("methods", spec.method).HEAD_LEARNING_RATE), _default_of(spec))
+
+
+def _default_of(spec: Spec) -> str:
+    return f"the default of method `{spec.method}`"
+
+
+def steps_per_epoch(spec: Spec, rows: int) -> Decided[int]:
+    """Steps in which every training row is seen once."""
+    return Decided(math.ceil(rows / spec.train.batch_size), f"{rows:,} training rows, {spec.train.batch_size} a step")
+
+
+def steps(spec: Spec, rows: int) -> Decided[int]:
+    """How many optimiser steps there are."""
+    if spec.train.max_steps:
+        return Decided(spec.train.max_steps, "`train.max_steps`")
+    each, count = steps_per_epoch(spec, rows).value, spec.train.epochs or EPOCHS
+    return Decided(count * each, f"{count} epochs of {each} steps")
+
+
+def epochs(spec: Spec, rows: int) -> Decided[int]:
+    """How many passes over the training rows are begun."""
+    count = math.ceil(steps(spec, rows).value / steps_per_epoch(spec, rows).value)
+    if spec.train.epochs:
+        return Decided(count)
+    why = f"as many as {spec.train.max_steps} steps reach into" if spec.train.max_steps else "the language's default"
+    return Decided(count, why)
+
+
+def warmup_steps(spec: Spec, rows: int) -> Decided[int]:
+    """Steps in which the rate rises."""
+    total = steps(spec, rows).value
+    return Decided(round(spec.train.warmup * total), f"the share {spec.train.warmup:g} of {total} steps")
+
+
+def metric(spec: Spec, facts: Facts) -> Decided[str]:
+    """What picks the best checkpoint."""
+    if spec.train.metric:
+        return Decided(spec.train.metric)
+    first = str(variants.load("heads", spec.head_type).metrics(facts.columns)[0])
+    return Decided(first, f"the first metric of `{spec.head_type}` with these columns")
+
+
+def fold(spec: Spec, is_frozen: bool, is_augmented: bool) -> Decided[Literal["feature", "none"]]:
+    """Whether the backbone's features are computed once: `feature`, or `none`."""
+    if spec.train.fold == "off":
+        return Decided("none", "`train.fold` is off")
+    if not is_frozen:
+        return Decided("none", "something in the backbone learns, so its features change")
+    if is_augmented:
+        return Decided("none", "augmented pictures differ every time")
+    return Decided("feature", "nothing in the backbone learns, so its features are computed once")
+
+
+def opset(spec: Spec) -> Decided[int]:
+    """The ONNX operator set."""
+    if spec.export.opset:
+        return Decided(spec.export.opset)
+    return Decided(LOWEST_OPSET[spec.export.exporter], f"the default of the exporter `{spec.export.exporter}`")
+
+
+def decisions(spec: Spec, facts: Facts, plan: Plan) -> dict[Path, Decided[Any]]:
+    """Everything that the spec leaves open, and what follows from it, by the path of its key in spec or plan."""
+    train = plan.split("train")
+    assert train is not None
+    assert facts.backbone is not None
+    rows = train.rows
+    found: dict[Path, Decided[Any]] = {
+        ("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES),
+        ("train", "learning_rate"): learning_rate(spec),
+        ("train", "learning_rate", "backbone"): learning_rate(spec),
+        ("train", "learning_rate", "head"): head_learning_rate(spec),
+        ("train", "head_learning_rate"): head_learning_rate(spec),
+        ("train", "steps"): steps(spec, rows),
+        ("train", "steps_per_epoch"): steps_per_epoch(spec, rows),
+        ("train", "epochs"): epochs(spec, rows),
+        ("train", "warmup_steps"): warmup_steps(spec, rows),
+        ("train", "metric"): metric(spec, facts),
+        ("train", "fold"): fold(spec, plan.backbone.is_frozen, plan.data.augment is not None),
+        ("export", "opset"): opset(spec),
+        ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
+    }
+    return found | _of_variants(spec, facts) | _of_data(spec, facts)
+
+
+def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
+    """What a method, a head and an input decide of their own options."""
+    assert facts.backbone is not None
+    named = (
+        ("adapt", "methods", spec.method, (spec.adapt, facts.backbone)),
+        ("head", "heads", spec.head_type, (spec.head, facts.splits["train"].tally)),
+        (
+            "data",
+            "inputs",
+            spec.modality,
+            (spec.input, facts.preprocessing, facts.backbone.room(spec.method, spec.adapt)),
+        ),
+    )
+    found: dict[Path, Decided[Any]] = {}
+    for section, folder, word, arguments in named:
+        module = variants.load(folder, word)
+        if hasattr(module, "decided"):
+            found |= {(section, key): value for key, value in module.decided(*arguments).items()}
+    return found
+
+
+def _of_data(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
+    """Columns by the name of their role, and formats by the ending of their files."""
+    found: dict[Path, Decided[Any]] = {
+        ("data", "columns", role): Decided(names, "the column has the name of its role")
+        for role, names in facts.columns.items()
+        if role not in spec.data.columns
+    }
+    for split, read in facts.splits.items():
+        entry = getattr(spec.data, split)
+        if not isinstance(entry, tuple | HeldOut) and not (isinstance(entry, Table) and entry.format):
+            table = read.tables[0]
+            because = "it is a folder" if table.path.is_dir() else f"the ending of `{clean(table.path.name)}`"
+            found["data", split, "format"] = Decided(table.format, because)
+    return found
