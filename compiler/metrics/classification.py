@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def _value(name: str, record: Mapping[str, Any], logits: Any, truth: Any) -> flo
             return float((chosen == truth.int()).all(1).float().mean())
         rank = {"roc_auc": tm.multilabel_auroc, "average_precision": tm.multilabel_average_precision}
         if kind in rank:
-            return _round(rank[kind](logits.sigmoid(), truth.int(), count, average=average))
+            with _classes_without_rows():
+                return _round(rank[kind](logits.sigmoid(), truth.int(), count, average=average))
         functions = {"f1": tm.multilabel_f1_score, "precision": tm.multilabel_precision, "recall": tm.multilabel_recall}
         return _round(functions[kind](chosen, truth.int(), count, average=average))
     if name == "accuracy":
@@ -96,7 +99,17 @@ def _value(name: str, record: Mapping[str, Any], logits: Any, truth: Any) -> flo
         "roc_auc": tm.multiclass_auroc, "average_precision": tm.multiclass_average_precision,
     }  # fmt: skip
     scores = logits.softmax(-1) if kind in ("roc_auc", "average_precision") else logits
-    return _round(single[kind](scores, truth, count, average=average))
+    with _classes_without_rows():
+        return _round(single[kind](scores, truth, count, average=average))
+
+
+@contextmanager
+def _classes_without_rows() -> Iterator[None]:
+    """Keeps torchmetrics quiet of classes that a split has no rows of: the mean is over the others, as is meant."""
+    with warnings.catch_warnings():
+        for said in ("No (positive|negative) samples", "Average precision score for one or more classes was `nan`"):
+            warnings.filterwarnings("ignore", said, UserWarning)
+        yield
 
 
 def _chosen(record: Mapping[str, Any], logits: Any) -> Any:

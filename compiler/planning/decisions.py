@@ -9,6 +9,7 @@ from .. import variants
 from ..decided import Decided
 from ..diagnostics import Path, clean
 from ..language.spec import HeldOut, Rates, Spec, Table
+from ..reports import counted
 from ..world.facts import Facts
 from .plan import Plan
 
@@ -57,7 +58,7 @@ def steps(spec: Spec, rows: int) -> Decided[int]:
     if spec.train.max_steps:
         return Decided(spec.train.max_steps, "`train.max_steps`")
     each, count = steps_per_epoch(spec, rows).value, spec.train.epochs or EPOCHS
-    return Decided(count * each, f"{count} epochs of {each} steps")
+    return Decided(count * each, f"{counted(count, 'epoch')} of {counted(each, 'step')}")
 
 
 def epochs(spec: Spec, rows: int) -> Decided[int]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from ..diagnostics import clean
-from ..reports import one_line
+from ..reports import counted, one_line
 from .plan import Plan
 
 WORDS = {
@@ -42,7 +42,7 @@ def _backbone(plan: Plan) -> list[str]:
             lines.append(
                 _line(
                     word.split(",")[0].split(" (")[0],
-                    f"{numbers:>12,} parameters in {len(tensors)} tensors: {', '.join(summary(t.name for t in tensors))}",
+                    f"{numbers:>12,} parameters in {counted(len(tensors), 'tensor')}: {', '.join(summary(t.name for t in tensors))}",
                 )
             )
     return lines
@@ -55,7 +55,7 @@ def _options(plan: Plan) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, tuple):
-        return f"{len(value)} modules"
+        return counted(len(value), "module")
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -101,7 +101,7 @@ def _data(plan: Plan) -> list[str]:
     for split in plan.data.splits:
         files = ", ".join(table.path + (f" (split {table.split})" if table.split else "") for table in split.tables)
         taken = f" (held out: {split.held_out:.0%} of the training rows)" if split.held_out else ""
-        lines.append(_line(split.name, f"{split.rows:>8,} rows  {files}{taken}"))
+        lines.append(_line(split.name, f"{counted(split.rows, 'row'):>13}  {files}{taken}"))
     lines.append(
         _line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in plan.data.columns.items()))
     )
@@ -148,18 +148,18 @@ def _train(plan: Plan) -> list[str]:
         "train",
         _line(
             "schedule",
-            f"{train.epochs} epochs of {train.steps_per_epoch} steps = {train.steps} steps of {train.batch_size} rows",
+            f"{counted(train.epochs, 'epoch')} of {counted(train.steps_per_epoch, 'step')} = {counted(train.steps, 'step')} of {counted(train.batch_size, 'row')}",
         ),
     ]
     lines.append(
         _line(
             "rate",
-            f"{rates}, {train.schedule} after {train.warmup_steps} steps of warm-up, weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}",
+            f"{rates}, {train.schedule} after {counted(train.warmup_steps, 'step')} of warm-up, weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}",
         )
     )
     if train.layer_decay < 1:
         lines.append(_line("layer decay", f"{train.layer_decay:g}"))
-    stop = f", stops after {train.patience} epochs without a better one" if train.patience else ""
+    stop = f", stops after {counted(train.patience, 'epoch')} without a better one" if train.patience else ""
     picks = f"best {train.metric} on validation{stop}" if plan.split("validation") else "the last (no validation data)"
     lines.append(_line("keeps", picks))
     lines.append(

@@ -48,7 +48,7 @@ CASES: list[tuple[str, tuple[str, ...], tuple[Any, str | None, str]]] = [
     ("train.learning_rate", ("adapt.method=full",), (5e-5, None, "the default of method `full`")),
     ("train.learning_rate.head", ("train.learning_rate=0.01",), (0.01, "--set:1", "")),
     ("train.learning_rate.head", (), (1e-3, None, "the default of method `lora`")),
-    ("train.steps", (), (2, None, "2 epochs of 1 steps")),
+    ("train.steps", (), (2, None, "2 epochs of 1 step")),
     ("train.steps", ("train.epochs=", "train.max_steps=7"), (7, None, "`train.max_steps`")),
     ("train.steps_per_epoch", ("train.batch_size=10",), (3, None, "24 training rows, 10 a step")),
     ("train.warmup_steps", ("train.epochs=20",), (2, None, "the share 0.1 of 20 steps")),
