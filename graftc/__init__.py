@@ -9,16 +9,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["build", "load", "plan", "validate"]
+__all__ = ["BundleError", "Refused", "build", "load", "plan", "validate"]
 
 if TYPE_CHECKING:
+    from .compiler.diagnostics import Refused
     from .compiler.verbs import build, plan, validate
+    from .runtime.errors import BundleError
     from .runtime.model import load
 
-_HOME = {"build": "compiler.verbs", "plan": "compiler.verbs", "validate": "compiler.verbs", "load": "runtime.model"}
+_HOME = {
+    "BundleError": "runtime.errors",
+    "Refused": "compiler.diagnostics",
+    "build": "compiler.verbs",
+    "load": "runtime.model",
+    "plan": "compiler.verbs",
+    "validate": "compiler.verbs",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f".{_HOME[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

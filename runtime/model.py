@@ -42,6 +42,11 @@ class Model:
                 "E0503", "the bundle's preprocessing can't be set up", str(error)[:300], help="build or copy it again"
             ) from None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the graph's outputs; empty for a task without."""
+        return tuple(self.head.get("labels", ()))
+
     def predict(self, inputs: Any, **options: Any) -> Any:
         """The answer to one input, or a list of answers to a list of inputs.
 
