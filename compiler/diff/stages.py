@@ -10,6 +10,7 @@ from ..execution import pipeline
 from ..execution.machine import Machine
 from ..frozen import Frozen
 from ..planning.plan import Plan
+from ..planning.portable import portable
 from .changes import Change, Difference, changes, differences
 from .sides import Files, Side
 
@@ -87,7 +88,7 @@ def _with_names(record: Iterable[Difference], whole: Iterable[Difference]) -> It
 
 
 def _decided(plan: Plan) -> Any:
-    return plan.model_dump(mode="json", exclude={"estimates", "pins"})
+    return portable(plan).model_dump(mode="json", exclude={"estimates", "pins"})
 
 
 def _without_text(whole: Iterable[Difference]) -> list[Difference]:

@@ -10,6 +10,7 @@ from typing import Any
 from .. import variants
 from ..digest import combined, digest, file_sha256
 from ..planning.plan import Plan, SplitPlan
+from ..planning.portable import base, portable
 from .machine import Machine, versions
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -65,9 +66,9 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("evaluate", 1, {"train": {"metric": train["metric"]}}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
         Stage("export", 1, {"export": fixed}, ("train", "prepare-validation" if plan.split("validation") else "prepare-train"), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
-        Stage("checkpoint", 1, {"backbone": {"source": source}}, ("train",), (*TORCH, "peft")),
+        Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train",), (*TORCH, "peft")),
         Stage("verify", 1, {"export": gates}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
-        Stage("pack", 1, {"plan": plan.sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("pack", 1, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 

@@ -17,6 +17,7 @@ from ..diagnostics import refuse
 from ..execution.work import Work
 from ..networks.assembly import assemble, load_backbone, ready, remember
 from ..networks.parity import difference, golden_inputs, outputs
+from ..planning.portable import base
 from .prepare import preprocessor
 
 # with these beside it, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
@@ -43,7 +44,7 @@ def run(work: Work) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of one library calling another's deprecated names
         method.save(graft.backbone, work.out)
-    _anonymise(work.out, plan.backbone.source)
+    _anonymise(work.out, base(plan.backbone.source))
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():
             shutil.copyfile(work.backbone / name, work.out / name)

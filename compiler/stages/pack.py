@@ -23,6 +23,7 @@ from ..execution.manifest import FILES, compose, licence
 from ..execution.work import Work
 from ..frozen import Json
 from ..planning.plan import Plan
+from ..planning.portable import portable
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type
@@ -46,8 +47,8 @@ _Dumper.add_representer(str, _text)
 
 def run(work: Work) -> None:
     """Fills the stage's folder with the whole bundle."""
-    plan, out = work.plan, work.out
-    manifest = _manifest(work)
+    plan, out = portable(work.plan), work.out
+    manifest = _manifest(work, plan)
     for precision in plan.export.precision:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
         for file in source.glob(f"{FILES[precision]}*"):
@@ -67,7 +68,7 @@ def run(work: Work) -> None:
     _seal(out, manifest)
 
 
-def _manifest(work: Work) -> dict[str, Any]:
+def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     read = {
         name: json.loads((work.inputs[stage] / f"{name}.json").read_bytes())
         for stage, name in (
@@ -77,7 +78,7 @@ def _manifest(work: Work) -> dict[str, Any]:
             ("train", "history"),
         )
     }
-    manifest = compose(work.plan, read["calibrated"], read["metrics"], read["gates"])
+    manifest = compose(plan, read["calibrated"], read["metrics"], read["gates"])
     licences = {"backbone": licence(work.backbone), "runtime": "Apache-2.0"}
     weights = combined(file_sha256(work.backbone / name) for name in work.plan.backbone.files)
     hashes = manifest["hashes"] | {"weights": weights}

@@ -1,0 +1,46 @@
+"""A plan as it may travel: without the paths of the machine that it was made on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..frozen import Json
+from .plan import Plan
+
+ABSOLUTE = re.compile(r"(?P<word>[a-z]+:)?/.*")  # a path, or a source's word and a path
+PATHS = ("from", "train", "validation", "test", "samples", "extends")  # keys of a spec whose values may be paths
+
+
+def portable(plan: Plan) -> Plan:
+    """The plan with the base name in place of each absolute path; the same plan where there is none."""
+    splits = tuple(
+        split.model_copy(update={"tables": tuple(t.model_copy(update={"path": base(t.path)}) for t in split.tables)})
+        for split in plan.data.splits
+    )
+    changes = {
+        "backbone": plan.backbone.model_copy(update={"source": base(plan.backbone.source)}),
+        "data": plan.data.model_copy(update={"splits": splits}),
+        "export": plan.export.model_copy(update={"samples": base(plan.export.samples)}),
+        "spec": Json(_relocated(plan.spec.plain())),
+    }
+    return Plan(**{name: changes.get(name, getattr(plan, name)) for name in Plan.model_fields})
+
+
+def base(path: str) -> str:
+    """What an absolute path ends with, after the word of a source; any other path as it is.
+
+    >>> base("/home/ada/data/train.jsonl"), base("bundle:/srv/one/"), base("../data"), base("hub:org/name@main")
+    ('train.jsonl', 'bundle:one', '../data', 'hub:org/name@main')
+    """
+    found = ABSOLUTE.fullmatch(path)
+    return (found["word"] or "") + path.rstrip("/").rpartition("/")[2] if found else path
+
+
+def _relocated(value: Any, is_path: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _relocated(item, key in PATHS) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_relocated(item, is_path) for item in value]
+    return base(value) if is_path and isinstance(value, str) else value
