@@ -19,19 +19,20 @@ def portable(plan: Plan) -> Plan:
         split.model_copy(update={"tables": tuple(t.model_copy(update={"path": base(t.path)}) for t in split.tables)})
         for split in plan.data.splits
     )
-    changes = {
+    changes: dict[str, Any] = {
         "backbone": plan.backbone.model_copy(update={"source": base(plan.backbone.source)}),
         "data": plan.data.model_copy(update={"splits": splits}),
         "export": plan.export.model_copy(update={"samples": base(plan.export.samples)}),
         "spec": Json(_relocated(plan.spec.plain())),
     }
+    # anew: a copy would keep the other's hash
     return Plan(**{name: changes.get(name, getattr(plan, name)) for name in Plan.model_fields})
 
 
 def base(path: str) -> str:
     """What an absolute path ends with, after the word of a source; any other path as it is.
 
-    >>> base("/home/ada/data/train.jsonl"), base("bundle:/srv/one/"), base("../data"), base("hub:org/name@main")
+    >>> base("/data/train.jsonl"), base("bundle:/srv/one/"), base("../data"), base("hub:org/name@main")
     ('train.jsonl', 'bundle:one', '../data', 'hub:org/name@main')
     """
     found = ABSOLUTE.fullmatch(path)
