@@ -16,14 +16,17 @@ from .spec import DEFAULTS, LANGUAGE, SECTIONS, VARIANTS, Data, Top
 Node = dict[str, Any]
 Models = dict[type[Frozen], Node]
 ORDER = ("backbone", "adapt", "head", "data", "train", "export")
+EXTENDS = {"type": "string", "minLength": 1, "description": "path of a spec to start from, relative to this file"}
 EMPTY = ("train", "export")  # sections that may be written without a value
 
 
 def schema() -> Node:
     """A JSON Schema that takes what `spec.parse` takes: strict at every depth, a branch for each variant.
 
-    >>> sorted(schema()["required"])
-    ['backbone', 'data', 'graftc', 'head', 'name']
+    A spec that extends another one may leave out whatever that one says, and remove a key by `null`.
+
+    >>> sorted(schema()["else"]["required"])
+    ['backbone', 'data', 'head', 'name']
     """
     models, definitions = _models()
     inputs = [word for word in variants.words("inputs") if _heads(word)]
@@ -31,15 +34,23 @@ def schema() -> Node:
         definitions |= {name: models[model]} if model is not Data else {f"data.{w}": _data(w, models) for w in inputs}
     for section, (folder, tag, _) in VARIANTS.items():
         definitions |= {f"{section}.{w}": _branch(variants.load(folder, w), w, tag, models) for w in _words(section)}
-    top = models[Top]["properties"]
+    top = dict(models[Top]["properties"])
+    version = {**top.pop("graftc"), "const": LANGUAGE}
+    whole = top | {name: _section(name) for name in ORDER}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"graftc spec, version {LANGUAGE}",
         "type": "object",
-        "properties": top | {"graftc": {**top["graftc"], "const": LANGUAGE}} | {name: _section(name) for name in ORDER},
-        "required": ["graftc", "name", "backbone", "head", "data"],
+        "properties": {"graftc": version, "extends": EXTENDS} | {name: {} for name in whole},
+        "required": ["graftc"],
         "additionalProperties": False,
-        "allOf": [_when(word) for word in inputs],
+        "if": {"required": ["extends"]},
+        "then": {"properties": {name: _removable(_part(node, definitions)) for name, node in whole.items()}},
+        "else": {
+            "properties": whole,
+            "required": ["name", "backbone", "head", "data"],
+            "allOf": [_when(word) for word in inputs],
+        },
         "$defs": {name: definitions[name] for name in sorted(definitions)},
     }
 
@@ -56,6 +67,24 @@ def _models() -> tuple[Models, dict[str, Node]]:
     definitions = {name: _given(_untitled(node)) for name, node in whole["$defs"].items()}
     models = {model: definitions.pop(places[model, "validation"]["$ref"].removeprefix("#/$defs/")) for model in unique}
     return models, definitions
+
+
+def _part(node: Node, definitions: dict[str, Node]) -> Node:
+    """What a spec may write of a value over the one that it extends: of keys and values any part, else the whole."""
+    if "$ref" in node:
+        return _part(definitions[node["$ref"].removeprefix("#/$defs/")], definitions)
+    choices = [_part(choice, definitions) for word in ("anyOf", "oneOf") for choice in node.get(word, ())]
+    if choices:
+        return {"anyOf": [choice for i, choice in enumerate(choices) if choice not in choices[:i]]}
+    if "properties" not in node:
+        return node
+    inner = {key: _removable(_part(value, definitions)) for key, value in node["properties"].items()}
+    return {"type": "object", "properties": inner, "additionalProperties": False}
+
+
+def _removable(node: Node) -> Node:
+    told = {word: node[word] for word in ("description",) if word in node}
+    return {**told, "anyOf": [*node.get("anyOf", [node]), {"type": "null"}]}
 
 
 def _untitled(node: Any, are_keys: bool = False) -> Any:

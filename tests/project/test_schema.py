@@ -112,6 +112,29 @@ def test_schema_and_parser_refuse(case: str) -> None:
     assert case == "an unknown role" or not taken_by_parser(data)
 
 
+LAYERS = {
+    "a part of a section": ("train: {epochs: 3}", True),
+    "a part of a variant": ("adapt: {rank: 4}", True),
+    "a variant": ("adapt: {method: lora, rank: 4}", True),
+    "a part of a value": ("export: {gate: {parity: 1.0e-3}}", True),
+    "nothing, which removes": ("train: {epochs: null}\nexport:\ndescription: null", True),
+    "a list": ("backbone: {freeze: [all]}", True),
+    "no key": ("trian: {epochs: 3}", False),
+    "no key of the section": ("train: {epoch: 3}", False),
+    "no key of any variant": ("adapt: {rnak: 4}", False),
+    "no key of that variant": ("adapt: {method: probe, rank: 4}", False),
+    "a wrong kind": ("train: {epochs: three}", False),
+    "out of range": ("train: {epochs: 0}", False),
+}
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_a_spec_over_another_may_be_any_part_of_one(case: str) -> None:
+    text, is_fine = LAYERS[case]
+    data = parse_text(f"graftc: 1\nextends: base.yaml\n{text}\n", "spec.yaml", Path()).data
+    assert taken_by_schema(data) is is_fine
+
+
 def test_shipped_schema_is_fresh() -> None:
     shipped = json.loads((SPECS / "schema.json").read_text(encoding="utf-8"))
     assert shipped == SCHEMA, "run `make schema`"
@@ -160,7 +183,7 @@ KEYWORDS = {
     *("$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "pattern"),
     *("properties", "required", "additionalProperties", "items", "minItems", "uniqueItems", "minLength"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-    *("allOf", "anyOf", "oneOf", "not", "if", "then"),
+    *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
 }
 
 
@@ -187,7 +210,8 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_no_key_takes_an_empty_value() -> None:
     for path, node in nodes(SCHEMA):
-        may_be_empty = path.startswith(("#/properties/train", "#/properties/export"))
+        # over another spec, nothing removes what that one says
+        may_be_empty = path.startswith(("#/else/properties/train", "#/else/properties/export", "#/then/"))
         assert node.get("type") != "null" or may_be_empty, path
 
 
