@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 from collections.abc import Iterator
@@ -55,7 +56,11 @@ def copy(spec: Path, target: Path) -> int:
 
     Raises Refused E0501 where a file is there already; whatever goes wrong, nothing is half-written.
     """
-    files = {path: path.relative_to(spec.parent) for path in _files(read(spec))}
+    source = read(spec)
+    data = {path: path.relative_to(spec.parent) for path in _files(source)}
+    bases = {Path(base.file): Path(os.path.relpath(base.file, spec.parent)) for base in source.bases}
+    # what two examples share is there already when the second comes
+    files = {path: place for path, place in {**bases, **data}.items() if not _is_same(path, target / place)}
     taken = [place for place in (Path(spec.name), *files.values()) if os.path.lexists(target / place)]
     if taken or (os.path.lexists(target) and not target.is_dir()):
         raise refuse(
@@ -72,7 +77,11 @@ def copy(spec: Path, target: Path) -> int:
         _move(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return len(files)
+    return len(data)
+
+
+def _is_same(path: Path, place: Path) -> bool:
+    return place.is_file() and filecmp.cmp(path, place, shallow=False)
 
 
 def _licences(files: dict[Path, Path], target: Path) -> dict[Path, Path]:

@@ -64,6 +64,7 @@ def ground(folder: Path) -> dict[str, str]:
             target.mkdir(parents=True)
             for picture in sorted(label.iterdir())[:CLASS]:
                 shutil.copy(picture, target)
+    shutil.copytree(EXAMPLES / "bases", folder / "bases")
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.yaml"))}
     return {name: text.replace("hub:google/mobilenet_v2_1.0_224", "./mobilenet") for name, text in texts.items()}
 

@@ -23,6 +23,7 @@ import yaml
 from graftc.compiler import variants
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.frozen import Frozen, Json
+from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import Plan, read_plan
 from graftc.compiler.verbs import plan as planned
 from graftc.compiler.world.backbone import gather_backbone
@@ -250,7 +251,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
     tiny.save("vit", folder / "image")
     specs = sorted((ROOT / "specs").glob("*.yaml"))
     assert specs
-    return [(spec, folder / str(yaml.safe_load(spec.read_text())["head"]["type"].partition("-")[0])) for spec in specs]
+    return [(spec, folder / str(read(spec).data["head"]["type"].partition("-")[0])) for spec in specs]
 
 
 @pytest.mark.parametrize("verb", ["validate", "plan"])
