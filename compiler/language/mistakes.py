@@ -46,7 +46,8 @@ def explain(error: ValidationError, model: type[Frozen], base: Path, data: dict[
     """Every finding of one failed validation, one per mistake; `base` is the section's path in the spec."""
     items = _of_one_member([_item(found, base, data) for found in error.errors(include_url=False)], data)
     missing = [item.path for item in items if item.type == "missing"]
-    unknown = {item.path: _unknown(item, model, base, missing) for item in items if item.type == "extra_forbidden"}
+    extra = [item for item in items if item.type == "extra_forbidden"]
+    unknown = {item.path: nested(item.path, data) or _unknown(item, model, base, missing) for item in extra}
     places: dict[Path, list[_Item]] = {}
     for item in items:
         # pydantic counts only the sound items of a list, and those that are not have a finding of their own
@@ -174,6 +175,16 @@ def kind_of(value: Any) -> str:
 def _unknown(item: _Item, model: type[Frozen], base: Path, missing: Iterable[Path]) -> Diagnostic:
     wanted = [str(path[-1]) for path in missing if path[:-1] == item.path[:-1]]
     return unknown_key(item.path, _words(_owner(item, model, base)), quote(_key(item.path[:-1])), wanted)
+
+
+def nested(path: Path, data: Any) -> Diagnostic | None:
+    """The diagnostic for a section of the spec that stands inside of another one."""
+    key = path[-1]
+    if len(path) < 2 or key not in (*SECTIONS, *VARIANTS) or not isinstance(_value(path, data), dict):
+        return None
+    at, where = At(path, "a section of the spec", on_key=True), quote(_key(path[:-1]))
+    headline = f"{quote(key)} does not belong under {where}"
+    return Diagnostic("E0207", headline, at, help=f"move it to the top of the spec, without indentation: `{key}:`")
 
 
 def unknown_key(path: Path, known: Iterable[str], where: str, missing: Iterable[str] = ()) -> Diagnostic:

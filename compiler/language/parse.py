@@ -11,7 +11,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, Refused, Row, listed, nearest, quote
 from ..frozen import Frozen
 from .migrations import misversioned
-from .mistakes import explain, meant, nothing, unknown_key
+from .mistakes import explain, meant, nested, nothing, unknown_key
 from .source import Source
 from .spec import DEFAULTS, KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Draft, Spec, Top
 
@@ -85,6 +85,9 @@ class _Reading:
         return found is None
 
     def _top_keys(self) -> None:
+        absent = [name for name in ("backbone", "head", "data") if name not in self.data]
+        inside = [path for path in self.source.keys if path[-1] in absent and nested(path, self.data)]
+        self.lost |= {str(path[-1]) for path in inside}
         for key in self.data:
             if key == "extends":  # a text that was not read from a file
                 at = At((key,), "not followed", on_key=True)
