@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz.py [--minutes 10] [--seed N] [--only KIND]
 
-Specs as bytes, as structures and as mutations of the examples, flags, tables, pictures, headers of weights, config
-and tokenizer files. Prints how many inputs of each kind were tried, the slowest and the memory. What is found is
+Specs as bytes, as structures and as mutations of the examples, bases, locks, flags, tables, pictures, headers of
+weights, config and tokenizer files. Prints how many inputs of each kind were tried, the slowest and the memory. What is found is
 shrunk and kept in tests/fuzz/cases/ as a regression case. Exit status 1 where something was found.
 """
 
@@ -52,7 +52,8 @@ def main() -> int:
     tallies = {kind: Tally() for kind in kinds}
     end, number = time.monotonic() + 60 * asked.minutes, asked.seed
     with tempfile.TemporaryDirectory() as folder:
-        place = world.write(Path(folder))
+        os.environ["GRAFTC_STORE"] = str(Path(folder) / "store")
+        place = world.write(Path(folder) / "world")
         while time.monotonic() < end:
             for kind in kinds:
                 number += 1

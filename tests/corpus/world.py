@@ -44,6 +44,7 @@ def tickets(first: int = 0, step: int = 1) -> list[Row]:
 
 def write(folder: Path) -> Path:
     """Writes the whole world into an empty folder and gives the folder."""
+    folder.mkdir(exist_ok=True)
     _backbones(folder)
     _texts(folder)
     _pictures(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -9,18 +10,19 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graftc.compiler.diagnostics import Diagnostic, Refused
+from graftc.compiler import variants
+from graftc.compiler.diagnostics import Diagnostic, Refused, Status
 from graftc.compiler.language.overrides import override
 from graftc.compiler.language.source import Source, read
-from graftc.compiler.reports.json import as_json
-from graftc.compiler.reports.text import text
-from graftc.compiler.verbs import check
+from graftc.compiler.reports import Checked
+from graftc.compiler.verbs import Footing, look
 
 KEPT = Path(__file__).parent / "cases"  # a folder each, its files those of a case
+LOCK = "spec.lock.yaml"  # where it is among the files, the spec is held to it, and its data is not read
 SETS = "sets.txt"  # its flags, one a line
 LONGEST = 5.0  # seconds of processor time: other programs may keep the machine busy
 TEXT = b"""graftc: 1
@@ -63,28 +65,41 @@ def hold(case: Case, world: Path) -> float:
     with _placed(case, world):
         start = time.process_time()
         with _silence() as printed_by_others:
-            found, source = _ask(world / "spec.yaml", case.sets)
-        for diagnostic in found:
-            assert len(diagnostic.code) == 5, diagnostic
-            assert diagnostic.code[0] in "EW", diagnostic
-            assert diagnostic.headline, diagnostic
-        printed = text(found, source)
-        assert all(c.isprintable() or c == "\n" for c in printed), repr(printed)
-        assert len(json.loads(as_json([(d, source) for d in found]))) == len(found)
-        printed.encode()
+            found, source = _ask(world / "spec.yaml", case)
+        _printable(found, source)
         seconds = time.process_time() - start
     assert seconds < LONGEST, f"it took {seconds:.1f} s"
     assert not printed_by_others, f"a library wrote to the terminal: {printed_by_others[0]}"
     return seconds
 
 
-def _ask(spec: Path, sets: tuple[str, ...]) -> tuple[tuple[Diagnostic, ...], Source | None]:
+def _ask(spec: Path, case: Case) -> tuple[tuple[Diagnostic, ...], Source | None]:
     source: Source | None = None
+    footing = Footing(is_locked=True, has_data=False) if LOCK in case.files else Footing()
     try:
-        source = override(read(spec), sets)
-        return check(source)[1], source
+        source = override(read(spec), case.sets)
+        seen = look(source, footing)
+        return seen.found, seen.source
     except Refused as refused:
         return refused.diagnostics, refused.source if isinstance(refused.source, Source) else source
+
+
+def _printable(found: tuple[Diagnostic, ...], source: Source | None) -> None:
+    """Asserts that every diagnostic is coded and that every report can show it."""
+    for diagnostic in found:
+        assert len(diagnostic.code) == 5, diagnostic
+        assert diagnostic.code[0] in "EW", diagnostic
+        assert diagnostic.headline, diagnostic
+    status = Status.WRONG if any(diagnostic.is_error for diagnostic in found) else Status.FINE
+    for form in variants.words("reports"):
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(out):
+            variants.load("reports", form).report([Checked("spec.yaml", source, found, status)], False)
+        printed = out.getvalue()
+        assert all(c.isprintable() or c == "\n" for c in printed), (form, printed)
+        printed.encode()
+        if form in ("json", "sarif"):
+            json.loads(printed)
 
 
 @contextmanager

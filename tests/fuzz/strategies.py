@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graftc.compiler.language.schema import schema
+from graftc.compiler.language.source import read
+from graftc.compiler.verbs import lock_source
 
 from ..corpus.corpus import SPECS
-from .case import TEXT, Case
+from .case import LOCK, TEXT, Case
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -112,6 +114,39 @@ def mutations(draw: Draw) -> Case:
         else:
             lines[at] = line[:column] + draw(SIGNS if kind == "sign" else st.sampled_from(_words())) + line[column:]
     return Case("\n".join(lines).encode("utf-8", "surrogatepass"))
+
+
+@st.composite
+def bases(draw: Draw) -> Case:
+    """Specs that extend each other, themselves, or what is none."""
+    near = ("base.yaml", "spec.yaml", "more.yaml", "./base.yaml", "../x.yaml", "/dev/zero", "bert")
+    names = st.sampled_from([*near, *near, *TEXTS])
+    links = [f"extends: {json.dumps(draw(names))}\n".encode() for _ in range(3)]
+    base, more = draw(mutations()).spec, draw(st.one_of(structures(), mutations())).spec
+    files = {"base.yaml": draw(st.sampled_from([b"", links[1]])) + base, "more.yaml": links[2] + more}
+    return Case(links[0] + draw(st.sampled_from([TEXT, b"graftc: 1\n", b"graftc: 1\ntrain: null\nhead:\n"])), files)
+
+
+@cache
+def _locked(world: Path) -> bytes:
+    """The lock of the sound spec."""
+    (world / "spec.yaml").write_bytes(TEXT)
+    return lock_source(read(world / "spec.yaml"))[0].text("spec.yaml").encode()
+
+
+@st.composite
+def locks(draw: Draw, world: Path) -> Case:
+    """A lock that was edited, merged badly or made up, and a spec that is held to it."""
+    whole = _locked(world)
+    lines = whole.decode().split("\n")
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(lines) - 1))
+        junk = json.dumps(draw(st.sampled_from([*NUMBERS, *TEXTS, *EMPTY])))
+        key = lines[at].partition(":")[0]
+        lines[at] = draw(st.sampled_from([f"{key}: {junk}", "", f"  {lines[at]}", lines[at - 1], "<<<<<<< HEAD", junk]))
+    edited = "\n".join(lines).encode("utf-8", "surrogatepass")
+    spec = draw(st.one_of(st.just(TEXT), mutations().map(lambda case: case.spec)))
+    return Case(spec, {LOCK: draw(st.one_of(st.just(edited), st.just(edited), damaged(whole), st.just(whole)))})
 
 
 @st.composite
@@ -299,8 +334,11 @@ def kinds(world: Path) -> dict[str, st.SearchStrategy[Case]]:
     return {
         "raw": raw(), "structures": structures(), "mutations": mutations(), "flags": flags(),
         "tables": tables(), "pictures": pictures(),
-        "headers": headers(world), "settings": settings_of_backbones(world), "processors": processors(world),
+        "bases": bases(), "locks": locks(world), "headers": headers(world), "settings": settings_of_backbones(world), "processors": processors(world),
     }  # fmt: skip
 
 
-KINDS = ("raw", "structures", "mutations", "flags", "tables", "pictures", "headers", "settings", "processors")
+KINDS = (
+    *("raw", "structures", "mutations", "flags", "tables", "pictures", "bases", "locks"),
+    *("headers", "settings", "processors"),
+)

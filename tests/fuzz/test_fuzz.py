@@ -18,6 +18,11 @@ BUDGET = 6.0  # seconds of each kind; on a slow machine fewer inputs are tried
 MOST = 400
 
 
+@pytest.fixture(autouse=True)
+def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFTC_STORE", str(tmp_path / "store"))
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world.write(tmp_path_factory.mktemp("world"))
