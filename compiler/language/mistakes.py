@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -249,10 +250,16 @@ def _options(folder: str, word: str) -> type[BaseModel]:
     return options
 
 
-def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The places under a model that have a key, the outermost first; what stands in lists has none of its own."""
-    if key in _words(model):
-        yield at
+    return [place for place, words in _places(model, at) if key in words]
+
+
+@cache
+def _places(model: type[BaseModel], at: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], frozenset[str]], ...]:
+    """Every mapping under a model, by its path of keys, with the keys that it may have."""
+    found = [(at, frozenset(_words(model)))]
     for name, field in model.model_fields.items():
         for inner in models_of(field.annotation) if name not in SPLITS else ():
-            yield from _homes(key, inner, (*at, field.alias or name))
+            found += _places(inner, (*at, field.alias or name))
+    return tuple(found)

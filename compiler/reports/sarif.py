@@ -110,8 +110,9 @@ def _fingerprint(found: Diagnostic, checked: Checked, prints: Counter[str]) -> d
     """
     span = place(found.at, checked.source)
     where = [span.file if span else "", *map(str, found.at.path if isinstance(found.at, At) else ())]
-    lines = checked.source.lines(span.file) if span and checked.source else []
-    if span and not isinstance(found.at, At) and 0 < span.line <= len(lines):
+    is_line = span is not None and not isinstance(found.at, At)  # else the path of keys tells more
+    lines = checked.source.lines(span.file) if span and is_line and checked.source else []
+    if span and 0 < span.line <= len(lines):
         where.append(lines[span.line - 1].strip())
     digest = hashlib.sha256("\0".join([found.code, found.headline, *where]).encode("utf-8", "replace")).hexdigest()[:16]
     prints[digest] += 1
