@@ -27,3 +27,9 @@ def load(folder: str, word: str) -> ModuleType:
     if word not in words(folder):
         raise KeyError(word)
     return import_module(f".{folder}.{word.replace('-', '_')}", __package__)
+
+
+def reader(task: str) -> ModuleType:
+    """What reads a row's input: the module of a head that has roles of its own for it, else that of its modality."""
+    head = load("heads", task)
+    return head if hasattr(head, "raw") else load("inputs", head.MODALITY)

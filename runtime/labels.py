@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
+from .rows import Outputs, Rows
 from .shape import NUMBER
 
 HEAD = {"labels": [str], "is_multi": bool, "?thresholds": [NUMBER]}  # the shape of the manifest's `head`
@@ -22,7 +23,7 @@ class Classification:
     score: float
 
 
-def decode(outputs: Mapping[str, np.ndarray], head: Mapping[str, Any], top_k: int | None = None) -> list[Any]:
+def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int | None = None) -> list[Any]:
     """An answer per row of `logits` (rows, labels).
 
     One label: the likeliest, or a tuple of the `top_k` likeliest. Several labels: a tuple of those at or above
@@ -30,7 +31,7 @@ def decode(outputs: Mapping[str, np.ndarray], head: Mapping[str, Any], top_k: in
     """
     if "logits" not in outputs:
         raise BundleError("E0503", "the graph gives no `logits`")
-    logits = outputs["logits"].astype(np.float64)
+    logits = np.asarray(outputs["logits"], np.float64)
     widths = {len(head["labels"]), *([len(head.get("thresholds", ()))] if head["is_multi"] else [])}
     if widths != {logits.shape[-1]}:
         raise BundleError("E0503", "the graph answers for other labels than the manifest names")

@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import BundleError
 from .manifest import read_manifest, require
+from .rows import Rows, Values, gathered
 from .session import Session
 
 BATCH = 32  # rows per run of the graph
@@ -53,26 +54,48 @@ class Model:
         Raises BundleError E0505 for an input of the wrong kind.
         """
         is_list = isinstance(inputs, list)
-        outputs = self.outputs(inputs if is_list else [inputs])
-        answers = self.decoder.decode(outputs, self.head, **options) if outputs else []
+        rows = self.rows(inputs if is_list else [inputs])
+        answers = self.decoder.decode(self.run(rows), self.head, rows, **options) if rows.inputs else []
         return answers if is_list else answers[0]
 
-    def outputs(self, inputs: Sequence[Any], batch: int = BATCH) -> dict[str, np.ndarray]:
-        """Output arrays of the graph for a list of inputs, rows in the order given."""
-        if not inputs:
-            return {}
-        rows = self._features(inputs)
-        # rows of like length share a batch, so that little of it is padding
-        order = np.argsort([-next(iter(row.values())).shape[0] for row in rows], kind="stable")
-        parts = [self._run([rows[i] for i in order[at : at + batch]]) for at in range(0, len(rows), batch)]
-        back = np.argsort(order, kind="stable")
-        return {name: np.concatenate([part[name] for part in parts])[back] for name in self.session.outputs}
+    def rows(self, inputs: Sequence[Any]) -> Rows:
+        """The rows that a list of inputs makes; raises BundleError E0505 for one of the wrong kind."""
+        try:
+            found: Rows = self.preprocessor.rows(inputs)
+            return found
+        except ValueError:
+            for i, value in enumerate(inputs):
+                try:
+                    self.preprocessor.rows([value])
+                except ValueError as error:
+                    raise BundleError("E0505", f"input {i + 1} can't be used", str(error), index=i) from None
+            raise
+        except ModuleNotFoundError as error:
+            raise _lacking(error) from None
 
-    def _run(self, rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        found = self.session.run(self.preprocessor.collate(rows))
-        if any(array.shape[:1] != (len(rows),) for array in found.values()):
+    def outputs(self, inputs: Sequence[Any], batch: int = BATCH) -> dict[str, Values]:
+        """Outputs of the graph for a list of inputs, in their order."""
+        return self.run(self.rows(inputs), batch)
+
+    def run(self, rows: Rows, batch: int = BATCH) -> dict[str, Values]:
+        """Outputs of the graph for rows, in their order; those that go along a text are cut to its length."""
+        features = rows.features
+        # rows of like length share a batch, so that little of it is padding
+        order = np.argsort([-_length(row) for row in features], kind="stable")
+        parts = [self._batch([features[i] for i in order[at : at + batch]]) for at in range(0, len(features), batch)]
+        return gathered(parts, order)
+
+    def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
+        found = self.session.run(self.preprocessor.collate(features))
+        if any(array.shape[:1] != (len(features),) for array in found.values()):
             raise BundleError("E0503", "the graph does not give an answer for each input")
-        return found
+        ragged = self.session.ragged
+        return {
+            name: [row[: _length(given)] for row, given in zip(array, features, strict=True)]
+            if name in ragged
+            else array
+            for name, array in found.items()
+        }
 
     def from_words(self, words: Sequence[str]) -> list[Any]:
         """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
@@ -84,19 +107,9 @@ class Model:
             raise BundleError("E0505", "the words are not inputs", str(error)) from None
         return found
 
-    def _features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
-        try:
-            rows: list[dict[str, np.ndarray]] = self.preprocessor.features(inputs)
-            return rows
-        except ValueError:
-            for i, value in enumerate(inputs):
-                try:
-                    self.preprocessor.features([value])
-                except ValueError as error:
-                    raise BundleError("E0505", f"input {i + 1} can't be used", str(error), index=i) from None
-            raise
-        except ModuleNotFoundError as error:
-            raise _lacking(error) from None
+
+def _length(row: dict[str, np.ndarray]) -> int:
+    return len(next(iter(row.values())))
 
 
 def _module(folder: str, word: str) -> Any:

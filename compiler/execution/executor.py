@@ -92,7 +92,7 @@ def _fingerprint(table: TablePlan, root: Path, plan: Plan) -> str:
     opened = Opened(path, table.path, table.format, table.split if path.is_file() else None)
     if path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
         return whole  # its rows refer to no files
-    module = variants.load("inputs", plan.data.modality)
+    module = variants.reader(plan.head.type)
     try:
         files = [f for _, row in rows(opened) for f in module.files(row, plan.data.columns, opened.folder)]
         return fingerprint(opened, files)

@@ -262,18 +262,25 @@ def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return names
 
 
-def target(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> np.ndarray:
-    """A row's target: int64 of shape () for one label, float32 of shape (labels,) for several."""
+def target(
+    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
+) -> list[np.ndarray]:
+    """The target of a row's one input: int64 of shape () for one label, float32 of shape (labels,) for several."""
     import numpy as np
 
     column = columns["labels" if record["is_multi"] else "label"][0]
     words = read_labels(row[column], record["is_multi"])
     index = {label: i for i, label in enumerate(record["labels"])}
     if not record["is_multi"]:
-        return np.array(index[words[0]], np.int64)
+        return [np.array(index[words[0]], np.int64)]
     hot = np.zeros(len(index), np.float32)
     hot[[index[word] for word in words]] = 1.0
-    return hot
+    return [hot]
+
+
+def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
+    """What rows are held out by: their label, where they have one each."""
+    return "" if "labels" in columns else read_labels(row[columns["label"][0]], False)[0]
 
 
 def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:

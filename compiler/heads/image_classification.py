@@ -16,6 +16,7 @@ from ._classification import (
     outputs,
     parameters,
     problems,
+    stratum,
     target,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "outputs",
     "parameters",
     "problems",
+    "stratum",
     "target",
 ]
 

@@ -20,6 +20,7 @@ from ._classification import (
     outputs,
     parameters,
     problems,
+    stratum,
     target,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "outputs",
     "parameters",
     "problems",
+    "stratum",
     "target",
 ]
 

@@ -43,8 +43,9 @@ def keys(method: str, task: str) -> dict[Path, Key]:
         ]
         found += _fields(options, (name,), f"`{name}` with `{tag}: {words[name]}`")
     input = variants.load("inputs", head.MODALITY)
+    reader = variants.reader(task)
     found += _fields(input.Options, ("data",), f"`data` for {head.MODALITY}")
-    found += [Key(("data", "columns", role), None, f"`{task}`") for role in (*input.ROLES, *head.TARGETS)]
+    found += [Key(("data", "columns", role), None, f"`{task}`") for role in (*reader.ROLES, *head.TARGETS)]
     return {key.path: key for key in found}
 
 

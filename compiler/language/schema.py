@@ -143,7 +143,7 @@ def _data(word: str, models: Models) -> Node:
     own, columns = models[module.Options], keys["properties"]["columns"]
     roles = {
         role: {"description": f"the column of role `{role}`, or a list of them", **columns["additionalProperties"]}
-        for role in dict.fromkeys((*module.ROLES, *_targets(word)))
+        for role in dict.fromkeys((*module.ROLES, *_roles(word)))
     }
     strict = {**columns, "properties": roles, "additionalProperties": False, "default": {}}
     return {
@@ -158,8 +158,9 @@ def _heads(word: str) -> list[str]:
     return [head for head in _words("head") if word == variants.load("heads", head).MODALITY]
 
 
-def _targets(word: str) -> Iterable[str]:
-    return (role for head in _heads(word) for role in variants.load("heads", head).TARGETS)
+def _roles(word: str) -> Iterable[str]:
+    for head in _heads(word):
+        yield from (*variants.reader(head).ROLES, *variants.load("heads", head).TARGETS)
 
 
 def _when(word: str) -> Node:

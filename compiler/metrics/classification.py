@@ -50,22 +50,28 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> float:
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
     """One metric of logits (rows, labels) against targets."""
     import numpy as np
     import torch
 
     return _value(
-        name, record, torch.from_numpy(outputs["logits"]).float(), torch.from_numpy(np.ascontiguousarray(targets))
+        name,
+        record,
+        torch.from_numpy(outputs["logits"]).float(),
+        torch.from_numpy(np.ascontiguousarray(examples.targets)),
     )
 
 
-def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """Every metric, F1 per class, and the confusion matrix (rows true, columns answered) up to 100 labels."""
     import numpy as np
     import torch
 
-    logits, truth = torch.from_numpy(outputs["logits"]).float(), torch.from_numpy(np.ascontiguousarray(targets))
+    logits, truth = (
+        torch.from_numpy(outputs["logits"]).float(),
+        torch.from_numpy(np.ascontiguousarray(examples.targets)),
+    )
     found: dict[str, Any] = {name: _value(name, record, logits, truth) for name in names(record["is_multi"])}
     found["f1_per_class"] = dict(zip(record["labels"], _per_class(record, logits, truth), strict=True))
     if not record["is_multi"] and len(record["labels"]) <= 100:
@@ -133,14 +139,14 @@ def _round(value: Any) -> float:
     return round(number, 6) if number == number else 0.0
 
 
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """What validation decides after training: for several labels, the threshold per label with the best F1."""
     import numpy as np
 
     if not record["is_multi"]:
         return {}
     scores = 1 / (1 + np.exp(-outputs["logits"].astype(np.float64)))
-    return {"thresholds": tuple(_threshold(scores[:, i], targets[:, i]) for i in range(scores.shape[1]))}
+    return {"thresholds": tuple(_threshold(scores[:, i], examples.targets[:, i]) for i in range(scores.shape[1]))}
 
 
 def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:

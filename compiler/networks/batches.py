@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from ...runtime.rows import Values, gathered
 from ..execution.prepared import Prepared
 from ..execution.work import Work
+from ..planning.plan import Plan
 
 Batch = dict[str, torch.Tensor]
+IGNORED = -100  # the target of what is no token of an input; torch's losses leave it out
 
 
 def arrays(batch: Mapping[str, np.ndarray], device: str) -> Batch:
@@ -26,14 +29,33 @@ def by_length(rows: Prepared, size: int) -> Iterator[np.ndarray]:
         yield order[at : at + size]
 
 
+def ragged(plan: Plan) -> frozenset[str]:
+    """The outputs that run along a text: their second axis is named."""
+    shapes = {name: array["shape"] for name, array in plan.export.outputs.items()}
+    return frozenset(name for name, shape in shapes.items() if len(shape) > 1 and isinstance(shape[1], str))
+
+
+def cut(
+    outputs: Mapping[str, torch.Tensor], features: Sequence[Mapping[str, np.ndarray]], along: Collection[str]
+) -> dict[str, Values]:
+    """Outputs as numpy, those that run along a text cut to the length of each row."""
+    found: dict[str, Values] = {}
+    for name, values in outputs.items():
+        array = values.float().cpu().numpy()
+        lengths = [len(next(iter(row.values()))) for row in features]
+        found[name] = [row[:n] for row, n in zip(array, lengths, strict=True)] if name in along else array
+    return found
+
+
 class Rows:
-    """The rows of a split as batches: prepared arrays collated, or folded features."""
+    """The inputs of a split as batches: their prepared rows collated, or folded features."""
 
     def __init__(self, work: Work, split: str, processor: Any, device: str) -> None:
         plan, folded = work.plan, work.folded(split)
         self.prepared = Prepared(work.prepared(split))
         self.features = np.load(folded) if folded else None
         self.processor, self.device = processor, device
+        self.along = ragged(plan)
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
         if plan.data.augment and split == "train":
             from .augmentation import Augmentation
@@ -43,27 +65,58 @@ class Rows:
     def __len__(self) -> int:
         return len(self.prepared)
 
-    def targets(self, chosen: np.ndarray) -> torch.Tensor:
-        """Targets of the chosen rows."""
-        return torch.from_numpy(self.prepared.targets[chosen]).to(self.device)
+    def targets(self, inputs: np.ndarray) -> torch.Tensor:
+        """Targets of the rows of some inputs, as long as the longest where they run along a text."""
+        return self.targets_of(self.prepared.rows_of(inputs))
 
-    def batch(self, chosen: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of the chosen rows; `seed` draws the augmentation where there is one."""
+    def targets_of(self, rows: np.ndarray) -> torch.Tensor:
+        """Targets of some rows."""
+        targets = self.prepared.targets
+        if not isinstance(targets, list):
+            return torch.from_numpy(targets[rows]).to(self.device)
+        chosen = [targets[i] for i in rows]
+        found = np.full((len(chosen), max(map(len, chosen))), IGNORED, np.int64)
+        for i, target in enumerate(chosen):
+            found[i, : len(target)] = target
+        return torch.from_numpy(found).to(self.device)
+
+    def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
+        """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
+        return self.batch_of(self.prepared.rows_of(inputs), seed)
+
+    def batch_of(self, rows: np.ndarray, seed: int | None = None) -> Batch:
+        """Input tensors of some rows."""
         if self.features is not None:
-            return {"feature": torch.from_numpy(self.features[chosen]).to(self.device)}
-        rows = [self.prepared.row(int(i)) for i in chosen]
+            return {"feature": torch.from_numpy(self.features[rows]).to(self.device)}
+        chosen = [self.prepared.row(int(i)) for i in rows]
         if self.augment and seed is not None:
-            rows = self.augment(rows, seed)
-        return arrays(self.processor.collate(rows), self.device)
+            chosen = self.augment(chosen, seed)
+        return arrays(self.processor.collate(chosen), self.device)
 
 
-def outputs_of(graft: torch.nn.Module, rows: Rows, size: int = 64) -> dict[str, np.ndarray]:
+def outputs_of(graft: torch.nn.Module, rows: Rows, size: int = 64) -> dict[str, Values]:
     """Outputs for every row of a split, in row order, in inference mode."""
     graft.eval()
-    parts: dict[str, np.ndarray] = {}
+    parts, order = [], []
     with torch.inference_mode():
         for chosen in by_length(rows.prepared, size):
-            for name, values in graft(**rows.batch(chosen)).items():
-                found = values.float().cpu().numpy()
-                parts.setdefault(name, np.zeros((len(rows), *found.shape[1:]), np.float32))[chosen] = found
-    return parts
+            features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
+            parts.append(cut(graft(**rows.batch_of(chosen)), features, rows.along))
+            order.append(chosen)
+    return gathered(parts, np.concatenate(order))
+
+
+def loss_of(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], rows: Rows) -> float:
+    """The mean loss of a split, from the outputs of its rows."""
+    targets = rows.targets_of(np.arange(rows.prepared.rows)).cpu()
+    tensors = {}
+    for name, values in outputs.items():
+        if isinstance(values, list):
+            padded = np.zeros((len(values), targets.shape[1], *values[0].shape[1:]), np.float32)
+            for i, row in enumerate(values):
+                padded[i, : len(row)] = row
+            tensors[name] = torch.from_numpy(padded)
+        else:
+            tensors[name] = torch.from_numpy(values)
+    with torch.no_grad():
+        return float(head.loss(record, tensors, targets))

@@ -37,6 +37,12 @@ class Graft(nn.Module):
         return outputs
 
 
+def none(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Every token's state: (batch, tokens, width)."""
+    state: torch.Tensor = outputs.last_hidden_state
+    return state
+
+
 def mean(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The mean state over real tokens."""
     mask = arrays["attention_mask"].unsqueeze(-1).to(outputs.last_hidden_state.dtype)
@@ -64,4 +70,4 @@ def last(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return state
 
 
-POOLINGS = {"mean": mean, "cls": cls, "max": max, "last": last}
+POOLINGS = {"none": none, "mean": mean, "cls": cls, "max": max, "last": last}

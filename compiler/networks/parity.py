@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...runtime.rows import Values
 from ...runtime.session import Session
 from .. import variants
 from ..diagnostics import refuse
 from ..planning.plan import Plan
-from .batches import arrays
+from .batches import arrays, cut, ragged
 from .graft import Graft
 
 SIZES = (1, 2, 5)  # rows per batch, besides all at once
@@ -48,12 +50,19 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max()))) if ours.size else 0.0
 
 
-def outputs(graft: Graft, processor: Any, inputs: list[Any]) -> dict[str, np.ndarray]:
-    """The network's outputs for raw inputs."""
+def outputs(graft: Graft, plan: Plan, processor: Any, inputs: list[Any]) -> dict[str, Values]:
+    """The network's outputs for raw inputs, those along a text cut to its length."""
     device = next(graft.parameters()).device
+    features = processor.rows(inputs).features
     with torch.inference_mode():
-        found = graft(**arrays(processor.collate(processor.features(inputs)), str(device)))
-    return {name: values.float().cpu().numpy() for name, values in found.items()}
+        found = graft(**arrays(processor.collate(features), str(device)))
+    return cut(found, features, ragged(plan))
+
+
+def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[float, str]:
+    """The largest difference between two sets of outputs, and the output that shows it."""
+    found = {name: max(map(difference, ours[name], theirs[name]), default=0.0) for name in ours}
+    return max((worst, name) for name, worst in found.items())
 
 
 def compare(graft: Graft, plan: Plan, processor: Any, path: Path, inputs: list[Any]) -> Parity:
@@ -62,13 +71,17 @@ def compare(graft: Graft, plan: Plan, processor: Any, path: Path, inputs: list[A
     worst = Parity(0.0, "", "", len(inputs))
     graft.eval()
     for case, chosen in batches(plan, inputs):
-        ours = outputs(graft, processor, chosen)
-        theirs = session.run(processor.collate(processor.features(chosen)))
-        for name in ours:
-            found = difference(ours[name], theirs[name])
-            if not found <= worst.worst:
-                worst = Parity(found, name, case, len(inputs))
+        ours = outputs(graft, plan, processor, chosen)
+        found, name = apart(ours, of_graph(session, plan, processor, processor.rows(chosen).features))
+        if not found <= worst.worst:
+            worst = Parity(found, name, case, len(inputs))
     return worst
+
+
+def of_graph(session: Session, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
+    """A graph's outputs for rows, those along a text cut to its length."""
+    tensors = {name: torch.from_numpy(values) for name, values in session.run(processor.collate(features)).items()}
+    return cut(tensors, features, ragged(plan))
 
 
 def gate(parity: Parity, plan: Plan, evidence: Path) -> None:

@@ -19,6 +19,8 @@ LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that name
 
 def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
     """How token states become one feature; `provides` is what the backbone's family gives."""
+    if _reads_tokens(spec):
+        return Decided("none", f"`{spec.head_type}` reads every token's state")
     if written := getattr(spec.head, "pooling", None):
         return Decided(str(written))
     if "tokens" not in provides:
@@ -26,6 +28,10 @@ def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
     if "causal" in provides:
         return Decided("last", "the default of what reads from left to right: only its last state has seen all")
     return Decided("mean", "the default of encoders, which give a state per token")
+
+
+def _reads_tokens(spec: Spec) -> bool:
+    return variants.load("heads", spec.head_type).NEEDS == "tokens"
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
@@ -90,6 +96,8 @@ def fold(spec: Spec, is_frozen: bool, is_augmented: bool) -> Decided[Literal["fe
         return Decided("none", "`train.fold` is off")
     if not is_frozen:
         return Decided("none", "something in the backbone learns, so its features change")
+    if _reads_tokens(spec):
+        return Decided("none", "the head reads every token's state, and these are not kept")
     if is_augmented:
         return Decided("none", "augmented pictures differ every time")
     return Decided("feature", "nothing in the backbone learns, so its features are computed once")

@@ -16,7 +16,7 @@ from .. import variants
 from ..diagnostics import refuse
 from ..execution.work import Work
 from ..networks.assembly import assemble, load_backbone, ready, remember
-from ..networks.parity import difference, golden_inputs, outputs
+from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
 from .prepare import preprocessor
 
@@ -53,11 +53,11 @@ def run(work: Work) -> None:
     )
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
-    before = outputs(graft, processor, inputs)
+    before = outputs(graft, plan, processor, inputs)
     graft.backbone = _reload(work, method)
     graft.head.load_state_dict(load_file(work.out / "head.safetensors"))
-    after = outputs(graft.eval(), processor, inputs)
-    worst = max(difference(before[name], after[name]) for name in before)
+    after = outputs(graft.eval(), plan, processor, inputs)
+    worst, _ = apart(before, after)
     if worst > SAME:
         raise refuse(
             "E0413",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import torch
 
 from .. import variants
+from ..execution.prepared import write_outputs
 from ..execution.work import Work
 from ..networks.assembly import remember
 from ..networks.batches import Rows, outputs_of
@@ -30,10 +30,11 @@ def run(work: Work) -> None:
             continue
         rows = Rows(work, name, processor, work.machine.device)
         outputs = outputs_of(graft, rows)
-        np.savez(work.out / f"{name}.npz", targets=rows.prepared.targets, **outputs)  # type: ignore[arg-type]
+        write_outputs(work.out / f"{name}.npz", outputs)
+        examples = rows.prepared.examples()
         if name == "validation":
-            calibrated = metrics.calibrate(record, outputs, rows.prepared.targets)
+            calibrated = metrics.calibrate(record, outputs, examples)
             record |= calibrated
-        scores[name] = metrics.report(record, outputs, rows.prepared.targets)
+        scores[name] = metrics.report(record, outputs, examples)
     (work.out / "calibrated.json").write_text(json.dumps(calibrated))
     (work.out / "metrics.json").write_text(json.dumps(scores))

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from ...runtime.session import Session
 from .. import variants
 from ..diagnostics import refuse
-from ..execution.prepared import Prepared
+from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, remember
-from ..networks.batches import arrays
+from ..networks.batches import arrays, cut, ragged
 from ..networks.graft import Graft
 from ..networks.graph import write_graph
-from ..networks.parity import compare, difference, gate, golden_inputs, outputs
+from ..networks.parity import Parity, apart, compare, gate, golden_inputs, of_graph, outputs
 from ..planning.plan import Plan
 from .prepare import preprocessor
 
@@ -33,7 +34,7 @@ def run(work: Work) -> None:
     inputs = golden_inputs(plan)
     merged = _merge(graft, plan, processor, inputs, work)
     path = work.out / "model.onnx"
-    write_graph(graft, plan, arrays(processor.collate(processor.features(inputs[:3])), "cpu"), path)
+    write_graph(graft, plan, arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu"), path)
     parity = compare(graft, plan, processor, path, inputs)
     gate(parity, plan, path)
     parity = max(parity, _on_rows(graft, plan, processor, path, work), key=lambda p: p.worst)
@@ -47,17 +48,12 @@ def run(work: Work) -> None:
 
 def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Any, work: Work) -> Any:
     """The same comparison on prepared rows of the data, which the preprocessing already met."""
-    from ...runtime.session import Session
-    from ..networks.parity import Parity
-
     rows = Prepared(work.prepared("validation" if plan.split("validation") else "train"))
-    chosen = [rows.row(i) for i in range(min(REAL, len(rows)))]
-    batch = processor.collate(chosen)
+    chosen = [rows.row(i) for i in range(min(REAL, rows.rows))]
     with torch.inference_mode():
-        ours = {name: values.numpy() for name, values in graft(**arrays(batch, "cpu")).items()}
-    theirs = Session(path).run(batch)
-    name = max(ours, key=lambda n: difference(ours[n], theirs[n]))
-    return Parity(difference(ours[name], theirs[name]), name, f"a batch of {len(chosen)} rows of the data", len(chosen))
+        ours = cut(graft(**arrays(processor.collate(chosen), "cpu")), chosen, ragged(plan))
+    worst, name = apart(ours, of_graph(Session(path), plan, processor, chosen))
+    return Parity(worst, name, f"a batch of {len(chosen)} rows of the data", len(chosen))
 
 
 def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
@@ -66,17 +62,17 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
     if not method.ADDS:
         return None
     work.memory.clear()  # the adapted form is gone after this
-    adapted = outputs(graft, processor, inputs)
+    adapted = outputs(graft, plan, processor, inputs)
     before = _weights(graft, method) if method.MERGES else _untrained(work)
     graft.backbone = method.merge(graft.backbone)
-    after = outputs(graft, processor, inputs)
-    worst = max(difference(adapted[name], after[name]) for name in adapted)
+    after = outputs(graft, plan, processor, inputs)
+    worst, _ = apart(adapted, after)
     if not worst <= plan.export.parity:
         evidence = work.out / "merge.npz"
         named = {
             f"{name}.{kind}": found[name] for kind, found in (("adapted", adapted), ("merged", after)) for name in found
         }
-        np.savez(evidence, **named)  # type: ignore[arg-type]
+        write_outputs(evidence, named)
         raise refuse(
             "E0403",
             "the merged model disagrees with the adapted one",

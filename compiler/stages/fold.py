@@ -19,9 +19,9 @@ def run(work: Work) -> None:
     graft = assemble(work.plan, work.backbone).to(work.machine.device)
     processor = preprocessor(work.plan, work.backbone)
     rows = Prepared(work.prepared(work.split))
-    features = np.zeros((len(rows), work.plan.backbone.width), np.float32)
+    features = np.zeros((rows.rows, work.plan.backbone.width), np.float32)
     torch.set_num_threads(work.machine.threads)
-    with work.progress.steps("features", len(rows)) as advance, torch.inference_mode():
+    with work.progress.steps("features", rows.rows) as advance, torch.inference_mode():
         for chosen in by_length(rows, BATCH):
             batch = arrays(processor.collate([rows.row(i) for i in chosen]), work.machine.device)
             features[chosen] = graft.feature(batch).float().cpu().numpy()

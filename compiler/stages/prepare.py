@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.rows import Rows
 from .. import variants
 from ..diagnostics import Row, refuse
 from ..digest import file_sha256
@@ -40,47 +41,53 @@ def run(work: Work) -> None:
     """
     plan, split = work.plan, work.plan.split(work.split)
     assert split is not None
-    processor = preprocessor(plan, work.backbone)
-    head = variants.load("heads", plan.head.type)
-    places, inputs, targets = [], [], []
-    for place, values, value in raw_rows(plan, split, work.root):
-        places.append(place)
-        inputs.append(value)
-        targets.append(head.target(plan.head.record, values, plan.data.columns))
-    kept = _kept(plan, split, targets)
+    head, record = variants.load("heads", plan.head.type), plan.head.record
+    read = list(raw_rows(plan, split, work.root))
+    kept = _kept(plan, split, [values for _, values, _ in read])
     if split.held_out is not None:
         np.save(work.out / "held_out.npy", kept)
+    processor = preprocessor(plan, work.backbone)
     features: list[dict[str, np.ndarray]] = []
+    targets: list[np.ndarray] = []
+    owners: list[int] = []
     with work.progress.steps("rows", len(kept)) as advance:
         for at in range(0, len(kept), CHUNK):
-            chosen = kept[at : at + CHUNK]
-            features += _features(processor, [places[i] for i in chosen], [inputs[i] for i in chosen])
+            chosen = [read[i] for i in kept[at : at + CHUNK]]
+            rows = _rows(processor, [place for place, _, _ in chosen], [value for _, _, value in chosen])
+            features += rows.features
+            owners += [at + int(owner) for owner in rows.owners]
+            for i, (_, values, _) in enumerate(chosen):
+                targets += head.target(record, values, plan.data.columns, [rows.features[j] for j in rows.of(i)])
             advance(len(chosen))
-    write_rows(work.out, features, [targets[i] for i in kept])
+    keeps = getattr(head, "reference", None)
+    references = [keeps(read[i][1], plan.data.columns) for i in kept] if keeps else ()
+    write_rows(work.out, features, targets, np.array(owners), getattr(head, "ALONG", False), references)
 
 
-def _kept(plan: Plan, split: SplitPlan, targets: list[np.ndarray]) -> np.ndarray:
+def _kept(plan: Plan, split: SplitPlan, values: list[dict[str, Any]]) -> np.ndarray:
     """Which rows of a split's tables are the split's: those held out, those that are left, or all."""
     validation = plan.split("validation")
     share = validation.held_out if validation else None
-    every = np.arange(len(targets))
+    every = np.arange(len(values))
     if share is None or split.name not in ("train", "validation"):
         return every
+    head = variants.load("heads", plan.head.type)
+    stratum = getattr(head, "stratum", lambda row, columns: 0)
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
-    seen: dict[int, int] = {}
-    strata = [seen.setdefault(int(t), len(seen)) if t.ndim == 0 else 0 for t in targets]
+    seen: dict[Any, int] = {}
+    strata = [seen.setdefault(stratum(row, plan.data.columns), len(seen)) for row in values]
     out = held_out(strata, share, plan.seed)
     return out if split.held_out is not None else np.setdiff1d(every, out)
 
 
-def _features(processor: Any, places: list[Row], inputs: list[Any]) -> list[dict[str, np.ndarray]]:
+def _rows(processor: Any, places: list[Row], inputs: list[Any]) -> Rows:
     try:
-        found: list[dict[str, np.ndarray]] = processor.features(inputs)
+        found: Rows = processor.rows(inputs)
         return found
     except ValueError:
         for place, value in zip(places, inputs, strict=True):
             try:
-                processor.features([value])
+                processor.rows([value])
             except ValueError as error:
                 raise refuse("E0316", "an input can't be read", str(error), at=place) from None
         raise
@@ -91,7 +98,7 @@ def raw_rows(plan: Plan, split: SplitPlan, root: Path) -> Iterator[tuple[Row, di
 
     Raises Refused E0405 at the end of a table that is not the one planned.
     """
-    module = variants.load("inputs", plan.data.modality)
+    module = variants.reader(plan.head.type)
     for table in split.tables:
         path = root / table.path
         if table.split and (path / table.split).is_dir():

@@ -22,7 +22,7 @@ def run(work: Work) -> None:
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)
     path = work.out / "model.onnx"
-    write_graph(graft, plan, arrays(processor.collate(processor.features(inputs[:3])), "cpu"), path)
+    write_graph(graft, plan, arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu"), path)
     gate(compare(graft, plan, processor, path, inputs), plan, path)
     path.unlink()
     for extra in work.out.glob("model.onnx*"):

@@ -24,7 +24,7 @@ from ..diagnostics import refuse
 from ..execution.interrupts import held_back
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_learned, train_mode
-from ..networks.batches import Rows, outputs_of
+from ..networks.batches import Rows, loss_of, outputs_of
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.graft import Graft
 from ..planning.plan import Plan
@@ -158,13 +158,9 @@ class Training:
         if "validation" in self.rows:
             rows = self.rows["validation"]
             outputs = outputs_of(self.graft, rows)
-            targets = rows.prepared.targets
-            value = self.metrics.one(self.plan.train.metric, self.plan.head.record, outputs, targets)
-            with torch.no_grad():
-                tensors = {k: torch.from_numpy(v) for k, v in outputs.items()}
-                entry["validation_loss"] = round(
-                    float(self.head.loss(self.plan.head.record, tensors, torch.from_numpy(np.asarray(targets)))), 6
-                )
+            record = self.plan.head.record
+            value = self.metrics.one(self.plan.train.metric, record, outputs, rows.prepared.examples())
+            entry["validation_loss"] = round(loss_of(self.head, record, outputs, rows), 6)
             entry[self.plan.train.metric] = value
         self.history.append(entry)
         sign = self.metrics.direction(self.plan.train.metric)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from ...runtime.model import Model
+from ...runtime.rows import Outputs, taken
 from ...runtime.verify import plain
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.manifest import FILES, compose
+from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
 from ..networks.parity import golden_inputs
 from ..planning.plan import Plan
@@ -36,13 +38,13 @@ def run(work: Work) -> None:
     for precision in plan.export.precision:
         model = Model(draft, precision, work.machine.threads)
         for split in scores:
-            outputs, targets = _answers(work, model, split)
+            outputs, examples = model.outputs(_inputs(work, split)), Prepared(work.prepared(split)).examples()
             _refuse_holes(precision, outputs, draft)
             record = plan.head.record.plain() | calibrated
-            metrics[split][precision] = _module(plan).report(record, outputs, targets)
+            metrics[split][precision] = _module(plan).report(record, outputs, examples)
             if split == "validation":
-                torch_outputs = dict(np.load(work.inputs["evaluate"] / "validation.npz"))
-                gates[precision] = _gate(plan, record, precision, torch_outputs, outputs, targets, draft)
+                ours = read_outputs(work.inputs["evaluate"] / "validation.npz")
+                gates[precision] = _gate(plan, record, precision, ours, outputs, examples, draft)
     samples = _samples(work, draft)
     parity = json.loads((work.inputs["export"] / "parity.json").read_bytes())
     (work.out / "samples.jsonl").write_text(
@@ -55,11 +57,10 @@ def run(work: Work) -> None:
     draft.rmdir()
 
 
-def _refuse_holes(precision: str, outputs: Mapping[str, np.ndarray], draft: Path) -> None:
+def _refuse_holes(precision: str, outputs: Outputs, draft: Path) -> None:
     """Raises Refused E0402 for a NaN or an infinity, which no metric may score as an answer."""
     for name, values in outputs.items():
-        if not np.isfinite(values).all():
-            rows = int((~np.isfinite(values)).any(tuple(range(1, values.ndim))).sum())
+        if rows := sum(not np.isfinite(row).all() for row in values):
             note = f"`{name}` of {rows} rows of {len(values)}"
             raise refuse(
                 "E0402", f"the {precision} graph answers with what is no number", note, f"kept for inspection: {draft}"
@@ -97,46 +98,38 @@ def _inputs(work: Work, split: str, most: int | None = None) -> list[Any]:
     return list(islice(inputs, most))
 
 
-def _answers(work: Work, model: Model, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    targets = np.load(work.prepared(split) / "targets.npy")
-    return model.outputs(_inputs(work, split)), targets
-
-
 def _gate(
     plan: Plan,
     record: Mapping[str, Any],
     precision: str,
-    ours: dict[str, np.ndarray],
-    theirs: dict[str, np.ndarray],
-    targets: np.ndarray,
+    ours: Outputs,
+    theirs: Outputs,
+    examples: Examples,
     draft: Path,
 ) -> dict[str, float]:
     """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
     metrics, name = _module(plan), plan.train.metric
     sign = metrics.direction(name)
-    torch_score, score = (metrics.one(name, record, outputs, targets) for outputs in (ours, theirs))
+    torch_score, score = (metrics.one(name, record, outputs, examples) for outputs in (ours, theirs))
     drop = sign * (torch_score - score)
     found = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
     if drop <= plan.export.metric_drop:
         return found
-    draws = generator(plan.seed, "standard error").integers(0, len(targets), (RESAMPLES, len(targets)))
-    drops = [
-        metrics.one(name, record, _take(ours, d), targets[d]) - metrics.one(name, record, _take(theirs, d), targets[d])
-        for d in draws
-    ]
+    draws = generator(plan.seed, "standard error").integers(0, len(examples), (RESAMPLES, len(examples)))
+    drops = []
+    for draw in draws:
+        rows, drawn = examples.taken(draw)
+        first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for outputs in (ours, theirs))
+        drops.append(first - second)
     found["standard_error"] = round(float(np.std(drops)), 6)
     if drop <= plan.export.metric_drop + found["standard_error"]:
         return found
     raise refuse(
         "E0402", f"the {precision} graph scores worse than the trained model",
-        f"{name} on {len(targets)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {found['standard_error']:.4f}",
+        f"{name} on {len(examples)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {found['standard_error']:.4f}",
         f"kept for inspection: {draft}",
         help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
     )  # fmt: skip
-
-
-def _take(outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: values[rows] for name, values in outputs.items() if len(values) and name != "targets"}
 
 
 def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
@@ -144,13 +137,14 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     plan = work.plan
     inputs = _inputs(work, "validation", GOLDEN) if plan.export.samples == "validation" else golden_inputs(plan)
     models = {precision: Model(draft, precision, work.machine.threads) for precision in plan.export.precision}
-    outputs = {precision: model.outputs(inputs) for precision, model in models.items()}
+    rows = models[plan.export.precision[0]].rows(inputs)
+    outputs = {precision: model.run(rows) for precision, model in models.items()}
     for precision, found in outputs.items():
         _refuse_holes(precision, found, draft)
     answers = models[plan.export.precision[0]].predict(inputs)
     portable = variants.load("inputs", plan.data.modality).portable
     return [
-        {"input": portable(value), "answer": plain(answer), "outputs": {p: {n: _floats(a[i]) for n, a in out.items()} for p, out in outputs.items()}}
+        {"input": portable(value), "answer": plain(answer), "outputs": {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}}
         for i, (value, answer) in enumerate(zip(inputs, answers, strict=True))
     ]  # fmt: skip
 

@@ -74,6 +74,10 @@ class _Gathering:
         return variants.load("heads", str(self.spec.head_type))
 
     @cached_property
+    def reader(self) -> ModuleType:
+        return variants.reader(str(self.spec.head_type))
+
+    @cached_property
     def input(self) -> ModuleType:
         return variants.load("inputs", str(self.spec.modality))
 
@@ -96,7 +100,7 @@ class _Gathering:
         if self.known:
             self.columns = self.known.columns
             return dict(self.known.splits)
-        wrong = list(misplaced(self.data.columns, str(self.spec.head_type), self.head, self.input))
+        wrong = list(misplaced(self.data.columns, str(self.spec.head_type), self.head, self.reader))
         self.found += wrong
         return {} if wrong else {name: facts for name in SPLITS if (facts := self._split(name))}
 
@@ -160,7 +164,7 @@ class _Split:
         try:
             for number, values in chain(first, numbered if broken is None else ()):
                 if self._row(table, number, values):
-                    files += self.gathering.input.files(values, self.columns, table.folder)
+                    files += self.gathering.reader.files(values, self.columns, table.folder)
             if broken is not None:
                 raise broken
         except Refused as refused:
@@ -173,7 +177,7 @@ class _Split:
         """Which columns play which role: decided by the first table, held against every other."""
         names = dict.fromkeys(name for _, values in first for name in values)
         known = self.gathering.columns
-        written, head, input = self.gathering.data.columns, self.gathering.head, self.gathering.input
+        written, head, input = self.gathering.data.columns, self.gathering.head, self.gathering.reader
         columns = resolve(written, head, input, names) if known is None else known
         absent = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
         # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
@@ -187,16 +191,16 @@ class _Split:
         return True
 
     def _row(self, table: Opened, number: int, values: dict[str, Any]) -> bool:
-        wrong = self.gathering.input.refusal(values, self.columns, table.folder)
+        wrong = self.gathering.reader.refusal(values, self.columns, table.folder)
         wrong = wrong or self.tally.add(values, (table.shown, number))
         if wrong:
             self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
             return False
         self.count += 1
         if len(self.sample) < SAMPLE:
-            self.sample.append(self.gathering.input.raw(values, self.columns, table.folder))
+            self.sample.append(self.gathering.reader.raw(values, self.columns, table.folder))
         elif self.random.random() < SAMPLE / self.count:
-            self.sample[self.random.randrange(SAMPLE)] = self.gathering.input.raw(values, self.columns, table.folder)
+            self.sample[self.random.randrange(SAMPLE)] = self.gathering.reader.raw(values, self.columns, table.folder)
         return True
 
     def _report(self, table: Opened) -> None:
@@ -282,6 +286,8 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
         room = backbone.room(spec.method, spec.adapt)
         try:
             preprocessing = input.preprocessing(source, backbone.config, spec.input, room, gathering.columns or {})
+            if hasattr(gathering.head, "reads"):
+                preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
             if known:
                 measured = dict(known.measured)
             elif "train" in splits:

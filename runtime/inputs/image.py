@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from ..rows import Rows, one_each
 from ..shape import NUMBER
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class Preprocessor:
             raise ValueError("`resize` or `crop_pct` is none that can be followed")
         if not len(record["mean"]) == len(record["std"]) == record["channels"]:
             raise ValueError("`mean` and `std` need a number per channel")
+
+    def rows(self, inputs: Sequence[Any]) -> Rows:
+        """A row of one array each; raises ValueError with a short reason for an input that can't be used."""
+        return one_each(inputs, self.features(inputs))
 
     def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
         """Reads, resizes and crops each input to `pixels`, uint8 (height, width, 3).

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rows import Rows
 from ..shape import FILE
 
 RECORD = {  # the shape of the manifest's `preprocessing`
@@ -48,20 +49,24 @@ class Preprocessor:
         self.tokenizer = _asked(Tokenizer.from_file, str(folder / record["tokenizer"]))
         # a shipped tokenizer.json may pad or cut everything to a length of its own
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(record["max_length"])
+        windows = {"stride": record["stride"], "strategy": "only_second"} if "stride" in record else {}
+        self.tokenizer.enable_truncation(record["max_length"], **windows)
 
     def check(self, value: Any) -> str | None:
         """Why `value` is not a usable input, or None."""
         is_pair = isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(v, str) for v in value)
+        if self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
+            several = isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str) for v in value)
+            texts = list(value) if several else [value]
+            return _reason(texts) if several or isinstance(value, str) else "expected a text or several"
         if self.record["is_pair"] and not is_pair:
             return "expected a pair of texts"
         if not self.record["is_pair"] and not isinstance(value, str):
             return "expected a text"
-        texts = value if is_pair else [value]
-        return "holds a lone surrogate, which is not text" if any(_is_broken(text) for text in texts) else None
+        return _reason(list(value) if is_pair else [value])
 
-    def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
-        """One dict of int64 arrays of shape (tokens,) per input, cut to `max_length`.
+    def rows(self, inputs: Sequence[Any]) -> Rows:
+        """Rows of int64 arrays of shape (tokens,), cut to `max_length`.
 
         Raises ValueError with a short reason for an input that can't be used.
         """
@@ -69,14 +74,39 @@ class Preprocessor:
             reason = self.check(value)
             if reason:
                 raise ValueError(reason)
-        pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
-        encoded = _asked(self.tokenizer.encode_batch, pairs)
-        return [self._row(e.ids, e.type_ids) for e in encoded]
+        asked, owners = self._asked(inputs)
+        features, of = [], []
+        for owner, encoding in zip(owners, _asked(self.tokenizer.encode_batch, asked), strict=True):
+            for part in (encoding, *encoding.overflowing) if "stride" in self.record else (encoding,):
+                features.append(self._row(part))
+                of.append(owner)
+        return Rows(inputs, features, np.array(of, np.int64))
 
-    def _row(self, ids: list[int], types: list[int]) -> dict[str, np.ndarray]:
+    def _asked(self, inputs: Sequence[Any]) -> tuple[list[Any], list[int]]:
+        """What the tokenizer is given, and the input that each belongs to."""
+        pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
+        if not self.record.get("is_apart"):
+            return pairs, list(range(len(pairs)))
+        parts = [
+            (text, i) for i, value in enumerate(pairs) for text in (value if isinstance(value, tuple) else (value,))
+        ]
+        return [text for text, _ in parts], [i for _, i in parts]
+
+    def _row(self, encoding: Any) -> dict[str, np.ndarray]:
+        ids, types = encoding.ids, encoding.type_ids
         if not ids:  # some tokenizers put nothing around a text, and attention needs something to look at
             ids, types = [self.record["pad_id"]], [0]
-        return {"input_ids": np.array(ids, np.int64), "token_type_ids": np.array(types, np.int64)}
+        row = {"input_ids": np.array(ids, np.int64), "token_type_ids": np.array(types, np.int64)}
+        if self.record.get("has_offsets"):
+            row |= self._places(encoding, len(ids))
+        return row
+
+    def _places(self, encoding: Any, count: int) -> dict[str, np.ndarray]:
+        """Where each token stands: characters (tokens, 2), its word, and which text of a pair; -1 for special tokens."""
+        sequences = [-1 if s is None else s for s in encoding.sequence_ids] or [-1] * count
+        words = [-1 if w is None else w for w in encoding.word_ids] or [-1] * count
+        offsets = np.array(encoding.offsets or [(0, 0)] * count, np.int64).reshape(count, 2)
+        return {"offsets": offsets, "words": np.array(words, np.int64), "sequences": np.array(sequences, np.int64)}
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """A batch of int64 arrays of shape (rows, longest), padded on the right."""
@@ -98,6 +128,10 @@ def _asked(function: Any, argument: Any) -> Any:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise ValueError(f"the tokenizer fails: {str(error)[:200]}") from None
         raise
+
+
+def _reason(texts: list[str]) -> str | None:
+    return "holds a lone surrogate, which is not text" if any(map(_is_broken, texts)) else None
 
 
 def _is_broken(text: str) -> bool:

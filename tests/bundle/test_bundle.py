@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.language.source import read
 from graftc.compiler.verbs import build_source
@@ -164,13 +165,14 @@ def test_a_metric_that_falls_too_far_stops_the_build() -> None:
 
     plan: Any = type("P", (), {"seed": 0, "export": type("E", (), {"metric_drop": 0.01}), "train": type("T", (), {"metric": "accuracy"}), "head": type("H", (), {"type": "text-classification"})})  # fmt: skip
     targets = np.arange(200) % 2
+    examples = Examples(targets, np.arange(200), (), [{}] * 200)
     good = {"logits": np.stack([1.0 - targets, targets], 1).astype(np.float32)}
     wrong = {"logits": good["logits"].copy()}
     wrong["logits"][:40] = wrong["logits"][:40, ::-1]
     record = {"labels": ("a", "b"), "is_multi": False}
-    assert stage._gate(plan, record, "int8", good, good, targets, Path())["drop"] == 0
+    assert stage._gate(plan, record, "int8", good, good, examples, Path())["drop"] == 0
     with pytest.raises(Refused) as caught:
-        stage._gate(plan, record, "int8", good, wrong, targets, Path())
+        stage._gate(plan, record, "int8", good, wrong, examples, Path())
     assert caught.value.diagnostics[0].code == "E0402"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from . import _classification
-from ._classification import METRICS, Tally, loss, lower, metrics, outputs, problems, target
+from ._classification import METRICS, Tally, loss, lower, metrics, outputs, problems, stratum, target
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,7 @@ __all__ = [
     "outputs",
     "parameters",
     "problems",
+    "stratum",
     "target",
 ]
 

@@ -27,7 +27,7 @@ def is_several(head: Mapping[str, Any]) -> bool:
     return False
 
 
-def decode(outputs: Mapping[str, np.ndarray], head: Mapping[str, Any]) -> list[Answer]:
+def decode(outputs: Mapping[str, Any], head: Mapping[str, Any], rows: Any) -> list[Answer]:
     """An answer per row of `logits` (rows, labels)."""
     chances = np.exp(outputs["logits"].astype(np.float64))
     chances /= chances.sum(-1, keepdims=True)

@@ -1,0 +1,55 @@
+"""What a graph is asked, and what it gives: rows of arrays, and the input that each row belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# an array whose first axis is rows, or a list with an array of its own length for each row
+Values = np.ndarray | list[np.ndarray]
+Outputs = Mapping[str, Values]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs and the rows that they make: one each, or several for what is cut into windows or asked together.
+
+    A row's arrays are those that the graph takes, and others that only decoding reads; `owners` has for each row the
+    index of its input, ascending.
+    """
+
+    inputs: Sequence[Any]
+    features: list[dict[str, np.ndarray]]
+    owners: np.ndarray
+
+    def of(self, index: int) -> range:
+        """The rows of an input."""
+        first, last = np.searchsorted(self.owners, [index, index + 1])
+        return range(int(first), int(last))
+
+
+def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]]) -> Rows:
+    """Rows where each input makes one."""
+    return Rows(inputs, features, np.arange(len(features)))
+
+
+def taken(outputs: Outputs, chosen: Sequence[int] | np.ndarray) -> dict[str, Values]:
+    """The outputs of some rows."""
+    return {n: [v[i] for i in chosen] if isinstance(v, list) else v[np.asarray(chosen)] for n, v in outputs.items()}
+
+
+def gathered(parts: Sequence[Outputs], order: np.ndarray) -> dict[str, Values]:
+    """The outputs of batches as one, each row back in its place: row `order[i]` stands at i in the batches."""
+    back = np.argsort(order, kind="stable")
+    found: dict[str, Values] = {}
+    for name in parts[0] if parts else ():
+        values = [part[name] for part in parts]
+        if isinstance(values[0], list):
+            rows = [row for value in values for row in value]
+            found[name] = [rows[i] for i in back]
+        else:
+            found[name] = np.concatenate(values)[back]
+    return found
