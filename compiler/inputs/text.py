@@ -14,6 +14,7 @@ from ..diagnostics import At, Diagnostic, Refused, clean, refuse
 from ..digest import file_sha256
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
+from ._panics import silenced
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
@@ -149,6 +150,7 @@ def assets(folder: Path) -> dict[str, Path]:
     return {"tokenizer.json": folder / "tokenizer.json"}
 
 
+@silenced()
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
     """Token statistics of a sample: mean and largest number of tokens, share of inputs cut."""
     from tokenizers import Tokenizer

@@ -113,7 +113,7 @@ class _Reading:
         if name in self.data:
             at, headline = At((name,), "nothing below", on_key=True), f"`{name}` is empty"
             self.found.append(Diagnostic("E0204", headline, at, help=f"write its keys, indented below `{name}:`"))
-        elif name not in self.lost and (name != "head" or "heads" not in self.data):
+        elif not self.lost & {name, "extends"} and (name != "head" or "heads" not in self.data):
             self.found.append(Diagnostic("E0204", f"`{name}` is missing", At(()), help=f"add `{name}:`"))
 
     def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str | None, Any]:
