@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,9 @@ def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
 
 # Pillow knows more, but some of its readers start other programs (EPS runs Ghostscript)
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+# what a file makes Pillow log is in the exception too; without a handler Python prints it on the terminal
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 MOST_PIXELS = 178_956_970  # a larger picture is a decompression bomb; Pillow too draws the line here
 
