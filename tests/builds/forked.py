@@ -246,6 +246,22 @@ def chosen(points: list[Found], more: int) -> list[Found]:
     return sorted(first + drawn, key=lambda f: (STAGES.index(f[0][0]), f[0][1]))
 
 
+def states(points: list[Found]) -> int:
+    """How many states of the disk a build can be killed in."""
+    return len({state for _, _, state in points})
+
+
+def is_checkpoint(found: Found) -> bool:
+    """Whether a point lies around the writing of a checkpoint: within it, after it, or after it took its place."""
+    (_, _, when), shown, _ = found
+    does = shown.split()[0]
+    return "checkpoint.safetensors" in shown and (does, when) in (
+        ("save", "half"),
+        ("save", "after"),
+        ("replace", "after"),
+    )
+
+
 def text(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills in every stage and in a delivery over an older bundle; then what else may happen to a build."""
     points = subject.points()
@@ -263,7 +279,9 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
     outcomes += [interrupted(subject, step, times) for step, times in PRESSED]
     outcomes += [starved(subject, stage, limit) for stage, limit in LIMITS.items()]
     counted = Counter(point[0] for point, _, _ in points)
-    return {"points": len(points) + len(over), "stages": counted, "outcomes": outcomes}
+    covered = {"points": len(points), "states": states(points), "killed_states": states(picked)}
+    covered["checkpoints"] = sum(is_checkpoint(found) and found[0][2] == "half" for found in points)
+    return {"stages": counted, "covered": covered, "outcomes": outcomes}
 
 
 def images(subject: Subject, is_all: bool) -> dict[str, Any]:
@@ -275,7 +293,7 @@ def images(subject: Subject, is_all: bool) -> dict[str, Any]:
         picked = [found for found in chosen(points, 0) if "checkpoint.safetensors" in found[1]]
         picked = [picked[(i + 1) * len(picked) // (FEW + 1)] for i in range(FEW)]
     outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
-    return {"points": len(points), "stages": Counter(p[0] for p, _, _ in points), "outcomes": outcomes}
+    return {"outcomes": outcomes}
 
 
 def interrupted(subject: Subject, step: int, times: int) -> Outcome:

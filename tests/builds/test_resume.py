@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,10 +15,13 @@ from typing import Any
 
 import pytest
 
+from . import subjects
+
 HERE = Path(__file__).resolve().parent
 MEMORY = Path("/dev/shm")  # where a kill leaves what it would leave on a disk, and fsync costs nothing
 STAGES = ("start", "prepare", "rehearse", "train", "evaluate", "export", "checkpoint", "verify", "pack", "deliver")
 STEPS_PER_EPOCH = 4
+TARGETS = {"adapt": {"method": "lora", "rank": 2, "dropout": 0.1, "target": "all-linear"}}  # a set of many words
 Outcome = dict[str, Any]
 
 
@@ -72,6 +76,55 @@ def test_kills_fall_on_the_last_rename_of_every_stage_and_within_checkpoints(tex
     assert points.count(("train", "half save checkpoint.safetensors.partial")) >= 4
     assert points.count(("train", "after save checkpoint.safetensors.partial")) >= 4
     assert points.count(("train", "after replace checkpoint.safetensors")) >= 4
+
+
+def test_a_build_was_killed_in_every_state_that_it_leaves_on_the_disk(text: dict[str, Any]) -> None:
+    """All but those within a checkpoint: of the three that each of them has, in turn one."""
+    covered = text["covered"]
+    at_checkpoints = [
+        outcome for outcome in of(text, "kill")
+        if outcome["point"] in ("half save checkpoint.safetensors.partial", "after save checkpoint.safetensors.partial", "after replace checkpoint.safetensors")
+    ]  # fmt: skip
+    assert sum(text["stages"].values()) == covered["points"] > 500, covered
+    assert len(at_checkpoints) >= covered["checkpoints"] >= 12, covered
+    assert covered["states"] - covered["killed_states"] <= 2 * covered["checkpoints"], covered
+    assert covered["killed_states"] > 30, covered
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from graftc.compiler.commands import main
+from graftc.compiler.stages import train
+train.EVERY = train.SHARE = 0.0
+update, steps = torch.optim.AdamW.step, iter(range(1, 100))
+def killed(*args, **more):
+    if next(steps) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return update(*args, **more)
+torch.optim.AdamW.step = killed
+main(sys.argv[1:])
+"""
+
+
+def test_a_build_goes_on_in_a_process_that_hashes_otherwise(tmp_path: Path) -> None:
+    spec = subjects.write(tmp_path / "source", subjects.text(tmp_path / "source", **TARGETS))
+
+    def run(place: str, seed: int, *python: str) -> subprocess.CompletedProcess[str]:
+        words = ["build", str(spec), "-o", str(tmp_path / place / "bundle"), "--store", str(tmp_path / place / "store")]
+        settings = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        return subprocess.run([sys.executable, *python, *words], env=settings, capture_output=True, text=True)
+
+    assert run("resumed", 1, "-c", KILLED).returncode == -9
+    resumed = run("resumed", 2, "-m", "graftc")
+    assert "going on from step 5 of 20" in resumed.stderr
+    assert run("whole", 3, "-m", "graftc").returncode == 0
+    found, expected = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "resumed" / "bundle", tmp_path / "whole" / "bundle")
+    )
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
 
 
 def test_training_goes_on_from_the_step_of_the_last_checkpoint(text: dict[str, Any]) -> None:
