@@ -7,20 +7,28 @@ run without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .frozen import Frozen
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+
+    from .diagnostics import Diagnostic
+
+Record = Mapping[str, Any]
+Row = Mapping[str, Any]  # a row's values by column
+Columns = Mapping[str, Any]  # role → its columns
 
 
 class Family(Protocol):
     """`backbones/<model_type>.py`: what graftc must know of an architecture; the rest comes from transformers.
 
-    Names of tensors and modules are those of the module that `AutoModel.from_pretrained(folder, **LOAD)` gives.
+    Names of tensors and modules are those of the module that `AutoModel.from_pretrained(folder, **LOAD)` gives. One
+    that PROVIDES "pooled" also has `pooled`: outputs of the module → (batch, width).
     """
 
     MODALITY: str  # a module of inputs/
@@ -38,24 +46,114 @@ class Family(Protocol):
 
     width: Callable[[Mapping[str, Any]], int]  # config.json → size of one state
     longest: Callable[[Mapping[str, Any]], int | None]  # config.json → most positions, None for no limit
-    pooled: Callable[[Any], torch.Tensor]  # outputs of the module → (batch, width); for "pooled"
 
 
 class Input(Protocol):
-    """`inputs/<modality>.py`: what a spec may write under `data` for a modality and how the plan fixes it."""
+    """`inputs/<modality>.py`: what a spec may write under `data` for a modality and how the plan fixes it.
+
+    `decided`, if there, tells the options that were left open.
+    """
 
     ROLES: tuple[str, ...]  # roles of columns that make up one input
     OPTIONAL: tuple[str, ...]  # those of them that may be absent
     JOINED: tuple[str, ...]  # those that take several columns
     Options: type[Frozen]  # keys that a spec may write under `data`
 
+    preprocessing: Callable[
+        [Path, Columns, Any, Any, Columns], Record
+    ]  # (folder, config.json, options, longest, columns) → the plan's record
+    problems: Callable[[Any, Any], Iterable[Diagnostic]]  # (options, longest)
+    refusal: Callable[[Row, Columns, Path], Any]  # what is wrong with a row, or None
+    raw: Callable[[Row, Columns, Path], Any]  # a row's input: a text, a path …
+    files: Callable[[Row, Columns, Path], Iterable[Path]]  # that a row refers to
+    measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]  # of a sample of raw inputs
+    stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
+    samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
+    array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph
+    assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
+    portable: Callable[[Any], Any]  # a raw input as JSON
+
+
+class Preprocessing(Protocol):
+    """`runtime/inputs/<modality>.py`: from raw inputs to arrays; it travels in the bundle."""
+
+    RECORD: Any  # the shape of the manifest's `preprocessing`, see runtime/shape.py
+    REQUIRES: tuple[str, ...]  # packages besides numpy and onnxruntime
+    IMPORTS: tuple[str, ...]  # lines that `annotation` needs
+    INPUT_HELP: str  # what an input is, for the command line
+
+    Preprocessor: Callable[[Any, Path], Any]  # (record, folder of the assets) → `features` and `collate`
+    annotation: Callable[[Record], str]  # the type of one input
+    from_words: Callable[[Sequence[str], Record], list[Any]]  # inputs from a command line
+
+
+class Head(Protocol):
+    """`heads/<task>.py`: what is learned on top; `record` is the plan's, pure data.
+
+    `decided`, if there, tells the options that were left open; `TARGETS_FROM` the fields of the record that targets
+    depend on, else all of them count.
+    """
+
+    MODALITY: str  # a module of inputs/
+    NEEDS: str  # what a family must provide
+    TARGETS: tuple[str, ...]  # roles of columns that hold the answer, the default first
+    METRICS: str  # a module of metrics/
+    Options: type[Frozen]  # keys under `head`
+    Tally: Callable[[Columns], Any]  # sees every row once: `add(values, place)`, `strata`, `record` and `recall`
+
+    problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
+    metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
+    lower: Callable[[Any, Any], Record]  # (options, tally of the training rows) → record
+    parameters: Callable[[Record, int], int]  # (record, width)
+    outputs: Callable[[Record], Record]  # of the graph: name → dtype and shape
+    target: Callable[[Record, Row, Columns], np.ndarray]  # of one row
+    build: Callable[[Record, int], torch.nn.Module]  # (record, width) → feature to dict of outputs
+    loss: Callable[[Record, Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]  # mean of a batch
+
+
+class Decoder(Protocol):
+    """`runtime/heads/<task>.py`: from output arrays to answers; it travels in the bundle."""
+
+    HEAD: Any  # the shape of the manifest's `head`, see runtime/shape.py
+    LABELLED: tuple[str, ...]  # fields of an answer that hold a label
+    OPTIONS: Mapping[str, tuple[str, str]]  # keyword of `decode` → its type, and what one input then gets
+    Answer: type[Any]  # a frozen dataclass with the Hub's field names
+
+    decode: Callable[[Mapping[str, np.ndarray], Record], list[Any]]  # (outputs, head) → an answer a row
+    is_several: Callable[[Record], bool]  # whether one input gets a tuple of answers
+
+
+class Metrics(Protocol):
+    """`metrics/<kind>.py`: scores of outputs (rows, …) against targets."""
+
+    direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
+    one: Callable[[str, Record, Mapping[str, np.ndarray], np.ndarray], float]  # (name, record, outputs, targets)
+    report: Callable[[Record, Mapping[str, np.ndarray], np.ndarray], Record]  # every metric
+    calibrate: Callable[[Record, Mapping[str, np.ndarray], np.ndarray], Record]  # what replaces fields of the record
+
 
 class Method(Protocol):
-    """`methods/<method>.py`: how a backbone learns."""
+    """`methods/<method>.py`: how a backbone learns.
+
+    One that ADDS tensors also has `reload`, which puts its checkpoint on the backbone again. `decided`, if there,
+    tells the options that were left open.
+    """
 
     Options: type[Frozen]  # keys under `adapt`
     LEARNING_RATE: float  # default
+    HEAD_LEARNING_RATE: float
     USUAL: tuple[float, float]  # learning rates outside are worth a look
+    NEEDS: frozenset[str]  # what a backbone must provide
+    ADDS: bool  # tensors of its own, saved without the backbone
+    MERGES: bool  # they become part of the backbone's
+    FREEZES: bool  # the whole backbone runs in inference mode
+
+    problems: Callable[[Any, Any, frozenset[str]], Iterable[Diagnostic]]  # (options, backbone, frozen names)
+    lower: Callable[[Any, Any, frozenset[str]], Any]  # → methods.Lowered
+    apply: Callable[[torch.nn.Module, Record], torch.nn.Module]
+    plain: Callable[[str], str]  # a name in the adapted module as the plan has it
+    merge: Callable[[torch.nn.Module], torch.nn.Module]
+    save: Callable[[Any, Path], None]
 
 
 class Format(Protocol):
@@ -74,4 +172,4 @@ class SourceKind(Protocol):
     locate: Callable[[str, Path], Any]  # (reference after the colon, the spec's folder) → sources.Located
 
 
-__all__ = ["Family", "Format", "Input", "Method", "SourceKind"]
+__all__ = ["Decoder", "Family", "Format", "Head", "Input", "Method", "Metrics", "Preprocessing", "SourceKind"]

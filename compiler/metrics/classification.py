@@ -40,11 +40,6 @@ def names(is_multi: bool) -> tuple[str, ...]:
     return MULTI if is_multi else SINGLE
 
 
-def default(is_multi: bool) -> str:
-    """The metric that picks the best checkpoint where the spec names none."""
-    return names(is_multi)[0]
-
-
 def direction(name: str) -> int:
     """1 where higher is better, -1 where lower is."""
     return -1 if name in LOWER_IS_BETTER else 1
