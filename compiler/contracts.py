@@ -91,7 +91,7 @@ class Head(Protocol):
     """`heads/<task>.py`: what is learned on top; `record` is the plan's, pure data.
 
     `decided`, if there, tells the options that were left open; `TARGETS_FROM` the fields of the record that targets
-    depend on, else all of them count.
+    depend on, else all of them count. What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -106,7 +106,8 @@ class Head(Protocol):
     lower: Callable[[Any, Any], Record]  # (options, tally of the training rows) → record
     parameters: Callable[[Record, int], int]  # (record, width)
     outputs: Callable[[Record], Record]  # of the graph: name → dtype and shape
-    target: Callable[[Record, Row, Columns], np.ndarray]  # of one row
+    target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # for each row of arrays that an input made
+    stratum: Callable[[Row, Columns], Any]  # what held-out rows are drawn by
     build: Callable[[Record, int], torch.nn.Module]  # (record, width) → feature to dict of outputs
     loss: Callable[[Record, Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]  # mean of a batch
 
@@ -119,17 +120,18 @@ class Decoder(Protocol):
     OPTIONS: Mapping[str, tuple[str, str]]  # keyword of `decode` → its type, and what one input then gets
     Answer: type[Any]  # a frozen dataclass with the Hub's field names
 
-    decode: Callable[[Mapping[str, np.ndarray], Record], list[Any]]  # (outputs, head) → an answer a row
+    decode: Callable[[Mapping[str, np.ndarray], Record, Any], list[Any]]  # (outputs, head, rows) → an answer an input
     is_several: Callable[[Record], bool]  # whether one input gets a tuple of answers
 
 
 class Metrics(Protocol):
-    """`metrics/<kind>.py`: scores of outputs (rows, …) against targets."""
+    """`metrics/<kind>.py`: scores of outputs (rows, …) against examples."""
 
     direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
-    one: Callable[[str, Record, Mapping[str, np.ndarray], np.ndarray], float]  # (name, record, outputs, targets)
-    report: Callable[[Record, Mapping[str, np.ndarray], np.ndarray], Record]  # every metric
-    calibrate: Callable[[Record, Mapping[str, np.ndarray], np.ndarray], Record]  # what replaces fields of the record
+    names: Callable[[bool], tuple[str, ...]]  # the default first
+    one: Callable[[str, Record, Mapping[str, np.ndarray], Any], float]  # (name, record, outputs, examples)
+    report: Callable[[Record, Mapping[str, np.ndarray], Any], Record]  # every metric
+    calibrate: Callable[[Record, Mapping[str, np.ndarray], Any], Record]  # what replaces fields of the record
 
 
 class Method(Protocol):

@@ -59,7 +59,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
     found = [
-        *(Stage("prepare", 2, _rows(plan, split, whole, assets_sha256), (), ("numpy", "tokenizers", "pillow"), split.name, is_numeric=False) for split in plan.data.splits),
+        *(Stage("prepare", 3, _rows(plan, split, whole, assets_sha256), (), ("numpy", "tokenizers", "pillow"), split.name, is_numeric=False) for split in plan.data.splits),
         *(Stage("fold", 2, fold, (f"prepare-{split.name}",), TORCH, split.name) for split in plan.data.splits if is_folded),
         Stage("rehearse", 1, {**model, "data": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("train", 1, {**model, "data": {**reads, "augment": data["augment"]}, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),

@@ -21,6 +21,7 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
+from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import text_classification as head
 from graftc.compiler.metrics import classification as metrics
 from graftc.compiler.networks.assembly import assemble, learned
@@ -37,6 +38,10 @@ LAYERS = 3  # of the tiny BERT
 def logits_of(scores: Any) -> dict[str, np.ndarray]:
     found = np.asarray(scores, np.float64)
     return {"logits": np.log(found / (1 - found)).astype(np.float32)}
+
+
+def examples(truth: np.ndarray) -> Examples:
+    return Examples(truth, np.arange(len(truth)), (), ())
 
 
 def tally(rows: list[Any], role: str) -> Any:
@@ -63,14 +68,14 @@ def record(rows: list[Any], role: str = "label", **loss: Any) -> dict[str, Any]:
 def test_thresholds_are_those_computed_by_hand(truth: list[int], threshold: float) -> None:
     scores = np.array([[0.9], [0.8], [0.4], [0.3]])
     many = {"is_multi": True, "labels": ("a",), "thresholds": (0.5,)}
-    found = metrics.calibrate(many, logits_of(scores), np.array(truth, np.float32)[:, None])
+    found = metrics.calibrate(many, logits_of(scores), examples(np.array(truth, np.float32)[:, None]))
     assert found["thresholds"] == pytest.approx([threshold], abs=1e-6)
 
 
 def test_no_threshold_stands_between_equal_scores() -> None:
     many = {"is_multi": True, "labels": ("a",), "thresholds": (0.5,)}
     scores, truth = np.array([[0.7], [0.7], [0.2]]), np.array([[1], [0], [0]], np.float32)
-    assert metrics.calibrate(many, logits_of(scores), truth)["thresholds"] == pytest.approx([0.45], abs=1e-6)
+    assert metrics.calibrate(many, logits_of(scores), examples(truth))["thresholds"] == pytest.approx([0.45], abs=1e-6)
 
 
 def test_no_other_threshold_has_a_better_f1() -> None:
@@ -79,7 +84,7 @@ def test_no_other_threshold_has_a_better_f1() -> None:
     scores = np.clip(0.5 * draw.random((60, 4)) + 0.3 * truth, 0.01, 0.99)
     many = {"is_multi": True, "labels": tuple("abcd"), "thresholds": (0.5,) * 4}
     outputs = logits_of(scores)
-    chosen = metrics.calibrate(many, outputs, truth)["thresholds"]
+    chosen = metrics.calibrate(many, outputs, examples(truth))["thresholds"]
     exact = 1 / (1 + np.exp(-outputs["logits"].astype(np.float64)))
     for i, threshold in enumerate(chosen):
         best = max(f1_score(truth[:, i], exact[:, i] >= cut) for cut in exact[:, i])
