@@ -25,9 +25,11 @@ def whole(path: Path) -> Iterator[IO[str]]:
         with staged.open("w", encoding="utf-8") as file:
             yield file
         os.replace(staged, real)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             staged.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(staged):
+            error.filename = str(path)  # as the user wrote it
         raise
 
 

@@ -1,0 +1,274 @@
+"""The pages of what goes wrong while building, with the machine and with bundles: each printed by what prints it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from safetensors.torch import save_file
+
+from graftc.compiler import explanations
+from graftc.compiler.diagnostics import Refused
+from graftc.compiler.execution.machine import describe
+from graftc.compiler.execution.progress import Progress
+from graftc.compiler.execution.work import Work
+from graftc.compiler.networks import assembly, graph, parity
+from graftc.compiler.reports._terminal import Terminal
+from graftc.compiler.reports.text import text
+from graftc.compiler.stages import checkpoint, export, verify
+from graftc.compiler.stages.prepare import preprocessor
+from graftc.compiler.verbs import plan as planned
+
+from ..backbones import tiny
+from ..train import running
+from . import test_bad_bundle
+from .cli import Command
+from .conftest import ROWS, Project
+from .test_explain import BLOCK, Page
+from .test_golden import compare
+
+ROOT = Path(__file__).resolve().parents[2]
+text_bundle, image_bundle = test_bad_bundle.text_bundle, test_bad_bundle.image_bundle
+
+
+def steady(said: str, folder: Path) -> str:
+    """A text without what differs between machines: where things lie, and the last digits of what was measured."""
+    said = said.replace(f"pip install -e '{ROOT}[build]'", "pip install 'graftc[build]'")
+    said = said.replace(f"{folder}/store", "~/.cache/graftc").replace(f"{folder}/", "")
+    return re.sub(r"difference \d\.\de[+-]\d\d\b", "difference 2.4e-03", said)
+
+
+def refused(act: Callable[[], Any]) -> str:
+    """What the command line prints, on a terminal of 110 columns, of what a function refuses."""
+    with pytest.raises(Refused) as caught:
+        act()
+    return text(caught.value.diagnostics, terminal=Terminal(110)) + "\n"
+
+
+def shown(code: str, said: str, folder: Path) -> None:
+    """What was printed is what the page shows and what was accepted."""
+    said = steady(said, folder)
+    (block,) = BLOCK.finditer(Page.of(code).parts["When"])
+    compare(f"build_{code}", said)
+    assert said.rstrip() == block["text"].partition("\n")[2].rstrip()
+
+
+# --- what a build finds
+
+
+@pytest.fixture
+def work(project: Project) -> Work:
+    """What the stages after training get: a plan, its backbone, and tensors as training would leave them."""
+    plan, folder = planned("spec.yaml"), project.backbone()
+    learned = project.folder / "store" / "train"
+    out = project.folder / "store" / "out"
+    for made in (learned, out):
+        made.mkdir(parents=True)
+    start = assembly.learned(assembly.assemble(plan, folder), plan)
+    save_file({name: tensor.detach().contiguous() for name, tensor in start.items()}, learned / "learned.safetensors")
+    return Work(plan, project.folder, folder, describe(8), {"train": learned}, out, Progress(is_quiet=True))
+
+
+def merged(work: Work) -> Any:
+    graft = assembly.remember(work.memory, work.plan, work.backbone, work.inputs["train"])
+    return export._merge(
+        graft, work.plan, preprocessor(work.plan, work.backbone), parity.golden_inputs(work.plan), work
+    )
+
+
+def test_a_graph_that_disagrees(work: Work) -> None:
+    """The graph of one network held against another of the same shape."""
+    plan, processor = work.plan, preprocessor(work.plan, work.backbone)
+    graft = assembly.assemble(plan, work.backbone)
+    inputs, path = parity.golden_inputs(plan), work.out / "model.onnx"
+    graph.write_graph(graft, plan, batch(processor, inputs[:3]), path)
+    with torch.no_grad():
+        graft.head.get_parameter("out.bias").add_(0.5)
+    found = parity.compare(graft, plan, processor, path, inputs)
+    said = refused(lambda: parity.gate(found, plan, path))
+    shown("E0401", re.sub(r"worst in .*", "worst in a batch of 3", said), work.root)
+
+
+def batch(processor: Any, inputs: list[Any]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in processor.collate(processor.features(inputs)).items()}
+
+
+def test_a_metric_that_falls(work: Work) -> None:
+    truth = np.arange(200) % 3
+    ours = {"logits": np.eye(3, dtype=np.float32)[truth]}
+    theirs = {"logits": ours["logits"].copy()}
+    theirs["logits"][:40] = np.roll(theirs["logits"][:40], 1, 1)
+    record = {"labels": ("billing", "bug", "howto"), "is_multi": False}
+    draft = work.root / "store" / "draft"
+    shown("E0402", refused(lambda: verify._gate(work.plan, record, "int8", ours, theirs, truth, draft)), work.root)
+
+
+def test_a_merge_that_disagrees(work: Work) -> None:
+    """Updates that all but cancel in fp32, so that their sum depends on the order of adding."""
+    graft = assembly.assemble(work.plan, work.backbone)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in graft.backbone.named_parameters():
+            if "lora_A" in name:
+                tensor[0] = 1e6 * torch.randn(tensor.shape[1], generator=draw)
+                tensor[1] = -tensor[0] * (1 + 1e-6 * torch.randn(tensor.shape[1], generator=draw))
+            elif "lora_B" in name:
+                tensor[:, 0] = tensor[:, 1] = torch.randn(tensor.shape[0], generator=draw)
+    work.memory[f"graft {work.inputs['train']}"] = graft
+    shown("E0403", refused(lambda: merged(work)), work.root)
+
+
+def test_a_merge_of_what_was_never_trained(work: Work) -> None:
+    shown("E0404", refused(lambda: merged(work)), work.root)
+
+
+def test_data_that_changed_since_it_was_planned(project: Project, graftc: Command) -> None:
+    assert graftc("plan", "spec.yaml", "-o", "plan.json").status == 0
+    project.write("train.jsonl", ROWS[1:])
+    typed("E0405", project.folder, graftc)
+
+
+def test_a_backbone_of_another_shape(work: Work, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    tiny.save("bert", other, num_hidden_layers=2)
+    shown("E0406", refused(lambda: assembly.assemble(work.plan, other)), work.root)
+
+
+def test_a_loss_that_runs_away(project: Project) -> None:
+    """A head whose answers are larger than fp32 holds, in the step after the last."""
+    run = running.training(project.spec, project.folder / "store")[2]
+    with torch.no_grad():
+        run.graft.head.get_parameter("out.weight").fill_(3e38)
+    said = refused(lambda: run._step(np.arange(8)))
+    shown("E0407", re.sub(r"it was \d\.\d+", "it was 1.082", said), project.folder)
+
+
+def test_a_graph_of_other_operators(work: Work) -> None:
+    path = work.out / "model.onnx"
+    inputs = [
+        helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "sequence"]) for n in work.plan.export.inputs
+    ]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])]
+    nodes = [helper.make_node("FusedMatMul", [inputs[0].name, inputs[1].name], ["logits"], domain="com.microsoft")]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "foreign", inputs, outputs)), path)
+    shown("E0408", refused(lambda: graph._finish(work.plan, path)), work.root)
+
+
+def test_an_adapter_that_does_not_come_back(work: Work) -> None:
+    """What the network does beside its weights is not in a checkpoint."""
+    graft = assembly.remember(work.memory, work.plan, work.backbone, work.inputs["train"])
+    plan = work.plan.model_copy(update={"method": work.plan.method.model_copy(update={"method": "full"})})
+    work = Work(plan, work.root, work.backbone, work.machine, work.inputs, work.out, work.progress, work.memory)
+    graft.backbone = graft.backbone.merge_and_unload()
+    graft.backbone.embeddings.register_forward_hook(lambda module, given, answer: answer * 2)
+    shown("E0413", refused(lambda: checkpoint.run(work)), work.root)
+
+
+# --- the machine
+
+
+def typed(code: str, folder: Path, graftc: Command) -> None:
+    """Types what the page types."""
+    (block,) = BLOCK.finditer(Page.of(code).parts["When"])
+    words = shlex.split(block["text"].partition("\n")[0].removeprefix("$ "))
+    answer = graftc(*words[words.index("graftc") + 1 :])
+    assert answer.codes == [code], answer.err
+    shown(code, answer.err, folder)
+
+
+def test_a_missing_extra(project: Project, graftc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("torch", "peft"):
+        monkeypatch.setitem(sys.modules, library, None)  # Python's own word for what can't be imported
+    typed("E0409", project.folder, graftc)
+
+
+def test_a_full_disk(project: Project, graftc: Command) -> None:
+    typed("E0410", project.folder, graftc)
+
+
+def test_half_precision_without_a_gpu(project: Project, graftc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFTC_DEVICE", "cpu")
+    typed("E0411", project.folder, graftc)
+
+
+def test_a_folder_that_is_not_there(project: Project, graftc: Command) -> None:
+    typed("E0412", project.folder, graftc)
+
+
+def test_a_file_larger_than_the_memory(place: Path) -> None:
+    """Four terabytes of holes take no disk, and no memory holds them."""
+    with (place.parent / "inputs.txt").open("wb") as file:
+        file.truncate(4 << 40)
+    done = subprocess.run(
+        [sys.executable, "-m", "graftc", "predict", "bundle", "--input", "inputs.txt"], capture_output=True, text=True
+    )
+    assert done.returncode == 4
+    shown("E0414", done.stderr, place.parent)
+
+
+# --- bundles
+
+
+@pytest.fixture
+def place(text_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the text bundle, in the folder where the test stands."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(text_bundle, tmp_path / "bundle"))
+
+
+def other_answers(place: Path) -> None:
+    lines = [json.loads(line) for line in (place / "samples.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["outputs"]["fp32"]["logits"][0] += 1
+    (place / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    test_bad_bundle.seal(place, test_bad_bundle.manifest(place))
+
+
+def later(place: Path) -> None:
+    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 2}))
+
+
+SPOILT: dict[str, Callable[[Path], Any]] = {
+    "E0501": lambda place: (place.parent / "tickets.yaml").write_text("mine"),
+    "E0502": lambda place: (place.parent / "notes").mkdir(),
+    "E0503": test_bad_bundle.change_byte,
+    "E0504": other_answers,
+    "E0505": lambda place: (place.parent / "inputs.txt").write_text("my parcel is late\n\nthe app crashes\n"),
+    "E0506": later,
+}
+
+
+@pytest.mark.parametrize("code", SPOILT)
+def test_a_bundle_that_is_not_as_it_was(code: str, place: Path, graftc: Command) -> None:
+    SPOILT[code](place)
+    typed(code, place.parent, graftc)
+
+
+def test_a_bundle_without_its_package(
+    image_bundle: Path, tmp_path: Path, graftc: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(image_bundle, tmp_path / "bundle")
+    shutil.copy(image_bundle.parent / "train" / "0" / "0.png", tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    typed("E0507", tmp_path, graftc)
+
+
+def test_every_code_of_building_has_its_case() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    codes = {code for code in explanations.codes() if code[:3] in ("E04", "E05")}
+    mine = set(re.findall(r'"(E0[45]\d\d)"', source))
+    elsewhere = {"E0415"}  # two specs into one folder, by the tests of `build`
+    assert codes - elsewhere == mine - elsewhere
