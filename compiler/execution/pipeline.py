@@ -63,11 +63,11 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         *(Stage("fold", 2, fold, (f"prepare-{split.name}",), TORCH, split.name) for split in plan.data.splits if is_folded),
         Stage("rehearse", 1, {**model, "data": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("train", 1, {**model, "data": {**reads, "augment": data["augment"]}, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
-        Stage("evaluate", 1, {"train": {"metric": train["metric"]}}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
+        Stage("evaluate", 2, {"train": {"metric": train["metric"]}}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
         Stage("export", 1, {"export": fixed}, ("train", "prepare-validation" if plan.split("validation") else "prepare-train"), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train",), (*TORCH, "peft")),
-        Stage("verify", 1, {"export": gates}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("verify", 2, {"export": gates}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
         Stage("pack", 1, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
