@@ -14,7 +14,7 @@ from ..corpus import world
 from . import strategies
 from .case import KEPT, Case, hold, kept
 
-BUDGET = 6.0  # seconds of each kind; on a slow machine fewer inputs are tried
+BUDGET = 4.5  # seconds of each kind; on a slow machine fewer inputs are tried
 MOST = 400
 
 
