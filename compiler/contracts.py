@@ -57,6 +57,7 @@ class Input(Protocol):
     ROLES: tuple[str, ...]  # roles of columns that make up one input
     OPTIONAL: tuple[str, ...]  # those of them that may be absent
     JOINED: tuple[str, ...]  # those that take several columns
+    IN_FILES: bool  # whether rows may name files in which their inputs lie
     Options: type[Frozen]  # keys that a spec may write under `data`
 
     preprocessing: Callable[

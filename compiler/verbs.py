@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .diagnostics import Diagnostic, Refused
+from .diagnostics import Diagnostic, Refused, Status
 from .language.overrides import override
 from .language.parse import draft
 from .language.source import Source, read
@@ -69,7 +69,10 @@ def look(source: Source, footing: Footing) -> Seen:
             plan = locked.pin(plan) if plan and not any(d.is_error for d in found) else None
     except Refused as refused:
         raise Refused((*read.found, *refused.diagnostics), refused.status, refused.source or source) from None
-    return Seen(locked.quoting() if locked else source, facts, plan, found)
+    seen = Seen(locked.quoting() if locked else source, facts, plan, found)
+    if facts.status != Status.FINE:
+        raise Refused(found, facts.status, seen.source)
+    return seen
 
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:

@@ -18,7 +18,8 @@ from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec, Table, Tables
 from ..planning.locked import ENDING, beside
 from ..sources import split
-from ..world.facts import HEADER, resolve
+from ..world.columns import resolve
+from ..world.facts import HEADER
 from ..world.rows import Opened, rows
 from ..world.tables import open_tables
 from .git import LINK, Revision, find, lfs_object

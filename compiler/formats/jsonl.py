@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import Malformed
-from ._lines import lines
-from ._strict import explain, problem, scan
+from ._lines import decoded, raw_lines
+from ._strict import explain, problem, quickly, scan
 
 SUFFIXES: tuple[str, ...] = (".jsonl", ".ndjson")
 EXTRA = ""
@@ -18,9 +18,11 @@ _SPACE = " \t\r\n"
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the object of each line that is not blank, under the line's number."""
-    for number, line in lines(path):
-        text = line.strip(_SPACE)
-        if text:
+    for number, raw in raw_lines(path):
+        row = quickly(raw)
+        if row is not None:
+            yield number, row
+        elif text := decoded(number, raw).strip(_SPACE):
             yield number, _object(number, text)
 
 

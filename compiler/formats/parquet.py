@@ -17,7 +17,7 @@ CHUNK = 1 << 20  # bytes of a column read at a time
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each row under its place in the table, from 1."""
+    """Yields each row under its place in the table, from 1; a NaN, which is how pandas writes no value, is None."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -29,8 +29,12 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             table = ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
             _check_names(table.schema_arrow.names)
             for batch in table.iter_batches(batch_size=BATCH):
+                floats = [field.name for field in batch.schema if pyarrow.types.is_floating(field.type)]
                 for row in _objects(batch, number):
                     number += 1
+                    for name in floats:
+                        if row[name] != row[name]:
+                            row[name] = None
                     yield number, row
         except damage as error:
             place = number + 1 if number else 0

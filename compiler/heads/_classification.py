@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
@@ -24,6 +23,8 @@ TARGETS = ("label", "labels")
 TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
 METRICS = "classification"
 SHOWN = 3  # labels named per kind of mistake
+COMPARED = 10_000  # pairs of labels, when one is sought that was meant
+MOST = 1 << 16  # different labels: what has more is no label
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
 
@@ -49,30 +50,37 @@ class Options(Frozen):
 
 
 class Tally:
-    """Counts the labels of a split while its rows are read."""
+    """Counts the labels of a split while its rows are read; past MOST different ones it counts no new ones."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]]) -> None:
         self.is_multi = "labels" in columns
-        self.column = columns["labels" if self.is_multi else "label"][0]
+        self.role = "labels" if self.is_multi else "label"
+        self.column = columns[self.role][0]
         self.counts: dict[str, int] = {}
         self.first: dict[str, tuple[str, int]] = {}
-        self.ids: dict[str, int] = {}
-        self.strata = array("q")
         self.rows = 0
+
+    @property
+    def strata(self) -> tuple[int, ...]:
+        """Rows of each stratum of which a share is held out: of each label, or of all where rows have several."""
+        return (self.rows,) if self.is_multi else tuple(self.counts.values())
 
     def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
         """Counts one row; returns what is wrong when its target is unusable."""
         value = values.get(self.column)
+        if type(value) is str and not self.is_multi and value in self.counts:  # nearly every row
+            self.counts[value] += 1
+            self.rows += 1
+            return None
         labels = read_labels(value, self.is_multi)
         if isinstance(labels, str):
             return Unusable(self.column, labels, "" if value in (None, "") else f"it is {clean(value)}")
         for label in labels:
             if label in self.counts:
                 self.counts[label] += 1
-            else:
+            elif len(self.counts) <= MOST:
                 self.counts[label], self.first[label] = 1, place
         self.rows += 1
-        self.strata.append(0 if self.is_multi else self.ids.setdefault(labels[0], len(self.ids)))
         return None
 
     def record(self) -> dict[str, Any]:
@@ -90,12 +98,8 @@ class Tally:
             number, _, label = entry.partition(" ")
             rows = int(number)
             tally.counts[label], tally.first[label] = rows, place
-            if not tally.is_multi:
-                tally.strata.extend([tally.ids.setdefault(label, len(tally.ids))] * rows)
         tally.rows = record["rows"]
-        if tally.is_multi:
-            tally.strata.extend([0] * tally.rows)
-        if len(tally.strata) != tally.rows:
+        if sum(tally.strata) != tally.rows:
             raise ValueError(f"{tally.rows} rows")
         return tally
 
@@ -202,8 +206,10 @@ def _written(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
 
 def _misspelt(labels: tuple[str, ...], train: Tally) -> set[str]:
     """Labels of the rows that a written one without rows was meant to be: one mistake, told where it is written."""
-    strangers = [label for label in train.counts if label not in labels]
-    lost = (label for label in labels if label not in train.counts)
+    strangers = sorted(train.counts.keys() - set(labels))
+    lost = [label for label in labels if label not in train.counts]
+    if len(lost) * len(strangers) > COMPARED:
+        return set()
     return {near[0] for label in lost if (near := get_close_matches(label, strangers, n=1))}
 
 

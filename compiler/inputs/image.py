@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROLES = ("image",)
 OPTIONAL = ()
 JOINED = ()
+IN_FILES = True
 
 
 class Augment(Frozen):
@@ -112,6 +113,11 @@ def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
         yield Diagnostic(
             "W0302", "`augment` has no effect", At(("data", "augment"), "names no change"), help="remove it"
         )
+
+
+def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
+    """Nothing is measured of pictures that could be worth a look."""
+    return ()
 
 
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ from ._panics import silenced
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
 JOINED = ROLES  # several columns become one text, a space between them
+IN_FILES = False
 DEFAULT_LENGTH = 128
+CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
+UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
+NUMBERS = 0.9  # share of texts that are numbers
 
 
 class Options(Frozen):
@@ -107,6 +112,8 @@ def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
 
 def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str | tuple[str, str]:
     """The input of one row: a text, or a pair."""
+    if "text_pair" not in columns and len(columns["text"]) == 1:  # nearly every row
+        return str(row[columns["text"][0]])
     texts = [" ".join(str(row[name]) for name in columns[role]) for role in ROLES if role in columns]
     return texts[0] if len(texts) == 1 else (texts[0], texts[1])
 
@@ -116,12 +123,13 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     for role in ROLES:
         for name in columns.get(role, ()):
             value = row.get(name)
+            if type(value) is str and value and not value.isspace():
+                continue
             if value is None:
                 return Unusable(name, "is missing")
             if not isinstance(value, str):
                 return Unusable(name, f"is {kind_of(value)}, not text", f"it is {clean(value)}")
-            if not value.strip():
-                return Unusable(name, "is empty")
+            return Unusable(name, "is empty")
     return None
 
 
@@ -152,24 +160,102 @@ def assets(folder: Path) -> dict[str, Path]:
 
 @silenced()
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
-    """Token statistics of a sample: mean and largest number of tokens, share of inputs cut."""
-    from tokenizers import Tokenizer
-
+    """Token statistics of a sample: numbers of tokens, share of inputs cut, of tokens unknown, of texts that are numbers."""
+    texts = list(inputs)
     try:
-        tokenizer = Tokenizer.from_file(str(folder / record["tokenizer"]))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs))]
+        tokenizer = tokenizer_of(folder / record["tokenizer"])
+        encoded = tokenizer.encode_batch(texts)
+        unknown = _unknown(tokenizer)
     except BaseException as error:  # the library raises plain Exception, and panics that are none
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise _unreadable(str(error)[:200]) from None
         raise
+    ids = [encoding.ids for encoding in encoded]
+    lengths = sorted(map(len, ids))
     kept = [min(length, record["max_length"]) for length in lengths]
+    own = sum(lengths) - len(ids) * tokenizer.num_special_tokens_to_add(record["is_pair"])
     return {
         "tokens_mean": sum(kept) / len(kept),
-        "tokens_max": max(lengths),
+        "tokens_max": lengths[-1],
+        "tokens_95": lengths[math.ceil(0.95 * len(lengths)) - 1],
+        "tokens_99": lengths[math.ceil(0.99 * len(lengths)) - 1],
         "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept),
+        "unknown_share": sum(row.count(unknown) for row in ids) / max(own, 1) if unknown is not None else 0.0,
+        "number_share": sum(_is_number(text) for text in texts) / len(texts),
     }
+
+
+def tokenizer_of(path: Path) -> Any:
+    """The tokenizer of a file, set to neither pad nor cut."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _unknown(tokenizer: Any) -> int | None:
+    """The token for what the vocabulary lacks; tokenizers that fall back on bytes have none."""
+    model = tokenizer.model
+    if getattr(model, "byte_fallback", False):
+        return None
+    if hasattr(model, "unk_id"):
+        found: int | None = model.unk_id
+        return found
+    word = getattr(model, "unk_token", None)
+    return tokenizer.token_to_id(word) if word else None
+
+
+def _is_number(value: str | tuple[str, str]) -> bool:
+    text = value if isinstance(value, str) else value[0]
+    if not text[-1:].isdigit():  # nearly every text
+        return False
+    try:
+        return bool(text.isascii() and float(text) is not None)
+    except ValueError:
+        return False
+
+
+def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
+    """What a sample of the training texts shows that is worth a look."""
+    if measured.get("number_share", 0) >= NUMBERS:
+        notes = (f"{measured['number_share']:.0%} of a sample of the training rows",)
+        at, help = (
+            At(("data", "columns", "text")),
+            "name the column of the texts: `text: <column>` under `data.columns`",
+        )
+        yield Diagnostic("W0320", "the texts are numbers", at, (), notes, help)
+    elif measured.get("unknown_share", 0) > UNKNOWN:
+        notes = (f"{measured['unknown_share']:.0%} of the tokens of a sample of the training rows",)
+        at = At(("backbone", "from"), "its tokenizer replaces them all by the same token")
+        also, help = (
+            (
+                At(
+                    ("data", "train"),
+                ),
+            ),
+            "choose a backbone that was trained on such texts",
+        )
+        yield Diagnostic("W0316", "the backbone does not know many of the words of the data", at, also, notes, help)
+    yield from _cut(record["max_length"], measured, longest)
+
+
+def _cut(kept: int, measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
+    """Texts that lose their end, where a longer `max_length` would help, or most of them where none is possible."""
+    is_widest = longest is not None and kept >= longest
+    if measured["cut_share"] <= (MOSTLY if is_widest else CUT):
+        return
+    wanted = int(measured["tokens_95"])
+    notes = (
+        f"of a sample of the training texts, 95% have up to {wanted:,} tokens, 99% up to {measured['tokens_99']:,}",
+    )
+    possible = wanted if longest is None else min(wanted, longest)
+    help = f"write `max_length: {possible}` under `data`"
+    if is_widest:
+        help = f"shorten the texts, or choose a backbone with more than {longest} positions"
+    headline = f"`max_length` cuts {measured['cut_share']:.0%} of the training texts"
+    yield Diagnostic("W0315", headline, At(("data", "max_length"), f"{kept} tokens are kept"), (), notes, help)
 
 
 def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:

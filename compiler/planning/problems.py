@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
-from ..language.spec import Draft, Export, HeldOut, Train
+from ..language.spec import Data, Draft, Export, HeldOut, Train
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
+from .balance import balance, unlabelled
 from .effects import effects, freezes
+from .repetition import repetition
 from .selectors import select
 from .split import held_out_count
 
@@ -143,14 +145,26 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
 
 
 def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """What is wrong with the data; where nothing is, what of it is worth a look."""
     if "train" not in facts.splits or spec.head_type is None or spec.data is None:
         return
+    found = tuple(unlabelled(spec, facts)) or tuple(_unusable(spec, spec.data, facts))
+    yield from found or (*repetition(facts), *balance(spec, facts), *_doubts(spec, facts))
+
+
+def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head is not None:
         tallies = {name: split.tally for name, split in facts.splits.items()}
-        yield from variants.load("heads", spec.head_type).problems(spec.head, tallies)
-    if isinstance(spec.data.validation, HeldOut):
-        train, fraction = facts.splits["train"], spec.data.validation.fraction
+        yield from variants.load("heads", str(spec.head_type)).problems(spec.head, tallies)
+    if isinstance(data.validation, HeldOut):
+        train, fraction = facts.splits["train"], data.validation.fraction
         if train.rows < FEWEST or not held_out_count(train.tally.strata, fraction):
             notes = (f"they are {train.rows}, and of each label at least one row must stay",)
             at = At(("data", "validation"))
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)
+
+
+def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    if facts.backbone and facts.preprocessing and facts.measured and "max_length" not in spec.lost:
+        input = variants.load("inputs", str(spec.modality))
+        yield from input.doubts(facts.preprocessing, facts.measured, facts.backbone.longest)

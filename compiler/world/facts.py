@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
@@ -12,20 +12,21 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, nearest, quote
+from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote
 from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
+from .columns import Columns, absent, misplaced, resolve
 from .paths import absolute
-from .rows import Opened, Unusable, fingerprint, rows
+from .rows import Fingerprint, Opened, Unusable, rows
+from .sketch import Sketch
 from .tables import open_tables
 
-SAMPLE = 2_000
+SAMPLE = 1_000
 SHOWN = 5  # rows named per kind of mistake
-MOST = 12  # columns named
 HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
+NUMBERS = 40  # bits of a row's number; above them a place holds the number of its table
+Numbered = tuple[int, dict[str, Any]]  # a row
 SPLITS = ("train", "validation", "test")
-Columns = dict[str, tuple[str, ...]]
-Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class SplitFacts:
     rows: int
     tally: Any
     sample: tuple[Any, ...]
+    sketch: Sketch | None = None  # of the inputs, where they were read
+
+    def place(self, place: int) -> Row:
+        """The data row of a place in the sketch."""
+        return Row(self.tables[place >> NUMBERS].shown, place & ((1 << NUMBERS) - 1))
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Facts:
     preprocessing: Mapping[str, Any] | None
     measured: Mapping[str, float]
     found: tuple[Diagnostic, ...] = ()
+    status: Status = Status.FINE  # of the machine, where it kept something from being looked at
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class _Gathering:
     found: list[Diagnostic] = field(default_factory=list)
     columns: Columns | None = None
     absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
+    status: Status = Status.FINE
 
     @cached_property
     def head(self) -> ModuleType:
@@ -110,9 +118,9 @@ class _Gathering:
             self._tables(name)
 
     def note(self, refused: Refused) -> None:
-        """Keeps what was refused, unless the machine is at fault: then nothing more can be said."""
+        """Keeps what was refused, and whether the machine is at fault; the rest is looked at all the same."""
         if refused.status != Status.WRONG:
-            raise refused
+            self.status = refused.status
         self.found += [d for d in refused.diagnostics if d not in self.found]
 
     def _tables(self, name: str) -> tuple[Opened, ...]:
@@ -130,78 +138,88 @@ class _Gathering:
         if not tables:
             return None
         reader = _Split(self, name)
-        digests = [reader.table(table) for table in tables]
+        digests = [reader.table(table, number << NUMBERS) for number, table in enumerate(tables)]
         if reader.is_broken:
             return None
         if not reader.count:
             notes = (f"read {listed(table.shown for table in tables)}",)
             self.found.append(Diagnostic("E0311", f"the {name} data has no rows", At(("data", name)), notes=notes))
             return None
-        return SplitFacts(tables, tuple(digests), reader.count, reader.tally, tuple(reader.sample))
+        return SplitFacts(tables, tuple(digests), reader.count, reader.tally, tuple(reader.sample), reader.sketch)
 
 
 class _Split:
-    """Streams the rows of one split: checks each, counts labels, keeps a seeded sample."""
+    """Streams the rows of one split: checks each, counts labels, keeps a seeded sample and hashes of inputs."""
 
     def __init__(self, gathering: _Gathering, name: str) -> None:
-        self.gathering, self.name = gathering, name
+        self.gathering, self.name, self.reader = gathering, name, gathering.reader
         self.columns: Columns = {}
+        self.targets: list[str] = []
         self.tally: Any = None
         self.count = 0
         self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
         self.is_broken = False
         self.sample: list[Any] = []
+        self.sketch = Sketch()
         self.random = random.Random(f"{gathering.spec.top.seed if gathering.spec.top else 0} {name}")
 
-    def table(self, table: Opened) -> str:
-        """Reads a table; returns its fingerprint, which means nothing where the split is broken."""
-        files: list[Path] = []
+    def table(self, table: Opened, place: int) -> str:
+        """Reads a table, whose rows begin at `place`; its fingerprint means nothing where the split is broken."""
         numbered = rows(table)
         first, broken = _peek(numbered)
         if first and not self._settle(first, table):
             self.is_broken = True
             return ""
+        fingerprint = None
         try:
-            for number, values in chain(first, numbered if broken is None else ()):
-                if self._row(table, number, values):
-                    files += self.gathering.reader.files(values, self.columns, table.folder)
+            if first:
+                fingerprint = Fingerprint(table)
+                self._take(table, chain(first, numbered if broken is None else ()), place, fingerprint)
             if broken is not None:
                 raise broken
         except Refused as refused:
             self.gathering.note(refused)
             self.is_broken = True
         self._report(table)
-        return "" if self.is_broken else fingerprint(table, files)
+        return "" if self.is_broken else (fingerprint or Fingerprint(table)).hexdigest()
 
     def _settle(self, first: Sequence[tuple[int, Mapping[str, Any]]], table: Opened) -> bool:
         """Which columns play which role: decided by the first table, held against every other."""
         names = dict.fromkeys(name for _, values in first for name in values)
         known = self.gathering.columns
-        written, head, input = self.gathering.data.columns, self.gathering.head, self.gathering.reader
-        columns = resolve(written, head, input, names) if known is None else known
-        absent = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
+        written, head = self.gathering.data.columns, self.gathering.head
+        columns = resolve(written, head, self.reader, names) if known is None else known
+        lacking = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
         # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
-        new = [pair for pair in absent if known is not None or pair not in self.gathering.absent]
-        self.gathering.found += [_absent(role, name, names, self.name, table) for role, name in new]
-        self.gathering.absent.update(absent)
-        if absent:
+        new = [pair for pair in lacking if known is not None or pair not in self.gathering.absent]
+        self.gathering.found += [absent(role, name, names, self.name, table) for role, name in new]
+        self.gathering.absent.update(lacking)
+        if lacking:
             return False
         self.columns = self.gathering.columns = columns
+        self.targets = [name for role in head.TARGETS for name in columns.get(role, ())]
         self.tally = self.tally or head.Tally(columns)
         return True
 
-    def _row(self, table: Opened, number: int, values: dict[str, Any]) -> bool:
-        wrong = self.gathering.reader.refusal(values, self.columns, table.folder)
-        wrong = wrong or self.tally.add(values, (table.shown, number))
-        if wrong:
-            self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
-            return False
-        self.count += 1
-        if len(self.sample) < SAMPLE:
-            self.sample.append(self.gathering.reader.raw(values, self.columns, table.folder))
-        elif self.random.random() < SAMPLE / self.count:
-            self.sample[self.random.randrange(SAMPLE)] = self.gathering.reader.raw(values, self.columns, table.folder)
-        return True
+    def _take(self, table: Opened, numbered: Iterable[Numbered], place: int, fingerprint: Fingerprint) -> None:
+        """Takes up the sound rows; an input that lies in a file is known by the file's bytes."""
+        reader, columns, targets, folder = self.reader, self.columns, self.targets, table.folder
+        refusal, tell, tally, remember = reader.refusal, reader.raw, self.tally.add, self.sketch.add
+        in_files = getattr(reader, "IN_FILES", True)
+        for number, values in numbered:
+            wrong = refusal(values, columns, folder) or tally(values, (table.shown, number))
+            if wrong:
+                self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
+                continue
+            raw = known = tell(values, columns, folder)
+            if in_files:
+                known = tuple(fingerprint.add(file) for file in reader.files(values, columns, folder)) or raw
+            remember(known, _target(values, targets), place + number)
+            self.count += 1
+            if self.count <= SAMPLE:
+                self.sample.append(raw)
+            elif (chosen := int(self.random.random() * self.count)) < SAMPLE:
+                self.sample[chosen] = raw
 
     def _report(self, table: Opened) -> None:
         """One diagnostic per kind of mistake, at the first of its rows."""
@@ -215,6 +233,14 @@ class _Split:
         self.bad = {}
 
 
+def _target(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A row's target as a text, the same for the same labels in another order."""
+    value = values.get(names[0]) if len(names) == 1 else [values.get(name) for name in names]
+    if type(value) is str:
+        return value
+    return "|".join(sorted(map(str, value))) if isinstance(value, list) else str(value)
+
+
 def _peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
     """The first rows, and why there are no more, if that is a mistake."""
     first: list[Any] = []
@@ -226,50 +252,11 @@ def _peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
     return first, None
 
 
-def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
-    """What is wrong with the roles under `data.columns`, whatever the data."""
-    roles = (*input.ROLES, *head.TARGETS)
-    for role, names in columns.items():
-        at = At(("data", "columns", role), "not one of its roles", on_key=True)
-        if role not in roles:
-            notes = (f"roles: {', '.join(roles)}",)
-            headline = f"{quote(role)} is not a role of `{task}`"
-            yield Diagnostic("E0312", headline, at, notes=notes, help=nearest(role, roles))
-        elif isinstance(names, tuple) and len(names) > 1 and role not in input.JOINED:
-            yield Diagnostic("E0312", f"`{role}` takes one column", At(at.path, f"these are {len(names)}"))
-    written = [role for role in head.TARGETS if role in columns]
-    if len(written) > 1:
-        at = At(("data", "columns", written[1]), "one of the two", on_key=True)
-        also = (At(("data", "columns", written[0]), "the other", on_key=True),)
-        headline = f"`{written[0]}` and `{written[1]}` are both given"
-        yield Diagnostic("E0312", headline, at, also, help="`label` is for one label per row, `labels` for any number")
-
-
-def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
-    """Which columns play which role: as written, else the column of the role's own name, there or not."""
-    written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
-    found: Columns = {}
-    for role in input.ROLES:
-        if role in written or role in names or role not in input.OPTIONAL:
-            found[role] = written.get(role, (role,))
-    targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
-    for role in (targets or head.TARGETS)[:1]:
-        found[role] = written.get(role, (role,))
-    return found
-
-
-def _absent(role: str, name: str, names: Collection[str], split: str, table: Opened) -> Diagnostic:
-    at = At(("data", "columns", role) if role != name else ("data", split))
-    help = nearest(name, names) if role != name else f"name it under `data.columns`: `{role}: <column>`"
-    headline = f"{quote(table.shown)} has no column {quote(name)}"
-    return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)
-
-
 def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
     """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
 
     `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
-    read. What is wrong stands in the result's `found`. Raises Refused with status 4 where the machine is at fault.
+    read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
     """
     gathering = _Gathering(spec, folder, known)
     gathering.found += absolute(spec, folder)
@@ -278,7 +265,7 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
         # rows would be held against a head or roles that are not meant; `problems` says so
         gathering.look()
-        return Facts(backbone, {}, {}, None, {}, tuple(gathering.found))
+        return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
     splits = gathering.splits()
     preprocessing, measured = None, {}
     if backbone and spec.input is not None:
@@ -294,4 +281,6 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
                 measured = input.measure(splits["train"].sample, preprocessing, source)
         except Refused as refused:
             gathering.note(refused)
-    return Facts(backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found))
+    return Facts(
+        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status
+    )

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from .. import variants
 from ..diagnostics import Row, Status, quote, refuse
-from ..digest import combined, file_sha256
+from ..digest import file_sha256
 from ..extras import installing
 from ..formats import Malformed
 
@@ -57,7 +58,7 @@ class Opened:
 def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (number, values) for every row of a table's split; numbers count as the format's module says.
 
-    A NaN is no value: it comes out as None. Raises Refused E0317 at the row that can't be read, and E0312 where
+    Raises Refused E0317 at the row that can't be read, and E0312 where
     a split is asked for and no row names its own.
     """
     module = variants.load("formats", table.format)
@@ -65,14 +66,13 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
         raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
     is_divided = table.split is None
     try:
-        for number, values in module.rows(table.path):
-            is_divided = is_divided or "split" in values
-            if table.split is not None and values.get("split") != table.split:
-                continue
-            for key, value in values.items():
-                if type(value) is float and value != value:
-                    values[key] = None
-            yield number, values
+        if table.split is None:
+            yield from module.rows(table.path)
+        else:
+            for number, values in module.rows(table.path):
+                is_divided = is_divided or "split" in values
+                if values.get("split") == table.split:
+                    yield number, values
     except Malformed as error:
         at = Row(table.shown, error.row)
         raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at) from None
@@ -84,9 +84,33 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
         raise refuse("E0312", headline, f"rows of the split {quote(table.split)} were asked for", at=Row(table.shown))
 
 
-def fingerprint(table: Opened, files: Iterable[Path]) -> str:
+class Fingerprint:
     """The hash of a table and of the files its rows refer to; of a folder also their names, which are its rows."""
-    if table.path.is_file():
-        return combined([file_sha256(table.path), *(file_sha256(file) for file in files if file.is_file())])
-    named = ((os.path.relpath(file, table.path), file) for file in files)
-    return combined(f"{file_sha256(file)} {name}" for name, file in named if file.is_file())
+
+    def __init__(self, table: Opened) -> None:
+        self.table = table
+        self.is_file = table.path.is_file()
+        self.sum = sha256(file_sha256(table.path).encode() if self.is_file else b"")
+        self.is_empty = not self.is_file
+
+    def add(self, file: Path) -> str:
+        """Takes up a file; returns the hash of its bytes alone, "" for what is no file."""
+        if not file.is_file():
+            return ""
+        found = file_sha256(file)
+        part = found if self.is_file else f"{found} {os.path.relpath(file, self.table.path)}"
+        self.sum.update(part.encode() if self.is_empty else b"\n" + part.encode())
+        self.is_empty = False
+        return found
+
+    def hexdigest(self) -> str:
+        """The hash of all that was taken up."""
+        return self.sum.hexdigest()
+
+
+def fingerprint(table: Opened, files: Iterable[Path]) -> str:
+    """The hash of a table and of the files its rows refer to."""
+    found = Fingerprint(table)
+    for file in files:
+        found.add(file)
+    return found.hexdigest()

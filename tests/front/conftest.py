@@ -51,6 +51,7 @@ export:
 LABELS = ("billing", "bug", "howto")
 TEXTS = ("the app crashes", "please refund my order", "how do I change the password", "nobody reads the letter")
 ROWS = [{"body": f"{TEXTS[i % 4]} {i}", "queue": LABELS[i % 3]} for i in range(24)]
+MORE = [{"body": f"{TEXTS[i % 4]} {i}", "queue": LABELS[i % 3]} for i in range(24, 52)]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -125,8 +126,8 @@ def project(tmp_path: Path, bert: Path, graftc: Command, monkeypatch: pytest.Mon
     built = Project(tmp_path, graftc)
     (tmp_path / "backbone").symlink_to(bert)
     built.write("spec.yaml", SPEC)
-    built.write("train.jsonl", ROWS)
-    built.write("validation.jsonl", ROWS[:9])
+    built.write("train.jsonl", [*ROWS, *MORE[16:]])
+    built.write("validation.jsonl", MORE[:16])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRAFTC_STORE", str(tmp_path / "store"))
     return built

@@ -81,6 +81,9 @@ CASES: dict[str, Callable[[Project], object]] = {
     "key_of_a_part": spec(("epochs: 2", "patience: 2"), ("dropout: 0.1", "label_smoothing: 0.1")),
     "key_of_another_method": spec(("method: lora", "method: full")),
     "many": many,
+    "no_labels": lambda project: project.write(
+        "train.jsonl", [{"body": f"a text {i}", "queue": f"T-{i}"} for i in range(1_200)]
+    ),
 }
 
 

@@ -1,0 +1,132 @@
+"""Warns of training data with too few rows, and of labels that are rare, doubled or no labels at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .. import variants
+from ..diagnostics import At, Diagnostic, Row, quote
+from ..language.spec import Draft, HeldOut, Train
+from ..world.facts import Facts
+from .split import held_out_count
+
+FEW = 15  # validation rows: below, one standard error of an accuracy is 10 points and more
+RATIO = 10  # of the rows of the most frequent label to those of the rarest
+MEASUREMENTS = 10  # labels with a fraction: more are a scale, not classes
+MOST = 1 << 16  # labels
+UNLIKELY = 1_000  # labels; this many are believed where each has two rows
+
+
+def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """The error where the column of the labels holds no labels; what else is said of labels then means little."""
+    train = facts.splits["train"]
+    counts = getattr(train.tally, "counts", ())  # a head may have no labels
+    if len(counts) <= max(UNLIKELY, train.rows / 2) and len(counts) <= MOST:
+        return
+    column, example = quote(train.tally.column), next(iter(counts))
+    number = f"more than {MOST:,}" if len(counts) > MOST else f"{len(counts):,}"
+    notes = (f"{train.rows:,} training rows have {number} different ones, such as {quote(example)}",)
+    at = _column(spec, train.tally.role)
+    help = f"name the column of the classes: `{train.tally.role}: <column>` under `data.columns`"
+    yield Diagnostic("E0330", f"{column} does not hold labels: there are too many", at, (), notes, help)
+
+
+def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """Every warning about numbers of rows and labels."""
+    train, taken = facts.splits["train"], 0
+    if spec.data and isinstance(spec.data.validation, HeldOut):
+        taken = held_out_count(train.tally.strata, spec.data.validation.fraction)
+    yield from _small_validation(facts, taken)
+    if spec.train and "batch_size" not in spec.lost:
+        yield from _small_training(spec.train, train.rows - taken)
+    if not hasattr(train.tally, "counts"):
+        return
+    yield from _doubled(train.tally.counts, train.tally.first)
+    if not train.tally.is_multi and _are_measurements(train.tally.counts):
+        yield _measurements(_column(spec, train.tally.role), train.tally, train.rows)
+    elif spec.train and spec.head and not spec.lost & {"metric", "loss", "class_weights"}:
+        yield from _imbalance(spec, spec.train, train.tally)
+
+
+def _small_validation(facts: Facts, taken: int) -> Iterator[Diagnostic]:
+    rows = facts.splits["validation"].rows if "validation" in facts.splits else taken
+    if not 0 < rows < FEW:
+        return
+    at, help = At(("data", "validation")), f"give it {FEW} rows or more"
+    if taken:
+        fraction = math.ceil(100 * FEW / facts.splits["train"].rows) / 100
+        help = f"write `validation: {{fraction: {fraction:g}}}`" if fraction <= 0.3 else "gather more rows"
+    error = 100 * math.sqrt(0.8 * 0.2 / rows)
+    notes = (f"an accuracy of 80% on {rows} rows is known to ±{error:.0f} points, one standard error",)
+    headline = f"{rows} validation row{'s' if rows > 1 else ''} can't tell a good epoch from a lucky one"
+    yield Diagnostic("W0318", headline, at, (), notes, help)
+
+
+def _small_training(train: Train, rows: int) -> Iterator[Diagnostic]:
+    size = train.batch_size
+    if rows >= size:
+        return
+    at = At(("train", "batch_size"), f"{rows} training rows") if "batch_size" in train.model_fields_set else None
+    help = f"write `batch_size: {2 ** int(math.log2(max(rows // 4, 1)))}` under `train`"
+    notes = ("every epoch is one step: all rows at once",)
+    headline = f"there are fewer training rows than the {size} of a batch"
+    yield Diagnostic("W0314", headline, at or At(("data", "train"), f"{rows} rows to learn from"), (), notes, help)
+
+
+def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) -> Iterator[Diagnostic]:
+    """Labels that differ in nothing but case and spaces: probably one label, misspelt."""
+    alike: dict[str, list[str]] = {}
+    for label in counts:
+        alike.setdefault("".join(label.split()).casefold(), []).append(label)
+    for labels in alike.values():
+        often, *rest = sorted(labels, key=lambda label: (-counts[label], label))
+        for label in rest:
+            notes = (f"{quote(label)} has {_rows(counts[label])}, {quote(often)} has {counts[often]:,}",)
+            headline = f"the labels {quote(label)} and {quote(often)} differ only in case or spaces"
+            also = (Row(*first[often]),)
+            yield Diagnostic("W0319", headline, Row(*first[label]), also, notes, f"write {quote(often)} in the data")
+
+
+def _are_measurements(counts: Mapping[str, int]) -> bool:
+    fractions = 0
+    for label in counts:
+        try:
+            number = float(label)
+        except ValueError:
+            return False
+        fractions += not number.is_integer()
+    return fractions > MEASUREMENTS
+
+
+def _measurements(at: At, tally: Any, rows: int) -> Diagnostic:
+    values = list(tally.counts)
+    notes = (f"{len(values):,} different numbers in {rows:,} rows, such as {quote(values[0])} and {quote(values[1])}",)
+    headline = f"{quote(tally.column)} looks like a measurement, and each of its values becomes a class"
+    help = f"name a column of classes: `{tally.role}: <column>` under `data.columns`"
+    return Diagnostic("W0317", headline, at, (), notes, help)
+
+
+def _column(spec: Draft, role: str) -> At:
+    """The column of a role where it is written, else the data that it was found in."""
+    return At(("data", "columns", role) if spec.data and role in spec.data.columns else ("data", "train"))
+
+
+def _imbalance(spec: Draft, train: Train, tally: Any) -> Iterator[Diagnostic]:
+    counts = tally.counts
+    metric = train.metric or variants.load("heads", str(spec.head_type)).metrics({tally.role: (tally.column,)})[0]
+    if len(counts) < 2 or spec.head.loss.class_weights is not None or "macro" in metric:
+        return
+    rare, often = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[often] < RATIO * counts[rare]:
+        return
+    at = At(("train", "metric"), "counts every row alike") if train.metric else At(("data", "train"))
+    notes = (f"{quote(often)} has {_rows(counts[often])}, {quote(rare)} has {_rows(counts[rare])}",)
+    headline = f"the most frequent label has {counts[often] / counts[rare]:,.0f} times the rows of the rarest"
+    help = "write `loss: {class_weights: balanced}` under `head`, or `metric: f1_macro` under `train`"
+    yield Diagnostic("W0313", headline, at, (), notes, help)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"

@@ -1,0 +1,53 @@
+"""Settles which columns of the data play which role."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from types import ModuleType
+
+from ..diagnostics import At, Diagnostic, clean, nearest, quote
+from .rows import Opened
+
+MOST = 12  # columns named
+Columns = dict[str, tuple[str, ...]]
+Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
+
+
+def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
+    """What is wrong with the roles under `data.columns`, whatever the data."""
+    roles = (*input.ROLES, *head.TARGETS)
+    for role, names in columns.items():
+        at = At(("data", "columns", role), "not one of its roles", on_key=True)
+        if role not in roles:
+            notes = (f"roles: {', '.join(roles)}",)
+            headline = f"{quote(role)} is not a role of `{task}`"
+            yield Diagnostic("E0312", headline, at, notes=notes, help=nearest(role, roles))
+        elif isinstance(names, tuple) and len(names) > 1 and role not in input.JOINED:
+            yield Diagnostic("E0312", f"`{role}` takes one column", At(at.path, f"these are {len(names)}"))
+    written = [role for role in head.TARGETS if role in columns]
+    if len(written) > 1:
+        at = At(("data", "columns", written[1]), "one of the two", on_key=True)
+        also = (At(("data", "columns", written[0]), "the other", on_key=True),)
+        headline = f"`{written[0]}` and `{written[1]}` are both given"
+        yield Diagnostic("E0312", headline, at, also, help="`label` is for one label per row, `labels` for any number")
+
+
+def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
+    """Which columns play which role: as written, else the column of the role's own name, there or not."""
+    written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
+    found: Columns = {}
+    for role in input.ROLES:
+        if role in written or role in names or role not in input.OPTIONAL:
+            found[role] = written.get(role, (role,))
+    targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
+    for role in (targets or head.TARGETS)[:1]:
+        found[role] = written.get(role, (role,))
+    return found
+
+
+def absent(role: str, name: str, names: Collection[str], split: str, table: Opened) -> Diagnostic:
+    """What to say of a table that lacks the column of a role."""
+    at = At(("data", "columns", role) if role != name else ("data", split))
+    help = nearest(name, names) if role != name else f"name it under `data.columns`: `{role}: <column>`"
+    headline = f"{quote(table.shown)} has no column {quote(name)}"
+    return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)

@@ -1,0 +1,94 @@
+"""Remembers which inputs a split holds, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from zlib import adler32, crc32
+
+CAP = 1 << 16  # inputs kept
+_TARGET = (1 << 32) - 1
+
+
+class Again(NamedTuple):
+    """How often an input came again, and where first: with the target of its first row, and with another."""
+
+    alike: int = 0
+    unlike: int = 0
+    place_alike: int = 0
+    place_unlike: int = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many rows repeat inputs, and pairs of places, the earlier row first; `is_exact` unless rows were sampled."""
+
+    rows: int
+    pairs: tuple[tuple[int, int], ...]
+    is_exact: bool
+
+
+class Sketch:
+    """8-byte hashes of a split's inputs: of all of them up to CAP, past that of one input in 2, in 4, in 8 …
+
+    An input is kept while the last bits of its hash are zero. That is the same choice in every split, so what
+    two sketches have in common is to both of them what it is to the whole data.
+    """
+
+    def __init__(self) -> None:
+        self.bits = self.mask = 0  # one input in 2**bits is kept: those whose hash has none of the mask's bits
+        self.first: dict[int, int] = {}  # hash → place and target of its first row
+        self.again: dict[int, Again] = {}
+
+    def add(self, value: object, target: str, place: int) -> None:
+        """Takes up one row: its input, its target, and its place as the caller counts."""
+        raw = value if isinstance(value, bytes) else (value if isinstance(value, str) else repr(value)).encode()
+        low = crc32(raw)
+        if low & self.mask:
+            return
+        key = low | adler32(raw) << 32  # two sums of different making; each alone would confuse some texts
+        entry = place << 32 | crc32(target.encode())
+        known = self.first.setdefault(key, entry)
+        if known is not entry:
+            self._repeat(key, known, entry)
+        elif len(self.first) > CAP:
+            self._thin()
+
+    def _repeat(self, key: int, known: int, entry: int) -> None:
+        last, place = self.again.get(key, Again()), entry >> 32
+        if (known ^ entry) & _TARGET:
+            self.again[key] = last._replace(unlike=last.unlike + 1, place_unlike=last.place_unlike or place)
+        else:
+            self.again[key] = last._replace(alike=last.alike + 1, place_alike=last.place_alike or place)
+
+    def _thin(self) -> None:
+        self.bits += 1
+        self.mask = mask = (1 << self.bits) - 1
+        self.first = {key: entry for key, entry in self.first.items() if not key & mask}
+        self.again = {key: again for key, again in self.again.items() if not key & mask}
+
+    def repeated(self) -> Found:
+        """Rows whose input and target stand in an earlier row."""
+        rows = sum(again.alike for again in self.again.values())
+        return self._found(rows, ((key, again.place_alike) for key, again in self.again.items() if again.alike))
+
+    def contradicted(self) -> Found:
+        """Rows of an input that stands there with different targets."""
+        unlike = {key: again for key, again in self.again.items() if again.unlike}
+        rows = sum(1 + again.alike + again.unlike for again in unlike.values())
+        return self._found(rows, ((key, again.place_unlike) for key, again in unlike.items()))
+
+    def _found(self, rows: int, places: Iterator[tuple[int, int]]) -> Found:
+        pairs = sorted(((self.first[key] >> 32, place) for key, place in places), key=lambda pair: pair[1])
+        return Found(rows << self.bits, tuple(pairs), self.bits == 0)
+
+    def shared(self, train: Sketch) -> Found:
+        """Rows whose input stands in `train` too; pairs of a place there and a place here."""
+        bits = max(self.bits, train.bits)
+        mask = (1 << bits) - 1
+        common = [key for key in self.first if not key & mask and key in train.first]
+        repeats = (self.again.get(key, Again()) for key in common)
+        rows = len(common) + sum(again.alike + again.unlike for again in repeats)
+        pairs = sorted(((train.first[key] >> 32, self.first[key] >> 32) for key in common), key=lambda pair: pair[1])
+        return Found(rows << bits, tuple(pairs), bits == 0)
