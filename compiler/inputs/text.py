@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,11 @@ def preprocessing(
             at=At(("backbone", "from")),
             help="write one with `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`",
         )
-    pad_id, pad_token = _padding(folder, config)
+    sha256 = file_sha256(path)
+    pad_id, pad_token = _padding(folder, sha256, config)
     length = options.max_length or decided(options, {}, longest)["max_length"].value
     return {
-        "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": file_sha256(path)},
+        "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": sha256},
         "is_pair": "text_pair" in columns, "max_length": length,
         "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right",
     }  # fmt: skip
@@ -71,14 +73,11 @@ def decided(options: Options, record: Mapping[str, Any], longest: int | None) ->
     return {"max_length": Decided(DEFAULT_LENGTH, "the default for text")}
 
 
-def _padding(folder: Path, config: Mapping[str, Any]) -> tuple[int, str]:
+def _padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int, str]:
     """The id and the word that fill a batch: as tokenizer_config.json names it, else as config.json numbers it."""
     word = _pad_word(folder)
     try:
-        added = json.loads((folder / "tokenizer.json").read_bytes())
-        tokens = {token["content"]: token["id"] for token in added.get("added_tokens") or ()}
-        vocabulary = added["model"]["vocab"]
-        known = tokens | vocabulary if isinstance(vocabulary, dict) else tokens
+        known = _numbered(folder / "tokenizer.json", sha256)
         number = known.get(word, config.get("pad_token_id") or 0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         number = None
@@ -161,38 +160,56 @@ def assets(folder: Path) -> dict[str, Path]:
 @silenced()
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
     """Token statistics of a sample: numbers of tokens, share of inputs cut, of tokens unknown, of texts that are numbers."""
-    texts = list(inputs)
+    texts = tuple(inputs)
     try:
-        tokenizer = tokenizer_of(folder / record["tokenizer"])
-        encoded = tokenizer.encode_batch(texts)
-        unknown = _unknown(tokenizer)
+        lengths, unknown = _counted(folder / record["tokenizer"], record["assets"][record["tokenizer"]], texts)
     except BaseException as error:  # the library raises plain Exception, and panics that are none
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise _unreadable(str(error)[:200]) from None
         raise
-    ids = [encoding.ids for encoding in encoded]
-    lengths = sorted(map(len, ids))
     kept = [min(length, record["max_length"]) for length in lengths]
-    own = sum(lengths) - len(ids) * tokenizer.num_special_tokens_to_add(record["is_pair"])
     return {
         "tokens_mean": sum(kept) / len(kept),
         "tokens_max": lengths[-1],
         "tokens_95": lengths[math.ceil(0.95 * len(lengths)) - 1],
         "tokens_99": lengths[math.ceil(0.99 * len(lengths)) - 1],
         "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept),
-        "unknown_share": sum(row.count(unknown) for row in ids) / max(own, 1) if unknown is not None else 0.0,
+        "unknown_share": unknown,
         "number_share": sum(_is_number(text) for text in texts) / len(texts),
     }
 
 
-def tokenizer_of(path: Path) -> Any:
-    """The tokenizer of a file, set to neither pad nor cut."""
+# What follows from a tokenizer is remembered by the hash of its file: specs that are checked together often share it.
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(path: Path, sha256: str) -> Any:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+@lru_cache(maxsize=2)
+def _counted(path: Path, sha256: str, texts: tuple[Any, ...]) -> tuple[list[int], float]:
+    """The sorted numbers of tokens of each input, special ones included, and the share of unknown ones among the others."""
+    tokenizer = _tokenizer(path, sha256)
+    unknown = _unknown(tokenizer)
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    lengths = sorted(map(len, ids))
+    own = sum(lengths) - len(ids) * tokenizer.num_special_tokens_to_add(isinstance(texts[0], tuple))
+    return lengths, sum(row.count(unknown) for row in ids) / max(own, 1) if unknown is not None else 0.0
+
+
+@lru_cache(maxsize=2)
+def _numbered(path: Path, sha256: str) -> dict[str, int]:
+    """The numbers of a tokenizer's words, as far as its file has them as a table."""
+    added = json.loads(path.read_bytes())
+    tokens = {token["content"]: token["id"] for token in added.get("added_tokens") or ()}
+    vocabulary = added["model"]["vocab"]
+    return tokens | vocabulary if isinstance(vocabulary, dict) else tokens
 
 
 def _unknown(tokenizer: Any) -> int | None:

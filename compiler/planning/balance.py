@@ -12,7 +12,7 @@ from ..language.spec import Draft, HeldOut, Train
 from ..world.facts import Facts
 from .split import held_out_count
 
-FEW = 15  # validation rows: below, one standard error of an accuracy is 10 points and more
+FEW = 12  # validation rows: below, one standard error of an accuracy of 80% is 12 points and more
 RATIO = 10  # of the rows of the most frequent label to those of the rarest
 MEASUREMENTS = 10  # labels with a fraction: more are a scale, not classes
 MOST = 1 << 16  # labels

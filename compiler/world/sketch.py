@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import adler32, crc32
 
@@ -20,8 +19,7 @@ class Again(NamedTuple):
     place_unlike: int = 0
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """How many rows repeat inputs, and pairs of places, the earlier row first; `is_exact` unless rows were sampled."""
 
     rows: int
