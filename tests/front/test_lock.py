@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -134,7 +135,7 @@ def test_a_store_that_can_t_be_written_costs_time_only(folder: Path, graftc: Com
 
 def test_a_lock_that_could_not_be_read_again_is_not_written(folder: Path, graftc: Command) -> None:
     before = (folder / LOCK).read_bytes()
-    rows = [{"text": f"text {i}", "label": f"label {i} " + "long " * 30} for i in range(4000)]
+    rows = [{"text": f"text {i}", "label": f"label {i // 2} " + "long " * 30} for i in range(8000)]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "train.jsonl").write_text(text, encoding="utf-8")
     replaced(folder / "spec.yaml", "  validation: validation.jsonl\n", "")
@@ -251,7 +252,8 @@ def test_everything_that_drifted_is_said_at_once(folder: Path, graftc: Command) 
         (folder / "train.jsonl").read_text() + '{"text": "it is lost", "label": "parcel"}\n'
     )
     answer = graftc("validate", "--locked", "spec.yaml")
-    assert sorted(answer.codes) == ["E0344", "E0345", "E0345", "E0346"]
+    assert sorted(set(answer.codes) - {"W0313"}) == ["E0344", "E0345", "E0346"]
+    assert answer.codes.count("E0345") == 2
     assert "rows of the train data: locked 60, found 61" in answer.err
     assert "labels: locked billing, bug, howto, found billing, bug, howto, parcel" in answer.err
 
@@ -278,7 +280,7 @@ def test_pictures_and_several_labels_are_planned_without_data(pictures: Project,
     assert graftc("lock", "spec.yaml").status == 0
     with_data = graftc("plan", "--json", "spec.yaml").out
     (pictures.folder / "pictures" / "3.png").write_bytes((pictures.folder / "pictures" / "1.png").read_bytes())
-    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0345"]
+    assert graftc("validate", "--locked", "spec.yaml").codes[0] == "E0345"
     shutil.rmtree(pictures.folder / "pictures")
     (pictures.folder / "train.jsonl").unlink()
     assert graftc("plan", "--json", "--no-data", "spec.yaml").out == with_data
@@ -370,10 +372,11 @@ def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc:
     (block,) = BLOCK.finditer(Page.of(code).parts["When"])
     typed, _, printed = block["text"].partition("\n")
     answer = graftc(*shlex.split(typed.removeprefix("$ graftc ")))
-    assert (answer.status, answer.codes) == (1, [code, *BESIDES.get(code, [])])
+    errors = [found for found in answer.codes if found.startswith("E")]
+    assert (answer.status, errors) == (1, [code, *BESIDES.get(code, [])])
     text = answer.err.replace(installed("torch"), "2.9.0")
     compare(f"lock_{code}", text)
-    assert text.split("\n\nerror")[0].rstrip() == printed.rstrip()
+    assert re.split(r"\n\n(?:error|warning)", text)[0].rstrip() == printed.rstrip()
 
 
 def test_every_code_of_locks_has_its_case() -> None:
