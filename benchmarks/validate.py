@@ -127,6 +127,7 @@ def _print(best: dict[str, Run], folder: Path) -> None:
     print(f"{MANY} specs, seconds                 {many.seconds:.1f} (at most 20)")
     print(f"{size:.0f} MB of jsonl, after start       {size / (large.seconds - one.seconds):.0f} MB/s (at least 50)")
     print(f"  beside the token sample too      {size / (large.seconds - sample.seconds):.0f} MB/s")
+    print(f"  by the processor's seconds       {size / (large.busy - one.busy):.0f} MB/s, whatever else runs here")
     print(f"four times the rows, peak memory   {large.peak / small.peak:.2f} (about 1)")
 
 

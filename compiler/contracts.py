@@ -68,6 +68,7 @@ class Input(Protocol):
     raw: Callable[[Row, Columns, Path], Any]  # a row's input: a text, a path …
     files: Callable[[Row, Columns, Path], Iterable[Path]]  # that a row refers to
     measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]  # of a sample of raw inputs
+    doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]  # (record, measured, longest)
     stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
     samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
     array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph

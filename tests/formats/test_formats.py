@@ -303,6 +303,61 @@ def test_damaged_json_is_refused_wherever_the_pieces_end(document: list[Any], da
         assert found == expected
 
 
+DOUBLED = [
+    '"a" :1',
+    '"a": 1',
+    '"\\u0061": 2',
+    '"b": ": x"',
+    '"c":{"d": 1, "d": 2}',
+    '"e": [{"f":1,"f":2}]',
+    '"g": "\\":"',
+]
+WIDE = [2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**25, 1e300, -1e19, [2**64], [[2**70]], 0.1]
+
+
+@settings(max_examples=400, deadline=None, database=None)
+@given(st.lists(st.sampled_from(DOUBLED), max_size=4), st.sampled_from([",", " , ", ",\t", ",\r"]))
+def test_repeated_keys_are_found_however_they_are_written(pairs: list[str], mark: str) -> None:
+    line = "{" + mark.join(pairs) + "}"
+
+    def unrepeated(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in found}) < len(found):
+            raise ValueError
+        return dict(found)
+
+    try:
+        expected = stdlib_json.loads(line, object_pairs_hook=unrepeated)
+    except ValueError:
+        expected = None
+    assert _line(line.encode()) == expected
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.dictionaries(texts, values | st.sampled_from(WIDE), max_size=4), st.booleans(), st.data())
+def test_lines_are_what_the_standard_library_reads(row: dict[str, Any], is_ascii: bool, data: Any) -> None:
+    raw = stdlib_json.dumps(row, ensure_ascii=is_ascii, separators=data.draw(st.sampled_from([(",", ":"), None])))
+    assert repr(_line(raw.encode())) == repr(row), "numbers too keep kind and digits"
+    damaged = bytearray(raw.encode())
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255).filter(lambda b: b != 10))
+    expected, found = _standard(b"[" + bytes(damaged) + b"]"), _line(bytes(damaged))
+    assert found is None or expected == [found]
+
+
+def _line(raw: bytes) -> Any:
+    """The object of a line, None where it is refused."""
+    import io
+
+    class _Path:
+        def open(self, mode: str, buffering: int) -> io.BytesIO:
+            return io.BytesIO(raw)
+
+    try:
+        ((_, row),) = jsonl.rows(_Path())  # type: ignore[arg-type]
+    except (Malformed, ValueError):
+        return None
+    return row
+
+
 def _standard(raw: bytes) -> Any:
     """What the standard library reads, None for what is no list of objects or no JSON."""
 
