@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ JOINED = ROLES  # several columns become one text, a space between them
 IN_FILES = False
 DEFAULT_LENGTH = 128
 CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
+MEASURED = 1_000_000  # characters of a sample that are cut into tokens: a second's work
 UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
 NUMBERS = 0.9  # share of texts that are numbers
 
@@ -197,10 +198,21 @@ def _counted(path: Path, sha256: str, texts: tuple[Any, ...]) -> tuple[list[int]
     """The sorted numbers of tokens of each input, special ones included, and the share of unknown ones among the others."""
     tokenizer = _tokenizer(path, sha256)
     unknown = _unknown(tokenizer)
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(_bounded(texts)))]
     lengths = sorted(map(len, ids))
     own = sum(lengths) - len(ids) * tokenizer.num_special_tokens_to_add(isinstance(texts[0], tuple))
     return lengths, sum(row.count(unknown) for row in ids) / max(own, 1) if unknown is not None else 0.0
+
+
+def _bounded(texts: Iterable[Any]) -> Iterator[Any]:
+    """The first of the texts, about MEASURED characters of them: a row may be as long as a book."""
+    left = MEASURED
+    for text in texts:
+        if left <= 0:
+            return
+        cut = tuple(part[:left] for part in text) if isinstance(text, tuple) else text[:left]
+        left -= len(cut) if isinstance(cut, str) else sum(map(len, cut))
+        yield cut
 
 
 @lru_cache(maxsize=2)

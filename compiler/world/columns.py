@@ -45,9 +45,9 @@ def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collec
     return found
 
 
-def absent(role: str, name: str, names: Collection[str], split: str, table: Opened) -> Diagnostic:
-    """What to say of a table that lacks the column of a role."""
-    at = At(("data", "columns", role) if role != name else ("data", split))
-    help = nearest(name, names) if role != name else f"name it under `data.columns`: `{role}: <column>`"
+def absent(role: str, name: str, names: Collection[str], split: str, table: Opened, is_written: bool) -> Diagnostic:
+    """What to say of a table that lacks the column of a role, which is written in the spec or the role's own."""
+    at = At(("data", "columns", role) if is_written else ("data", split))
+    help = nearest(name, names) if is_written else f"name it under `data.columns`: `{role}: <column>`"
     headline = f"{quote(table.shown)} has no column {quote(name)}"
     return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)

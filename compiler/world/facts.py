@@ -192,7 +192,7 @@ class _Split:
         lacking = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
         # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
         new = [pair for pair in lacking if known is not None or pair not in self.gathering.absent]
-        self.gathering.found += [absent(role, name, names, self.name, table) for role, name in new]
+        self.gathering.found += [absent(role, name, names, self.name, table, role in written) for role, name in new]
         self.gathering.absent.update(lacking)
         if lacking:
             return False

@@ -49,6 +49,7 @@ def write(folder: Path) -> Path:
     _texts(folder)
     _pictures(folder)
     _damaged(folder)
+    _odd(folder)
     return folder
 
 
@@ -273,6 +274,32 @@ def _damaged(folder: Path) -> None:
     put(folder / "bad/cut/model.safetensors", whole[:-100])
     backbone(folder / "bad/blind", _vit(), {"model_type": "vit", **_VIT})
     put(folder / "bad/adapter/adapter_config.json", {"peft_type": "LORA", "r": 8})
+
+
+def _odd(folder: Path) -> None:
+    """Sound files that are worth a second look."""
+    train, validation = tickets(0, 3), tickets(1, 3)
+    put(folder / "odd/leak.jsonl", [*validation[:-12], *train[:12]])
+    put(folder / "odd/copies.jsonl", [*train, *train[:30]])
+    other = {"billing": "bug", "bug": "howto", "howto": "billing"}
+    put(folder / "odd/contradictions.jsonl", [*train, *({**row, "queue": other[row["queue"]]} for row in train[::6])])
+    put(
+        folder / "odd/skewed.jsonl",
+        [row for i, row in enumerate([*train, *tickets(2, 3)]) if row["queue"] == "bug" or i % 50 == 0],
+    )
+    put(folder / "odd/few.jsonl", train[::6])
+    put(folder / "odd/few_validation.jsonl", validation[::12])
+    names = {"billing": "Billing", "bug": "bug ", "howto": "howto"}
+    put(folder / "odd/spellings.jsonl", [*train, *({**row, "queue": names[row["queue"]]} for row in tickets(2, 6))])
+    signs = [chr(0x4E00 + 7 * i) for i in range(40)]
+    foreign = [
+        {**row, "body": "".join(signs[(i * k) % 40] for k in range(1, 12)) + f" {i}"} for i, row in enumerate(train)
+    ]
+    put(folder / "odd/foreign.jsonl", foreign)
+    put(
+        folder / "odd/prices.csv",
+        [{**row, "price": f"{1.37 * (i % 18):.2f}", "code": 31 * i} for i, row in enumerate(train)],
+    )
 
 
 def lines(rows: Iterable[Row]) -> str:

@@ -78,6 +78,7 @@ def large(place: Path) -> dict[str, Case]:
         "a header that claims all there is": Case(files={"bert/model.safetensors": struct.pack("<Q", 2**64 - 1)}),
         "config.json of ten megabytes": Case(files={"bert/config.json": b'{"a": "' + b"x" * 10_485_760 + b'"}'}),
         "tokenizer.json of ten megabytes": Case(files={"bert/tokenizer.json": b"[" * 10_485_760}),
+        "a line of ten megabytes": Case(files={"train.jsonl": b'{"body": "' + b"x" * 10_485_760 + b'", "queue": "a"}'}),
         "ten megabytes of JSON brackets": Case(files={"train.jsonl": b"[" * 10_485_760}),
     }
 
@@ -87,7 +88,7 @@ LARGE = (
     *("eight thousand unknown keys", "a list of fifty thousand selectors", "a megabyte of quotes"),
     *("a megabyte of anchors", "a megabyte of dashes", "a megabyte of question marks", "a header of six megabytes"),
     *("a header that claims all there is", "config.json of ten megabytes", "tokenizer.json of ten megabytes"),
-    "ten megabytes of JSON brackets",
+    *("a line of ten megabytes", "ten megabytes of JSON brackets"),
 )
 
 
