@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from json import dumps
 
 from ..diagnostics import At, Diagnostic, Row, Span, Status
@@ -43,7 +44,7 @@ class Checked:
         """How many are worth a look only."""
         return len(self.unique) - self.errors
 
-    @property
+    @cached_property
     def unique(self) -> list[Diagnostic]:
         """The findings without repetitions, in the order in which they are shown."""
         return in_order(self.found, self.source)

@@ -76,7 +76,7 @@ def bundle(plan: Plan, model: onnx.ModelProto, assets: dict[str, Path], samples:
         {
             "input": value,
             "answer": plain(answers[i]),
-            "outputs": {"fp32": {n: a[i].tolist() for n, a in outputs.items()}},
+            "outputs": {"fp32": {n: [a[i].tolist()] for n, a in outputs.items()}},
         }
         for i, value in enumerate(samples)
     ]

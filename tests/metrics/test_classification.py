@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.metrics import classification
 
 LABELS = ("billing", "bug", "howto")
@@ -21,6 +22,6 @@ def test_a_split_without_rows_of_a_class_is_scored_quietly(is_multi: bool) -> No
     record = {"labels": LABELS, "is_multi": is_multi, "thresholds": (0.5, 0.5, 0.5)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        scores = classification.report(record, {"logits": logits}, targets)
+        scores = classification.report(record, {"logits": logits}, Examples(targets, np.arange(4), (), [{}] * 4))
     assert 0 < scores["roc_auc_macro"] < 1
     assert 0 < scores["average_precision_macro"] < 1
