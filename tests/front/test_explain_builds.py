@@ -39,7 +39,7 @@ from . import test_bad_bundle
 from .cli import Command
 from .conftest import ROWS, Project
 from .test_explain import BLOCK, Page
-from .test_golden import compare
+from .test_golden import GOLDEN, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 text_bundle, image_bundle = test_bad_bundle.text_bundle, test_bad_bundle.image_bundle
@@ -273,3 +273,8 @@ def test_every_code_of_building_has_its_case() -> None:
     mine = set(re.findall(r'"(E0[45]\d\d)"', source))
     elsewhere = {"E0415"}  # two specs into one folder, by the tests of `build`
     assert codes - elsewhere == mine - elsewhere
+
+
+def test_every_accepted_text_of_builds_belongs_to_a_page() -> None:
+    found = {path.stem.removeprefix("build_") for path in GOLDEN.glob("build_*.txt")}
+    assert found == {code for code in explanations.codes() if code[:3] in ("E04", "E05")} - {"E0415"}
