@@ -52,7 +52,7 @@ def test_example_becomes_a_bundle(path: Path, folder: Path, tmp_path: Path) -> N
     sets = settings(spec, folder)
     built = graftc.build(path, tmp_path / "bundle", folder / "store", sets)
     assert built.plan.name == path.stem, "an example is named as its file"
-    assert set(built.ran) >= {"prepare-train", "rehearse", "train", "export", "verify", "pack"}
+    assert set(built.ran) >= {"rehearse", "train", "export", "verify", "pack"}  # rows may be shared with another one
     precisions = spec.get("export", {}).get("precision", ("fp32",))
     assert list(verify(built.folder)) == list(precisions)
 
