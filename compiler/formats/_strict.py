@@ -77,7 +77,8 @@ def quickly(raw: bytes) -> dict[str, Any] | None:
 
 def _has_keys(raw: bytes, count: int) -> bool:
     """Whether a line has no more than `count` keys for sure, texts with colons in them or not."""
-    return raw.count(b'":') == count and not any(space in raw for space in (b" :", b"\t:", b"\r:"))
+    # spelt out: a generator costs more here than reading the line
+    return raw.count(b'":') == count and b" :" not in raw and b"\t:" not in raw and b"\r:" not in raw
 
 
 def problem(value: Any, text: str, start: int, end: int) -> str:
