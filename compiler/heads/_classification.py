@@ -168,12 +168,7 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     """Everything wrong between the labels written and the labels found."""
     train = tallies["train"]
     labels = labels_of(options, train)
-    misspelt: set[str] = set()
-    if options.labels:
-        yield from _written(labels, train)
-        misspelt = _misspelt(labels, train)
-    for name, tally in tallies.items():
-        yield from _strangers(name, tally, labels, bool(options.labels), misspelt)
+    yield from disagreements(labels, bool(options.labels), tallies)
     if len(labels) < 2:
         words = "no row names another label than" if train.is_multi else "every row says"
         note = f"{words} {quote(labels[0])}" if labels else "no row has a label"
@@ -181,6 +176,16 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
         yield Diagnostic("E0315", headline, At(("data", "train")), notes=(note,), help=help)
     if isinstance(options.loss.class_weights, dict):
         yield from _weighted(options.loss.class_weights, labels)
+
+
+def disagreements(labels: tuple[str, ...], is_written: bool, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Labels of the map that no training row has, and labels of rows that are not in the map."""
+    misspelt: set[str] = set()
+    if is_written:
+        yield from _written(labels, tallies["train"])
+        misspelt = _misspelt(labels, tallies["train"])
+    for name, tally in tallies.items():
+        yield from _strangers(name, tally, labels, is_written, misspelt)
 
 
 def _written(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:

@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import Field
 
 from ..decided import Decided
-from ..diagnostics import At, Diagnostic, Refused, clean, refuse
+from ..diagnostics import At, Diagnostic, Refused, refuse
 from ..digest import file_sha256
 from ..frozen import Frozen
-from ..world.rows import Unusable, kind_of
+from ..world.rows import Unusable, cell
 from ._panics import silenced
 
 ROLES = ("text", "text_pair")
@@ -122,14 +122,8 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     """What is wrong with the first cell that is not a text, or None."""
     for role in ROLES:
         for name in columns.get(role, ()):
-            value = row.get(name)
-            if type(value) is str and value and not value.isspace():
-                continue
-            if value is None:
-                return Unusable(name, "is missing")
-            if not isinstance(value, str):
-                return Unusable(name, f"is {kind_of(value)}, not text", f"it is {clean(value)}")
-            return Unusable(name, "is empty")
+            if wrong := cell(row, name):
+                return wrong
     return None
 
 

@@ -14,6 +14,7 @@ from ..execution.work import Work
 from ..planning.plan import Plan
 
 Batch = dict[str, torch.Tensor]
+NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
 IGNORED = -100  # the target of what is no token of an input; torch's losses leave it out
 
 
@@ -112,7 +113,8 @@ def loss_of(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values],
     tensors = {}
     for name, values in outputs.items():
         if isinstance(values, list):
-            padded = np.zeros((len(values), targets.shape[1], *values[0].shape[1:]), np.float32)
+            longest = max(map(len, values))
+            padded = np.full((len(values), longest, *values[0].shape[1:]), NOTHING, np.float32)
             for i, row in enumerate(values):
                 padded[i, : len(row)] = row
             tensors[name] = torch.from_numpy(padded)

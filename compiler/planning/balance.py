@@ -44,6 +44,8 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if not hasattr(train.tally, "counts"):
         return
     yield from _doubled(train.tally.counts, train.tally.first)
+    if not hasattr(train.tally, "is_multi"):  # what it counts are no labels of rows
+        return
     if not train.tally.is_multi and _are_measurements(train.tally.counts):
         yield _measurements(_column(spec, train.tally.role), train.tally, train.rows)
     elif spec.train and spec.head and not spec.lost & {"metric", "loss", "class_weights"}:

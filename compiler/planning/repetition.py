@@ -26,7 +26,7 @@ def repetition(facts: Facts) -> Iterator[Diagnostic]:
     if found.rows > REPEATED * train.rows:
         yield _repeated(train, found)
     found = train.sketch.contradicted()
-    if hasattr(train.tally, "counts") and found.rows > CONTRADICTED * train.rows:
+    if hasattr(train.tally, "is_multi") and found.rows > CONTRADICTED * train.rows:
         yield _contradicted(train, found)
 
 

@@ -9,6 +9,7 @@ from ..diagnostics import At, Diagnostic, clean, nearest, quote
 from .rows import Opened
 
 MOST = 12  # columns named
+WHICH = {("label", "labels"): "`label` is for one label per row, `labels` for any number"}  # of two targets
 Columns = dict[str, tuple[str, ...]]
 Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
 
@@ -29,18 +30,27 @@ def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) 
         at = At(("data", "columns", written[1]), "one of the two", on_key=True)
         also = (At(("data", "columns", written[0]), "the other", on_key=True),)
         headline = f"`{written[0]}` and `{written[1]}` are both given"
-        yield Diagnostic("E0312", headline, at, also, help="`label` is for one label per row, `labels` for any number")
+        yield Diagnostic("E0312", headline, at, also, help=WHICH.get(tuple(written), "keep one of the two"))
+    for role in columns:
+        together = [other for target in written[:1] for other in getattr(head, "READ_WITH", {}).get(target, ())]
+        if together and role in input.ROLES and role not in together:
+            at, also = At(("data", "columns", role), on_key=True), (At(("data", "columns", written[0]), on_key=True),)
+            yield Diagnostic(
+                "E0312", f"`{role}` does not go with `{written[0]}`", at, also, help=f"`{together[0]}` does"
+            )
 
 
 def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
     """Which columns play which role: as written, else the column of the role's own name, there or not."""
     written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
     found: Columns = {}
-    for role in input.ROLES:
-        if role in written or role in names or role not in input.OPTIONAL:
-            found[role] = written.get(role, (role,))
     targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
-    for role in (targets or head.TARGETS)[:1]:
+    target = (targets or head.TARGETS)[:1]
+    together = [role for name in target for role in getattr(head, "READ_WITH", {}).get(name, ())]
+    for role in together or input.ROLES:
+        if role in together or role in written or role in names or role not in input.OPTIONAL:
+            found[role] = written.get(role, (role,))
+    for role in target:
         found[role] = written.get(role, (role,))
     return found
 

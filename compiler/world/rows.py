@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..diagnostics import Row, Status, quote, refuse
+from ..diagnostics import Row, Status, clean, quote, refuse
 from ..digest import file_sha256
 from ..extras import installing
 from ..formats import Malformed
@@ -38,6 +38,18 @@ def kind_of(value: object) -> str:
     'a list'
     """
     return _KINDS.get(type(value), "text" if isinstance(value, str) else f"a {type(value).__name__}")
+
+
+def cell(row: Mapping[str, Any], name: str) -> Unusable | None:
+    """What is wrong with a cell that should be a text, or None."""
+    value = row.get(name)
+    if type(value) is str and value and not value.isspace():
+        return None
+    if value is None:
+        return Unusable(name, "is missing")
+    if not isinstance(value, str):
+        return Unusable(name, f"is {kind_of(value)}, not text", f"it is {clean(value)}")
+    return Unusable(name, "is empty")
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,16 @@ import numpy as np
 
 from ..rows import Rows
 from ..shape import FILE
+from ..spans import trimmed, words
 
 RECORD = {  # the shape of the manifest's `preprocessing`
     "tokenizer": FILE,
     "is_pair": bool,
     "max_length": range(1, 1 << 24),
     "pad_id": range(1 << 31),
+    "?has_offsets": bool,
+    "?stride": range(1 << 24),
+    "?is_apart": bool,
 }
 REQUIRES = ("tokenizers",)
 IMPORTS = ()
@@ -76,9 +80,9 @@ class Preprocessor:
                 raise ValueError(reason)
         asked, owners = self._asked(inputs)
         features, of = [], []
-        for owner, encoding in zip(owners, _asked(self.tokenizer.encode_batch, asked), strict=True):
+        for owner, text, encoding in zip(owners, asked, _asked(self.tokenizer.encode_batch, asked), strict=True):
             for part in (encoding, *encoding.overflowing) if "stride" in self.record else (encoding,):
-                features.append(self._row(part))
+                features.append(self._row(part, text))
                 of.append(owner)
         return Rows(inputs, features, np.array(of, np.int64))
 
@@ -92,21 +96,25 @@ class Preprocessor:
         ]
         return [text for text, _ in parts], [i for _, i in parts]
 
-    def _row(self, encoding: Any) -> dict[str, np.ndarray]:
+    def _row(self, encoding: Any, asked: Any) -> dict[str, np.ndarray]:
         ids, types = encoding.ids, encoding.type_ids
         if not ids:  # some tokenizers put nothing around a text, and attention needs something to look at
             ids, types = [self.record["pad_id"]], [0]
         row = {"input_ids": np.array(ids, np.int64), "token_type_ids": np.array(types, np.int64)}
         if self.record.get("has_offsets"):
-            row |= self._places(encoding, len(ids))
+            row |= self._places(encoding, (asked,) if isinstance(asked, str) else asked, len(ids))
         return row
 
-    def _places(self, encoding: Any, count: int) -> dict[str, np.ndarray]:
+    def _places(self, encoding: Any, texts: Sequence[str], count: int) -> dict[str, np.ndarray]:
         """Where each token stands: characters (tokens, 2), its word, and which text of a pair; -1 for special tokens."""
-        sequences = [-1 if s is None else s for s in encoding.sequence_ids] or [-1] * count
-        words = [-1 if w is None else w for w in encoding.word_ids] or [-1] * count
+        sequences = np.array([-1 if s is None else s for s in encoding.sequence_ids] or [-1] * count, np.int64)
+        numbers = np.array([-1 if w is None else w for w in encoding.word_ids] or [-1] * count, np.int64)
         offsets = np.array(encoding.offsets or [(0, 0)] * count, np.int64).reshape(count, 2)
-        return {"offsets": offsets, "words": np.array(words, np.int64), "sequences": np.array(sequences, np.int64)}
+        for i, text in enumerate(texts):
+            at = np.flatnonzero(sequences == i)
+            offsets[at] = trimmed(offsets[at], text)
+            numbers[at] = words(offsets[at], numbers[at], text)
+        return {"offsets": offsets, "words": numbers, "sequences": sequences}
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """A batch of int64 arrays of shape (rows, longest), padded on the right."""

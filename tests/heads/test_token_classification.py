@@ -1,0 +1,256 @@
+"""Entities: words and their tags become targets, logits become spans, and both meet in the scores."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graftc
+from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.heads import _tags, token_classification
+from graftc.compiler.metrics import entities as scores
+from graftc.compiler.world.rows import Unusable
+from graftc.runtime.errors import BundleError
+from graftc.runtime.heads.token_classification import Answer, decode
+from graftc.runtime.inputs.text import Preprocessor
+from graftc.runtime.rows import Rows, one_each
+from graftc.runtime.spans import entities, placed, tags
+from graftc.runtime.verify import verify
+
+from ..backbones import tiny
+from ..front import ground
+from ..front.cli import Command
+from ..train import running
+
+LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
+TRIPS = running.ROOT / "specs" / "data" / "trips"
+FAMILIES = ("bert", "roberta", "xlm-roberta", "deberta-v2", "gpt2", "llama")
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizers")
+    for family in FAMILIES:
+        tiny.tokenizer(family).save_pretrained(folder / family)
+    return folder
+
+
+def processor(folder: Path, **more: Any) -> Preprocessor:
+    record = {"tokenizer": "tokenizer.json", "is_pair": False, "max_length": 64, "pad_id": 0, "has_offsets": True}
+    return Preprocessor(record | more, folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_words_are_the_same_in_every_family(family: str, tokenizers: Path) -> None:
+    text = "  Ada Lovell-Smith lives\tin Paris, (near us)."
+    row = processor(tokenizers / family).rows([text]).features[0]
+    _, places = placed(row)
+    words = [text[a:b] for a, b in places.tolist()]
+    assert words == ["Ada", "Lovell", "-", "Smith", "lives", "in", "Paris", ",", "(", "near", "us", ")", "."]
+    spans = [(2, 18, "person"), (text.index("Paris"), text.index("Paris") + 5, "place")]
+    found = tags(places, spans)
+    assert found[:4] == ["B-person", "I-person", "I-person", "I-person"]
+    assert found[6:8] == ["B-place", "O"]
+    back = [(int(places[a, 0]), int(places[b - 1, 1]), label) for a, b, label in entities(found)]
+    assert back == spans, "what is decoded is what was marked"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("text", ["", " ", "\n", "🙂", "数据", "a" * 300])
+def test_odd_texts_have_places(family: str, tokenizers: Path, text: str) -> None:
+    row = processor(tokenizers / family).rows([text]).features[0]
+    firsts, places = placed(row)
+    assert {len(values) for values in row.values()} == {len(row["input_ids"])}
+    assert len(firsts) == len(places) == len(np.unique(row["words"][row["words"] >= 0]))
+    assert all(text[a:b].strip() for a, b in places.tolist())
+
+
+def test_a_words_first_token_has_its_tag(tokenizers: Path) -> None:
+    row = {"tokens": ["Zoe", "Quux", "saw", "Lima"], "tags": ["B-person", "I-person", "O", "B-place"]}
+    columns = {"tokens": ("tokens",), "tags": ("tags",)}
+    features = processor(tokenizers / "bert").rows([token_classification.raw(row, columns, Path())]).features
+    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
+    firsts, _ = placed(features[0])
+    assert target[firsts].tolist() == [1, 2, 0, 3]
+    assert (np.delete(target, firsts) == -100).all()
+    assert len(target) > 6, "letters, and a token at both ends"
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        (["B-a", "I-a", "B-a", "O"], [(0, 2, "a"), (2, 3, "a")]),
+        (["U-a", "B-b", "I-b", "L-b"], [(0, 1, "a"), (1, 4, "b")]),
+        (["S-a", "O", "B-b", "E-b"], [(0, 1, "a"), (2, 4, "b")]),
+        (["O", "O"], []),
+    ],
+)
+def test_schemes_are_told_apart(sequence: list[str], expected: list[Any]) -> None:
+    assert _tags.read(sequence)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "sequence", [["I-a"], ["B-a", "I-b"], ["B-"], ["person"], ["X-a"], ["B-a", "L-b"], ["B-a", "U-a"], ["L-a"], ["B-a", "O", "U-a"]]
+)  # fmt: skip
+def test_what_no_scheme_allows_is_refused(sequence: list[str]) -> None:
+    with pytest.raises(_tags.Broken, match="tag"):
+        _tags.read(sequence)
+
+
+def hot(*tags: int) -> np.ndarray:
+    """Logits whose likeliest tags are these, by a factor of e⁴."""
+    found = np.zeros((len(tags), len(LABELS)), np.float32)
+    found[range(len(tags)), tags] = 4.0
+    return found
+
+
+def feature(*words: int, offsets: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+    return {"input_ids": np.arange(len(words)), "offsets": np.array(offsets), "words": np.array(words)}
+
+
+TEXT = "Ada Lovell saw Lima"
+FEATURE = feature(-1, 0, 1, 1, 2, 3, -1, offsets=[(0, 0), (0, 3), (4, 7), (7, 10), (11, 14), (15, 19), (0, 0)])
+
+
+def test_entities_are_decoded() -> None:
+    logits = hot(3, 1, 2, 3, 0, 4, 3)  # the token that goes on in a word says a place, and a place begins inside
+    chance = float(np.exp(4) / (np.exp(4) + 4))
+    (found,) = decode({"logits": [logits]}, {"labels": LABELS}, one_each([TEXT], [FEATURE]))
+    assert found == (
+        Answer("person", "Ada Lovell", 0, 10, pytest.approx(chance)),
+        Answer("place", "Lima", 15, 19, pytest.approx(chance)),
+    )
+    assert decode({"logits": [hot(0)]}, {"labels": LABELS}, one_each([""], [feature(-1, offsets=[(0, 0)])])) == [()]
+
+
+def test_a_graph_of_other_labels_is_refused() -> None:
+    with pytest.raises(BundleError, match="other labels"):
+        decode({"logits": [hot(0, 1)]}, {"labels": LABELS[:3]}, one_each([TEXT], [FEATURE]))
+
+
+def examples(spans: list[list[Any]]) -> Examples:
+    return Examples([], np.arange(len(spans)), spans, [FEATURE] * len(spans))
+
+
+def test_scores_are_those_by_hand() -> None:
+    """Of three true entities two are found, and three are said; one text has an entity beyond its cut end."""
+    spans = [[(0, 10, "person"), (15, 19, "place")], [(0, 3, "person")]]
+    outputs = {"logits": [hot(0, 1, 2, 0, 0, 3, 0), hot(0, 1, 2, 0, 0, 0, 0)]}
+    report = scores.report({"labels": LABELS}, outputs, examples(spans))
+    assert report["precision_micro"] == report["recall_micro"] == report["f1_micro"] == pytest.approx(2 / 3, abs=1e-6)
+    assert report["f1_macro"] == pytest.approx((0.5 + 1) / 2)
+    assert report["accuracy"] == pytest.approx(7 / 8)
+    assert report["per_entity"]["place"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "number": 1}
+    lost = examples([[*spans[0], (25, 30, "place")], spans[1]])
+    assert scores.one("recall_micro", {"labels": LABELS}, outputs, lost) == pytest.approx(2 / 4)
+    assert scores.report({"labels": LABELS}, {"logits": [hot(*[0] * 7)]}, examples([[]]))["f1_micro"] == 0
+
+
+WORDS = {"tokens": ["Ada", "saw", "Lima"], "tags": ["B-person", "O", "B-place"]}
+SPANS = {"text": "Ada saw Lima", "spans": [{"start": 0, "end": 3, "label": "person"}]}
+BAD = {
+    "no list of words": ("E0313", WORDS | {"tokens": "Ada saw Lima"}),
+    "an empty list of words": ("E0313", WORDS | {"tokens": [], "tags": []}),
+    "a word that is a number": ("E0313", WORDS | {"tokens": ["Ada", 3, "Lima"]}),
+    "a blank word": ("E0313", WORDS | {"tokens": ["Ada", " ", "Lima"]}),
+    "tags that are numbers": ("E0313", WORDS | {"tags": [1, 0, 2]}),
+    "no tags": ("E0313", WORDS | {"tags": None}),
+    "fewer tags than words": ("E0360", WORDS | {"tags": ["B-person", "O"]}),
+    "an inside first": ("E0361", WORDS | {"tags": ["I-person", "O", "O"]}),
+    "a word for a tag": ("E0361", WORDS | {"tags": ["person", "O", "O"]}),
+    "spans that are no list": ("E0313", SPANS | {"spans": "person"}),
+    "a span without an end": ("E0313", SPANS | {"spans": [{"start": 0, "label": "person"}]}),
+    "a span from a word": ("E0313", SPANS | {"spans": [{"start": "0", "end": 3, "label": "person"}]}),
+    "a span beyond the text": ("E0362", SPANS | {"spans": [{"start": 8, "end": 13, "label": "place"}]}),
+    "a span before the text": ("E0362", SPANS | {"spans": [{"start": -1, "end": 3, "label": "place"}]}),
+    "an empty span": ("E0362", SPANS | {"spans": [{"start": 3, "end": 3, "label": "place"}]}),
+    "a span of a space": ("E0362", SPANS | {"spans": [{"start": 3, "end": 4, "label": "place"}]}),
+    "spans that overlap": ("E0363", SPANS | {"spans": [{"start": 0, "end": 7, "label": "x"}, {"start": 4, "end": 9, "label": "y"}]}),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    ground.lay(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+def check(command: Command, rows: list[dict[str, Any]], data: str = "") -> Any:
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    head = f"head: {{type: token-classification}}\ndata: {{train: rows.jsonl{data}}}\n"
+    Path("spec.yaml").write_text(ground.replaced(head))
+    return command("validate", "spec.yaml")
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_rows_are_told_with_their_place(case: str, folder: Path, command: Command) -> None:
+    code, row = BAD[case]
+    good = [WORDS | {"tokens": [*WORDS["tokens"], str(i)], "tags": [*WORDS["tags"], "O"]} for i in range(9)]
+    if "text" in row:
+        good = [SPANS | {"text": f"Ada saw Lima {i}"} for i in range(9)]
+    answer = check(command, [*good, row])
+    assert (answer.status, [c for c in answer.codes if c[0] == "E"]) == (1, [code])
+    assert answer.findings[0].place == "rows.jsonl:10"
+
+
+def test_roles_go_together(folder: Path, command: Command) -> None:
+    assert check(command, [WORDS | {"text": "x"}] * 9).status == 0, "a text beside words is not read"
+    assert "has no column `tokens`" in check(command, [{"tags": ["O"], "text": "x"}]).err
+    answer = check(command, [WORDS | {"text": "x"}], ", columns: {text: text, tags: tags}")
+    assert answer.findings[0].headline == "`text` does not go with `tags`"
+
+
+def test_labels_are_types(folder: Path, command: Command) -> None:
+    assert check(command, [{"tokens": ["a"], "tags": ["O"]}] * 9).codes[0] == "E0315"
+    assert check(command, [WORDS, {"tokens": ["a", "b", "c"], "tags": ["B-a", "L-a", "O"]}]).codes[0] == "E0361"
+
+
+def test_a_lock_remembers_the_count() -> None:
+    columns = {"tokens": ("tokens",), "tags": ("tags",)}
+    tally = token_classification.Tally(columns)
+    for i, row in enumerate([WORDS, WORDS, {"tokens": ["a"], "tags": ["O"]}]):
+        assert not isinstance(tally.add(row, ("x", i)), Unusable)
+    again = token_classification.Tally.recall(columns, tally.record(), ("x", 0))
+    assert (again.strata, again.counts, again.record()) == ((2, 1), tally.counts, tally.record())
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_it_becomes_a_bundle(family: str, tmp_path: Path) -> None:
+    tiny.save(family, tmp_path / "backbone")
+    rows = [json.loads(line) for line in (TRIPS / "train.jsonl").read_text().splitlines()]
+    if family == "llama":  # the other form of the data
+        columns = {"tokens": ("tokens",), "tags": ("tags",)}
+        rows = [{"text": " ".join(r["tokens"]), "spans": [{"start": a, "end": b, "label": c} for a, b, c in token_classification.reference(r, columns)]} for r in rows]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = running.write_spec(
+        tmp_path, backbone={"from": "./backbone"}, head={"type": "token-classification"},
+        data={"train": "rows.jsonl", "validation": {"fraction": 0.2}, "max_length": 48},
+        train={"max_steps": 5, "batch_size": 16, "learning_rate": {"backbone": 3e-3, "head": 1e-2}},
+    )  # fmt: skip
+    built = graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    assert list(verify(built.folder)) == ["fp32"]
+    manifest = json.loads((built.folder / "manifest.json").read_bytes())
+    assert manifest["gates"]["parity"]["worst"] < 1e-4
+    torch, onnx = (manifest["metrics"]["validation"][runner] for runner in ("torch", "fp32"))
+    assert torch["f1_micro"] == pytest.approx(onnx["f1_micro"], abs=0.01)
+    text = "Mara Lindqvist left Gothenburg on Monday."
+    said = subprocess.run(
+        [sys.executable, str(built.folder / "predict.py"), text, ""], capture_output=True, text=True, check=True
+    )
+    first, second = (json.loads(line) for line in said.stdout.splitlines())
+    assert second == []
+    assert all(text[e["start"] : e["end"]] == e["word"] and 0 < e["score"] <= 1 for e in first)
+    assert {e["entity_group"] for e in first} <= {"person", "place", "company", "date"}
+    assert isinstance(graftc.load(built.folder).rows([text]), Rows)
