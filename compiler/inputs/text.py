@@ -25,6 +25,7 @@ IN_FILES = False
 DEFAULT_LENGTH = 128
 CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
 MEASURED = 1_000_000  # characters of a sample that are cut into tokens: a second's work
+NARROWEST = 16  # tokens of a window
 UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
 NUMBERS = 0.9  # share of texts that are numbers
 
@@ -37,6 +38,12 @@ class Options(Frozen):
         ge=4,
         le=1_000_000,
         description="tokens kept of one input, special tokens included; default 128, or what the backbone can hold",
+    )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="tokens that two windows of a long text share; default a quarter of max_length",
     )
 
 
@@ -72,6 +79,25 @@ def decided(options: Options, record: Mapping[str, Any], longest: int | None) ->
     if longest and longest < DEFAULT_LENGTH:
         return {"max_length": Decided(longest, "all that the backbone has positions for")}
     return {"max_length": Decided(DEFAULT_LENGTH, "the default for text")}
+
+
+def windows(options: Options, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What is added to the record where long texts are read in windows."""
+    return {"stride": record["max_length"] // 4 if options.stride is None else options.stride}
+
+
+def crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic]:
+    """Windows that have no room to move on in."""
+    length, stride = record["max_length"], record["stride"]
+    at = At(("data", "max_length" if options.stride is None else "stride"))
+    if length < NARROWEST:
+        help = f"write `max_length: {NARROWEST}` or more"
+        headline = f"windows of {length} tokens are too narrow"
+        yield Diagnostic("E0365", headline, At(("data", "max_length")), help=help)
+    elif 2 * stride >= length:
+        notes = ("a window holds the question, too, which may take nearly half of it",)
+        help = f"write `stride: {length // 4}`"
+        yield Diagnostic("E0365", f"windows of {length} tokens can't share {stride}", at, (), notes, help)
 
 
 def _padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int, str]:
@@ -261,7 +287,8 @@ def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: in
             "choose a backbone that was trained on such texts",
         )
         yield Diagnostic("W0316", "the backbone does not know many of the words of the data", at, also, notes, help)
-    yield from _cut(record["max_length"], measured, longest)
+    if "stride" not in record:  # else what is long is read in windows
+        yield from _cut(record["max_length"], measured, longest)
 
 
 def _cut(kept: int, measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:

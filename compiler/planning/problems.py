@@ -102,9 +102,22 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         return
     if spec.modality and spec.input is not None:
         yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
+    yield from _windows(spec, facts)
     if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
+
+
+def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """Windows without room, and a stride where nothing is read in windows."""
+    if spec.head_type is None or spec.input is None or facts.preprocessing is None:
+        return
+    if getattr(variants.load("heads", spec.head_type), "IS_WINDOWED", False):
+        yield from variants.load("inputs", str(spec.modality)).crowded(spec.input, facts.preprocessing)
+    elif getattr(spec.input, "stride", None) is not None:
+        at, also = At(("data", "stride")), (At(("head", "type"), "cuts what is too long"),)
+        headline = f"`{spec.head_type}` reads no windows, which `stride` is for"
+        yield Diagnostic("E0209", headline, at, also, help="remove `stride`")
 
 
 def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:

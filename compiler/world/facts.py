@@ -275,6 +275,8 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
             preprocessing = input.preprocessing(source, backbone.config, spec.input, room, gathering.columns or {})
             if hasattr(gathering.head, "reads"):
                 preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
+            if getattr(gathering.head, "IS_WINDOWED", False):
+                preprocessing |= input.windows(spec.input, preprocessing)
             if known:
                 measured = dict(known.measured)
             elif "train" in splits:

@@ -55,6 +55,10 @@ class Preprocessor:
         self.tokenizer.no_padding()
         windows = {"stride": record["stride"], "strategy": "only_second"} if "stride" in record else {}
         self.tokenizer.enable_truncation(record["max_length"], **windows)
+        if windows:  # a question is measured for itself
+            self.whole = _asked(Tokenizer.from_file, str(folder / record["tokenizer"]))
+            self.whole.no_padding()
+            self.whole.no_truncation()
 
     def check(self, value: Any) -> str | None:
         """Why `value` is not a usable input, or None."""
@@ -89,12 +93,24 @@ class Preprocessor:
     def _asked(self, inputs: Sequence[Any]) -> tuple[list[Any], list[int]]:
         """What the tokenizer is given, and the input that each belongs to."""
         pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
+        if "stride" in self.record:
+            pairs = [(self._shortened(question), context) for question, context in pairs]
         if not self.record.get("is_apart"):
             return pairs, list(range(len(pairs)))
         parts = [
             (text, i) for i, value in enumerate(pairs) for text in (value if isinstance(value, tuple) else (value,))
         ]
         return [text for text, _ in parts], [i for _, i in parts]
+
+    def _shortened(self, question: str) -> str:
+        """The part of a question that leaves half of a window to the context."""
+        most = max(1, self.record["max_length"] // 2 - self.tokenizer.num_special_tokens_to_add(True))
+        if len(question.encode()) < most:  # no tokenizer makes more tokens than there are bytes, and one
+            return question
+        ends = [
+            end for _, end in _asked(lambda text: self.whole.encode(text, add_special_tokens=False), question).offsets
+        ]
+        return question if len(ends) <= most else question[: ends[most - 1]]
 
     def _row(self, encoding: Any, asked: Any) -> dict[str, np.ndarray]:
         ids, types = encoding.ids, encoding.type_ids

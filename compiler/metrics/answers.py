@@ -1,0 +1,124 @@
+"""Scores of answers found in contexts: exact match and F1, by the rules of SQuAD's official script, version 2.0.
+
+https://worksheets.codalab.org/rest/bundles/0x6b567e1cf2e041ec80d7098f031c5c9e/contents/blob/ (Rajpurkar et al., 2018):
+case, punctuation, articles and white space don't count; F1 is of the words that two answers share, and the nearest of
+several true answers counts. Where there is no answer, an empty one is right and every other wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.heads.question_answering import candidates, decode
+from ...runtime.rows import Outputs, Rows
+
+NAMES = ("f1", "exact_match")
+MARKS = str.maketrans("", "", string.punctuation)
+
+
+def names(is_multi: bool) -> tuple[str, ...]:
+    """Metrics that a spec may name: `f1` is of words, and has one meaning here."""
+    return NAMES
+
+
+def direction(name: str) -> int:
+    """1 where higher is better, -1 where lower is."""
+    return 1
+
+
+def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float:
+    """One metric of the scores of tokens, of all windows, against the answers."""
+    return _scores(record, outputs, examples)[name]
+
+
+def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
+    """Every metric, and both of the rows with an answer and of those without."""
+    given = [answer.answer for answer in decode(outputs, record, _rows(examples))]
+    true = [[text for _, text in reference["answers"]] for reference in examples.references]
+    found: dict[str, Any] = _mean(given, true)
+    for name, chosen in (
+        ("answerable", [i for i, t in enumerate(true) if t]),
+        ("unanswerable", [i for i, t in enumerate(true) if not t]),
+    ):
+        if 0 < len(chosen) < len(true):
+            found[name] = {**_mean([given[i] for i in chosen], [true[i] for i in chosen]), "number": len(chosen)}
+    return found
+
+
+def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
+    """What validation decides after training: from which difference of scores on there is no answer, for the best F1."""
+    true = [[text for _, text in reference["answers"]] for reference in examples.references]
+    if record["null_threshold"] is None or all(true) or not any(true):
+        return {}
+    rows, cases = _rows(examples), []
+    for i, answers in enumerate(true):
+        found, none = candidates(outputs, record, rows, i)
+        if found:
+            score, start, end = found[0]
+            text = examples.references[i]["context"][start:end]
+            cases.append((none - score, f1(text, answers) - f1("", answers)))
+    return {"null_threshold": _threshold(cases)} if cases else {}
+
+
+def _threshold(cases: Sequence[tuple[float, float]]) -> float:
+    """Between two differences: those up to it gain what a span is worth over no answer."""
+    ranked = sorted(cases)
+    gains = np.concatenate([[0.0], np.cumsum([gain for _, gain in ranked])])
+    best = int(np.argmax(gains))
+    lower = ranked[best - 1][0] if best else ranked[0][0] - 2
+    upper = ranked[best][0] if best < len(ranked) else lower + 2
+    return round(float((lower + upper) / 2), 6)
+
+
+def _rows(examples: Any) -> Rows:
+    return Rows([("", reference["context"]) for reference in examples.references], examples.features, examples.owners)
+
+
+def _scores(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, float]:
+    given = [answer.answer for answer in decode(outputs, record, _rows(examples))]
+    return _mean(given, [[text for _, text in reference["answers"]] for reference in examples.references])
+
+
+def _mean(given: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
+    functions = {"f1": f1, "exact_match": exact}
+    return {
+        name: round(float(np.mean([function(*pair) for pair in zip(given, true, strict=True)])), 6)
+        for name, function in functions.items()
+    }
+
+
+def normal(text: str) -> str:
+    """An answer as it is compared.
+
+    >>> normal("The  Eiffel-Tower, a tower")
+    'eiffeltower tower'
+    """
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(MARKS)).split())
+
+
+def exact(given: str, true: Sequence[str]) -> float:
+    """1 where an answer is one of the true ones, else 0."""
+    return float(any(normal(given) == normal(text) for text in _sound(true)))
+
+
+def f1(given: str, true: Sequence[str]) -> float:
+    """The F1 of the words of an answer against the nearest of the true ones."""
+    return max(_overlap(normal(given).split(), normal(text).split()) for text in _sound(true))
+
+
+def _sound(true: Sequence[str]) -> Sequence[str]:
+    """The true answers that have a word besides articles; an empty one where there is none."""
+    return [text for text in true if normal(text)] or [""]
+
+
+def _overlap(given: list[str], true: list[str]) -> float:
+    if not given or not true:
+        return float(given == true)
+    same = sum((Counter(given) & Counter(true)).values())
+    return 2 * same / (len(given) + len(true))
