@@ -51,7 +51,8 @@ class Family(Protocol):
 class Input(Protocol):
     """`inputs/<modality>.py`: what a spec may write under `data` for a modality and how the plan fixes it.
 
-    `decided`, if there, tells the options that were left open.
+    `decided`, if there, tells the options that were left open; one that can be read in windows has `windows`, which adds
+    them to the record, and `crowded`, which says when they have no room.
     """
 
     ROLES: tuple[str, ...]  # roles of columns that make up one input
