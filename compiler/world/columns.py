@@ -23,7 +23,7 @@ def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) 
             notes = (f"roles: {', '.join(roles)}",)
             headline = f"{quote(role)} is not a role of `{task}`"
             yield Diagnostic("E0312", headline, at, notes=notes, help=nearest(role, roles))
-        elif isinstance(names, tuple) and len(names) > 1 and role not in input.JOINED:
+        elif isinstance(names, tuple) and len(names) > 1 and role not in (*input.JOINED, *getattr(head, "SEVERAL", ())):
             yield Diagnostic("E0312", f"`{role}` takes one column", At(at.path, f"these are {len(names)}"))
     written = [role for role in head.TARGETS if role in columns]
     if len(written) > 1:
@@ -45,7 +45,7 @@ def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collec
     written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
     found: Columns = {}
     targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
-    target = (targets or head.TARGETS)[:1]
+    target = (targets or [role for role in head.TARGETS if role not in input.OPTIONAL])[:1]
     together = [role for name in target for role in getattr(head, "READ_WITH", {}).get(name, ())]
     for role in together or input.ROLES:
         if role in together or role in written or role in names or role not in input.OPTIONAL:

@@ -1,0 +1,109 @@
+"""Scores how well a passage answers a query: both are read together, and a query's passages are put in order.
+
+A cross-encoder (Nogueira and Cho, 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from .. import variants
+from ..diagnostics import Diagnostic
+from ..frozen import Frozen
+from ..inputs.text import IN_FILES, JOINED, ROLES, files, raw, refusal
+from ._scores import Tally, Width, all_equal, backwards, count, numbers, outside, scaled, stratum
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+__all__ = ["IN_FILES", "JOINED", "ROLES", "Tally", "files", "raw", "refusal", "stratum"]
+
+MODALITY = "text"
+NEEDS = "pooled"
+OPTIONAL = ()  # a query without a passage has no score
+TARGETS = ("label", "score")
+TARGETS_FROM = ("score_range",)
+METRICS = "ranking"
+
+
+class Options(Frozen):
+    """Keys under `head` for text-ranking."""
+
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
+    hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
+    loss: Literal["bce", "mse"] = Field(
+        "bce", description="binary cross entropy of scores from 0 to 1, or the squared error of any"
+    )
+    score_range: tuple[float, float] | None = Field(
+        None, description="the lowest and the highest score of the data, which become 0 and 1"
+    )
+    pooling: Literal["mean", "cls", "max", "last"] | None = Field(
+        None, description="how token states become one feature; default mean for encoders"
+    )
+
+
+def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
+    """Scores that are all the same, and those that the loss does not take."""
+    yield from all_equal(tallies["train"])
+    yield from backwards(options.score_range)
+    low, high = options.score_range or (0.0, 1.0)
+    if options.loss == "bce" or options.score_range:
+        help = "write the ends of your scores under `head`: `score_range: [lowest, highest]`"
+        yield from outside(tallies, low, high, help if options.score_range else f"{help}; or `loss: mse`")
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric`, the default first."""
+    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
+    return names
+
+
+def lower(options: Options, train: Tally) -> dict[str, Any]:
+    """The head's record; `relevant` is the score from which a passage counts as an answer."""
+    (column,) = train.columns
+    is_unit = options.loss == "bce" or options.score_range is not None
+    return {
+        "loss": options.loss, "score_range": options.score_range, "dropout": options.dropout, "hidden": options.hidden,
+        "relevant": 0.5 if is_unit else (train.least[column][0] + train.most[column][0]) / 2,
+    }  # fmt: skip
+
+
+def target(
+    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
+) -> list[np.ndarray]:
+    """The score of a row's one input: float32 of shape (1,)."""
+    return [scaled(numbers(row, columns["label" if "label" in columns else "score"]), record["score_range"])]
+
+
+def reference(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
+    """The query, by whose text passages are gathered."""
+    return " ".join(str(row[name]) for name in columns["text"])
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """The head: (batch, width) → (batch, 1), untrained."""
+    from ..layers.classifier import Classifier
+
+    return Classifier(width, tuple(record["hidden"]), 1, record["dropout"])
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a batch: each pair for itself."""
+    from torch.nn import functional
+
+    functions = {"bce": functional.binary_cross_entropy_with_logits, "mse": functional.mse_loss}
+    return functions[record["loss"]](outputs["logits"], targets)
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """How many numbers the head learns."""
+    return count(width, record["hidden"], 1)
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    return {"logits": {"dtype": "float32", "shape": ["batch", 1]}}

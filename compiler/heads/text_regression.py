@@ -1,0 +1,85 @@
+"""Gives a text or a pair of texts one number, or several: a grade, a similarity, a price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from .. import variants
+from ..diagnostics import Diagnostic
+from ..frozen import Frozen
+from ._scores import Tally, Width, all_equal, count, numbers, stratum
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+__all__ = ["Tally", "stratum"]
+
+MODALITY = "text"
+NEEDS = "pooled"
+TARGETS = ("score",)
+SEVERAL = ("score",)  # several columns are several numbers
+TARGETS_FROM = ("names",)
+METRICS = "regression"
+
+
+class Options(Frozen):
+    """Keys under `head` for text-regression."""
+
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
+    hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
+    loss: Literal["mse", "l1", "huber"] = Field("mse", description="how far an answer is from its target")
+    pooling: Literal["mean", "cls", "max", "last"] | None = Field(
+        None, description="how token states become one feature; default mean for encoders"
+    )
+
+
+def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
+    """Numbers that are all the same."""
+    yield from all_equal(tallies["train"])
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric`, the default first."""
+    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
+    return names
+
+
+def lower(options: Options, train: Tally) -> dict[str, Any]:
+    """The head's record: pure data that training and bundle share."""
+    return {"names": train.columns, "dropout": options.dropout, "hidden": options.hidden, "loss": options.loss}
+
+
+def target(
+    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
+) -> list[np.ndarray]:
+    """The target of a row's one input: float32 of shape (numbers,)."""
+    return [numbers(row, columns["score"])]
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """The head: (batch, width) → (batch, numbers), untrained."""
+    from ..layers.classifier import Classifier
+
+    return Classifier(width, tuple(record["hidden"]), len(record["names"]), record["dropout"])
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a batch over rows and numbers, as transformers has it for `problem_type="regression"`."""
+    from torch.nn import functional
+
+    functions = {"mse": functional.mse_loss, "l1": functional.l1_loss, "huber": functional.huber_loss}
+    return functions[record["loss"]](outputs["logits"], targets)
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """How many numbers the head learns."""
+    return count(width, record["hidden"], len(record["names"]))
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    return {"logits": {"dtype": "float32", "shape": ["batch", len(record["names"])]}}

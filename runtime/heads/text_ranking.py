@@ -1,0 +1,43 @@
+"""Decodes text-ranking: one score for each pair of query and passage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BundleError
+from ..rows import Outputs, Rows
+
+__all__ = ["HEAD", "LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
+
+HEAD = {"loss": str}  # the shape of the manifest's `head`
+LABELLED = ()  # no field of an answer is a label
+OPTIONS: Mapping[str, tuple[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How well a passage answers its query: the larger, the better; from 0 to 1 where it was learned as a chance."""
+
+    score: float
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return False
+
+
+def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
+    """An answer per row of `logits` (rows, 1).
+
+    Raises BundleError E0503 for outputs of another shape.
+    """
+    logits = np.asarray(outputs.get("logits", ()), np.float64)
+    if logits.shape[1:] != (1,):
+        raise BundleError("E0503", "the graph does not give one score for each pair")
+    if head["loss"] == "bce":  # the logit of a chance
+        logits = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
+    return [Answer(float(score)) for score in logits[:, 0]]

@@ -1,0 +1,45 @@
+"""Decodes text-regression: one number per input, or several by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BundleError
+from ..rows import Outputs, Rows
+
+__all__ = ["HEAD", "LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
+
+HEAD = {"names": [str]}  # the shape of the manifest's `head`
+LABELLED = ()  # no field of an answer is a label
+OPTIONS: Mapping[str, tuple[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A number and what it is, the name of its column in the training data."""
+
+    name: str
+    score: float
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return len(head["names"]) > 1
+
+
+def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
+    """An answer per row of `logits` (rows, numbers), or a tuple of them where there are several numbers.
+
+    Raises BundleError E0503 for outputs of another shape.
+    """
+    logits = np.asarray(outputs.get("logits", ()), np.float64)
+    if logits.shape[1:] != (len(head["names"]),):
+        raise BundleError("E0503", "the graph answers with other numbers than the manifest names")
+    found = [
+        tuple(Answer(name, float(score)) for name, score in zip(head["names"], row, strict=True)) for row in logits
+    ]
+    return found if is_several(head) else [answers[0] for answers in found]
