@@ -131,7 +131,7 @@ class Metrics(Protocol):
     """`metrics/<kind>.py`: scores of outputs (rows, …) against examples."""
 
     direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
-    names: Callable[[bool], tuple[str, ...]]  # the default first
+    names: Callable[[bool], tuple[str, ...]]  # (whether rows have several labels), the default first
     one: Callable[[str, Record, Mapping[str, np.ndarray], Any], float]  # (name, record, outputs, examples)
     report: Callable[[Record, Mapping[str, np.ndarray], Any], Record]  # every metric
     calibrate: Callable[[Record, Mapping[str, np.ndarray], Any], Record]  # what replaces fields of the record

@@ -95,8 +95,9 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     """Mean loss of a batch: each pair for itself."""
     from torch.nn import functional
 
-    functions = {"bce": functional.binary_cross_entropy_with_logits, "mse": functional.mse_loss}
-    return functions[record["loss"]](outputs["logits"], targets)
+    functions: dict[str, Any] = {"bce": functional.binary_cross_entropy_with_logits, "mse": functional.mse_loss}
+    found: torch.Tensor = functions[record["loss"]](outputs["logits"], targets)
+    return found
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

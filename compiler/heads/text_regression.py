@@ -71,8 +71,9 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     """Mean loss of a batch over rows and numbers, as transformers has it for `problem_type="regression"`."""
     from torch.nn import functional
 
-    functions = {"mse": functional.mse_loss, "l1": functional.l1_loss, "huber": functional.huber_loss}
-    return functions[record["loss"]](outputs["logits"], targets)
+    functions: dict[str, Any] = {"mse": functional.mse_loss, "l1": functional.l1_loss, "huber": functional.huber_loss}
+    found: torch.Tensor = functions[record["loss"]](outputs["logits"], targets)
+    return found
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

@@ -14,12 +14,14 @@ import torch
 from PIL import Image
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
     AutoModel,
     AutoModelForImageClassification,
     AutoTokenizer,
     get_linear_schedule_with_warmup,
 )
+from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
 from graftc.compiler.networks.assembly import assemble
 from graftc.compiler.planning.split import epoch_order
@@ -71,10 +73,10 @@ def optimise(model: nn.Module, batches: Any, loss_of: Any, rate: float) -> list[
 class MeanPooled(nn.Module):
     """A sentence classifier as users write it by hand."""
 
-    def __init__(self, encoder: nn.Module, labels: int) -> None:
+    def __init__(self, encoder: nn.Module, labels: int, width: int = 384) -> None:
         super().__init__()
         self.encoder = encoder
-        self.classifier = nn.Linear(384, labels)
+        self.classifier = nn.Linear(width, labels)
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
         states = self.encoder(**inputs).last_hidden_state
@@ -144,6 +146,34 @@ def test_100_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: f
         return nn.functional.cross_entropy(model(**inputs), targets)
 
     theirs = optimise(model, order(len(rows)), loss_of, rate)
+    assert_equal_losses(np.load(out / "losses.npy"), theirs)
+
+
+def test_100_steps_of_regression_lose_what_transformers_counts(tmp_path: Path) -> None:
+    tiny.save("distilbert", tmp_path / "tiny", dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0)
+    words = ("late", "broken", "fine", "new", "lost", "blue", "cheap")
+    rows = [(" ".join(words[(i * k) % 7] for k in range(1, 3 + i % 5)), (i % 7) / 2 - i % 3) for i in range(60)]
+    lines = (json.dumps({"text": text, "score": score}) + "\n" for text, score in rows)
+    (tmp_path / "rows.jsonl").write_text("".join(lines))
+    data = {"train": str(tmp_path / "rows.jsonl"), "max_length": 24}
+    path = spec(tmp_path, tmp_path / "tiny", {"method": "full"}, "text-regression", data, 2e-3)
+    plan, _, out = running.trained(path, tmp_path / "store")
+    ours = assemble(plan, tmp_path / "tiny")
+    encoder = MeanPooled(AutoModel.from_pretrained(tmp_path / "tiny"), 1, 32)
+    config = AutoConfig.from_pretrained(tmp_path / "tiny", num_labels=1, problem_type="regression")
+    with torch.no_grad():
+        encoder.classifier.weight.copy_(ours.head.out.weight)
+        encoder.classifier.bias.copy_(ours.head.out.bias)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
+
+    def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
+        texts = [rows[i][0] for i in chosen]
+        inputs = tokenizer(texts, padding=True, truncation=True, max_length=24, return_tensors="pt")
+        inputs.pop("token_type_ids", None)
+        targets = torch.tensor([rows[i][1] for i in chosen])
+        return ForSequenceClassificationLoss(targets, model(**inputs), config)
+
+    theirs = optimise(encoder, order(len(rows)), loss_of, 2e-3)
     assert_equal_losses(np.load(out / "losses.npy"), theirs)
 
 
