@@ -108,7 +108,7 @@ class Head(Protocol):
     metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
     lower: Callable[[Any, Any], Record]  # (options, tally of the training rows) → record
     parameters: Callable[[Record, int], int]  # (record, width)
-    outputs: Callable[[Record], Record]  # of the graph: name → dtype and shape
+    outputs: Callable[[Record], Record]  # of the graph: name → dtype and shape; the side `width` is the backbone's
     target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # for each row of arrays that an input made
     stratum: Callable[[Row, Columns], Any]  # what held-out rows are drawn by
     build: Callable[[Record, int], torch.nn.Module]  # (record, width) → feature to dict of outputs

@@ -146,7 +146,12 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
     """What is wrong with the first cell that is not a text, or None."""
-    for role in ROLES:
+    return unusable(row, columns, ROLES)
+
+
+def unusable(row: Mapping[str, Any], columns: Mapping[str, Any], roles: Iterable[str]) -> Unusable | None:
+    """What is wrong with the first cell of some roles that is not a text, or None."""
+    for role in roles:
         for name in columns.get(role, ()):
             if wrong := cell(row, name):
                 return wrong
@@ -160,7 +165,7 @@ def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> t
 
 def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
     """Bytes that one prepared row takes."""
-    return int(2 * 4 * measured["tokens_mean"])
+    return int(2 * 4 * measured["tokens_mean"] * measured.get("texts", 1))
 
 
 def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
@@ -170,7 +175,10 @@ def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
         "C'est l'été ! 25 °C – déjà…", "数据 и данные", "emoji 🙂 and\ttabs\nand lines", "?" * 40, "a " * 600, "PRICE: $1,299.00 (incl. 20% VAT) -- order #A-77/3",
         "", "It was late, the rain had stopped, and nobody on the platform expected another train before the morning.",
     ]  # fmt: skip
-    return [(text, texts[-1 - i]) for i, text in enumerate(texts)] if record["is_pair"] else list(texts)
+    pairs = [(text, texts[-1 - i]) for i, text in enumerate(texts)]
+    if record.get("is_apart"):
+        return [*texts, *pairs[:2]]
+    return pairs if record["is_pair"] else list(texts)
 
 
 def assets(folder: Path) -> dict[str, Path]:
@@ -182,6 +190,9 @@ def assets(folder: Path) -> dict[str, Path]:
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
     """Token statistics of a sample: numbers of tokens, share of inputs cut, of tokens unknown, of texts that are numbers."""
     texts = tuple(inputs)
+    rows = len(texts)
+    if record.get("is_apart"):  # an input may be several texts, of which each counts
+        texts = tuple(text for value in texts for text in ((value,) if isinstance(value, str) else value))
     try:
         lengths, unknown = _counted(folder / record["tokenizer"], record["assets"][record["tokenizer"]], texts)
     except BaseException as error:  # the library raises plain Exception, and panics that are none
@@ -197,6 +208,7 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
         "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept),
         "unknown_share": unknown,
         "number_share": sum(_is_number(text) for text in texts) / len(texts),
+        **({"texts": len(texts) / rows} if record.get("is_apart") else {}),
     }
 
 

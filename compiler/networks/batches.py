@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
-from ...runtime.rows import Values, gathered
+from ...runtime.rows import Values, gathered, taken
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..planning.plan import Plan
@@ -107,9 +108,22 @@ def outputs_of(graft: torch.nn.Module, rows: Rows, size: int = 64) -> dict[str, 
     return gathered(parts, np.concatenate(order))
 
 
-def loss_of(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], rows: Rows) -> float:
-    """The mean loss of a split, from the outputs of its rows."""
-    targets = rows.targets_of(np.arange(rows.prepared.rows)).cpu()
+def loss_of(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
+    """The mean loss of a split, from the outputs of its rows.
+
+    Where inputs are held against each other it is the mean over batches of `size`, as training sees them.
+    """
+    every, count = np.arange(rows.prepared.rows), len(rows)
+    if not getattr(head, "IS_JOINT", False):
+        return _loss(head, record, outputs, rows, every)
+    ends = [*range(0, count - size + 1, size), count] if count >= size else [0, count]
+    edges = [int(rows.prepared.edges[i]) for i in ends]
+    parts = [every[a:b] for a, b in pairwise(edges) if b > a]
+    return sum(len(part) * _loss(head, record, taken(outputs, part), rows, part) for part in parts) / len(every)
+
+
+def _loss(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> float:
+    targets = rows.targets_of(chosen).cpu()
     tensors = {}
     for name, values in outputs.items():
         if isinstance(values, list):

@@ -8,7 +8,9 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
 from ..language.spec import Draft, Export, Rates, Train
 from ..world.backbone import BackboneFacts
+from ..world.facts import Facts
 from .decisions import EPOCHS
+from .selectors import select
 
 HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
 Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors it names
@@ -54,6 +56,22 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
         yield from _patience(spec.train)
     if spec.export and not is_validated:
         yield from _unmeasured(spec.export)
+
+
+def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """A head without parameters on a backbone in which nothing learns."""
+    backbone = facts.backbone
+    if backbone is None or spec.method is None or spec.backbone is None or "freeze" in spec.lost:
+        return
+    method, head = variants.load("methods", spec.method), variants.load("heads", str(spec.head_type))
+    named = [select(selector, backbone, ("backbone", "freeze")) for selector in spec.backbone.freeze]
+    frozen: frozenset[str] = frozenset().union(*(names for names in named if isinstance(names, frozenset)))
+    is_still = method.FREEZES or (not method.ADDS and frozen >= frozenset(backbone.names))
+    if is_still and not head.parameters(head.lower(spec.head, facts.splits["train"].tally), backbone.width):
+        at = At(("adapt", "method"), "learns nothing here") if method.FREEZES else At(("backbone", "freeze"), "is all")
+        help = "choose another method, such as `lora`, or give the head a layer of its own"
+        notes = ("the backbone is frozen, and this head has no parameters",)
+        yield Diagnostic("E0371", "there is nothing to learn", at, (), notes, help)
 
 
 def _useless(path: Path, headline: str, why: str, *also: At) -> Diagnostic:

@@ -185,8 +185,13 @@ def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
         precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
         parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
         inputs=Json({name: input.array(name, facts.preprocessing) for name in facts.backbone.family.INPUTS}),
-        outputs=Json(module.outputs(head.record)),
+        outputs=Json({name: _wide(array, facts.backbone.width) for name, array in module.outputs(head.record).items()}),
     )  # fmt: skip
+
+
+def _wide(array: Mapping[str, Any], width: int) -> dict[str, Any]:
+    """An output's shape in which the word `width` is the backbone's."""
+    return {**array, "shape": [width if side == "width" else side for side in array["shape"]]}
 
 
 def _estimates(

@@ -10,7 +10,7 @@ from ..language.spec import Data, Draft, Export, HeldOut, Train
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
 from .balance import balance, unlabelled
-from .effects import effects, freezes
+from .effects import effects, freezes, still
 from .repetition import repetition
 from .selectors import select
 from .split import held_out_count
@@ -72,7 +72,10 @@ def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
     head = variants.load("heads", spec.head_type)
     if facts.columns:
         return tuple(head.metrics(facts.columns))
-    return tuple(dict.fromkeys(name for role in head.TARGETS for name in head.metrics({role: (role,)})))
+    roles = [{role: (role,)} for role in head.TARGETS]
+    # targets may be absent where the head reads other roles
+    roles += [{role: (role,) for role in head.ROLES}] if hasattr(head, "ROLES") else []
+    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics(columns)))
 
 
 def _export(export: Export) -> Iterator[Diagnostic]:
@@ -168,7 +171,8 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head is not None:
         tallies = {name: split.tally for name, split in facts.splits.items()}
-        yield from variants.load("heads", str(spec.head_type)).problems(spec.head, tallies)
+        found = tuple(variants.load("heads", str(spec.head_type)).problems(spec.head, tallies))
+        yield from found or still(spec, facts)
     if isinstance(data.validation, HeldOut):
         train, fraction = facts.splits["train"], data.validation.fraction
         if train.rows < FEWEST or not held_out_count(train.tally.strata, fraction):

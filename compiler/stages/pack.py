@@ -132,6 +132,11 @@ def _render(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) ->
     kinds = [
         {"name": f.name, "type": "Label" if f.name in decoder.LABELLED else str(f.type)} for f in fields(decoder.Answer)
     ]
+    # an input may take several forms, with an answer of its own each
+    forms = [
+        {"input": given, "name": kind.__name__, "help": kind.__doc__, "fields": [{"name": f.name, "type": str(f.type)} for f in fields(kind)]}
+        for given, kind in getattr(decoder, "FORMS", {}).items()
+    ]  # fmt: skip
     example = {"text": '("one text", "another")' if plan.data.preprocessing.get("is_pair") else '"some text"'}.get(
         plan.data.modality, '"file.png"'
     )
@@ -140,7 +145,7 @@ def _render(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) ->
         "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED), "fields": kinds,
         "several": decoder.is_several(manifest["head"]), "answer": "tuple[Answer, ...]" if decoder.is_several(manifest["head"]) else "Answer",
         "annotation": module.annotation(plan.data.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
-        "options": [{"name": name, "type": kind, "gives": gives} for name, (kind, gives) in decoder.OPTIONS.items()], "example": example,
+        "options": [{"name": name, "type": kind, "gives": gives} for name, (kind, gives) in decoder.OPTIONS.items()], "example": example, "forms": forms,
     }  # fmt: skip
     (out / "predict.py").write_text(environment.get_template("predict.py.j2").render(predict), encoding="utf-8")
     scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})

@@ -160,7 +160,7 @@ class Training:
             outputs = outputs_of(self.graft, rows)
             record = self.plan.head.record
             value = self.metrics.one(self.plan.train.metric, record, outputs, rows.prepared.examples())
-            entry["validation_loss"] = round(loss_of(self.head, record, outputs, rows), 6)
+            entry["validation_loss"] = round(loss_of(self.head, record, outputs, rows, self.plan.train.batch_size), 6)
             entry[self.plan.train.metric] = value
         self.history.append(entry)
         sign = self.metrics.direction(self.plan.train.metric)

@@ -1,0 +1,156 @@
+"""Turns texts into vectors that lie the closer, the more alike the texts are: an embedding model.
+
+It learns from pairs with scores, from pairs that belong together, or from triplets (Reimers and Gurevych, 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from .. import variants
+from ..diagnostics import At, Diagnostic
+from ..frozen import Frozen
+from ..inputs.text import IN_FILES, files, unusable
+from ..world.rows import Unusable
+from ._scores import Tally, Width, all_equal, backwards, numbers, outside, scaled, stratum
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+__all__ = ["IN_FILES", "Tally", "files", "stratum"]
+
+MODALITY = "text"
+NEEDS = "pooled"
+ROLES = ("text", "text_pair", "text_negative")
+OPTIONAL = ("text_negative", "score")
+JOINED = ROLES
+TARGETS = ("score",)
+TARGETS_FROM = ("is_scored", "score_range")
+METRICS = "embeddings"
+IS_JOINT = True  # the texts of a batch are held against each other, so that its loss is no mean over its rows
+
+
+class Options(Frozen):
+    """Keys under `head` for sentence-similarity."""
+
+    dimensions: Width | None = Field(
+        None, description="numbers of a vector, by a learned projection; default the backbone's width, without one"
+    )
+    scale: float = Field(
+        20.0, gt=0.0, le=1000.0, description="of pairs without scores: what cosines are multiplied by before softmax"
+    )
+    score_range: tuple[float, float] | None = Field(
+        None, description="the lowest and the highest score of the data, which become 0 and 1"
+    )
+    pooling: Literal["mean", "cls", "max", "last"] | None = Field(
+        None, description="how token states become one feature; default mean for encoders"
+    )
+
+
+def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """The input of one row: two texts, or three."""
+    return tuple(" ".join(str(row[name]) for name in columns[role]) for role in ROLES if role in columns)
+
+
+def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
+    """What is wrong with the first cell that is not a text, or None."""
+    return unusable(row, columns, ROLES)
+
+
+def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of preprocessing says besides: the texts of a row are asked each for itself."""
+    return {"is_pair": False, "is_apart": True}
+
+
+def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
+    """Scores that are all the same or that no cosine reaches, and scores of triplets."""
+    train = tallies["train"]
+    yield from backwards(options.score_range)
+    if not train.columns:
+        return
+    if "text_negative" in train.roles:
+        at, help = (
+            At(("data", "columns")),
+            "a triplet says by itself which of two texts is nearer: leave out one of them",
+        )
+        yield Diagnostic("E0312", "`score` and `text_negative` are both given", at, help=help)
+    yield from all_equal(train)
+    low, high = options.score_range or (-1.0, 1.0)
+    help = "write the ends of your scores under `head`: `score_range: [lowest, highest]`"
+    yield from outside(tallies, low, high, help)
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric` for such columns, the default first."""
+    module = variants.load("metrics", METRICS)
+    names: tuple[str, ...] = module.names("score" in columns)
+    return (*names, module.TRIPLETS) if "text_negative" in columns else names
+
+
+def lower(options: Options, train: Tally) -> dict[str, Any]:
+    """The head's record; `texts` is how many a row has."""
+    return {
+        "texts": sum(role in train.roles for role in ROLES), "is_scored": bool(train.columns), "scale": options.scale,
+        "score_range": options.score_range, "dimensions": options.dimensions,
+    }  # fmt: skip
+
+
+def target(
+    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
+) -> list[np.ndarray]:
+    """For each text of a row its score, a float32, or a number that equal texts share, an int64."""
+    import numpy as np
+
+    if record["is_scored"]:
+        score = scaled(numbers(row, columns["score"])[0], record["score_range"])
+        return [np.asarray(score)] * len(features)
+    texts = raw(row, columns, Path())
+    digests = (int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1 for text in texts)
+    return [np.array(digest, np.int64) for digest in digests]
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """The head: (batch, width) → (batch, dimensions) of length one, with a projection where one is asked for."""
+    from ..layers.embedder import Embedder
+
+    return Embedder(width, record["dimensions"])
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a batch whose rows are the texts of its inputs, those of each together.
+
+    With scores the squared error of the cosine (CosineSimilarityLoss of sentence-transformers). Without, the cross
+    entropy of finding a text's partner among all second and third texts of the batch (Henderson et al., 2017; their
+    MultipleNegativesRankingLoss), of which those that equal a partner of the same text are left out.
+    """
+    import torch
+
+    count = record["texts"]
+    vectors = outputs["sentence_embedding"].unflatten(0, (-1, count))
+    if record["is_scored"]:
+        cosines = (vectors[:, 0] * vectors[:, 1]).sum(-1)
+        return torch.nn.functional.mse_loss(cosines, targets[::count])
+    texts = targets.unflatten(0, (-1, count))
+    others, known = vectors[:, 1:].transpose(0, 1).flatten(0, 1), texts[:, 1:].T.flatten()
+    right = torch.arange(len(vectors), device=vectors.device)
+    same = texts[:, :1] == texts[:, 0]  # rows that ask with the same text
+    partners = (same[:, :, None] & (known[None, None] == texts[None, :, 1:2])).any(1)
+    partners[right, right] = False
+    logits = (vectors[:, 0] @ others.T * record["scale"]).masked_fill(partners, float("-inf"))
+    return torch.nn.functional.cross_entropy(logits, right)
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """How many numbers the head learns: those of the projection."""
+    return width * (record["dimensions"] or 0)
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    return {"sentence_embedding": {"dtype": "float32", "shape": ["batch", record["dimensions"] or "width"]}}

@@ -1,0 +1,18 @@
+"""The layers that make vectors of one length out of a pooled feature."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Embedder(nn.Module):
+    """An optional projection without a bias, then division by the length: (batch, width) → (batch, dimensions)."""
+
+    def __init__(self, width: int, dimensions: int | None) -> None:
+        super().__init__()
+        self.projection = nn.Linear(width, dimensions, bias=False) if dimensions else nn.Identity()
+
+    def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Vectors of length one."""
+        return {"sentence_embedding": nn.functional.normalize(self.projection(feature), dim=-1)}

@@ -1,0 +1,87 @@
+"""Scores of vectors: how their cosines go with scores, or how high a text's partner stands among all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCORED = ("spearman", "pearson")
+FOUND = ("mrr", "recall@1", "recall@10")
+TRIPLETS = "triplet_accuracy"
+CHUNK = 1024  # texts that are searched for at once
+
+
+def names(is_scored: bool) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric`."""
+    return SCORED if is_scored else FOUND
+
+
+def direction(name: str) -> int:
+    """1: higher is better."""
+    return 1
+
+
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
+    """One metric of `sentence_embedding` (texts, width), the texts of a row together."""
+    return _scores(record, outputs, examples)[name]
+
+
+def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
+    """Every metric."""
+    return _scores(record, outputs, examples)
+
+
+def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
+    """Nothing is left to decide after training."""
+    return {}
+
+
+def _scores(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float]:
+    import numpy as np
+
+    count = record["texts"]
+    found = np.asarray(outputs["sentence_embedding"], np.float64)
+    vectors = found.reshape(-1, count, found.shape[-1])
+    near = (vectors[:, 0] * vectors[:, 1]).sum(-1)
+    if record["is_scored"]:
+        return _correlations(near, examples.targets[::count])
+    places = _places(vectors, np.asarray(examples.targets).reshape(-1, count))
+    scores = {"mrr": (1 / places).mean(), "recall@1": (places <= 1).mean(), "recall@10": (places <= 10).mean()}
+    if count > 2:
+        scores[TRIPLETS] = (near > (vectors[:, 0] * vectors[:, 2]).sum(-1)).mean()
+    return {name: round(float(value), 6) for name, value in scores.items()}
+
+
+def _places(vectors: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """The place of the best partner of each first text among the different second and third texts of the split.
+
+    Of equal cosines the wrong ones stand first, so that vectors that are all alike find nothing.
+    """
+    import numpy as np
+
+    known, first = np.unique(texts[:, 1:], return_index=True)
+    candidates = vectors[:, 1:].reshape(-1, vectors.shape[-1])[first]
+    partners: dict[int, set[int]] = {}
+    for text, partner in zip(texts[:, 0], np.searchsorted(known, texts[:, 1]), strict=True):
+        partners.setdefault(int(text), set()).add(int(partner))
+    places = np.empty(len(vectors), np.int64)
+    for at in range(0, len(vectors), CHUNK):
+        cosines = vectors[at : at + CHUNK, 0] @ candidates.T
+        for i, row in enumerate(cosines):
+            right = list(partners[int(texts[at + i, 0])])
+            places[at + i] = 1 + (np.delete(row, right) >= row[right].max()).sum()
+    return places
+
+
+def _correlations(near: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    import torch
+    from torchmetrics import functional as tm
+
+    if len(near) < 2 or near.std() == 0 or scores.std() == 0:  # what does not vary goes with nothing
+        return dict.fromkeys(SCORED, 0.0)
+    ours, theirs = torch.as_tensor(near), torch.as_tensor(scores).double()
+    functions = {"spearman": tm.spearman_corrcoef, "pearson": tm.pearson_corrcoef}
+    return {name: round(float(function(ours, theirs)), 6) for name, function in functions.items()}

@@ -1,0 +1,60 @@
+"""Decodes sentence-similarity: a vector of a text, or how near two texts are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BundleError
+from ..rows import Outputs, Rows
+
+__all__ = ["FORMS", "HEAD", "LABELLED", "OPTIONS", "Answer", "Similarity", "decode", "is_several"]
+
+HEAD: Mapping[str, Any] = {}  # the shape of the manifest's `head`
+LABELLED = ()  # no field of an answer is a label
+OPTIONS: Mapping[str, tuple[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The vector of a text, of length one: the dot product of two of them is their cosine."""
+
+    embedding: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """The cosine of two texts, from -1 to 1."""
+
+    score: float
+
+
+# what an input may be besides the usual, and what it then gets
+FORMS = {"tuple[str, str]": Similarity}
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return False
+
+
+def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
+    """An answer per input of `sentence_embedding` (rows, width).
+
+    A text gets its vector, two texts their similarity, more the similarities of the first with each of the others.
+    Raises BundleError E0503 for outputs of another shape.
+    """
+    vectors = np.asarray(outputs.get("sentence_embedding", ()), np.float64)
+    if vectors.ndim != 2:
+        raise BundleError("E0503", "the graph does not give one vector for each text")
+    return [_answer(vectors[list(rows.of(i))]) for i in range(len(rows.inputs))]
+
+
+def _answer(vectors: np.ndarray) -> Any:
+    if len(vectors) == 1:
+        return Answer(tuple(map(float, vectors[0])))
+    found = tuple(Similarity(float(score)) for score in vectors[1:] @ vectors[0])
+    return found[0] if len(found) == 1 else found
