@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROLES = ("score", "label")  # of columns with numbers; a row has those of one of them
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
+Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
 Extreme = tuple[float, tuple[str, int]]  # a number and the first row that says it
 Places = dict[str, Extreme]
 
@@ -110,7 +111,7 @@ def outside(tallies: Mapping[str, Tally], low: float, high: float, help: str) ->
                 yield Diagnostic("E0370", headline, Row(*place), (At(("data", name)),), (note,), help)
 
 
-def backwards(scores: tuple[float, float] | None) -> Iterator[Diagnostic]:
+def backwards(scores: Sequence[float] | None) -> Iterator[Diagnostic]:
     """A `score_range` whose end is not above its start."""
     if scores and not scores[0] < scores[1]:
         at, help = At(("head", "score_range"), "the second must be larger"), "write the lowest score first"

@@ -17,7 +17,7 @@ from ..diagnostics import At, Diagnostic
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, files, unusable
 from ..world.rows import Unusable
-from ._scores import Tally, Width, all_equal, backwards, numbers, outside, scaled, stratum
+from ._scores import Range, Tally, Width, all_equal, backwards, numbers, outside, scaled, stratum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class Options(Frozen):
     scale: float = Field(
         20.0, gt=0.0, le=1000.0, description="of pairs without scores: what cosines are multiplied by before softmax"
     )
-    score_range: tuple[float, float] | None = Field(
+    score_range: Range | None = Field(
         None, description="the lowest and the highest score of the data, which become 0 and 1"
     )
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(

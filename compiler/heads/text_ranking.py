@@ -14,7 +14,7 @@ from .. import variants
 from ..diagnostics import Diagnostic
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, JOINED, ROLES, files, raw, refusal
-from ._scores import Tally, Width, all_equal, backwards, count, numbers, outside, scaled, stratum
+from ._scores import Range, Tally, Width, all_equal, backwards, count, numbers, outside, scaled, stratum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ class Options(Frozen):
     loss: Literal["bce", "mse"] = Field(
         "bce", description="binary cross entropy of scores from 0 to 1, or the squared error of any"
     )
-    score_range: tuple[float, float] | None = Field(
+    score_range: Range | None = Field(
         None, description="the lowest and the highest score of the data, which become 0 and 1"
     )
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(

@@ -137,6 +137,8 @@ def _one(path: Path, items: list[_Item], data: dict[str, Any]) -> Diagnostic:
     for item in items:
         if item.type == "too_short" and value:
             return Diagnostic("E0202", f"{key} is too short", At(path, f"needs at least {item.context['min_length']}"))
+        if item.type == "too_long":
+            return Diagnostic("E0202", f"{key} is too long", At(path, f"takes at most {item.context['max_length']}"))
         if item.type in SHAPES:
             return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]))
     return _kind(path, items, value)

@@ -181,7 +181,7 @@ def test_every_key_is_described_and_says_its_default() -> None:
 # what the YAML language server understands; it takes a schema's `default` and `description` for completion
 KEYWORDS = {
     *("$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "pattern"),
-    *("properties", "required", "additionalProperties", "items", "minItems", "uniqueItems", "minLength"),
+    *("properties", "required", "additionalProperties", "items", "minItems", "maxItems", "uniqueItems", "minLength"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
 }
