@@ -251,7 +251,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
     tiny.save("vit", folder / "image")
     specs = sorted((ROOT / "specs").glob("*.yaml"))
     assert specs
-    return [(spec, folder / str(read(spec).data["head"]["type"].partition("-")[0])) for spec in specs]
+    return [(spec, folder / variants.load("heads", read(spec).data["head"]["type"]).MODALITY) for spec in specs]
 
 
 @pytest.mark.parametrize("verb", ["validate", "plan"])
