@@ -11,12 +11,12 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import accumulate
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...runtime.heads.question_answering import candidates, decode
-from ...runtime.rows import Outputs, Rows
+if TYPE_CHECKING:
+    from ...runtime.rows import Outputs, Rows
 
 NAMES = ("f1", "exact_match")
 MARKS = str.maketrans("", "", string.punctuation)
@@ -39,8 +39,7 @@ def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -
 
 def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
     """Every metric, and both of the rows with an answer and of those without."""
-    given = [answer.answer for answer in decode(outputs, record, _rows(examples))]
-    true = [[text for _, text in reference["answers"]] for reference in examples.references]
+    given, true = _given(record, outputs, examples), _true(examples)
     found: dict[str, Any] = _mean(given, true)
     for name, chosen in (
         ("answerable", [i for i, t in enumerate(true) if t]),
@@ -53,7 +52,9 @@ def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[s
 
 def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
     """What validation decides after training: from which difference of scores on there is no answer, for the best F1."""
-    true = [[text for _, text in reference["answers"]] for reference in examples.references]
+    from ...runtime.heads.question_answering import candidates
+
+    true = _true(examples)
     if record["null_threshold"] is None or all(true) or not any(true):
         return {}
     rows, cases = _rows(examples), []
@@ -69,26 +70,37 @@ def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dic
 def _threshold(cases: Sequence[tuple[float, float]]) -> float:
     """Between two differences: those up to it gain what a span is worth over no answer."""
     ranked = sorted(cases)
-    gains = np.concatenate([[0.0], np.cumsum([gain for _, gain in ranked])])
-    best = int(np.argmax(gains))
+    gains = [0.0, *accumulate(gain for _, gain in ranked)]
+    best = gains.index(max(gains))
     lower = ranked[best - 1][0] if best else ranked[0][0] - 2
     upper = ranked[best][0] if best < len(ranked) else lower + 2
     return round(float((lower + upper) / 2), 6)
 
 
 def _rows(examples: Any) -> Rows:
+    from ...runtime.rows import Rows
+
     return Rows([("", reference["context"]) for reference in examples.references], examples.features, examples.owners)
 
 
 def _scores(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, float]:
-    given = [answer.answer for answer in decode(outputs, record, _rows(examples))]
-    return _mean(given, [[text for _, text in reference["answers"]] for reference in examples.references])
+    return _mean(_given(record, outputs, examples), _true(examples))
+
+
+def _given(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> list[str]:
+    from ...runtime.heads.question_answering import decode
+
+    return [answer.answer for answer in decode(outputs, record, _rows(examples))]
+
+
+def _true(examples: Any) -> list[list[str]]:
+    return [[text for _, text in reference["answers"]] for reference in examples.references]
 
 
 def _mean(given: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
     functions = {"f1": f1, "exact_match": exact}
     return {
-        name: round(float(np.mean([function(*pair) for pair in zip(given, true, strict=True)])), 6)
+        name: round(fmean(function(*pair) for pair in zip(given, true, strict=True)), 6)
         for name, function in functions.items()
     }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...runtime.rows import Outputs
-from ...runtime.spans import OUTSIDE, entities, placed, tags
+if TYPE_CHECKING:
+    from ...runtime.rows import Outputs
 
+OUTSIDE = "O"  # the tag of what is no entity
 NAMES = ("f1_micro", "f1_macro", "f1_weighted", "precision_micro", "recall_micro", "accuracy")
 Tags = list[list[str]]  # of the words of each text
 
@@ -43,6 +44,8 @@ def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dic
 
 def _sequences(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> tuple[Tags, Tags]:
     """The true and the found tags of each text; what was cut off of it has no tags found."""
+    from ...runtime.spans import placed, tags
+
     truth, found = [], []
     for logits, feature, owner in zip(outputs["logits"], examples.features, examples.owners, strict=True):
         spans = examples.references[owner]
@@ -63,6 +66,8 @@ def _lost(spans: Sequence[Any], end: int) -> Iterator[str]:
 
 def _sound(said: Sequence[str]) -> list[str]:
     """The tags as a decoder takes them: an inside that follows on nothing begins an entity."""
+    from ...runtime.spans import entities
+
     found = [OUTSIDE] * len(said)
     for first, end, label in entities(said):
         found[first:end] = [f"B-{label}", *[f"I-{label}"] * (end - first - 1)]
