@@ -56,8 +56,9 @@ def ground(folder: Path) -> dict[str, str]:
 
     The picture backbone, which comes from a hub, is the small world's; the encoder is the real one.
     """
-    for name in ("tickets", "questions", "reviews"):
-        shutil.copytree(EXAMPLES / "data" / name, folder / "data" / name)
+    for source in sorted((EXAMPLES / "data").iterdir()):
+        if source.is_dir() and source.name != "digits":
+            shutil.copytree(source, folder / "data" / source.name)
     for split in ("train", "test"):
         for label in sorted((EXAMPLES / "data/digits" / split).iterdir()):
             target = folder / "data/digits" / split / label.name

@@ -116,8 +116,11 @@ def keys_of_the_schema(method: str, task: str) -> Iterator[str]:
     yield from (key for key in whole["properties"] if key not in sections)
     for key in ("backbone", "train", "export"):
         yield from walk({"$ref": f"#/$defs/{key}"}, (key,))
+    reader, head = variants.reader(task), variants.load("heads", task)
+    roles = {f"data.columns.{role}" for role in (*reader.ROLES, *head.TARGETS)}
     for key, name in sections.items():
-        yield from walk(definitions[name], (key,))
+        # the schema knows the roles of every head that reads such inputs
+        yield from (k for k in walk(definitions[name], (key,)) if not k.startswith("data.columns.") or k in roles)
 
 
 def value(plan: Plan, key: str) -> Any:
