@@ -18,6 +18,7 @@ from . import _bundles
 from ._whole import whole
 
 CHUNK = 256  # lines answered at once
+TABLES = (".csv", ".tsv", ".parquet")
 
 
 @click.command("predict")
@@ -76,6 +77,15 @@ def _answer(model: Any, inputs: list[Any], options: dict[str, Any], target: IO[s
 
 def _lines(source: str) -> Iterator[list[tuple[int, Any]]]:
     """Numbered inputs in chunks: a line that starts like a JSON list or string is JSON, any other the text itself."""
+    if Path(source).suffix.lower() in TABLES:
+        help = "write its inputs into a file, one a line"
+        raise refuse(
+            "E0505",
+            "a table is no list of inputs",
+            "its header and its other columns would be asked too",
+            at=Row(source),
+            help=help,
+        )
     raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     try:
         lines = raw.decode("utf-8-sig").rstrip().split("\n")
@@ -97,6 +107,9 @@ def _lines(source: str) -> Iterator[list[tuple[int, Any]]]:
 def _input(line: str, at: Row) -> Any:
     if not line.strip():
         raise refuse("E0505", "a line is blank", at=at, help='remove it; an empty text is written `""`')
+    if line[0] == "{" and _is_object(line):
+        help = 'write the input alone: `"a text"`, or `["one text", "another"]` for a pair'
+        raise refuse("E0505", "an object is no input", "its keys and its answer would be asked too", at=at, help=help)
     if line[0] not in '["':
         return line
     try:
@@ -104,3 +117,10 @@ def _input(line: str, at: Row) -> Any:
     except (ValueError, RecursionError):
         help = "a text that begins with a quote or a bracket is written as a JSON string"
         raise refuse("E0505", "a line starts like JSON and is none", at=at, help=help) from None
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False  # a text that begins with a brace

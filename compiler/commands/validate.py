@@ -19,6 +19,10 @@ from . import machine
 
 # what a file needs to be taken for a spec; also where the rest of its YAML is broken
 _SPEC = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{ *)?["']?graftc["']?[ ]*:""", re.MULTILINE)
+# a base has neither: it is checked with the specs that extend it
+_NAMED = re.compile(
+    rb"""^(?:\{ *)?["']?(?:name|extends)["']?[ ]*:|[{,] *["']?(?:name|extends)["']?[ ]*:""", re.MULTILINE
+)
 
 
 @click.command("validate")
@@ -32,7 +36,11 @@ _SPEC = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{ *)?["']?graftc["']?[ ]*:""", re.
     show_default=True,
     help="How findings are printed.",
 )
-@click.option("--only-specs", is_flag=True, help="Skip files without a line that begins with `graftc:`.")
+@click.option(
+    "--only-specs",
+    is_flag=True,
+    help="Skip files without a line that begins with `graftc:`, and bases, which have no `name:`.",
+)
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
@@ -65,7 +73,8 @@ def command(
 def _is_spec(name: str) -> bool:
     """Whether a file says that it is a spec; one that can't be read is left to what says so."""
     try:
-        return bool(_SPEC.search(content(Path(name))))
+        text = content(Path(name))
+        return bool(_SPEC.search(text) and _NAMED.search(text))
     except (OSError, ValueError):
         return True
 

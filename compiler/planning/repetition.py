@@ -53,7 +53,9 @@ def _repeated(train: SplitFacts, found: Found) -> Diagnostic:
     )
     headline = f"{_about(found)} training {'rows repeat' if found.rows > 1 else 'row repeats'} another, label and all"
     at, also = At(("data", "train")), pairs[0]
-    return Diagnostic("W0311", headline, at, also, notes, _take_out(found, [later for later, _ in pairs]))
+    # the pairs are the first of each input; one may stand there more often than twice
+    copies = [later for later, _ in pairs] if len(pairs) == found.rows else []
+    return Diagnostic("W0311", headline, at, also, notes, _take_out(found, copies))
 
 
 def _contradicted(train: SplitFacts, found: Found) -> Diagnostic:
@@ -69,7 +71,8 @@ def _about(found: Found) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * min(share, 1):.2g}%"
+    percent = 100 * min(share, 1)
+    return f"{percent:.0f}%" if percent >= 10 else f"{percent:.2g}%"
 
 
 def _shown(pairs: Sequence[tuple[Row, Row]]) -> str:
@@ -82,7 +85,7 @@ def _shown(pairs: Sequence[tuple[Row, Row]]) -> str:
 
 
 def _take_out(found: Found, rows: Sequence[Row]) -> str:
-    if found.is_exact and len(rows) <= NAMED and len({row.file for row in rows}) == 1:
+    if found.is_exact and 0 < len(rows) <= NAMED and len({row.file for row in rows}) == 1:
         numbers = ", ".join(str(row.number) for row in rows)
         return f"take row{'s' if len(rows) > 1 else ''} {numbers} out of {clean(rows[0].file)}"
     return "take the copies out of the training data"

@@ -31,12 +31,35 @@ def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) 
         also = (At(("data", "columns", written[0]), "the other", on_key=True),)
         headline = f"`{written[0]}` and `{written[1]}` are both given"
         yield Diagnostic("E0312", headline, at, also, help=WHICH.get(tuple(written), "keep one of the two"))
+    yield from _twice(columns, head, input)
     for role in columns:
         together = [other for target in written[:1] for other in getattr(head, "READ_WITH", {}).get(target, ())]
         if together and role in input.ROLES and role not in together:
             at, also = At(("data", "columns", role), on_key=True), (At(("data", "columns", written[0]), on_key=True),)
             yield Diagnostic(
                 "E0312", f"`{role}` does not go with `{written[0]}`", at, also, help=f"`{together[0]}` does"
+            )
+
+
+def _twice(columns: Written, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
+    """Columns that play two roles: an answer that stands in the input is learnt at once and means nothing."""
+    needed = () if getattr(head, "READ_WITH", {}) else (role for role in input.ROLES if role not in input.OPTIONAL)
+    written = {role: (role,) for role in needed} | {
+        role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()
+    }
+    first: dict[str, str] = {}
+    for role, names in written.items():
+        for name in names:
+            if first.setdefault(name, role) == role:
+                continue
+            here, there = (role, first[name]) if role in columns else (first[name], role)
+            at, also = (
+                At(("data", "columns", here), "plays both"),
+                (At(("data", "columns", there), f"`{there}`", True),),
+            )
+            headline = f"column {quote(name)} is both `{there}` and `{here}`"
+            yield Diagnostic(
+                "E0331", headline, at, also if there in columns else (), help="name another column for one"
             )
 
 

@@ -141,6 +141,24 @@ def test_bundles_that_are_whole_answer_and_verify(
     assert json.loads(graftc("predict", image_bundle, picture).out)["label"] in ("0", "1")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("rows.jsonl", '{"text": "one text", "label": "0"}\n', "an object is no input"),
+        ("rows.csv", "text,label\none text,0\n", "a table is no list of inputs"),
+    ],
+)
+def test_rows_of_data_are_not_asked_as_texts(
+    name: str, text: str, words: str, text_bundle: Path, tmp_path: Path, graftc: Callable[..., Answer]
+) -> None:
+    (tmp_path / name).write_text(text)
+    answer = graftc("predict", text_bundle, "--input", tmp_path / name)
+    assert (answer.status, answer.codes, answer.out) == (1, ["E0505"], "")
+    assert words in answer.err
+    (tmp_path / "inputs.txt").write_text("{ a text that begins with a brace\n")
+    assert graftc("predict", text_bundle, "--input", tmp_path / "inputs.txt").status == 0
+
+
 def test_what_is_no_bundle_is_refused_by_every_verb(tmp_path: Path, graftc: Callable[..., Answer]) -> None:
     (tmp_path / "file").write_text("x")
     for name in ("nowhere", "file", ".", "x" * 300, "a" * 5000):

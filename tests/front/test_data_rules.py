@@ -39,6 +39,15 @@ def test_leaks_are_counted_row_by_row_and_named(project: Project) -> None:
     assert "take rows 8, 9 out of train.jsonl" in found.notes
 
 
+def test_a_text_that_comes_often_is_not_mended_by_taking_out_one_row(project: Project) -> None:
+    often = [{"body": "thanks", "queue": LABELS[0]}] * 30
+    lay(project, [*rows(100), *often])
+    answer = project.validate()
+    assert "W0311" in answer.codes
+    assert "take the copies out" in answer.err
+    assert "take row" not in answer.err
+
+
 def test_a_leak_of_another_label_is_one_too(project: Project) -> None:
     lay(project, rows(200), [*rows(40, 5_000), {"body": "the letter of day 7", "queue": "howto"}])
     assert project.validate().codes == ["W0310"]

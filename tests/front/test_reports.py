@@ -480,6 +480,11 @@ def test_only_specs_skips_what_is_none(project: Project, graftc: Command) -> Non
     answer = graftc("validate", "--only-specs", "other.yaml", "spec.yaml", "broken.yaml", "quoted.yaml")
     assert (answer.status, answer.out) == (0, "spec.yaml: fine\nquoted.yaml: fine\nno errors in 2 specs\n")
     assert graftc("validate", "--only-specs", "other.yaml").out == "no errors in 0 specs\n"
+    project.write("base.yaml", "graftc: 1\ntrain:\n  epochs: 1\n")  # it is checked with what extends it
+    assert graftc("validate", "--only-specs", "base.yaml").out == "no errors in 0 specs\n"
+    assert graftc("validate", "base.yaml").status == 1
+    project.write("child.yaml", "graftc: 1\nextends: spec.yaml\n")
+    assert graftc("validate", "--only-specs", "child.yaml").out.startswith("child.yaml: fine")
     project.write("torn.yaml", "graftc: 1\nname: [\n")
     assert graftc("validate", "--only-specs", "torn.yaml", "nowhere.yaml").codes == ["E0101", "E0106"]
 
