@@ -44,8 +44,10 @@ def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) 
 def _twice(columns: Written, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
     """Columns that play two roles: an answer that stands in the input is learnt at once and means nothing."""
     needed = () if getattr(head, "READ_WITH", {}) else (role for role in input.ROLES if role not in input.OPTIONAL)
+    target = [role for role in head.TARGETS if role in columns][:1]
+    roles = {*input.ROLES, *target}  # what is no role, or one target too many, is told already
     written = {role: (role,) for role in needed} | {
-        role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()
+        role: name if isinstance(name, tuple) else (name,) for role, name in columns.items() if role in roles
     }
     first: dict[str, str] = {}
     for role, names in written.items():
