@@ -1,6 +1,19 @@
 """The command line's door: ``graftc`` and ``python -m graftc``."""
 
-from graftc.compiler.commands import main
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command line; an interrupt is one from the first import on."""
+    try:
+        from graftc.compiler.commands import main as run
+    except KeyboardInterrupt:
+        print("interrupted; run the same command to go on", file=sys.stderr)
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

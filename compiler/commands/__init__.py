@@ -20,6 +20,9 @@ from ..reports.text import text
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 
 
+UNHEARD = 128 + 13  # what a shell reports of a program whose pipe was closed (SIGPIPE)
+
+
 class _ReaderLeft(Exception):
     pass
 
@@ -84,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(done.exit_code)
     except (_ReaderLeft, BrokenPipeError):
         _close_output()  # the reader of a pipe went away; nothing more can be said to it
-        sys.exit(Status.FINE)
+        sys.exit(UNHEARD)  # never 0: what was wrong may not have been read
     except OSError as error:
         _close_output()
         _leave(Refused((machine(error),), Status.MACHINE))

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+import click
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[str]]:
@@ -34,6 +36,8 @@ def whole(path: Path) -> Iterator[IO[str]]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text to a file in one visible step."""
+    """Writes a text to a file in one visible step; raises a usage error for a file that people write, a spec above all."""
+    if path.suffix.lower() in (".yaml", ".yml", ".py", ".csv", ".jsonl"):
+        raise click.UsageError(f"-o writes JSON: {path.name} has another ending")
     with whole(path) as file:
         file.write(text)

@@ -23,6 +23,7 @@ OPTIONAL = ("text_pair",)
 JOINED = ROLES  # several columns become one text, a space between them
 IN_FILES = False
 DEFAULT_LENGTH = 128
+MEASURED = ("tokens_mean", "tokens_max", "cut_share")  # of a sample, which planning needs
 CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
 MEASURED = 1_000_000  # characters of a sample that are cut into tokens: a second's work
 NARROWEST = 16  # tokens of a window
@@ -114,8 +115,9 @@ def _padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int,
 
 
 def _pad_word(folder: Path) -> str:
+    path = folder / "tokenizer_config.json"
     try:
-        word = json.loads((folder / "tokenizer_config.json").read_bytes())["pad_token"]
+        word = json.loads(path.read_bytes())["pad_token"] if path.is_file() else None
         word = word["content"] if isinstance(word, dict) else word
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         word = None

@@ -30,6 +30,10 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
         splits: dict[str, SplitFacts] = {
             s.name: _split(str(spec.head_type), locked, i, s) for i, s in enumerate(lock.data.splits)
         }
+        for name in getattr(variants.load("inputs", str(spec.modality)), "MEASURED", ()):
+            float(lock.data.measured[name])
+        if "train" not in splits:
+            raise KeyError("train")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         at, help = locked.at(("data", "splits")), again(locked.source)
         raise refuse("E0341", "the counts in the lock can't be read", at=at, help=help) from None

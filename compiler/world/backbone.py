@@ -191,6 +191,8 @@ def _check(facts: BackboneFacts) -> None:
 
 def _config_bytes(folder: Path) -> bytes:
     try:
+        if not (folder / "config.json").is_file():  # a pipe would be waited for
+            raise FileNotFoundError
         return (folder / "config.json").read_bytes()
     except OSError:
         raise refuse(

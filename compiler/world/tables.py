@@ -45,6 +45,9 @@ def _open(entry: str | Table, base: Path, keys: Keys) -> Opened:
             at=at,
             help=nearest(path.name, siblings),
         )
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        help = "write its rows into a file"  # a pipe would be waited for, and could be read only once
+        raise refuse("E0310", f"{quote(table.from_)} is neither a file nor a folder", at=at, help=help)
     if table.format and table.format not in variants.words("formats"):
         known = variants.words("formats")
         raise refuse(
