@@ -35,9 +35,14 @@ def whole(path: Path) -> Iterator[IO[str]]:
         raise
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text to a file in one visible step; raises a usage error for a file that people write, a spec above all."""
+def write_json(path: Path, text: str) -> None:
+    """Writes JSON to a file in one visible step; raises UsageError for a file of another kind, a spec above all."""
     if path.suffix.lower() in (".yaml", ".yml", ".py", ".csv", ".jsonl"):
         raise click.UsageError(f"-o writes JSON: {path.name} has another ending")
+    write_whole(path, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text to a file in one visible step."""
     with whole(path) as file:
         file.write(text)

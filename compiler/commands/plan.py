@@ -19,7 +19,7 @@ from ..reports import one_line, printable
 from ..reports.text import text
 from ..verbs import Footing, look
 from ._diff import differ
-from ._whole import write_whole
+from ._whole import write_json
 
 
 @click.command("plan")
@@ -67,7 +67,7 @@ def command(
         _explain(why(keys, source, parse(source), seen.facts, plan), source, as_json)
         return
     if output:
-        write_whole(Path(output), plan.text() + "\n")
+        write_json(Path(output), plan.text() + "\n")
     if old is not None:
         differ(source, plan, spec, old, not no_data, as_json, fail_on)
     elif as_json:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..language.schema import schema
-from ._whole import write_whole
+from ._whole import write_json
 
 
 @click.command("schema")
@@ -22,6 +22,6 @@ def command(output: str | None) -> None:
     """
     text = json.dumps(schema(), indent=2, ensure_ascii=False)
     if output:
-        write_whole(Path(output), text + "\n")
+        write_json(Path(output), text + "\n")
     else:
         print(text)

@@ -30,7 +30,7 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
         splits: dict[str, SplitFacts] = {
             s.name: _split(str(spec.head_type), locked, i, s) for i, s in enumerate(lock.data.splits)
         }
-        for name in getattr(variants.load("inputs", str(spec.modality)), "MEASURED", ()):
+        for name in getattr(variants.load("inputs", str(spec.modality)), "STATISTICS", ()):
             float(lock.data.measured[name])
         if "train" not in splits:
             raise KeyError("train")

@@ -46,8 +46,11 @@ def _twice(columns: Written, head: ModuleType, input: ModuleType) -> Iterator[Di
     needed = () if getattr(head, "READ_WITH", {}) else (role for role in input.ROLES if role not in input.OPTIONAL)
     target = [role for role in head.TARGETS if role in columns][:1]
     roles = {*input.ROLES, *target}  # what is no role, or one target too many, is told already
+    joined = {*input.JOINED, *getattr(head, "SEVERAL", ())}  # of the others, several columns are told already
     written = {role: (role,) for role in needed} | {
-        role: name if isinstance(name, tuple) else (name,) for role, name in columns.items() if role in roles
+        role: name if isinstance(name, tuple) else (name,)
+        for role, name in columns.items()
+        if role in roles and (role in joined or not isinstance(name, tuple))
     }
     first: dict[str, str] = {}
     for role, names in written.items():
