@@ -11,19 +11,18 @@ from .diagnostics import Diagnostic, Refused, Status
 from .language.overrides import override
 from .language.parse import draft
 from .language.source import Source, read
-from .planning.drift import drift, version_drift
-from .planning.lock import Lock, lock
-from .planning.locked import Locked, read_lock
+from .language.spec import Draft
 from .planning.lower import lower
 from .planning.plan import Plan
 from .planning.problems import problems
-from .planning.recall import measured_otherwise, recall
 from .world.backbone import gather_backbone
-from .world.facts import Facts, gather
+from .world.facts import Facts, Known, gather
 
 if TYPE_CHECKING:
     from .execution.executor import Built
     from .execution.progress import Progress
+    from .planning.lock import Lock
+    from .planning.locked import Locked
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ def look(source: Source, footing: Footing) -> Seen:
     """What `check` says, with the facts that it says it of; raises Refused as that does."""
     read = draft(source)
     try:
-        locked = None if footing == Footing() else read_lock(source)
-        known, found = (None, ()) if locked is None or footing.has_data else recall(read, locked)
+        locked = None if footing == Footing() else _lock(source)
+        known, found = (None, ()) if locked is None or footing.has_data else _recalled(read, locked)
         facts = gather(read, source.folder, locked.reference() if locked and footing.is_locked else "", known)
         found += (*read.found, *problems(read, facts))
-        found += tuple(measured_otherwise(facts, locked)) if locked and known else ()
+        found += _measured_otherwise(facts, locked) if locked and known else ()
         plan = lower(read.whole(), facts, source.data) if not any(d.is_error for d in found) else None
         if locked and footing.is_locked and not read.found:
             found += _drift(locked, facts, plan, footing)
@@ -75,7 +74,27 @@ def look(source: Source, footing: Footing) -> Seen:
     return seen
 
 
+# what knows of locks is imported where there is one: it takes a tenth of the time that a check has
+def _lock(source: Source) -> Locked:
+    from .planning.locked import read_lock
+
+    return read_lock(source)
+
+
+def _recalled(read: Draft, locked: Locked) -> tuple[Known | None, tuple[Diagnostic, ...]]:
+    from .planning.recall import recall
+
+    return recall(read, locked)
+
+
+def _measured_otherwise(facts: Facts, locked: Locked) -> tuple[Diagnostic, ...]:
+    from .planning.recall import measured_otherwise
+
+    return tuple(measured_otherwise(facts, locked))
+
+
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
+    from .planning.drift import drift, version_drift
     from .store import Store, default_root  # the store knows of arrays, and numpy takes its time
 
     versions = version_drift(locked, footing.versions) if footing.versions is not None else ()
@@ -105,6 +124,7 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     Raises Refused where `check` finds an error.
     """
     from .execution.machine import recorded
+    from .planning.lock import lock
     from .store import Store, default_root
 
     seen = look(source, Footing())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Runs the command line; an interrupt is one from the first import on."""
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # looking for plugins, of which none is meant, takes time
     try:
         from graftc.compiler.commands import main as run
     except KeyboardInterrupt:
