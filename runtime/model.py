@@ -53,6 +53,9 @@ class Model:
 
         Raises BundleError E0505 for an input of the wrong kind.
         """
+        if strange := sorted(options.keys() - self.decoder.OPTIONS.keys()):
+            known = ", ".join(self.decoder.OPTIONS) or "none"
+            raise BundleError("E0505", f"this task takes no option `{strange[0]}`", f"its options: {known}")
         is_list = isinstance(inputs, list)
         rows = self.rows(inputs if is_list else [inputs])
         answers = self.decoder.decode(self.run(rows), self.head, rows, **options) if rows.inputs else []

@@ -254,3 +254,14 @@ def test_it_becomes_a_bundle(family: str, tmp_path: Path) -> None:
     assert all(text[e["start"] : e["end"]] == e["word"] and 0 < e["score"] <= 1 for e in first)
     assert {e["entity_group"] for e in first} <= {"person", "place", "company", "date"}
     assert isinstance(graftc.load(built.folder).rows([text]), Rows)
+
+
+def test_an_option_that_the_task_has_not_is_refused() -> None:
+    from graftc.runtime.errors import BundleError
+    from graftc.runtime.heads import token_classification
+    from graftc.runtime.model import Model
+
+    model = object.__new__(Model)
+    model.decoder = token_classification
+    with pytest.raises(BundleError, match="takes no option `top_k`"):
+        model.predict("a text", top_k=2)
