@@ -18,25 +18,41 @@ from ..planning.plan import Plan, TensorPlan
 from ..planning.split import derived_seed
 from .graft import POOLINGS, Graft
 
+HEAD = "head.safetensors"  # of a checkpoint
+
 
 def assemble(plan: Plan, folder: Path, learned: Path | None = None) -> Graft:
     """The network of a plan, untrained, or with the tensors of a `learned` file.
 
     Raises Refused E0406 where the loaded module is not the one that was planned.
     """
-    family = variants.load("backbones", plan.backbone.family)
     backbone = load_backbone(plan, folder)
     _compare(plan, backbone)
     torch.manual_seed(derived_seed(plan.seed, "method"))
     backbone = variants.load("methods", plan.method.method).apply(backbone, plan.method.record)
-    torch.manual_seed(derived_seed(plan.seed, "head"))
-    head = variants.load("heads", plan.head.type).build(plan.head.record, plan.backbone.width)
-    pool = POOLINGS.get(plan.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
-    graft = Graft(backbone, pool, plan.data.inputs, head)
+    graft = _topped(plan, backbone)
     _set_states(graft, plan)
     if learned:
         load_learned(graft, plan, load_file(learned))
     return graft.eval()
+
+
+def reassemble(plan: Plan, folder: Path, checkpoint: Path) -> Graft:
+    """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
+    method = variants.load("methods", plan.method.method)
+    backbone = load_backbone(plan, folder if method.ADDS else checkpoint)
+    graft = _topped(plan, method.reload(backbone, checkpoint) if method.ADDS else backbone)
+    graft.head.load_state_dict(load_file(checkpoint / HEAD))
+    return graft.eval()
+
+
+def _topped(plan: Plan, backbone: nn.Module) -> Graft:
+    """A backbone with the plan's pooling and head on top, untrained."""
+    family = variants.load("backbones", plan.backbone.family)
+    torch.manual_seed(derived_seed(plan.seed, "head"))
+    head = variants.load("heads", plan.head.type).build(plan.head.record, plan.backbone.width)
+    pool = POOLINGS.get(plan.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
+    return Graft(backbone, pool, plan.data.inputs, head)
 
 
 def load_backbone(plan: Plan, folder: Path) -> nn.Module:

@@ -6,16 +6,13 @@ import json
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import save_file
 
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.work import Work
-from ..networks.assembly import assemble, load_backbone, ready, remember
+from ..networks.assembly import HEAD, assemble, reassemble, remember
 from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
 from .prepare import preprocessor
@@ -48,15 +45,11 @@ def run(work: Work) -> None:
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():
             shutil.copyfile(work.backbone / name, work.out / name)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / "head.safetensors"
-    )
+    save_file({name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / HEAD)
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
     before = outputs(graft, plan, processor, inputs)
-    graft.backbone = _reload(work, method)
-    graft.head.load_state_dict(load_file(work.out / "head.safetensors"))
-    after = outputs(graft.eval(), plan, processor, inputs)
+    after = outputs(reassemble(plan, work.backbone, work.out), plan, processor, inputs)
     worst, _ = apart(before, after)
     if worst > SAME:
         raise refuse(
@@ -66,18 +59,6 @@ def run(work: Work) -> None:
             f"kept for inspection: {work.out}",
             help="report this with the spec",
         )
-
-
-def _reload(work: Work, method: Any) -> nn.Module:
-    from transformers import AutoModel
-
-    family = variants.load("backbones", work.plan.backbone.family)
-    if method.ADDS:
-        return method.reload(load_backbone(work.plan, work.backbone), work.out).eval()
-    loaded: nn.Module = AutoModel.from_pretrained(
-        str(work.out), dtype=torch.float32, local_files_only=True, **family.LOAD
-    )
-    return ready(loaded, family).eval()
 
 
 def _anonymise(folder: Path, source: str) -> None:
