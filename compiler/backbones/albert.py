@@ -12,7 +12,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings"})
+PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
 PREFIX = "albert."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.(position|token_type)_ids$")
 BUFFERS = bert.BUFFERS
@@ -35,6 +35,9 @@ KINDS: Mapping[str, str] = {
 TARGET = bert.TARGET
 INPUTS = bert.INPUTS
 LOAD = bert.LOAD
+WORDS = bert.WORDS
+TIED: tuple[str, ...] = ("predictions.decoder.weight", "predictions.decoder.bias")
+TIES = bert.TIES
 
 longest = bert.longest
 
@@ -42,3 +45,16 @@ longest = bert.longest
 def width(config: Mapping[str, Any]) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 4096))
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of AlbertForMaskedLM's head."""
+    return {
+        "predictions.bias": ("vocabulary",),
+        "predictions.dense.weight": ("embedding", "width"),
+        "predictions.dense.bias": ("embedding",),
+        "predictions.LayerNorm.weight": ("embedding",),
+        "predictions.LayerNorm.bias": ("embedding",),
+        "predictions.decoder.weight": ("vocabulary", "embedding"),
+        "predictions.decoder.bias": ("vocabulary",),
+    }

@@ -13,7 +13,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings"})
+PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
 PREFIX = "deberta."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.position_ids$")
 BUFFERS = bert.BUFFERS
@@ -39,6 +39,9 @@ INPUTS: tuple[str, ...] = (
     "attention_mask",
 )  # published models have no segments, `type_vocab_size` 0
 LOAD: Mapping[str, Any] = {}
+WORDS = bert.WORDS
+TIED = bert.TIED
+TIES = bert.TIES
 
 longest = bert.longest  # relative positions reach further, but no model has learned there
 
@@ -46,3 +49,16 @@ longest = bert.longest  # relative positions reach further, but no model has lea
 def width(config: Mapping[str, Any]) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 1536))
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of DebertaV2ForMaskedLM's head; the newer of its two takes its decoder from the embeddings."""
+    if config.get("legacy", True):
+        return bert.language_model(config)
+    return {
+        "lm_predictions.lm_head.bias": ("vocabulary",),
+        "lm_predictions.lm_head.dense.weight": ("width", "width"),
+        "lm_predictions.lm_head.dense.bias": ("width",),
+        "lm_predictions.lm_head.LayerNorm.weight": ("width",),
+        "lm_predictions.lm_head.LayerNorm.bias": ("width",),
+    }

@@ -8,7 +8,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings"})
+PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
 PREFIX = "distilbert."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|transformer)\.)", r"embeddings\.position_ids$")
 BUFFERS = bert.BUFFERS
@@ -28,6 +28,9 @@ KINDS: Mapping[str, str] = {
 TARGET = bert.TARGET
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
 LOAD: Mapping[str, Any] = {}
+WORDS = bert.WORDS
+TIED: tuple[str, ...] = ("vocab_projector.weight",)
+TIES = bert.TIES
 
 longest = bert.longest
 
@@ -35,3 +38,15 @@ longest = bert.longest
 def width(config: Mapping[str, Any]) -> int:
     """The size of a token's state, which this family calls `dim`."""
     return int(config.get("dim", 768))
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of DistilBertForMaskedLM's head."""
+    return {
+        "vocab_transform.weight": ("width", "width"),
+        "vocab_transform.bias": ("width",),
+        "vocab_layer_norm.weight": ("width",),
+        "vocab_layer_norm.bias": ("width",),
+        "vocab_projector.weight": ("vocabulary", "width"),
+        "vocab_projector.bias": ("vocabulary",),
+    }

@@ -23,6 +23,9 @@ KINDS = bert.KINDS
 TARGET = bert.TARGET
 INPUTS = bert.INPUTS
 LOAD: Mapping[str, Any] = {}
+WORDS = bert.WORDS
+TIED: tuple[str, ...] = ("generator_lm_head.weight",)
+TIES = bert.TIES
 
 longest = bert.longest
 
@@ -35,3 +38,15 @@ def width(config: Mapping[str, Any]) -> int:
 def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
     """Layers, heads and size of a head, as past key values have them."""
     return bert.cache({**config, "hidden_size": width(config)})
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of ElectraForMaskedLM's head, which checkpoints of generators have."""
+    return {
+        "generator_predictions.dense.weight": ("embedding", "width"),
+        "generator_predictions.dense.bias": ("embedding",),
+        "generator_predictions.LayerNorm.weight": ("embedding",),
+        "generator_predictions.LayerNorm.bias": ("embedding",),
+        "generator_lm_head.weight": ("vocabulary", "embedding"),
+        "generator_lm_head.bias": ("vocabulary",),
+    }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MODALITY = "text"
-PROVIDES = frozenset({"tokens", "causal", "word-embeddings", "past-key-values"})
+PROVIDES = frozenset({"tokens", "causal", "word-embeddings", "past-key-values", "causal-language-model"})
 PREFIX = "transformer."
 OMITTED: tuple[str, ...] = (r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)?bias$")
 BUFFERS: tuple[str, ...] = ()
@@ -29,6 +29,9 @@ TRANSPOSED = r"(attn|mlp)\.c_(attn|proj|fc)$"
 TARGET: tuple[str, ...] = ("qkv",)
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
 LOAD: Mapping[str, Any] = {}
+WORDS = "wte.weight"
+TIED: tuple[str, ...] = ("lm_head.weight",)
+TIES = True
 
 
 def width(config: Mapping[str, Any]) -> int:
@@ -52,3 +55,8 @@ def ready(module: Any) -> Any:
     from ..layers.decoders import count_positions
 
     return count_positions(module)
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of GPT2LMHeadModel's head: a decoder over words and nothing else."""
+    return {"lm_head.weight": ("vocabulary", "width")}

@@ -31,7 +31,11 @@ KINDS: Mapping[str, str] = {
 TARGET: tuple[str, ...] = ("query", "value")
 INPUTS = gpt2.INPUTS
 LOAD: Mapping[str, Any] = {}
+WORDS = "embed_tokens.weight"
+TIED = gpt2.TIED
+TIES = False
 
+language_model = gpt2.language_model
 ready = gpt2.ready
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings"})
+PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
 PREFIX = "model."
 OMITTED: tuple[str, ...] = (r"(?!(embeddings|layers|final_norm)\.)",)  # whatever lies outside is a head
 BUFFERS = bert.BUFFERS
@@ -30,6 +30,9 @@ KINDS: Mapping[str, str] = {
 TARGET: tuple[str, ...] = ("attention",)
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
 LOAD: Mapping[str, Any] = {}
+WORDS = "embeddings.tok_embeddings.weight"
+TIED: tuple[str, ...] = ("decoder.weight",)
+TIES = bert.TIES
 
 width = bert.width
 
@@ -37,3 +40,18 @@ width = bert.width
 def longest(config: Mapping[str, Any]) -> int:
     """Rotary positions reach further, but no model has learned there."""
     return int(config.get("max_position_embeddings", 8192))
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of ModernBertForMaskedLM's head; whether its parts have biases, config.json says."""
+    biases = {
+        "head.dense.bias": ("width",) if config.get("classifier_bias") else None,
+        "head.norm.bias": ("width",) if config.get("norm_bias") else None,
+        "decoder.bias": ("vocabulary",) if config.get("decoder_bias", True) else None,
+    }
+    return {
+        "head.dense.weight": ("width", "width"),
+        "head.norm.weight": ("width",),
+        "decoder.weight": ("vocabulary", "width"),
+        **{name: shape for name, shape in biases.items() if shape},
+    }

@@ -12,7 +12,7 @@ from typing import Any
 from . import bert
 
 MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings"})
+PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
 PREFIX = "mpnet."
 OMITTED = bert.OMITTED
 BUFFERS = bert.BUFFERS
@@ -35,6 +35,9 @@ KINDS: Mapping[str, str] = {
 TARGET = bert.TARGET
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
 LOAD = bert.LOAD
+WORDS = bert.WORDS
+TIED: tuple[str, ...] = ("lm_head.decoder.weight", "lm_head.decoder.bias")
+TIES = bert.TIES
 
 width = bert.width
 
@@ -42,3 +45,16 @@ width = bert.width
 def longest(config: Mapping[str, Any]) -> int:
     """Positions start at 2: the model's padding index is 1, whatever config.json says of it."""
     return int(config.get("max_position_embeddings", 512)) - 2
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of MPNetForMaskedLM's head."""
+    return {
+        "lm_head.bias": ("vocabulary",),
+        "lm_head.dense.weight": ("width", "width"),
+        "lm_head.dense.bias": ("width",),
+        "lm_head.layer_norm.weight": ("width",),
+        "lm_head.layer_norm.bias": ("width",),
+        "lm_head.decoder.weight": ("vocabulary", "width"),
+        "lm_head.decoder.bias": ("vocabulary",),
+    }

@@ -19,8 +19,12 @@ KINDS = llama.KINDS
 TARGET = llama.TARGET
 INPUTS = llama.INPUTS
 LOAD = llama.LOAD
+WORDS = llama.WORDS
+TIED = llama.TIED
+TIES = llama.TIES
 
 cache = llama.cache
+language_model = llama.language_model
 ready = llama.ready
 width = llama.width
 

@@ -19,8 +19,12 @@ KINDS = llama.KINDS
 TARGET = llama.TARGET
 INPUTS = llama.INPUTS
 LOAD = llama.LOAD
+WORDS = llama.WORDS
+TIED = llama.TIED
+TIES = llama.TIES
 
 longest = qwen2.longest
+language_model = llama.language_model
 ready = llama.ready
 width = llama.width
 

@@ -19,6 +19,9 @@ KINDS = bert.KINDS
 TARGET = bert.TARGET
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
 LOAD = bert.LOAD
+WORDS = bert.WORDS
+TIED: tuple[str, ...] = ("lm_head.decoder.weight", "lm_head.decoder.bias")
+TIES = bert.TIES
 
 width = bert.width
 
@@ -29,3 +32,16 @@ def longest(config: Mapping[str, Any]) -> int:
 
 
 cache = bert.cache
+
+
+def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The tensors of RobertaForMaskedLM's head."""
+    return {
+        "lm_head.bias": ("vocabulary",),
+        "lm_head.dense.weight": ("width", "width"),
+        "lm_head.dense.bias": ("width",),
+        "lm_head.layer_norm.weight": ("width",),
+        "lm_head.layer_norm.bias": ("width",),
+        "lm_head.decoder.weight": ("vocabulary", "width"),
+        "lm_head.decoder.bias": ("vocabulary",),
+    }

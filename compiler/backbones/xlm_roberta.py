@@ -16,7 +16,11 @@ KINDS = roberta.KINDS
 TARGET = roberta.TARGET
 INPUTS = roberta.INPUTS
 LOAD = roberta.LOAD
+WORDS = roberta.WORDS
+TIED = roberta.TIED
+TIES = roberta.TIES
 
+language_model = roberta.language_model
 width = roberta.width
 longest = roberta.longest
 cache = roberta.cache

@@ -44,6 +44,10 @@ class Prompted(nn.Module):
         """Chooses how attention is computed, as transformers' modules do."""
         self.backbone.set_attn_implementation(name)
 
+    def get_input_embeddings(self) -> Any:
+        """The embedding of words, as transformers' modules give it."""
+        return self.backbone.get_input_embeddings()
+
     def virtual(self, like: torch.Tensor) -> torch.Tensor:
         """What the encoder gives for every row of a batch."""
         indices = torch.arange(self.tokens, device=like.device).unsqueeze(0).expand(like.shape[0], -1)

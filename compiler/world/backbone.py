@@ -19,6 +19,17 @@ from ..sources import Located, Missing, split
 from .header import Fetch, Header, Tensor, read_header
 
 AT = At(("backbone", "from"))
+LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
+
+
+@dataclass(frozen=True)
+class LanguageModelFacts:
+    """A backbone's language-model head: its tensors beyond the backbone's, those tied to it left out."""
+
+    kind: str  # one of LANGUAGE_MODELS
+    tensors: tuple[Tensor, ...]
+    vocabulary: int  # words that have an embedding
+    is_there: bool  # whether the checkpoint brings the head
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,22 @@ class BackboneFacts:
         """What heads and methods may ask of it, by capability."""
         found: frozenset[str] = self.family.PROVIDES
         return found | {"biases"} if self.biases else found
+
+    @cached_property
+    def language_model(self) -> LanguageModelFacts | None:
+        """The head of the language model that its family has; None for a family without one."""
+        kind = next((kind for kind in LANGUAGE_MODELS if kind in self.provides), None)
+        words = next((t.shape for t in self.tensors if kind and t.name == self.family.WORDS), None)
+        if kind is None or words is None:
+            return None
+        sizes = {"width": self.width, "vocabulary": words[0], "embedding": words[1]}
+        tied = self.family.TIED if self.config.get("tie_word_embeddings", self.family.TIES) else ()
+        shapes = {name: shape for name, shape in self.family.language_model(self.config).items() if name not in tied}
+        own = tuple(
+            Tensor(name=name, shape=tuple(sizes[side] for side in shapes[name]), dtype="F32") for name in sorted(shapes)
+        )
+        stored = {renamed(tensor.name, self.family): tensor.shape for tensor in self.header.tensors}
+        return LanguageModelFacts(kind, own, words[0], all(stored.get(t.name) == t.shape for t in own))
 
     def room(self, method: str | None, options: Any) -> int | None:
         """Most tokens that an input may have: the positions that a method's virtual tokens leave; None for no limit."""
@@ -208,9 +235,14 @@ def _loaded(header: Header, family: ModuleType) -> tuple[Tensor, ...]:
     """The header's tensors under the names that the loaded module gives them, without those it leaves out."""
     found = []
     for tensor in header.tensors:
-        name = tensor.name.removeprefix(family.PREFIX) if family.PREFIX else tensor.name
-        for pattern, replacement in family.RENAMED.items():
-            name = re.sub(pattern, replacement, name)
+        name = renamed(tensor.name.removeprefix(family.PREFIX), family)
         if not any(re.match(pattern, name) for pattern in family.OMITTED):
             found.append(Tensor(name=name, shape=tensor.shape, dtype=tensor.dtype))
     return tuple(sorted(found, key=lambda tensor: tensor.name))
+
+
+def renamed(name: str, family: ModuleType) -> str:
+    """A stored tensor's name as today's transformers spells it."""
+    for pattern, replacement in family.RENAMED.items():
+        name = re.sub(pattern, replacement, name)
+    return name

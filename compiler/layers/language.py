@@ -1,0 +1,77 @@
+"""Language-model heads: transformers' own, without the backbone that they came with."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+
+class LanguageModel(nn.Module):
+    """States (rows, tokens, width) in, logits over the vocabulary (rows, tokens, words) out.
+
+    `model` is one of transformers' ForMaskedLM or ForCausalLM, whose backbone makes way for a stub that hands states
+    in. What the head shares with the words' embedding stays the backbone's: it learns there, and is no tensor here.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        backbone = getattr(model, model.base_model_prefix)
+        lent = {id(parameter) for parameter in backbone.parameters()}
+        setattr(model, model.base_model_prefix, _States())
+        self.model = model
+        self.words = [module for module, name, parameter in _places(model) if id(parameter) in lent]
+        for module in self.words:
+            del module._parameters["weight"]
+        _part_from_twins(model)
+
+    def tie(self, backbone: Any) -> None:
+        """Shares the embedding of a backbone's words, where the head's decoder is one with it."""
+        embedding = backbone.get_input_embeddings()
+        for module in self.words:
+            module.__dict__["weight"] = embedding.weight  # not registered, so that it is the backbone's alone
+        states = getattr(self.model, self.model.base_model_prefix)
+        states.__dict__["embeddings"] = SimpleNamespace(word_embeddings=embedding)  # where DeBERTa v3 looks for it
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits of every token."""
+        found: torch.Tensor = self.model(inputs_embeds=states).logits
+        return found
+
+    def whole(self, backbone: nn.Module) -> Any:
+        """The transformers model with a backbone in its place again, for saving; the head is of no use afterwards."""
+        self.tie(backbone)
+        setattr(self.model, self.model.base_model_prefix, backbone)
+        for module in self.words:
+            module._parameters["weight"] = module.__dict__.pop("weight")
+        return self.model
+
+
+class _States(nn.Module):
+    """Stands where a backbone stood and gives what it is given."""
+
+    def forward(self, *positional: Any, inputs_embeds: torch.Tensor, **named: Any) -> Any:
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
+
+
+def _places(model: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
+    """Every place in which a parameter is registered: (module, name there, parameter)."""
+    return [
+        (module, name, parameter)
+        for module in model.modules()
+        for name, parameter in module._parameters.items()
+        if parameter is not None
+    ]
+
+
+def _part_from_twins(model: Any) -> None:
+    """Registers a parameter of two names under one of them: a decoder's bias that is also its owner's."""
+    seen: set[int] = set()
+    for module, name, parameter in _places(model):
+        if id(parameter) in seen:
+            del module._parameters[name]
+            module.__dict__[name] = parameter
+        seen.add(id(parameter))
