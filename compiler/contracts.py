@@ -28,7 +28,11 @@ class Family(Protocol):
     """`backbones/<model_type>.py`: what graftc must know of an architecture; the rest comes from transformers.
 
     Names of tensors and modules are those of the module that `AutoModel.from_pretrained(folder, **LOAD)` gives. One
-    that PROVIDES "pooled" also has `pooled`: outputs of the module → (batch, width).
+    that PROVIDES "pooled" also has `pooled`: outputs of the module → (batch, width). One that PROVIDES a "masked-" or
+    "causal-language-model" has `language_model`: config.json → the tensors of that head beyond the backbone, by their
+    names in transformers' ForMaskedLM or ForCausalLM, with shapes in the words width, embedding (of a word) and
+    vocabulary; `WORDS`, the tensor of the words' embedding; `TIED`, which of the head's are another one by a second
+    name; and `TIES`, whether they are so where config.json says nothing of it.
     """
 
     MODALITY: str  # a module of inputs/

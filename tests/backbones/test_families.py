@@ -55,7 +55,7 @@ ON_TOP = {
     "swin": {"layernorm"},
     "vit": {"layernorm"},
 }
-CAPABILITIES = {"tokens", "pooled", "causal", "word-embeddings", "past-key-values"}
+CAPABILITIES = {"tokens", "pooled", "causal", "word-embeddings", "past-key-values", *LANGUAGE_MODELS}
 ROTARY = ("llama", "modernbert", "qwen2", "qwen3")
 RELATIVE = ("deberta-v2", *ROTARY)  # nothing breaks beyond the learned length
 
@@ -157,6 +157,8 @@ def test_has_every_member_of_the_contract(family: Any) -> None:
     assert {name for name in members if not hasattr(family, name)} == set()
     assert set() == family.PROVIDES - CAPABILITIES
     assert hasattr(family, "cache") is ("past-key-values" in family.PROVIDES)
+    parts = (hasattr(family, name) for name in ("language_model", "WORDS", "TIED", "TIES"))
+    assert set(parts) == {bool(family.PROVIDES & set(LANGUAGE_MODELS))}
     assert family.MODALITY in ("text", "image")
 
 
