@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .diagnostics import Refused
+from .digest import file_sha256
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -41,6 +44,14 @@ class Store:
         """Where a stage's output lies once it is complete."""
         return self.root / "stages" / stage / key
 
+    def record(self, stage: str, key: str) -> Path:
+        """The file that says what a stage's key was made of and what its output's files are; touched when used."""
+        return self.root / "records" / stage / f"{key}.json"
+
+    def staging(self, stage: str, key: str) -> Path:
+        """Where a stage's output is made."""
+        return self.root / "staging" / f"{stage}-{key}"
+
     def make(
         self,
         stage: str,
@@ -48,8 +59,9 @@ class Store:
         run: Callable[[Path], None],
         resumes: bool = False,
         waits: Callable[[], None] = lambda: None,
+        made: Mapping[str, Any] | None = None,
     ) -> Path:
-        """The output of a stage, made now unless it is there.
+        """The output of a stage, made now unless it is there; `made` is what its key was made of.
 
         `run` fills a staging folder, which is then renamed into place: whatever kills it leaves nothing half-made.
         With `resumes`, what an earlier attempt left in the staging folder is handed to it again. `waits` is called
@@ -61,7 +73,7 @@ class Store:
         with self.lock(f"{stage}-{key}", waits):
             if final.is_dir():  # another process made it while we waited
                 return final
-            staging = self.root / "staging" / f"{stage}-{key}"
+            staging = self.staging(stage, key)
             if staging.exists() and not resumes:
                 shutil.rmtree(staging)
             staging.mkdir(parents=True, exist_ok=True)
@@ -69,22 +81,42 @@ class Store:
                 run(staging)
                 _refuse_cut_arrays(staging)
                 sync_tree(staging)
+                self._write_record(stage, key, staging, made or {})
             final.parent.mkdir(parents=True, exist_ok=True)
             os.rename(staging, final)
             sync(final.parent)
         return final
 
+    def _write_record(self, stage: str, key: str, folder: Path, made: Mapping[str, Any]) -> None:
+        path = self.record(stage, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"made": made, "files": contents(folder)})
+        write_atomically(path, lambda staged: staged.write_text(text, encoding="utf-8"))
+
     @contextmanager
-    def lock(self, name: str, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Holds a name against other processes; the system lets go of it when this one ends, however it ends."""
+    def using(self, outputs: Iterable[tuple[str, str]]) -> Iterator[None]:
+        """Keeps outputs, by stage and key, from being collected, those too that are still to be made."""
+        with ExitStack() as held:
+            for stage, key in outputs:
+                held.enter_context(self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH))
+                with suppress(OSError):
+                    os.utime(self.record(stage, key))
+            yield
+
+    @contextmanager
+    def lock(self, name: str, waits: Callable[[], None] = lambda: None, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+        """Holds a name against other processes; the system lets go of it when this one ends, however it ends.
+
+        What `waits` raises where another process holds the name, ends the attempt.
+        """
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         with (locks / name).open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 waits()
-                fcntl.flock(file, fcntl.LOCK_EX)
+                fcntl.flock(file, kind)
             yield
 
 
@@ -127,6 +159,12 @@ def _refuse_cut_arrays(folder: Path) -> None:
                 is_whole = False
         if not is_whole:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def contents(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size in bytes and SHA-256 of every file in a folder, by its path in there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): (path.stat().st_size, file_sha256(path)) for path in files}
 
 
 def sync_tree(folder: Path) -> None:

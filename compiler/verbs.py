@@ -163,16 +163,22 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
 
 
 def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progress) -> Built:
-    """Executes a plan; raises Refused where something is wrong or a gate fails."""
+    """Executes a plan; raises Refused where something is wrong or a gate fails.
+
+    The store is then brought down to $GRAFTC_STORE_LIMIT, if that is set.
+    """
+    from .cache import collect, limit
     from .execution.executor import Built, execute
     from .store import Store, default_root
 
-    is_just_planned = ready.source is not None
+    is_just_planned, most, kept = ready.source is not None, limit(), Store(store or default_root())
     try:
-        built = execute(ready.plan, ready.root, output, Store(store or default_root()), progress, is_just_planned)
+        built = execute(ready.plan, ready.root, output, kept, progress, is_just_planned)
     except Refused as refused:
         refused.source = refused.source or ready.source
         raise
+    if most is not None:
+        collect(kept, most, None)
     return Built(built.folder, built.plan, built.ran, built.metrics, ready.found)
 
 

@@ -39,7 +39,19 @@ class Verbs(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names in the order of work."""
-        order = ("init", "validate", "plan", "lock", "build", "verify", "predict", "inspect", "explain", "schema")
+        order = (
+            "init",
+            "validate",
+            "plan",
+            "lock",
+            "build",
+            "verify",
+            "predict",
+            "inspect",
+            "cache",
+            "explain",
+            "schema",
+        )
         return sorted(VERBS, key=lambda v: (order.index(v) if v in order else len(order), v))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:

@@ -61,19 +61,26 @@ def execute(
         refuse_changed(plan, root)
     folder, machine = backbone.located.folder.absolute(), describe(plan.train.batch_size)
     _refuse_precision(plan, machine)
+    found = stages_of(plan, folder, store)
+    known = pipeline.keys(found, machine)
+    packed = store.path("pack", known["pack"])
+    refuse_output(output, plan.name, packed, store.digests)
+    with store.using(known.items()):
+        ran = run_stages(found, known, Work(plan, root, folder, machine, {}, Path(), progress), store)
+        deliver(packed, output, store)
+        metrics = json.loads((packed / MANIFEST).read_bytes())["metrics"]
+    return Built(output, plan, ran, metrics)
+
+
+def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:
+    """The stages of a plan whose backbone lies in a folder."""
     assets = {name: folder / name for name in pipeline.PREPROCESSING if (folder / name).is_file()}
-    found = pipeline.stages(
+    return pipeline.stages(
         plan,
         combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),
         combined(f"{name} {file_sha256(assets[name], store.digests)}" for name in sorted(assets)),
         licence(folder),
     )
-    known = pipeline.keys(found, machine)
-    packed = store.path("pack", known["pack"])
-    refuse_output(output, plan.name, packed, store.digests)
-    ran = run_stages(found, known, Work(plan, root, folder, machine, {}, Path(), progress), store)
-    deliver(packed, output, store)
-    return Built(output, plan, ran, json.loads((packed / MANIFEST).read_bytes())["metrics"])
 
 
 def refuse_changed(plan: Plan, root: Path) -> None:
@@ -147,7 +154,8 @@ def _run_stage(
     def waits() -> None:
         work.progress.say(f"{stage.name}: waiting for another build that makes the same")
 
-    store.make(stage.name, known[stage.name], fill, stage.resumes, waits)
+    made = {"plan": work.plan.name, **pipeline.made_of(stage, known, work.machine)}
+    store.make(stage.name, known[stage.name], fill, stage.resumes, waits, made)
 
 
 def _settle(stage: pipeline.Stage, work: Work) -> None:

@@ -115,13 +115,18 @@ def keys(found: tuple[Stage, ...], machine: Machine) -> dict[str, str]:
     """The key of every stage: equal keys mean equal outputs."""
     known: dict[str, str] = {}
     for stage in found:
-        known[stage.name] = digest({
-            "stage": stage.name, "format": stage.format, "record": stage.record,
-            "inputs": {name: known[name] for name in stage.inputs if name not in SILENT},
-            "versions": versions(stage.libraries),
-            "machine": {"device": machine.device, "threads": machine.threads} if stage.is_numeric else {},
-        })  # fmt: skip
+        known[stage.name] = digest(made_of(stage, known, machine))
     return known
+
+
+def made_of(stage: Stage, known: Mapping[str, str], machine: Machine) -> dict[str, Any]:
+    """What the key of a stage is a hash of; `known` has the keys of its inputs."""
+    return {
+        "stage": stage.name, "format": stage.format, "record": stage.record,
+        "inputs": {name: known[name] for name in stage.inputs if name not in SILENT},
+        "versions": versions(stage.libraries),
+        "machine": {"device": machine.device, "threads": machine.threads} if stage.is_numeric else {},
+    }  # fmt: skip
 
 
 def needed(found: tuple[Stage, ...], is_done: Callable[[Stage], bool]) -> frozenset[str]:

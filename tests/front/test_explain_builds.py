@@ -31,6 +31,7 @@ from graftc.compiler.reports._terminal import Terminal
 from graftc.compiler.reports.text import text
 from graftc.compiler.stages import checkpoint, export, verify
 from graftc.compiler.stages.prepare import preprocessor
+from graftc.compiler.store import Store
 from graftc.compiler.verbs import plan as planned
 
 from ..backbones import tiny
@@ -197,6 +198,22 @@ def test_a_missing_extra(project: Project, graftc: Command, monkeypatch: pytest.
 
 def test_a_full_disk(project: Project, graftc: Command) -> None:
     typed("E0410", project.folder, graftc)
+
+
+def test_a_store_that_lost_bytes(project: Project, graftc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(project.folder / "store")
+    monkeypatch.setenv("GRAFTC_STORE", str(store.root))
+    for number in range(9):
+        store.make("evaluate", f"{number:064}", lambda out: (out / "metrics.json").write_text("{}"))
+    (store.path("evaluate", "0" * 64) / "metrics.json").write_text("[]")
+    (block,) = BLOCK.finditer(Page.of("E0416").parts["When"])
+    assert "graftc cache verify\n" in block["text"]
+    shown("E0416", graftc("cache", "verify").err.replace("0" * 64, "KEY"), project.folder)
+
+
+def test_a_limit_that_is_no_size(project: Project, graftc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFTC_STORE_LIMIT", "plenty")
+    typed("E0417", project.folder, graftc)
 
 
 def test_half_precision_without_a_gpu(project: Project, graftc: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,148 @@
+"""What lies in a store: how large it is, when it was last used, whether it is whole; and its collection."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .diagnostics import Diagnostic, Refused, Status, quote
+from .store import Store, contents
+
+SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+LIMIT = "GRAFTC_STORE_LIMIT"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The output of a stage, finished or left in the making by a build that was interrupted."""
+
+    stage: str
+    key: str
+    folder: Path
+    bytes: int
+    used: float  # seconds since 1970
+    is_finished: bool
+    made: Mapping[str, Any]  # what its key was made of, and the name of the plan; empty where that was not recorded
+
+    @property
+    def plan(self) -> str:
+        """The name of the plan that it was made for, first."""
+        return str(self.made.get("plan", ""))
+
+
+class _InUse(Exception):
+    pass
+
+
+def entries(store: Store) -> list[Entry]:
+    """Everything in a store, what was used last first."""
+    return sorted([*_finished(store), *_unfinished(store)], key=lambda entry: (-entry.used, entry.stage, entry.key))
+
+
+def _finished(store: Store) -> Iterator[Entry]:
+    for folder in (store.root / "stages").glob("*/*"):
+        record = store.record(folder.parent.name, folder.name)
+        with suppress(FileNotFoundError):  # another process may collect it just now
+            used = (record if record.is_file() else folder).stat().st_mtime
+            made = _read(record).get("made", {})
+            yield Entry(folder.parent.name, folder.name, folder, _bytes(folder), used, True, made)
+
+
+def _unfinished(store: Store) -> Iterator[Entry]:
+    for folder in (store.root / "staging").glob("*"):
+        stage, _, key = folder.name.rpartition("-")
+        with suppress(FileNotFoundError):
+            yield Entry(stage, key, folder, _bytes(folder), folder.stat().st_mtime, False, {})
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def damage(store: Store, entry: Entry) -> list[str]:
+    """What is otherwise in a finished output than when it was written, in words; empty for one that is whole."""
+    known = _read(store.record(entry.stage, entry.key)).get("files")
+    if not isinstance(known, dict):
+        return ["its record is missing: what it held can't be told"]
+    found = {name: list(item) for name, item in contents(entry.folder).items()}
+    return [
+        f"{name} {'is missing' if name not in found else 'was added' if name not in known else 'has changed'}"
+        for name in sorted(known.keys() | found.keys())
+        if known.get(name) != found.get(name)
+    ]
+
+
+def collect(
+    store: Store, limit: int | None, before: float | None, told: Callable[[Entry], None] = lambda entry: None
+) -> list[Entry]:
+    """Removes what was used longest ago until a store has at most `limit` bytes, and all not used since `before`.
+
+    What a build uses stays, also where the limit is passed then. `told` hears of each before it goes.
+    """
+    every = entries(store)
+    size, removed = sum(entry.bytes for entry in every), []
+    for entry in reversed(every):
+        is_old = before is not None and entry.used < before
+        if (is_old or (limit is not None and size > limit)) and remove(store, entry, told):
+            removed.append(entry)
+            size -= entry.bytes
+    return removed
+
+
+def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda entry: None) -> bool:
+    """Takes an output out of a store, in one step for every reader; False where a build uses it."""
+
+    def give_up() -> None:
+        raise _InUse
+
+    try:
+        with store.lock(f"use-{entry.stage}-{entry.key}", give_up), store.lock(f"{entry.stage}-{entry.key}", give_up):
+            told(entry)
+            trash = store.root / "trash" / f"{entry.stage}-{entry.key}-{os.getpid()}"
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.rename(entry.folder, trash)
+            store.record(entry.stage, entry.key).unlink(missing_ok=True)
+    except _InUse:
+        return False
+    shutil.rmtree(store.root / "trash", ignore_errors=True)
+    return True
+
+
+def amount(text: str, units: Mapping[str, int]) -> int:
+    """A number with a unit in the smallest one; raises ValueError for other words.
+
+    >>> amount("1.5 GB", SIZES)
+    1500000000
+    """
+    hit = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    if not hit or hit[2].lower() not in units:
+        raise ValueError(text)
+    return int(float(hit[1]) * units[hit[2].lower()])
+
+
+def limit() -> int | None:
+    """The bytes that $GRAFTC_STORE_LIMIT allows a store, None where it is not set; raises Refused E0417 for other words."""
+    written = os.environ.get(LIMIT)
+    if not written:
+        return None
+    try:
+        return amount(written, SIZES)
+    except ValueError:
+        headline = f"{LIMIT} is {quote(written)}, which is not a size"
+        raise Refused((Diagnostic("E0417", headline, help=f"set it as {LIMIT}=20GB"),), Status.USAGE) from None

@@ -1,0 +1,68 @@
+"""Why a store does not hold what a plan needs: which input changed since the output most like it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..cache import Entry
+from ..execution import pipeline
+from ..execution.machine import Machine
+from ..store import Store
+from .changes import changes, differences
+
+CANDIDATES = 20  # outputs of a stage that are looked at, those used last first
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A stage of a plan: whether the store holds its output, and else what is otherwise, in words."""
+
+    stage: str
+    key: str
+    is_there: bool
+    is_needed: bool  # whether a build would run it
+    because: tuple[str, ...]
+
+
+def standing(
+    found: tuple[pipeline.Stage, ...], machine: Machine, store: Store, plan: str, kept: Iterable[Entry]
+) -> list[Standing]:
+    """Every stage of a plan of some name, in order, against what is kept in a store."""
+    known = pipeline.keys(found, machine)
+    is_there = {stage.name: store.path(stage.name, known[stage.name]).is_dir() for stage in found}
+    needed = pipeline.needed(found, lambda stage: is_there[stage.name])
+    kept = [entry for entry in kept if entry.is_finished and entry.made]
+    return [
+        Standing(
+            stage.name, known[stage.name], is_there[stage.name], stage.name in needed,
+            () if is_there[stage.name] else tuple(_because(pipeline.made_of(stage, known, machine), plan, kept)),
+        )
+        for stage in found
+    ]  # fmt: skip
+
+
+def _because(made: Mapping[str, Any], plan: str, kept: Iterable[Entry]) -> Iterator[str]:
+    like = [entry for entry in kept if entry.made.get("stage") == made["stage"]][:CANDIDATES]
+    own = [entry for entry in like if entry.plan == plan] or like
+    if not own:
+        yield "never made in this store"
+        return
+    differing = [list(_differing(entry.made, made)) for entry in own]
+    fewest = min(range(len(own)), key=lambda i: len(differing[i]))
+    yield from differing[fewest]
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """What two outputs of a stage were made of, held against each other."""
+    yield from (change.text for change in changes(differences(old.get("record"), new["record"])))
+    before = old.get("inputs") or {}
+    after = [name for name, key in new["inputs"].items() if before.get(name) != key]
+    if after:
+        yield f"after {', '.join(after)}"
+    for part, of in (("versions", ""), ("machine", "the machine's ")):
+        for path, was, now in differences(old.get(part), new[part]):
+            yield f"{of}{'.'.join(path)} {was} → {now}"
+    if old.get("format") != new["format"]:
+        yield "graftc writes it in another form by now"
