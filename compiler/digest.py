@@ -79,6 +79,15 @@ def _read(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def identity(path: Path) -> str:
+    """What a file or folder can't keep while its content changes, as a look without reading tells; "" for none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
 def combined(parts: Iterable[str]) -> str:
     """One SHA-256 for several, in order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

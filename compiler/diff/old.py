@@ -20,7 +20,7 @@ def old_side(reference: str, spec: Path, footing: Footing) -> Side:
 
     `footing` says whether the old data is read, or what the old lock says of it.
 
-    Raises Refused: E0231 where there is nothing, E0232–E0235 for what git can't give, and all that is wrong with
+    Raises Refused: E0231 where there is nothing, E0232–E0235 and E0350 for what git can't give, and all that is wrong with
     an old spec.
     """
     if reference.startswith(GIT):

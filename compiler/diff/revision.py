@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from .. import variants
-from ..diagnostics import Refused, listed, quote, refuse
+from ..diagnostics import Refused, clean, listed, quote, refuse
 from ..language.parse import parse
 from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec, Table, Tables
@@ -22,7 +23,7 @@ from ..world.columns import resolve
 from ..world.facts import HEADER
 from ..world.rows import Opened, rows
 from ..world.tables import open_tables
-from .git import LINK, Revision, find, lfs_object
+from .git import LINK, MODULE, Revision, find, lfs_object
 
 DEEPEST = 40  # symbolic links that lead to one another
 LARGE = 4_000_000  # bytes; a smaller file is copied where it can't be linked
@@ -108,15 +109,16 @@ class Checkout:
         """Links what has not changed; returns the names of files whose old content is needed."""
         files = self.commit.files
         folder = "" if name == "." else name + "/"
+        for file in _upwards(name):
+            if files.get(file, ("",))[0] == MODULE:
+                raise self._elsewhere(file)
         if name in files and files[name][0] != LINK:
             return self._settle_file(name)
         if name == "." or name in self.commit.folders:
             return self._settle_folder(name, folder, [file for file in files if file.startswith(folder)])
-        parts = name.split("/")
-        for i in range(1, len(parts) + 1):
-            link = "/".join(parts[:i])
+        for link in _upwards(name):
             if files.get(link, ("",))[0] == LINK and depth < DEEPEST:
-                return self._follow(link, "/".join(parts[i:]), depth)
+                return self._follow(link, name[len(link) + 1 :], depth)
         if name not in self.commit.tracked:
             self._today(self.commit.top / name)
         return []
@@ -129,6 +131,9 @@ class Checkout:
 
     def _settle_folder(self, name: str, folder: str, within: list[str]) -> list[str]:
         """A folder as it was; untracked files in it, such as weights that git ignores, as they are now."""
+        for file in within:
+            if self.commit.files[file][0] == MODULE:
+                raise self._elsewhere(file)
         untracked = self.commit.untracked(name)
         self.today += untracked
         links = [file for file in within if self.commit.files[file][0] == LINK]
@@ -159,7 +164,7 @@ class Checkout:
         return self._settle(to, depth + 1)
 
     def _write(self, name: str, content: bytes) -> None:
-        pointed = lfs_object(self.commit, content)
+        pointed = lfs_object(self.commit.owner(name), content)
         place = self._inside(self.commit.top / name)
         place.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(place):
@@ -175,6 +180,14 @@ class Checkout:
                 help=f"git lfs fetch origin {self.commit.commit[:12]}",
             )
 
+    def _elsewhere(self, module: str) -> Refused:
+        return refuse(
+            "E0350",
+            f"the submodule {quote(module)} at {self.revision} is not on this machine",
+            "the folder has no clone of it, or one without the commit of then",
+            help="git submodule update --init {0} && git -C {0} fetch".format(clean(shlex.quote(module))),
+        )
+
     def _today(self, path: Path) -> None:
         if path.exists():
             self.today.append(os.path.relpath(path, self.commit.top))
@@ -188,6 +201,16 @@ class Checkout:
 
     def _inside(self, path: Path) -> Path:
         return self.folder / path.relative_to("/")
+
+
+def _upwards(name: str) -> list[str]:
+    """A path of a repository after all the folders that it lies in.
+
+    >>> _upwards("a/b/c")
+    ['a', 'a/b', 'a/b/c']
+    """
+    parts = name.split("/")
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _take(source: Path, place: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..diagnostics import Refused, quote, refuse
-from ..digest import combined, file_sha256, known_sha256
+from ..digest import combined, file_sha256, identity, known_sha256
 from ..execution.manifest import licence
 from ..execution.pipeline import PREPROCESSING
 from ..language.source import Source
@@ -62,7 +61,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     memory = Store(default_root()).digests
     known = [known_sha256(path, memory) for path in paths]
     weights = combined(sha for sha in known if sha) if all(known) else locked.weights
-    return Side(name, plan, Files(weights, " ".join(map(_identity, paths)), **rest), notes)
+    return Side(name, plan, Files(weights, " ".join(map(identity, paths)), **rest), notes)
 
 
 def _locked(source: Source) -> Mapping[str, str]:
@@ -85,11 +84,6 @@ def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
 
 def _assets(hashes: Mapping[str, str]) -> str:
     return combined(f"{asset} {hashes[asset]}" for asset in sorted(hashes))
-
-
-def _identity(path: Path) -> str:
-    status = os.stat(path)
-    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 def of_plan(name: str, path: Path) -> Side:

@@ -186,9 +186,6 @@ BESIDE_WEIGHTS = (
 def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:
     """The tables of a split as a lock has them."""
     return tuple(
-        LockedTable(
-            path=table.shown, format=table.format, split=table.split, fingerprint=sha256,
-            bytes=table.path.stat().st_size if table.path.is_file() else None,
-        )
-        for table, sha256 in zip(split.tables, split.sha256, strict=True)
-    )  # fmt: skip
+        LockedTable(path=table.shown, format=table.format, split=table.split, fingerprint=sha256, bytes=size)
+        for table, sha256, size in zip(split.tables, split.sha256, split.bytes, strict=True)
+    )

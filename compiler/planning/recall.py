@@ -72,4 +72,5 @@ def _split(task: str, locked: Locked, number: int, split: LockedSplit) -> SplitF
     # whatever is said of a label points into the lock, because its row is elsewhere
     place = (beside(locked.source).name, locked.written.values["data", "splits", number].line)
     counted = tally.recall(locked.lock.data.columns, split.tally, place)
-    return SplitFacts(tables, tuple(t.fingerprint for t in split.tables), split.rows, counted, ())
+    digests, sizes = tuple(t.fingerprint for t in split.tables), tuple(t.bytes for t in split.tables)
+    return SplitFacts(tables, digests, sizes, split.rows, counted, ())

@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote
+from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
+from ..digest import identity
 from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
 from .columns import Columns, absent, misplaced, resolve
@@ -35,6 +36,7 @@ class SplitFacts:
 
     tables: tuple[Opened, ...]
     sha256: tuple[str, ...]
+    bytes: tuple[int | None, ...]  # of the tables that are files, as they were hashed
     rows: int
     tally: Any
     sample: tuple[Any, ...]
@@ -110,7 +112,18 @@ class _Gathering:
             return dict(self.known.splits)
         wrong = list(misplaced(self.data.columns, str(self.spec.head_type), self.head, self.reader))
         self.found += wrong
-        return {} if wrong else {name: facts for name in SPLITS if (facts := self._split(name))}
+        if wrong:
+            return {}
+        tables = {name: self._tables(name) for name in SPLITS}
+        train = _Split(self, "train")
+        if tables["train"]:  # whose columns decide for all
+            train.begin(tables["train"][0])
+        # the others are read first and remembered, so that training rows are held against them as they pass
+        others = {name: _Split(self, name) for name in SPLITS if name != "train"}
+        found = {name: self._split(split, tables[name]) for name, split in others.items()}
+        train.sketch = Sketch([split.sketch for split in others.values()])
+        found["train"] = self._split(train, tables["train"])
+        return {name: facts for name in SPLITS if (facts := found[name])}
 
     def look(self) -> None:
         """Whether the data is there, where what its rows should be is not known."""
@@ -133,19 +146,27 @@ class _Gathering:
             self.note(refused)
             return ()
 
-    def _split(self, name: str) -> SplitFacts | None:
-        tables = self._tables(name)
-        if not tables:
-            return None
-        reader = _Split(self, name)
-        digests = [reader.table(table, number << NUMBERS) for number, table in enumerate(tables)]
-        if reader.is_broken:
+    def _split(self, reader: _Split, tables: tuple[Opened, ...]) -> SplitFacts | None:
+        fingerprints = [reader.table(table, number << NUMBERS) for number, table in enumerate(tables)]
+        if reader.is_broken or not tables:
             return None
         if not reader.count:
-            notes = (f"read {listed(table.shown for table in tables)}",)
-            self.found.append(Diagnostic("E0311", f"the {name} data has no rows", At(("data", name)), notes=notes))
+            notes, at = (f"read {listed(table.shown for table in tables)}",), At(("data", reader.name))
+            self.found.append(Diagnostic("E0311", f"the {reader.name} data has no rows", at, notes=notes))
             return None
-        return SplitFacts(tables, tuple(digests), reader.count, reader.tally, tuple(reader.sample), reader.sketch)
+        digests, sizes = (tuple(f.hexdigest() for f in fingerprints), tuple(f.size for f in fingerprints))
+        return SplitFacts(tables, digests, sizes, reader.count, reader.tally, tuple(reader.sample), reader.sketch)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """A table of which the first rows were read: these, the rest, and why there are no more, if that is a mistake."""
+
+    first: list[Numbered]
+    rest: Iterator[Numbered]
+    broken: Refused | None
+    is_settled: bool  # whether its columns are those that are needed
+    identity: str
 
 
 class _Split:
@@ -160,28 +181,37 @@ class _Split:
         self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
         self.is_broken = False
         self.sample: list[Any] = []
+        self.begun: dict[Opened, _Beginning] = {}
         self.sketch = Sketch()
         self.random = random.Random(f"{gathering.spec.top.seed if gathering.spec.top else 0} {name}")
 
-    def table(self, table: Opened, place: int) -> str:
-        """Reads a table, whose rows begin at `place`; its fingerprint means nothing where the split is broken."""
-        numbered = rows(table)
+    def begin(self, table: Opened) -> None:
+        """Reads the first rows of a table, which tell its columns."""
+        before, numbered = identity(table.path), rows(table)
         first, broken = _peek(numbered)
-        if first and not self._settle(first, table):
+        self.begun[table] = _Beginning(first, numbered, broken, not first or self._settle(first, table), before)
+
+    def table(self, table: Opened, place: int) -> Fingerprint:
+        """Reads a table, whose rows begin at `place`; its fingerprint means nothing where the split is broken."""
+        if table not in self.begun:
+            self.begin(table)
+        begun, fingerprint = self.begun.pop(table), Fingerprint(table)
+        if not begun.is_settled:
             self.is_broken = True
-            return ""
-        fingerprint = None
+            return fingerprint
+        broken = begun.broken
         try:
-            if first:
-                fingerprint = Fingerprint(table)
-                self._take(table, chain(first, numbered if broken is None else ()), place, fingerprint)
-            if broken is not None:
-                raise broken
+            if begun.first:
+                self._take(table, chain(begun.first, begun.rest if broken is None else ()), place, fingerprint)
         except Refused as refused:
-            self.gathering.note(refused)
+            broken = refused
+        if identity(table.path) != begun.identity:  # what was read is of no one state of the file
+            self.bad, broken = {}, _unsettled(table)
+        if broken is not None:
+            self.gathering.note(broken)
             self.is_broken = True
         self._report(table)
-        return "" if self.is_broken else (fingerprint or Fingerprint(table)).hexdigest()
+        return fingerprint
 
     def _settle(self, first: Sequence[tuple[int, Mapping[str, Any]]], table: Opened) -> bool:
         """Which columns play which role: decided by the first table, held against every other."""
@@ -231,6 +261,11 @@ class _Split:
             self.gathering.found.append(Diagnostic(wrong.code, headline, Row(table.shown, numbers[0]), notes=notes))
         self.is_broken = self.is_broken or bool(self.bad)
         self.bad = {}
+
+
+def _unsettled(table: Opened) -> Refused:
+    headline, help = f"{quote(table.shown)} changed while it was read", "run again once nothing writes to it"
+    return refuse("E0351", headline, at=Row(table.shown), help=help)
 
 
 def _target(values: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -102,6 +102,7 @@ class Fingerprint:
     def __init__(self, table: Opened) -> None:
         self.table = table
         self.is_file = table.path.is_file()
+        self.size = table.path.stat().st_size if self.is_file else None
         self.sum = sha256(file_sha256(table.path).encode() if self.is_file else b"")
         self.is_empty = not self.is_file
 

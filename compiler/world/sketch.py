@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from zlib import adler32, crc32
 
-CAP = 1 << 16  # inputs kept
+CAP = 1 << 16  # training inputs kept
+WHOLE = 1 << 17  # inputs of another split kept, which training rows are held against
 _TARGET = (1 << 32) - 1
 
 
@@ -28,29 +29,39 @@ class Found(NamedTuple):
 
 
 class Sketch:
-    """8-byte hashes of a split's inputs: of all of them up to CAP, past that of one input in 2, in 4, in 8 …
+    """8-byte hashes of a split's inputs: of all of them up to its cap, past that of one input in 2, in 4, in 8 …
 
-    An input is kept while the last bits of its hash are zero. That is the same choice in every split, so what
-    two sketches have in common is to both of them what it is to the whole data.
+    An input is kept while the last bits of its hash are zero. The sketch of the training data is given those of the
+    other splits, and remembers all that it meets of what they keep, however many inputs it sees itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sought: Sequence[Sketch] = ()) -> None:
+        self.cap = CAP if sought else WHOLE
         self.bits = self.mask = 0  # one input in 2**bits is kept: those whose hash has none of the mask's bits
         self.first: dict[int, int] = {}  # hash → place and target of its first row
         self.again: dict[int, Again] = {}
+        self.sought = [other.first for other in sought if other.first]
+        self.met: dict[int, int] = {}  # hash → place of its first row, of what others keep
 
     def add(self, value: object, target: str, place: int) -> None:
         """Takes up one row: its input, its target, and its place as the caller counts."""
         raw = value if isinstance(value, bytes) else (value if isinstance(value, str) else repr(value)).encode()
         low = crc32(raw)
-        if low & self.mask:
+        is_kept = not low & self.mask
+        if not is_kept and not self.sought:
             return
         key = low | adler32(raw) << 32  # two sums of different making; each alone would confuse some texts
-        entry = place << 32 | crc32(target.encode())
+        for others in self.sought:
+            if key in others:
+                self.met.setdefault(key, place)
+        if is_kept:
+            self._keep(key, place << 32 | crc32(target.encode()))
+
+    def _keep(self, key: int, entry: int) -> None:
         known = self.first.setdefault(key, entry)
         if known is not entry:
             self._repeat(key, known, entry)
-        elif len(self.first) > CAP:
+        elif len(self.first) > self.cap:
             self._thin()
 
     def _repeat(self, key: int, known: int, entry: int) -> None:
@@ -82,11 +93,9 @@ class Sketch:
         return Found(rows << self.bits, tuple(pairs), self.bits == 0)
 
     def shared(self, train: Sketch) -> Found:
-        """Rows whose input stands in `train` too; pairs of a place there and a place here."""
-        bits = max(self.bits, train.bits)
-        mask = (1 << bits) - 1
-        common = [key for key in self.first if not key & mask and key in train.first]
+        """Rows whose input stands in `train`, which sought it; pairs of a place there and a place here."""
+        common = [key for key in self.first if key in train.met]
         repeats = (self.again.get(key, Again()) for key in common)
         rows = len(common) + sum(again.alike + again.unlike for again in repeats)
-        pairs = sorted(((train.first[key] >> 32, self.first[key] >> 32) for key in common), key=lambda pair: pair[1])
-        return Found(rows << bits, tuple(pairs), bits == 0)
+        pairs = sorted(((train.met[key], self.first[key] >> 32) for key in common), key=lambda pair: pair[1])
+        return Found(rows << self.bits, tuple(pairs), self.bits == 0)

@@ -53,8 +53,16 @@ def test_a_leak_of_another_label_is_one_too(project: Project) -> None:
     assert project.validate().codes == ["W0310"]
 
 
+def test_a_leak_into_long_training_data_is_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketch, "CAP", 100)
+    lay(project, rows(3_000), [*rows(40, 5_000), *rows(2, 1_234)])
+    (found,) = project.validate().findings
+    assert (found.code, found.headline) == ("W0310", "2 rows stand in both the training and the validation data")
+    assert "take rows 1235, 1236 out of train.jsonl" in found.notes
+
+
 def test_leaks_are_estimated_where_inputs_are_sampled(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "CAP", 1_000)
+    monkeypatch.setattr(sketch, "WHOLE", 1_000)
     lay(project, rows(6_000), [*rows(2_000, 8_000), *rows(2_000)])
     (found,) = project.validate().findings
     about = int(found.headline.split()[1].replace(",", ""))

@@ -422,6 +422,7 @@ IN_GIT: dict[str, Edit] = {
     "E0233": lambda folder: None,
     "E0234": lambda folder: shutil.copy(folder / "spec.yaml", folder / "routing.yaml"),
     "E0235": lambda folder: stored_elsewhere(folder),
+    "E0350": lambda folder: (in_a_submodule(folder) / ".git").unlink(),
 }
 
 
@@ -461,3 +462,93 @@ def test_what_lfs_has_on_this_machine_is_used(repository: Path, graftc: Command)
     replace("train.jsonl", "manager", "director")(repository)
     assert not difference(graftc, "--diff", "git:HEAD").is_equal
     assert place.read_bytes() == rows
+
+
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+def test_a_file_that_git_takes_for_unchanged_is_compared_by_its_content(
+    flag: str, repository: Path, graftc: Command
+) -> None:
+    git("update-index", flag, "train.jsonl", "validation.jsonl")
+    assert difference(graftc, "--diff", "git:HEAD").is_equal
+    replace("train.jsonl", "manager", "director")(repository)
+    assert not git("status", "--short")
+    (change,) = difference(graftc, "--diff", "git:HEAD").runs[0].because
+    assert change.text == "rows of `train.jsonl` (train) differ"
+
+
+def in_a_submodule(folder: Path) -> Path:
+    """Moves the data into a repository of its own, which the spec's has as the submodule `shared`."""
+    other = folder.parent / f"{folder.name}-shared"
+    other.mkdir()
+    for name in ("train.jsonl", "validation.jsonl"):
+        (folder / name).rename(other / name)
+        replace("spec.yaml", f": {name}", f": shared/{name}")(folder)
+    os.chdir(other)
+    git("init", "-q", "-b", "main")
+    commit("rows")
+    os.chdir(folder)
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "shared")
+    commit("as a submodule")
+    return folder / "shared"
+
+
+def commit_within(folder: Path, message: str) -> None:
+    home = Path.cwd()
+    os.chdir(folder)
+    commit(message)
+    os.chdir(home)
+
+
+def test_data_of_a_submodule_is_that_of_the_commit_of_then(repository: Path, graftc: Command) -> None:
+    shared = in_a_submodule(repository)
+    assert difference(graftc, "--diff", "git:HEAD").is_equal
+    assert not any("shared" in note for note in difference(graftc, "--diff", "git:HEAD").notes)
+    replace("shared/train.jsonl", "manager", "director")(repository)
+    for is_committed in (False, True):
+        if is_committed:
+            commit_within(shared, "other rows")
+            commit("newer rows")
+        diff = difference(graftc, "--diff", "git:HEAD~1" if is_committed else "git:HEAD")
+        assert [change.text for change in diff.runs[0].because] == ["rows of `shared/train.jsonl` (train) differ"]
+        assert not any("shared" in note for note in diff.notes)
+    assert difference(graftc, "--diff", "git:HEAD").is_equal
+
+
+def test_a_folder_in_a_submodule_is_that_of_then(repository: Path, graftc: Command) -> None:
+    """As a whole, by a link into it, and with files that its repository does not watch."""
+    shared = in_a_submodule(repository)
+    (repository / "pictures").rename(shared / "pictures")
+    (repository / "linked").symlink_to("shared/pictures")
+    commit_within(shared, "pictures")
+    for data in ("shared/pictures", "linked"):
+        spec(f"backbone: {{from: ./vit}}\nadapt: {{method: probe}}\nhead: {{type: image-classification}}\ndata: {{train: {data}}}\n")(repository)  # fmt: skip
+        commit(data)
+        assert difference(graftc, "--diff", "git:HEAD").is_equal
+        picture = shared / "pictures" / "dark" / "0.png"
+        old = picture.read_bytes()
+        picture.write_bytes((shared / "pictures" / "light" / "7.png").read_bytes())
+        (change,) = difference(graftc, "--diff", "git:HEAD").runs[0].because
+        assert change.text == f"rows of `{data}` (train) differ"
+        picture.write_bytes(old)
+        shutil.copy(picture, picture.with_name("new.png"))
+        diff = difference(graftc, "--diff", "git:HEAD")
+        assert any("shared/pictures/dark/new.png" in note for note in diff.notes)
+        picture.with_name("new.png").unlink()
+
+
+def test_nothing_is_fetched_from_where_a_partial_clone_came(
+    repository: Path, graftc: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace("train.jsonl", "manager", "director")(repository)
+    commit("other rows")
+    git("config", "uploadpack.allowFilter", "true")
+    git("clone", "-q", "--filter=blob:none", repository.as_uri(), f"{repository}-partial")
+    partial = Path(f"{repository}-partial")
+    for name in ("backbone", "vit"):
+        shutil.copy(repository / name / "model.safetensors", partial / name)
+    monkeypatch.chdir(partial)
+    assert difference(graftc, "--diff", "git:HEAD").is_equal
+    answer = graftc("plan", "spec.yaml", "--diff", "git:HEAD~1")
+    assert answer.codes == ["E0232"], answer.err
+    assert "git can't give `train.jsonl`" in answer.err
+    git("cat-file", "-e", "HEAD~1:train.jsonl")  # it was to be had

@@ -17,12 +17,15 @@ import pytest
 import yaml
 
 from graftc.compiler import explanations
+from graftc.compiler.digest import TICK, WORTH, file_sha256, known_sha256
 from graftc.compiler.execution.machine import installed
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.lock import signature
 from graftc.compiler.planning.locked import read_lock
 from graftc.compiler.planning.plan import read_plan
+from graftc.compiler.world import facts
+from graftc.compiler.world.rows import Opened
 
 from . import ground
 from .cli import Command
@@ -377,6 +380,42 @@ def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc:
     text = answer.err.replace(installed("torch"), "2.9.0")
     compare(f"lock_{code}", text)
     assert re.split(r"\n\n(?:error|warning)", text)[0].rstrip() == printed.rstrip()
+
+
+@pytest.mark.parametrize("command", ["lock", "validate", "plan"])
+def test_rows_that_are_written_while_they_are_read_make_no_lock(
+    command: str, folder: Path, graftc: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that adds a row just after the file was hashed: rows and hash would be of two states."""
+
+    class Hurried(facts.Fingerprint):
+        def __init__(self, table: Opened) -> None:
+            super().__init__(table)
+            if table.shown == "train.jsonl":
+                _another_label(folder)
+
+    before = (folder / LOCK).read_bytes()
+    monkeypatch.setattr(facts, "Fingerprint", Hurried)
+    answer = graftc(command, "spec.yaml")
+    assert (answer.status, answer.codes) == (1, ["E0351"]), answer.err
+    assert (folder / LOCK).read_bytes() == before
+    if command == "lock":
+        compare("E0351", answer.err)
+        (block,) = BLOCK.finditer(Page.of("E0351").parts["When"])
+        assert answer.err.rstrip() == block["text"].partition("\n")[2].rstrip()
+
+
+def test_what_changed_within_a_tick_of_the_clock_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, memory = tmp_path / "weights", tmp_path / "memory"
+    path.write_bytes(bytes(WORTH))
+    for later, is_remembered in ((TICK // 2, False), (2 * TICK, True)):
+        now = path.stat().st_ctime_ns + later
+        monkeypatch.setattr(time, "time_ns", lambda now=now: now)
+        file_sha256(path, memory)
+        assert (known_sha256(path, memory) is not None) is is_remembered
+    assert TICK >= 10_000_000, "the clocks of file systems take up to ten milliseconds"
 
 
 def test_every_code_of_locks_has_its_case() -> None:

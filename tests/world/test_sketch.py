@@ -5,12 +5,13 @@ import tracemalloc
 
 import pytest
 
+from graftc.compiler import explanations
 from graftc.compiler.world import sketch
 from graftc.compiler.world.sketch import Sketch
 
 
-def filled(rows: list[tuple[str, str]]) -> Sketch:
-    found = Sketch()
+def filled(rows: list[tuple[str, str]], *others: Sketch) -> Sketch:
+    found = Sketch(others)
     for place, (text, label) in enumerate(rows, 1):
         found.add(text, label, place)
     return found
@@ -23,47 +24,71 @@ def test_copies_and_contradictions_are_told_apart_with_their_places() -> None:
 
 
 def test_rows_of_a_split_that_stand_in_training_are_counted_each() -> None:
-    train, test = filled([("a", "x"), ("b", "x")]), filled([("c", "x"), ("b", "x"), ("b", "y"), ("B", "x")])
+    test, other = filled([("c", "x"), ("b", "x"), ("b", "y"), ("B", "x")]), filled([("a", "z")])
+    train = filled([("a", "x"), ("b", "x"), ("a", "x")], other, test)
     assert test.shared(train) == (2, ((2, 2),), True)
-    assert train.shared(test) == (1, ((2, 2),), True)
+    assert other.shared(train) == (1, ((1, 1),), True)
 
 
 def test_pairs_are_not_their_texts_joined() -> None:
-    one, other = Sketch(), Sketch()
-    one.add(("a", "b c"), "x", 1)
-    other.add(("a b", "c"), "x", 1)
-    assert other.shared(one).rows == 0
+    test = Sketch()
+    test.add(("a b", "c"), "x", 1)
+    train = Sketch([test])
+    train.add(("a", "b c"), "x", 1)
+    assert test.shared(train).rows == 0
 
 
 def test_texts_and_bytes_of_one_content_are_one_input() -> None:
-    one, other = Sketch(), Sketch()
-    one.add("é", "x", 1)
-    other.add("é".encode(), "x", 1)
-    assert other.shared(one).rows == 1
+    test = filled([("é", "x")])
+    train = Sketch([test])
+    train.add("é".encode(), "x", 1)
+    assert test.shared(train).rows == 1
+
+
+def test_a_single_leak_is_found_however_long_the_training_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketch, "CAP", 500)
+    texts = [f"row {i}" for i in range(20_000)]
+    for leak in random.Random(0).sample(range(20_000), 20):
+        test = filled([(texts[leak], "x"), ("unseen", "x")])
+        train = filled([(text, "x") for text in texts], test)
+        assert train.bits > 0
+        assert test.shared(train) == (1, ((leak + 1, 1),), True)
+
+
+@pytest.mark.parametrize(("is_train", "page"), [(True, "W0311"), (True, "W0312"), (False, "W0310")])
+def test_it_is_exact_up_to_the_number_that_the_page_gives(is_train: bool, page: str) -> None:
+    found, cap = Sketch([Sketch()] if is_train else []), sketch.CAP if is_train else sketch.WHOLE
+    for i in range(cap):
+        found.add(f"row {i}", "x", i)
+    assert (found.bits, len(found.first)) == (0, cap)
+    found.add("one more", "x", cap)
+    assert found.bits == 1
+    assert f"{cap:,} different inputs" in explanations.page(page).replace("\n", " ")
 
 
 @pytest.mark.parametrize("kind", ["numbered", "random"])
 def test_past_its_cap_it_keeps_a_sample_that_estimates_without_bias(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sketch, "CAP", 2_000)
+    monkeypatch.setattr(sketch, "WHOLE", 1_000)
     chance = random.Random(0)
     texts = [f"row {i}" if kind == "numbered" else f"{chance.random()}" for i in range(40_000)]
-    train = filled([(text, "x") for text in texts] + [(text, "x") for text in texts[:8_000]])
     test = filled([(text, "x") for text in texts[20_000:30_000]] + [(f"other {i}", "x") for i in range(10_000)])
-    small = filled([(text, "x") for text in texts[:1_000]])
-    assert train.bits > test.bits > small.bits == 0
+    train = filled([(text, "x") for text in texts] + [(text, "x") for text in texts[:8_000]], test)
+    assert train.bits > 0
     assert len(train.first) <= 2_000
-    for found, truth in ((train.repeated(), 8_000), (test.shared(train), 10_000), (small.shared(train), 1_000)):
+    assert len(test.first) <= 1_000
+    for found, truth, bits in ((train.repeated(), 8_000, train.bits), (test.shared(train), 10_000, test.bits)):
         assert not found.is_exact
-        deviation = (truth * 2**train.bits) ** 0.5  # of a sample of one in 2**bits
+        deviation = (truth * 2**bits) ** 0.5  # of a sample of one in 2**bits
         assert abs(found.rows - truth) < 4 * deviation
 
 
 def test_it_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sketch, "CAP", 1_000)
-    peaks = []
+    peaks, test = [], filled([(f"text {i}", "x") for i in range(1_000)])
     for rows in (20_000, 80_000):
         tracemalloc.start()
-        found = Sketch()
+        found = Sketch([test])
         for i in range(rows):
             found.add(f"text {i}", "x", i)
             found.add(f"text {i}", "y", i)
