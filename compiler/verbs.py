@@ -125,8 +125,10 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     """
     from .execution.machine import recorded
     from .planning.lock import lock
+    from .planning.locked import refuse_shared
     from .store import Store, default_root
 
+    refuse_shared(source)
     seen = look(source, Footing())
     if seen.plan is None:
         raise Refused(seen.found, source=source)

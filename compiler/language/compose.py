@@ -28,7 +28,7 @@ def composed(base: Source, top: Source) -> Source:
     known = {key: i for i, key in enumerate(KEYS)}
     in_order = {key: data[key] for key in sorted(data, key=lambda key: known.get(key, len(known)))}
     whole = base if top.file == FLAGS else top
-    return replace(whole, data=in_order, keys=layers.keys, values=layers.values)
+    return replace(whole, data=in_order, keys=layers.keys, values=layers.values, removed=layers.removed)
 
 
 class _Layers:
@@ -38,6 +38,7 @@ class _Layers:
         self.base, self.top = base, top
         self.keys: dict[Path, Span] = {}
         self.values: dict[Path, Span] = {}
+        self.removed = {**base.removed, **top.removed}
 
     def value(self, path: Path, under: Any, over: Any) -> Any:
         if not isinstance(under, dict) or not isinstance(over, dict) or _is_another(path, under, over):
@@ -53,6 +54,8 @@ class _Layers:
                 result[key] = self.taken(self.top, inner, over[key])
             elif over[key] is not None:
                 result[key] = self.value(inner, under[key], over[key])
+            else:
+                self.removed[inner] = self.top.keys[inner]
         return result
 
     def taken(self, source: Source, path: Path, value: Any) -> Any:

@@ -126,7 +126,7 @@ def _one(path: Path, items: list[_Item], data: dict[str, Any]) -> Diagnostic:
     key = quote(_key(path))
     if any(item.type == "missing" for item in items):
         where = f" under `{_key(path[:-1])}`" if len(path) > 1 else ""
-        return Diagnostic("E0204", f"{key} is missing{where}", At(path[:-1], on_key=True), help=f"add {key[:-1]}:`")
+        return Diagnostic("E0204", f"{key} is missing{where}", At(path, on_key=True), help=f"add {key[:-1]}:`")
     value = _value(path, data)
     ranged = next((item for item in items if item.type in RANGES), None)
     if ranged and isinstance(value, int | float) and not isinstance(value, bool):

@@ -114,7 +114,7 @@ class _Reading:
             at, headline = At((name,), "nothing below", on_key=True), f"`{name}` is empty"
             self.found.append(Diagnostic("E0204", headline, at, help=f"write its keys, indented below `{name}:`"))
         elif not self.lost & {name, "extends"} and (name != "head" or "heads" not in self.data):
-            self.found.append(Diagnostic("E0204", f"`{name}` is missing", At(()), help=f"add `{name}:`"))
+            self.found.append(Diagnostic("E0204", f"`{name}` is missing", At((name,)), help=f"add `{name}:`"))
 
     def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str | None, Any]:
         folder, tag, noun = VARIANTS[section]
@@ -127,7 +127,7 @@ class _Reading:
         elif misspelt := [key for key in values if tag not in values and nearest(key, [tag])]:
             self.found.append(unknown_key((section, misspelt[0]), [tag], quote(section)))
         elif tag not in values:
-            at, help = At((section,), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
+            at, help = At((section, tag), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
             self.found.append(Diagnostic("E0204", f"`{tag}` is missing under `{section}`", at, help=help))
         elif values[tag] is None:
             self.found.append(nothing((section, tag)))

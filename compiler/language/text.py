@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any
 
@@ -96,15 +97,17 @@ class Source:
     values: dict[Path, Span]
     flags: tuple[str, ...] = ()  # what `--set` gave, one line each of a file called FLAGS
     bases: tuple[Base, ...] = ()  # what it extends, the nearest first
+    removed: Mapping[Path, Span] = field(default_factory=dict)  # where `null` took an inherited key away
     notes: tuple[str, ...] = ()  # what was changed on the way from an older version of the language
 
     def span(self, path: Path, on_key: bool = False) -> Span | None:
-        """Where `path` stands, or its nearest ancestor that was written."""
-        if on_key and path in self.keys:
-            return self.keys[path]
-        while path and path not in self.values:
-            path = path[:-1]
-        return self.values.get(path) if path else None
+        """Where `path` stands or was removed, or else its nearest ancestor that was written."""
+        for place in (path[:depth] for depth in range(len(path), 0, -1)):
+            if on_key and place in self.keys:
+                return self.keys[place]
+            if found := self.values.get(place) or self.removed.get(place):
+                return found
+        return None
 
     def lines(self, file: str) -> list[str]:
         """The lines of a text that spans point into; none of a file that this source does not hold."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..diagnostics import Diagnostic, Refused, Row, Span, clean, refuse
+from ..diagnostics import Diagnostic, Refused, Row, Span, clean, quote, refuse
 from ..diagnostics import Path as Keys
 from ..frozen import Json
 from ..language.source import LARGEST, Source, content, parse_text
@@ -15,6 +16,7 @@ from .lock import FORMAT, Lock, signature
 from .plan import Pins, Plan
 
 ENDING = ".lock.yaml"
+SPECS = (".yaml", ".yml")  # what a spec's name ends with
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,16 @@ def beside(source: Source) -> Path:
     return source.folder / (Path(source.file).stem + ENDING)
 
 
+def refuse_shared(source: Source) -> None:
+    """Raises Refused E0352 where another spec would have the same lock: NAME.yml beside NAME.yaml."""
+    own = Path(source.file)
+    for other in (own.with_suffix(ending).name for ending in SPECS if own.suffix in SPECS and own.suffix != ending):
+        if (source.folder / other).is_file():
+            headline, note = f"{quote(own.name)} and {quote(other)} would have one lock", quote(shown(source))
+            help = f"rename one of them: `mv {shlex.quote(other)} {shlex.quote(own.stem)}-2{Path(other).suffix}`"
+            raise refuse("E0352", headline, f"both are locked in {note}", at=Row(source.file), help=help)
+
+
 def shown(source: Source) -> str:
     """What messages call the lock of a spec: its path as the spec's was given."""
     return str(Path(source.file).with_name(Path(source.file).stem + ENDING))
@@ -76,8 +88,9 @@ def again(source: Source) -> str:
 def read_lock(source: Source) -> Locked:
     """The lock of a spec.
 
-    Raises Refused E0340 where there is none, E0342 for one of a later format, E0341 for whatever else is no lock.
+    Raises Refused E0352 where it may be another spec's, E0340 where there is none, E0342 for one of a later format, E0341 for whatever else is no lock.
     """
+    refuse_shared(source)
     return _read(source, _text(source))
 
 

@@ -42,9 +42,12 @@ def _together(spec: Draft) -> Iterator[Diagnostic]:
     if not _has_no_validation(spec):
         return
     yield Diagnostic(
-        "W0304", "there is no validation data: only parity is gated", At(("data",), on_key=True), help=ADD_VALIDATION
+        "W0304",
+        "there is no validation data: only parity is gated",
+        At(("data", "validation"), on_key=True),
+        help=ADD_VALIDATION,
     )
-    also = (At(("data",), "no `validation` here", on_key=True),)
+    also = (At(("data", "validation"), "no `validation` here", on_key=True),)
     if spec.train and spec.train.early_stopping:
         at = At(("train", "early_stopping"))
         yield Diagnostic("E0209", "early stopping needs validation data", at, also, help=ADD_VALIDATION)

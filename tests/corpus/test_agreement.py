@@ -28,9 +28,11 @@ YAML = "E01"
 
 
 def value(diagnostic: Diagnostic, source: Source) -> Any:
-    """What stands at a finding's place."""
+    """What stands at a finding's place; where a key is missing, nothing."""
     found: Any = source.data
     for step in getattr(diagnostic.at, "path", ()):
+        if isinstance(found, dict) and step not in found:
+            return None
         found = found[step]
     return found
 

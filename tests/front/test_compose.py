@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,26 @@ def test_a_flag_that_removes_nothing_is_fine_unless_its_key_is_nobodys(project: 
         answer = project.validate("--set", flag)
         assert answer.status == 1, flag
         assert {found.place.rpartition(":")[0] for found in answer.findings} == {"--set:1"}, answer.err
+
+
+REMOVED = {
+    "head: null": ("E0204", "3:1"),
+    "backbone: {from: null}": ("E0202", "3:12"),
+    "adapt: {method: null}": ("E0202", "3:9"),
+    "data: {validation: null}": ("W0304", "3:8"),
+    "data:\n  train: null": ("E0204", "4:3"),
+}
+
+
+@pytest.mark.parametrize("written", REMOVED)
+def test_what_lacks_because_a_child_removed_it_is_told_where_it_did(written: str, project: Project) -> None:
+    project.spec.rename(project.folder / "base.yaml")
+    project.write("spec.yaml", f"graftc: 1\nextends: base.yaml\n{written}\n")
+    code, place = REMOVED[written]
+    assert (code, f"spec.yaml:{place}") in {(found.code, found.place) for found in project.validate().findings}
+    project.write("grandchild.yaml", "graftc: 1\nname: grandchild\nextends: spec.yaml\n")
+    answer = project.graftc("validate", "grandchild.yaml")
+    assert (code, f"spec.yaml:{place}") in {(found.code, found.place) for found in answer.findings}
+    key = ".".join(re.findall(r"\w+(?=:)", written))
+    answer = project.graftc("plan", "base.yaml", "--set", f"{key}=null")
+    assert (code, "--set:1:1") in {(found.code, found.place) for found in answer.findings}, answer.err

@@ -346,6 +346,7 @@ BEFORE: dict[str, Callable[[Path, Command], object]] = {
     "E0346": lambda folder, graftc: _another_label(folder),
     "E0347": lambda folder, graftc: _another_version(folder),
     "E0348": lambda folder, graftc: replaced(folder / "spec.yaml", "validation.jsonl", "more.jsonl"),
+    "E0352": lambda folder, graftc: shutil.copy(folder / "spec.yaml", folder / "spec.yml"),
     "E0349": lambda folder, graftc: graftc("plan", "spec.yaml", "-o", "plan.json"),
 }
 BESIDES = {"E0346": ["E0345"]}  # a label map moves only with the data
@@ -380,6 +381,18 @@ def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc:
     text = answer.err.replace(installed("torch"), "2.9.0")
     compare(f"lock_{code}", text)
     assert re.split(r"\n\n(?:error|warning)", text)[0].rstrip() == printed.rstrip()
+
+
+def test_two_specs_of_one_name_are_not_held_to_each_others_lock(folder: Path, graftc: Command) -> None:
+    before = (folder / LOCK).read_bytes()
+    shutil.copy(folder / "spec.yaml", folder / "spec.yml")
+    for words in (("lock",), ("validate", "--locked"), ("validate", "--no-data"), ("plan", "--locked")):
+        for spec in ("spec.yaml", "spec.yml"):
+            answer = graftc(*words, spec)
+            assert (answer.status, answer.codes) == (1, ["E0352"]), answer.err
+            assert answer.findings[0].place == spec
+    assert (folder / LOCK).read_bytes() == before
+    assert graftc("validate", "spec.yaml").status == 0
 
 
 @pytest.mark.parametrize("command", ["lock", "validate", "plan"])
@@ -419,7 +432,7 @@ def test_what_changed_within_a_tick_of_the_clock_is_not_remembered(
 
 
 def test_every_code_of_locks_has_its_case() -> None:
-    assert {code for code in explanations.codes() if code.startswith("E034")} == set(BEFORE)
+    assert {code for code in explanations.codes() if code.startswith("E034")} | {"E0352"} == set(BEFORE)
     assert {path.stem for path in GOLDEN.glob("lock_*.txt")} == {f"lock_{code}" for code in BEFORE}
 
 
