@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from graftc.compiler.execution.executor import Built
 from graftc.compiler.execution.machine import BUILD, versions
 from graftc.compiler.language.source import read
 from graftc.compiler.verbs import build_source
@@ -77,25 +80,31 @@ def main() -> int:
 def run(name: str, data: Path, output: Path) -> dict[str, Any]:
     """Builds one case beside the data, so that its paths stay relative."""
     case = CASES[name]
-    folder = output / "specs"
-    folder.mkdir(parents=True, exist_ok=True)
     for part in ("data", "weights"):
-        link = folder / part
+        link = output / "specs" / part
+        link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
             link.symlink_to(data / part)
     backbone = case.backbone if ":" in case.backbone else f"./{case.backbone}"
-    spec = {"graftc": 1, "name": name.replace("_", "-"), "backbone": {"from": backbone}, "adapt": case.adapt, "head": {"type": case.head}, "data": case.data, "train": case.train, "export": {"precision": ["fp32", "int8"] if case.head.startswith("text") else ["fp32"]}}  # fmt: skip
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(spec, sort_keys=False))
-    start = time.monotonic()
-    built = build_source(read(path), output / name, None)
-    seconds = time.monotonic() - start
+    precision = ["fp32", "int8"] if case.head.startswith("text") else ["fp32"]
+    sections = {"adapt": case.adapt, "head": {"type": case.head}, "data": case.data, "train": case.train, "export": {"precision": precision}}  # fmt: skip
+    built, seconds = build(name, backbone, sections, output)
     test = {runner: scores["accuracy"] for runner, scores in built.metrics["test"].items()}
     cost = built.plan.estimates
     return {
         "case": name, "at_least": case.at_least, "test": test, "is_met": test["torch"] >= case.at_least, "seconds": round(seconds, 1),
         "stages": {stage: round(took, 1) for stage, took in built.ran.items()}, "trainable": cost.trainable, "parameters": cost.parameters,
     }  # fmt: skip
+
+
+def build(name: str, backbone: str, sections: Mapping[str, Any], output: Path) -> tuple[Built, float]:
+    """A bundle in `output` from a spec in its folder `specs`, and the seconds that it took."""
+    spec = {"graftc": 1, "name": name.replace("_", "-"), "backbone": {"from": backbone}, **sections}
+    path = output / "specs" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    start = time.monotonic()
+    return build_source(read(path), output / name, None), time.monotonic() - start
 
 
 def report(rows: list[dict[str, Any]], output: Path) -> None:
@@ -108,14 +117,19 @@ def report(rows: list[dict[str, Any]], output: Path) -> None:
             f"| {row['case']} | {share:.2%} | {scores} | {row['at_least']} | {'yes' if row['is_met'] else 'NO'} | {row['seconds']} |"
         )
     table = "\n".join(lines)
-    machine = {
+    (output / "accuracy.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+    (output / "accuracy.md").write_text(table + "\n")
+    print(table)
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on."""
+    return {
         "platform": platform.platform(),
+        "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions((*BUILD, "onnxruntime", "numpy")),
     }
-    (output / "accuracy.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
-    (output / "accuracy.md").write_text(table + "\n")
-    print(table)
 
 
 if __name__ == "__main__":

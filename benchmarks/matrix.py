@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -25,10 +24,13 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: networks this small only wait for threads
+# before torch is loaded: networks this small only wait for threads, and threads that wait must not spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # at the end: an installed graftc goes first
 
-from graftc.compiler.execution.machine import BUILD, versions
+from accuracy import machine
+
 from tests.matrix import cells
 from tests.matrix.cells import Cell, Outcome
 
@@ -65,9 +67,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(found: Found, output: Path, seconds: float) -> None:
-    machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version(), "versions": versions((*BUILD, "onnxruntime", "numpy"))}  # fmt: skip
     rows = [{**asdict(cell), **asdict(outcome)} for cell, outcome in found.items()]
-    whole = {"machine": machine, "seconds": round(seconds, 1), "cells": rows}
+    whole = {"machine": machine(), "seconds": round(seconds, 1), "cells": rows}
     (output / "matrix.json").write_text(json.dumps(whole, indent=1) + "\n")
     (output / "matrix.md").write_text(table(found) + summary(found, seconds))
 

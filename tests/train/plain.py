@@ -1,0 +1,87 @@
+"""What a plain script consists of, and how its losses are held against graftc's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import get_linear_schedule_with_warmup
+
+from graftc.compiler.planning.split import epoch_order
+
+from . import running
+
+STEPS, BATCH, DECAY, WARMUP = 100, 8, 0.01, 10
+TOLERANCE = 1e-4  # relative, at each step
+
+
+def order(rows: int) -> list[np.ndarray]:
+    """The batches of the first STEPS steps."""
+    per_epoch = -(-rows // BATCH)
+    epochs = [epoch_order(rows, 0, epoch) for epoch in range(-(-STEPS // per_epoch))]
+    return [epochs[s // per_epoch][s % per_epoch * BATCH :][:BATCH] for s in range(STEPS)]
+
+
+def optimise(model: nn.Module, batches: Any, loss_of: Any, rate: float) -> list[float]:
+    """AdamW, linear schedule, clipping: the loop of every tutorial."""
+    learns = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learns if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in learns if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate)
+    schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
+    model.train()
+    losses = []
+    for batch in batches:
+        loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learns, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+class MeanPooled(nn.Module):
+    """A sentence classifier as users write it by hand."""
+
+    def __init__(self, encoder: nn.Module, labels: int, width: int = 384) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = nn.Linear(width, labels)
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        states = self.encoder(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].unsqueeze(-1).float()
+        return self.classifier((states * mask).sum(1) / mask.sum(1))
+
+
+def spec(folder: Path, backbone: Path, adapt: dict[str, Any], head: str, data: dict[str, Any], rate: float) -> Path:
+    """A spec that trains for STEPS steps."""
+    train = {
+        "max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "warmup": WARMUP / STEPS, "weight_decay": DECAY,
+        "fold": "off",
+    }  # fmt: skip
+    return running.write_spec(
+        folder,
+        backbone={"from": str(backbone)},
+        adapt=adapt,
+        head={"type": head, "dropout": 0.0},
+        data=data,
+        train=train,
+    )
+
+
+def assert_equal_losses(ours: np.ndarray, theirs: list[float], falls_to: float = 0.9) -> None:
+    """Equal at every step, and lower at the end: else nothing was learned, so nothing was compared."""
+    relative = np.abs(ours - theirs) / np.abs(theirs)
+    assert len(ours) == STEPS
+    assert relative.max() <= TOLERANCE, (
+        f"step {relative.argmax() + 1}: {ours[relative.argmax()]} {theirs[relative.argmax()]}"
+    )
+    assert ours[-10:].mean() < falls_to * ours[:10].mean(), "nothing was learned, so nothing was compared"
