@@ -236,7 +236,8 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
     for name, (folder, tag, _) in VARIANTS.items():
         owners = {w: home for w in variants.words(folder) for home in _homes(key, _options(folder, w), (name,))}
         if owners:
-            word, home = next(iter(owners.items()))
+            word = max(owners, key=lambda w: len(_options(folder, w).model_fields))  # the one that most is said of
+            home = owners[word]
             label = f"a key of `{'.'.join(home)}` with {tag} {listed(f'`{owner}`' for owner in owners)}"
             is_here = home == path[:-1]
             return f"use it with `{tag}: {word}`" if is_here else f"move it under `{'.'.join(home)}`", label, where

@@ -132,7 +132,7 @@ class _Reading:
         elif values[tag] is None:
             self.found.append(nothing((section, tag)))
         elif values[tag] not in known:
-            at, notes = At((section, tag), f"not {noun}"), (f"{folder}: {listed(known)}",)
+            at, notes = At((section, tag), f"not {noun}"), (f"{folder}: {listed(known, 40)}",)
             word = quote(values[tag]) if isinstance(values[tag], str | int | float) else f"`{tag}`"
             headline = f"unknown {tag} {word}" if isinstance(values[tag], str) else f"{word} names no {tag}"
             self.found.append(Diagnostic("E0203", headline, at, (), notes, nearest(values[tag], known)))

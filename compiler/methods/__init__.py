@@ -14,6 +14,8 @@ from ..world.header import Tensor
 # what a method may need of a backbone, in the words of a message
 CAPABILITIES = {
     "biases": "biases",
+    "linear-layers": "linear layers to adapt",
+    "plain-weights": "linear layers that keep their weights as (outputs, inputs)",
     "past-key-values": "attention that takes past key values",
     "word-embeddings": "an embedding of words that inputs can be put beside",
 }

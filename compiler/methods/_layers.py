@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from ..decided import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..frozen import Frozen
 from ..world.backbone import BackboneFacts
+from . import lacking
 
 if TYPE_CHECKING:
     import torch
@@ -28,15 +31,26 @@ class Targeted(Frozen):
     )
 
 
+Default = tuple[str, ...] | None  # kinds that are adapted where no target is written; None: what the family says
+
+
 def problems(
-    method: str, options: Targeted, default: tuple[str, ...], backbone: BackboneFacts, frozen: frozenset[str]
+    method: str,
+    needs: frozenset[str],
+    options: Targeted,
+    backbone: BackboneFacts,
+    frozen: frozenset[str],
+    default: Default = None,
 ) -> Iterable[Diagnostic]:
-    """Targets that match no module, or only frozen ones."""
-    words = _words(options, default)
+    """What the backbone has not; else targets that match no module, or only frozen ones."""
+    if not backbone.provides >= needs:
+        yield from lacking(method, needs, backbone)
+        return
+    words = _words(options, backbone, default)
     for i, word in enumerate(words):
         if not _matches(word, backbone):
             yield _unmatched(word, _path(options, i), backbone)
-    if not targets(options, default, backbone, frozen) and all(_matches(word, backbone) for word in words):
+    if not targets(options, backbone, frozen, default) and all(_matches(word, backbone) for word in words):
         yield Diagnostic(
             "E0308", f"every module that `{method}` would adapt is frozen",
             At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), "adapts these", on_key=True),),
@@ -51,7 +65,7 @@ def _path(options: Targeted, i: int) -> tuple[str | int, ...]:
 
 
 def _unmatched(word: str, path: tuple[str | int, ...], backbone: BackboneFacts) -> Diagnostic:
-    kinds, modules = tuple(backbone.family.KINDS), backbone.modules()
+    kinds, modules = tuple(backbone.family.KINDS), _adaptable(backbone)
     example = next(name for kind in backbone.family.TARGET for name in _matches(kind, backbone))
     note = f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{example}`"
     ends = {name.rpartition(".")[2] for name in modules} - {""}
@@ -61,22 +75,22 @@ def _unmatched(word: str, path: tuple[str | int, ...], backbone: BackboneFacts) 
 
 
 def targets(
-    options: Targeted, default: tuple[str, ...], backbone: BackboneFacts, frozen: frozenset[str]
+    options: Targeted, backbone: BackboneFacts, frozen: frozenset[str], default: Default = None
 ) -> tuple[str, ...]:
     """Names of the modules that are adapted, sorted: those that match and are not frozen."""
-    found = {name for word in _words(options, default) for name in _matches(word, backbone)}
+    found = {name for word in _words(options, backbone, default) for name in _matches(word, backbone)}
     return tuple(sorted(name for name in found if f"{name}.weight" not in frozen))
 
 
-def decided(options: Targeted, default: tuple[str, ...], backbone: BackboneFacts) -> dict[str, Decided[Any]]:
+def decided(options: Targeted, backbone: BackboneFacts, default: Default = None) -> dict[str, Decided[Any]]:
     """What the options leave open: which modules are adapted."""
     because = f"what the method adapts in a `{backbone.word}` backbone"
-    return {"target": Decided(default, because)} if options.target is None else {}
+    return {"target": Decided(_words(options, backbone, default), because)} if options.target is None else {}
 
 
-def _words(options: Targeted, default: tuple[str, ...]) -> tuple[str, ...]:
+def _words(options: Targeted, backbone: BackboneFacts, default: Default) -> tuple[str, ...]:
     if options.target is None:
-        return default
+        return tuple(backbone.family.TARGET) if default is None else default
     return (options.target,) if isinstance(options.target, str) else options.target
 
 
@@ -84,7 +98,13 @@ def _matches(word: str, backbone: BackboneFacts) -> list[str]:
     pattern = backbone.family.KINDS.get(word)
     if pattern is not None:
         return [name for name in backbone.modules() if re.search(pattern, name)]
-    return [name for name in backbone.modules() if name == word or name.endswith(f".{word}")]
+    return [name for name in _adaptable(backbone) if name == word or name.endswith(f".{word}")]
+
+
+def _adaptable(backbone: BackboneFacts) -> list[str]:
+    """Modules of any kind that the family names; others own a matrix too, but are embeddings or the like."""
+    kinds = tuple(backbone.family.KINDS.values())
+    return [name for name in backbone.modules() if any(re.search(kind, name) for kind in kinds)]
 
 
 def is_kind(name: str, kind: str, backbone: BackboneFacts) -> bool:
@@ -93,16 +113,12 @@ def is_kind(name: str, kind: str, backbone: BackboneFacts) -> bool:
     return pattern is not None and re.search(pattern, name) is not None
 
 
-def adapted(module: torch.nn.Module, config: Any) -> torch.nn.Module:
-    """A backbone with PEFT's layers where a PEFT configuration wants them."""
-    import warnings
-
+def adapted(module: torch.nn.Module, configuration: type[Any], **arguments: Any) -> torch.nn.Module:
+    """A backbone with PEFT's layers where a PEFT configuration of these arguments wants them."""
     from peft import get_peft_model
 
-    with warnings.catch_warnings():
-        # PEFT warns that it turns fan_in_fan_out on for Conv1D, which is right
-        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
-        found: torch.nn.Module = get_peft_model(module, config)
+    with _quiet():
+        found: torch.nn.Module = get_peft_model(module, configuration(**arguments))
     return found
 
 
@@ -110,8 +126,18 @@ def reload(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
     """A backbone with the adapter that was saved in a folder."""
     from peft import PeftModel
 
-    found: torch.nn.Module = PeftModel.from_pretrained(module, str(folder))
+    with _quiet():
+        found: torch.nn.Module = PeftModel.from_pretrained(module, str(folder))
     return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PEFT warns that it turns fan_in_fan_out on for Conv1D, which is right, and that random matrices are not kept."""
+    with warnings.catch_warnings():
+        for message in ("fan_in_fan_out is set to False", "Specified to not save vera_A and vera_B"):
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def save(module: Any, folder: Path) -> None:

@@ -55,7 +55,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 
 def _targets(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> tuple[str, ...]:
     target = _layers.Targeted(target=PLACES[options.placement])
-    return _layers.targets(target, (), backbone, frozen)
+    return _layers.targets(target, backbone, frozen)
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:

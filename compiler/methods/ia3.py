@@ -40,17 +40,17 @@ def _default(backbone: BackboneFacts) -> tuple[str, ...]:
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """Targets that match no module, or only frozen ones."""
-    return _layers.problems("ia3", options, _default(backbone), backbone, frozen)
+    return _layers.problems("ia3", NEEDS, options, backbone, frozen, _default(backbone))
 
 
 def decided(options: Options, backbone: BackboneFacts) -> dict[str, Decided[Any]]:
     """What the options leave open."""
-    return _layers.decided(options, _default(backbone), backbone)
+    return _layers.decided(options, backbone, _default(backbone))
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Adds one vector to each target outside the frozen parts; the backbone's own tensors stay."""
-    targets = _layers.targets(options, _default(backbone), backbone, frozen)
+    targets = _layers.targets(options, backbone, frozen, _default(backbone))
     rescaled = tuple(name for name in targets if _layers.is_kind(name, RESCALES, backbone))
     added = []
     for name in targets:
@@ -66,5 +66,6 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     """Wraps a backbone in PEFT's IA3 layers at exactly the plan's modules."""
     from peft import IA3Config
 
-    config = IA3Config(target_modules=list(record["target"]), feedforward_modules=list(record["feedforward"]))
-    return _layers.adapted(module, config)
+    return _layers.adapted(
+        module, IA3Config, target_modules=list(record["target"]), feedforward_modules=list(record["feedforward"])
+    )

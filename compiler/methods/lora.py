@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..decided import Decided
 from ..diagnostics import Diagnostic
 from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
 from . import Lowered, _layers
-from ._layers import Targeted, merge, plain, save
+from ._layers import Targeted, decided, merge, plain, save
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["merge", "plain", "save"]
+__all__ = ["decided", "merge", "plain", "save"]
 
 LEARNING_RATE = 1e-3
 HEAD_LEARNING_RATE = 1e-3
@@ -41,17 +40,12 @@ class Options(Targeted):
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """Targets that match no module, or only frozen ones."""
-    return _layers.problems("lora", options, tuple(backbone.family.TARGET), backbone, frozen)
-
-
-def decided(options: Options, backbone: BackboneFacts) -> dict[str, Decided[Any]]:
-    """What the options leave open."""
-    return _layers.decided(options, tuple(backbone.family.TARGET), backbone)
+    return _layers.problems("lora", NEEDS, options, backbone, frozen)
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Adds two matrices to each target outside the frozen parts; the backbone's own tensors stay."""
-    targets = _layers.targets(options, tuple(backbone.family.TARGET), backbone, frozen)
+    targets = _layers.targets(options, backbone, frozen)
     added = [tensor for name in targets for tensor in _added(name, options, backbone)]
     record = {
         "rank": options.rank, "alpha": options.alpha, "dropout": options.dropout, "dora": options.dora,
@@ -73,11 +67,11 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     """Wraps a backbone in PEFT's LoRA layers at exactly the plan's modules."""
     from peft import LoraConfig
 
-    config = LoraConfig(
-        r=record["rank"], lora_alpha=record["alpha"], lora_dropout=record["dropout"], use_dora=record["dora"],
+    found = _layers.adapted(
+        module, LoraConfig, r=record["rank"], lora_alpha=record["alpha"], lora_dropout=record["dropout"], use_dora=record["dora"],
         use_rslora=record["rslora"], target_modules=list(record["target"]), bias="none",
     )  # fmt: skip
-    return _show_geometry(_layers.adapted(module, config))
+    return _show_geometry(found)
 
 
 def reload(module: torch.nn.Module, folder: Path) -> torch.nn.Module:

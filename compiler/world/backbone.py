@@ -74,7 +74,15 @@ class BackboneFacts:
     def provides(self) -> frozenset[str]:
         """What heads and methods may ask of it, by capability."""
         found: frozenset[str] = self.family.PROVIDES
-        return found | {"biases"} if self.biases else found
+        kinds = [self.family.KINDS[word] for word in self.family.TARGET]
+        adapted = [t for name, t in self.modules().items() if any(re.search(kind, name) for kind in kinds)]
+        is_linear = all(len(tensor.shape) == 2 for tensor in adapted)
+        seen = {
+            "biases": bool(self.biases),
+            "linear-layers": is_linear,
+            "plain-weights": is_linear and not hasattr(self.family, "TRANSPOSED"),
+        }
+        return found | {capability for capability, is_there in seen.items() if is_there}
 
     @cached_property
     def language_model(self) -> LanguageModelFacts | None:

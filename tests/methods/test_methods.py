@@ -22,7 +22,7 @@ from ..bundle.test_bundle import TEXT, build
 from ..train import running
 
 WORDS = tuple(word for word in variants.words("methods") if variants.load("methods", word).ADDS)
-PEFTS = ("ia3", "lora", "p-tuning", "prefix", "prompt")
+PEFTS = ("ia3", "loha", "lokr", "lora", "oft", "p-tuning", "prefix", "prompt", "vera")
 # every method on one family, and the families on which a method meets something of its own
 CASES = [("bert", word) for word in variants.words("methods")] + [
     ("albert", "adapter"), ("deberta-v2", "prompt"), ("electra", "p-tuning"), ("gpt2", "ia3"), ("gpt2", "lora"),
@@ -69,7 +69,12 @@ def test_only_the_named_part_learns(method: str, pattern: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("family", "method", "lacks"),
-    [("llama", "bitfit", "biases"), ("deberta-v2", "prefix", "past key values"), ("modernbert", "prefix", "past key")],
+    [
+        ("llama", "bitfit", "biases"),
+        ("gpt2", "oft", "linear layers that keep"),
+        ("deberta-v2", "prefix", "past key values"),
+        ("modernbert", "prefix", "past key"),
+    ],
 )
 def test_what_a_backbone_has_not_is_said_before_planning(family: str, method: str, lacks: str, tmp_path: Path) -> None:
     tiny.save(family, tmp_path / "backbone")
@@ -82,6 +87,26 @@ def test_what_a_backbone_has_not_is_said_before_planning(family: str, method: st
     assert method not in works
     for word in works:
         assert _plan(tmp_path, word).method.method == word
+
+
+def test_a_backbone_of_convolutions_has_no_linear_layers_to_adapt(tmp_path: Path) -> None:
+    tiny.save("resnet", tmp_path / "backbone")
+    spec = running.write_spec(
+        tmp_path, backbone={"from": "./backbone"}, adapt={"method": "vera"}, head={"type": "image-classification"},
+        data={"train": str(running.DIGITS / "train"), "validation": {"fraction": 0.2}},
+    )  # fmt: skip
+    with pytest.raises(Refused) as refused:
+        plan(spec)
+    assert {found.code for found in refused.value.diagnostics if found.is_error} == {"E0309"}
+
+
+@pytest.mark.parametrize("target", ["word_embeddings", "embeddings.position_embeddings"])
+def test_an_embedding_is_no_target(target: str, tmp_path: Path) -> None:
+    """It owns a matrix too, but what is put there is other than planned."""
+    tiny.save("bert", tmp_path / "backbone")
+    with pytest.raises(Refused) as refused:
+        _plan(tmp_path, "lora", adapt={"target": ["query", target]})
+    assert {found.code for found in refused.value.diagnostics if found.is_error} == {"E0308"}
 
 
 def test_virtual_tokens_take_positions(tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ IGNORED = -100
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 # what a user writes for each word, at the plan's modules; a method that PEFT has and that is not here fails below
 CONFIGS: dict[str, Any] = {
+    "loha": lambda record: peft.LoHaConfig(r=8, alpha=16, target_modules=["query", "value"]),
+    "lokr": lambda record: peft.LoKrConfig(r=8, alpha=16, target_modules=["query", "value"]),
+    "oft": lambda record: peft.OFTConfig(r=0, oft_block_size=32, target_modules=["query", "value"]),
+    "vera": lambda record: peft.VeraConfig(r=256, target_modules=["query", "value"], save_projection=False),
     "ia3": lambda record: peft.IA3Config(
         target_modules=list(record["target"]), feedforward_modules=list(record["feedforward"])
     ),

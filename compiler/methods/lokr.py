@@ -1,0 +1,72 @@
+"""Updates that are Kronecker products (Yeh et al. 2023, arXiv:2309.14859), by PEFT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ..diagnostics import Diagnostic
+from ..world.backbone import BackboneFacts
+from ..world.header import Tensor
+from . import Lowered, _layers
+from ._layers import Targeted, decided, merge, plain, reload, save
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["decided", "merge", "plain", "reload", "save"]
+
+LEARNING_RATE = 1e-3
+HEAD_LEARNING_RATE = 1e-3
+USUAL = (1e-5, 1e-1)
+NEEDS = frozenset({"plain-weights"})
+ADDS = True
+MERGES = True
+FREEZES = False
+
+
+class Options(Targeted):
+    """Keys under `adapt` with method lokr."""
+
+    rank: int = Field(8, ge=1, le=4096, description="size of the bottleneck of the larger factor")
+    alpha: float = Field(16.0, gt=0.0, description="scale of the update, divided by rank")
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """What the backbone has not, and targets that match no module, or only frozen ones."""
+    return _layers.problems("lokr", NEEDS, options, backbone, frozen)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Adds two or three matrices to each target outside the frozen parts; the backbone's own tensors stay."""
+    targets = _layers.targets(options, backbone, frozen)
+    added = [tensor for name in targets for tensor in _added(name, options, backbone)]
+    return Lowered(frozenset(), tuple(added), {**options.model_dump(exclude={"target"}), "target": targets})
+
+
+def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
+    (rows, tall), (columns, wide) = map(_factors, _layers.sides(backbone.modules()[name].shape, name, backbone))
+    yield Tensor(name=f"{name}.lokr_w1", shape=(rows, columns), dtype="F32")
+    if options.rank < max(tall, wide) / 2:
+        yield Tensor(name=f"{name}.lokr_w2_a", shape=(tall, options.rank), dtype="F32")
+        yield Tensor(name=f"{name}.lokr_w2_b", shape=(options.rank, wide), dtype="F32")
+    else:  # a bottleneck would save nothing
+        yield Tensor(name=f"{name}.lokr_w2", shape=(tall, wide), dtype="F32")
+
+
+def _factors(size: int) -> tuple[int, int]:
+    """The two factors of a size that lie closest together, the smaller first."""
+    smaller = next(n for n in range(math.isqrt(size), 0, -1) if size % n == 0)
+    return smaller, size // smaller
+
+
+def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module:
+    """Wraps a backbone in PEFT's LoKr layers at exactly the plan's modules."""
+    from peft import LoKrConfig
+
+    return _layers.adapted(
+        module, LoKrConfig, r=record["rank"], alpha=record["alpha"], target_modules=list(record["target"])
+    )

@@ -1,0 +1,66 @@
+"""Learned scales of random matrices that all layers share (Kopiczko et al. 2023, arXiv:2310.11454), by PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ..diagnostics import Diagnostic
+from ..world.backbone import BackboneFacts
+from ..world.header import Tensor
+from . import Lowered, _layers
+from ._layers import Targeted, decided, merge, plain, reload, save
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["decided", "merge", "plain", "reload", "save"]
+
+LEARNING_RATE = 1e-2
+HEAD_LEARNING_RATE = 1e-3
+USUAL = (1e-4, 1e-1)
+NEEDS = frozenset({"linear-layers"})
+ADDS = True
+MERGES = True
+FREEZES = False
+
+
+class Options(Targeted):
+    """Keys under `adapt` with method vera."""
+
+    rank: int = Field(256, ge=1, le=65536, description="size of the bottleneck between the random matrices")
+
+
+def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """What the backbone has not, and targets that match no module, or only frozen ones."""
+    return _layers.problems("vera", NEEDS, options, backbone, frozen)
+
+
+def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+    """Adds two vectors to each target outside the frozen parts; the backbone's own tensors stay."""
+    targets = _layers.targets(options, backbone, frozen)
+    added = [tensor for name in targets for tensor in _added(name, options, backbone)]
+    return Lowered(frozenset(), tuple(added), {**options.model_dump(exclude={"target"}), "target": targets})
+
+
+def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
+    out, _ = _layers.sides(backbone.modules()[name].shape, name, backbone)
+    yield Tensor(name=f"{name}.vera_lambda_b", shape=(out,), dtype="F32")
+    yield Tensor(name=f"{name}.vera_lambda_d", shape=(options.rank,), dtype="F32")
+
+
+def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module:
+    """Wraps a backbone in PEFT's Vera layers at exactly the plan's modules."""
+    from peft import VeraConfig
+
+    # the random matrices are drawn from a fixed seed whenever they are needed: nobody has to keep them
+    return _layers.adapted(
+        module,
+        VeraConfig,
+        r=record["rank"],
+        projection_prng_key=0,
+        save_projection=False,
+        target_modules=list(record["target"]),
+    )
