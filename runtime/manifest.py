@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import BundleError
 from .shape import ANY, FILE, NUMBER, wrong
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
 LARGEST = 64 << 20  # bytes
 # what running a bundle takes; heads and inputs say what they need of their own records
@@ -19,7 +19,7 @@ RUNS = {
     "name": str,
     "precisions": [str],
     "graphs": {"model": {ANY: FILE}},
-    "head": {"type": str},
+    "heads": {ANY: {"type": str}},
     "preprocessing": {"modality": str},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
@@ -53,18 +53,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"this runtime reads format {FORMAT}",
             help="upgrade graftc",
         )
-    if type(version) is not int or version != FORMAT:
+    if type(version) is not int or version < 1:
         raise _damaged(folder, "it names no bundle format")
+    if version < FORMAT:
+        raise BundleError(
+            "E0506",
+            f"bundle format {version} is no longer read",
+            f"this runtime reads format {FORMAT}",
+            help="build the bundle again, or use the graftc that built it",
+        )
     require(folder, manifest, RUNS)
+    if not manifest["heads"] or (len(manifest["heads"]) > 1 and "" in manifest["heads"]):
+        raise _damaged(folder, "it names no heads, or one without a name among others")
     if not manifest["graphs"]["model"] or sorted(manifest["precisions"]) != sorted(manifest["graphs"]["model"]):
         raise _damaged(folder, "it names no graph")
     return dict(manifest)
 
 
-def require(folder: Path, manifest: Mapping[str, Any], shape: Any, inside: str = "") -> None:
+def require(folder: Path, manifest: Mapping[str, Any], shape: Any, inside: Sequence[str] = ()) -> None:
     """Raises BundleError E0503 where a manifest, or what stands `inside` of it, has not the shape."""
-    value = manifest[inside] if inside else manifest
-    mistakes = list(wrong(value, shape, inside))
+    value: Any = manifest
+    for key in inside:
+        value = value[key]
+    mistakes = list(wrong(value, shape, ".".join(filter(None, inside))))
     if mistakes:
         raise _damaged(folder, *mistakes[:5])
 

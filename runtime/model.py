@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import BundleError
 from .manifest import read_manifest, require
-from .rows import Rows, Values, gathered
+from .rows import Outputs, Rows, Values, gathered
 from .session import Session
 
 BATCH = 32  # rows per run of the graph
@@ -31,10 +31,12 @@ class Model:
         self.precision = precision or self.manifest["precisions"][0]
         if self.precision not in graphs:
             raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
-        self.head, record = self.manifest["head"], self.manifest["preprocessing"]
-        self.decoder, inputs = _module("heads", self.head["type"]), _module("inputs", record["modality"])
-        require(self.folder, self.manifest, self.decoder.HEAD, "head")
-        require(self.folder, self.manifest, inputs.RECORD, "preprocessing")
+        self.heads, record = self.manifest["heads"], self.manifest["preprocessing"]
+        self.decoders = {name: _module("heads", head["type"]) for name, head in self.heads.items()}
+        for name, decoder in self.decoders.items():
+            require(self.folder, self.manifest, decoder.HEAD, ("heads", name))
+        inputs = _module("inputs", record["modality"])
+        require(self.folder, self.manifest, inputs.RECORD, ("preprocessing",))
         self.session = Session(self.folder / graphs[self.precision], threads)
         try:
             self.preprocessor = inputs.Preprocessor(record, self.folder)
@@ -44,22 +46,44 @@ class Model:
             ) from None
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels in the order of the graph's outputs; empty for a task without."""
-        return tuple(self.head.get("labels", ()))
+    def labels(self) -> Any:
+        """The labels in the order of the graph's outputs, empty for a task without; by head where heads have names."""
+        found = {name: tuple(head.get("labels", ())) for name, head in self.heads.items()}
+        return found.get("", found)
 
-    def predict(self, inputs: Any, **options: Any) -> Any:
+    def predict(self, inputs: Any, head: str | None = None, **options: Any) -> Any:
         """The answer to one input, or a list of answers to a list of inputs.
 
-        Raises BundleError E0505 for an input of the wrong kind.
+        Of a bundle whose heads have names, an answer is a dict with that of each head, or that of `head` alone; the
+        graph runs once for all. Raises BundleError E0505 for an input of the wrong kind, and for a head or an option that there is not.
         """
-        if strange := sorted(options.keys() - self.decoder.OPTIONS.keys()):
-            known = ", ".join(self.decoder.OPTIONS) or "none"
-            raise BundleError("E0505", f"this task takes no option `{strange[0]}`", f"its options: {known}")
+        if head is not None and (head not in self.heads or not head):
+            known = ", ".join(filter(None, self.heads)) or "one without a name"
+            raise BundleError("E0505", f"the bundle has no head `{head}`", f"its heads: {known}")
+        names = [*self.heads] if head is None else [head]
+        self._refuse_options(names, options)
         is_list = isinstance(inputs, list)
         rows = self.rows(inputs if is_list else [inputs])
-        answers = self.decoder.decode(self.run(rows), self.head, rows, **options) if rows.inputs else []
+        outputs = self.run(rows) if rows.inputs else {}
+        decoded = {name: self._decode(name, outputs, rows, options) if rows.inputs else [] for name in names}
+        if (alone := "" if head is None else head) in decoded:
+            answers = decoded[alone]
+        else:
+            answers = [dict(zip(decoded, each, strict=True)) for each in zip(*decoded.values(), strict=True)]
         return answers if is_list else answers[0]
+
+    def _decode(self, name: str, outputs: Outputs, rows: Rows, options: Mapping[str, Any]) -> list[Any]:
+        prefix = f"{name}." if name else ""
+        own = {key.removeprefix(prefix): value for key, value in outputs.items() if key.startswith(prefix)}
+        taken = {key: value for key, value in options.items() if key in self.decoders[name].OPTIONS}
+        answers: list[Any] = self.decoders[name].decode(own, self.heads[name], rows, **taken)
+        return answers
+
+    def _refuse_options(self, names: Sequence[str], options: Mapping[str, Any]) -> None:
+        known = {option for name in names for option in self.decoders[name].OPTIONS}
+        if strange := sorted(options.keys() - known):
+            note = f"its options: {', '.join(sorted(known)) or 'none'}"
+            raise BundleError("E0505", f"this task takes no option `{strange[0]}`", note)
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
         """The rows that a list of inputs makes; raises BundleError E0505 for one of the wrong kind."""

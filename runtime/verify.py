@@ -68,6 +68,8 @@ def _difference(found: Values, golden: list[Any]) -> float:
 
 def plain(answer: Any) -> Any:
     """An answer as JSON values."""
+    if isinstance(answer, dict):
+        return {name: plain(item) for name, item in answer.items()}
     if isinstance(answer, tuple | list):
         return [plain(item) for item in answer]
     return asdict(answer) if is_dataclass(answer) and not isinstance(answer, type) else answer

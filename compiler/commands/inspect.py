@@ -14,7 +14,13 @@ from ..reports import one_line, printable
 from . import _bundles
 
 SHOWN = {
-    **{"task": str, "description": str, "metric": str, "graftc": str, "rows": {ANY: int}, "head": {"?labels": [str]}},
+    **{
+        "description": str,
+        "metric": str,
+        "graftc": str,
+        "rows": {ANY: int},
+        "heads": {ANY: {"type": str, "?labels": [str]}},
+    },
     "backbone": {"source": str, "family": str, "method": str},
     "licences": {"backbone": str},
     "parameters": {"total": int, "trainable": int},
@@ -39,13 +45,11 @@ def command(bundle: str, as_json: bool) -> None:
 
 
 def _text(manifest: dict[str, Any]) -> str:
-    labels = manifest["head"].get("labels", [])
-    shown = ", ".join(map(clean, labels[:8])) + (f", … {len(labels) - 8} more" if len(labels) > 8 else "")
     backbone, count = manifest["backbone"], manifest["parameters"]
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     lines = [
-        f"{manifest['name']}: {manifest['task']}", *([manifest["description"]] if manifest["description"] else []),
-        f"  labels      {shown}" if labels else "",
+        f"{manifest['name']}: {' + '.join(head['type'] for head in manifest['heads'].values())}", *([manifest["description"]] if manifest["description"] else []),
+        *(_labels(name, head.get("labels", [])) for name, head in manifest["heads"].items()),
         f"  backbone    {backbone['source']} ({backbone['family']}, {backbone['method']}), licence {manifest['licences']['backbone']}",
         f"  parameters  {count['total']:,}, {count['trainable']:,} learned",
         f"  graphs      {', '.join(f'{file} ({precision})' for precision, file in manifest['graphs']['model'].items())}, {size / 1e6:.1f} MB in all",
@@ -61,3 +65,8 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
     return "\n".join(one_line(line) for line in lines if line)
+
+
+def _labels(head: str, labels: list[str]) -> str:
+    shown = ", ".join(map(clean, labels[:8])) + (f", … {len(labels) - 8} more" if len(labels) > 8 else "")
+    return f"  {f'labels {head}'.rstrip():<11} {shown}" if labels else ""

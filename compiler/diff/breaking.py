@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from .. import variants
-from ..planning.plan import Plan
+from ..diagnostics import clean
+from ..planning.plan import Plan, TaskPlan
 from .changes import Change, changes, differences, labels, spelt
 
 
 def breaking(old: Plan, new: Plan) -> tuple[Change, ...]:
     """Every way in which a program that uses the old bundle could fail with the new one, or be misled by it."""
+    before, after = ({task.name: task for task in plan.tasks} for plan in (old, new))
+    both = [(task, after[name]) for name, task in before.items() if name in after]
     return (
-        *_answers(old, new),
-        *_labels(old, new),
-        *_thresholds(old, new),
+        *_heads(before, after),
+        *(found for pair in both for check in (_answers, _labels, _thresholds) for found in check(*pair)),
         *_graph(old, new),
         *_preprocessing(old, new),
         *_files(old, new),
@@ -29,46 +31,58 @@ def _change(field: str, sides: Sequence[Any], text: str = "") -> Change:
     return Change(field=field, old=old, new=new, text=text or f"{spelt(old)} → {spelt(new)}")
 
 
-def _answers(old: Plan, new: Plan) -> Iterator[Change]:
+def _heads(old: Mapping[str, TaskPlan], new: Mapping[str, TaskPlan]) -> Iterator[Change]:
+    """Heads that are gone, and answers that come by head, or no longer do."""
+    if ("" in old) != ("" in new):
+        sides = ([*filter(None, old)], [*filter(None, new)])
+        words = ["an answer by itself" if "" in heads else "an answer for each head" for heads in (old, new)]
+        yield _change("heads", sides, f"an input gets {words[0]} → {words[1]}")
+    elif gone := [name for name in old if name not in new]:
+        yield _change("heads", ([*old], [*new]), f"no longer answered for: {', '.join(map(clean, gone))}")
+
+
+def _answers(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
     if old.head.type != new.head.type:
-        yield _change("task", (old.head.type, new.head.type))
+        yield _change(old.named("task"), (old.head.type, new.head.type))
         shapes = [_fields(old), _fields(new)]
         if shapes[0] != shapes[1]:
-            yield _change("answers", shapes, f"fields of an answer: {', '.join(shapes[0])} → {', '.join(shapes[1])}")
+            text = f"fields of an answer: {', '.join(shapes[0])} → {', '.join(shapes[1])}"
+            yield _change(old.named("answers"), shapes, text)
     several = [_several(old), _several(new)]
     if several[0] != several[1]:
         words = ["a tuple of answers" if many else "one answer" for many in several]
-        yield _change("answers", words, f"an input gets {words[0]} → {words[1]}")
+        yield _change(old.named("answers"), words, f"an input gets {words[0]} → {words[1]}")
 
 
-def _decoder(plan: Plan) -> Any:
-    return import_module(f"...runtime.heads.{plan.head.type.replace('-', '_')}", __package__)
+def _decoder(task: TaskPlan) -> Any:
+    return import_module(f"...runtime.heads.{task.head.type.replace('-', '_')}", __package__)
 
 
-def _fields(plan: Plan) -> list[str]:
-    return [field.name for field in fields(_decoder(plan).Answer)]
+def _fields(task: TaskPlan) -> list[str]:
+    return [field.name for field in fields(_decoder(task).Answer)]
 
 
-def _several(plan: Plan) -> bool:
-    return bool(_decoder(plan).is_several(plan.head.record))
+def _several(task: TaskPlan) -> bool:
+    return bool(_decoder(task).is_several(task.head.record))
 
 
-def _labels(old: Plan, new: Plan) -> Iterator[Change]:
-    before, after = (list(plan.head.record.get("labels") or ()) for plan in (old, new))
+def _labels(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
+    before, after = (list(task.head.record.get("labels") or ()) for task in (old, new))
     if before != after and before and after:
-        yield _change("labels", (before, after), labels(before, after).removeprefix("head.labels").lstrip(": "))
+        text = labels(before, after).removeprefix("head.labels").lstrip(": ")
+        yield _change(old.named("labels"), (before, after), text)
 
 
-def _thresholds(old: Plan, new: Plan) -> Iterator[Change]:
+def _thresholds(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
     """Of heads with thresholds: whether validation rows choose them, and what they are before."""
-    before, after = (plan.head.record.get("thresholds") for plan in (old, new))
+    before, after = (task.head.record.get("thresholds") for task in (old, new))
     if before is None or after is None:
         return
-    chosen = ["chosen on validation rows" if plan.split("validation") else "those of the plan" for plan in (old, new)]
+    chosen = ["chosen on validation rows" if task.split("validation") else "those of the plan" for task in (old, new)]
     if chosen[0] != chosen[1]:
-        yield _change("thresholds", chosen, " → ".join(chosen))
+        yield _change(old.named("thresholds"), chosen, " → ".join(chosen))
     elif len(before) == len(after) and before != after:
-        yield _change("thresholds", (list(before), list(after)))
+        yield _change(old.named("thresholds"), (list(before), list(after)))
 
 
 def _graph(old: Plan, new: Plan) -> Iterator[Change]:
@@ -83,7 +97,7 @@ def _graph(old: Plan, new: Plan) -> Iterator[Change]:
 
 
 def _preprocessing(old: Plan, new: Plan) -> Iterator[Change]:
-    before, after = (plan.data.preprocessing.plain() for plan in (old, new))
+    before, after = (plan.reading.preprocessing.plain() for plan in (old, new))
     if before.get("modality") != after.get("modality"):
         yield _change("modality", (before.get("modality"), after.get("modality")))
         return

@@ -15,6 +15,7 @@ Keys = tuple[str, ...]
 Difference = tuple[Keys, Any, Any]
 SHOWN = 8  # items of a list
 ASSETS = "data.assets."  # files that the plan names one by one
+READING = ("modality", "inputs", "preprocessing", "augment")  # of a task's data: the same for all heads
 INSIDE = re.compile(r"\.\d+\.")  # in the name of a module of a stack
 TENSORS: Keys = ("backbone", "tensors")
 HASHES = ("sha256", "assets", "weights", "runtime")
@@ -47,6 +48,7 @@ FOLLOWS = {
     "backbone.family": ("backbone.from",),
     "data.inputs": ("backbone.from",),
     "head.parameters": ("head.labels", "head.hidden", "backbone.from", "export.outputs.logits.shape"),
+    "metric": ("train.metric",),
     "seed": ("data.validation.fraction",),  # it draws the rows held out
     "train.steps": ("train.epochs", "train.batch_size"),
     "train.steps_per_epoch": ("train.steps", "train.batch_size"),
@@ -91,15 +93,40 @@ def _by_name(value: Any) -> Any:
 
 def changes(found: Iterable[Difference]) -> tuple[Change, ...]:
     """Differences as a person names them, without those that only follow from another."""
-    plain: list[Difference] = []
+    named: list[tuple[str, Change]] = []
     tensors: list[Difference] = []
     for path, old, new in found:
         path = path[1:] if path[:1] == ("model",) else path
-        (tensors if path[:2] == TENSORS else plain).append((path, old, new))
-    named = [*(_named(*difference) for difference in plain), *_tensors(tensors)]
-    fields = {change.field for change in named}
-    kept = [change for change in named if not _follows(change, fields)]
+        if path[:2] == TENSORS:
+            tensors.append((path, old, new))
+        else:
+            head, inside = _of_task(path)
+            named.append((head, _named(inside, old, new)))
+    named += [("", change) for change in _tensors(tensors)]
+    kept = [_spelt_out(head, change) for head, change in named if not _follows(change, _beside(head, named))]
     return tuple({change.text: change for change in kept}.values())
+
+
+def _of_task(path: Keys) -> tuple[str, Keys]:
+    """The head that a path in a plan is about, "" for what is about none or all, and the path as if it were alone."""
+    if path[:1] != ("tasks",) or len(path) < 2:
+        return "", path
+    inside = path[2:] or ("head",)
+    return "" if inside[0] == "data" and inside[1:2] and inside[1] in READING else path[1], inside
+
+
+def _beside(head: str, named: Iterable[tuple[str, Change]]) -> set[str]:
+    return {change.field for other, change in named if other in ("", head)}
+
+
+def _spelt_out(head: str, change: Change) -> Change:
+    """A change of one head of several, under its key."""
+    if not head:
+        return change
+    first, _, rest = change.field.partition(".")
+    field = ".".join(filter(None, ("heads", head, *((rest,) if first == "head" else (change.field,)))))
+    text = field + change.text.removeprefix(change.field) if change.text.startswith(change.field) else change.text
+    return Change(field=field, old=change.old, new=change.new, text=text)
 
 
 def _follows(change: Change, fields: set[str]) -> bool:

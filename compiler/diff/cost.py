@@ -38,6 +38,5 @@ def _counts(plan: Plan) -> dict[str, int]:
 
 def _passes(plan: Plan) -> int:
     """How often the backbone sees a training row: once each where its features are kept, else in every epoch."""
-    train = plan.split("train")
-    rows = train.rows if train else 0
+    rows = sum(train.rows for task in plan.tasks if (train := task.split("train")))
     return rows if plan.train.fold == "feature" else round(rows * plan.train.steps / max(1, plan.train.steps_per_epoch))

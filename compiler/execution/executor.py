@@ -17,7 +17,7 @@ import numpy as np
 from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Status, refuse
 from ..digest import combined, file_sha256
-from ..planning.plan import Plan, TablePlan
+from ..planning.plan import Plan, TablePlan, TaskPlan
 from ..store import Store
 from ..world.backbone import gather_backbone
 from ..world.rows import Opened, fingerprint, rows
@@ -85,23 +85,23 @@ def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, .
 
 def refuse_changed(plan: Plan, root: Path) -> None:
     """Raises Refused E0405 where a table is not the one that was planned."""
-    tables = dict.fromkeys(table for split in plan.data.splits for table in split.tables)
-    for table in tables:
+    tables = {table: task for task in plan.tasks for split in task.data.splits for table in split.tables}
+    for table, task in tables.items():
         if not (root / table.path).exists():
             raise refuse("E0405", f"`{table.path}` was there when it was planned", help="plan again, or give --root")
-        if _fingerprint(table, root, plan) != table.sha256:
+        if _fingerprint(table, root, task) != table.sha256:
             raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
 
 
-def _fingerprint(table: TablePlan, root: Path, plan: Plan) -> str:
+def _fingerprint(table: TablePlan, root: Path, task: TaskPlan) -> str:
     path = root / table.path
     path = path / table.split if table.split and (path / table.split).is_dir() else path
     opened = Opened(path, table.path, table.format, table.split if path.is_file() else None)
     if path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
         return whole  # its rows refer to no files
-    module = variants.reader(plan.head.type)
+    module = variants.reader(task.head.type)
     try:
-        files = [f for _, row in rows(opened) for f in module.files(row, plan.data.columns, opened.folder)]
+        files = [f for _, row in rows(opened) for f in module.files(row, task.data.columns, opened.folder)]
         return fingerprint(opened, files)
     except (Refused, KeyError, TypeError, ValueError, OSError):
         return "unreadable"  # it could be read when it was planned
@@ -147,7 +147,7 @@ def _run_stage(
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
                 warnings.simplefilter("ignore", category)
-            module.run(replace(work, inputs=inputs, out=out, split=stage.split))
+            module.run(replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task))
         ran[stage.name] = time.monotonic() - start
         work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s")
 

@@ -10,7 +10,7 @@ import yaml
 
 from ...runtime.manifest import FORMAT
 from ..digest import combined, digest
-from ..planning.plan import Plan
+from ..planning.plan import Plan, TaskPlan
 from .machine import installed
 
 FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
@@ -20,25 +20,29 @@ SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32
 def compose(
     plan: Plan, calibrated: Mapping[str, Any], metrics: Mapping[str, Any], gates: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The manifest without its list of files and licences."""
-    head = {"type": plan.head.type, "pooling": plan.head.pooling, **plan.head.record.plain(), **calibrated}
+    """The manifest without its list of files and licences; `calibrated` is by task what replaces fields of its record."""
     return {
-        "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description, "task": plan.head.type,
+        "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description,
+        "heads": {task.name: _head(task, calibrated.get(task.name, {})) for task in plan.tasks},
         "precisions": list(plan.export.precision),
         "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
         "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
-        "head": {key: value for key, value in head.items() if value is not None},
-        "preprocessing": plan.data.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter,
+        "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter,
         "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
         "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method},
         "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable},
-        "rows": {split.name: split.rows for split in plan.data.splits},
+        "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits},
         "hashes": {
             "plan": plan.sha256, "spec": digest(plan.spec.plain()), "backbone": combined([plan.backbone.config_sha256, plan.backbone.header_sha256]),
-            "data": combined(table.sha256 for split in plan.data.splits for table in split.tables),
+            "data": combined(table.sha256 for task in plan.tasks for split in task.data.splits for table in split.tables),
         },
         "versions": {library: installed(library) for library in ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")},
     }  # fmt: skip
+
+
+def _head(task: TaskPlan, calibrated: Mapping[str, Any]) -> dict[str, Any]:
+    found = {"type": task.head.type, "pooling": task.head.pooling, **task.head.record.plain(), **calibrated}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def licence(backbone: Path) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from .. import variants
 from ..digest import combined, digest, file_sha256
-from ..planning.plan import Plan, SplitPlan
+from ..planning.plan import Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
 from .machine import Machine, versions
+from .work import stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]
 # what preprocessing and the checkpoint take from a backbone besides its weights
@@ -23,7 +24,7 @@ TORCH = ("torch", "transformers", "safetensors", "numpy")
 class Stage:
     """A unit of execution, which fills its folder; `record` is all of the plan that it depends on, under the plan's keys.
 
-    `stages/<module>.py` runs it, once for each split of the data where there is one.
+    `stages/<module>.py` runs it, once for each split of each task where there are these.
     """
 
     module: str
@@ -31,6 +32,7 @@ class Stage:
     record: Mapping[str, Any]
     inputs: tuple[str, ...]  # names of stages
     libraries: tuple[str, ...]
+    task: str = ""
     split: str = ""
     is_numeric: bool = True  # whether device and threads matter
     resumes: bool = False
@@ -38,7 +40,7 @@ class Stage:
     @property
     def name(self) -> str:
         """`train`, `prepare-test` …: unlike that of every other stage of a plan."""
-        return f"{self.module}-{self.split}" if self.split else self.module
+        return stage_name(self.module, self.task, self.split)
 
 
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
@@ -50,53 +52,73 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     is_folded, is_quantised = plan.train.fold == "feature", "int8" in plan.export.precision
     # where it was found changes no result; the checkpoint alone writes it down
     source, backbone = whole["backbone"].pop("source"), {**whole["backbone"], "weights": weights_sha256}
-    data, head, train, export = whole["data"], whole["head"], whole["train"], whole["export"]
-    model = {"backbone": backbone, "method": whole["method"], "head": head, "seed": plan.seed, "assets": assets_sha256}
-    reads = {k: data[k] for k in ("inputs", "preprocessing")}
+    train, export = whole["train"], whole["export"]
+    tasks = {task["name"]: task for task in whole["tasks"]}
+    model = {"backbone": backbone, "method": whole["method"], "seed": plan.seed, "assets": assets_sha256}
+    reads, sees = (
+        {name: {"head": task["head"], "data": {k: task["data"][k] for k in kept}} for name, task in tasks.items()}
+        for kept in (("inputs", "preprocessing"), ("inputs", "preprocessing", "augment"))
+    )
+    learns_from = {
+        name: {**sees[name], **{k: task[k] for k in ("weight", "metric", "adapt")}} for name, task in tasks.items()
+    }
     fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs", "parity")}
-    fold = {"backbone": backbone, "data": {"inputs": data["inputs"]}, "head": {"pooling": head["pooling"]}, "train": {"precision": train["precision"]}}  # fmt: skip
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
     found = [
-        *(Stage("prepare", 3, _rows(plan, split, whole, assets_sha256), (), ("numpy", "tokenizers", "pillow"), split.name, is_numeric=False) for split in plan.data.splits),
-        *(Stage("fold", 2, fold, (f"prepare-{split.name}",), TORCH, split.name) for split in plan.data.splits if is_folded),
-        Stage("rehearse", 1, {**model, "data": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
-        Stage("train", 1, {**model, "data": {**reads, "augment": data["augment"]}, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
-        Stage("evaluate", 2, {"train": {"metric": train["metric"]}}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
-        Stage("export", 1, {"export": fixed}, ("train", "prepare-validation" if plan.split("validation") else "prepare-train"), (*TORCH, "peft", "onnx", "onnxruntime")),
+        *(Stage("prepare", 3, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
+        *(Stage("fold", 2, _folds(task, backbone, train), _prepared([task], [split.name]), TORCH, task.name, split.name) for task in plan.tasks for split in task.data.splits if is_folded),
+        Stage("rehearse", 1, {**model, "tasks": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
+        Stage("train", 1, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
+        Stage("evaluate", 2, {}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
+        Stage("export", 1, {"export": fixed}, ("train", *_seen(plan)), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train",), (*TORCH, "peft")),
-        Stage("verify", 2, {"export": gates}, ("export", "evaluate", *_prepared(plan, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("verify", 2, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
         Stage("pack", 1, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
 
-def _rows(plan: Plan, split: SplitPlan, whole: Mapping[str, Any], assets_sha256: str) -> dict[str, Any]:
+def _rows(plan: Plan, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> dict[str, Any]:
     """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
-    head, record = variants.load("heads", plan.head.type), whole["head"]["record"]
+    whole = task.model_dump(mode="json")
+    head, record = variants.load("heads", task.head.type), whole["head"]["record"]
     splits: dict[str, Any] = {split.name: {"tables": [table.model_dump(exclude={"path"}) for table in split.tables]}}
-    validation = plan.split("validation")
+    validation = task.split("validation")
     is_drawn = validation is not None and validation.held_out is not None and split.name in ("train", "validation")
     if validation and is_drawn:
         splits.setdefault("validation", {})["held_out"] = validation.held_out
     return {
-        "data": {"splits": splits, **{k: whole["data"][k] for k in ("columns", "modality", "preprocessing")}},
-        "head": {"type": plan.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)}},
+        "tasks": {task.name: {
+            "data": {"splits": splits, **{k: whole["data"][k] for k in ("columns", "modality", "preprocessing")}},
+            "head": {"type": task.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)}},
+        }},
         "seed": plan.seed if is_drawn else None,
         "assets": assets_sha256,
     }  # fmt: skip
 
 
-def _prepared(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"prepare-{name}" for name in names if plan.split(name))
+def _folds(task: TaskPlan, backbone: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:
+    """What the features of a split depend on besides its rows."""
+    head = {"data": {"inputs": list(task.data.inputs)}, "head": {"pooling": task.head.pooling}}
+    return {"backbone": backbone, "tasks": {task.name: head}, "train": {"precision": train["precision"]}}
+
+
+def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str]) -> tuple[str, ...]:
+    return tuple(stage_name("prepare", task.name, split) for split in splits for task in tasks if task.split(split))
+
+
+def _seen(plan: Plan) -> tuple[str, ...]:
+    """The stages that hold the rows on which a graph is compared."""
+    return tuple(stage_name("prepare", task.name, task.gated) for task in plan.tasks)
 
 
 def _inputs(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
     """The stages that hold the rows of splits, and their features where these are folded."""
-    prepared = _prepared(plan, names)
-    folded = tuple(name.replace("prepare", "fold") for name in prepared if plan.train.fold == "feature")
+    prepared = _prepared(plan.tasks, names)
+    folded = tuple(name.replace("prepare", "fold", 1) for name in prepared if plan.train.fold == "feature")
     return (*prepared, *folded)
 
 

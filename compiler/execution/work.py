@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..planning.plan import Plan
+from ..planning.plan import Plan, TaskPlan
 from .machine import Machine
 from .progress import Progress
 
@@ -24,13 +24,24 @@ class Work:
     out: Path
     progress: Progress
     memory: dict[str, Any] = field(default_factory=dict)  # models that later stages of this process use again
-    split: str = ""  # of the data, for a stage that runs once for each
+    split: str = ""  # of the data, for a stage that runs once for each split of each task
+    name: str = ""  # of the task
 
-    def prepared(self, split: str) -> Path:
+    @property
+    def task(self) -> TaskPlan:
+        """The task of a stage that runs once for each."""
+        return self.plan.task(self.name)
+
+    def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
-        return self.inputs[f"prepare-{split}"]
+        return self.inputs[stage_name("prepare", task.name, split)]
 
-    def folded(self, split: str) -> Path | None:
+    def folded(self, task: TaskPlan, split: str) -> Path | None:
         """The file of a split's features, None where the backbone is not folded."""
-        folder = self.inputs.get(f"fold-{split}")
+        folder = self.inputs.get(stage_name("fold", task.name, split))
         return folder / "features.npy" if folder else None
+
+
+def stage_name(module: str, task: str = "", split: str = "") -> str:
+    """What a stage is called: `train`, `prepare-test`, `prepare-intent-test`."""
+    return "-".join(filter(None, (module, task, split)))

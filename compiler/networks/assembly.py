@@ -14,14 +14,14 @@ from torch import nn
 
 from .. import variants
 from ..diagnostics import refuse
-from ..planning.plan import Plan, TensorPlan
+from ..planning.plan import Phase, TensorPlan
 from ..planning.split import derived_seed
 from .graft import POOLINGS, Graft
 
 HEAD = "head.safetensors"  # of a checkpoint
 
 
-def assemble(plan: Plan, folder: Path, learned: Path | None = None) -> Graft:
+def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
     """The network of a plan, untrained, or with the tensors of a `learned` file.
 
     Raises Refused E0406 where the loaded module is not the one that was planned.
@@ -37,25 +37,33 @@ def assemble(plan: Plan, folder: Path, learned: Path | None = None) -> Graft:
     return graft.eval()
 
 
-def reassemble(plan: Plan, folder: Path, checkpoint: Path) -> Graft:
+def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
     """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
     method = variants.load("methods", plan.method.method)
     backbone = load_backbone(plan, folder if method.ADDS else checkpoint)
     graft = _topped(plan, method.reload(backbone, checkpoint) if method.ADDS else backbone)
-    graft.head.load_state_dict(load_file(checkpoint / HEAD))
+    saved, heads = load_file(checkpoint / HEAD), of_heads(graft)
+    assert saved.keys() == heads.keys()
+    with torch.no_grad():
+        for name, tensor in heads.items():
+            tensor.copy_(saved[name])
     return graft.eval()
 
 
-def _topped(plan: Plan, backbone: nn.Module) -> Graft:
-    """A backbone with the plan's pooling and head on top, untrained."""
+def _topped(plan: Phase, backbone: nn.Module) -> Graft:
+    """A backbone with the plan's heads on top, each with its pooling, untrained."""
     family = variants.load("backbones", plan.backbone.family)
-    torch.manual_seed(derived_seed(plan.seed, "head"))
-    head = variants.load("heads", plan.head.type).build(plan.head.record, plan.backbone.width)
-    pool = POOLINGS.get(plan.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
-    return Graft(backbone, pool, plan.data.inputs, head)
+    heads = []
+    for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
+        torch.manual_seed(derived_seed(plan.seed, "head"))
+        heads.append(variants.load("heads", task.head.type).build(task.head.record, plan.backbone.width))
+    pools = [
+        POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks
+    ]
+    return Graft(backbone, plan.tasks, heads, pools)
 
 
-def load_backbone(plan: Plan, folder: Path) -> nn.Module:
+def load_backbone(plan: Phase, folder: Path) -> nn.Module:
     """The pretrained module in fp32, with nothing missing."""
     from transformers import AutoModel
     from transformers.utils import logging as their_logging
@@ -80,7 +88,7 @@ def ready(module: nn.Module, family: Any) -> nn.Module:
     return found
 
 
-def _compare(plan: Plan, backbone: nn.Module) -> None:
+def _compare(plan: Phase, backbone: nn.Module) -> None:
     loaded = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
     planned = {t.name: t.shape for t in plan.backbone.tensors if t.state != "added"}
     if loaded == planned:
@@ -95,7 +103,7 @@ def _compare(plan: Plan, backbone: nn.Module) -> None:
     )
 
 
-def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
+def tensors(graft: Graft, plan: Phase) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
     """Every tensor of the adapted backbone in the module's order, by its plan's name, with what the plan says of it."""
     plain = variants.load("methods", plan.method.method).plain
     planned = {t.name: t for t in plan.backbone.tensors}
@@ -111,23 +119,23 @@ def tensors(graft: Graft, plan: Plan) -> Iterator[tuple[str, torch.Tensor, Tenso
         yield name, tensor, planned[name]
 
 
-def _set_states(graft: Graft, plan: Plan) -> None:
+def _set_states(graft: Graft, plan: Phase) -> None:
     counted = 0
     for _, tensor, planned in tensors(graft, plan):
         learns = planned.state in ("trained", "added")
         if not planned.is_buffer:
             tensor.requires_grad_(learns)
             counted += math.prod(planned.shape) if learns else 0
-    head = sum(p.numel() for p in graft.head.parameters())
-    if counted + head != plan.estimates.trainable:
+    heads = sum(p.numel() for p in graft.heads.parameters())
+    if counted + heads != plan.trainable:
         raise refuse(
             "E0406",
             "the network learns another number of parameters than planned",
-            f"planned {plan.estimates.trainable:,}, found {counted + head:,}",
+            f"planned {plan.trainable:,}, found {counted + heads:,}",
         )
 
 
-def train_mode(graft: Graft, plan: Plan) -> None:
+def train_mode(graft: Graft, plan: Phase) -> None:
     """Training mode, with the frozen parts in inference mode: no dropout there, and statistics that stay."""
     plain = variants.load("methods", plan.method.method).plain
     quiet = set(plan.backbone.inference)
@@ -137,17 +145,26 @@ def train_mode(graft: Graft, plan: Plan) -> None:
             module.eval()
 
 
-def learned(graft: Graft, plan: Plan) -> dict[str, torch.Tensor]:
+def learned(graft: Graft, plan: Phase) -> dict[str, torch.Tensor]:
     """The tensors that training may change, by `backbone.` or `head.` and their name."""
     found = {
         f"backbone.{name}": tensor
         for name, tensor, planned in tensors(graft, plan)
         if planned.state in ("trained", "added")
     }
-    return found | {f"head.{name}": tensor for name, tensor in graft.head.state_dict(keep_vars=True).items()}
+    return found | {f"head.{name}": tensor for name, tensor in of_heads(graft).items()}
 
 
-def load_learned(graft: Graft, plan: Plan, values: Mapping[str, torch.Tensor]) -> None:
+def of_heads(graft: Graft) -> dict[str, torch.Tensor]:
+    """The tensors of every head, by the names that its outputs would have among those of all heads."""
+    return {
+        task.named(name): tensor
+        for task, _, i in graft.tasks.values()
+        for name, tensor in graft.heads[i].state_dict(keep_vars=True).items()
+    }
+
+
+def load_learned(graft: Graft, plan: Phase, values: Mapping[str, torch.Tensor]) -> None:
     """Puts saved tensors back in place."""
     targets = learned(graft, plan)
     assert targets.keys() == values.keys()
@@ -156,7 +173,7 @@ def load_learned(graft: Graft, plan: Plan, values: Mapping[str, torch.Tensor]) -
             target.copy_(values[name])
 
 
-def remember(memory: dict[str, Any], plan: Plan, folder: Path, trained: Path) -> Graft:
+def remember(memory: dict[str, Any], plan: Phase, folder: Path, trained: Path) -> Graft:
     """The trained network, loaded once in a process."""
     key = f"graft {trained}"
     if key not in memory:

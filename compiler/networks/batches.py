@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from ...runtime.rows import Values, gathered, taken
+from .. import variants
 from ..execution.prepared import Prepared
 from ..execution.work import Work
-from ..planning.plan import Plan
+from ..planning.plan import TaskPlan
+from .graft import Graft
 
 Batch = dict[str, torch.Tensor]
 NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
@@ -31,10 +33,12 @@ def by_length(rows: Prepared, size: int) -> Iterator[np.ndarray]:
         yield order[at : at + size]
 
 
-def ragged(plan: Plan) -> frozenset[str]:
-    """The outputs that run along a text: their second axis is named."""
-    shapes = {name: array["shape"] for name, array in plan.export.outputs.items()}
-    return frozenset(name for name, shape in shapes.items() if len(shape) > 1 and isinstance(shape[1], str))
+def ragged(tasks: Iterable[TaskPlan]) -> frozenset[str]:
+    """The outputs of tasks that run along a text: their second axis is named."""
+    shapes = {task.named(name): array["shape"] for task in tasks for name, array in task.outputs.items()}
+    return frozenset(
+        name for name, shape in shapes.items() if len(shape) > 1 and isinstance(shape[1], str) and shape[1] != "width"
+    )
 
 
 def cut(
@@ -50,19 +54,19 @@ def cut(
 
 
 class Rows:
-    """The inputs of a split as batches: their prepared rows collated, or folded features."""
+    """The inputs of a task's split as batches: their prepared rows collated, or folded features."""
 
-    def __init__(self, work: Work, split: str, processor: Any, device: str) -> None:
-        plan, folded = work.plan, work.folded(split)
-        self.prepared = Prepared(work.prepared(split))
+    def __init__(self, work: Work, task: TaskPlan, split: str, processor: Any, device: str) -> None:
+        folded = work.folded(task, split)
+        self.task, self.prepared = task, Prepared(work.prepared(task, split))
         self.features = np.load(folded) if folded else None
         self.processor, self.device = processor, device
-        self.along = ragged(plan)
+        self.along = frozenset(task.own(dict.fromkeys(ragged([task]))))
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
-        if plan.data.augment and split == "train":
+        if task.data.augment and split == "train":
             from .augmentation import Augmentation
 
-            self.augment = Augmentation(plan.data.augment.plain()).rows
+            self.augment = Augmentation(task.data.augment.plain()).rows
 
     def __len__(self) -> int:
         return len(self.prepared)
@@ -96,33 +100,34 @@ class Rows:
         return arrays(self.processor.collate(chosen), self.device)
 
 
-def outputs_of(graft: torch.nn.Module, rows: Rows, size: int = 64) -> dict[str, Values]:
-    """Outputs for every row of a split, in row order, in inference mode."""
+def outputs_of(graft: Graft, rows: Rows, size: int = 64) -> dict[str, Values]:
+    """Outputs of a task for every row of a split, in row order, in inference mode."""
     graft.eval()
     parts, order = [], []
     with torch.inference_mode():
         for chosen in by_length(rows.prepared, size):
             features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
-            parts.append(cut(graft(**rows.batch_of(chosen)), features, rows.along))
+            found = graft.answers(rows.batch_of(chosen), [rows.task.name])[rows.task.name]
+            parts.append(cut(found, features, rows.along))
             order.append(chosen)
     return gathered(parts, np.concatenate(order))
 
 
-def loss_of(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
+def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
     """The mean loss of a split, from the outputs of its rows.
 
     Where inputs are held against each other it is the mean over batches of `size`, as training sees them.
     """
     every, count = np.arange(rows.prepared.rows), len(rows)
-    if not getattr(head, "IS_JOINT", False):
-        return _loss(head, record, outputs, rows, every)
+    if not getattr(variants.load("heads", rows.task.head.type), "IS_JOINT", False):
+        return _loss(outputs, rows, every)
     ends = [*range(0, count - size + 1, size), count] if count >= size else [0, count]
     edges = [int(rows.prepared.edges[i]) for i in ends]
     parts = [every[a:b] for a, b in pairwise(edges) if b > a]
-    return sum(len(part) * _loss(head, record, taken(outputs, part), rows, part) for part in parts) / len(every)
+    return sum(len(part) * _loss(taken(outputs, part), rows, part) for part in parts) / len(every)
 
 
-def _loss(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> float:
+def _loss(outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> float:
     targets = rows.targets_of(chosen).cpu()
     tensors = {}
     for name, values in outputs.items():
@@ -135,4 +140,4 @@ def _loss(head: Any, record: Mapping[str, Any], outputs: Mapping[str, Values], r
         else:
             tensors[name] = torch.from_numpy(values)
     with torch.no_grad():
-        return float(head.loss(record, tensors, targets))
+        return float(variants.load("heads", rows.task.head.type).loss(rows.task.head.record, tensors, targets))

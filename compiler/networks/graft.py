@@ -1,40 +1,45 @@
-"""The network: a backbone, its pooling, and a head on top."""
+"""The network: a backbone, and heads on top, each with its pooling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+
+from ..planning.plan import TaskPlan
+
+Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
 
 
 class Graft(nn.Module):
     """Arrays in, output tensors by name out; the very module that is trained is the one that is exported."""
 
     def __init__(
-        self,
-        backbone: nn.Module,
-        pool: Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor],
-        inputs: tuple[str, ...],
-        head: nn.Module,
+        self, backbone: nn.Module, tasks: Sequence[TaskPlan], heads: Sequence[nn.Module], pools: Sequence[Pool]
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = head
-        self.pool = pool
-        self.inputs = inputs
+        self.heads = nn.ModuleList(heads)
+        self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
+        self.inputs = tasks[0].data.inputs
 
-    def feature(self, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What the head sees: (batch, width)."""
+    def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width); the backbone runs once."""
         given = {name: arrays[name] for name in self.inputs}
-        return self.pool(self.backbone(**given), given)
+        states = self.backbone(**given)
+        return {name: self.tasks[name][1](states, given) for name in names}
+
+    def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:
+        """Outputs of some tasks, by task and by their own words; a `feature` computed before is taken as it is."""
+        seen = dict.fromkeys(names, arrays["feature"]) if "feature" in arrays else self.features(arrays, names)
+        return {name: self.heads[self.tasks[name][2]](feature) for name, feature in seen.items()}
 
     def forward(self, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Outputs by name; a `feature` computed before is taken as it is."""
-        feature = arrays["feature"] if "feature" in arrays else self.feature(arrays)
-        outputs: dict[str, torch.Tensor] = self.head(feature)
-        return outputs
+        """The outputs of every task by their names in the graph."""
+        found = self.answers(arrays, self.tasks)
+        return {self.tasks[name][0].named(word): array for name, own in found.items() for word, array in own.items()}
 
 
 def none(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -33,7 +33,7 @@ class Parity:
 
 def golden_inputs(plan: Plan) -> list[Any]:
     """Inputs of every kind that preprocessing must stand: empty, over-long, odd."""
-    found: list[Any] = variants.load("inputs", plan.data.modality).samples(plan.seed, plan.data.preprocessing)
+    found: list[Any] = variants.load("inputs", plan.reading.modality).samples(plan.seed, plan.reading.preprocessing)
     return found
 
 
@@ -56,7 +56,7 @@ def outputs(graft: Graft, plan: Plan, processor: Any, inputs: list[Any]) -> dict
     features = processor.rows(inputs).features
     with torch.inference_mode():
         found = graft(**arrays(processor.collate(features), str(device)))
-    return cut(found, features, ragged(plan))
+    return cut(found, features, ragged(plan.tasks))
 
 
 def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[float, str]:
@@ -81,7 +81,7 @@ def compare(graft: Graft, plan: Plan, processor: Any, path: Path, inputs: list[A
 def of_graph(session: Session, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
     """A graph's outputs for rows, those along a text cut to its length."""
     tensors = {name: torch.from_numpy(values) for name, values in session.run(processor.collate(features)).items()}
-    return cut(tensors, features, ragged(plan))
+    return cut(tensors, features, ragged(plan.tasks))
 
 
 def gate(parity: Parity, plan: Plan, evidence: Path) -> None:

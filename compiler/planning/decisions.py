@@ -112,7 +112,7 @@ def opset(spec: Spec) -> Decided[int]:
 
 def decisions(spec: Spec, facts: Facts, plan: Plan) -> dict[Path, Decided[Any]]:
     """Everything that the spec leaves open, and what follows from it, by the path of its key in spec or plan."""
-    train = plan.split("train")
+    train = plan.tasks[0].split("train")
     assert train is not None
     assert facts.backbone is not None
     rows = train.rows
@@ -127,7 +127,7 @@ def decisions(spec: Spec, facts: Facts, plan: Plan) -> dict[Path, Decided[Any]]:
         ("train", "epochs"): epochs(spec, rows),
         ("train", "warmup_steps"): warmup_steps(spec, rows),
         ("train", "metric"): metric(spec, facts),
-        ("train", "fold"): fold(spec, plan.backbone.is_frozen, plan.data.augment is not None),
+        ("train", "fold"): fold(spec, plan.backbone.is_frozen, plan.reading.augment is not None),
         ("export", "opset"): opset(spec),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }

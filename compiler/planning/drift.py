@@ -112,7 +112,7 @@ class _Held:
             yield self._found("E0345", f"{quote(table.path)} changed since it was locked", place, *notes)
 
     def labels(self, plan: Plan | None) -> Iterator[Diagnostic]:
-        now = plan.head.record.get("labels") if plan else None
+        now = plan.tasks[0].head.record.get("labels") if plan else None
         was = self.lock.labels
         if plan and now != was:
             notes = _both("labels", _row(was or ()), _row(now or ()))

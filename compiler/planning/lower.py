@@ -24,6 +24,7 @@ from .plan import (
     Plan,
     SplitPlan,
     TablePlan,
+    TaskPlan,
     TensorPlan,
     TrainPlan,
 )
@@ -40,14 +41,13 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     frozen = frozenset(backbone.names) if method.FREEZES else _frozen(spec, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(backbone, frozen, lowered)
-    head = _head(spec, facts, backbone)
-    data = _data(spec, facts)
-    train = _train(spec, facts, planned, data)
-    export = _export(spec, facts, head)
+    tasks = (_task(spec, facts, backbone),)
+    train = _train(spec, facts, planned, tasks)
+    export = _export(spec, facts, tasks)
     return Plan(
-        format=1, name=spec.top.name, description=spec.top.description, seed=spec.top.seed, backbone=planned,
-        method=MethodPlan(method=spec.method, record=Json(lowered.record)), head=head, data=data, train=train, export=export,
-        estimates=_estimates(planned, head, data, train, export, facts, method.MERGES), spec=Json(written),
+        format=2, name=spec.top.name, description=spec.top.description, seed=spec.top.seed, backbone=planned,
+        method=MethodPlan(method=spec.method, record=Json(lowered.record)), tasks=tasks, train=train, export=export,
+        estimates=_estimates(planned, tasks, train, export, facts, method.MERGES), spec=Json(written),
     )  # fmt: skip
 
 
@@ -104,6 +104,13 @@ def _ancestors(name: str) -> Iterable[str]:
     yield ""
 
 
+def _task(spec: Spec, facts: Facts, backbone: BackboneFacts) -> TaskPlan:
+    return TaskPlan(
+        name="", head=_head(spec, facts, backbone), data=_data(spec, facts), weight=1.0,
+        metric=decisions.metric(spec, facts).value, adapt="shared",
+    )  # fmt: skip
+
+
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts) -> HeadPlan:
     module = variants.load("heads", spec.head_type)
     record = Json(module.lower(spec.head, facts.splits["train"].tally))
@@ -144,9 +151,10 @@ def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
     )
 
 
-def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> TrainPlan:
+def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPlan, ...]) -> TrainPlan:
     written = spec.train
-    rows = next(s.rows for s in data.splits if s.name == "train")
+    (rows,) = (split.rows for task in tasks for split in task.data.splits if split.name == "train")
+    is_augmented = tasks[0].data.augment is not None
     return TrainPlan(
         epochs=decisions.epochs(spec, rows).value, steps=decisions.steps(spec, rows).value,
         steps_per_epoch=decisions.steps_per_epoch(spec, rows).value, batch_size=written.batch_size,
@@ -156,7 +164,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, data: DataPlan) -> 
         layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 else {}),
         metric=decisions.metric(spec, facts).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=decisions.fold(spec, backbone.is_frozen, data.augment is not None).value,
+        fold=decisions.fold(spec, backbone.is_frozen, is_augmented).value,
     )  # fmt: skip
 
 
@@ -176,16 +184,16 @@ def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, 
     return found
 
 
-def _export(spec: Spec, facts: Facts, head: HeadPlan) -> ExportPlan:
+def _export(spec: Spec, facts: Facts, tasks: tuple[TaskPlan, ...]) -> ExportPlan:
     export = spec.export
     input = variants.load("inputs", spec.modality)
     assert facts.backbone is not None
-    module = variants.load("heads", spec.head_type)
+    outputs = {task.named(name): array for task in tasks for name, array in task.outputs.items()}
     return ExportPlan(
         precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
         parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
         inputs=Json({name: input.array(name, facts.preprocessing) for name in facts.backbone.family.INPUTS}),
-        outputs=Json({name: _wide(array, facts.backbone.width) for name, array in module.outputs(head.record).items()}),
+        outputs=Json({name: _wide(array, facts.backbone.width) for name, array in outputs.items()}),
     )  # fmt: skip
 
 
@@ -196,8 +204,7 @@ def _wide(array: Mapping[str, Any], width: int) -> dict[str, Any]:
 
 def _estimates(
     backbone: BackbonePlan,
-    head: HeadPlan,
-    data: DataPlan,
+    tasks: tuple[TaskPlan, ...],
     train: TrainPlan,
     export: ExportPlan,
     facts: Facts,
@@ -206,15 +213,17 @@ def _estimates(
     own = sum(math.prod(t.shape) for t in backbone.tensors if not t.is_buffer)
     added = sum(math.prod(t.shape) for t in backbone.tensors if t.state == "added")
     learns = sum(math.prod(t.shape) for t in backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)
-    rows = sum(split.rows for split in data.splits)
+    heads = sum(task.head.parameters for task in tasks)
+    rows = sum(split.rows for task in tasks for split in task.data.splits)
+    data = tasks[0].data
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.measured)
     folded = rows * backbone.width * 4 if train.fold == "feature" else 0
-    graph = 4 * (own - (added if merges else 0) + head.parameters)
-    trainable = learns + head.parameters
+    graph = 4 * (own - (added if merges else 0) + heads)
+    trainable = learns + heads
     graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
     kept = 0 if train.fold == "feature" else _activations(backbone, data, train, facts)
     return Estimates(
-        parameters=own + head.parameters, trainable=trainable, memory_bytes=4 * (own + head.parameters) + 16 * trainable + train.batch_size * stored * 64 + kept,
+        parameters=own + heads, trainable=trainable, memory_bytes=4 * (own + heads) + 16 * trainable + train.batch_size * stored * 64 + kept,
         disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in facts.measured.items()}),
     )  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -12,7 +14,7 @@ from ..diagnostics import Refused, Row, quote, refuse
 from ..digest import canonical, digest
 from ..frozen import SLUG, Frozen, Json
 
-FORMAT = 1
+MEAN = "mean"  # of the metrics of all heads
 
 
 class TensorPlan(Frozen):
@@ -81,6 +83,49 @@ class HeadPlan(Frozen):
     parameters: int
 
 
+class TaskPlan(Frozen):
+    """What is learned for one head; `name` is its key under `heads`, "" for `head`.
+
+    The backbone runs once for all, so `data` of each says the same of `modality`, `inputs`, `preprocessing` and
+    `augment`.
+    """
+
+    name: str
+    head: HeadPlan
+    data: DataPlan
+    weight: float  # of its loss, and of its metric among those that pick the best epoch
+    metric: str
+    adapt: Literal["shared", "own"]
+
+    def split(self, name: str) -> SplitPlan | None:
+        """A split by name, None where the spec gives none."""
+        return next((split for split in self.data.splits if split.name == name), None)
+
+    @property
+    def gated(self) -> str:
+        """The split on whose rows the graph is compared with the network."""
+        return "validation" if self.split("validation") else "train"
+
+    def named(self, word: str) -> str:
+        """What an output or a score of this head is called among those of all heads.
+
+        >>> TaskPlan.model_construct(name="intent").named("logits"), TaskPlan.model_construct(name="").named("logits")
+        ('intent.logits', 'logits')
+        """
+        return f"{self.name}.{word}" if self.name else word
+
+    def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the outputs or scores of all heads that are this one's, by its own words."""
+        prefix = self.named("")
+        return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+    @cached_property
+    def outputs(self) -> Mapping[str, Any]:
+        """The arrays that its head gives, by its own words: dtype and shape, in which `width` is the backbone's."""
+        found: Mapping[str, Any] = variants.load("heads", self.head.type).outputs(self.head.record)
+        return found
+
+
 class MethodPlan(Frozen):
     """How the backbone learns."""
 
@@ -142,26 +187,45 @@ class Pins(Frozen):
     versions: Json  # of libraries, by name
 
 
-class Plan(Frozen):
-    """A spec resolved against the world; the executor sees this and nothing else."""
+class Phase(Frozen):
+    """A training: what learns, for which tasks, and how."""
 
-    format: Literal[1]
-    name: str = Field(pattern=SLUG)
-    description: str
     seed: int
     backbone: BackbonePlan
     method: MethodPlan
-    head: HeadPlan
-    data: DataPlan
+    tasks: tuple[TaskPlan, ...] = Field(min_length=1)
     train: TrainPlan
+
+    @property
+    def reading(self) -> DataPlan:
+        """How inputs become arrays, which is the same for all tasks; whose rows and columns they are, is not."""
+        return self.tasks[0].data
+
+    def task(self, name: str) -> TaskPlan:
+        """The task of a head, by its key under `heads`."""
+        return next(task for task in self.tasks if task.name == name)
+
+    def has(self, split: str) -> bool:
+        """Whether any task has rows of a split."""
+        return any(task.split(split) for task in self.tasks)
+
+    @property
+    def trainable(self) -> int:
+        """How many numbers learn."""
+        learns = (t for t in self.backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)
+        return sum(math.prod(t.shape) for t in learns) + sum(task.head.parameters for task in self.tasks)
+
+
+class Plan(Phase):
+    """A spec resolved against the world; the executor sees this and nothing else."""
+
+    format: Literal[2]
+    name: str = Field(pattern=SLUG)
+    description: str
     export: ExportPlan
     estimates: Estimates
     spec: Json  # as written and composed, for the bundle
     pins: Pins | None = None
-
-    def split(self, name: str) -> SplitPlan | None:
-        """A split by name, None where the spec gives none."""
-        return next((split for split in self.data.splits if split.name == name), None)
 
     @cached_property
     def sha256(self) -> str:
@@ -180,11 +244,10 @@ def read_plan(text: str, name: str) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise _no_plan(name, f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}") from None
-    named = (
-        ("heads", "head.type", plan.head.type),
-        ("methods", "method.method", plan.method.method),
-        ("inputs", "data.modality", plan.data.modality),
-    )
+    named = [("methods", "method.method", plan.method.method)]
+    for i, task in enumerate(plan.tasks):
+        named += [("heads", f"tasks.{i}.head.type", task.head.type)]
+        named += [("inputs", f"tasks.{i}.data.modality", task.data.modality)]
     for folder, key, word in named:
         if word not in variants.words(folder):
             raise _no_plan(name, f"{key}: there is no {quote(word)}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..frozen import Json
-from .plan import Plan
+from .plan import DataPlan, Plan
 
 ABSOLUTE = re.compile(r"(?P<word>[a-z]+:)?/.*")  # a path, or a source's word and a path
 PATHS = ("from", "train", "validation", "test", "samples", "extends")  # keys of a spec whose values may be paths
@@ -15,18 +15,22 @@ PATHS = ("from", "train", "validation", "test", "samples", "extends")  # keys of
 
 def portable(plan: Plan) -> Plan:
     """The plan with the base name in place of each absolute path; the same plan where there is none."""
-    splits = tuple(
-        split.model_copy(update={"tables": tuple(t.model_copy(update={"path": base(t.path)}) for t in split.tables)})
-        for split in plan.data.splits
-    )
     changes: dict[str, Any] = {
         "backbone": plan.backbone.model_copy(update={"source": base(plan.backbone.source)}),
-        "data": plan.data.model_copy(update={"splits": splits}),
+        "tasks": tuple(task.model_copy(update={"data": _data(task.data)}) for task in plan.tasks),
         "export": plan.export.model_copy(update={"samples": base(plan.export.samples)}),
         "spec": Json(_relocated(plan.spec.plain())),
     }
     # anew: a copy would keep the other's hash
     return Plan(**{name: changes.get(name, getattr(plan, name)) for name in Plan.model_fields})
+
+
+def _data(data: DataPlan) -> DataPlan:
+    splits = tuple(
+        split.model_copy(update={"tables": tuple(t.model_copy(update={"path": base(t.path)}) for t in split.tables)})
+        for split in data.splits
+    )
+    return data.model_copy(update={"splits": splits})
 
 
 def base(path: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..diagnostics import clean
 from ..reports import counted, one_line
-from .plan import Plan
+from .plan import Plan, TaskPlan
 
 WORDS = {
     "frozen": "frozen",
@@ -20,7 +20,8 @@ WORDS = {
 
 def show(plan: Plan) -> str:
     """The plan in blocks: backbone, learning, data, schedule, what comes out, what it costs."""
-    blocks = (_title(plan), _backbone(plan), _head(plan), _data(plan), _train(plan), _export(plan), _cost(plan))
+    tasks = [block for task in plan.tasks for block in (_head(task), _data(task, plan))]
+    blocks = (_title(plan), _backbone(plan), *tasks, _train(plan), _export(plan), _cost(plan))
     return "\n\n".join("\n".join(map(one_line, block)) for block in blocks)
 
 
@@ -81,39 +82,43 @@ def summary(names: Iterable[str], most: int = 8) -> list[str]:
     return shown[:most] + ([f"… {len(shown) - most} more"] if len(shown) > most else [])
 
 
-def _head(plan: Plan) -> list[str]:
-    record = plan.head.record
-    lines = ["head", _line("type", plan.head.type), _line("pooling", plan.head.pooling)]
+def _head(task: TaskPlan) -> list[str]:
+    record = task.head.record
+    lines = [_titled("head", task), _line("type", task.head.type), _line("pooling", task.head.pooling)]
     if "labels" in record:
         kind = "any number of" if record.get("is_multi") else "one of"
         lines.append(_line("labels", f"{kind} {len(record['labels'])}: {_in_order(record['labels'])}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
-    lines.append(_line("learns", f"{plan.head.parameters:>12,} parameters{hidden}"))
+    lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
     return lines
+
+
+def _titled(word: str, task: TaskPlan) -> str:
+    return f"{word} {task.name}".rstrip()
 
 
 def _in_order(labels: tuple[str, ...], most: int = 8) -> str:
     return ", ".join(map(clean, labels[:most])) + (f", … {len(labels) - most} more" if len(labels) > most else "")
 
 
-def _data(plan: Plan) -> list[str]:
-    lines = ["data"]
-    for split in plan.data.splits:
+def _data(task: TaskPlan, plan: Plan) -> list[str]:
+    lines = [_titled("data", task)]
+    for split in task.data.splits:
         files = ", ".join(table.path + (f" (split {table.split})" if table.split else "") for table in split.tables)
         taken = f" (held out: {split.held_out:.0%} of the training rows)" if split.held_out else ""
         lines.append(_line(split.name, f"{counted(split.rows, 'row'):>13}  {files}{taken}"))
     lines.append(
-        _line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in plan.data.columns.items()))
+        _line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in task.data.columns.items()))
     )
     settings = {
         key: value
-        for key, value in plan.data.preprocessing.items()
+        for key, value in task.data.preprocessing.items()
         if key in ("max_length", "resize", "crop", "is_pair") and value
     }
     lines.append(
         _line(
             "inputs",
-            f"{plan.data.modality}: " + ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in settings.items()),
+            f"{task.data.modality}: " + ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in settings.items()),
         )
     )
     measured = plan.estimates.measured
@@ -124,8 +129,8 @@ def _data(plan: Plan) -> list[str]:
                 f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}, {measured['cut_share']:.1%} of texts cut (of a sample)",
             )
         )
-    if plan.data.augment:
-        lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in plan.data.augment.items() if v)))
+    if task.data.augment:
+        lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
 
 
@@ -160,7 +165,7 @@ def _train(plan: Plan) -> list[str]:
     if train.layer_decay < 1:
         lines.append(_line("layer decay", f"{train.layer_decay:g}"))
     stop = f", stops after {counted(train.patience, 'epoch')} without a better one" if train.patience else ""
-    picks = f"best {train.metric} on validation{stop}" if plan.split("validation") else "the last (no validation data)"
+    picks = f"best {train.metric} on validation{stop}" if plan.has("validation") else "the last (no validation data)"
     lines.append(_line("keeps", picks))
     lines.append(
         _line(
@@ -188,7 +193,7 @@ def _export(plan: Plan) -> list[str]:
     ]
     gates = f"parity {export.parity:g}" + (
         f", {plan.train.metric} may fall {export.metric_drop:g}"
-        if plan.split("validation")
+        if plan.has("validation")
         else " only (no validation data)"
     )
     return [*lines, _line("gates", gates), _line("samples", export.samples)]

@@ -81,8 +81,10 @@ def _at(data: Any, path: Path) -> Any:
 def _planned(plan: Plan) -> dict[Path, Any]:
     """What the plan holds, by section and name."""
     found: dict[Path, Any] = {}
-    for section in Plan.model_fields:
-        value = getattr(plan, section)
+    sections = {name: getattr(plan, name) for name in Plan.model_fields} | {
+        name: getattr(plan.tasks[0], name) for name in ("head", "data")
+    }
+    for section, value in sections.items():
         inner = type(value).model_fields if isinstance(value, Frozen) else ()
         found |= {(section, name): getattr(value, name) for name in inner}
     return found

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.work import Work
-from ..networks.assembly import HEAD, assemble, reassemble, remember
+from ..networks.assembly import HEAD, assemble, of_heads, reassemble, remember
 from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
 from .prepare import preprocessor
@@ -45,7 +45,8 @@ def run(work: Work) -> None:
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():
             shutil.copyfile(work.backbone / name, work.out / name)
-    save_file({name: tensor.contiguous() for name, tensor in graft.head.state_dict().items()}, work.out / HEAD)
+    heads = of_heads(graft)
+    save_file({name: tensor.detach().contiguous() for name, tensor in heads.items()}, work.out / HEAD)
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
     before = outputs(graft, plan, processor, inputs)

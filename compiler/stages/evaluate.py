@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import torch
 
-from .. import variants
 from ..execution.prepared import write_outputs
 from ..execution.work import Work
 from ..networks.assembly import remember
 from ..networks.batches import Rows, outputs_of
+from ..networks.validation import metrics_of
 from .prepare import preprocessor
+
+SCORED = ("validation", "test")
 
 
 def run(work: Work) -> None:
-    """Writes `<split>.npz` (outputs), `metrics.json` and `calibrated.json` (what replaces fields of the head's record)."""
+    """Writes outputs of each task's splits (`validation.npz`), `metrics.json`, and `calibrated.json`.
+
+    The last holds by task what replaces fields of its head's record.
+    """
     plan = work.plan
     torch.set_num_threads(work.machine.threads)
     graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to(work.machine.device)
-    head = variants.load("heads", plan.head.type)
-    metrics = variants.load("metrics", head.METRICS)
     processor = preprocessor(plan, work.backbone)
-    record = plan.head.record.plain()
-    calibrated: dict[str, object] = {}
-    scores = {}
-    for name in ("validation", "test"):
-        if plan.split(name) is None:
-            continue
-        rows = Rows(work, name, processor, work.machine.device)
+    calibrated: dict[str, dict[str, Any]] = {task.name: {} for task in plan.tasks}
+    scores: dict[str, dict[str, Any]] = {}
+    for split, task in ((split, task) for split in SCORED for task in plan.tasks if task.split(split)):
+        rows = Rows(work, task, split, processor, work.machine.device)
         outputs = outputs_of(graft, rows)
-        write_outputs(work.out / f"{name}.npz", outputs)
-        examples = rows.prepared.examples()
-        if name == "validation":
-            calibrated = metrics.calibrate(record, outputs, examples)
-            record |= calibrated
-        scores[name] = metrics.report(record, outputs, examples)
+        write_outputs(work.out / f"{task.named(split)}.npz", outputs)
+        metrics, examples = metrics_of(task), rows.prepared.examples()
+        if split == "validation":
+            calibrated[task.name] = metrics.calibrate(task.head.record.plain(), outputs, examples)
+        record = task.head.record.plain() | calibrated[task.name]
+        found = metrics.report(record, outputs, examples)
+        scores.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
     (work.out / "calibrated.json").write_text(json.dumps(calibrated))
     (work.out / "metrics.json").write_text(json.dumps(scores))

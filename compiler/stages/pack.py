@@ -6,31 +6,21 @@ import ast
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...runtime.manifest import sha256
 from .. import variants
 from ..digest import combined, digest, file_sha256
 from ..execution.machine import installed
 from ..execution.manifest import FILES, compose, licence
+from ..execution.rendering import PACKAGE, write_card, write_wrapper
 from ..execution.work import Work
-from ..frozen import Json
 from ..planning.plan import Plan
 from ..planning.portable import portable
-
-PACKAGE = Path(__file__).resolve().parents[2]
-LITERALS = 100  # labels that become a Literal type
-LIMITS = {
-    "text": "Inputs beyond {max_length} tokens are cut.",
-    "image": "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen.",
-}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -53,13 +43,18 @@ def run(work: Work) -> None:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
         for file in source.glob(f"{FILES[precision]}*"):
             shutil.copy2(file, out / file.name)
-    for name, file in variants.load("inputs", plan.data.modality).assets(work.backbone).items():
+    for name, file in variants.load("inputs", plan.reading.modality).assets(work.backbone).items():
         shutil.copyfile(file, out / name)
     shutil.copyfile(work.inputs["verify"] / "samples.jsonl", out / "samples.jsonl")
     shutil.copytree(work.inputs["checkpoint"], out / "checkpoint")
     runtime = _runtime(plan, out / "graftc_runtime")
-    _render(plan, manifest, runtime, out)
-    requires = ("onnxruntime", "numpy", *import_module(f"...runtime.inputs.{plan.data.modality}", __package__).REQUIRES)
+    write_wrapper(plan, manifest, runtime, out)
+    write_card(plan, manifest, out)
+    requires = (
+        "onnxruntime",
+        "numpy",
+        *import_module(f"...runtime.inputs.{plan.reading.modality}", __package__).REQUIRES,
+    )
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
@@ -88,7 +83,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
 def _runtime(plan: Plan, target: Path) -> str:
     """Copies the runtime modules that this task needs; returns a name made of their content."""
     wanted = {"__init__", "model", "verify", "inputs.__init__", "heads.__init__"}
-    wanted |= {f"inputs.{plan.data.modality}", f"heads.{plan.head.type.replace('-', '_')}"}
+    wanted |= {f"inputs.{plan.reading.modality}", *(f"heads.{t.head.type.replace('-', '_')}" for t in plan.tasks)}
     done: set[str] = set()
     while wanted - done:
         module = min(wanted - done)
@@ -114,59 +109,6 @@ def _imports(path: Path, module: str) -> set[str]:
             names = [node.module] if node.module else [alias.name for alias in node.names]
             found |= {".".join([*base, name]) for name in names}
     return found
-
-
-def _render(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) -> None:
-    environment = Environment(
-        loader=FileSystemLoader(PACKAGE / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["pyrepr"] = lambda value: repr(_tuples(value))
-    decoder = import_module(f"...runtime.heads.{plan.head.type.replace('-', '_')}", __package__)
-    module = import_module(f"...runtime.inputs.{plan.data.modality}", __package__)
-    labels = manifest["head"].get("labels", ())
-    kinds = [
-        {"name": f.name, "type": "Label" if f.name in decoder.LABELLED else str(f.type)} for f in fields(decoder.Answer)
-    ]
-    # an input may take several forms, with an answer of its own each
-    forms = [
-        {"input": given, "name": kind.__name__, "help": kind.__doc__, "fields": [{"name": f.name, "type": str(f.type)} for f in fields(kind)]}
-        for given, kind in getattr(decoder, "FORMS", {}).items()
-    ]  # fmt: skip
-    example = {"text": '("one text", "another")' if plan.data.preprocessing.get("is_pair") else '"some text"'}.get(
-        plan.data.modality, '"file.png"'
-    )
-    predict = {
-        "task": plan.head.type, "name": plan.name, "graftc": installed("graftc"), "runtime": runtime, "imports": module.IMPORTS,
-        "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED), "fields": kinds,
-        "several": decoder.is_several(manifest["head"]), "answer": "tuple[Answer, ...]" if decoder.is_several(manifest["head"]) else "Answer",
-        "annotation": module.annotation(plan.data.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
-        "options": [{"name": name, "type": kind, "gives": gives} for name, (kind, gives) in decoder.OPTIONS.items()], "example": example, "forms": forms,
-    }  # fmt: skip
-    (out / "predict.py").write_text(environment.get_template("predict.py.j2").render(predict), encoding="utf-8")
-    scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
-    shown = [name for name, value in scores.items() if isinstance(value, int | float)][:5]
-    limits = [
-        LIMITS[plan.data.modality].format(**plan.data.preprocessing.plain()),
-        "Scores hold for rows like those it was built from; other data may differ.",
-    ]
-    card = {
-        "manifest": manifest,
-        "licence": manifest["licences"]["backbone"],
-        "shown": shown,
-        "example": example,
-        "shell_example": example.strip("()").replace('", "', '" "'),
-        "limits": limits,
-    }
-    (out / "README.md").write_text(environment.get_template("README.md.j2").render(card), encoding="utf-8")
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else value.plain() if isinstance(value, Json) else value
 
 
 def _seal(out: Path, manifest: dict[str, Any]) -> None:

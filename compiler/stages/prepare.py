@@ -15,23 +15,23 @@ from ..diagnostics import Row, refuse
 from ..digest import file_sha256
 from ..execution.prepared import write_rows
 from ..execution.work import Work
-from ..planning.plan import Plan, SplitPlan
+from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
 from ..world.rows import Opened, fingerprint, rows
 
 CHUNK = 1000  # rows handed to the tokenizer at once
 
 
-def preprocessor(plan: Plan, backbone: Path) -> Any:
+def preprocessor(plan: Phase, backbone: Path) -> Any:
     """The bundle's own preprocessing, reading its assets from the backbone's folder.
 
     Raises Refused E0405 where one of them is not the one planned.
     """
-    for name, planned in plan.data.preprocessing.get("assets", {}).items():
+    for name, planned in plan.reading.preprocessing.get("assets", {}).items():
         if file_sha256(backbone / name) != planned:
             raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
-    module = import_module(f"...runtime.inputs.{plan.data.modality}", __package__)
-    return module.Preprocessor(plan.data.preprocessing.plain(), backbone)
+    module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
+    return module.Preprocessor(plan.reading.preprocessing.plain(), backbone)
 
 
 def run(work: Work) -> None:
@@ -39,14 +39,14 @@ def run(work: Work) -> None:
 
     Raises Refused E0405 where data changed since planning.
     """
-    plan, split = work.plan, work.plan.split(work.split)
+    task, split = work.task, work.task.split(work.split)
     assert split is not None
-    head, record = variants.load("heads", plan.head.type), plan.head.record
-    read = list(raw_rows(plan, split, work.root))
-    kept = _kept(plan, split, [values for _, values, _ in read])
+    head, record, columns = variants.load("heads", task.head.type), task.head.record, task.data.columns
+    read = list(raw_rows(task, split, work.root))
+    kept = _kept(task, split, [values for _, values, _ in read], work.plan.seed)
     if split.held_out is not None:
         np.save(work.out / "held_out.npy", kept)
-    processor = preprocessor(plan, work.backbone)
+    processor = preprocessor(work.plan, work.backbone)
     features: list[dict[str, np.ndarray]] = []
     targets: list[np.ndarray] = []
     owners: list[int] = []
@@ -57,26 +57,26 @@ def run(work: Work) -> None:
             features += rows.features
             owners += [at + int(owner) for owner in rows.owners]
             for i, (_, values, _) in enumerate(chosen):
-                targets += head.target(record, values, plan.data.columns, [rows.features[j] for j in rows.of(i)])
+                targets += head.target(record, values, columns, [rows.features[j] for j in rows.of(i)])
             advance(len(chosen))
     keeps = getattr(head, "reference", None)
-    references = [keeps(read[i][1], plan.data.columns) for i in kept] if keeps else ()
+    references = [keeps(read[i][1], columns) for i in kept] if keeps else ()
     write_rows(work.out, features, targets, np.array(owners), getattr(head, "ALONG", False), references)
 
 
-def _kept(plan: Plan, split: SplitPlan, values: list[dict[str, Any]]) -> np.ndarray:
+def _kept(task: TaskPlan, split: SplitPlan, values: list[dict[str, Any]], seed: int) -> np.ndarray:
     """Which rows of a split's tables are the split's: those held out, those that are left, or all."""
-    validation = plan.split("validation")
+    validation = task.split("validation")
     share = validation.held_out if validation else None
     every = np.arange(len(values))
     if share is None or split.name not in ("train", "validation"):
         return every
-    head = variants.load("heads", plan.head.type)
+    head = variants.load("heads", task.head.type)
     stratum = getattr(head, "stratum", lambda row, columns: 0)
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
     seen: dict[Any, int] = {}
-    strata = [seen.setdefault(stratum(row, plan.data.columns), len(seen)) for row in values]
-    out = held_out(strata, share, plan.seed)
+    strata = [seen.setdefault(stratum(row, task.data.columns), len(seen)) for row in values]
+    out = held_out(strata, share, seed)
     return out if split.held_out is not None else np.setdiff1d(every, out)
 
 
@@ -93,12 +93,12 @@ def _rows(processor: Any, places: list[Row], inputs: list[Any]) -> Rows:
         raise
 
 
-def raw_rows(plan: Plan, split: SplitPlan, root: Path) -> Iterator[tuple[Row, dict[str, Any], Any]]:
+def raw_rows(task: TaskPlan, split: SplitPlan, root: Path) -> Iterator[tuple[Row, dict[str, Any], Any]]:
     """(place, values, input) of every row of a split's tables.
 
     Raises Refused E0405 at the end of a table that is not the one planned.
     """
-    module = variants.reader(plan.head.type)
+    module = variants.reader(task.head.type)
     for table in split.tables:
         path = root / table.path
         if table.split and (path / table.split).is_dir():
@@ -107,8 +107,8 @@ def raw_rows(plan: Plan, split: SplitPlan, root: Path) -> Iterator[tuple[Row, di
         files: list[Path] = []
         held = []
         for number, values in rows(opened):
-            files += module.files(values, plan.data.columns, opened.folder)
-            held.append((Row(table.path, number), values, module.raw(values, plan.data.columns, opened.folder)))
+            files += module.files(values, task.data.columns, opened.folder)
+            held.append((Row(table.path, number), values, module.raw(values, task.data.columns, opened.folder)))
         if fingerprint(opened, files) != table.sha256:
             raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
         yield from held

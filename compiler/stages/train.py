@@ -24,9 +24,10 @@ from ..diagnostics import refuse
 from ..execution.interrupts import held_back
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_learned, train_mode
-from ..networks.batches import Rows, loss_of, outputs_of
+from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.graft import Graft
+from ..networks.validation import direction, validated
 from ..planning.plan import Plan
 from ..planning.split import derived_seed, epoch_order
 from ..store import write_atomically
@@ -60,14 +61,11 @@ class Training:
         self.accelerator = Accelerator(cpu=work.machine.device == "cpu", mixed_precision=mixed)
         self.work, self.plan = work, plan
         self.graft = assemble(plan, work.backbone).to(self.accelerator.device)
-        self.head = variants.load("heads", plan.head.type)
-        self.metrics = variants.load("metrics", self.head.METRICS)
-        processor = preprocessor(plan, work.backbone)
-        self.rows = {
-            s.name: Rows(work, s.name, processor, str(self.accelerator.device))
-            for s in plan.data.splits
-            if s.name != "test"
-        }
+        processor, device = preprocessor(plan, work.backbone), str(self.accelerator.device)
+        self.rows, self.validation = (
+            {task.name: Rows(work, task, split, processor, device) for task in plan.tasks if task.split(split)}
+            for split in ("train", "validation")
+        )
         self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
         self.factor = schedule(plan)
         self.scaler = self.accelerator.scaler
@@ -85,7 +83,7 @@ class Training:
             while self.step < train.steps and not self._is_stopped():
                 epoch = self.step // train.steps_per_epoch
                 end = min((epoch + 1) * train.steps_per_epoch, train.steps)
-                order = epoch_order(len(self.rows["train"]), self.plan.seed, epoch)
+                order = epoch_order(len(self.rows[self.plan.tasks[0].name]), self.plan.seed, epoch)
                 train_mode(self.graft, self.plan)
                 while self.step < end:
                     at = (self.step - epoch * train.steps_per_epoch) * train.batch_size
@@ -107,17 +105,17 @@ class Training:
             raise KeyboardInterrupt
 
     def _step(self, chosen: np.ndarray) -> None:
-        rows = self.rows["train"]
+        (task,) = self.plan.tasks
+        rows = self.rows[task.name]
         factor = self.factor(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         batch = rows.batch(chosen, derived_seed(self.plan.seed, "augment", self.step))
         torch.manual_seed(derived_seed(self.plan.seed, "dropout", self.step))
         with self.accelerator.autocast():
-            outputs = self.graft(**batch)
-            loss = self.head.loss(
-                self.plan.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen)
-            )
+            outputs = self.graft.answers(batch, [task.name])[task.name]
+            head = variants.load("heads", task.head.type)
+            loss = head.loss(task.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen))
         self.accelerator.backward(loss)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
@@ -154,17 +152,10 @@ class Training:
             "step": self.step,
             "train_loss": round(float(np.mean(self.losses[since:])), 6),
         }
-        value = math.nan
-        if "validation" in self.rows:
-            rows = self.rows["validation"]
-            outputs = outputs_of(self.graft, rows)
-            record = self.plan.head.record
-            value = self.metrics.one(self.plan.train.metric, record, outputs, rows.prepared.examples())
-            entry["validation_loss"] = round(loss_of(self.head, record, outputs, rows, self.plan.train.batch_size), 6)
-            entry[self.plan.train.metric] = value
+        entry |= validated(self.graft, self.validation.values(), self.plan)
         self.history.append(entry)
-        sign = self.metrics.direction(self.plan.train.metric)
-        if math.isnan(self.best["value"]) or "validation" not in self.rows or sign * value > sign * self.best["value"]:
+        value, sign = entry.get(self.plan.train.metric, math.nan), direction(self.plan)
+        if math.isnan(self.best["value"]) or math.isnan(value) or sign * value > sign * self.best["value"]:
             self.best = {"epoch": epoch, "value": value}
             self.kept = {name: tensor.detach().clone() for name, tensor in learned(self.graft, self.plan).items()}
 

@@ -19,7 +19,8 @@ from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
 from ..networks.parity import golden_inputs
-from ..planning.plan import Plan
+from ..networks.validation import metrics_of
+from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from .prepare import raw_rows
 
@@ -37,14 +38,16 @@ def run(work: Work) -> None:
     gates: dict[str, Any] = {}
     for precision in plan.export.precision:
         model = Model(draft, precision, work.machine.threads)
-        for split in scores:
-            outputs, examples = model.outputs(_inputs(work, split)), Prepared(work.prepared(split)).examples()
+        for split, task in ((split, task) for split in scores for task in plan.tasks if task.split(split)):
+            outputs = task.own(model.outputs(_inputs(work, task, split)))
+            examples = Prepared(work.prepared(task, split)).examples()
             _refuse_holes(precision, outputs, draft)
-            record = plan.head.record.plain() | calibrated
-            metrics[split][precision] = _module(plan).report(record, outputs, examples)
+            record = task.head.record.plain() | calibrated[task.name]
+            found = metrics_of(task).report(record, outputs, examples)
+            metrics[split].setdefault(precision, {}).update({task.named(name): value for name, value in found.items()})
             if split == "validation":
-                ours = read_outputs(work.inputs["evaluate"] / "validation.npz")
-                gates[precision] = _gate(plan, record, precision, ours, outputs, examples, draft)
+                ours = read_outputs(work.inputs["evaluate"] / f"{task.named(split)}.npz")
+                gates[task.named(precision)] = _gate(plan, task, record, precision, ours, outputs, examples, draft)
     samples = _samples(work, draft)
     parity = json.loads((work.inputs["export"] / "parity.json").read_bytes())
     (work.out / "samples.jsonl").write_text(
@@ -67,10 +70,6 @@ def _refuse_holes(precision: str, outputs: Outputs, draft: Path) -> None:
             )
 
 
-def _module(plan: Plan) -> Any:
-    return variants.load("metrics", variants.load("heads", plan.head.type).METRICS)
-
-
 def _draft(work: Work, calibrated: Mapping[str, Any]) -> Path:
     """A folder that the runtime takes for a bundle, before there is one."""
     draft = work.out / "draft"
@@ -81,25 +80,25 @@ def _draft(work: Work, calibrated: Mapping[str, Any]) -> Path:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
         for file in source.glob(f"{FILES[precision]}*"):
             (draft / file.name).symlink_to(file)
-    for name, file in variants.load("inputs", work.plan.data.modality).assets(work.backbone).items():
+    for name, file in variants.load("inputs", work.plan.reading.modality).assets(work.backbone).items():
         (draft / name).symlink_to(file)
     return draft
 
 
-def _inputs(work: Work, split: str, most: int | None = None) -> list[Any]:
-    """Raw inputs of a split, in the order of its prepared rows."""
-    plan = work.plan
-    planned = plan.split(split)
+def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> list[Any]:
+    """Raw inputs of a task's split, in the order of its prepared rows."""
+    planned = task.split(split)
     assert planned is not None
-    inputs = [value for _, _, value in raw_rows(plan, planned, work.root)]
+    inputs = [value for _, _, value in raw_rows(task, planned, work.root)]
     if planned.held_out is not None:
-        kept = np.load(work.prepared(split) / "held_out.npy")
+        kept = np.load(work.prepared(task, split) / "held_out.npy")
         inputs = [inputs[i] for i in kept]
     return list(islice(inputs, most))
 
 
 def _gate(
     plan: Plan,
+    task: TaskPlan,
     record: Mapping[str, Any],
     precision: str,
     ours: Outputs,
@@ -108,7 +107,7 @@ def _gate(
     draft: Path,
 ) -> dict[str, float]:
     """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
-    metrics, name = _module(plan), plan.train.metric
+    metrics, name = metrics_of(task), task.metric
     sign = metrics.direction(name)
     torch_score, score = (metrics.one(name, record, outputs, examples) for outputs in (ours, theirs))
     drop = sign * (torch_score - score)
@@ -126,7 +125,7 @@ def _gate(
         return found
     raise refuse(
         "E0402", f"the {precision} graph scores worse than the trained model",
-        f"{name} on {len(examples)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {found['standard_error']:.4f}",
+        f"{task.named(name)} on {len(examples)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {found['standard_error']:.4f}",
         f"kept for inspection: {draft}",
         help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
     )  # fmt: skip
@@ -135,14 +134,17 @@ def _gate(
 def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     """Golden inputs with the outputs of each precision and the default's answers."""
     plan = work.plan
-    inputs = _inputs(work, "validation", GOLDEN) if plan.export.samples == "validation" else golden_inputs(plan)
+    inputs = golden_inputs(plan)
+    if plan.export.samples == "validation":
+        validated = [task for task in plan.tasks if task.split("validation")]
+        inputs = [value for task in validated for value in _inputs(work, task, "validation", GOLDEN // len(validated))]
     models = {precision: Model(draft, precision, work.machine.threads) for precision in plan.export.precision}
     rows = models[plan.export.precision[0]].rows(inputs)
     outputs = {precision: model.run(rows) for precision, model in models.items()}
     for precision, found in outputs.items():
         _refuse_holes(precision, found, draft)
     answers = models[plan.export.precision[0]].predict(inputs)
-    portable = variants.load("inputs", plan.data.modality).portable
+    portable = variants.load("inputs", plan.reading.modality).portable
     return [
         {"input": portable(value), "answer": plain(answer), "outputs": {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}}
         for i, (value, answer) in enumerate(zip(inputs, answers, strict=True))

@@ -19,7 +19,9 @@ from safetensors.torch import load_file
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
+from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
+from graftc.compiler.planning.plan import HeadPlan, TaskPlan
 from graftc.compiler.verbs import build_source
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
@@ -91,8 +93,8 @@ def test_two_bundles_with_different_runtimes_answer_in_one_process(text_bundle: 
     assert texts._RUNTIME != images._RUNTIME
     one, other = texts.Model(), images.Model()
     picture = next((running.DIGITS / "test" / "three").glob("*.png"))
-    assert other.predict(picture).label in other._model.manifest["head"]["labels"]
-    assert one.predict("where is my parcel").label in one._model.manifest["head"]["labels"]
+    assert other.predict(picture).label in other._model.manifest["heads"][""]["labels"]
+    assert one.predict("where is my parcel").label in one._model.manifest["heads"][""]["labels"]
     assert texts._RUNTIME in sys.modules
     assert images._RUNTIME in sys.modules
 
@@ -163,16 +165,25 @@ def test_a_graph_outside_the_parity_gate_writes_no_bundle_and_keeps_the_evidence
 def test_a_metric_that_falls_too_far_stops_the_build() -> None:
     from graftc.compiler.stages import verify as stage
 
-    plan: Any = type("P", (), {"seed": 0, "export": type("E", (), {"metric_drop": 0.01}), "train": type("T", (), {"metric": "accuracy"}), "head": type("H", (), {"type": "text-classification"})})  # fmt: skip
+    plan: Any = type(
+        "P",
+        (),
+        {
+            "seed": 0,
+            "export": type("E", (), {"metric_drop": 0.01}),
+        },
+    )
+    head = HeadPlan(type="text-classification", pooling="mean", record=Json({}), parameters=1)
+    task = TaskPlan.model_construct(name="", head=head, metric="accuracy")
     targets = np.arange(200) % 2
     examples = Examples(targets, np.arange(200), (), [{}] * 200)
     good = {"logits": np.stack([1.0 - targets, targets], 1).astype(np.float32)}
     wrong = {"logits": good["logits"].copy()}
     wrong["logits"][:40] = wrong["logits"][:40, ::-1]
     record = {"labels": ("a", "b"), "is_multi": False}
-    assert stage._gate(plan, record, "int8", good, good, examples, Path())["drop"] == 0
+    assert stage._gate(plan, task, record, "int8", good, good, examples, Path())["drop"] == 0
     with pytest.raises(Refused) as caught:
-        stage._gate(plan, record, "int8", good, wrong, examples, Path())
+        stage._gate(plan, task, record, "int8", good, wrong, examples, Path())
     assert caught.value.diagnostics[0].code == "E0402"
 
 

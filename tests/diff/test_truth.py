@@ -39,8 +39,8 @@ class Bench:
         """What users of a bundle rely on, as its files have it."""
         folder = self.bundles / source.name
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        head = {key: manifest["head"].get(key) for key in ("type", "labels", "is_multi")}
-        kept = {key: manifest[key] for key in ("task", "precisions", "inputs", "outputs", "preprocessing")}
+        head = {key: manifest["heads"][""].get(key) for key in ("type", "labels", "is_multi")}
+        kept = {key: manifest[key] for key in ("precisions", "inputs", "outputs", "preprocessing")}
         return {**kept, "head": head, "checkpoint": (folder / "checkpoint" / "adapter_config.json").is_file()}
 
 

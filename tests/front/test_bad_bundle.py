@@ -218,7 +218,8 @@ TEXTS: list[tuple[str, bytes, str]] = [
     ("a format of words", b'{"bundle": "one"}', "E0503"),
     ("true for a format", b'{"bundle": true}', "E0503"),
     ("an older format", b'{"bundle": 0}', "E0503"),
-    ("a later format", b'{"bundle": 2, "news": 1}', "E0506"),
+    ("a later format", b'{"bundle": 3, "news": 1}', "E0506"),
+    ("an earlier format", b'{"bundle": 1, "head": {}}', "E0506"),
     ("a far later format", b'{"bundle": 1000000000000000000000000000000}', "E0506"),
 ]
 
@@ -259,19 +260,21 @@ FIELDS: list[tuple[str, Any, str]] = [
     ("files", {"": {"bytes": 1, "sha256": "x"}}, "v"),
     ("files", {"model.onnx": {"bytes": HUGE, "sha256": "x"}}, "vip"),
     ("files", {}, "v"),
-    ("head", [], "vip"),
-    ("head.type", 5, "vip"),
-    ("head.type", "text-generation", "vp"),
-    ("head.type", "../inputs/text", "vp"),
-    ("head.type", "__init__", "vp"),
-    ("head.type", "\x1b[31m", "vp"),
-    ("head.labels", None, "vip"),
-    ("head.labels", [1, 2, 3], "vip"),
-    ("head.labels", ["a", "b"], "p"),
-    ("head.labels", ["a", "b", "c", "d"], "p"),
-    ("head.is_multi", "yes", "vp"),
-    ("head.is_multi", True, "p"),
-    ("head.thresholds", {"a": 1}, "vp"),
+    ("heads", [], "vip"),
+    ("heads", {}, "vip"),
+    ("heads", {"": {"type": "text-classification"}, "a.b": {"type": "text-classification"}}, "vip"),
+    ("heads..type", 5, "vip"),
+    ("heads..type", "text-generation", "vp"),
+    ("heads..type", "../inputs/text", "vp"),
+    ("heads..type", "__init__", "vp"),
+    ("heads..type", "\x1b[31m", "vp"),
+    ("heads..labels", None, "vip"),
+    ("heads..labels", [1, 2, 3], "vip"),
+    ("heads..labels", ["a", "b"], "p"),
+    ("heads..labels", ["a", "b", "c", "d"], "p"),
+    ("heads..is_multi", "yes", "vp"),
+    ("heads..is_multi", True, "p"),
+    ("heads..thresholds", {"a": 1}, "vp"),
     ("preprocessing", 5, "vip"),
     ("preprocessing.modality", "image", "vp"),
     ("preprocessing.modality", "smell", "vp"),
@@ -302,7 +305,6 @@ FIELDS: list[tuple[str, Any, str]] = [
     ("versions", [], "i"),
     ("description", {"a": 1}, "i"),
     ("description", "\x1b[31m\u202ered\n\nforged: fine", ""),
-    ("task", None, "i"),
     ("backbone", "bert", "i"),
 ]
 
@@ -314,11 +316,11 @@ def test_a_manifest_of_the_wrong_shape(
     field: str, value: Any, refusing: str, place: Path, graftc: Callable[..., Answer]
 ) -> None:
     content = copy.deepcopy(manifest(place))
-    section, _, key = field.partition(".")
-    if key:
-        content[section][key] = value
-    else:
-        content[section] = value
+    *sections, key = field.split(".")
+    within = content
+    for section in sections:
+        within = within[section]
+    within[key] = value
     (place / "manifest.json").write_text(json.dumps(content))
     for verb in (["verify", "bundle"], ["inspect", "bundle"], ["predict", "bundle", "a text, long enough", "x"]):
         answer = graftc(*verb)
@@ -485,10 +487,10 @@ def test_hostile_texts_are_only_texts(place: Path, graftc: Callable[..., Answer]
 
 def test_hostile_labels_are_escaped(place: Path, graftc: Callable[..., Answer]) -> None:
     content = manifest(place)
-    content["head"]["labels"] = ["\x1b[31m", "\u202e\x9b", "two\nlines"]
+    content["heads"][""]["labels"] = ["\x1b[31m", "\u202e\x9b", "two\nlines"]
     (place / "manifest.json").write_text(json.dumps(content))
     answer = graftc("predict", "bundle", "x", "--top-k", "3")
-    assert {item["label"] for item in json.loads(answer.out)} == set(content["head"]["labels"])
+    assert {item["label"] for item in json.loads(answer.out)} == set(content["heads"][""]["labels"])
     shown = graftc("inspect", "bundle")
     assert r"\x1b[31m, \u202e\x9b, two\nlines" in shown.out
 

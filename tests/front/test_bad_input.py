@@ -556,7 +556,7 @@ def test_hostile_labels_reach_no_terminal(project: Project, graftc: Callable[...
     assert shown.status == 0
     assert len(shown.out) < 5000
     planned = json.loads(graftc("plan", "spec.yaml", "--json").out)
-    assert planned["head"]["record"]["labels"] == sorted(HOSTILE)
+    assert planned["tasks"][0]["head"]["record"]["labels"] == sorted(HOSTILE)
 
 
 @pytest.mark.parametrize("name", [*HOSTILE[:-4], "$(true)"], ids=range(len(HOSTILE) - 3))
@@ -708,7 +708,7 @@ def test_a_split_that_is_a_sub_folder_is_planned_as_one(classes: Project, graftc
     os.rename(classes.folder / "classes", classes.folder / "all" / "train")
     classes.replace("train: classes", "train: {from: all, split: train}")
     plan = json.loads(graftc("plan", "spec.yaml", "--json").out)
-    table = plan["data"]["splits"][0]["tables"][0]
+    table = plan["tasks"][0]["data"]["splits"][0]["tables"][0]
     assert (table["path"], table["split"]) == ("all/train", None)
 
 
@@ -790,7 +790,7 @@ def link(place: Path) -> None:
 
 def other_bundle(place: Path) -> None:
     place.mkdir()
-    (place / "manifest.json").write_text('{"bundle": 1, "name": "another", "files": {}}')
+    (place / "manifest.json").write_text('{"bundle": 2, "name": "another", "files": {}}')
 
 
 def strangers(place: Path) -> None:

@@ -249,7 +249,7 @@ def test_a_plan_that_names_what_this_graftc_lacks_is_refused(
 ) -> None:
     assert graftc("plan", OLD, "-o", "old.json").status == 0
     plan = json.loads((folder / "old.json").read_bytes())
-    plan[section][key] = "foo"
+    (plan if section in plan else plan["tasks"][0])[section][key] = "foo"
     (folder / "old.json").write_text(json.dumps(plan))
     assert graftc("plan", "spec.yaml", "--diff", "old.json").codes == ["E0212"]
 

@@ -99,7 +99,7 @@ def test_a_graph_that_disagrees(work: Work) -> None:
     batch = arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu")
     graph.write_graph(graft, plan, batch, path)
     with torch.no_grad():
-        graft.head.get_parameter("out.bias").add_(0.5)
+        graft.heads[0].get_parameter("out.bias").add_(0.5)
     found = parity.compare(graft, plan, processor, path, inputs)
     said = refused(lambda: parity.gate(found, plan, path))
     shown("E0401", re.sub(r"worst in .*", "worst in a batch of 3", said), work.root)
@@ -113,7 +113,11 @@ def test_a_metric_that_falls(work: Work) -> None:
     record = {"labels": ("billing", "bug", "howto"), "is_multi": False}
     examples = Examples(truth, np.arange(200), (), [{}] * 200)
     draft = work.root / "store" / "draft"
-    shown("E0402", refused(lambda: verify._gate(work.plan, record, "int8", ours, theirs, examples, draft)), work.root)
+    shown(
+        "E0402",
+        refused(lambda: verify._gate(work.plan, work.plan.tasks[0], record, "int8", ours, theirs, examples, draft)),
+        work.root,
+    )
 
 
 def test_a_merge_that_disagrees(work: Work) -> None:
@@ -151,7 +155,7 @@ def test_a_loss_that_runs_away(project: Project) -> None:
     """A head whose answers are larger than fp32 holds, in the step after the last."""
     run = running.training(project.spec, project.folder / "store")[2]
     with torch.no_grad():
-        run.graft.head.get_parameter("out.weight").fill_(3e38)
+        run.graft.heads[0].get_parameter("out.weight").fill_(3e38)
     said = refused(lambda: run._step(np.arange(8)))
     said = re.sub(r"it was \d\.\d+", "it was 1.082", re.sub(r"step \d+", "step 3", said))
     shown("E0407", said, project.folder)
@@ -255,7 +259,7 @@ def other_answers(place: Path) -> None:
 
 
 def later(place: Path) -> None:
-    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 2}))
+    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 3}))
 
 
 SPOILT: dict[str, Callable[[Path], Any]] = {

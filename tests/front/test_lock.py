@@ -119,7 +119,7 @@ def test_labels_that_look_like_something_else_come_back_as_they_were(folder: Pat
     (folder / "train.jsonl").unlink()
     without = graftc("plan", "--json", "--no-data", "spec.yaml")
     assert without.out == with_data, without.err
-    assert sorted(json.loads(with_data)["head"]["record"]["labels"]) == sorted(LABELS)
+    assert sorted(json.loads(with_data)["tasks"][0]["head"]["record"]["labels"]) == sorted(LABELS)
 
 
 def test_a_folder_that_can_t_be_written_is_the_machine_s_fault(folder: Path, graftc: Command) -> None:

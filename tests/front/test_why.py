@@ -124,7 +124,7 @@ def keys_of_the_schema(method: str, task: str) -> Iterator[str]:
 
 
 def value(plan: Plan, key: str) -> Any:
-    found: Any = plan
+    found: Any = plan.tasks[0] if key.partition(".")[0] in ("head", "data") else plan
     for step in HOMES.get(key, key).split("."):
         found = found[step] if isinstance(found, dict) else getattr(found, step)
     return found
@@ -142,7 +142,7 @@ def test_every_key_of_the_schema_is_answered_with_the_value_of_the_plan(method: 
     for reason in reasons(source, keys):
         assert reason.at or reason.because, reason.key
         section, _, name = reason.key.partition(".")
-        records = {"adapt": plan.method.record, "head": plan.head.record, "data": plan.data.preprocessing}
+        records = {"adapt": plan.method.record, "head": plan.tasks[0].head.record, "data": plan.reading.preprocessing}
         record = records.get(section, {})
         if name in record and reason.key not in ELSEWHERE:
             assert reason.value == record[name], reason.key
@@ -165,11 +165,10 @@ def _is_there(plan: Plan, key: str) -> bool:
 def test_every_value_of_the_plan_has_a_reason(project: Project) -> None:
     plan, _ = check(read(project.spec))
     assert plan is not None
-    keys = [
-        f"{section}.{name}"
-        for section in ("backbone", "head", "data", "train", "export", "estimates")
-        for name in type(getattr(plan, section)).model_fields
-    ]
+    (task,) = plan.tasks
+    sections = {"backbone": plan.backbone, "head": task.head, "data": task.data}
+    sections |= {"train": plan.train, "export": plan.export, "estimates": plan.estimates}
+    keys = [f"{section}.{name}" for section, part in sections.items() for name in type(part).model_fields]
     for reason in said(project, keys).values():
         assert reason.at or reason.because
         if reason.because == WORKED_OUT:

@@ -112,7 +112,7 @@ def test_an_embedding_is_no_target(target: str, tmp_path: Path) -> None:
 def test_virtual_tokens_take_positions(tmp_path: Path) -> None:
     tiny.save("bert", tmp_path / "backbone")  # 64 positions
     adapt = {"tokens": 20}
-    assert _plan(tmp_path, "prompt", adapt=adapt).data.preprocessing["max_length"] == 44
+    assert _plan(tmp_path, "prompt", adapt=adapt).reading.preprocessing["max_length"] == 44
     with pytest.raises(Refused) as refused:
         _plan(tmp_path, "prompt", adapt=adapt, data={**TEXT, "max_length": 45})
     assert {found.code for found in refused.value.diagnostics if found.is_error} == {"E0319"}

@@ -59,10 +59,10 @@ def test_example_becomes_a_bundle(path: Path, folder: Path, tmp_path: Path) -> N
     again = graftc.build(path, tmp_path / "bundle", folder / "store", sets)
     assert not again.ran, "a second build does nothing"
 
-    words = QUESTIONS[built.plan.data.modality]
+    words = QUESTIONS[built.plan.reading.modality]
     asked = [sys.executable, str(built.folder / "predict.py"), *words]
     answers = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
-    is_pair = built.plan.data.preprocessing.get("is_pair", False)
+    is_pair = built.plan.reading.preprocessing.get("is_pair", False)
     assert len(answers) == len(words) // (2 if is_pair else 1)
     model = graftc.load(built.folder)
     assert len(model.predict(model.from_words(words))) == len(answers)

@@ -102,9 +102,9 @@ def test_schema_knows_it(copy: Copy) -> None:
 def test_it_is_planned_built_and_asked(copy: Copy) -> None:
     spec = copy.write("spec.yaml")
     plan = json.loads(copy.run("plan", spec, "--json"))
-    assert plan["head"]["type"] == WORD
-    assert plan["head"]["record"]["labels"] == list(LABELS)
-    assert plan["head"]["parameters"] == (32 + 1) + 2, "a score of 32 numbers, two thresholds"
+    assert plan["tasks"][0]["head"]["type"] == WORD
+    assert plan["tasks"][0]["head"]["record"]["labels"] == list(LABELS)
+    assert plan["tasks"][0]["head"]["parameters"] == (32 + 1) + 2, "a score of 32 numbers, two thresholds"
 
     copy.run("build", spec, "--quiet")
     metrics = json.loads((copy.folder / "bundles/stars/manifest.json").read_bytes())["metrics"]["validation"]

@@ -86,7 +86,7 @@ def test_checking_and_planning_need_no_training_library(place: Place) -> None:
     code = (
         "import graftc\n"
         "assert graftc.validate('mine/tickets.yaml') == ()\n"
-        "assert graftc.plan('mine/tickets.yaml').head.type == 'text-classification'\n"
+        "assert graftc.plan('mine/tickets.yaml').tasks[0].head.type == 'text-classification'\n"
         f"assert not graftc.__file__.startswith({str(ROOT)!r})"
     )
     assert place.run(place.python, "-c", code).returncode == 0

@@ -74,7 +74,7 @@ def test_frozen_parts_run_in_inference_mode_while_the_rest_trains(tmp_path: Path
     assert not modes["embeddings.dropout"]
     assert not modes["encoder.layer.1.attention.self"]
     assert modes["encoder.layer.2.attention.self"]
-    assert graft.head.training
+    assert graft.heads.training
 
 
 def test_batch_norms_of_frozen_stages_keep_their_statistics_while_the_rest_trains(tmp_path: Path) -> None:

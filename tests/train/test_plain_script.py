@@ -64,8 +64,8 @@ def test_100_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: f
         set_peft_model_state_dict(encoder, get_peft_model_state_dict(ours.backbone))
     model = MeanPooled(encoder, 5)
     with torch.no_grad():
-        model.classifier.weight.copy_(ours.head.out.weight)
-        model.classifier.bias.copy_(ours.head.out.bias)
+        model.classifier.weight.copy_(ours.heads[0].out.weight)
+        model.classifier.bias.copy_(ours.heads[0].out.bias)
     tokenizer = AutoTokenizer.from_pretrained(backbone)
     labels = sorted({row["queue"] for row in rows})
 
@@ -92,8 +92,8 @@ def test_100_steps_of_regression_lose_what_transformers_counts(tmp_path: Path) -
     encoder = MeanPooled(AutoModel.from_pretrained(tmp_path / "tiny"), 1, 32)
     config = AutoConfig.from_pretrained(tmp_path / "tiny", num_labels=1, problem_type="regression")
     with torch.no_grad():
-        encoder.classifier.weight.copy_(ours.head.out.weight)
-        encoder.classifier.bias.copy_(ours.head.out.bias)
+        encoder.classifier.weight.copy_(ours.heads[0].out.weight)
+        encoder.classifier.bias.copy_(ours.heads[0].out.bias)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
 
     def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
@@ -134,8 +134,8 @@ def compare_images(
     ours = assemble(plan, backbone)
     model = AutoModelForImageClassification.from_pretrained(backbone, num_labels=labels)
     with torch.no_grad():
-        model.classifier.weight.copy_(ours.head.out.weight)
-        model.classifier.bias.copy_(ours.head.out.bias)
+        model.classifier.weight.copy_(ours.heads[0].out.weight)
+        model.classifier.bias.copy_(ours.heads[0].out.bias)
     processor = AutoImageProcessor.from_pretrained(backbone)
 
     def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:

@@ -1,0 +1,101 @@
+"""Renders what is written for people in a bundle: the typed wrapper and the model card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..frozen import Json
+from ..planning.plan import Plan, TaskPlan
+from .machine import installed
+
+PACKAGE = Path(__file__).resolve().parents[2]
+LITERALS = 100  # labels that become a Literal type
+SHOWN = 5  # scores of a head in the card
+LIMITS = {
+    "text": "Inputs beyond {max_length} tokens are cut.",
+    "image": "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen.",
+}
+
+
+def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) -> None:
+    """Writes `predict.py`; `runtime` is the name under which it loads the bundle's own."""
+    module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
+    heads = [_head(task, manifest["heads"][task.name]) for task in plan.tasks]
+    predict = {
+        "task": " and ".join(task.head.type for task in plan.tasks), "name": plan.name, "graftc": installed("graftc"), "runtime": runtime,
+        "imports": module.IMPORTS, "heads": heads, "is_named": bool(plan.tasks[0].name), "example": _example(plan),
+        "annotation": module.annotation(plan.reading.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
+    }  # fmt: skip
+    (out / "predict.py").write_text(_template("predict.py.j2").render(predict), encoding="utf-8")
+
+
+def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The types of a head's answers; those of a named head end with its name."""
+    decoder = import_module(f"...runtime.heads.{task.head.type.replace('-', '_')}", __package__)
+    suffix, labels = f"_{task.name}" if task.name else "", record.get("labels", ())
+
+    def typed(kind: str) -> str:
+        return re.sub(r"\bAnswer\b", f"Answer{suffix}", kind)
+
+    own = [(f.name, f"Label{suffix}" if f.name in decoder.LABELLED else str(f.type)) for f in fields(decoder.Answer)]
+    is_several = decoder.is_several(record)
+    return {
+        "name": task.name, "suffix": suffix, "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED),
+        "fields": [{"name": name, "type": kind} for name, kind in own], "several": is_several,
+        "answer": f"tuple[Answer{suffix}, ...]" if is_several else f"Answer{suffix}",
+        "options": [{"name": name, "type": kind, "gives": typed(gives)} for name, (kind, gives) in decoder.OPTIONS.items()],
+        # an input may take several forms, with an answer of its own each
+        "forms": [
+            {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": [{"name": f.name, "type": str(f.type)} for f in fields(kind)]}
+            for given, kind in getattr(decoder, "FORMS", {}).items()
+        ],
+    }  # fmt: skip
+
+
+def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
+    """Writes the model card, `README.md`."""
+    scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
+    numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+    example = _example(plan)
+    card = {
+        "manifest": manifest,
+        "licence": manifest["licences"]["backbone"],
+        "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
+        "example": example,
+        "shell_example": example.strip("()").replace('", "', '" "'),
+        "limits": [
+            LIMITS[plan.reading.modality].format(**plan.reading.preprocessing.plain()),
+            "Scores hold for rows like those it was built from; other data may differ.",
+        ],
+    }
+    (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")
+
+
+def _example(plan: Plan) -> str:
+    if plan.reading.modality != "text":
+        return '"file.png"'
+    return '("one text", "another")' if plan.reading.preprocessing.get("is_pair") else '"some text"'
+
+
+def _template(name: str) -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(PACKAGE / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["pyrepr"] = lambda value: repr(_tuples(value))
+    return environment.get_template(name)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value.plain() if isinstance(value, Json) else value
