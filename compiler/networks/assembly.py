@@ -57,9 +57,7 @@ def _topped(plan: Phase, backbone: nn.Module) -> Graft:
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
         torch.manual_seed(derived_seed(plan.seed, "head"))
         heads.append(variants.load("heads", task.head.type).build(task.head.record, plan.backbone.width))
-    pools = [
-        POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks
-    ]
+    pools = [POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks]
     return Graft(backbone, plan.tasks, heads, pools)
 
 

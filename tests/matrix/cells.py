@@ -140,7 +140,7 @@ def _parity(plan: Plan, backbone: Path, bundle: Path) -> float:
         lengths = [length, *draw.integers(1, length + 1, batch - 1)]
         inputs = [_row(draw.integers(5, 300, n)) for n in lengths]
         with torch.inference_mode():
-            ours = cut(graft(**arrays(processor.collate(inputs), "cpu")), inputs, ragged(plan))
+            ours = cut(graft(**arrays(processor.collate(inputs), "cpu")), inputs, ragged(plan.tasks))
         worst = max(worst, apart(ours, of_graph(session, plan, processor, inputs))[0])
     return worst
 
@@ -151,7 +151,7 @@ def _row(ids: np.ndarray) -> dict[str, np.ndarray]:
 
 def _ask(cell: Cell, source: Source, plan: Plan, bundle: Path) -> None:
     """Asks the bundle's own wrapper; alone or in a list, an input gets the same answer."""
-    reader, columns = variants.reader(cell.head), plan.data.columns
+    reader, columns = variants.reader(cell.head), plan.tasks[0].data.columns
     asked = [reader.raw({role: rows.ROLES[role](i) for role in columns}, columns, source.folder) for i in range(5)]
     name = f"predict_{abs(hash(cell))}"
     spec = importlib.util.spec_from_file_location(name, bundle / "predict.py")
