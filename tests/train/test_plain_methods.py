@@ -92,7 +92,7 @@ def test_100_steps_of_a_method_lose_what_peft_loses(case: str, tmp_path: Path) -
     else:
         peft.set_peft_model_state_dict(theirs, peft.get_peft_model_state_dict(ours.backbone))
         model = MeanPooled(theirs, 2, 32)
-    copy(ours.head.out, model.classifier)
+    copy(ours.heads[0].out, model.classifier)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
 
     def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
@@ -126,7 +126,7 @@ def test_100_steps_of_a_classifier_lose_what_transformers_loses(
         tmp_path / "tiny", num_labels=outputs, problem_type=kind, attn_implementation="sdpa"
     )
     model.score = nn.Linear(32, outputs)  # with a bias, unlike theirs
-    copy(assemble(plan, tmp_path / "tiny").head.out, model.score)
+    copy(assemble(plan, tmp_path / "tiny").heads[0].out, model.score)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
     tokenizer.pad_token = tokenizer.eos_token
 
@@ -143,9 +143,9 @@ def test_100_steps_on_tokens_lose_what_transformers_loses(tmp_path: Path) -> Non
     rows = written(tmp_path, ("tokens", "tags"))
     path = spec(tmp_path, tmp_path / "tiny", {"method": "full"}, "token-classification", data(tmp_path), 1e-3)
     plan, _, out = running.trained(path, tmp_path / "store")
-    labels = list(plan.head.record["labels"])
+    labels = list(plan.tasks[0].head.record["labels"])
     model = AutoModelForTokenClassification.from_pretrained(tmp_path / "tiny", num_labels=len(labels))
-    copy(assemble(plan, tmp_path / "tiny").head.out, model.classifier)
+    copy(assemble(plan, tmp_path / "tiny").heads[0].out, model.classifier)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
 
     def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
@@ -168,7 +168,7 @@ def test_100_steps_of_answering_lose_what_transformers_loses(tmp_path: Path) -> 
     path = spec(tmp_path, tmp_path / "tiny", {"method": "full"}, "question-answering", data(tmp_path), 1e-3)
     plan, _, out = running.trained(path, tmp_path / "store")
     model = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "tiny")
-    copy(assemble(plan, tmp_path / "tiny").head.out, model.qa_outputs)
+    copy(assemble(plan, tmp_path / "tiny").heads[0].out, model.qa_outputs)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tiny")
 
     def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
