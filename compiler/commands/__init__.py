@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -16,6 +15,7 @@ import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
 from ..reports.text import text
+from ._whole import is_full
 
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
         help = "close other programs, or lower what the plan says it costs: `train.batch_size`"
         _leave(Refused((Diagnostic("E0414", "the machine is out of memory", help=help),), Status.MACHINE))
     except Exception as error:
-        if not _is_full(error):
+        if not is_full(error):
             _ours()
         _leave(Refused((FULL,), Status.MACHINE))
 
@@ -123,23 +123,16 @@ def _close_output() -> None:
 FULL = Diagnostic(
     "E0410",
     "the disk is full",
-    help="free space or point --store at another disk, then run the same command to go on",
+    help="free space, or point the output or --store at another disk, then run the same command to go on",
 )
 
 
 def machine(error: OSError) -> Diagnostic:
     """The diagnostic for a disk or permission that failed."""
     where = f" at {quote(error.filename)}" if error.filename else ""
-    if _is_full(error):
+    if is_full(error):
         return replace(FULL, headline=FULL.headline + where)
     return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}")
-
-
-def _is_full(error: Exception) -> bool:
-    """Whether a disk was full: some libraries say so in their own words only, numpy in none but these."""
-    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    words = ("No space left on device", "Disk quota exceeded", "requested and")
-    return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)
 
 
 def _leave(refused: Refused) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import IO
 
 import click
+
+from ..diagnostics import Refused, Status, quote, refuse
 
 
 @contextmanager
@@ -18,8 +21,11 @@ def whole(path: Path) -> Iterator[IO[str]]:
     What is no ordinary file, such as /dev/stdout, is written as it goes.
     """
     if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8") as file:
-            yield file
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                yield file
+        except OSError as error:
+            raise _out_of_space(path) if is_full(error) else error from None
         return
     real = path.resolve()  # through a link, which stays one
     staged = real.with_name(f".{real.name[:200]}.{os.getpid()}.partial")
@@ -30,9 +36,23 @@ def whole(path: Path) -> Iterator[IO[str]]:
     except BaseException as error:
         with suppress(OSError):
             staged.unlink(missing_ok=True)
+        if isinstance(error, OSError) and is_full(error):
+            raise _out_of_space(path) from None
         if isinstance(error, OSError) and error.filename == str(staged):
             error.filename = str(path)  # as the user wrote it
         raise
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a disk was full: some libraries say so in their own words only, numpy in none but these."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    words = ("No space left on device", "Disk quota exceeded", "requested and")
+    return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)
+
+
+def _out_of_space(path: Path) -> Refused:
+    help = "free space there, or write to another disk"
+    return refuse("E0410", f"the disk is full at {quote(path)}", help=help, status=Status.MACHINE)
 
 
 def write_json(path: Path, text: str) -> None:

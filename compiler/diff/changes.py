@@ -177,7 +177,7 @@ def _table(path: Keys, field: str, old: Any, new: Any) -> str:
     if len(path) > where + 1:
         name = quote(path[where + 1])
         if path[-1] == "sha256":
-            return f"rows of {name} ({split}) differ"
+            return f"the content of {name} ({split}) differs"
         if len(path) == where + 2:
             return f"{name} ({split}) {_verb(old, new)}"
         return f"{path[-1]} of {name} ({split}) {spelt(old)} → {spelt(new)}"

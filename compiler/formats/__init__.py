@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 class Malformed(Exception):
-    """A row that can't be read; `row` counts as the reader counts, 0 means the whole file."""
+    """A row that can't be read; `row` counts as the reader counts, 0 means the whole file; `help` is a way out."""
 
-    def __init__(self, row: int, reason: str) -> None:
+    def __init__(self, row: int, reason: str, help: str = "") -> None:
         super().__init__(f"row {row}: {reason}")
         self.row = row
         self.reason = reason
+        self.help = help

@@ -14,6 +14,7 @@ from ._lines import lines
 if TYPE_CHECKING:
     from _csv import Reader
 
+MARKS = {",": "commas", "\t": "tabs", ";": "semicolons"}  # what programs put between cells
 LONGEST = 16 << 20  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
 
 
@@ -24,7 +25,7 @@ def table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.reader((line for _, line in lines(path)), delimiter=delimiter, strict=True)
     cells = _cells(reader)
     line, names = next(cells, (0, []))
-    _check_header(line, names)
+    _check_header(line, names, delimiter)
     for line, values in cells:
         if len(values) != len(names):
             raise Malformed(line, f"{_count(values, 'cell')}, but the header names {_count(names, 'column')}")
@@ -44,9 +45,15 @@ def _cells(reader: Reader) -> Iterator[tuple[int, list[str]]]:
             yield line, values
 
 
-def _check_header(line: int, names: list[str]) -> None:
+def _check_header(line: int, names: list[str], delimiter: str) -> None:
     if not names:
         raise Malformed(0, "the file is empty: its first line must name the columns")
+    other = next((mark for mark in MARKS if mark != delimiter and len(names) == 1 and mark in names[0]), "")
+    if other:
+        reason = f"its cells stand between {MARKS[other]}, and here {MARKS[delimiter]} would be read"
+        format = {"\t": "tsv", ",": "csv"}.get(other)
+        help = f"write `{{from: …, format: {format}}}`" if format else "save it anew with commas between the cells"
+        raise Malformed(line, reason, help)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise Malformed(line, "the header names a column twice: " + ", ".join(f"`{name}`" for name in twice))

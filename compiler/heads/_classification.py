@@ -14,6 +14,7 @@ from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
+from ._joined import Joined, apart, joined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +75,10 @@ class Tally:
             return None
         labels = read_labels(value, self.is_multi)
         if isinstance(labels, str):
-            return Unusable(self.column, labels, "" if value in (None, "") else f"it is {clean(value)}")
+            several = f"for any number of labels in a row: `labels: {clean(self.column)}` under `data.columns`"
+            help = several if isinstance(value, list) and not self.is_multi else ""
+            detail = "" if value in (None, "") else f"it is {clean(value)}"
+            return Unusable(self.column, labels, detail, help=help)
         for label in labels:
             if label in self.counts:
                 self.counts[label] += 1
@@ -82,6 +86,10 @@ class Tally:
                 self.counts[label], self.first[label] = 1, place
         self.rows += 1
         return None
+
+    def joined(self) -> Joined | None:
+        """A label that is made of others, where rows may have several."""
+        return joined(self.counts) if self.is_multi else None
 
     def record(self) -> dict[str, Any]:
         """What a lock keeps of the count, for `recall`."""
@@ -232,7 +240,10 @@ def _strangers(
     more = f", … {len(strangers) - SHOWN} more" if len(strangers) > SHOWN else ""
     notes = (f"unknown labels of the {name} data, with their rows: {counts}{more}",) if rows > 1 else ()
     headline = f"label {quote(label)} of the {name} data is not in {where}"
-    help = nearest(label, labels)
+    if len(strangers) > 1:
+        headline = f"{len(strangers):,} labels of the {name} data are not in {where}"
+    several = apart(label, labels) if getattr(tally, "is_multi", False) else ()
+    help = f"put `|` between them: {quote('|'.join(several))}" if several else nearest(label, labels)
     yield Diagnostic("E0314", headline, Row(*tally.first[label]), (At(("data", name)),), notes, help)
 
 

@@ -9,10 +9,12 @@ from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Path, clean, listed, nearest, quote
+from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import Frozen
+from .remedies import as_list, as_map, as_slug, did_you_mean, without_quotes
 from .spec import SCALARS, SECTIONS, VARIANTS
 
 SPLITS = ("train", "validation", "test")  # of data: keys of a table are too general to be told from elsewhere
@@ -57,7 +59,7 @@ def explain(error: ValidationError, model: type[Frozen], base: Path, data: dict[
         is_misspelt = item.type == "missing" and _is_misspelt(item.path, unknown)
         if item.path not in unknown and not is_repeated and not is_misspelt:
             places.setdefault(item.path, []).append(item)
-    return [*unknown.values(), *(_one(path, found, data) for path, found in places.items())]
+    return [*unknown.values(), *(_one(path, found, data, model, base) for path, found in places.items())]
 
 
 def meant(found: Iterable[Diagnostic]) -> Iterator[str]:
@@ -122,7 +124,7 @@ def _key(path: Path) -> str:
     return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
-def _one(path: Path, items: list[_Item], data: dict[str, Any]) -> Diagnostic:
+def _one(path: Path, items: list[_Item], data: dict[str, Any], model: type[Frozen], base: Path) -> Diagnostic:
     key = quote(_key(path))
     if any(item.type == "missing" for item in items):
         where = f" under `{_key(path[:-1])}`" if len(path) > 1 else ""
@@ -140,28 +142,23 @@ def _one(path: Path, items: list[_Item], data: dict[str, Any]) -> Diagnostic:
         if item.type == "too_long":
             return Diagnostic("E0202", f"{key} is too long", At(path, f"takes at most {item.context['max_length']}"))
         if item.type in SHAPES:
-            return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]))
-    return _kind(path, items, value)
+            help = as_slug(value, item.context["pattern"]) if "pattern" in item.context else ""
+            return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]), help=help)
+    field = _field(_owner(items[0], model, base), path[-1])
+    return _kind(path, items, value, models_of(field.annotation) if field else [])
 
 
-def _kind(path: Path, items: list[_Item], value: Any) -> Diagnostic:
+def _kind(path: Path, items: list[_Item], value: Any, models: list[type[BaseModel]]) -> Diagnostic:
     key = quote(_key(path))
     choices = [word for item in items if item.type == "literal_error" for word in _words_of(item.context["expected"])]
     if choices and isinstance(value, str | int | float) and not isinstance(value, bool):
         at = At(path, f"one of: {', '.join(choices)}")
-        return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=nearest(value, choices))
+        return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=did_you_mean(value, choices))
     kinds = [KINDS[item.type] for item in items if item.type in KINDS]
     wanted = dict.fromkeys([*kinds, *([f"one of {', '.join(choices)}"] if choices else [])])
     label = f"expected {' or '.join(wanted) or 'something else'}, this is {kind_of(value)}"
-    help = _as_list(value) if kinds == ["a list"] and isinstance(value, str) else ""
+    help = without_quotes(value, kinds) or as_map(value, models) or (as_list(value) if kinds == ["a list"] else "")
     return Diagnostic("E0202", f"{key} has the wrong kind of value", At(path, label), help=help)
-
-
-def _as_list(value: str) -> str:
-    """The help that makes a list of one text, unless that text would need escapes."""
-    if value != clean(value) or '"' in value or "\\" in value:
-        return ""
-    return f"write `[{value}]`" if value.isidentifier() else f'write `["{value}"]`'
 
 
 def _words_of(expected: str) -> list[str]:
@@ -193,7 +190,7 @@ def nested(path: Path, data: Any) -> Diagnostic | None:
 def unknown_key(path: Path, known: Iterable[str], where: str, missing: Iterable[str] = ()) -> Diagnostic:
     """The diagnostic for a key that its place does not know: misspelt, misplaced, or nobody's."""
     key, words = str(path[-1]), tuple(known)
-    help = nearest(key, missing) or nearest(key, words)
+    help = nearest(key, missing) or did_you_mean(key, words)
     home = _home(key, path) if not help else None
     if home:
         at = At(path, home[1], on_key=True)
@@ -206,11 +203,15 @@ def _owner(item: _Item, model: type[BaseModel], base: Path) -> type[BaseModel]:
     """The model of the mapping that an item's key stands in."""
     for depth in range(len(base), len(item.path) - 1):
         step, here = item.path[depth], item.path[: depth + 1]
-        field = next((f for name, f in model.model_fields.items() if step in (name, f.alias)), None)
+        field = _field(model, step)
         inner = models_of(field.annotation) if field else [model]
         named = [m for m in inner if m.__name__ == item.members.get(here)]
         model = next(iter([*named, *inner]), model)
     return model
+
+
+def _field(model: type[BaseModel], key: object) -> FieldInfo | None:
+    return next((field for name, field in model.model_fields.items() if key in (name, field.alias)), None)
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:

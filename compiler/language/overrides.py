@@ -33,10 +33,12 @@ def _apply(source: Source, flag: str) -> Source:
     key, equals, text = flag.partition("=")
     steps = tuple(key.split("."))
     is_shaped = equals and all(steps) and len(steps) <= DEEPEST and len(flag.splitlines()) == 1
+    wrong = "holds a line break" if len(flag.splitlines()) > 1 else "not key=value"
     if not is_shaped or key == "extends":
-        label = "which files a spec extends is decided when it is read" if is_shaped else "not key=value"
+        label = "which files a spec extends is decided when it is read" if is_shaped else wrong
         at = Span(FLAGS, number, 1, len(key) if is_shaped else len(flag), label)
-        help = "write it into the spec" if is_shaped else "for example `--set train.epochs=1`"
+        is_meant = is_shaped or (equals and wrong != "not key=value")
+        help = "write it into the spec" if is_meant else "for example `--set train.epochs=1`"
         raise Refused((Diagnostic("E0211", "a flag can't be read", at, help=help),), Status.USAGE, source)
     value = _value(source, text, number, len(key) + 1)
     if value.data["v"] is None and _is_known(source.data, steps):

@@ -155,8 +155,19 @@ class _Reading:
         fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
         own = {key: value for key, value in values.items() if key in fields}
         rest = {key: value for key, value in values.items() if key not in fields}
+        if not task:
+            rest = self._known_to_some(
+                rest, [*fields, *(field.alias or name for name, field in Data.model_fields.items())]
+            )
         data, inputs = self.section(Data, rest, ("data",)), self.section(options, own, ("data",)) if options else None
         return data, inputs if not self.lost & set(fields) else None
+
+    def _known_to_some(self, values: dict[str, Any], words: list[str]) -> dict[str, Any]:
+        """The values of keys that some task knows; the others are told with all of these words."""
+        wrong = {key: unknown_key(("data", key), words, "`data`") for key in values if key not in words}
+        self.found += wrong.values()
+        self.lost |= {*wrong, *meant(wrong.values())}
+        return {key: value for key, value in values.items() if key not in wrong}
 
 
 def _is_a_plan(source: Source) -> Diagnostic | None:

@@ -73,11 +73,20 @@ def _decoded(raw: bytes, name: str) -> str:
     if len(raw) > LARGEST:
         note = f"a spec has at most {LARGEST >> 20} MiB"
         raise refuse("E0106", "the spec is too large", note, at=Row(name), help="put rows into a data file")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _of_two_bytes(name, "UTF-16")
+    if 3 * raw.count(0) > len(raw):  # of letters each second byte is a zero
+        raise _of_two_bytes(name, "UTF-16LE" if raw[1:2] == b"\0" else "UTF-16BE")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise refuse("E0106", "the spec is not UTF-8", at=Span(name, line, 1), help="save the file as UTF-8") from None
+
+
+def _of_two_bytes(name: str, encoding: str) -> Refused:
+    at, help = Span(name, 1, 1), f"save the file as UTF-8: `iconv -f {encoding} -t UTF-8`"
+    return refuse("E0106", "the spec is not UTF-8", "it looks like UTF-16", at=at, help=help)
 
 
 class _Chain:

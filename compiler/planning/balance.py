@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Row, quote
+from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..language.spec import Draft, HeldOut, Train
 from ..world.facts import Facts
 from .split import held_out_count
@@ -23,6 +23,9 @@ def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """The error where the column of the labels holds no labels; what else is said of labels then means little."""
     train = facts.splits["train"]
     counts = getattr(train.tally, "counts", ())  # a head may have no labels
+    if swapped := _swapped(spec, facts):
+        yield swapped
+        return
     if len(counts) <= max(UNLIKELY, train.rows / 2) and len(counts) <= MOST:
         return
     column, example = quote(train.tally.column), next(iter(counts))
@@ -31,6 +34,23 @@ def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     at = _column(spec, train.tally.role)
     help = f"name the column of the classes: `{train.tally.role}: <column>` under `data.columns`"
     yield Diagnostic("E0330", f"{column} does not hold labels: there are too many", at, (), notes, help)
+
+
+def _swapped(spec: Draft, facts: Facts) -> Diagnostic | None:
+    """The error where nearly every row has a label of its own, and few inputs stand in all of them."""
+    train, tally = facts.splits["train"], facts.splits["train"].tally
+    inputs = [(role, names) for role, names in facts.columns.items() if role != getattr(tally, "role", "")]
+    if not hasattr(tally, "is_multi") or tally.is_multi or train.sketch is None or len(inputs) != 1:
+        return None
+    different = len(train.sketch.first) << train.sketch.bits
+    ((role, names),) = inputs
+    is_few = 2 <= different <= len(tally.counts) / 4  # classes are at least two
+    if not is_few or len(tally.counts) < max(MEASUREMENTS, train.rows / 2) or len(names) > 1:
+        return None
+    headline = f"the columns of `{tally.role}` and `{role}` look swapped: there are too many labels"
+    notes = (f"{train.rows:,} training rows have {len(tally.counts):,} different labels and {different:,} inputs",)
+    right = f"write `columns: {{{role}: {clean(tally.column)}, {tally.role}: {clean(names[0])}}}` under `data`"
+    return Diagnostic("E0330", headline, _column(spec, tally.role), (), notes, right)
 
 
 def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
@@ -44,6 +64,8 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if not hasattr(train.tally, "counts"):
         return
     yield from _doubled(train.tally.counts, train.tally.first)
+    if hasattr(train.tally, "joined"):
+        yield from _joined(train.tally)
     if not hasattr(train.tally, "is_multi"):  # what it counts are no labels of rows
         return
     if not train.tally.is_multi and _are_measurements(train.tally.counts):
@@ -89,6 +111,16 @@ def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) ->
             headline = f"the labels {quote(label)} and {quote(often)} differ only in case or spaces"
             also = (Row(*first[often]),)
             yield Diagnostic("W0319", headline, Row(*first[label]), also, notes, f"write {quote(often)} in the data")
+
+
+def _joined(tally: Any) -> Iterator[Diagnostic]:
+    """Labels that look like several with a comma or a semicolon between them."""
+    found = tally.joined()
+    if found:
+        notes = (f"{found.labels:,} labels are made of others, such as {quote(found.label)}",)
+        headline = f"rows of {quote(tally.column)} seem to hold several labels with `{found.mark}` between them"
+        help = f"put `|` between them, {quote('|'.join(found.parts))}, or write lists"
+        yield Diagnostic("W0350", headline, Row(*tally.first[found.label]), (), notes, help)
 
 
 def _are_measurements(counts: Mapping[str, int]) -> bool:

@@ -116,16 +116,18 @@ def _rates(train: Train, word: str) -> Iterator[Diagnostic]:
     """Learning rates outside what is usual for a method, part by part."""
     method, rate = variants.load("methods", word), train.learning_rate
     low, high = method.USUAL
+    usual, head = float(method.LEARNING_RATE), float(method.HEAD_LEARNING_RATE)
     at: Path = ("train", "learning_rate")
     if isinstance(rate, Rates):
         if not method.FREEZES:
-            yield from _rate(rate.backbone, low, high, (*at, "backbone"), f"`{word}`")
-        yield from _rate(rate.head, low, max(high, HEAD_MOST), (*at, "head"), "a head")
+            yield from _rate(rate.backbone, (low, high), usual, (*at, "backbone"), f"`{word}`")
+        yield from _rate(rate.head, (low, max(high, HEAD_MOST)), head, (*at, "head"), "a head")
     elif rate is not None:
-        yield from _rate(rate, low, high, at, f"`{word}`")
+        yield from _rate(rate, (low, high), usual, at, f"`{word}`")
 
 
-def _rate(rate: float, low: float, high: float, path: Path, whose: str) -> Iterator[Diagnostic]:
+def _rate(rate: float, usual: tuple[float, float], default: float, path: Path, whose: str) -> Iterator[Diagnostic]:
+    low, high = usual
     if not low <= rate <= high:
-        at, help = At(path, f"usually {low:g} to {high:g}"), f"write `{path[-1]}: {high if rate > high else low:g}`"
+        at, help = At(path, f"usually {low:g} to {high:g}"), f"write `{path[-1]}: {default:g}`, the default"
         yield Diagnostic("W0303", f"learning rate {rate:g} is unusual for {whose}", at, help=help)

@@ -10,7 +10,7 @@ from unicodedata import combining, east_asian_width
 
 import click
 
-NARROWEST = 40  # columns; a terminal that says it has fewer is not believed
+NARROWEST = 20  # columns; a terminal that says it has fewer is not believed
 WIDEST = 160  # characters of a quoted line where no width is known
 
 

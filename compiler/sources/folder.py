@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..diagnostics import nearest
@@ -40,8 +41,24 @@ def _near(reference: str, base: Path) -> str:
     meant = nearest(name, folders)
     if meant:
         return meant.replace("`", f"`{parent}/", 1) if parent else meant
+    if installed := _installed(reference):
+        return f"did you mean `package:{installed}`?"
     owner = next((owner for word, owner in _OWNERS.items() if reference.startswith(f"{word}-")), "")
     if owner and "/" not in reference:
         return f"did you mean `hub:{owner}/{reference}`?"
     is_repository = re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", reference)
     return f"did you mean `hub:{reference}`?" if is_repository and not os.path.isdir(beside) else ""
+
+
+def _installed(reference: str) -> str:
+    """The backbone in an installed package of this name; "" for none. The package is not imported."""
+    name = reference.replace("-", "_")
+    try:
+        spec = find_spec(name) if name.isidentifier() else None
+    except (ImportError, ValueError):  # ValueError: a module that was made without a spec
+        return ""
+    for root in spec.submodule_search_locations or () if spec else ():
+        for folder in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+            if os.path.isfile(os.path.join(root, folder, "config.json")):
+                return f"{name}/{folder}"
+    return ""

@@ -17,6 +17,7 @@ from ..diagnostics import At, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
 from ..sources import Located, Missing, split
 from .header import Fetch, Header, Tensor, read_header
+from .rows import kind_of
 
 AT = At(("backbone", "from"))
 LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
@@ -187,11 +188,8 @@ def gather_backbone(reference: str, base: Path, weights: bool = False) -> Backbo
     """
     located, fetch = locate(reference, base, weights)
     raw = _config_bytes(located.folder)
-    try:
-        config = json.loads(raw)
-        model_type = config["model_type"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise refuse("E0305", "the backbone's config.json names no model_type", at=AT) from None
+    config = _config(raw)
+    model_type = config["model_type"]
     word = str(model_type).replace("_", "-")
     if word not in variants.words("backbones"):
         raise refuse(
@@ -208,6 +206,21 @@ def gather_backbone(reference: str, base: Path, weights: bool = False) -> Backbo
     )
     _check(facts)
     return facts
+
+
+def _config(raw: bytes) -> dict[str, Any]:
+    """A config.json that names its family; raises Refused E0305 for any other."""
+    help = "get the file anew from where the backbone came from, or let `save_pretrained` write it"
+    try:
+        config = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it is nothing that can be read as JSON"
+        raise refuse("E0305", "the backbone's config.json is not JSON", reason.lower(), at=AT, help=help) from None
+    if not isinstance(config, dict):
+        raise refuse("E0305", f"the backbone's config.json holds {kind_of(config)}, not an object", at=AT, help=help)
+    if "model_type" not in config:
+        raise refuse("E0305", "the backbone's config.json names no model_type", at=AT, help=help)
+    return config
 
 
 def _check(facts: BackboneFacts) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, quote, refuse
 from ..digest import identity
 from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
@@ -257,8 +257,10 @@ class _Split:
             shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
             count = f"{len(numbers)} rows of the {self.name} data: {shown}" if len(numbers) > 1 else ""
             notes = tuple(note for note in (wrong.detail, count) if note)
-            headline = f"{quote(wrong.column)} {wrong.reason}"
-            self.gathering.found.append(Diagnostic(wrong.code, headline, Row(table.shown, numbers[0]), notes=notes))
+            headline, at, one = f"{quote(wrong.column)} {wrong.reason}", Row(table.shown, numbers[0]), len(numbers) == 1
+            which = f"row{'' if one else 's'} {shown}" if len(numbers) <= SHOWN else "these rows"
+            help = wrong.help or f"mend {which} of {clean(table.shown)}, or take {'it' if one else 'them'} out"
+            self.gathering.found.append(Diagnostic(wrong.code, headline, at, notes=notes, help=help))
         self.is_broken = self.is_broken or bool(self.bad)
         self.bad = {}
 

@@ -26,6 +26,7 @@ class Unusable:
     reason: str
     detail: str = ""
     code: str = "E0313"
+    help: str = ""  # a way out besides mending the row or taking it out
 
 
 _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", bytes: "bytes"}
@@ -87,7 +88,7 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield number, values
     except Malformed as error:
         at = Row(table.shown, error.row)
-        raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at) from None
+        raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=error.help) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise refuse("E0310", f"{quote(table.shown)} can't be read", reason, at=Row(table.shown)) from None

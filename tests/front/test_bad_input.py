@@ -106,10 +106,10 @@ BACKBONES: list[tuple[str, Callable[[Path], Any], str, str]] = [
     ("a file", lambda folder: (shutil.rmtree(folder), folder.write_text("x")), "E0301", "is a file"),
     ("no config.json", remove("config.json"), "E0301", "no config.json"),
     ("config.json is a folder", both(remove("config.json"), lambda f: (f / "config.json").mkdir()), "E0301", "no config"),
-    ("config.json is no JSON", put("config.json", b"{"), "E0305", "names no model_type"),
-    ("config.json is a list", put("config.json", b"[1]"), "E0305", "names no model_type"),
-    ("config.json is bottomless", put("config.json", b"[" * 100_000), "E0305", "names no model_type"),
-    ("config.json is binary", put("config.json", b"\xff\xfe\x00"), "E0305", "names no model_type"),
+    ("config.json is no JSON", put("config.json", b"{"), "E0305", "is not JSON"),
+    ("config.json is a list", put("config.json", b"[1]"), "E0305", "holds a list, not an object"),
+    ("config.json is bottomless", put("config.json", b"[" * 100_000), "E0305", "is not JSON"),
+    ("config.json is binary", put("config.json", b"\xff\xfe\x00"), "E0305", "is not JSON"),
     ("no model_type", put("config.json", b"{}"), "E0305", "names no model_type"),
     ("unknown model_type", edit("config.json", model_type="gpt5"), "E0305", "the family `gpt5` is not known"),
     ("misspelt model_type", edit("config.json", model_type="brt"), "E0305", "did you mean `bert`?"),
@@ -768,7 +768,7 @@ def test_a_full_disk_under_the_store_is_the_machines_fault(
         (disk / "ballast").write_bytes(b"x" * (size << 10))
         answer = graftc("build", "spec.yaml", "--store", disk / "store", "-o", "out", "--quiet")
         assert (answer.status, answer.codes) == (4, ["E0410"]), answer.err
-        assert "free space or point --store at another disk" in answer.err
+        assert "free space, or point the output or --store at another disk" in answer.err
         assert not (project.folder / "out").exists()
         assert not list((disk / "store").glob("stages/*/*"))
 

@@ -307,7 +307,7 @@ def test_a_spec_in_a_folder_finds_what_lies_beside_it(repository: Path, graftc: 
     answer = graftc("plan", "specs/spec.yaml", "--diff", "git:HEAD", "--json")
     assert answer.status == 0, answer.err
     diff = Diff.model_validate_json(answer.out)
-    assert diff.runs[0].because[0].text == "rows of `data/train.jsonl` (train) differ"
+    assert diff.runs[0].because[0].text == "the content of `data/train.jsonl` (train) differs"
     os.chdir(repository / "specs")
     assert graftc("plan", "spec.yaml", "--diff", "git:HEAD", "--json").out == answer.out.replace("specs/spec", "spec")
 
@@ -324,7 +324,7 @@ def test_a_folder_of_pictures_and_pictures_of_a_table_are_those_of_then(reposito
         old = picture.read_bytes()
         shutil.copy(repository / "pictures" / "light" / "7.png", picture)
         (change,) = difference(graftc, "--diff", "git:HEAD").runs[0].because
-        assert change.text == f"rows of `{data}` (train) differ"
+        assert change.text == f"the content of `{data}` (train) differs"
         picture.write_bytes(old)
         assert difference(graftc, "--diff", "git:HEAD").is_equal
 
@@ -473,7 +473,7 @@ def test_a_file_that_git_takes_for_unchanged_is_compared_by_its_content(
     replace("train.jsonl", "manager", "director")(repository)
     assert not git("status", "--short")
     (change,) = difference(graftc, "--diff", "git:HEAD").runs[0].because
-    assert change.text == "rows of `train.jsonl` (train) differ"
+    assert change.text == "the content of `train.jsonl` (train) differs"
 
 
 def in_a_submodule(folder: Path) -> Path:
@@ -509,7 +509,9 @@ def test_data_of_a_submodule_is_that_of_the_commit_of_then(repository: Path, gra
             commit_within(shared, "other rows")
             commit("newer rows")
         diff = difference(graftc, "--diff", "git:HEAD~1" if is_committed else "git:HEAD")
-        assert [change.text for change in diff.runs[0].because] == ["rows of `shared/train.jsonl` (train) differ"]
+        assert [change.text for change in diff.runs[0].because] == [
+            "the content of `shared/train.jsonl` (train) differs"
+        ]
         assert not any("shared" in note for note in diff.notes)
     assert difference(graftc, "--diff", "git:HEAD").is_equal
 
@@ -528,7 +530,7 @@ def test_a_folder_in_a_submodule_is_that_of_then(repository: Path, graftc: Comma
         old = picture.read_bytes()
         picture.write_bytes((shared / "pictures" / "light" / "7.png").read_bytes())
         (change,) = difference(graftc, "--diff", "git:HEAD").runs[0].because
-        assert change.text == f"rows of `{data}` (train) differ"
+        assert change.text == f"the content of `{data}` (train) differs"
         picture.write_bytes(old)
         shutil.copy(picture, picture.with_name("new.png"))
         diff = difference(graftc, "--diff", "git:HEAD")

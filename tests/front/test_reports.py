@@ -108,9 +108,10 @@ def test_a_narrow_terminal_gets_a_window_around_the_mark_and_wrapped_notes() -> 
         assert " ".join(" ".join(lines).split()).count("word29") == 1
 
 
-def test_a_terminal_narrower_than_forty_is_taken_for_forty() -> None:
+def test_a_terminal_narrower_than_twenty_is_taken_for_twenty() -> None:
     found = Diagnostic("E0201", "wrong", Span("spec.yaml", 2, 107, 6, "here"), notes=("word " * 20,))
-    assert len(said(found, Terminal(20))[3]) == 40
+    assert len(said(found, Terminal(10))[3]) == 20
+    assert len(said(found, Terminal(25))[3]) == 25
 
 
 def test_a_label_that_does_not_fit_stands_below_its_mark() -> None:

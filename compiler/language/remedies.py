@@ -1,0 +1,67 @@
+"""Ways out of mistakes of shape: the word, the number or the map that was meant."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ..diagnostics import clean, nearest, quote
+
+# words of transformers' TrainingArguments, peft's configurations and sentence-transformers' pooling, and of daily speech
+MEANINGS = {
+    "average": "mean", "avg": "mean", "base_model": "from", "bs": "batch_size", "dev": "validation",
+    "eval": "validation", "lora_alpha": "alpha", "lora_dropout": "dropout", "lr": "learning_rate",
+    "lr_scheduler_type": "schedule", "model": "from", "model_name_or_path": "from", "num_epochs": "epochs",
+    "num_train_epochs": "epochs", "peft_type": "method", "per_device_train_batch_size": "batch_size", "r": "rank",
+    "target_modules": "target", "task": "type", "val": "validation", "valid": "validation", "warmup_ratio": "warmup",
+}  # fmt: skip
+
+
+def did_you_mean(word: object, known: Collection[str]) -> str:
+    """The way out for a word that is not known: what it means elsewhere, or one that is spelt nearly so."""
+    meaning = MEANINGS.get(str(word).lower())
+    return f"did you mean `{meaning}`?" if meaning in known else nearest(word, known)
+
+
+def without_quotes(value: Any, kinds: Iterable[str]) -> str:
+    """The way out where a number stands in quotes."""
+    if not isinstance(value, str):
+        return ""
+    pattern = r"[0-9]+" if "a number" not in kinds and "a whole number" in kinds else r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?"
+    is_number = {"a number", "a whole number"} & set(kinds) and re.fullmatch(pattern, value)
+    return f"write `{value}`, without quotes" if is_number else ""
+
+
+def as_map(value: Any, models: Iterable[type[BaseModel]]) -> str:
+    """The way out where a number stands in place of a map that has one key for it."""
+    for model in models if isinstance(value, int | float) and not isinstance(value, bool) else ():
+        fields = [field.alias or name for name, field in model.model_fields.items()]
+        try:
+            model.model_validate({fields[0]: value})
+        except ValidationError:
+            continue
+        if len(fields) == 1:
+            return f"write `{{{fields[0]}: {value}}}`"
+    return ""
+
+
+def as_list(value: Any) -> str:
+    """The way out where one text stands in place of a list, unless that text would need escapes."""
+    if not isinstance(value, str) or value != clean(value) or '"' in value or "\\" in value:
+        return ""
+    return f"write `[{value}]`" if value.isidentifier() else f'write `["{value}"]`'
+
+
+def as_slug(value: Any, pattern: str) -> str:
+    """The way out where a text is no slug: the nearest one.
+
+    >>> as_slug("Größe 2", "[a-z0-9-]+")
+    'write `groe-2`'
+    """
+    plain = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-_.")[:64]
+    return f"write {quote(slug)}" if re.fullmatch(pattern, slug) else ""
