@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from graftc.compiler.diff.compare import Diff
+from graftc.compiler.frozen import Json
+from graftc.compiler.planning.plan import read_plan
 
 from . import ground
 from .cli import Answer, Command
@@ -191,6 +193,40 @@ def test_fail_on_stops_what_it_names_and_prints_it_all_the_same(
         answer = graftc("plan", "spec.yaml", "--diff", OLD, "--fail-on", word)
         assert (answer.status, answer.codes) == (status, ["E0230"] * status)
         assert answer.out == printed
+
+
+def decided_otherwise(**record: Any) -> None:
+    """An old plan of the spec whose head was decided otherwise."""
+    plan = read_plan(Path("now.json").read_text(), "now.json")
+    other = {**plan.head.record.plain(), **record}
+    head = plan.head.model_copy(update={"record": Json(other)})
+    Path("old.json").write_text(plan.model_copy(update={"head": head}).text())
+
+
+def test_thresholds_of_another_plan_break_its_users(folder: Path, graftc: Command) -> None:
+    several(folder)
+    spec(MULTI)(folder)
+    assert graftc("plan", "spec.yaml", "-o", "now.json").status == 0
+    decided_otherwise(thresholds=[0.5, 0.5, 0.25])
+    (change,) = difference(graftc, "--diff", "old.json").breaking
+    assert (change.field, change.old, change.new) == ("thresholds", [0.5, 0.5, 0.25], [0.5, 0.5, 0.5])
+    decided_otherwise()
+    assert difference(graftc, "--diff", "old.json").breaking == ()
+
+
+def test_other_fields_of_an_answer_and_other_numbers_of_answers_break_its_users(folder: Path, graftc: Command) -> None:
+    scores = [{"text": row["text"], "score": i / 10} for i, row in enumerate(ground.rows())]
+    several(folder)
+    for name in ("scores.jsonl", "before/scores.jsonl"):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in scores))
+    regression = "head: {type: text-regression}\ndata:\n  train: scores.jsonl\n  validation: scores.jsonl\n"
+    one = "head: {type: text-classification}\n" + DATA
+    spec(regression, one)(folder)
+    found = {change.field: change for change in difference(graftc, "--diff", OLD).breaking}
+    assert found["answers"].text == "fields of an answer: label, score → name, score"
+    spec(MULTI, one)(folder)
+    found = {change.field: change for change in difference(graftc, "--diff", OLD).breaking}
+    assert found["answers"].text == "an input gets one answer → a tuple of answers"
 
 
 def test_json_says_what_the_text_says(folder: Path, graftc: Command) -> None:

@@ -107,6 +107,19 @@ def test_every_accepted_text_belongs_to_a_case() -> None:
 def compare(name: str, text: str) -> None:
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("GRAFTC_ACCEPT"):
+        assert not os.environ.get("CI"), "texts are accepted by a reviewer, not by continuous integration"
         path.write_text(text, encoding="utf-8")
     assert path.is_file(), "GRAFTC_ACCEPT=1 writes it"
     assert text == path.read_text(encoding="utf-8")
+
+
+def test_continuous_integration_accepts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.GOLDEN", tmp_path)
+    monkeypatch.setenv("GRAFTC_ACCEPT", "1")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(AssertionError, match="by a reviewer"):
+        compare("new", "text")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.delenv("CI")
+    compare("new", "text")
+    assert (tmp_path / "new.txt").read_text() == "text"

@@ -161,7 +161,9 @@ def test_a_full_disk_is_that_of_the_file_written(folder: Path, graftc: Command) 
 
 def test_a_place_without_a_label_ends_where_it_ends(folder: Path, graftc: Command) -> None:
     write(folder, "validation: validation.jsonl", "validation: validation.jsonl\n  test: train.jsonl")
-    (line,) = (line for line in graftc("validate", "spec.yaml", "--format", "github").out.splitlines() if "W0310" in line)
+    (line,) = (
+        line for line in graftc("validate", "spec.yaml", "--format", "github").out.splitlines() if "W0310" in line
+    )
     places = [part for part in line.split("%0A") if "jsonl:" in part or "yaml:" in part]
     assert places
     assert not any(part.endswith(": ") or part.endswith(":") for part in line.split("%0A")), line

@@ -360,6 +360,34 @@ def test_fingerprints_outlive_a_shift_of_lines_and_tell_mistakes_apart(spoilt: P
     assert len(set(before) - set(fingerprints(spoilt))) == 1
 
 
+def test_a_fingerprint_of_what_is_no_yaml_is_of_its_line(project: Project) -> None:
+    project.replace("epochs: 2", "epochs: *two")
+    before = fingerprints(project)
+    project.spec.write_text("# a comment\n\n" + project.spec.read_text())
+    assert fingerprints(project) == before
+    project.replace("*two", "*three")
+    assert not set(fingerprints(project)) & set(before)
+
+
+def test_columns_count_characters_and_not_units_of_two_bytes(project: Project) -> None:
+    project.replace("{text: body, label: queue}", '{text: "\U0001f600", labl: queue}')
+    (run,) = sarif(project)[1]["runs"]
+    assert run["columnKind"] == "unicodeCodePoints"
+    regions = [result["locations"][0]["physicalLocation"]["region"] for result in run["results"]]
+    lines = project.spec.read_text().splitlines()
+    assert "labl" in {lines[r["startLine"] - 1][r["startColumn"] - 1 : r["endColumn"] - 1] for r in regions}
+
+
+@pytest.mark.parametrize("specs", [("spec.yaml", "doubtful.yaml"), ("doubtful.yaml", "spec.yaml")])
+def test_strict_holds_every_spec(specs: tuple[str, str], project: Project, graftc: Command) -> None:
+    text = project.spec.read_text().replace("  validation: validation.jsonl\n", "")
+    project.write("doubtful.yaml", text)
+    answer = graftc("validate", *specs)
+    assert (answer.status, answer.codes) == (0, ["W0304"])
+    assert graftc("validate", *specs, "--strict").status == 1
+    assert graftc("validate", "spec.yaml", "spec.yaml", "--strict").status == 0
+
+
 def test_paths_are_of_the_repository_and_outside_of_it_whole(
     project: Project, graftc: Command, monkeypatch: pytest.MonkeyPatch, official: jsonschema.Draft7Validator
 ) -> None:

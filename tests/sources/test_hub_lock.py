@@ -8,6 +8,10 @@ from pathlib import Path
 
 import yaml
 
+from graftc.compiler.language.source import read
+from graftc.compiler.planning.lock import signature
+from graftc.compiler.planning.locked import read_lock
+
 from ..train import running
 from .hub_server import Hub, Repository
 from .test_hub_build import COMMIT, graftc, repository
@@ -46,6 +50,14 @@ def test_a_branch_that_moves_on_leaves_a_locked_spec_where_it_was(tmp_path: Path
             shutil.copy(tmp_path / name, fresh)
         assert source("--locked", folder=fresh) == f"hub:org/tiny@{COMMIT}"
         assert not list(fresh.rglob("model.safetensors")), "checking fetched the weights"
+
+        lock = read_lock(read(fresh / "spec.yaml")).lock
+        other = lock.model_copy(update={"backbone": lock.backbone.model_copy(update={"header": "0" * 64})})
+        other = other.model_copy(update={"sha256": signature(other)})
+        (fresh / "spec.lock.yaml").write_text(other.text("spec.yaml"), encoding="utf-8")
+        drifted = graftc(fresh, hub.endpoint, "validate", "spec.yaml", "--locked")
+        assert drifted.returncode == 1
+        assert "error[E0344]: the headers of the backbone's weights changed" in drifted.stderr
 
         (weights,) = {path.resolve() for path in (tmp_path / "hf").rglob("model.safetensors")}
         raw = bytearray(weights.read_bytes())
