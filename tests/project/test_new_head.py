@@ -6,20 +6,17 @@ The files lie in new_head/, under the paths that they take in the package.
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from ..backbones import tiny
+from .copied import Copy, files
 
-ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = Path(__file__).with_name("new_head")
 WORD = "ordinal-classification"
 LABELS = ("poor", "fair", "good")
@@ -38,32 +35,9 @@ SPEC = {
 }
 
 
-class Copy:
-    """A package that is a copy of graftc and two files more, used through its command line."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        shutil.copytree(ROOT / "graftc", folder / "graftc", ignore=shutil.ignore_patterns("__pycache__", "data"))
-        for file in OVERLAY.rglob("*.py"):
-            place = folder / "graftc" / file.relative_to(OVERLAY)
-            assert not place.exists(), "the example has become a head of graftc's own: choose another"
-            shutil.copyfile(file, place)
-
-    def run(self, *words: str, status: int = 0) -> str:
-        command = [sys.executable, "-m", "graftc", *words]
-        environment = {**os.environ, "PYTHONPATH": str(self.folder), "GRAFTC_STORE": str(self.folder / "store")}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        assert done.returncode == status, done.stderr
-        return done.stderr if status else done.stdout
-
-    def write(self, name: str, **changes: Any) -> str:
-        (self.folder / name).write_text(json.dumps(SPEC | changes))
-        return name
-
-
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    made = Copy(tmp_path_factory.mktemp("copy"))
+    made = Copy(tmp_path_factory.mktemp("copy"), OVERLAY, SPEC)
     tiny.save("bert", made.folder / "backbone")
     draw = random.Random(0)
     rows = [
@@ -75,8 +49,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 
 def test_only_a_module_and_its_decoder_are_added() -> None:
-    files = sorted(file.relative_to(OVERLAY).as_posix() for file in OVERLAY.rglob("*.py"))
-    assert files == [f"{side}/heads/{WORD.replace('-', '_')}.py" for side in ("compiler", "runtime")]
+    assert files(OVERLAY) == [f"{side}/heads/{WORD.replace('-', '_')}.py" for side in ("compiler", "runtime")]
 
 
 def test_validation_knows_it(copy: Copy) -> None:
