@@ -37,3 +37,10 @@ def lacking(word: str, needs: frozenset[str], backbone: BackboneFacts) -> Iterab
         headline = f"`{word}` needs {CAPABILITIES[need]}, which this backbone has not"
         at, also = At(("adapt", "method"), "can't be used here"), (At(("backbone", "from"), f"a `{backbone.word}`"),)
         yield Diagnostic("E0309", headline, at, also, help=f"methods that work here: {listed(works, 40)}")
+
+
+def all_frozen(what: str) -> Diagnostic:
+    """What a method would learn is frozen, every bit of it: `what` says so in a word of its own."""
+    at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), "adapts these", on_key=True),)
+    help = "freeze fewer layers, or use `method: probe`"
+    return Diagnostic("E0308", f"every {what} is frozen", at, also, help=help)

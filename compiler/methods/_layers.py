@@ -15,7 +15,7 @@ from ..decided import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..frozen import Frozen
 from ..world.backbone import BackboneFacts
-from . import lacking
+from . import all_frozen, lacking
 
 if TYPE_CHECKING:
     import torch
@@ -51,11 +51,7 @@ def problems(
         if not _matches(word, backbone):
             yield _unmatched(word, _path(options, i), backbone)
     if not targets(options, backbone, frozen, default) and all(_matches(word, backbone) for word in words):
-        yield Diagnostic(
-            "E0308", f"every module that `{method}` would adapt is frozen",
-            At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), "adapts these", on_key=True),),
-            help="freeze fewer layers, or use `method: probe`",
-        )  # fmt: skip
+        yield all_frozen(f"module that `{method}` would adapt")
 
 
 def _path(options: Targeted, i: int) -> tuple[str | int, ...]:

@@ -14,7 +14,7 @@ from ..diagnostics import At, Diagnostic, listed
 from ..frozen import Frozen
 from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
-from . import Lowered, _layers
+from . import Lowered, _layers, all_frozen
 
 LEARNING_RATE = 1e-3
 HEAD_LEARNING_RATE = 1e-3
@@ -48,9 +48,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
         help = "use `method: lora` with a `target` of its modules"
         yield Diagnostic("E0308", headline, At(("adapt", "method"), "nothing to adapt"), also, (note,), help)
     elif not _targets(options, backbone, frozen):
-        at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), on_key=True),)
-        help = "freeze fewer layers, or use `method: probe`"
-        yield Diagnostic("E0308", "every module that `adapter` would follow is frozen", at, also, help=help)
+        yield all_frozen("module that `adapter` would follow")
 
 
 def _targets(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> tuple[str, ...]:

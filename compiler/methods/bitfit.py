@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..diagnostics import At, Diagnostic
+from ..diagnostics import Diagnostic
 from ..world.backbone import BackboneFacts
-from . import Lowered, lacking
+from . import Lowered, all_frozen, lacking
 from .full import Options, apply, merge, plain, save
 
 __all__ = ["Options", "apply", "merge", "plain", "save"]
@@ -24,9 +24,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
     """A backbone without biases, or with all of them frozen."""
     yield from lacking("bitfit", NEEDS, backbone)
     if backbone.provides >= NEEDS and not frozenset(backbone.biases) - frozen:
-        at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), on_key=True),)
-        help = "freeze fewer layers, or use `method: probe`"
-        yield Diagnostic("E0308", "every bias that `bitfit` would train is frozen", at, also, help=help)
+        yield all_frozen("bias that `bitfit` would train")
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:

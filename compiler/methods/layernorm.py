@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..diagnostics import At, Diagnostic
+from ..diagnostics import Diagnostic
 from ..world.backbone import BackboneFacts
-from . import Lowered
+from . import Lowered, all_frozen
 from .full import Options, apply, merge, plain, save
 
 __all__ = ["Options", "apply", "merge", "plain", "save"]
@@ -23,9 +23,7 @@ FREEZES = False
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """A backbone whose normalisation layers are all frozen."""
     if not frozenset(backbone.norms) - frozen:
-        at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), on_key=True),)
-        help = "freeze fewer layers, or use `method: probe`"
-        yield Diagnostic("E0308", "every norm that `layernorm` would train is frozen", at, also, help=help)
+        yield all_frozen("norm that `layernorm` would train")
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
