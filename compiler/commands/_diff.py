@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-
-import click
 
 from ..diagnostics import Refused, listed, refuse
 from ..language.source import Source
 from ..planning.plan import Plan
 from ..reports import printable
+from ..reports._terminal import terminal_of
 from ..verbs import Footing
 
 
@@ -22,12 +20,12 @@ def differ(source: Source, plan: Plan, name: str, old: str, has_data: bool, as_j
     """
     from ..diff.compare import Diff, compare
     from ..diff.old import old_side
-    from ..diff.show import plain, show
+    from ..diff.show import show
     from ..diff.sides import of_spec
 
     before = old_side(old, Path(name), Footing(has_data=has_data))
     diff: Diff = compare(before, of_spec(name, source, plan))
-    print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, _paint if _is_coloured() else plain))
+    print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, terminal_of(sys.stdout)))
     sys.stdout.flush()
     if fail_on and diff.breaking:
         raise _forbidden("breaks users of the bundle", listed({change.field for change in diff.breaking}), fail_on)
@@ -42,11 +40,3 @@ def _forbidden(what: str, where: str, fail_on: str) -> Refused:
         f"`--fail-on {fail_on}` forbids it; it lies in: {where}",
         help="undo it, or run without --fail-on once it is meant",
     )
-
-
-def _is_coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _paint(text: str, colour: str) -> str:
-    return click.style(text, fg=colour, bold=True)

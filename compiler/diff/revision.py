@@ -15,10 +15,11 @@ from pathlib import Path
 from .. import variants
 from ..diagnostics import Refused, clean, listed, quote, refuse
 from ..language.parse import parse
+from ..language.paths import paths
+from ..language.places import SPLITS
 from ..language.source import Source, content
-from ..language.spec import HeldOut, Spec, Table, Tables
+from ..language.spec import HeldOut, Spec
 from ..planning.locked import ENDING, beside
-from ..sources import split
 from ..world.columns import resolve
 from ..world.facts import HEADER
 from ..world.rows import Opened, rows
@@ -57,10 +58,10 @@ class Checkout:
     def bring_all(self, source: Source) -> None:
         """Brings the lock, the backbone, the data and the samples of a spec; what is not there stays absent."""
         spec = parse(source)
-        self.bring([*_files(spec)])
+        self.bring([path for _, path in paths(spec)])
         self._bring_lock(beside(source))
         folder = self.spec.parent
-        for name in ("train", "validation", "test"):
+        for name in SPLITS:
             entry = getattr(spec.data, name)
             if entry is not None and not isinstance(entry, HeldOut):
                 with suppress(Refused):  # checking the old spec will say it better
@@ -225,23 +226,6 @@ def _take(source: Path, place: Path) -> None:
             place.symlink_to(source)
         else:
             shutil.copyfile(source, place)
-
-
-def _files(spec: Spec) -> Iterator[str]:
-    """Every path that a spec names, relative to its folder."""
-    word, rest = split(spec.backbone.from_)
-    if word in variants.words("sources") and variants.load("sources", word).IS_PATH:
-        yield rest
-    if spec.export.samples not in ("generated", "validation"):
-        yield spec.export.samples
-    for entry in (spec.data.train, spec.data.validation, spec.data.test):
-        if entry is not None and not isinstance(entry, HeldOut):
-            yield from _tables(entry)
-
-
-def _tables(entry: Tables) -> Iterator[str]:
-    for item in entry if isinstance(entry, tuple) else (entry,):
-        yield item.from_ if isinstance(item, Table) else item
 
 
 def _referred(input: object, values: dict[str, object], columns: object, folder: Path) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ..planning.show import in_bytes
 from ..reports import one_line
+from ..reports._terminal import Terminal
 from .compare import Diff
 from .cost import Cost
 from .stages import Run
@@ -24,24 +25,21 @@ OUTPUTS = {
     "verify": "gates and golden answers",
     "pack": "the bundle",
 }
-Paint = Callable[[str, str], str]
 
 
-def plain(text: str, colour: str) -> str:
-    """Text without its colour, for pipes."""
-    return text
+PIPE = Terminal()  # without colours
 
 
-def show(diff: Diff, paint: Paint = plain) -> str:
-    """The difference in blocks; `paint(text, colour)` colours what matters."""
+def show(diff: Diff, terminal: Terminal = PIPE) -> str:
+    """The difference in blocks, coloured where the terminal has colours."""
     blocks = [[f"{diff.old} → {diff.new}"]]
     if diff.is_equal:
         blocks.append(["nothing changes: both plans give the same bundle"])
     else:
         if diff.breaking:
             lines = [_line(change.field.split(".")[0], change.text) for change in diff.breaking]
-            blocks.append([paint("BREAKING for users of the bundle", "red"), *lines])
-        head = paint("RETRAINS", "yellow") if diff.retrains else "RUNS AGAIN, without training"
+            blocks.append([terminal.style("BREAKING for users of the bundle", "red"), *lines])
+        head = terminal.style("RETRAINS", "yellow") if diff.retrains else "RUNS AGAIN, without training"
         blocks += [[head, *_runs(diff)]] if diff.runs else []
         blocks += (
             [["REUSES", *(_line(name, OUTPUTS.get(name.partition("-")[0], "")) for name in diff.reuses)]]

@@ -10,11 +10,11 @@ from pathlib import Path
 from ..diagnostics import Refused, quote, refuse
 from ..digest import combined, file_sha256, identity, known_sha256
 from ..execution.manifest import licence
-from ..execution.pipeline import PREPROCESSING
+from ..execution.pipeline import assets_sha256
 from ..language.source import Source
 from ..planning.locked import read_lock
 from ..planning.plan import Plan, read_plan
-from ..world.backbone import locate
+from ..world.backbone import PREPROCESSING, locate
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     if is_of_today and locked.weights and locked.assets:
         return Side(name, plan, replace(locked, licence=licence(folder)), notes)
     assets = {asset: file_sha256(folder / asset) for asset in PREPROCESSING if (folder / asset).is_file()}
-    rest = {"assets": _assets(assets), "licence": licence(folder)}
+    rest = {"assets": assets_sha256(assets), "licence": licence(folder)}
     if fetch is not None:  # its weights stay elsewhere, at a commit
         return Side(name, plan, Files(locked.weights, plan.backbone.source, **rest), notes)
     paths = [folder / file for file in plan.backbone.files]
@@ -78,12 +78,9 @@ def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
     weights = [files.get(file) for file in plan.backbone.files]
     assets = {asset: files[asset] for asset in PREPROCESSING if asset in files}
     return Files(
-        combined(sha for sha in weights if sha) if all(weights) else None, assets=_assets(assets) if files else None
+        combined(sha for sha in weights if sha) if all(weights) else None,
+        assets=assets_sha256(assets) if files else None,
     )
-
-
-def _assets(hashes: Mapping[str, str]) -> str:
-    return combined(f"{asset} {hashes[asset]}" for asset in sorted(hashes))
 
 
 def of_plan(name: str, path: Path) -> Side:

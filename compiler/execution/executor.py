@@ -19,7 +19,7 @@ from ..diagnostics import At, Diagnostic, Refused, Status, refuse
 from ..digest import combined, file_sha256
 from ..planning.plan import Plan, TablePlan, TaskPlan
 from ..store import Store
-from ..world.backbone import gather_backbone
+from ..world.backbone import PREPROCESSING, gather_backbone
 from ..world.rows import Opened, fingerprint, rows
 from . import pipeline
 from .delivery import MANIFEST, deliver, refuse_output
@@ -74,11 +74,11 @@ def execute(
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:
     """The stages of a plan whose backbone lies in a folder."""
-    assets = {name: folder / name for name in pipeline.PREPROCESSING if (folder / name).is_file()}
+    assets = [name for name in PREPROCESSING if (folder / name).is_file()]
     return pipeline.stages(
         plan,
         combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),
-        combined(f"{name} {file_sha256(assets[name], store.digests)}" for name in sorted(assets)),
+        pipeline.assets_sha256({name: file_sha256(folder / name, store.digests) for name in assets}),
         licence(folder),
     )
 

@@ -15,8 +15,6 @@ from .machine import Machine, versions
 from .work import stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]
-# what preprocessing and the checkpoint take from a backbone besides its weights
-PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 TORCH = ("torch", "transformers", "safetensors", "numpy")
 
 
@@ -43,10 +41,15 @@ class Stage:
         return stage_name(self.module, self.task, self.split)
 
 
+def assets_sha256(hashes: Mapping[str, str]) -> str:
+    """One hash of the backbone's files that `world.backbone.PREPROCESSING` names, from the hash of each that there is."""
+    return combined(f"{name} {hashes[name]}" for name in sorted(hashes))
+
+
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
     """The stages of a plan in an order in which each finds its inputs done.
 
-    The hashes and the licence are of the backbone's files: its weights, and those that PREPROCESSING names.
+    The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.PREPROCESSING` names.
     """
     whole = plan.model_dump(mode="json", exclude={"estimates"})
     is_folded, is_quantised = plan.train.fold == "feature", "int8" in plan.export.precision

@@ -13,7 +13,8 @@ from typing import Any
 from .. import variants
 from ..diagnostics import Path, Span
 from ..sources import split
-from .spec import KEYS, PATHS, TAGS
+from .places import PATHS
+from .spec import KEYS, TAGS
 from .text import FLAGS, Source
 
 

@@ -14,10 +14,10 @@ from pydantic.fields import FieldInfo
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import Frozen
+from .places import SPLITS
 from .remedies import as_list, as_map, as_slug, did_you_mean, without_quotes
 from .spec import SCALARS, SECTIONS, VARIANTS
 
-SPLITS = ("train", "validation", "test")  # of data: keys of a table are too general to be told from elsewhere
 # pydantic's type of error → what the value should have been
 KINDS = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
@@ -264,6 +264,7 @@ def _places(model: type[BaseModel], at: tuple[str, ...]) -> tuple[tuple[tuple[st
     """Every mapping under a model, by its path of keys, with the keys that it may have."""
     found = [(at, frozenset(_words(model)))]
     for name, field in model.model_fields.items():
+        # keys of a table are too general to be told from elsewhere
         for inner in models_of(field.annotation) if name not in SPLITS else ():
             found += _places(inner, (*at, field.alias or name))
     return tuple(found)

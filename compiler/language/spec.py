@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from .. import variants
 from ..diagnostics import Diagnostic
 from ..frozen import SLUG, Frozen
+from .places import SPLITS
 
 LANGUAGE = 1
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -133,16 +134,11 @@ VARIANTS = {"adapt": ("methods", "method", "an adaptation method"), "head": ("he
 DEFAULTS = {"adapt": {"method": "full"}}  # of sections that a spec may leave out
 RESERVED = {"pretrain": "self-supervised stages", "heads": "several heads"}
 SCALARS = ("graftc", "name", "description", "seed")
-PLACES: tuple[tuple[str, ...], ...] = ((), ("from",), ("*",), ("*", "from"))  # where the path of a table may stand
-# keys with a path in them, relative to the file that writes it; `*` is any member of a list
-PATHS = frozenset(
-    {("backbone", "from")} | {("data", split, *inner) for split in ("train", "validation", "test") for inner in PLACES}
-)
 # the key by which a map names its variant: with another word there, it replaces what it would else be merged into
 TAGS: dict[tuple[str | int, ...], str] = {
     ("backbone",): "from",
     **{(section,): tag for section, (_, tag, _) in VARIANTS.items()},
-    **{("data", split): "from" for split in ("train", "validation", "test")},
+    **{("data", split): "from" for split in SPLITS},
 }
 KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "data", "train", "export")
 

@@ -10,7 +10,7 @@ from ..language.spec import Draft, Export, Rates, Train
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
 from .decisions import EPOCHS
-from .selectors import select
+from .selectors import selected
 
 HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
 Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors it names
@@ -64,9 +64,8 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if backbone is None or spec.method is None or spec.backbone is None or "freeze" in spec.lost:
         return
     method, head = variants.load("methods", spec.method), variants.load("heads", str(spec.head_type))
-    named = [select(selector, backbone, ("backbone", "freeze")) for selector in spec.backbone.freeze]
-    frozen: frozenset[str] = frozenset().union(*(names for names in named if isinstance(names, frozenset)))
-    is_still = method.FREEZES or (not method.ADDS and frozen >= frozenset(backbone.names))
+    is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
+    is_still = method.FREEZES or (not method.ADDS and is_whole)
     if is_still and not head.parameters(head.lower(spec.head, facts.splits["train"].tally), backbone.width):
         at = At(("adapt", "method"), "learns nothing here") if method.FREEZES else At(("backbone", "freeze"), "is all")
         help = "choose another method, such as `lora`, or give the head a layer of its own"

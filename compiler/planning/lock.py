@@ -15,7 +15,7 @@ from ..digest import digest, file_sha256
 from ..frozen import Frozen, Json
 from ..language.source import Source
 from ..reports import printable
-from ..world.backbone import BackboneFacts
+from ..world.backbone import PREPROCESSING, BackboneFacts
 from ..world.facts import Facts, SplitFacts
 from .plan import Plan
 
@@ -172,15 +172,7 @@ def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, st
 
 
 # what a backbone is made of, its weights apart
-BESIDE_WEIGHTS = (
-    "config.json",
-    "model.safetensors.index.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
+BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *PREPROCESSING)
 
 
 def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:

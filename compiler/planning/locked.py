@@ -135,7 +135,7 @@ def _lock(source: Source, written: Source) -> Lock:
         at = at or Span(written.file, 1, 1)
         raise refuse("E0341", "this is not a lock that `graftc lock` wrote", note, at=at, help=again(source)) from None
     if found.sha256 != signature(found):
-        note = "its last line is a hash of all the others, and they are not what was hashed"
+        note = "its last line is a hash of all other values, and they are not what was hashed"
         at = written.span(("sha256",))
         raise refuse("E0341", "the lock was changed after it was written", note, at=at, help=again(source))
     return found

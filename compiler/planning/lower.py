@@ -28,7 +28,7 @@ from .plan import (
     TensorPlan,
     TrainPlan,
 )
-from .selectors import select
+from .selectors import selected
 from .split import held_out_count
 
 
@@ -38,7 +38,7 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     assert backbone is not None
     assert facts.preprocessing is not None
     method = variants.load("methods", spec.method)
-    frozen = frozenset(backbone.names) if method.FREEZES else _frozen(spec, backbone)
+    frozen = frozenset(backbone.names) if method.FREEZES else selected(spec.backbone.freeze, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(backbone, frozen, lowered)
     tasks = (_task(spec, facts, backbone),)
@@ -49,15 +49,6 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
         method=MethodPlan(method=spec.method, record=Json(lowered.record)), tasks=tasks, train=train, export=export,
         estimates=_estimates(planned, tasks, train, export, facts, method.MERGES), spec=Json(written),
     )  # fmt: skip
-
-
-def _frozen(spec: Spec, backbone: BackboneFacts) -> frozenset[str]:
-    chosen: frozenset[str] = frozenset()
-    for i, selector in enumerate(spec.backbone.freeze):
-        names = select(selector, backbone, ("backbone", "freeze", i))
-        assert isinstance(names, frozenset)
-        chosen |= names
-    return chosen
 
 
 def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered) -> BackbonePlan:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..frozen import Json
+from ..language.places import PATHS
 from .plan import DataPlan, Plan
 
 ABSOLUTE = re.compile(r"(?P<word>[a-z]+:)?/.*")  # a path, or a source's word and a path
-PATHS = ("from", "train", "validation", "test", "samples", "extends")  # keys of a spec whose values may be paths
 
 
 def portable(plan: Plan) -> Plan:
@@ -18,8 +18,7 @@ def portable(plan: Plan) -> Plan:
     changes: dict[str, Any] = {
         "backbone": plan.backbone.model_copy(update={"source": base(plan.backbone.source)}),
         "tasks": tuple(task.model_copy(update={"data": _data(task.data)}) for task in plan.tasks),
-        "export": plan.export.model_copy(update={"samples": base(plan.export.samples)}),
-        "spec": Json(_relocated(plan.spec.plain())),
+        "spec": Json(_relocated((), plan.spec.plain())),
     }
     # anew: a copy would keep the other's hash
     return Plan(**{name: changes.get(name, getattr(plan, name)) for name in Plan.model_fields})
@@ -43,9 +42,9 @@ def base(path: str) -> str:
     return (found["word"] or "") + path.rstrip("/").rpartition("/")[2] if found else path
 
 
-def _relocated(value: Any, is_path: bool = False) -> Any:
+def _relocated(place: tuple[str, ...], value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _relocated(item, key in PATHS) for key, item in value.items()}
+        return {key: _relocated((*place, key), item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_relocated(item, is_path) for item in value]
-    return base(value) if is_path and isinstance(value, str) else value
+        return [_relocated((*place, "*"), item) for item in value]
+    return base(value) if isinstance(value, str) and (place in PATHS or place == ("extends",)) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
@@ -38,6 +38,12 @@ def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str]
             help=f"write `{selector}[0:{depth}]`",
         )
     return _found(selector, [n for n in names if fnmatchcase(n, selector)], backbone, path)
+
+
+def selected(selectors: Iterable[str], backbone: BackboneFacts) -> frozenset[str]:
+    """The tensors that any of several selectors names; what one of them can't name, `problems` says."""
+    found = (select(selector, backbone, ("backbone", "freeze")) for selector in selectors)
+    return frozenset().union(*(names for names in found if isinstance(names, frozenset)))
 
 
 def _slice(selector: str, group: dict[str, str], backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
+from typing import TextIO
 from unicodedata import combining, east_asian_width
 
 import click
@@ -47,26 +47,26 @@ class Terminal:
         return room if columns(line) <= len(line) else room // 2
 
 
-def standard_error() -> Terminal:
-    """What stderr is now.
+def terminal_of(stream: TextIO) -> Terminal:
+    """What a stream is now.
 
     `NO_COLOR` comes before `FORCE_COLOR` and `CLICOLOR_FORCE`, these before what the terminal says of itself.
     """
-    is_terminal = sys.stderr.isatty()
-    width = max(_width(), NARROWEST) if is_terminal else None
+    is_terminal = stream.isatty()
+    width = max(_width(stream), NARROWEST) if is_terminal else None
     if os.environ.get("NO_COLOR"):
         return Terminal(width)
     is_forced = any(os.environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
     return Terminal(width, is_forced or (is_terminal and os.environ.get("TERM") != "dumb"))
 
 
-def _width() -> int:
-    """The columns of stderr's terminal, or what `COLUMNS` says they are."""
+def _width(stream: TextIO) -> int:
+    """The columns of a stream's terminal, or what `COLUMNS` says they are."""
     said = os.environ.get("COLUMNS", "")
     if re.fullmatch(r"[1-9][0-9]{0,4}", said):
         return int(said)
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        return os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:
         return 80
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..diagnostics import Diagnostic, Span
 from ..language.source import Source
 from . import Checked, counted, in_order, one_line, place, summary
-from ._terminal import Terminal, columns, standard_error
+from ._terminal import Terminal, columns, terminal_of
 
 MOST = 10
 COLOURS = {"error": "red", "warning": "yellow"}
@@ -36,7 +36,7 @@ def text(diagnostics: Sequence[Diagnostic], source: Source | None = None, termin
     Without `terminal` it is made to fit what stderr is.
     """
     ordered = in_order(diagnostics, source)
-    terminal = terminal or standard_error()
+    terminal = terminal or terminal_of(sys.stderr)
     shown = [_Shown(d, source, terminal).text() for d in ordered[:MOST]]
     if len(ordered) > MOST:
         shown.append(f"... and {len(ordered) - MOST} more")

@@ -15,10 +15,9 @@ from ..execution.work import Work
 from ..networks.assembly import HEAD, assemble, of_heads, reassemble, remember
 from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
+from ..world.backbone import PREPROCESSING
 from .prepare import preprocessor
 
-# with these beside it, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
-PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 FEW = 4  # inputs that the reloaded network answers again
 SAME = 1e-5  # relative; some architectures store tensors in another layout than they compute in
 
@@ -42,6 +41,7 @@ def run(work: Work) -> None:
         warnings.simplefilter("ignore")  # of one library calling another's deprecated names
         method.save(graft.backbone, work.out)
     _anonymise(work.out, base(plan.backbone.source))
+    # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():
             shutil.copyfile(work.backbone / name, work.out / name)

@@ -20,6 +20,8 @@ from .header import Fetch, Header, Tensor, read_header
 from .rows import kind_of
 
 AT = At(("backbone", "from"))
+# what preprocessing and a checkpoint take from a backbone besides its config and its weights
+PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, quote, refuse
 from ..digest import identity
+from ..language.places import SPLITS
 from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
 from .columns import Columns, absent, misplaced, resolve
@@ -27,7 +28,6 @@ SHOWN = 5  # rows named per kind of mistake
 HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 NUMBERS = 40  # bits of a row's number; above them a place holds the number of its table
 Numbered = tuple[int, dict[str, Any]]  # a row
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, quote
-from ..diagnostics import Path as Keys
-from ..language.spec import Draft, HeldOut, Table
+from ..language.paths import paths
+from ..language.spec import Draft
 
 
 def absolute(spec: Draft, folder: Path) -> Iterator[Diagnostic]:
     """A warning for each path that does not start at the spec's folder."""
-    for keys, path in _paths(spec):
+    for keys, path in paths(spec):
         if os.path.isabs(path):
             at = At(keys, "a path of this machine")
             note = "it is written into the plan and the bundle, and leads nowhere on another machine"
             near = quote(os.path.relpath(path, os.path.abspath(folder)))
             help = f"write {near}" if os.path.exists(path) else "give it relative to the spec's folder"
             yield Diagnostic("W0330", f"{quote(path)} is absolute", at, notes=(note,), help=help)
-
-
-def _paths(spec: Draft) -> Iterator[tuple[Keys, str]]:
-    if spec.backbone:
-        word, _, rest = spec.backbone.from_.partition(":")
-        yield ("backbone", "from"), rest if word == "bundle" else spec.backbone.from_
-    for name in ("train", "validation", "test") if spec.data else ():
-        entry = getattr(spec.data, name)
-        for i, item in enumerate(entry if isinstance(entry, tuple) else (entry,)):
-            keys: Keys = ("data", name, i) if isinstance(entry, tuple) else ("data", name)
-            if isinstance(item, Table):
-                yield (*keys, "from"), item.from_
-            elif item is not None and not isinstance(item, HeldOut):
-                yield keys, item

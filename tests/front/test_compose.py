@@ -15,8 +15,9 @@ from graftc.compiler.diagnostics import Refused, Span
 from graftc.compiler.language.compose import joined
 from graftc.compiler.language.overrides import override
 from graftc.compiler.language.parse import parse
+from graftc.compiler.language.places import PATHS
 from graftc.compiler.language.source import LONGEST, MOST, Source, read
-from graftc.compiler.language.spec import KEYS, PATHS, TAGS, Table
+from graftc.compiler.language.spec import KEYS, TAGS, Table
 
 from .conftest import SPEC, Project
 

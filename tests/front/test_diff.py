@@ -198,9 +198,11 @@ def test_fail_on_stops_what_it_names_and_prints_it_all_the_same(
 def decided_otherwise(**record: Any) -> None:
     """An old plan of the spec whose head was decided otherwise."""
     plan = read_plan(Path("now.json").read_text(), "now.json")
-    other = {**plan.head.record.plain(), **record}
-    head = plan.head.model_copy(update={"record": Json(other)})
-    Path("old.json").write_text(plan.model_copy(update={"head": head}).text())
+    (task,) = plan.tasks
+    head = task.head.model_copy(update={"record": Json({**task.head.record.plain(), **record})})
+    Path("old.json").write_text(
+        plan.model_copy(update={"tasks": (task.model_copy(update={"head": head}),)}).text()
+    )
 
 
 def test_thresholds_of_another_plan_break_its_users(folder: Path, graftc: Command) -> None:
@@ -590,3 +592,15 @@ def test_nothing_is_fetched_from_where_a_partial_clone_came(
     assert answer.codes == ["E0232"], answer.err
     assert "git can't give `train.jsonl`" in answer.err
     git("cat-file", "-e", "HEAD~1:train.jsonl")  # it was to be had
+
+
+@pytest.mark.parametrize(("environment", "has_colours"), [({}, False), ({"FORCE_COLOR": "1"}, True)])
+def test_a_difference_has_the_colours_that_findings_have(
+    environment: dict[str, str], has_colours: bool, folder: Path
+) -> None:
+    CASES["max_length"](folder)
+    clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE")}
+    command = [sys.executable, "-m", "graftc", "plan", "spec.yaml", "--diff", OLD]
+    done = subprocess.run(command, env=clean | environment, capture_output=True, text=True, check=True)
+    assert ("\x1b[31m" in done.stdout) is has_colours
+    assert "BREAKING" in done.stdout

@@ -132,8 +132,9 @@ def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc:
     typed, _, printed = block["text"].partition("\n")
     answer = graftc(*shlex.split(typed.removeprefix("$ graftc ")))
     assert answer.codes == [code]
-    assert answer.err.rstrip() == printed.rstrip()
-    compare(code, answer.err)
+    said = re.sub(r"(note: examples: ).*", r"\1…", answer.err)  # an example more is no change of the page
+    assert said.rstrip() == printed.rstrip()
+    compare(code, said)
 
 
 def test_every_accepted_text_of_a_page_belongs_to_one() -> None:

@@ -383,6 +383,14 @@ def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc:
     assert re.split(r"\n\n(?:error|warning)", text)[0].rstrip() == printed.rstrip()
 
 
+def test_values_of_a_lock_are_signed_and_comments_are_not(folder: Path, graftc: Command) -> None:
+    text = (folder / LOCK).read_text()
+    (folder / LOCK).write_text("# reviewed\n" + text.replace("\nplan: ", "\n\n# the plan\nplan:   "))
+    assert graftc("validate", "--locked", "spec.yaml").status == 0
+    (folder / LOCK).write_text(text.replace("task: text-classification", "task: text-regression"))
+    assert graftc("validate", "--locked", "spec.yaml").codes == ["E0341"]
+
+
 def test_two_specs_of_one_name_are_not_held_to_each_others_lock(folder: Path, graftc: Command) -> None:
     before = (folder / LOCK).read_bytes()
     shutil.copy(folder / "spec.yaml", folder / "spec.yml")

@@ -1,0 +1,27 @@
+"""Finds the paths that a spec writes, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import variants
+from ..diagnostics import Path
+from ..sources import split
+from .places import SPLITS
+from .spec import Draft, HeldOut, Spec, Table
+
+
+def paths(spec: Draft | Spec) -> Iterator[tuple[Path, str]]:
+    """Every path of a spec: of its backbone, after the word of the source, and of its tables."""
+    if spec.backbone:
+        word, rest = split(spec.backbone.from_)
+        if word in variants.words("sources") and variants.load("sources", word).IS_PATH:
+            yield ("backbone", "from"), rest
+    for name in SPLITS if spec.data else ():
+        entry = getattr(spec.data, name)
+        for i, item in enumerate(entry if isinstance(entry, tuple) else (entry,)):
+            keys: Path = ("data", name, i) if isinstance(entry, tuple) else ("data", name)
+            if isinstance(item, Table):
+                yield (*keys, "from"), item.from_
+            elif item is not None and not isinstance(item, HeldOut):
+                yield keys, item
