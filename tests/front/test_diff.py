@@ -200,9 +200,7 @@ def decided_otherwise(**record: Any) -> None:
     plan = read_plan(Path("now.json").read_text(), "now.json")
     (task,) = plan.tasks
     head = task.head.model_copy(update={"record": Json({**task.head.record.plain(), **record})})
-    Path("old.json").write_text(
-        plan.model_copy(update={"tasks": (task.model_copy(update={"head": head}),)}).text()
-    )
+    Path("old.json").write_text(plan.model_copy(update={"tasks": (task.model_copy(update={"head": head}),)}).text())
 
 
 def test_thresholds_of_another_plan_break_its_users(folder: Path, graftc: Command) -> None:
