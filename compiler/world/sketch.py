@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from zlib import adler32, crc32
 
-CAP = 1 << 16  # training inputs kept
-WHOLE = 1 << 17  # inputs of another split kept, which training rows are held against
+CAP = 1 << 16  # inputs kept
 _TARGET = (1 << 32) - 1
 
 
@@ -29,14 +28,13 @@ class Found(NamedTuple):
 
 
 class Sketch:
-    """8-byte hashes of a split's inputs: of all of them up to its cap, past that of one input in 2, in 4, in 8 …
+    """8-byte hashes of a split's inputs: of all of them up to CAP, past that of one input in 2, in 4, in 8 …
 
     An input is kept while the last bits of its hash are zero. The sketch of the training data is given those of the
     other splits, and remembers all that it meets of what they keep, however many inputs it sees itself.
     """
 
     def __init__(self, sought: Sequence[Sketch] = ()) -> None:
-        self.cap = CAP if sought else WHOLE
         self.bits = self.mask = 0  # one input in 2**bits is kept: those whose hash has none of the mask's bits
         self.first: dict[int, int] = {}  # hash → place and target of its first row
         self.again: dict[int, Again] = {}
@@ -61,7 +59,7 @@ class Sketch:
         known = self.first.setdefault(key, entry)
         if known is not entry:
             self._repeat(key, known, entry)
-        elif len(self.first) > self.cap:
+        elif len(self.first) > CAP:
             self._thin()
 
     def _repeat(self, key: int, known: int, entry: int) -> None:

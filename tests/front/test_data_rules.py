@@ -62,7 +62,7 @@ def test_a_leak_into_long_training_data_is_found(project: Project, monkeypatch: 
 
 
 def test_leaks_are_estimated_where_inputs_are_sampled(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "WHOLE", 1_000)
+    monkeypatch.setattr(sketch, "CAP", 1_000)
     lay(project, rows(6_000), [*rows(2_000, 8_000), *rows(2_000)])
     (found,) = project.validate().findings
     about = int(found.headline.split()[1].replace(",", ""))
