@@ -52,8 +52,12 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def outputs(graft: Graft, plan: Plan, processor: Any, inputs: list[Any]) -> dict[str, Values]:
     """The network's outputs for raw inputs, those along a text cut to its length."""
+    return of_network(graft, plan, processor, processor.rows(inputs).features)
+
+
+def of_network(graft: Graft, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
+    """The network's outputs for rows, those along a text cut to its length."""
     device = next(graft.parameters()).device
-    features = processor.rows(inputs).features
     with torch.inference_mode():
         found = graft(**arrays(processor.collate(features), str(device)))
     return cut(found, features, ragged(plan.tasks))
@@ -71,8 +75,9 @@ def compare(graft: Graft, plan: Plan, processor: Any, path: Path, inputs: list[A
     worst = Parity(0.0, "", "", len(inputs))
     graft.eval()
     for case, chosen in batches(plan, inputs):
-        ours = outputs(graft, plan, processor, chosen)
-        found, name = apart(ours, of_graph(session, plan, processor, processor.rows(chosen).features))
+        features = processor.rows(chosen).features
+        ours = of_network(graft, plan, processor, features)
+        found, name = apart(ours, of_graph(session, plan, processor, features))
         if not found <= worst.worst:
             worst = Parity(found, name, case, len(inputs))
     return worst

@@ -16,10 +16,10 @@ from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, remember
-from ..networks.batches import arrays, cut, ragged
+from ..networks.batches import arrays
 from ..networks.graft import Graft
 from ..networks.graph import write_graph
-from ..networks.parity import Parity, apart, compare, gate, golden_inputs, of_graph, outputs
+from ..networks.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
 from ..planning.plan import Plan
 from .prepare import preprocessor
 
@@ -52,8 +52,7 @@ def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Path, prepared: Pat
     """The same comparison on prepared rows of the data, which the preprocessing already met."""
     rows = Prepared(prepared)
     chosen = [rows.row(i) for i in range(min(REAL, rows.rows))]
-    with torch.inference_mode():
-        ours = cut(graft(**arrays(processor.collate(chosen), "cpu")), chosen, ragged(plan.tasks))
+    ours = of_network(graft, plan, processor, chosen)
     worst, name = apart(ours, of_graph(Session(path), plan, processor, chosen))
     return Parity(worst, name, f"a batch of {len(chosen)} rows of the data", len(chosen))
 

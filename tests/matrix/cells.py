@@ -21,8 +21,7 @@ from graftc.compiler.execution.progress import Progress
 from graftc.compiler.language.source import Source, read
 from graftc.compiler.methods import CAPABILITIES
 from graftc.compiler.networks.assembly import reassemble
-from graftc.compiler.networks.batches import arrays, cut, ragged
-from graftc.compiler.networks.parity import apart, of_graph
+from graftc.compiler.networks.parity import apart, of_graph, of_network
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.verbs import Ready, build_ready, check
@@ -128,8 +127,6 @@ def _spec(cell: Cell, folder: Path) -> Path:
 
 def _parity(plan: Plan, backbone: Path, bundle: Path) -> float:
     """The largest difference between the bundle's graph and its checkpoint, which torch reads again."""
-    import torch
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of one library calling another's deprecated names
         graft = reassemble(plan, backbone, bundle / "checkpoint")
@@ -139,8 +136,7 @@ def _parity(plan: Plan, backbone: Path, bundle: Path) -> float:
     for batch, length in product(BATCHES, LENGTHS):
         lengths = [length, *draw.integers(1, length + 1, batch - 1)]
         inputs = [_row(draw.integers(5, 300, n)) for n in lengths]
-        with torch.inference_mode():
-            ours = cut(graft(**arrays(processor.collate(inputs), "cpu")), inputs, ragged(plan.tasks))
+        ours = of_network(graft, plan, processor, inputs)
         worst = max(worst, apart(ours, of_graph(session, plan, processor, inputs))[0])
     return worst
 

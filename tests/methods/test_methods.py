@@ -20,9 +20,9 @@ from graftc.runtime.verify import verify
 from ..backbones import tiny
 from ..bundle.test_bundle import TEXT, build
 from ..train import running
+from ..train.plain import PEFTS
 
 WORDS = tuple(word for word in variants.words("methods") if variants.load("methods", word).ADDS)
-PEFTS = ("ia3", "loha", "lokr", "lora", "oft", "p-tuning", "prefix", "prompt", "vera")
 # every method on one family, and the families on which a method meets something of its own
 CASES = [("bert", word) for word in variants.words("methods")] + [
     ("albert", "adapter"), ("deberta-v2", "prompt"), ("electra", "p-tuning"), ("gpt2", "ia3"), ("gpt2", "lora"),

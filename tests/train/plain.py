@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ import torch
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
+from graftc.compiler import variants
 from graftc.compiler.planning.split import epoch_order
 
 from . import running
 
 STEPS, BATCH, DECAY, WARMUP = 100, 8, 0.01, 10
 TOLERANCE = 1e-4  # relative, at each step
+PEFTS = tuple(
+    word for word in variants.words("methods") if "from peft import" in getsource(variants.load("methods", word))
+)
 
 
 def order(rows: int) -> list[np.ndarray]:
