@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from training import memory  # type: ignore[import-not-found]
 
 from graftc.compiler.stages.prepare import preprocessor, raw_rows
 from graftc.compiler.world.backbone import gather_backbone
-from training import memory  # type: ignore[import-not-found]
 
 TOP = {"frozen": ("frozen",), "held": ("held",)}
 
@@ -73,7 +73,11 @@ def examples(plan: Any, place: Path, split: str) -> list[dict[str, Any]]:
     keep = set(task.data.inputs) - {"attention_mask"}
     found = []
     for row, (_, values, _) in zip(features, read, strict=True):
-        arrays = {name: array for name, array in row.items() if name in keep or name not in ("token_type_ids", "attention_mask")}
+        arrays = {
+            name: array
+            for name, array in row.items()
+            if name in keep or name not in ("token_type_ids", "attention_mask")
+        }
         found.append({**arrays, "labels": head.target(task.head.record, values, task.data.columns, [row])[0]})
     return found
 
@@ -84,7 +88,9 @@ def collator(plan: Any, place: Path) -> Any:
     processor = preprocessor(task, gather_backbone(plan.backbone.source, place).located.folder)
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        full = [{"token_type_ids": np.zeros_like(row["input_ids"]), **row} if "input_ids" in row else row for row in rows]
+        full = [
+            {"token_type_ids": np.zeros_like(row["input_ids"]), **row} if "input_ids" in row else row for row in rows
+        ]
         batch = processor.collate(full)
         found = {name: torch.from_numpy(batch[name]) for name in task.data.inputs}
         return found | {"labels": torch.from_numpy(np.stack([row["labels"] for row in rows]))}
@@ -104,7 +110,13 @@ def train(plan: Any, place: Path, batch: int, sampling: str) -> dict[str, Any]:
         weight_decay=plan.train.weight_decay, train_sampling_strategy=sampling, save_strategy="no", report_to=[],
         disable_tqdm=True, remove_unused_columns=False, use_cpu=not torch.cuda.is_available(), logging_strategy="no", seed=plan.seed,
     )  # fmt: skip
-    trainer = Trainer(model, arguments, data_collator=collate, train_dataset=_Lengths(rows), optimizers=(_optimizer(model, plan), None))  # type: ignore[arg-type]
+    trainer = Trainer(
+        model,
+        arguments,
+        data_collator=collate,
+        train_dataset=_Lengths(rows),
+        optimizers=(_optimizer(model, plan), None),
+    )  # type: ignore[arg-type]
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start

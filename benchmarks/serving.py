@@ -61,7 +61,11 @@ def main() -> int:
     texts = [json.loads(line)["text"] for line in chosen.texts.read_text(encoding="utf-8").splitlines()][: chosen.limit]
     with tempfile.TemporaryDirectory() as folder:
         model = peer_checkpoint(chosen.bundle, Path(folder) / "model")
-        found = {"whole": throughput(chosen, texts, model), "one": latency(chosen, texts, model), "start": first(chosen, texts, model)}
+        found = {
+            "whole": throughput(chosen, texts, model),
+            "one": latency(chosen, texts, model),
+            "start": first(chosen, texts, model),
+        }
         if chosen.peers:
             found["peers"] = peers(chosen, texts, model, Path(folder))
     marks = judge(found, chosen.bundle, texts)
@@ -157,13 +161,21 @@ def peers(chosen: argparse.Namespace, texts: list[str], model: Path, folder: Pat
         venv, out = folder / f"{name}-venv", folder / name
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
         subprocess.run([str(venv / "bin" / "pip"), "install", "-q", "torch==2.13.0", *packages], check=True)
-        subprocess.run([str(venv / "bin" / word) if not i else word for i, word in enumerate(words.format(model=model, out=out).split())], check=True)
+        subprocess.run(
+            [
+                str(venv / "bin" / word) if not i else word
+                for i, word in enumerate(words.format(model=model, out=out).split())
+            ],
+            check=True,
+        )
         place = folder / f"{name}-bundle"
         shutil.copytree(chosen.bundle, place)
         shutil.copy(next(out.rglob(graph)), place / "model.onnx")
         loaded = Model(place, "fp32")
         acts[name] = lambda loaded=loaded: loaded.run(rows)  # type: ignore[misc]
-        acts[f"{name}, in the order given"] = lambda loaded=loaded: [loaded.outputs(texts[i : i + 32]) for i in range(0, len(texts), 32)]  # type: ignore[misc]
+        acts[f"{name}, in the order given"] = lambda loaded=loaded: [
+            loaded.outputs(texts[i : i + 32]) for i in range(0, len(texts), 32)
+        ]  # type: ignore[misc]
     own = Model(chosen.bundle, "fp32")
     acts["ours"] = lambda: own.run(rows)
     return medians(acts, chosen.rounds)
@@ -182,21 +194,32 @@ def judge(found: dict[str, dict[str, float]], bundle: Path, texts: list[str]) ->
         **{f"one text, {p}": one["pipeline"] / one[p] for p in ("fp32", "int8")},
         "agreement of int8": sum(a == b for a, b in zip(*labels, strict=True)) / len(texts),
     }
-    marks = {name: {"found": figures[name], "mark": mark, "is_met": figures[name] >= mark} for name, mark in AT_LEAST.items()}
+    marks = {
+        name: {"found": figures[name], "mark": mark, "is_met": figures[name] >= mark} for name, mark in AT_LEAST.items()
+    }
     begun = {"seconds to a first answer": start["ours"], "first answer / pipeline's": start["ours"] / start["pipeline"]}
     marks |= {name: {"found": begun[name], "mark": mark, "is_met": begun[name] <= mark} for name, mark in START.items()}
     for name, seconds in found.get("peers", {}).items():
         if name != "ours":
-            marks[f"{name} / ours"] = {"found": seconds / found["peers"]["ours"], "mark": 0.97, "is_met": seconds / found["peers"]["ours"] >= 0.97}
+            marks[f"{name} / ours"] = {
+                "found": seconds / found["peers"]["ours"],
+                "mark": 0.97,
+                "is_met": seconds / found["peers"]["ours"] >= 0.97,
+            }
     return marks
 
 
 def report(found: dict[str, dict[str, float]], marks: dict[str, Any], output: Path) -> None:
     """Prints the table and writes it with machine and versions."""
     lines = ["| figure | found | mark | met |", "|---|---|---|---|"]
-    lines += [f"| {name} | {mark['found']:.3f} | {mark['mark']} | {'yes' if mark['is_met'] else 'NO'} |" for name, mark in marks.items()]
+    lines += [
+        f"| {name} | {mark['found']:.3f} | {mark['mark']} | {'yes' if mark['is_met'] else 'NO'} |"
+        for name, mark in marks.items()
+    ]
     output.mkdir(parents=True, exist_ok=True)
-    (output / "serving.json").write_text(json.dumps({"machine": machine(), "seconds": found, "marks": marks}, indent=2) + "\n")
+    (output / "serving.json").write_text(
+        json.dumps({"machine": machine(), "seconds": found, "marks": marks}, indent=2) + "\n"
+    )
     (output / "serving.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

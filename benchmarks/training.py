@@ -99,7 +99,11 @@ def contest(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     if "again" in medians["ours"] and "trainer" in medians:
         ratios["trainer, another rate"] = medians["trainer"]["seconds"] / medians["ours"]["again"]
     limits = {**case.at_least, **({"trainer, another rate": 30.0} if name == "probe" else {})}
-    near = [abs(medians["ours"]["accuracy"] - medians[c]["accuracy"]) <= 0.01 for c in case.at_least if "accuracy" in medians[c]]
+    near = [
+        abs(medians["ours"]["accuracy"] - medians[c]["accuracy"]) <= 0.01
+        for c in case.at_least
+        if "accuracy" in medians[c]
+    ]
     is_met = all(ratios[c] >= least for c, least in limits.items()) and all(near)
     return {"case": name, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}  # fmt: skip
 
@@ -179,7 +183,9 @@ def staged(plan: Any, place: Path, last: str) -> tuple[dict[str, float], dict[st
     upto = [stage.name for stage in every].index(last) + 1
     for i in range(upto):
         if every[i].name != "rehearse":  # a proof that training needs nothing of
-            ran |= run_stages((*every[:i], every[i]), known, Work(plan, place, folder, machine, {}, Path(), Progress(True)), store)
+            ran |= run_stages(
+                (*every[:i], every[i]), known, Work(plan, place, folder, machine, {}, Path(), Progress(True)), store
+            )
     path = store.path("evaluate", known["evaluate"]) / "metrics.json"
     return ran, json.loads(path.read_bytes()) if path.is_file() else {}
 
@@ -221,7 +227,10 @@ def floor(case: Case, place: Path) -> dict[str, Any]:
 
 def report(results: list[dict[str, Any]], output: Path) -> None:
     """Prints the table and writes it with machine and versions."""
-    lines = ["| case | contestant | seconds | ours is faster by | at least | MB | accuracy |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| case | contestant | seconds | ours is faster by | at least | MB | accuracy |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in results:
         for contestant, values in row["medians"].items():
             ratio = row["ratios"].get(contestant)
@@ -231,7 +240,9 @@ def report(results: list[dict[str, Any]], output: Path) -> None:
             )
         if "trainer, another rate" in row["ratios"]:
             ratio = row["ratios"]["trainer, another rate"]
-            lines.append(f"| {row['case']} | another rate | {row['medians']['ours']['again']:.1f} | {ratio:.2f} | 30 | | |")
+            lines.append(
+                f"| {row['case']} | another rate | {row['medians']['ours']['again']:.1f} | {ratio:.2f} | 30 | | |"
+            )
     output.mkdir(parents=True, exist_ok=True)
     (output / "training.json").write_text(json.dumps({"machine": machine(), "cases": results}, indent=2) + "\n")
     (output / "training.md").write_text("\n".join(lines) + "\n")

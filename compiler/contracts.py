@@ -31,7 +31,8 @@ class Family(Protocol):
     that PROVIDES "pooled" also has `pooled`: outputs of the module → (batch, width). One that PROVIDES a "masked-" or
     "causal-language-model" has `language_model`: config.json → the tensors of that head beyond the backbone, by their
     names in transformers' ForMaskedLM or ForCausalLM, with shapes in the words width, embedding (of a word) and
-    vocabulary; `WORDS`, the tensor of the words' embedding; `TIED`, which of the head's are another one by a second
+    vocabulary; `BARE`, if there, names modules without tensors by the part that they belong to, and `UNFOLDED` says why
+    its layers can't be computed once; `WORDS`, the tensor of the words' embedding; `TIED`, which of the head's are another one by a second
     name; and `TIES`, whether they are so where config.json says nothing of it.
     """
 

@@ -38,6 +38,7 @@ LOAD = bert.LOAD
 WORDS = bert.WORDS
 TIED: tuple[str, ...] = ("predictions.decoder.weight", "predictions.decoder.bias")
 TIES = bert.TIES
+UNFOLDED = "its layers share one set of weights"
 
 longest = bert.longest
 

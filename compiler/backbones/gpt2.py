@@ -16,6 +16,7 @@ OMITTED: tuple[str, ...] = (r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)
 BUFFERS: tuple[str, ...] = ()
 RENAMED: Mapping[str, str] = {}
 PARTS: Mapping[str, str] = {"embeddings": r"w[tp]e\.", "layers": r"h\.(\d+)\."}
+BARE: Mapping[str, tuple[str, ...]] = {"embeddings": ("drop",)}
 NORMS = r"ln_(1|2|f)\.(weight|bias)$"
 KINDS: Mapping[str, str] = {
     "qkv": r"attn\.c_attn$",

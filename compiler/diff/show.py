@@ -15,7 +15,7 @@ WIDTH = 19
 # what a stage leaves behind for later builds
 OUTPUTS = {
     "prepare": "rows as arrays",
-    "fold": "features of the frozen backbone",
+    "fold": "what frozen layers hand on",
     "rehearse": "the proof that the untrained network exports",
     "train": "the trained weights",
     "evaluate": "scores and thresholds",

@@ -52,7 +52,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.PREPROCESSING` names.
     """
     whole = plan.model_dump(mode="json", exclude={"estimates"})
-    is_folded, is_quantised = plan.train.fold == "feature", "int8" in plan.export.precision
+    is_folded, is_quantised = plan.train.fold != "none", "int8" in plan.export.precision
     # where it was found changes no result; the checkpoint alone writes it down
     source, backbone = whole["backbone"].pop("source"), {**whole["backbone"], "weights": weights_sha256}
     train, export = whole["train"], whole["export"]
@@ -71,7 +71,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     int8 = ("quantize",) if is_quantised else ()
     found = [
         *(Stage("prepare", 3, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
-        *(Stage("fold", 2, _folds(task, backbone, train), _prepared([task], [split.name]), TORCH, task.name, split.name) for task in plan.tasks for split in task.data.splits if is_folded),
+        *(Stage("fold", 3, _folds(task, backbone, train), _prepared([task], [split.name]), TORCH, task.name, split.name) for task in plan.tasks for split in task.data.splits if is_folded),
         Stage("rehearse", 1, {**model, "tasks": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         Stage("train", 1, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
         Stage("evaluate", 2, {}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
@@ -104,9 +104,14 @@ def _rows(plan: Plan, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> d
 
 
 def _folds(task: TaskPlan, backbone: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:
-    """What the features of a split depend on besides its rows."""
-    head = {"data": {"inputs": list(task.data.inputs)}, "head": {"pooling": task.head.pooling}}
-    return {"backbone": backbone, "tasks": {task.name: head}, "train": {"precision": train["precision"]}}
+    """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
+    is_whole = train["fold"] == "feature"
+    kept = {name: backbone[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
+    sees = {
+        "data": {"inputs": list(task.data.inputs)},
+        **({"head": {"pooling": task.head.pooling}} if is_whole else {}),
+    }
+    return {"backbone": kept, "tasks": {task.name: sees}, "train": {k: train[k] for k in ("fold", "precision")}}
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str]) -> tuple[str, ...]:
@@ -121,7 +126,7 @@ def _seen(plan: Plan) -> tuple[str, ...]:
 def _inputs(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
     """The stages that hold the rows of splits, and their features where these are folded."""
     prepared = _prepared(plan.tasks, names)
-    folded = tuple(name.replace("prepare", "fold", 1) for name in prepared if plan.train.fold == "feature")
+    folded = tuple(name.replace("prepare", "fold", 1) for name in prepared if plan.train.fold != "none")
     return (*prepared, *folded)
 
 

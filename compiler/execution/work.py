@@ -37,9 +37,8 @@ class Work:
         return self.inputs[stage_name("prepare", task.name, split)]
 
     def folded(self, task: TaskPlan, split: str) -> Path | None:
-        """The file of a split's features, None where the backbone is not folded."""
-        folder = self.inputs.get(stage_name("fold", task.name, split))
-        return folder / "features.npy" if folder else None
+        """The folder of what a split's frozen work gave, None where nothing is folded."""
+        return self.inputs.get(stage_name("fold", task.name, split))
 
 
 def stage_name(module: str, task: str = "", split: str = "") -> str:

@@ -16,6 +16,7 @@ from .. import variants
 from ..diagnostics import refuse
 from ..planning.plan import Phase, TensorPlan
 from ..planning.split import derived_seed
+from .folding import Prefix
 from .graft import POOLINGS, Graft
 
 HEAD = "head.safetensors"  # of a checkpoint
@@ -58,7 +59,9 @@ def _topped(plan: Phase, backbone: nn.Module) -> Graft:
         torch.manual_seed(derived_seed(plan.seed, "head"))
         heads.append(variants.load("heads", task.head.type).build(task.head.record, plan.backbone.width))
     pools = [POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks]
-    return Graft(backbone, plan.tasks, heads, pools)
+    graft = Graft(backbone, plan.tasks, heads, pools)
+    graft.prefix = Prefix(backbone, plan) if plan.train.folded_layers else None
+    return graft
 
 
 def load_backbone(plan: Phase, folder: Path) -> nn.Module:

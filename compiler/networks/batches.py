@@ -11,9 +11,11 @@ import torch
 
 from ...runtime.rows import Values, gathered, taken
 from .. import variants
+from ..execution.kept import read_kept
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..planning.plan import TaskPlan
+from .folding import STATE
 from .graft import Graft
 
 Batch = dict[str, torch.Tensor]
@@ -59,7 +61,7 @@ class Rows:
     def __init__(self, work: Work, task: TaskPlan, split: str, processor: Any, device: str) -> None:
         folded = work.folded(task, split)
         self.task, self.prepared = task, Prepared(work.prepared(task, split))
-        self.features = np.load(folded) if folded else None
+        self.kept = read_kept(folded) if folded else None
         self.processor, self.device = processor, device
         self.along = frozenset(task.own(dict.fromkeys(ragged([task]))))
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
@@ -92,8 +94,16 @@ class Rows:
 
     def batch_of(self, rows: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of some rows."""
-        if self.features is not None:
-            return {"feature": torch.from_numpy(self.features[rows]).to(self.device)}
+        if self.kept and self.kept.is_whole:
+            return {"feature": torch.from_numpy(self.kept.features(rows)).to(self.device)}
+        plain = self.plain(rows, seed)
+        if self.kept:
+            longest = next(iter(plain.values())).shape[1]
+            plain[STATE] = torch.from_numpy(self.kept.states(rows, longest)).to(self.device)
+        return plain
+
+    def plain(self, rows: np.ndarray, seed: int | None = None) -> Batch:
+        """Input tensors of some rows, whatever of them is computed already."""
         chosen = [self.prepared.row(int(i)) for i in rows]
         if self.augment and seed is not None:
             chosen = self.augment(chosen, seed)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..planning.plan import TaskPlan
+from .folding import STATE, Prefix
 
 Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
 
@@ -24,11 +25,13 @@ class Graft(nn.Module):
         self.heads = nn.ModuleList(heads)
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
         self.inputs = tasks[0].data.inputs
+        self.prefix: Prefix | None = None  # layers whose states may be given instead
 
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
         """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width); the backbone runs once."""
         given = {name: arrays[name] for name in self.inputs}
-        states = self.backbone(**given)
+        is_folded = self.prefix is not None and STATE in arrays
+        states = self.prefix.outputs(given, arrays[STATE]) if self.prefix and is_folded else self.backbone(**given)
         return {name: self.tasks[name][1](states, given) for name in names}
 
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:

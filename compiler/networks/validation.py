@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import torch
+
 from .. import variants
+from ..diagnostics import refuse
 from ..planning.plan import MEAN, Phase, TaskPlan
 from .batches import Rows, loss_of, outputs_of
 from .graft import Graft
+
+COMPARED = 2  # batches in which what was computed once is held against the network
+UNLIKE = 1e-4  # of a loss, or of one where it is less
 
 
 def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float]:
@@ -27,6 +34,30 @@ def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, fl
         signed, weights = signed + task.weight * metrics.direction(task.metric) * value, weights + task.weight
         found |= {"validation_loss": round(loss, 6), task.named(task.metric): value}
     return found | {MEAN: signed / weights} if found and plan.train.metric == MEAN else found
+
+
+def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> None:
+    """Raises Refused E0418 where what was computed once gives the first batches another loss than the whole network.
+
+    Both in inference mode; `order` is that of the epoch, `size` the rows of a batch.
+    """
+    graft.eval()
+    head, record = variants.load("heads", rows.task.head.type), rows.task.head.record
+    for at in range(0, min(len(order), COMPARED * size), size):
+        chosen = order[at : at + size]
+        places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
+        with torch.inference_mode():
+            folded, plain = (
+                float(head.loss(record, graft.answers(batch, [rows.task.name])[rows.task.name], targets))
+                for batch in (rows.batch_of(places), rows.plain(places))
+            )
+        if not abs(folded - plain) <= UNLIKE * max(1.0, abs(plain)):
+            raise refuse(
+                "E0418",
+                "what was computed once is not what the network computes",
+                f"loss of batch {at // size + 1}: {folded:.6g} from what is kept, {plain:.6g} from the rows",
+                help="train with `train.fold: off`, and report this with the spec",
+            )
 
 
 def direction(plan: Phase) -> int:

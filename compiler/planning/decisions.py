@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 from .. import variants
 from ..decided import Decided
 from ..diagnostics import Path, clean
 from ..language.spec import HeldOut, Rates, Spec, Table
 from ..reports import counted
+from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
-from .plan import Plan
+from .folding import foldable
+from .plan import BackbonePlan, Plan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
 LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
@@ -90,17 +92,20 @@ def metric(spec: Spec, facts: Facts) -> Decided[str]:
     return Decided(first, f"the first metric of `{spec.head_type}` with these columns")
 
 
-def fold(spec: Spec, is_frozen: bool, is_augmented: bool) -> Decided[Literal["feature", "none"]]:
-    """Whether the backbone's features are computed once: `feature`, or `none`."""
+def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmented: bool, epochs: int) -> Decided[str]:
+    """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
-    if not is_frozen:
-        return Decided("none", "something in the backbone learns, so its features change")
-    if _reads_tokens(spec):
-        return Decided("none", "the head reads every token's state, and these are not kept")
     if is_augmented:
         return Decided("none", "augmented pictures differ every time")
-    return Decided("feature", "nothing in the backbone learns, so its features are computed once")
+    if planned.is_frozen and not _reads_tokens(spec):
+        return Decided("feature", "nothing in the backbone learns, so its features are computed once")
+    layers, reason = foldable(planned, backbone)
+    if not layers:
+        return Decided("none", reason)
+    if epochs == 1:
+        return Decided("none", "in one epoch the frozen layers see every row once anyway")
+    return Decided(f"layers[0:{layers}]", f"{reason}; what is beneath is computed once")
 
 
 def opset(spec: Spec) -> Decided[int]:
@@ -127,7 +132,9 @@ def decisions(spec: Spec, facts: Facts, plan: Plan) -> dict[Path, Decided[Any]]:
         ("train", "epochs"): epochs(spec, rows),
         ("train", "warmup_steps"): warmup_steps(spec, rows),
         ("train", "metric"): metric(spec, facts),
-        ("train", "fold"): fold(spec, plan.backbone.is_frozen, plan.reading.augment is not None),
+        ("train", "fold"): fold(
+            spec, plan.backbone, facts.backbone, plan.reading.augment is not None, plan.train.epochs
+        ),
         ("export", "opset"): opset(spec),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }

@@ -47,8 +47,8 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
                 else At(("backbone", "freeze"), "is all of it")
             )
             yield from _of_a_still_backbone(spec.train, cause)
-        elif spec.train.fold == "off":
-            headline, why = "`fold: off` has no effect", "something learns in the backbone, so nothing would be folded"
+        elif spec.train.fold == "off" and not frozen:
+            headline, why = "`fold: off` has no effect", "nothing in the backbone is frozen, so nothing would be folded"
             yield _useless(("train", "fold"), headline, why)
         yield from _rates(spec.train, spec.method)
     is_validated = spec.data is None or spec.data.validation is not None or "validation" in spec.lost

@@ -65,9 +65,17 @@ def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered)
     return BackbonePlan(
         source=backbone.located.pinned, family=backbone.word, config_sha256=backbone.config_sha256,
         header_sha256=backbone.header.sha256, files=backbone.header.files, width=backbone.width,
-        tensors=tuple(sorted(tensors, key=lambda t: t.name)), inference=inference(tensors),
+        tensors=tuple(sorted(tensors, key=lambda t: t.name)), inference=(*inference(tensors), *_bare(backbone, tensors)),
         is_frozen=not any(t.state in ("trained", "added") for t in tensors),
     )  # fmt: skip
+
+
+def _bare(backbone: BackboneFacts, tensors: Iterable[TensorPlan]) -> Iterable[str]:
+    """Modules without tensors that belong to a part which is all frozen: the dropout after embeddings, of some families."""
+    for word, modules in getattr(backbone.family, "BARE", {}).items():
+        states = {t.state for t in tensors if re.match(backbone.family.PARTS[word], t.name)}
+        if states == {"frozen"} and any(t.state != "frozen" for t in tensors):
+            yield from modules
 
 
 def inference(tensors: Iterable[TensorPlan]) -> tuple[str, ...]:
@@ -146,6 +154,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
     written = spec.train
     (rows,) = (split.rows for task in tasks for split in task.data.splits if split.name == "train")
     is_augmented = tasks[0].data.augment is not None
+    assert facts.backbone is not None
     return TrainPlan(
         epochs=decisions.epochs(spec, rows).value, steps=decisions.steps(spec, rows).value,
         steps_per_epoch=decisions.steps_per_epoch(spec, rows).value, batch_size=written.batch_size,
@@ -155,7 +164,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 else {}),
         metric=decisions.metric(spec, facts).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=decisions.fold(spec, backbone.is_frozen, is_augmented).value,
+        fold=decisions.fold(spec, backbone, facts.backbone, is_augmented, decisions.epochs(spec, rows).value).value,
     )  # fmt: skip
 
 
@@ -208,15 +217,23 @@ def _estimates(
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.measured)
-    folded = rows * backbone.width * 4 if train.fold == "feature" else 0
+    folded = _folded(rows, backbone, train, facts)
     graph = 4 * (own - (added if merges else 0) + heads)
     trainable = learns + heads
     graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
     kept = 0 if train.fold == "feature" else _activations(backbone, data, train, facts)
     return Estimates(
         parameters=own + heads, trainable=trainable, memory_bytes=4 * (own + heads) + 16 * trainable + train.batch_size * stored * 64 + kept,
-        disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in facts.measured.items()}),
+        disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in facts.measured.items()}),
     )  # fmt: skip
+
+
+def _folded(rows: int, backbone: BackbonePlan, train: TrainPlan, facts: Facts) -> int:
+    """Bytes of what is computed once, in fp32: a vector for each row, or one for each of its tokens."""
+    if train.fold == "none":
+        return 0
+    each = 1.0 if train.fold == "feature" else float(facts.measured.get("tokens_mean", 1.0))
+    return round(rows * each * backbone.width * 4)
 
 
 def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts: Facts) -> int:

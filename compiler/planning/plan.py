@@ -14,6 +14,7 @@ from ..diagnostics import Refused, Row, quote, refuse
 from ..digest import canonical, digest
 from ..frozen import SLUG, Frozen, Json
 
+FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 MEAN = "mean"  # of the metrics of all heads
 
 
@@ -151,7 +152,14 @@ class TrainPlan(Frozen):
     metric: str
     patience: int | None
     precision: str
-    fold: Literal["feature", "none"]
+    fold: str = Field(
+        pattern=FOLDS
+    )  # what is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`
+
+    @property
+    def folded_layers(self) -> int:
+        """How many of the lowest layers are computed once; 0 where none are, or where the whole backbone is."""
+        return int(self.fold.partition(":")[2].rstrip("]") or 0)
 
 
 class ExportPlan(Frozen):
@@ -176,6 +184,7 @@ class Estimates(Frozen):
     trainable: int
     memory_bytes: int
     disk_bytes: int
+    folded_bytes: int  # of disk_bytes: what frozen work gives, kept for every row
     onnx_bytes: int
     measured: Json  # of a seeded sample of the training rows
 

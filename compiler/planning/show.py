@@ -170,9 +170,9 @@ def _train(plan: Plan) -> list[str]:
     lines.append(
         _line(
             "fold",
-            "the frozen backbone's features are computed once"
-            if train.fold == "feature"
-            else "nothing: the backbone runs in every step",
+            "nothing: the backbone runs in every step"
+            if train.fold == "none"
+            else f"{'the frozen backbone' if train.fold == 'feature' else train.fold} is computed once for each row",
         )
     )
     return lines

@@ -1,10 +1,10 @@
-"""Computes the features of a fully frozen backbone once, for every row of a split."""
+"""Computes once, for every row of a split, what nothing in training can change."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
+from ..execution.kept import Keeper
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..networks.assembly import assemble
@@ -15,16 +15,20 @@ BATCH = 64
 
 
 def run(work: Work) -> None:
-    """Writes `features.npy` of shape (rows, width), fp32."""
+    """Writes features (rows, width) of a frozen backbone, or the states (tokens, width) that frozen layers hand on."""
     graft = assemble(work.plan, work.backbone).to(work.machine.device)
-    processor = preprocessor(work.plan, work.backbone)
-    task = work.task
+    processor, task = preprocessor(work.plan, work.backbone), work.task
     rows = Prepared(work.prepared(task, work.split))
-    features = np.zeros((rows.rows, work.plan.backbone.width), np.float32)
+    lengths = rows.lengths() if graft.prefix else None
+    keeper = Keeper(work.out, rows.rows, work.plan.backbone.width, lengths)
     torch.set_num_threads(work.machine.threads)
     with work.progress.steps("features", rows.rows) as advance, torch.inference_mode():
         for chosen in by_length(rows, BATCH):
             batch = arrays(processor.collate([rows.row(i) for i in chosen]), work.machine.device)
-            features[chosen] = graft.features(batch, [task.name])[task.name].float().cpu().numpy()
+            if graft.prefix:
+                found = graft.prefix.states({name: batch[name] for name in graft.inputs})
+            else:
+                found = graft.features(batch, [task.name])[task.name]
+            keeper.put(chosen, found.float().cpu().numpy())
             advance(len(chosen))
-    np.save(work.out / "features.npy", features)
+    keeper.close()

@@ -27,7 +27,7 @@ from ..networks.assembly import assemble, learned, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.graft import Graft
-from ..networks.validation import direction, validated
+from ..networks.validation import direction, refuse_unlike, validated
 from ..planning.plan import Plan
 from ..planning.split import derived_seed, epoch_order
 from ..store import write_atomically
@@ -75,6 +75,9 @@ class Training:
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.kept: dict[str, torch.Tensor] = {}
         self.saved, self.cost = time.monotonic(), 0.0
+        for rows in self.rows.values():
+            if rows.kept:
+                refuse_unlike(self.graft, rows, epoch_order(len(rows), plan.seed, 0), plan.train.batch_size)
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""

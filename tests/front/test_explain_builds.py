@@ -25,7 +25,7 @@ from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
-from graftc.compiler.networks import assembly, graph, parity
+from graftc.compiler.networks import assembly, graph, parity, validation
 from graftc.compiler.networks.batches import arrays
 from graftc.compiler.reports._terminal import Terminal
 from graftc.compiler.reports.text import text
@@ -159,6 +159,22 @@ def test_a_loss_that_runs_away(project: Project) -> None:
     said = refused(lambda: run._step(np.arange(8)))
     said = re.sub(r"it was \d\.\d+", "it was 1.082", re.sub(r"step \d+", "step 3", said))
     shown("E0407", said, project.folder)
+
+
+def test_states_that_are_not_the_network_s(project: Project) -> None:
+    """What is kept answers otherwise than the rows."""
+    run = running.training(project.spec, project.folder / "store")[2]
+    (rows,) = run.rows.values()
+    kept, asked = run.graft.answers, iter(range(9))
+    run.graft.answers = lambda batch, names: {
+        n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
+    }  # type: ignore[method-assign]
+    said = refused(lambda: validation.refuse_unlike(run.graft, rows, np.arange(8), 8))
+    shown(
+        "E0418",
+        re.sub(r"batch 1: .* from what is kept, .* from", "batch 1: 2.4 from what is kept, 1.0 from", said),
+        project.folder,
+    )
 
 
 def test_a_graph_of_other_operators(work: Work) -> None:

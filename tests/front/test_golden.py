@@ -70,7 +70,10 @@ CASES: dict[str, Callable[[Project], object]] = {
         ("method: lora\n  rank: 4\n  target: [query, value]", "method: probe"),
         ("epochs: 2", "layer_decay: 0.9\n  learning_rate: {backbone: 2e-5, head: 1e-3}"),
     ),
-    "nothing_to_stop": spec(("epochs: 2", "epochs: 4\n  early_stopping: {patience: 3}\n  fold: off")),
+    "nothing_to_stop": spec(
+        ("  freeze:\n    - embeddings\n    - layers[0:2]\n", ""),
+        ("epochs: 2", "epochs: 4\n  early_stopping: {patience: 3}\n  fold: off"),
+    ),
     "a_drop_of_nothing": spec(
         ("  validation: validation.jsonl\n", ""), ("precision: [fp32]", "gate: {metric_drop: 0.1}")
     ),

@@ -54,7 +54,7 @@ CASES: list[tuple[str, tuple[str, ...], tuple[Any, str | None, str]]] = [
     ("train.warmup_steps", ("train.epochs=20",), (4, None, "the share 0.1 of 40 steps")),
     ("train.metric", (), ("f1_macro", "spec.yaml:27", "")),
     ("train.metric", ("train.metric=",), ("accuracy", None, "the first metric of `text-classification` with these columns")),
-    ("train.fold", (), ("none", None, "something in the backbone learns, so its features change")),
+    ("train.fold", (), ("layers[0:2]", None, "layer 2 is the lowest that is not frozen; what is beneath is computed once")),
     ("train.fold", ("adapt.method=probe", "backbone.freeze="), ("feature", None, "nothing in the backbone learns, so its features are computed once")),
     ("train.fold", ("train.fold=off",), ("off", "--set:1", "none: `train.fold` is off")),
     ("export.opset", (), (17, None, "the default of the exporter `tracing`")),

@@ -1,0 +1,69 @@
+"""What frozen work gave, on disk: a vector for every row, or one for every token of it, memory-mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+VALUES, EDGES = "values.npy", "edges.npy"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Vectors of rows, one after the other; `edges` says where each row's begin, None where each has one."""
+
+    values: np.ndarray
+    edges: np.ndarray | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole backbone's features are kept: a vector for each row."""
+        return self.edges is None
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors of some rows: (rows, width)."""
+        return np.asarray(self.values[rows])
+
+    def states(self, rows: np.ndarray, longest: int) -> np.ndarray:
+        """The states of some rows, padded with zeros: (rows, longest, width)."""
+        assert self.edges is not None
+        found = np.zeros((len(rows), longest, self.values.shape[1]), self.values.dtype)
+        for i, row in enumerate(rows):
+            first, last = self.edges[row], self.edges[row + 1]
+            found[i, : last - first] = self.values[first:last]
+        return found
+
+
+def read_kept(folder: Path) -> Kept:
+    """What a folder holds that `Keeper` wrote."""
+    edges = np.load(folder / EDGES) if (folder / EDGES).is_file() else None
+    return Kept(np.load(folder / VALUES, mmap_mode="r"), edges)
+
+
+class Keeper:
+    """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors."""
+
+    def __init__(self, folder: Path, rows: int, width: int, lengths: np.ndarray | None) -> None:
+        self.folder = folder
+        self.edges = None if lengths is None else np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        count = rows if self.edges is None else int(self.edges[-1])
+        # straight to the file: what is kept may be larger than the memory
+        self.values = np.lib.format.open_memmap(folder / VALUES, mode="w+", dtype=np.float32, shape=(count, width))
+
+    def put(self, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> None:
+        """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out."""
+        if self.edges is None:
+            self.values[rows] = found
+            return
+        for row, states in zip(rows, found, strict=True):
+            first, last = self.edges[row], self.edges[row + 1]
+            self.values[first:last] = states[: last - first]
+
+    def close(self) -> None:
+        """Ends the writing."""
+        self.values.flush()
+        if self.edges is not None:
+            np.save(self.folder / EDGES, self.edges)

@@ -1,0 +1,94 @@
+"""Frozen layers computed once: what the highest of them hands on is kept, and the layers above start from there.
+
+The backbone's own forward runs in either case, so that embeddings, masks and positions are what they always are; the
+folded layers are skipped, and the last of them hands on the kept state in the shape of its own answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import variants
+from ..planning.folding import STACK, stack_of
+from ..planning.plan import Phase
+
+STATE = "state"  # the array of a batch that holds what the folded layers hand on: (batch, tokens, width)
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the highest folded layer: nothing above is asked for."""
+
+
+class Prefix:
+    """The folded layers of a backbone, adapted or not."""
+
+    def __init__(self, backbone: nn.Module, plan: Phase) -> None:
+        self.layers = list(_stack(backbone, plan))[: plan.train.folded_layers]
+        self.backbone = backbone
+        # what a layer answers with besides its state, None for a state alone; told by its first plain pass
+        self.rest: list[tuple[Any, ...] | None] | None = None
+
+    def states(self, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What the layers hand on for a batch: (batch, tokens, width); nothing above them runs."""
+        found: list[torch.Tensor] = []
+
+        def stop(module: nn.Module, args: Any, answer: Any) -> None:
+            found.append(answer[0] if isinstance(answer, tuple) else answer)
+            raise _Reached
+
+        hook = self.layers[-1].register_forward_hook(stop)
+        try:
+            self.backbone(**given)
+        except _Reached:
+            pass
+        finally:
+            hook.remove()
+        return found[0]
+
+    def outputs(self, given: Mapping[str, torch.Tensor], state: torch.Tensor) -> Any:
+        """What the backbone answers a batch whose folded layers handed on `state`."""
+        if self.rest is None:
+            self.rest = self._look(given)
+        for i, (layer, rest) in enumerate(zip(self.layers, self.rest, strict=True)):
+            layer.forward = _handing(state if i == len(self.layers) - 1 else None, rest)
+        try:
+            return self.backbone(**given)
+        finally:
+            for layer in self.layers:
+                del layer.forward  # the class has its own
+
+    def _look(self, given: Mapping[str, torch.Tensor]) -> list[tuple[Any, ...] | None]:
+        """What each layer answers with besides its state, from one row; draws nothing that training would draw."""
+        found: list[Any] = []
+        hooks = [
+            layer.register_forward_hook(lambda module, args, answer: found.append(answer)) for layer in self.layers
+        ]
+        with torch.random.fork_rng(), torch.no_grad():
+            self.backbone(**{name: array[:1] for name, array in given.items()})
+        for hook in hooks:
+            hook.remove()
+        return [(None,) * (len(answer) - 1) if isinstance(answer, tuple) else None for answer in found]
+
+
+def _stack(backbone: nn.Module, plan: Phase) -> nn.ModuleList:
+    family = variants.load("backbones", plan.backbone.family)
+    plain = variants.load("methods", plan.method.method).plain
+    name = stack_of(family.PARTS[STACK])
+    for found, module in backbone.named_modules():
+        if isinstance(module, nn.ModuleList) and plain(f"{found}.").removesuffix(".") == name:
+            return module
+    raise LookupError(name)
+
+
+def _handing(state: torch.Tensor | None, rest: tuple[Any, ...] | None) -> Any:
+    """The forward of a layer that computes nothing: it hands on a state, or else the one that it is given."""
+
+    def forward(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        handed = hidden_states if state is None else state
+        return handed if rest is None else (handed, *rest)
+
+    return forward

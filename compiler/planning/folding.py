@@ -1,0 +1,42 @@
+"""How deep frozen work can be computed once: from the bottom of a backbone up to the first thing that learns."""
+
+from __future__ import annotations
+
+import re
+
+from ..world.backbone import BackboneFacts
+from .plan import BackbonePlan
+
+STACK = "layers"  # the part that folds
+
+
+def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
+    """(layers, reason): how many of the lowest layers hand on the same states in every epoch, and why no more.
+
+    That is so where these layers and all beneath them are frozen: then they run in inference mode, and nothing that
+    learns reaches them. What is in no part of a family lies above its layers.
+    """
+    family = facts.family
+    if STACK not in family.PARTS or "tokens" not in family.PROVIDES:
+        return 0, f"something in the backbone learns, and `{facts.word}` has no layers that can be folded"
+    if reason := getattr(family, "UNFOLDED", ""):
+        return 0, reason
+    lowest = facts.depth(STACK) or 0
+    for tensor in planned.tensors:
+        if tensor.state == "frozen":
+            continue
+        hit = re.match(family.PARTS[STACK], tensor.name)
+        if hit:
+            lowest = min(lowest, int(hit[1]))
+        elif tensor.state == "added" or any(re.match(pattern, tensor.name) for pattern in family.PARTS.values()):
+            return 0, f"`{tensor.name}` learns, or is not frozen, beneath the layers"
+    return lowest, f"layer {lowest} is the lowest that is not frozen"
+
+
+def stack_of(pattern: str) -> str:
+    """The name of the module that a stack's pattern of tensor names speaks of.
+
+    >>> stack_of(r"encoder\\.layer\\.(\\d+)\\.")
+    'encoder.layer'
+    """
+    return pattern.partition(r"\.(\d+)")[0].replace("\\", "")
