@@ -17,6 +17,7 @@ CAPABILITIES = {
     "linear-layers": "linear layers to adapt",
     "plain-weights": "linear layers that keep their weights as (outputs, inputs)",
     "past-key-values": "attention that takes past key values",
+    "sublayers": "attention and feed-forward parts to put something after",
     "word-embeddings": "an embedding of words that inputs can be put beside",
 }
 

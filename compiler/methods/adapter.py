@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..diagnostics import At, Diagnostic, listed
+from ..diagnostics import Diagnostic
 from ..frozen import Frozen
 from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
-from . import Lowered, _layers, all_frozen
+from . import Lowered, _layers, all_frozen, lacking
 
 LEARNING_RATE = 1e-3
 HEAD_LEARNING_RATE = 1e-3
 USUAL = (1e-5, 1e-2)
-NEEDS: frozenset[str] = frozenset()
+NEEDS = frozenset({"sublayers"})
 ADDS = True
 MERGES = False
 FREEZES = False
@@ -39,15 +39,9 @@ class Options(Frozen):
 
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """A family that names no such modules, or only frozen ones."""
-    missing = [kind for kind in PLACES[options.placement] if kind not in backbone.family.KINDS]
-    if missing:
-        note = f"kinds of modules that it names: {listed(backbone.family.KINDS)}"
-        headline = f"`adapter` finds no `{missing[0]}` in this backbone"
-        also = (At(("backbone", "from"), f"a `{backbone.word}`"),)
-        help = "use `method: lora` with a `target` of its modules"
-        yield Diagnostic("E0308", headline, At(("adapt", "method"), "nothing to adapt"), also, (note,), help)
-    elif not _targets(options, backbone, frozen):
+    """What the backbone has not, and modules that are all frozen."""
+    yield from lacking("adapter", NEEDS, backbone)
+    if backbone.provides >= NEEDS and not _targets(options, backbone, frozen):
         yield all_frozen("module that `adapter` would follow")
 
 

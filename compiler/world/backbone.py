@@ -83,6 +83,7 @@ class BackboneFacts:
         seen = {
             "biases": bool(self.biases),
             "linear-layers": is_linear,
+            "sublayers": {"attention-output", "mlp-output"} <= self.family.KINDS.keys(),
             "plain-weights": is_linear and not hasattr(self.family, "TRANSPOSED"),
         }
         return found | {capability for capability, is_there in seen.items() if is_there}

@@ -89,10 +89,11 @@ def test_what_a_backbone_has_not_is_said_before_planning(family: str, method: st
         assert _plan(tmp_path, word).method.method == word
 
 
-def test_a_backbone_of_convolutions_has_no_linear_layers_to_adapt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["vera", "adapter"])
+def test_a_backbone_of_convolutions_has_no_layers_of_a_transformer(method: str, tmp_path: Path) -> None:
     tiny.save("resnet", tmp_path / "backbone")
     spec = running.write_spec(
-        tmp_path, backbone={"from": "./backbone"}, adapt={"method": "vera"}, head={"type": "image-classification"},
+        tmp_path, backbone={"from": "./backbone"}, adapt={"method": method}, head={"type": "image-classification"},
         data={"train": str(running.DIGITS / "train"), "validation": {"fraction": 0.2}},
     )  # fmt: skip
     with pytest.raises(Refused) as refused:
