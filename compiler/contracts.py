@@ -99,7 +99,10 @@ class Head(Protocol):
     """`heads/<task>.py`: what is learned on top; `record` is the plan's, pure data.
 
     `decided`, if there, tells the options that were left open; `TARGETS_FROM` the fields of the record that targets
-    depend on, else all of them count. What else a task may want, CONTRIBUTING says.
+    depend on, else all of them count. `settle`, if there, completes the record with what is known of the backbone; one
+    that NEEDS a language model has it, and its `build` takes transformers' model instead of a width. `draw`, if there,
+    says what of a row is asked in a step, and what is aimed at; `condense` what scores need of outputs that are too
+    many to be kept. What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -117,6 +120,32 @@ class Head(Protocol):
     target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # for each row of arrays that an input made
     stratum: Callable[[Row, Columns], Any]  # what held-out rows are drawn by
     build: Callable[[Record, int], torch.nn.Module]  # (record, width) → feature to dict of outputs
+    loss: Callable[[Record, Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]  # mean of a batch
+
+
+class Objective(Protocol):
+    """`objectives/<objective>.py`: what a stage of `pretrain` learns without labels; it is a head that no bundle has.
+
+    What a head may have besides, it may have too. One that joins texts has `pack`: (record, rows) → blocks, and
+    `aims`: (record, block) → the target of each token.
+    """
+
+    MODALITY: str  # a module of inputs/
+    NEEDS: str  # what a family must provide, such as a language model
+    TARGETS: tuple[str, ...]  # roles of columns that hold the answer: mostly none
+    METRICS: str  # a module of metrics/
+    Options: type[Frozen]  # keys of a stage
+    Tally: Callable[[Columns], Any]  # as a head's
+
+    problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
+    metrics: Callable[[Columns], tuple[str, ...]]  # the first one picks the best epoch
+    reads: Callable[[Any, Any, Columns], Record]  # (options, options of the input, columns) → added to preprocessing
+    lower: Callable[[Any, Any], Record]  # (options, tally of the training rows) → record
+    parameters: Callable[[Record, int], int]  # (record, width)
+    outputs: Callable[[Record], Record]  # arrays by name: dtype and shape
+    target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # for each row of arrays that an input made
+    stratum: Callable[[Row, Columns], Any]  # what held-out rows are drawn by
+    build: Callable[[Record, Any], torch.nn.Module]  # (record, width or transformers' language model)
     loss: Callable[[Record, Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]  # mean of a batch
 
 
@@ -182,4 +211,15 @@ class SourceKind(Protocol):
     locate: Callable[[str, Path], Any]  # (reference after the colon, the spec's folder) → sources.Located
 
 
-__all__ = ["Decoder", "Family", "Format", "Head", "Input", "Method", "Metrics", "Preprocessing", "SourceKind"]
+__all__ = [
+    "Decoder",
+    "Family",
+    "Format",
+    "Head",
+    "Input",
+    "Method",
+    "Metrics",
+    "Objective",
+    "Preprocessing",
+    "SourceKind",
+]

@@ -29,7 +29,12 @@ def load(folder: str, word: str) -> ModuleType:
     return import_module(f".{folder}.{word.replace('-', '_')}", __package__)
 
 
+def top(word: str) -> ModuleType:
+    """What is learned on top of a backbone: the module of a head, or of an objective of self-supervised stages."""
+    return load("heads" if word in words("heads") else "objectives", word)
+
+
 def reader(task: str) -> ModuleType:
     """What reads a row's input: the module of a head that has roles of its own for it, else that of its modality."""
-    head = load("heads", task)
+    head = top(task)
     return head if hasattr(head, "raw") else load("inputs", head.MODALITY)

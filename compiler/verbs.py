@@ -15,8 +15,10 @@ from .language.spec import Draft
 from .planning.lower import lower
 from .planning.plan import Plan
 from .planning.problems import problems
+from .planning.stages import stage_problems
 from .world.backbone import gather_backbone
 from .world.facts import Facts, Known, gather
+from .world.stages import gather_stages
 
 if TYPE_CHECKING:
     from .execution.executor import Built
@@ -60,7 +62,9 @@ def look(source: Source, footing: Footing) -> Seen:
         locked = None if footing == Footing() else _lock(source)
         known, found = (None, ()) if locked is None or footing.has_data else _recalled(read, locked)
         facts = gather(read, source.folder, locked.reference() if locked and footing.is_locked else "", known)
-        found += (*read.found, *problems(read, facts))
+        if read.pretrain or read.retain:
+            facts = gather_stages(read, source.folder, facts, known)
+        found += (*read.found, *problems(read, facts), *stage_problems(read, facts))
         found += _measured_otherwise(facts, locked) if locked and known else ()
         plan = lower(read.whole(), facts, source.data) if not any(d.is_error for d in found) else None
         if locked and footing.is_locked and not read.found:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import BundleError
 from .manifest import read_manifest, require
-from .rows import Outputs, Rows, Values, gathered
+from .rows import Outputs, Rows, Values, extent, gathered
 from .session import Session
 
 BATCH = 32  # rows per run of the graph
@@ -118,7 +118,7 @@ class Model:
             raise BundleError("E0503", "the graph does not give an answer for each input")
         ragged = self.session.ragged
         return {
-            name: [row[: _length(given)] for row, given in zip(array, features, strict=True)]
+            name: [row[: extent(given, ragged[name])] for row, given in zip(array, features, strict=True)]
             if name in ragged
             else array
             for name, array in found.items()

@@ -24,11 +24,17 @@ class Rows:
     inputs: Sequence[Any]
     features: list[dict[str, np.ndarray]]
     owners: np.ndarray
+    tokenizer: Any = None  # of texts: turns numbers of tokens into words again
 
     def of(self, index: int) -> range:
         """The rows of an input."""
         first, last = np.searchsorted(self.owners, [index, index + 1])
         return range(int(first), int(last))
+
+
+def extent(row: Mapping[str, np.ndarray], axis: str) -> int:
+    """How much of an output's second axis is a row's own: as much as its array of that name, else as its first one."""
+    return len(row[axis] if axis in row else next(iter(row.values())))
 
 
 def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]]) -> Rows:

@@ -27,8 +27,9 @@ class Session:
             raise BundleError("E0503", f"`{path.name}` can't be loaded", str(error).splitlines()[0][:300]) from None
         self.inputs = tuple(item.name for item in self.session.get_inputs())
         self.outputs = tuple(item.name for item in self.session.get_outputs())
-        # outputs whose second axis is named run along a text, so that a row's own length counts
-        self.ragged = {o.name for o in self.session.get_outputs() if len(o.shape) > 1 and isinstance(o.shape[1], str)}
+        # outputs whose second axis is named run along a text or something in it, so that a row's own length counts
+        outputs = {o.name: o.shape for o in self.session.get_outputs()}
+        self.ragged = {name: shape[1] for name, shape in outputs.items() if len(shape) > 1 and type(shape[1]) is str}
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name for inputs by name; arrays that the graph does not take are left out."""

@@ -39,7 +39,7 @@ class Stages:
     @property
     def retrains(self) -> bool:
         """Whether weights are learnt again."""
-        return any(run.stage in pipeline.LEARNS for run in self.runs)
+        return any(pipeline.LEARNS.fullmatch(run.stage) for run in self.runs)
 
 
 def compare_stages(old: Side, new: Side) -> Stages:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -85,7 +85,13 @@ def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, .
 
 def refuse_changed(plan: Plan, root: Path) -> None:
     """Raises Refused E0405 where a table is not the one that was planned."""
-    tables = {table: task for task in plan.tasks for split in task.data.splits for table in split.tables}
+    tables = {
+        table: task
+        for phase in plan.phases
+        for task in phase.tasks
+        for split in task.data.splits
+        for table in split.tables
+    }
     for table, task in tables.items():
         if not (root / table.path).exists():
             raise refuse("E0405", f"`{table.path}` was there when it was planned", help="plan again, or give --root")
@@ -147,7 +153,9 @@ def _run_stage(
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
                 warnings.simplefilter("ignore", category)
-            module.run(replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task))
+            backbone = store.path(stage.below, known[stage.below]) if stage.below else work.backbone
+            given = replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task, phase=stage.phase)
+            module.run(replace(given, plan=_phase(stage, work.plan), backbone=backbone, origin=work.backbone))
         ran[stage.name] = time.monotonic() - start
         work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s")
 
@@ -156,6 +164,16 @@ def _run_stage(
 
     made = {"plan": work.plan.name, **pipeline.made_of(stage, known, work.machine)}
     store.make(stage.name, known[stage.name], fill, stage.resumes, waits, made)
+
+
+def _phase(stage: pipeline.Stage, plan: Plan) -> Plan:
+    """What a stage sees of a plan: all of it, or the phase that it is of."""
+    if not stage.phase:
+        return plan
+    if stage.phase == "retain":
+        return cast(Plan, plan.retain)
+    phase = plan.pretrain[int(stage.phase.rpartition("-")[2]) - 1]
+    return cast(Plan, phase.fitting() if stage.is_fit else phase)
 
 
 def _settle(stage: pipeline.Stage, work: Work) -> None:

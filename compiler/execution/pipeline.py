@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 from .. import variants
 from ..digest import combined, digest, file_sha256
-from ..planning.plan import Plan, SplitPlan, TaskPlan
+from ..planning.plan import Phase, Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
 from .machine import Machine, versions
 from .work import stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]
 TORCH = ("torch", "transformers", "safetensors", "numpy")
+TRAINING = (*TORCH, "peft", "accelerate", "torchmetrics", "kornia")
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,14 @@ class Stage:
     split: str = ""
     is_numeric: bool = True  # whether device and threads matter
     resumes: bool = False
+    phase: str = ""  # of the plan: `pretrain-1` …, `retain`, empty for the supervised one
+    is_fit: bool = False  # of a phase: its head alone
+    below: str = ""  # the stage that made the backbone, empty for the one that the spec names
 
     @property
     def name(self) -> str:
         """`train`, `prepare-test` …: unlike that of every other stage of a plan."""
-        return stage_name(self.module, self.task, self.split)
+        return stage_name(self.module, self.task, self.split, self.phase) + ("-head" if self.is_fit else "")
 
 
 def assets_sha256(hashes: Mapping[str, str]) -> str:
@@ -51,7 +56,9 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
 
     The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.PREPROCESSING` names.
     """
-    whole = plan.model_dump(mode="json", exclude={"estimates"})
+    whole = plan.model_dump(mode="json", exclude={"estimates", "pretrain", "retain"})
+    before, below = _pretraining(plan, weights_sha256, assets_sha256)
+    made = (below,) if below else ()
     is_folded, is_quantised = plan.train.fold != "none", "int8" in plan.export.precision
     # where it was found changes no result; the checkpoint alone writes it down
     source, backbone = whole["backbone"].pop("source"), {**whole["backbone"], "weights": weights_sha256}
@@ -69,25 +76,78 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
+    folds = [Stage("fold", 3, _folds(task, backbone, train), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 3, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
-        *(Stage("fold", 3, _folds(task, backbone, train), _prepared([task], [split.name]), TORCH, task.name, split.name) for task in plan.tasks for split in task.data.splits if is_folded),
+        *(() if below else folds),
         Stage("rehearse", 1, {**model, "tasks": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
-        Stage("train", 1, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse"), (*TORCH, "peft", "accelerate", "torchmetrics", "kornia"), resumes=True),
-        Stage("evaluate", 2, {}, ("train", *_inputs(plan, scores)), (*TORCH, "torchmetrics")),
-        Stage("export", 1, {"export": fixed}, ("train", *_seen(plan)), (*TORCH, "peft", "onnx", "onnxruntime")),
+        *before,
+        *(folds if below else ()),
+        Stage("train", 1, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("evaluate", 2, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
+        Stage("export", 1, {"export": fixed}, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
-        Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train",), (*TORCH, "peft")),
+        Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
+        *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 2, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
-        Stage("pack", 1, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("pack", 1, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
 
-def _rows(plan: Plan, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> dict[str, Any]:
+def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], str]:
+    """The stages of the self-supervised phases, each from what the one before it made, and the last one's name."""
+    found: list[Stage] = []
+    below = ""
+    for number, phase in enumerate(plan.pretrain, 1):
+        name, made = f"pretrain-{number}", (below,) if below else ("rehearse",)  # which fails in the first minute
+        whole = phase.model_dump(mode="json", exclude={"backbone": {"source"}})
+        model = {k: whole[k] for k in ("method", "seed", "tasks")} | {
+            "backbone": {**whole["backbone"], "weights": weights}, "assets": assets,
+        }  # fmt: skip
+        _without_paths(model)
+        found += _preparing(phase, name, assets)
+        learns, scores = (
+            _prepared(phase.tasks, splits, name) for splits in (("train", "validation"), ("validation", "test"))
+        )
+        fitted = (f"{name}-head",) if phase.fit else ()
+        if phase.fit:
+            found.append(Stage("train", 1, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
+        found += [
+            Stage("train", 1, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
+            Stage("merge", 1, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft", "torchmetrics"), phase=name, below=below),
+        ]  # fmt: skip
+        below = found[-1].name
+    return found, below
+
+
+def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]:
+    """The stages that measure the backbone's own pretrained objective."""
+    if plan.retain is None:
+        return []
+    inputs = (*_prepared(plan.retain.tasks, ("test",), "retain"), "train", *((below,) if below else ()))
+    measure = Stage("retain", 1, {"weights": weights}, inputs, (*TORCH, "peft", "torchmetrics"), below=below)
+    return [*_preparing(plan.retain, "retain", assets), measure]
+
+
+def _preparing(phase: Phase, name: str, assets: str) -> list[Stage]:
+    return [
+        Stage("prepare", 3, _rows(phase, task, split, assets), (), ("numpy", "tokenizers"), task.name, split.name, is_numeric=False, phase=name)
+        for task in phase.tasks for split in task.data.splits
+    ]  # fmt: skip
+
+
+def _without_paths(model: dict[str, Any]) -> None:
+    """Takes out where rows lie and how many they are: the stages that prepare them know."""
+    model["tasks"] = [
+        {**task, "data": {k: task["data"][k] for k in ("inputs", "preprocessing")}} for task in model["tasks"]
+    ]
+
+
+def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> dict[str, Any]:
     """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
     whole = task.model_dump(mode="json")
-    head, record = variants.load("heads", task.head.type), whole["head"]["record"]
+    head, record = variants.top(task.head.type), whole["head"]["record"]
     splits: dict[str, Any] = {split.name: {"tables": [table.model_dump(exclude={"path"}) for table in split.tables]}}
     validation = task.split("validation")
     is_drawn = validation is not None and validation.held_out is not None and split.name in ("train", "validation")
@@ -114,8 +174,10 @@ def _folds(task: TaskPlan, backbone: Mapping[str, Any], train: Mapping[str, Any]
     return {"backbone": kept, "tasks": {task.name: sees}, "train": {k: train[k] for k in ("fold", "precision")}}
 
 
-def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str]) -> tuple[str, ...]:
-    return tuple(stage_name("prepare", task.name, split) for split in splits for task in tasks if task.split(split))
+def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:
+    return tuple(
+        stage_name("prepare", task.name, split, phase) for split in splits for task in tasks if task.split(split)
+    )
 
 
 def _seen(plan: Plan) -> tuple[str, ...]:
@@ -136,7 +198,7 @@ def _runtime() -> str:
     return combined(f"{path.relative_to(PACKAGE).as_posix()} {file_sha256(path)}" for path in sorted(files))
 
 
-LEARNS = frozenset({"train"})  # stages in which weights are learnt: the costly ones
+LEARNS = re.compile(r"train|pretrain-\d+(-head)?")  # stages in which weights are learnt: the costly ones
 # the rehearsal's outcome changes no other output, so its key stays out of theirs
 SILENT = frozenset({"rehearse"})
 

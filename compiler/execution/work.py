@@ -26,6 +26,8 @@ class Work:
     memory: dict[str, Any] = field(default_factory=dict)  # models that later stages of this process use again
     split: str = ""  # of the data, for a stage that runs once for each split of each task
     name: str = ""  # of the task
+    phase: str = ""  # `pretrain-1` …, empty for the supervised one; `plan` is then that phase, of which no more is used
+    origin: Path = Path()  # the folder of the backbone that the spec names, where `backbone` is what a phase made of it
 
     @property
     def task(self) -> TaskPlan:
@@ -34,13 +36,23 @@ class Work:
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
-        return self.inputs[stage_name("prepare", task.name, split)]
+        return self.inputs[stage_name("prepare", task.name, split, self.phase)]
+
+    @property
+    def fitted(self) -> Path | None:
+        """The file of a head that was fitted alone before this phase, None where that was not needed."""
+        folder = self.inputs.get(f"{self.phase}-head")
+        return folder / "learned.safetensors" if folder else None
 
     def folded(self, task: TaskPlan, split: str) -> Path | None:
         """The folder of what a split's frozen work gave, None where nothing is folded."""
         return self.inputs.get(stage_name("fold", task.name, split))
 
 
-def stage_name(module: str, task: str = "", split: str = "") -> str:
-    """What a stage is called: `train`, `prepare-test`, `prepare-intent-test`."""
-    return "-".join(filter(None, (module, task, split)))
+def stage_name(module: str, task: str = "", split: str = "", phase: str = "") -> str:
+    """What a stage is called: `train`, `prepare-test`, `prepare-intent-test`, `pretrain-1-prepare-test`.
+
+    >>> stage_name("train", phase="pretrain-1")
+    'pretrain-1'
+    """
+    return "-".join(filter(None, (phase, "" if phase and module == "train" else module, task, split)))

@@ -5,7 +5,7 @@ It learns from pairs with scores, from pairs that belong together, or from tripl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,7 +110,13 @@ def target(
     if record["is_scored"]:
         score = scaled(numbers(row, columns["score"])[0], record["score_range"])
         return [np.asarray(score)] * len(features)
-    texts = raw(row, columns, Path())
+    return numbered(raw(row, columns, Path()))
+
+
+def numbered(texts: Iterable[str]) -> list[np.ndarray]:
+    """A number for each text, an int64 that equal texts share."""
+    import numpy as np
+
     digests = (int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1 for text in texts)
     return [np.array(digest, np.int64) for digest in digests]
 

@@ -16,7 +16,10 @@ from ..diagnostics import At, Diagnostic, Refused, refuse
 from ..digest import file_sha256
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell
+from ._masks import masking, special
 from ._panics import silenced
+
+__all__ = ["masking", "special"]
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
@@ -180,6 +183,10 @@ def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
     pairs = [(text, texts[-1 - i]) for i, text in enumerate(texts)]
     if record.get("is_apart"):
         return [*texts, *pairs[:2]]
+    if record.get("is_masked"):  # one mask, several, none, and one that is cut off with the rest
+        mask = record["mask_token"]
+        texts = [f"{mask} {text} {mask}" if i % 5 == 0 else text for i, text in enumerate(texts)]
+        texts[1] = f"The {mask} brown fox."
     return pairs if record["is_pair"] else list(texts)
 
 
@@ -201,13 +208,14 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise _unreadable(str(error)[:200]) from None
         raise
-    kept = [min(length, record["max_length"]) for length in lengths]
+    most = lengths[-1] if record.get("is_packed") else record["max_length"]  # what is joined is not cut
+    kept = [min(length, most) for length in lengths]
     return {
         "tokens_mean": sum(kept) / len(kept),
         "tokens_max": lengths[-1],
         "tokens_95": lengths[math.ceil(0.95 * len(lengths)) - 1],
         "tokens_99": lengths[math.ceil(0.99 * len(lengths)) - 1],
-        "cut_share": sum(n > record["max_length"] for n in lengths) / len(kept),
+        "cut_share": sum(n > most for n in lengths) / len(kept),
         "unknown_share": unknown,
         "number_share": sum(_is_number(text) for text in texts) / len(texts),
         **({"texts": len(texts) / rows} if record.get("is_apart") else {}),

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from .. import variants
 from ..diagnostics import Path
 from .mistakes import models_of
-from .spec import DEFAULTS, SECTIONS, VARIANTS, Top
+from .spec import DEFAULTS, SECTIONS, VARIANTS, Retain, Top
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def keys(method: str, task: str) -> dict[Path, Key]:
             Key((name, tag), DEFAULTS.get(name, {}).get(tag), f"`{name}`"),
         ]
         found += _fields(options, (name,), f"`{name}` with `{tag}: {words[name]}`")
+    found += [Key(("pretrain",), (), "the language"), Key(("retain",), None, "the language")]
+    found += _fields(Retain, ("retain",), "`retain`")
     input = variants.load("inputs", head.MODALITY)
     reader = variants.reader(task)
     found += _fields(input.Options, ("data",), f"`data` for {head.MODALITY}")

@@ -13,7 +13,24 @@ from ..frozen import Frozen
 from .migrations import misversioned
 from .mistakes import explain, meant, nested, nothing, unknown_key
 from .source import Source
-from .spec import DEFAULTS, KEYS, RESERVED, SCALARS, SECTIONS, VARIANTS, Data, Draft, Spec, Top
+from .spec import (
+    DEFAULTS,
+    KEYS,
+    OBJECTIVE,
+    RESERVED,
+    SCALARS,
+    SECTIONS,
+    STAGE,
+    VARIANTS,
+    Data,
+    Draft,
+    Export,
+    Freeze,
+    Retain,
+    Spec,
+    Top,
+    Train,
+)
 
 
 def parse(source: Source) -> Spec:
@@ -49,9 +66,12 @@ class _Reading:
         method, adapt = self._variant("adapt", DEFAULTS["adapt"])
         task, head = self._variant("head", None)
         parts = {name: self._plain(name) for name in SECTIONS if name != "data"}
-        data, inputs = self._data(task)
+        data, inputs = self._data(task, ("data",), self.data.get("data"))
+        retain = self.section(Retain, self.data["retain"], ("retain",)) if "retain" in self.data else None
+        stages = self._stages(top, parts["backbone"])
         return Draft(
             top=top, method=method, adapt=adapt, head_type=task, head=head, data=data, input=inputs, **parts,
+            pretrain=stages, retain=retain,
             found=tuple(self.found), lost=frozenset(self.lost),
         )  # fmt: skip
 
@@ -117,54 +137,88 @@ class _Reading:
             self.found.append(Diagnostic("E0204", f"`{name}` is missing", At((name,)), help=f"add `{name}:`"))
 
     def _variant(self, section: str, default: dict[str, Any] | None) -> tuple[str | None, Any]:
-        folder, tag, noun = VARIANTS[section]
         values = self.data.get(section, None if section in self.lost else default)
-        known = variants.words(folder)
         if values is None:
             self._missing(section)
-        elif not isinstance(values, dict):
-            self.found.append(explain_kind((section,)))
+            return None, None
+        return self._named((section,), values, VARIANTS[section])
+
+    def _named(
+        self, path: Path, values: Any, kind: tuple[str, str, str], others: Container[str] = ()
+    ) -> tuple[str | None, Any]:
+        """The variant that a map names, and its options: all keys but that word's and `others`."""
+        folder, tag, noun = kind
+        known, section = variants.words(folder), str(path[0])
+        if not isinstance(values, dict):
+            self.found.append(explain_kind(path))
         elif misspelt := [key for key in values if tag not in values and nearest(key, [tag])]:
-            self.found.append(unknown_key((section, misspelt[0]), [tag], quote(section)))
+            self.found.append(unknown_key((*path, misspelt[0]), [tag], quote(section)))
         elif tag not in values:
-            at, help = At((section, tag), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
+            at, help = At((*path, tag), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
             self.found.append(Diagnostic("E0204", f"`{tag}` is missing under `{section}`", at, help=help))
         elif values[tag] is None:
-            self.found.append(nothing((section, tag)))
+            self.found.append(nothing((*path, tag)))
         elif values[tag] not in known:
-            at, notes = At((section, tag), f"not {noun}"), (f"{folder}: {listed(known, 40)}",)
+            at, notes = At((*path, tag), f"not {noun}"), (f"{folder}: {listed(known, 40)}",)
             word = quote(values[tag]) if isinstance(values[tag], str | int | float) else f"`{tag}`"
             headline = f"unknown {tag} {word}" if isinstance(values[tag], str) else f"{word} names no {tag}"
             self.found.append(Diagnostic("E0203", headline, at, (), notes, nearest(values[tag], known)))
         else:
-            rest = {key: value for key, value in values.items() if key != tag}
-            return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, (section,))
+            rest = {key: value for key, value in values.items() if key != tag and key not in others}
+            return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, path)
         return None, None
 
-    def _data(self, task: str | None) -> tuple[Any, Any]:
-        values = self.data.get("data")
+    def _stages(self, top: Any, backbone: Any) -> tuple[Draft, ...]:
+        """The stages of `pretrain`, each as a spec of its own."""
+        values = self.data.get("pretrain", ())
+        if not isinstance(values, tuple) or (not values and "pretrain" in self.data):
+            at = At(("pretrain",), "expected a list of stages, each with its `- objective:`")
+            self.found.append(Diagnostic("E0202", "`pretrain` is not a list of stages", at))
+            return ()
+        return tuple(self._stage(i, value, top, backbone) for i, value in enumerate(values))
+
+    def _stage(self, number: int, values: Any, top: Any, backbone: Any) -> Draft:
+        path, outer, before = ("pretrain", number), self.lost, len(self.found)
+        self.lost = set()
+        word, options = self._named(path, values, OBJECTIVE, STAGE)
+        given = values if isinstance(values, dict) else {}
+        method, adapt = self._named((*path, "adapt"), given.get("adapt", DEFAULTS["adapt"]), VARIANTS["adapt"])
+        train = self.section(Train, given.get("train", {}), (*path, "train"))
+        freeze = self.section(Freeze, {key: given[key] for key in given if key == "freeze"}, path)
+        data, inputs = self._data(word, (*path, "data"), given.get("data")) if given else (None, None)
+        lost, self.lost = self.lost, outer
+        return Draft(
+            top=top, backbone=backbone and backbone.model_copy(update={"freeze": freeze.freeze if freeze else ()}),
+            method=method, adapt=adapt, head_type=word, head=options, data=data, input=inputs, train=train, export=Export(),
+            found=tuple(self.found[before:]), lost=frozenset(lost),
+        )  # fmt: skip
+
+    def _data(self, task: str | None, path: Path, values: Any) -> tuple[Any, Any]:
         if values is None:
-            self._missing("data")
+            if path == ("data",):
+                self._missing("data")
+            else:
+                at, help = At(path), "add `data:` with `train:` below it"
+                self.found.append(Diagnostic("E0204", "`data` is missing under `pretrain`", at, help=help))
             return None, None
         if not isinstance(values, dict):
-            self.found.append(explain_kind(("data",)))
+            self.found.append(explain_kind(path))
             return None, None
         # of an unknown task nobody can say which inputs it takes, so the keys of all of them pass
         every = {word: variants.load("inputs", word).Options for word in variants.words("inputs")}
-        options = every[variants.load("heads", task).MODALITY] if task else None
+        options = every[variants.top(task).MODALITY] if task else None
         fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
         own = {key: value for key, value in values.items() if key in fields}
         rest = {key: value for key, value in values.items() if key not in fields}
         if not task:
-            rest = self._known_to_some(
-                rest, [*fields, *(field.alias or name for name, field in Data.model_fields.items())]
-            )
-        data, inputs = self.section(Data, rest, ("data",)), self.section(options, own, ("data",)) if options else None
+            names = (field.alias or name for name, field in Data.model_fields.items())
+            rest = self._known_to_some(path, rest, [*fields, *names])
+        data, inputs = self.section(Data, rest, path), self.section(options, own, path) if options else None
         return data, inputs if not self.lost & set(fields) else None
 
-    def _known_to_some(self, values: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    def _known_to_some(self, path: Path, values: dict[str, Any], words: list[str]) -> dict[str, Any]:
         """The values of keys that some task knows; the others are told with all of these words."""
-        wrong = {key: unknown_key(("data", key), words, "`data`") for key in values if key not in words}
+        wrong = {key: unknown_key((*path, key), words, "`data`") for key in values if key not in words}
         self.found += wrong.values()
         self.lost |= {*wrong, *meant(wrong.values())}
         return {key: value for key, value in values.items() if key not in wrong}

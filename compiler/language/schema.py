@@ -11,12 +11,13 @@ from pydantic.json_schema import models_json_schema
 
 from .. import variants
 from ..frozen import Frozen
-from .spec import DEFAULTS, LANGUAGE, SECTIONS, VARIANTS, Data, Top
+from .spec import DEFAULTS, LANGUAGE, OBJECTIVE, SECTIONS, VARIANTS, Data, Freeze, Retain, Top
 
 Node = dict[str, Any]
 Models = dict[type[Frozen], Node]
 ORDER = ("backbone", "adapt", "head", "data", "train", "export")
 EXTENDS = {"type": "string", "minLength": 1, "description": "path of a spec to start from, relative to this file"}
+PRETRAIN = "self-supervised stages, in order, before the supervised one"
 EMPTY = ("train", "export")  # sections that may be written without a value
 
 
@@ -34,9 +35,17 @@ def schema() -> Node:
         definitions |= {name: models[model]} if model is not Data else {f"data.{w}": _data(w, models) for w in inputs}
     for section, (folder, tag, _) in VARIANTS.items():
         definitions |= {f"{section}.{w}": _branch(variants.load(folder, w), w, tag, models) for w in _words(section)}
+    definitions |= {f"pretrain.{w}": _stage(w, models) for w in variants.words(OBJECTIVE[0])} | {
+        "retain": _retain(models)
+    }
     top = dict(models[Top]["properties"])
     version = {**top.pop("graftc"), "const": LANGUAGE}
     whole = top | {name: _section(name) for name in ORDER}
+    stages = {"oneOf": [_refer(f"pretrain.{word}") for word in variants.words(OBJECTIVE[0])]}
+    whole |= {
+        "pretrain": {"type": "array", "minItems": 1, "items": stages, "description": PRETRAIN},
+        "retain": _refer("retain"),
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"graftc spec, version {LANGUAGE}",
@@ -57,10 +66,9 @@ def schema() -> Node:
 
 def _models() -> tuple[Models, dict[str, Node]]:
     """The schema of every model that a spec is checked with, and the definitions that they refer to."""
-    found: list[type[Frozen]] = [Top, *SECTIONS.values()]
-    found += [
-        variants.load(folder, word).Options for folder, _, _ in VARIANTS.values() for word in variants.words(folder)
-    ]
+    found: list[type[Frozen]] = [Top, Freeze, Retain, *SECTIONS.values()]
+    folders = [folder for folder, _, _ in (*VARIANTS.values(), OBJECTIVE)]
+    found += [variants.load(folder, word).Options for folder in folders for word in variants.words(folder)]
     found += [variants.load("inputs", word).Options for word in variants.words("inputs")]
     unique = list(dict.fromkeys(found))  # variants may share their options
     places, whole = models_json_schema([(model, "validation") for model in unique], ref_template="#/$defs/{model}")
@@ -126,6 +134,10 @@ def _refer(name: str) -> Node:
     return {"$ref": f"#/$defs/{name}"}
 
 
+def _told(name: str, description: str) -> Node:
+    return {**_refer(name), "description": description}
+
+
 def _branch(module: ModuleType, word: str, tag: str, models: Models) -> Node:
     """A variant's keys with the word that selects it."""
     keys, sentence = models[module.Options], (getdoc(module) or "").partition("\n")[0]
@@ -135,6 +147,29 @@ def _branch(module: ModuleType, word: str, tag: str, models: Models) -> Node:
         "properties": {tag: {"const": word, "description": sentence}, **keys.get("properties", {})},
         "required": [tag, *keys.get("required", ())],
     }
+
+
+def _retain(models: Models) -> Node:
+    """The keys of `retain`, whose rows have one role."""
+    keys = models[Retain]
+    columns = keys["properties"]["columns"]
+    role = {"text": {"description": "the column of role `text`, or a list of them", **columns["additionalProperties"]}}
+    strict = {**columns, "properties": role, "additionalProperties": False, "default": {}}
+    return {**keys, "properties": {**keys["properties"], "columns": strict}}
+
+
+def _stage(word: str, models: Models) -> Node:
+    """The keys of a stage of `pretrain`: those of its objective, and what every stage may have."""
+    module = variants.load(OBJECTIVE[0], word)
+    branch = _branch(module, word, OBJECTIVE[1], models)
+    adapt = {**_section("adapt"), "description": "how this stage learns; what it adds is merged before the next one"}
+    shared = {
+        "adapt": adapt,
+        "data": _told(f"data.{module.MODALITY}", "its text"),
+        "train": _told("train", "how long and fast"),
+    }
+    properties = {**branch["properties"], **models[Freeze]["properties"], **shared}
+    return {**branch, "properties": properties, "required": [*branch["required"], "data"]}
 
 
 def _data(word: str, models: Models) -> Node:

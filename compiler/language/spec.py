@@ -132,15 +132,37 @@ class Export(Frozen):
 SECTIONS: dict[str, type[Frozen]] = {"backbone": Backbone, "data": Data, "train": Train, "export": Export}
 VARIANTS = {"adapt": ("methods", "method", "an adaptation method"), "head": ("heads", "type", "a task")}
 DEFAULTS = {"adapt": {"method": "full"}}  # of sections that a spec may leave out
-RESERVED = {"pretrain": "self-supervised stages", "heads": "several heads"}
+RESERVED = {"heads": "several heads"}
+STAGE = (
+    "objective",
+    "freeze",
+    "adapt",
+    "data",
+    "train",
+)  # keys of a stage of `pretrain`, besides those of its objective
+OBJECTIVE = ("objectives", "objective", "an objective")  # as VARIANTS has it
 SCALARS = ("graftc", "name", "description", "seed")
 # the key by which a map names its variant: with another word there, it replaces what it would else be merged into
 TAGS: dict[tuple[str | int, ...], str] = {
     ("backbone",): "from",
     **{(section,): tag for section, (_, tag, _) in VARIANTS.items()},
     **{("data", split): "from" for split in SPLITS},
+    ("retain", "data"): "from",
 }
-KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "data", "train", "export")
+KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "data", "train", "retain", "export")
+
+
+class Freeze(Frozen):
+    """What stays as it is in a stage of `pretrain`."""
+
+    freeze: tuple[str, ...] = Field((), description="selectors of parts in which nothing learns")
+
+
+class Retain(Frozen):
+    """A text on which the backbone's own pretrained objective is measured, before all training and after."""
+
+    data: Tables = Field(description="rows: a path, {from, format, split}, or a list of them, concatenated")
+    columns: dict[str, str | Columns] = Field(default_factory=dict, description="role: column; the role is `text`")
 
 
 class Top(Frozen):
@@ -165,11 +187,13 @@ class Spec(Frozen):
     input: Any
     train: Train
     export: Export
+    pretrain: tuple[Spec, ...]  # each stage as a spec of its own, whose head is its objective
+    retain: Retain | None
 
     @property
     def modality(self) -> str:
         """The module of `inputs/` that the head reads."""
-        return str(variants.load("heads", self.head_type).MODALITY)
+        return str(variants.top(self.head_type).MODALITY)
 
 
 @dataclass(frozen=True)
@@ -190,15 +214,18 @@ class Draft:
     input: Any = None
     train: Train | None = None
     export: Export | None = None
+    pretrain: tuple[Draft, ...] = ()
+    retain: Retain | None = None
     found: tuple[Diagnostic, ...] = ()  # every mistake of E02xx
     lost: frozenset[str] = frozenset()
 
     @property
     def modality(self) -> str | None:
         """The module of `inputs/` that the head reads."""
-        return str(variants.load("heads", self.head_type).MODALITY) if self.head_type else None
+        return str(variants.top(self.head_type).MODALITY) if self.head_type else None
 
     def whole(self) -> Spec:
         """The spec, of a draft without mistakes."""
         assert not self.found
-        return Spec.model_construct(**{name: getattr(self, name) for name in Spec.model_fields})
+        own = {name: getattr(self, name) for name in Spec.model_fields}
+        return Spec.model_construct(**own | {"pretrain": tuple(stage.whole() for stage in self.pretrain)})

@@ -16,3 +16,11 @@ class Embedder(nn.Module):
     def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
         """Vectors of length one."""
         return {"sentence_embedding": nn.functional.normalize(self.projection(feature), dim=-1)}
+
+
+class Features(nn.Module):
+    """A feature as it is, by name."""
+
+    def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The feature of a text, or those of its tokens."""
+        return {"features": feature}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 
 class LanguageModel(nn.Module):
-    """States (rows, tokens, width) in, logits over the vocabulary (rows, tokens, words) out.
+    """States (…, width) in, logits over the vocabulary (…, words) out; of decoders the states are (rows, tokens, width).
 
     `model` is one of transformers' ForMaskedLM or ForCausalLM, whose backbone makes way for a stub that hands states
     in. What the head shares with the words' embedding stays the backbone's: it learns there, and is no tensor here.
@@ -37,7 +38,7 @@ class LanguageModel(nn.Module):
         states.__dict__["embeddings"] = SimpleNamespace(word_embeddings=embedding)  # where DeBERTa v3 looks for it
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Logits of every token."""
+        """Logits of every state."""
         found: torch.Tensor = self.model(inputs_embeds=states).logits
         return found
 
@@ -75,3 +76,51 @@ def _part_from_twins(model: Any) -> None:
             del module._parameters[name]
             module.__dict__[name] = parameter
         seen.add(id(parameter))
+
+
+class MaskFiller(nn.Module):
+    """States (rows, tokens, width) in, logits of each masked token (rows, masks, words) out.
+
+    Rows with fewer masks than others end in logits of nothing. `READS` are the arrays that it needs besides the
+    states: `chosen` (rows, tokens) where training marks tokens that do not look masked.
+    """
+
+    READS = ("input_ids", "chosen")
+
+    def __init__(self, language: LanguageModel, mask: int) -> None:
+        super().__init__()
+        self.language = language
+        self.mask = mask
+
+    def tie(self, backbone: Any) -> None:
+        """Shares the embedding of a backbone's words."""
+        self.language.tie(backbone)
+
+    def forward(self, states: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The logits of masked tokens, in the order of the text."""
+        chosen = arrays.get("chosen")
+        masked = arrays["input_ids"] == self.mask if chosen is None else chosen.bool()
+        ranks = masked.to(torch.int64).cumsum(1)
+        count = ranks[:, -1].max().clamp(min=1)  # an axis without length is beyond some kernels
+        wanted = torch.arange(1, count + 1, device=states.device)[None, :, None]
+        picked = (masked[:, None, :] & (ranks[:, None, :] == wanted)).to(states.dtype)
+        found = picked @ states
+        # in two dimensions a linear layer takes its weight as it lies, and the graph need not turn the words around
+        logits = self.language(found.flatten(0, 1))
+        return {"logits": logits.view(found.shape[0], -1, logits.shape[-1])}
+
+
+class NextWords(nn.Module):
+    """States (rows, tokens, width) in, logits of the word after each token (rows, tokens, words) out."""
+
+    def __init__(self, language: LanguageModel) -> None:
+        super().__init__()
+        self.language = language
+
+    def tie(self, backbone: Any) -> None:
+        """Shares the embedding of a backbone's words."""
+        self.language.tie(backbone)
+
+    def forward(self, states: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The logits of each token."""
+        return {"logits": self.language(states)}

@@ -18,6 +18,7 @@ from ..planning.plan import Phase, TensorPlan
 from ..planning.split import derived_seed
 from .folding import Prefix
 from .graft import POOLINGS, Graft
+from .language_models import AUTO, load_language_model, refuse_another
 
 HEAD = "head.safetensors"  # of a checkpoint
 
@@ -31,7 +32,7 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
     _compare(plan, backbone)
     torch.manual_seed(derived_seed(plan.seed, "method"))
     backbone = variants.load("methods", plan.method.method).apply(backbone, plan.method.record)
-    graft = _topped(plan, backbone)
+    graft = topped(plan, backbone, folder)
     _set_states(graft, plan)
     if learned:
         load_learned(graft, plan, load_file(learned))
@@ -42,7 +43,7 @@ def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
     """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
     method = variants.load("methods", plan.method.method)
     backbone = load_backbone(plan, folder if method.ADDS else checkpoint)
-    graft = _topped(plan, method.reload(backbone, checkpoint) if method.ADDS else backbone)
+    graft = topped(plan, method.reload(backbone, checkpoint) if method.ADDS else backbone, folder)
     saved, heads = load_file(checkpoint / HEAD), of_heads(graft)
     assert saved.keys() == heads.keys()
     with torch.no_grad():
@@ -51,13 +52,20 @@ def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
     return graft.eval()
 
 
-def _topped(plan: Phase, backbone: nn.Module) -> Graft:
-    """A backbone with the plan's heads on top, each with its pooling, untrained."""
+def topped(plan: Phase, backbone: nn.Module, folder: Path) -> Graft:
+    """A backbone with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
     family = variants.load("backbones", plan.backbone.family)
     heads = []
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
         torch.manual_seed(derived_seed(plan.seed, "head"))
-        heads.append(variants.load("heads", task.head.type).build(task.head.record, plan.backbone.width))
+        module = variants.top(task.head.type)
+        if module.NEEDS in AUTO:
+            model, missing = load_language_model(module.NEEDS, folder)
+            head = module.build(task.head.record, model)
+            refuse_another(task.head.record, head.language.model.state_dict(), missing)
+            heads.append(head)
+        else:
+            heads.append(module.build(task.head.record, plan.backbone.width))
     pools = [POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks]
     graft = Graft(backbone, plan.tasks, heads, pools)
     graft.prefix = Prefix(backbone, plan) if plan.train.folded_layers else None
@@ -163,6 +171,14 @@ def of_heads(graft: Graft) -> dict[str, torch.Tensor]:
         for task, _, i in graft.tasks.values()
         for name, tensor in graft.heads[i].state_dict(keep_vars=True).items()
     }
+
+
+def load_heads(graft: Graft, file: Path) -> None:
+    """Puts the heads' tensors of a training in place."""
+    saved = load_file(file)
+    with torch.no_grad():
+        for name, target in of_heads(graft).items():
+            target.copy_(saved[f"head.{name}"])
 
 
 def load_learned(graft: Graft, plan: Phase, values: Mapping[str, torch.Tensor]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
-from ...runtime.rows import Values, gathered, taken
+from ...runtime.rows import Values, extent, gathered, taken
 from .. import variants
 from ..execution.kept import read_kept
 from ..execution.prepared import Prepared
@@ -35,23 +35,24 @@ def by_length(rows: Prepared, size: int) -> Iterator[np.ndarray]:
         yield order[at : at + size]
 
 
-def ragged(tasks: Iterable[TaskPlan]) -> frozenset[str]:
-    """The outputs of tasks that run along a text: their second axis is named."""
+def ragged(tasks: Iterable[TaskPlan]) -> dict[str, str]:
+    """The outputs of tasks that run along a text or something in it, with the name of that axis, their second."""
     shapes = {task.named(name): array["shape"] for task in tasks for name, array in task.outputs.items()}
-    return frozenset(
-        name for name, shape in shapes.items() if len(shape) > 1 and isinstance(shape[1], str) and shape[1] != "width"
-    )
+    axes = {name: shape[1] for name, shape in shapes.items() if len(shape) > 1}
+    return {name: axis for name, axis in axes.items() if isinstance(axis, str) and axis != "width"}
 
 
 def cut(
-    outputs: Mapping[str, torch.Tensor], features: Sequence[Mapping[str, np.ndarray]], along: Collection[str]
+    outputs: Mapping[str, torch.Tensor], features: Sequence[Mapping[str, np.ndarray]], along: Mapping[str, str]
 ) -> dict[str, Values]:
     """Outputs as numpy, those that run along a text cut to the length of each row."""
     found: dict[str, Values] = {}
     for name, values in outputs.items():
         array = values.float().cpu().numpy()
-        lengths = [len(next(iter(row.values()))) for row in features]
-        found[name] = [row[:n] for row, n in zip(array, lengths, strict=True)] if name in along else array
+        if name in along:
+            found[name] = [row[: extent(own, along[name])] for row, own in zip(array, features, strict=True)]
+        else:
+            found[name] = array
     return found
 
 
@@ -63,7 +64,9 @@ class Rows:
         self.task, self.prepared = task, Prepared(work.prepared(task, split))
         self.kept = read_kept(folded) if folded else None
         self.processor, self.device = processor, device
-        self.along = frozenset(task.own(dict.fromkeys(ragged([task]))))
+        self.along = task.own(ragged([task]))
+        self.module = variants.top(task.head.type)
+        self.draw = getattr(self.module, "draw", None) if split == "train" else None
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
         if task.data.augment and split == "train":
             from .augmentation import Augmentation
@@ -73,16 +76,20 @@ class Rows:
     def __len__(self) -> int:
         return len(self.prepared)
 
-    def targets(self, inputs: np.ndarray) -> torch.Tensor:
-        """Targets of the rows of some inputs, as long as the longest where they run along a text."""
-        return self.targets_of(self.prepared.rows_of(inputs))
+    def targets(self, inputs: np.ndarray, seed: int | None = None) -> torch.Tensor:
+        """Targets of the rows of some inputs, as long as the longest where they run along a text.
 
-    def targets_of(self, rows: np.ndarray) -> torch.Tensor:
+        Where rows are drawn anew for each step, `seed` is the one that their batch had.
+        """
+        return self.targets_of(self.prepared.rows_of(inputs), seed)
+
+    def targets_of(self, rows: np.ndarray, seed: int | None = None) -> torch.Tensor:
         """Targets of some rows."""
         targets = self.prepared.targets
         if not isinstance(targets, list):
             return torch.from_numpy(targets[rows]).to(self.device)
-        chosen = [targets[i] for i in rows]
+        is_drawn = self.draw is not None and seed is not None
+        chosen = [target for _, target in self._drawn(rows, seed)] if is_drawn else [targets[i] for i in rows]
         found = np.full((len(chosen), max(map(len, chosen))), IGNORED, np.int64)
         for i, target in enumerate(chosen):
             found[i, : len(target)] = target
@@ -104,10 +111,25 @@ class Rows:
 
     def plain(self, rows: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of some rows, whatever of them is computed already."""
+        if self.draw is not None and seed is not None:
+            drawn = [row for row, _ in self._drawn(rows, seed)]
+            batch = self.processor.collate(drawn)
+            chosen = np.zeros_like(batch["attention_mask"])
+            for i, row in enumerate(drawn):
+                chosen[i, row["masks"]] = 1
+            return arrays({**batch, "chosen": chosen}, self.device)
         chosen = [self.prepared.row(int(i)) for i in rows]
         if self.augment and seed is not None:
             chosen = self.augment(chosen, seed)
         return arrays(self.processor.collate(chosen), self.device)
+
+    def _drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """What a step asks of some rows, and what it aims at: each draws from (seed, its number) alone."""
+        found = []
+        for i in rows.tolist():
+            draws = np.random.default_rng([seed or 0, i])
+            found.append(self.draw(self.task.head.record, self.prepared.row(i), draws, True))  # type: ignore[misc]
+        return found
 
 
 def outputs_of(graft: Graft, rows: Rows, size: int = 64) -> dict[str, Values]:
@@ -118,9 +140,18 @@ def outputs_of(graft: Graft, rows: Rows, size: int = 64) -> dict[str, Values]:
         for chosen in by_length(rows.prepared, size):
             features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
             found = graft.answers(rows.batch_of(chosen), [rows.task.name])[rows.task.name]
-            parts.append(cut(found, features, rows.along))
+            parts.append(condensed(rows.task, cut(found, features, rows.along), rows.prepared.targets, chosen))
             order.append(chosen)
     return gathered(parts, np.concatenate(order))
+
+
+def condensed(task: TaskPlan, outputs: Mapping[str, Values], targets: Values, rows: np.ndarray) -> Mapping[str, Values]:
+    """What is kept of the outputs of some rows: all of them, or what scores need where they are too many."""
+    condense = getattr(variants.top(task.head.type), "condense", None)
+    found: Mapping[str, Values] = (
+        condense(task.head.record, outputs, [targets[i] for i in rows]) if condense else outputs
+    )
+    return found
 
 
 def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
@@ -128,8 +159,11 @@ def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
 
     Where inputs are held against each other it is the mean over batches of `size`, as training sees them.
     """
+    if "losses" in outputs:  # condensed
+        losses = np.concatenate(outputs["losses"])
+        return float(losses.mean()) if len(losses) else 0.0
     every, count = np.arange(rows.prepared.rows), len(rows)
-    if not getattr(variants.load("heads", rows.task.head.type), "IS_JOINT", False):
+    if not getattr(variants.top(rows.task.head.type), "IS_JOINT", False):
         return _loss(outputs, rows, every)
     ends = [*range(0, count - size + 1, size), count] if count >= size else [0, count]
     edges = [int(rows.prepared.edges[i]) for i in ends]
@@ -150,4 +184,4 @@ def _loss(outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> floa
         else:
             tensors[name] = torch.from_numpy(values)
     with torch.no_grad():
-        return float(variants.load("heads", rows.task.head.type).loss(rows.task.head.record, tensors, targets))
+        return float(variants.top(rows.task.head.type).loss(rows.task.head.record, tensors, targets))

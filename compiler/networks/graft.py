@@ -26,6 +26,9 @@ class Graft(nn.Module):
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
         self.inputs = tasks[0].data.inputs
         self.prefix: Prefix | None = None  # layers whose states may be given instead
+        for head in heads:
+            if hasattr(head, "tie"):  # it shares the words' embedding
+                head.tie(backbone)
 
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
         """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width); the backbone runs once."""
@@ -37,7 +40,13 @@ class Graft(nn.Module):
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:
         """Outputs of some tasks, by task and by their own words; a `feature` computed before is taken as it is."""
         seen = dict.fromkeys(names, arrays["feature"]) if "feature" in arrays else self.features(arrays, names)
-        return {name: self.heads[self.tasks[name][2]](feature) for name, feature in seen.items()}
+        return {name: self._answer(self.heads[self.tasks[name][2]], feature, arrays) for name, feature in seen.items()}
+
+    @staticmethod
+    def _answer(head: nn.Module, feature: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A head's outputs; one that READS arrays is given them, too."""
+        found: dict[str, torch.Tensor] = head(feature, arrays) if hasattr(head, "READS") else head(feature)
+        return found
 
     def forward(self, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
         """The outputs of every task by their names in the graph."""

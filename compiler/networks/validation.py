@@ -42,7 +42,7 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> Non
     Both in inference mode; `order` is that of the epoch, `size` the rows of a batch.
     """
     graft.eval()
-    head, record = variants.load("heads", rows.task.head.type), rows.task.head.record
+    head, record = variants.top(rows.task.head.type), rows.task.head.record
     for at in range(0, min(len(order), COMPARED * size), size):
         chosen = order[at : at + size]
         places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
@@ -60,6 +60,14 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> Non
             )
 
 
+def scored(graft: Graft, rows: Rows) -> dict[str, Any]:
+    """Every metric of a task on a split, and its loss."""
+    task, outputs = rows.task, outputs_of(graft, rows)
+    found = {"loss": round(loss_of(outputs, rows, len(rows)), 6)}
+    report = metrics_of(task).report(task.head.record, outputs, rows.prepared.examples())
+    return found | {name: value for name, value in report.items() if isinstance(value, int | float)}
+
+
 def direction(plan: Phase) -> int:
     """1 where a higher value of what picks the best epoch is better, -1 where a lower one is."""
     named = {task.named(task.metric): int(metrics_of(task).direction(task.metric)) for task in plan.tasks}
@@ -68,4 +76,4 @@ def direction(plan: Phase) -> int:
 
 def metrics_of(task: TaskPlan) -> Any:
     """The module that scores a task's answers."""
-    return variants.load("metrics", variants.load("heads", task.head.type).METRICS)
+    return variants.load("metrics", variants.top(task.head.type).METRICS)

@@ -149,7 +149,7 @@ def _column(spec: Draft, role: str) -> At:
 
 def _imbalance(spec: Draft, train: Train, tally: Any) -> Iterator[Diagnostic]:
     counts = tally.counts
-    metric = train.metric or variants.load("heads", str(spec.head_type)).metrics({tally.role: (tally.column,)})[0]
+    metric = train.metric or variants.top(str(spec.head_type)).metrics({tally.role: (tally.column,)})[0]
     if len(counts) < 2 or spec.head.loss.class_weights is not None or "macro" in metric:
         return
     rare, often = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)

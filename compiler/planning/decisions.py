@@ -10,12 +10,13 @@ from ..decided import Decided
 from ..diagnostics import Path, clean
 from ..language.spec import HeldOut, Rates, Spec, Table
 from ..reports import counted
-from ..world.backbone import BackboneFacts
+from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .folding import foldable
-from .plan import BackbonePlan, Plan
+from .plan import BackbonePlan, Phase, TrainPlan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
+FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted alone, and their peak rate
 LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
 
 
@@ -32,8 +33,13 @@ def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
     return Decided("mean", "the default of encoders, which give a state per token")
 
 
+def is_still(task: str) -> bool:
+    """Whether a head has nothing to learn and nothing to learn from: the backbone is exported as it is."""
+    return getattr(variants.top(task), "IS_STILL", False)
+
+
 def _reads_tokens(spec: Spec) -> bool:
-    return variants.load("heads", spec.head_type).NEEDS == "tokens"
+    return variants.top(spec.head_type).NEEDS in ("tokens", *LANGUAGE_MODELS)
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
@@ -63,6 +69,8 @@ def steps_per_epoch(spec: Spec, rows: int) -> Decided[int]:
 
 def steps(spec: Spec, rows: int) -> Decided[int]:
     """How many optimiser steps there are."""
+    if is_still(spec.head_type):
+        return Decided(0, f"`{spec.head_type}` has nothing to learn")
     if spec.train.max_steps:
         return Decided(spec.train.max_steps, "`train.max_steps`")
     each, count = steps_per_epoch(spec, rows).value, spec.train.epochs or EPOCHS
@@ -72,7 +80,7 @@ def steps(spec: Spec, rows: int) -> Decided[int]:
 def epochs(spec: Spec, rows: int) -> Decided[int]:
     """How many passes over the training rows are begun."""
     count = math.ceil(steps(spec, rows).value / steps_per_epoch(spec, rows).value)
-    if spec.train.epochs:
+    if spec.train.epochs and count:
         return Decided(count)
     why = f"as many as {spec.train.max_steps} steps reach into" if spec.train.max_steps else "the language's default"
     return Decided(count, why)
@@ -86,14 +94,22 @@ def warmup_steps(spec: Spec, rows: int) -> Decided[int]:
 
 def metric(spec: Spec, facts: Facts) -> Decided[str]:
     """What picks the best checkpoint."""
+    if is_still(spec.head_type):
+        return Decided("", f"`{spec.head_type}` has nothing that could be scored")
     if spec.train.metric:
         return Decided(spec.train.metric)
-    first = str(variants.load("heads", spec.head_type).metrics(facts.columns)[0])
+    first = str(variants.top(spec.head_type).metrics(facts.columns)[0])
     return Decided(first, f"the first metric of `{spec.head_type}` with these columns")
 
 
 def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmented: bool, epochs: int) -> Decided[str]:
     """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
+    if is_still(spec.head_type):
+        return Decided("none", f"`{spec.head_type}` has nothing to learn")
+    if hasattr(variants.top(spec.head_type), "draw"):
+        return Decided("none", "words are masked anew in each step, so nothing is the same twice")
+    if _folder(spec.head_type) == "objectives":
+        return Decided("none", "a stage of `pretrain` computes all of its backbone")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
     if is_augmented:
@@ -108,6 +124,27 @@ def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmente
     return Decided(f"layers[0:{layers}]", f"{reason}; what is beneath is computed once")
 
 
+def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -> dict[str, Any]:
+    """The record of a head; with `has_head`, an earlier phase has fitted the backbone's language-model head."""
+    module = variants.top(task)
+    record: dict[str, Any] = module.lower(options, facts.splits["train"].tally)
+    if hasattr(module, "settle"):
+        record = module.settle(record, facts.backbone, facts.preprocessing)
+        record["is_new"] = record["is_new"] and not has_head
+    return record
+
+
+def fitting(spec: Spec, train: TrainPlan) -> TrainPlan:
+    """How a language-model head that the checkpoint lacks is fitted alone, before its stage."""
+    steps = spec.head.head_steps or min(train.steps_per_epoch, FITTED)
+    return train.model_copy(
+        update={
+            "steps": steps, "epochs": math.ceil(steps / train.steps_per_epoch), "warmup_steps": round(0.1 * steps),
+            "head_learning_rate": FITTED_RATE, "patience": None,
+        }
+    )  # fmt: skip
+
+
 def opset(spec: Spec) -> Decided[int]:
     """The ONNX operator set."""
     if spec.export.opset:
@@ -115,7 +152,7 @@ def opset(spec: Spec) -> Decided[int]:
     return Decided(LOWEST_OPSET[spec.export.exporter], f"the default of the exporter `{spec.export.exporter}`")
 
 
-def decisions(spec: Spec, facts: Facts, plan: Plan) -> dict[Path, Decided[Any]]:
+def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
     """Everything that the spec leaves open, and what follows from it, by the path of its key in spec or plan."""
     train = plan.tasks[0].split("train")
     assert train is not None
@@ -138,7 +175,20 @@ def decisions(spec: Spec, facts: Facts, plan: Plan) -> dict[Path, Decided[Any]]:
         ("export", "opset"): opset(spec),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }
-    return found | _of_variants(spec, facts) | _of_data(spec, facts)
+    return found | _of_variants(spec, facts) | _of_data(spec, facts) | _of_stages(spec, facts, plan)
+
+
+def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
+    """What the stages of `pretrain` leave open, under their own keys."""
+    found: dict[Path, Decided[Any]] = {}
+    for i, (stage, seen) in enumerate(zip(spec.pretrain, facts.pretrain, strict=False)):
+        phase = plan.pretrain[i]  # type: ignore[attr-defined]
+        own = decisions(stage, seen, phase)
+        found |= {("pretrain", i, *path): value for path, value in own.items() if path[0] in ("train", "data", "adapt")}
+        if phase.fit:
+            why = "the checkpoint lacks the head of its language model, which is fitted alone before the stage"
+            found["pretrain", i, "head_steps"] = Decided(phase.fit.steps, why)
+    return found
 
 
 def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
@@ -146,7 +196,7 @@ def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
     assert facts.backbone is not None
     named = (
         ("adapt", "methods", spec.method, (spec.adapt, facts.backbone)),
-        ("head", "heads", spec.head_type, (spec.head, facts.splits["train"].tally)),
+        ("head", _folder(spec.head_type), spec.head_type, (spec.head, facts.splits["train"].tally)),
         (
             "data",
             "inputs",
@@ -160,6 +210,10 @@ def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
         if hasattr(module, "decided"):
             found |= {(section, key): value for key, value in module.decided(*arguments).items()}
     return found
+
+
+def _folder(task: str) -> str:
+    return "heads" if task in variants.words("heads") else "objectives"
 
 
 def _of_data(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:

@@ -12,7 +12,7 @@ from ..digest import digest
 from ..frozen import Json
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts, SplitFacts
-from .lock import Lock, LockedTable, backbone_files, lock_tables, sections
+from .lock import Lock, LockedData, LockedTable, backbone_files, lock_tables, sections
 from .locked import Locked, again
 from .plan import Plan
 
@@ -37,6 +37,8 @@ def drift(
             found += held.split(name, split)
         found += held.labels(plan)
         found += held.columns(facts)
+    if has_data and not changed & {"backbone", "pretrain", "retain"}:
+        found += held.stages(facts)
     if plan and not found and plan.sha256 != locked.lock.plan:
         found.append(held.otherwise(facts))
     return tuple(found)
@@ -94,18 +96,28 @@ class _Held:
         if away and backbone.header.sha256 != was.header:
             yield self._found("E0344", "the headers of the backbone's weights changed", ("backbone", "header"))
 
-    def split(self, name: str, split: SplitFacts) -> Iterator[Diagnostic]:
-        numbers = [i for i, was in enumerate(self.lock.data.splits) if was.name == name]
+    def stages(self, facts: Facts) -> Iterator[Diagnostic]:
+        """The rows that stages before the supervised one read, and the text of `retain`."""
+        for stage, seen in facts.stages().items():
+            known = (self.lock.stages or {}).get(stage)
+            for name, split in seen.splits.items() if known else ():
+                yield from self.split(name, split, known, ("stages", stage))
+
+    def split(
+        self, name: str, split: SplitFacts, data: LockedData | None = None, at: Keys = ("data",)
+    ) -> Iterator[Diagnostic]:
+        data = data or self.lock.data
+        numbers = [i for i, was in enumerate(data.splits) if was.name == name]
         if not numbers:
-            yield self._found("E0345", f"there was no {name} data when this was locked", ("data", "splits"))
+            yield self._found("E0345", f"there was no {name} data when this was locked", (*at, "splits"))
             return
         number, tables = numbers[0], lock_tables(split)
-        was = self.lock.data.splits[number]
+        was = data.splits[number]
         for i, table in enumerate(was.tables):
             now = tables[i] if i < len(tables) else None
             if now == table:
                 continue
-            place = ("data", "splits", number, "tables", i, "fingerprint")
+            place = (*at, "splits", number, "tables", i, "fingerprint")
             notes = [*_of_table(table, now)]
             if was.rows != split.rows:
                 notes.append(_both(f"rows of the {name} data", str(was.rows), str(split.rows)))

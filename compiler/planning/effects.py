@@ -9,7 +9,7 @@ from ..diagnostics import At, Diagnostic, Path, quote
 from ..language.spec import Draft, Export, Rates, Train
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
-from .decisions import EPOCHS
+from .decisions import EPOCHS, head_record, is_still
 from .selectors import selected
 
 HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
@@ -63,14 +63,28 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     backbone = facts.backbone
     if backbone is None or spec.method is None or spec.backbone is None or "freeze" in spec.lost:
         return
-    method, head = variants.load("methods", spec.method), variants.load("heads", str(spec.head_type))
+    if is_still(str(spec.head_type)):
+        yield from _nothing(spec)
+        return
+    method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
-    is_still = method.FREEZES or (not method.ADDS and is_whole)
-    if is_still and not head.parameters(head.lower(spec.head, facts.splits["train"].tally), backbone.width):
+    is_idle = method.FREEZES or (not method.ADDS and is_whole)
+    if is_idle and not head.parameters(head_record(str(spec.head_type), spec.head, facts), backbone.width):
         at = At(("adapt", "method"), "learns nothing here") if method.FREEZES else At(("backbone", "freeze"), "is all")
         help = "choose another method, such as `lora`, or give the head a layer of its own"
         notes = ("the backbone is frozen, and this head has no parameters",)
         yield Diagnostic("E0371", "there is nothing to learn", at, (), notes, help)
+
+
+def _nothing(spec: Draft) -> Iterator[Diagnostic]:
+    """What is written of a training that there is not: the head has nothing to learn."""
+    also = (At(("head", "type"), "has nothing to learn from"),)
+    if variants.load("methods", str(spec.method)).ADDS:
+        at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or let a stage of `pretrain` have it"
+        yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{spec.head_type}`", at, also, help=help)
+    elif spec.train and spec.train.model_fields_set:
+        at = At(("train",), "changes nothing", on_key=True)
+        yield Diagnostic("W0391", "nothing is trained here", at, also, help="remove `train`")
 
 
 def _useless(path: Path, headline: str, why: str, *also: At) -> Diagnostic:

@@ -74,6 +74,7 @@ class Lock(Frozen):
     labels: tuple[str, ...] | None = None  # in the order of the outputs
     backbone: LockedBackbone
     data: LockedData
+    stages: dict[str, LockedData] | None = None  # what is read besides: `pretrain-1` …, `retain`
     versions: dict[str, str]
     sha256: Sha  # of all the rest
 
@@ -132,24 +133,29 @@ def lock(source: Source, facts: Facts, plan: Plan, versions: Mapping[str, str], 
             "header": facts.backbone.header.sha256,
             "files": backbone_files(facts.backbone, memory),
         },
-        "data": {
-            "columns": facts.columns,
-            "splits": tuple(
-                LockedSplit(name=name, rows=split.rows, tables=lock_tables(split), tally=Json(split.tally.record()))  # type: ignore[arg-type]
-                for name, split in facts.splits.items()
-            ),
-            "preprocessing": digest(Json(facts.preprocessing).plain()),
-            "measured": facts.measured,
-        },
+        "data": _data(facts),
+        "stages": {name: _data(seen) for name, seen in facts.stages().items()} or None,
         "versions": dict(sorted(versions.items())),
     }
     unsigned = Lock.model_validate({**body, "sha256": "0" * 64})
     return unsigned.model_copy(update={"sha256": signature(unsigned)})
 
 
+def _data(facts: Facts) -> dict[str, Any]:
+    return {
+        "columns": facts.columns,
+        "splits": tuple(
+            LockedSplit(name=name, rows=split.rows, tables=lock_tables(split), tally=Json(split.tally.record()))  # type: ignore[arg-type]
+            for name, split in facts.splits.items()
+        ),
+        "preprocessing": digest(Json(facts.preprocessing).plain()),
+        "measured": facts.measured,
+    }
+
+
 def signature(lock: Lock) -> str:
     """The hash of all of a lock but itself."""
-    return digest(lock.model_dump(mode="json", exclude={"sha256"}))
+    return digest(lock.model_dump(mode="json", exclude={"sha256"} | ({"stages"} if lock.stages is None else set())))
 
 
 def sections(source: Source) -> dict[str, str]:

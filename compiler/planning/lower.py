@@ -11,8 +11,9 @@ from .. import variants
 from ..frozen import Json
 from ..language.spec import HeldOut, Spec
 from ..methods import Lowered
-from ..world.backbone import BackboneFacts
+from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts, SplitFacts
+from ..world.stages import retained
 from . import decisions
 from .plan import (
     BackbonePlan,
@@ -21,7 +22,9 @@ from .plan import (
     ExportPlan,
     HeadPlan,
     MethodPlan,
+    Phase,
     Plan,
+    PretrainPlan,
     SplitPlan,
     TablePlan,
     TaskPlan,
@@ -34,21 +37,66 @@ from .split import held_out_count
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     """Resolves a spec in which `problems` found no error; `written` is its text as values, for the bundle."""
+    pretrain = _pretrain(spec, facts)
+    has_head = any(stage.language_model for stage in pretrain)
+    phase = _phase(spec, facts, has_head)
+    planned, tasks, train, export = phase.backbone, phase.tasks, phase.train, _export(spec, facts, phase.tasks)
+    merges = variants.load("methods", spec.method).MERGES
+    return Plan(
+        format=2, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
+        estimates=_estimates(planned, tasks, train, export, facts, merges), spec=Json(written),
+        pretrain=pretrain, retain=_retain(spec, facts),
+    )  # fmt: skip
+
+
+def _parts(phase: Phase) -> dict[str, Any]:
+    return {name: getattr(phase, name) for name in Phase.model_fields}
+
+
+def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
+    """A training; with `has_head`, an earlier one has fitted the backbone's language-model head."""
     backbone = facts.backbone
     assert backbone is not None
     assert facts.preprocessing is not None
     method = variants.load("methods", spec.method)
-    frozen = frozenset(backbone.names) if method.FREEZES else selected(spec.backbone.freeze, backbone)
+    is_whole = method.FREEZES or decisions.is_still(spec.head_type)
+    frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(backbone, frozen, lowered)
-    tasks = (_task(spec, facts, backbone),)
-    train = _train(spec, facts, planned, tasks)
-    export = _export(spec, facts, tasks)
-    return Plan(
-        format=2, name=spec.top.name, description=spec.top.description, seed=spec.top.seed, backbone=planned,
-        method=MethodPlan(method=spec.method, record=Json(lowered.record)), tasks=tasks, train=train, export=export,
-        estimates=_estimates(planned, tasks, train, export, facts, method.MERGES), spec=Json(written),
+    tasks = (_task(spec, facts, backbone, has_head),)
+    return Phase(
+        seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
+        tasks=tasks, train=_train(spec, facts, planned, tasks),
     )  # fmt: skip
+
+
+def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
+    """The self-supervised stages, each from what the one before it made."""
+    assert facts.backbone is not None
+    model = facts.backbone.language_model
+    kind = model.kind if model and model.is_there else ""
+    found = []
+    for stage, seen in zip(spec.pretrain, facts.pretrain, strict=True):
+        phase = _phase(stage, seen, bool(kind))
+        need = variants.load("objectives", stage.head_type).NEEDS
+        fit = None
+        if need in LANGUAGE_MODELS:
+            fit = None if kind else decisions.fitting(stage, phase.train)
+            kind = need
+        found.append(PretrainPlan(**_parts(phase), fit=fit, language_model=kind))
+    return tuple(found)
+
+
+def _retain(spec: Spec, facts: Facts) -> Phase | None:
+    """The backbone's own pretrained objective on a text, of which every row is a test."""
+    text = retained(spec, facts.backbone)  # type: ignore[arg-type]
+    if text is None or facts.retain is None:
+        return None
+    phase = _phase(text.whole(), facts.retain)
+    (task,) = phase.tasks
+    (split,) = task.data.splits
+    data = task.data.model_copy(update={"splits": (split.model_copy(update={"name": "test"}),)})
+    return phase.model_copy(update={"tasks": (task.model_copy(update={"data": data}),)})
 
 
 def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered) -> BackbonePlan:
@@ -103,16 +151,16 @@ def _ancestors(name: str) -> Iterable[str]:
     yield ""
 
 
-def _task(spec: Spec, facts: Facts, backbone: BackboneFacts) -> TaskPlan:
+def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> TaskPlan:
     return TaskPlan(
-        name="", head=_head(spec, facts, backbone), data=_data(spec, facts), weight=1.0,
+        name="", head=_head(spec, facts, backbone, has_head), data=_data(spec, facts), weight=1.0,
         metric=decisions.metric(spec, facts).value, adapt="shared",
     )  # fmt: skip
 
 
-def _head(spec: Spec, facts: Facts, backbone: BackboneFacts) -> HeadPlan:
-    module = variants.load("heads", spec.head_type)
-    record = Json(module.lower(spec.head, facts.splits["train"].tally))
+def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> HeadPlan:
+    module = variants.top(spec.head_type)
+    record = Json(decisions.head_record(spec.head_type, spec.head, facts, has_head))
     pooling = decisions.pooling(spec, backbone.family.PROVIDES)
     return HeadPlan(
         type=spec.head_type, pooling=pooling.value, record=record, parameters=module.parameters(record, backbone.width)
@@ -135,12 +183,21 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
             )
         )
     assert facts.backbone is not None
+    splits = [split.model_copy(update={"rows": _blocks(split.rows, facts)}) for split in splits]
     augment = getattr(spec.input, "augment", None)
     return DataPlan(
         splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))), columns=Json(facts.columns),
         modality=spec.modality, inputs=tuple(facts.backbone.family.INPUTS), preprocessing=Json(facts.preprocessing),
         augment=Json(augment.model_dump()) if augment else None,
     )  # fmt: skip
+
+
+def _blocks(rows: int, facts: Facts) -> int:
+    """How many rows training has of those of the data: fewer where texts are joined into blocks, by the sample's mean."""
+    reading = facts.preprocessing or {}
+    if not reading.get("is_packed"):
+        return rows
+    return max(1, int(rows * facts.measured["tokens_mean"]) // int(reading["max_length"]))
 
 
 def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:

@@ -123,7 +123,7 @@ class TaskPlan(Frozen):
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
         """The arrays that its head gives, by its own words: dtype and shape, in which `width` is the backbone's."""
-        found: Mapping[str, Any] = variants.load("heads", self.head.type).outputs(self.head.record)
+        found: Mapping[str, Any] = variants.top(self.head.type).outputs(self.head.record)
         return found
 
 
@@ -225,6 +225,21 @@ class Phase(Frozen):
         return sum(math.prod(t.shape) for t in learns) + sum(task.head.parameters for task in self.tasks)
 
 
+class PretrainPlan(Phase):
+    """A self-supervised stage before the supervised one; what it makes of the backbone, the next phase starts from."""
+
+    fit: TrainPlan | None  # of the head alone, on a frozen backbone, where the checkpoint lacks it
+    language_model: str  # whose head the backbone has afterwards, "" for none
+
+    def fitting(self) -> Phase:
+        """The training of the head alone."""
+        assert self.fit is not None
+        still = tuple(t.model_copy(update={"state": "frozen"}) for t in self.backbone.tensors if t.state != "added")
+        frozen = self.backbone.model_copy(update={"tensors": still, "inference": ("",), "is_frozen": True})
+        probe = MethodPlan(method="probe", record=Json({}))
+        return Phase(seed=self.seed, backbone=frozen, method=probe, tasks=self.tasks, train=self.fit)
+
+
 class Plan(Phase):
     """A spec resolved against the world; the executor sees this and nothing else."""
 
@@ -235,15 +250,28 @@ class Plan(Phase):
     estimates: Estimates
     spec: Json  # as written and composed, for the bundle
     pins: Pins | None = None
+    pretrain: tuple[PretrainPlan, ...] = ()
+    retain: Phase | None = (
+        None  # the backbone's own pretrained objective, on a text of the `test` split; nothing learns
+    )
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """All that reads data: the stages of `pretrain`, the text of `retain`, and the supervised phase itself."""
+        return (*self.pretrain, *((self.retain,) if self.retain else ()), self)
 
     @cached_property
     def sha256(self) -> str:
         """The plan's identity; estimates and pins decide nothing and stay out."""
-        return digest(self.model_dump(mode="json", exclude={"estimates", "pins"}))
+        return digest(self.model_dump(mode="json", exclude={"estimates", "pins", *self._unused()}))
 
     def text(self) -> str:
         """Canonical JSON."""
-        return canonical(self.model_dump(mode="json", exclude=None if self.pins else {"pins"}))
+        return canonical(self.model_dump(mode="json", exclude=self._unused()))
+
+    def _unused(self) -> set[str]:
+        """What a plan has not; it is written nowhere, so that a plan without it is as it ever was."""
+        return {name for name in ("pins", "pretrain", "retain") if not getattr(self, name)}
 
 
 def read_plan(text: str, name: str) -> Plan:

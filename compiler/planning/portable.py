@@ -8,7 +8,7 @@ from typing import Any
 
 from ..frozen import Json
 from ..language.places import PATHS
-from .plan import DataPlan, Plan
+from .plan import DataPlan, Phase, Plan
 
 ABSOLUTE = re.compile(r"(?P<word>[a-z]+:)?/.*")  # a path, or a source's word and a path
 
@@ -16,12 +16,20 @@ ABSOLUTE = re.compile(r"(?P<word>[a-z]+:)?/.*")  # a path, or a source's word an
 def portable(plan: Plan) -> Plan:
     """The plan with the base name in place of each absolute path; the same plan where there is none."""
     changes: dict[str, Any] = {
-        "backbone": plan.backbone.model_copy(update={"source": base(plan.backbone.source)}),
-        "tasks": tuple(task.model_copy(update={"data": _data(task.data)}) for task in plan.tasks),
+        **_phase(plan),
+        "pretrain": tuple(phase.model_copy(update=_phase(phase)) for phase in plan.pretrain),
+        "retain": plan.retain.model_copy(update=_phase(plan.retain)) if plan.retain else None,
         "spec": Json(_relocated((), plan.spec.plain())),
     }
     # anew: a copy would keep the other's hash
     return Plan(**{name: changes.get(name, getattr(plan, name)) for name in Plan.model_fields})
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    return {
+        "backbone": phase.backbone.model_copy(update={"source": base(phase.backbone.source)}),
+        "tasks": tuple(task.model_copy(update={"data": _data(task.data)}) for task in phase.tasks),
+    }
 
 
 def _data(data: DataPlan) -> DataPlan:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..language.spec import Data, Draft, Export, HeldOut, Train
-from ..world.backbone import BackboneFacts
+from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .balance import balance, unlabelled
 from .effects import effects, freezes, still
@@ -72,7 +73,7 @@ def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
     """Metrics that the head has for its data; where the columns are not known, those that it may have."""
     if spec.head_type is None:
         return ()
-    head = variants.load("heads", spec.head_type)
+    head = variants.top(spec.head_type)
     if facts.columns:
         return tuple(head.metrics(facts.columns))
     roles = [{role: (role,)} for role in head.TARGETS]
@@ -108,17 +109,36 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         return
     if spec.modality and spec.input is not None:
         yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
+    yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
     if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
 
 
+def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
+    """A head or an objective that needs another language model than the backbone has."""
+    need = variants.top(spec.head_type).NEEDS if spec.head_type else ""
+    if need not in LANGUAGE_MODELS or need in backbone.provides:
+        return
+    folder = "heads" if spec.head_type in variants.words("heads") else "objectives"
+    fitting = [word for word in variants.words(folder) if _fits(variants.load(folder, word), backbone)]
+    at, also = At(("head", "type"), "can't be used here"), (At(("backbone", "from"), f"a `{backbone.word}`"),)
+    headline = f"`{spec.head_type}` needs a {need.replace('-', ' ')}, which this backbone is none of"
+    yield Diagnostic("E0391", headline, at, also, help=f"{folder} that work here: {listed(fitting, 40)}")
+
+
+def _fits(module: ModuleType, backbone: BackboneFacts) -> bool:
+    """Whether a backbone has what a head or an objective needs."""
+    is_other = module.NEEDS in LANGUAGE_MODELS and module.NEEDS not in backbone.provides
+    return bool(module.MODALITY == backbone.family.MODALITY and not is_other)
+
+
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Windows without room, and a stride where nothing is read in windows."""
     if spec.head_type is None or spec.input is None or facts.preprocessing is None:
         return
-    if getattr(variants.load("heads", spec.head_type), "IS_WINDOWED", False):
+    if getattr(variants.top(spec.head_type), "IS_WINDOWED", False):
         yield from variants.load("inputs", str(spec.modality)).crowded(spec.input, facts.preprocessing)
     elif getattr(spec.input, "stride", None) is not None:
         at, also = At(("data", "stride")), (At(("head", "type"), "cuts what is too long"),)
@@ -174,7 +194,7 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head is not None:
         tallies = {name: split.tally for name, split in facts.splits.items()}
-        found = tuple(variants.load("heads", str(spec.head_type)).problems(spec.head, tallies))
+        found = tuple(variants.top(str(spec.head_type)).problems(spec.head, tallies))
         yield from found or still(spec, facts)
     if isinstance(data.validation, HeldOut):
         train, fraction = facts.splits["train"], data.validation.fraction

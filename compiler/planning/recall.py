@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, quote, refuse
+from ..diagnostics import Path as Keys
 from ..digest import digest
 from ..frozen import Json
 from ..language.spec import Draft
 from ..world.facts import Facts, Known, SplitFacts
 from ..world.rows import Opened
-from .lock import LockedSplit, sections
+from .lock import LockedData, LockedSplit, sections
 from .locked import Locked, again, beside
 
 NOTHING = Known({}, {}, {})
@@ -25,19 +27,32 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
     found = tuple(_other_data(spec, locked)) if not spec.found else ()
     if found or spec.found:
         return NOTHING, found
-    lock = locked.lock
+    stages = locked.lock.stages or {}
     try:
-        splits: dict[str, SplitFacts] = {
-            s.name: _split(str(spec.head_type), locked, i, s) for i, s in enumerate(lock.data.splits)
-        }
-        for name in getattr(variants.load("inputs", str(spec.modality)), "STATISTICS", ()):
-            float(lock.data.measured[name])
-        if "train" not in splits:
-            raise KeyError("train")
+        known = _known(str(spec.head_type), locked, locked.lock.data, ("data",))
+        pretrain = tuple(
+            _known(str(stage.head_type), locked, stages[f"pretrain-{i}"], ("stages", f"pretrain-{i}"))
+            for i, stage in enumerate(spec.pretrain, 1)
+        )
+        # rows without labels are counted alike by every objective that reads the next or a masked word
+        counts = "masked-language-modeling"
+        retain = _known(counts, locked, stages["retain"], ("stages", "retain")) if "retain" in stages else None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         at, help = locked.at(("data", "splits")), again(locked.source)
         raise refuse("E0341", "the counts in the lock can't be read", at=at, help=help) from None
-    return Known(dict(lock.data.columns), splits, dict(lock.data.measured)), ()
+    return replace(known, pretrain=pretrain, retain=retain), ()
+
+
+def _known(task: str, locked: Locked, data: LockedData, place: Keys) -> Known:
+    """What was found in the rows that a head or an objective reads."""
+    splits: dict[str, SplitFacts] = {
+        s.name: _split(task, locked, data, (*place, "splits", i), s) for i, s in enumerate(data.splits)
+    }
+    for name in getattr(variants.load("inputs", variants.top(task).MODALITY), "STATISTICS", ()):
+        float(data.measured[name])
+    if "train" not in splits:
+        raise KeyError("train")
+    return Known(dict(data.columns), splits, dict(data.measured))
 
 
 def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
@@ -46,6 +61,11 @@ def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
         at = At(("data",), "not what was locked", on_key=True)
         headline = "`data` changed since it was locked, and without the data nothing is known of it"
         yield Diagnostic("E0348", headline, at, help=help)
+    for name in ("pretrain", "retain"):
+        if sections(locked.source).get(name) != lock.spec.get(name):
+            at = At((name,), "not what was locked", on_key=True)
+            headline = f"`{name}` changed since it was locked, and without the data nothing is known of it"
+            yield Diagnostic("E0348", headline, at, help=help)
     if spec.head_type != lock.task:
         at = At(("head", "type"), f"locked: {lock.task}")
         headline = f"without the data nothing is known of it but what {quote(lock.task)} counted"
@@ -66,11 +86,11 @@ def measured_otherwise(facts: Facts, locked: Locked) -> Iterator[Diagnostic]:
         yield Diagnostic("E0348", headline, at, notes=(note,), help=help)
 
 
-def _split(task: str, locked: Locked, number: int, split: LockedSplit) -> SplitFacts:
+def _split(task: str, locked: Locked, data: LockedData, at: Keys, split: LockedSplit) -> SplitFacts:
     tables = tuple(Opened(locked.source.folder / t.path, t.path, t.format, t.split) for t in split.tables)
-    tally = variants.load("heads", task).Tally
+    tally = variants.top(task).Tally
     # whatever is said of a label points into the lock, because its row is elsewhere
-    place = (beside(locked.source).name, locked.written.values["data", "splits", number].line)
-    counted = tally.recall(locked.lock.data.columns, split.tally, place)
+    place = (beside(locked.source).name, locked.written.values[at].line)
+    counted = tally.recall(data.columns, split.tally, place)
     digests, sizes = tuple(t.fingerprint for t in split.tables), tuple(t.bytes for t in split.tables)
     return SplitFacts(tables, digests, sizes, split.rows, counted, ())

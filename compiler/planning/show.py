@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..diagnostics import clean
 from ..reports import counted, one_line
-from .plan import Plan, TaskPlan
+from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 
 WORDS = {
     "frozen": "frozen",
@@ -21,12 +21,50 @@ WORDS = {
 def show(plan: Plan) -> str:
     """The plan in blocks: backbone, learning, data, schedule, what comes out, what it costs."""
     tasks = [block for task in plan.tasks for block in (_head(task), _data(task, plan))]
-    blocks = (_title(plan), _backbone(plan), *tasks, _train(plan), _export(plan), _cost(plan))
+    stages = [_stage(stage, number) for number, stage in enumerate(plan.pretrain, 1)]
+    blocks = (_title(plan), _backbone(plan), *stages, *tasks, _train(plan), *_retain(plan), _export(plan), _cost(plan))
     return "\n\n".join("\n".join(map(one_line, block)) for block in blocks)
 
 
 def _title(plan: Plan) -> list[str]:
     return [f"{plan.name}  ·  plan {plan.sha256[:12]}"] + ([plan.description] if plan.description else [])
+
+
+def _stage(stage: PretrainPlan, number: int) -> list[str]:
+    """A stage before the supervised one: what it learns, from what, for how long."""
+    (task,) = stage.tasks
+    lines = [f"pretrain {number}", _line("objective", task.head.type)]
+    lines.append(_line("method", f"{stage.method.method}{_options(stage)}, {stage.trainable:,} parameters learn"))
+    if stage.fit:
+        steps = counted(stage.fit.steps, "step")
+        lines.append(
+            _line("first", f"the head, which the checkpoint lacks, alone: {steps} at {stage.fit.head_learning_rate:g}")
+        )
+    lines += [
+        _line(split.name, _rows(split, "block" if "end_id" in task.head.record else "row"))
+        for split in task.data.splits
+    ]
+    train = stage.train
+    schedule = f"{counted(train.steps, 'step')} of {counted(train.batch_size, 'row')}, rate {train.learning_rate:g}"
+    keeps = f"best {train.metric} on validation" if stage.has("validation") else "the last step"
+    return [
+        *lines,
+        _line("inputs", f"max length {task.data.preprocessing['max_length']}"),
+        _line("schedule", f"{schedule}, keeps {keeps}"),
+    ]
+
+
+def _rows(split: SplitPlan, word: str) -> str:
+    files = ", ".join(table.path for table in split.tables)
+    return f"{'about ' if word == 'block' else ''}{counted(split.rows, word):>13}  {files}"
+
+
+def _retain(plan: Plan) -> list[list[str]]:
+    if plan.retain is None:
+        return []
+    (task,) = plan.retain.tasks
+    measure = _line("measures", f"{task.head.type}, before all training and after")
+    return [["retain", measure, *(_line("text", _rows(split, "row")) for split in task.data.splits)]]
 
 
 def _line(name: str, text: str) -> str:
@@ -49,7 +87,7 @@ def _backbone(plan: Plan) -> list[str]:
     return lines
 
 
-def _options(plan: Plan) -> str:
+def _options(plan: Phase) -> str:
     shown = [f"{key} {_value(value)}" for key, value in plan.method.record.items()]
     return f" ({', '.join(shown)})" if shown else ""
 
@@ -144,6 +182,8 @@ def _plain(value: object) -> str:
 
 def _train(plan: Plan) -> list[str]:
     train = plan.train
+    if not train.steps:
+        return ["train", _line("nothing", "the head has nothing to learn")]
     rates = (
         f"{train.learning_rate:g}"
         if train.learning_rate == train.head_learning_rate

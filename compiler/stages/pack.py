@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,24 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     licences = {"backbone": licence(work.backbone), "runtime": "Apache-2.0"}
     weights = combined(file_sha256(work.backbone / name) for name in work.plan.backbone.files)
     hashes = manifest["hashes"] | {"weights": weights}
-    return manifest | {"training": read["history"], "licences": licences, "hashes": hashes}
+    training = read["history"] | gap(read["history"])
+    return manifest | {"training": training, "licences": licences, "hashes": hashes, **_unsupervised(work)}
+
+
+def gap(history: Mapping[str, Any]) -> dict[str, float]:
+    """How much the loss on validation rows was above that on training rows in the best epoch; empty without them."""
+    best: Mapping[str, Any] = next(
+        (epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"]), {}
+    )
+    return {"gap": round(best["validation_loss"] - best["train_loss"], 6)} if "validation_loss" in best else {}
+
+
+def _unsupervised(work: Work) -> dict[str, Any]:
+    """What the stages before the supervised one were worth, and what was retained of the backbone's own objective."""
+    names = [f"pretrain-{i}-merge" for i in range(1, len(work.plan.pretrain) + 1)]
+    reports = [json.loads((work.inputs[name] / "report.json").read_bytes()) for name in names]
+    kept = {"retain": json.loads((work.inputs["retain"] / "retain.json").read_bytes())} if work.plan.retain else {}
+    return {**({"pretrain": reports} if reports else {}), **kept}
 
 
 def _runtime(plan: Plan, target: Path) -> str:

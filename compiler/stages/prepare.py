@@ -19,11 +19,12 @@ from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
 from ..world.rows import Opened, fingerprint, rows
 
+UNCUT = 1 << 24  # tokens of a text that is not cut
 CHUNK = 1000  # rows handed to the tokenizer at once
 
 
-def preprocessor(plan: Phase, backbone: Path) -> Any:
-    """The bundle's own preprocessing, reading its assets from the backbone's folder.
+def preprocessor(plan: Phase, backbone: Path, is_whole: bool = False) -> Any:
+    """The bundle's own preprocessing, reading its assets from the backbone's folder; with `is_whole` it cuts nothing.
 
     Raises Refused E0405 where one of them is not the one planned.
     """
@@ -31,7 +32,8 @@ def preprocessor(plan: Phase, backbone: Path) -> Any:
         if file_sha256(backbone / name) != planned:
             raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
     module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
-    return module.Preprocessor(plan.reading.preprocessing.plain(), backbone)
+    uncut = {"max_length": UNCUT} if is_whole else {}
+    return module.Preprocessor(plan.reading.preprocessing.plain() | uncut, backbone)
 
 
 def run(work: Work) -> None:
@@ -41,12 +43,13 @@ def run(work: Work) -> None:
     """
     task, split = work.task, work.task.split(work.split)
     assert split is not None
-    head, record, columns = variants.load("heads", task.head.type), task.head.record, task.data.columns
+    head, record, columns = variants.top(task.head.type), task.head.record, task.data.columns
     read = list(raw_rows(task, split, work.root))
     kept = _kept(task, split, [values for _, values, _ in read], work.plan.seed)
     if split.held_out is not None:
         np.save(work.out / "held_out.npy", kept)
-    processor = preprocessor(work.plan, work.backbone)
+    is_packed = hasattr(head, "pack")
+    processor = preprocessor(work.plan, work.backbone, is_packed)
     features: list[dict[str, np.ndarray]] = []
     targets: list[np.ndarray] = []
     owners: list[int] = []
@@ -59,6 +62,12 @@ def run(work: Work) -> None:
             for i, (_, values, _) in enumerate(chosen):
                 targets += head.target(record, values, columns, [rows.features[j] for j in rows.of(i)])
             advance(len(chosen))
+    if hasattr(head, "draw") and split.name != "train":  # what training draws anew for each step is asked once
+        drawn = [head.draw(record, row, np.random.default_rng([0, i]), False) for i, row in enumerate(features)]
+        features, targets = [row for row, _ in drawn], [target for _, target in drawn]
+    if is_packed:
+        features = head.pack(record, features)
+        targets, owners = [head.aims(record, block) for block in features], list(range(len(features)))
     keeps = getattr(head, "reference", None)
     references = [keeps(read[i][1], columns) for i in kept] if keeps else ()
     write_rows(work.out, features, targets, np.array(owners), getattr(head, "ALONG", False), references)
@@ -71,7 +80,7 @@ def _kept(task: TaskPlan, split: SplitPlan, values: list[dict[str, Any]], seed: 
     every = np.arange(len(values))
     if share is None or split.name not in ("train", "validation"):
         return every
-    head = variants.load("heads", task.head.type)
+    head = variants.top(task.head.type)
     stratum = getattr(head, "stratum", lambda row, columns: 0)
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
     seen: dict[Any, int] = {}

@@ -6,16 +6,18 @@ import torch
 
 from .. import variants
 from ..execution.work import Work
+from ..frozen import Json
 from ..networks.assembly import assemble
 from ..networks.batches import arrays
 from ..networks.graph import write_graph
 from ..networks.parity import compare, gate, golden_inputs
+from ..planning.plan import Plan
 from .prepare import preprocessor
 
 
 def run(work: Work) -> None:
     """Raises Refused E0401 or E0408 where the trained network could not become a bundle."""
-    plan = work.plan
+    plan = _before(work.plan)
     torch.set_num_threads(work.machine.threads)
     graft = assemble(plan, work.backbone)
     graft.backbone = variants.load("methods", plan.method.method).merge(graft.backbone)
@@ -28,3 +30,15 @@ def run(work: Work) -> None:
     for extra in work.out.glob("model.onnx*"):
         extra.unlink()
     (work.out / "fine").touch()
+
+
+def _before(plan: Plan) -> Plan:
+    """The plan as it is before any stage of `pretrain`: no language model's head is fitted yet."""
+    if not plan.pretrain:
+        return plan
+    tasks = []
+    for task in plan.tasks:
+        record = task.head.record.plain()
+        changed = {"record": Json(record | {"is_new": True})} if "is_new" in record else {}
+        tasks.append(task.model_copy(update={"head": task.head.model_copy(update=changed)}))
+    return plan.model_copy(update={"tasks": tuple(tasks)})

@@ -23,7 +23,7 @@ from .. import variants
 from ..diagnostics import refuse
 from ..execution.interrupts import held_back
 from ..execution.work import Work
-from ..networks.assembly import assemble, learned, load_learned, train_mode
+from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.graft import Graft
@@ -41,13 +41,23 @@ HISTORY = "history.json"  # written last: where it lies, training is over
 
 def run(work: Work) -> None:
     """Writes `learned.safetensors` (the best), `losses.npy` (one loss per step) and `history.json`."""
-    if not (work.out / HISTORY).is_file():
+    if not work.plan.train.steps:
+        _nothing(work)
+    elif not (work.out / HISTORY).is_file():
         training = Training(work)
         training.resume()
         training.epochs()
         training.finish()
     for name in (CHECKPOINT, f"{CHECKPOINT}.partial"):
         (work.out / name).unlink(missing_ok=True)
+
+
+def _nothing(work: Work) -> None:
+    """What a training without steps writes."""
+    save_file({}, work.out / "learned.safetensors")
+    np.save(work.out / "losses.npy", np.zeros(0))
+    history = {"epochs": [], "best_epoch": 0, "steps": 0, "metric": work.plan.train.metric}
+    (work.out / HISTORY).write_text(json.dumps(history))
 
 
 class Training:
@@ -61,6 +71,8 @@ class Training:
         self.accelerator = Accelerator(cpu=work.machine.device == "cpu", mixed_precision=mixed)
         self.work, self.plan = work, plan
         self.graft = assemble(plan, work.backbone).to(self.accelerator.device)
+        if work.fitted:
+            load_heads(self.graft, work.fitted)
         processor, device = preprocessor(plan, work.backbone), str(self.accelerator.device)
         self.rows, self.validation = (
             {task.name: Rows(work, task, split, processor, device) for task in plan.tasks if task.split(split)}
@@ -81,7 +93,9 @@ class Training:
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""
-        train = self.plan.train
+        train, split = self.plan.train, self.plan.tasks[0].split("train")
+        assert split is not None
+        planned = split.rows
         with held_back() as is_interrupted, self.work.progress.steps("train", train.steps, self.step) as advance:
             while self.step < train.steps and not self._is_stopped():
                 epoch = self.step // train.steps_per_epoch
@@ -90,7 +104,8 @@ class Training:
                 train_mode(self.graft, self.plan)
                 while self.step < end:
                     at = (self.step - epoch * train.steps_per_epoch) * train.batch_size
-                    self._step(order[at : at + train.batch_size])
+                    end_of_rows = min(at + train.batch_size, planned)  # blocks of text are planned by a sample
+                    self._step(order[np.arange(at, end_of_rows) % len(order)])
                     advance(1)
                     if self.step < end:  # an epoch's last step is saved with its evaluation, so that none is skipped
                         self._save_if_due(is_interrupted())
@@ -113,12 +128,13 @@ class Training:
         factor = self.factor(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        batch = rows.batch(chosen, derived_seed(self.plan.seed, "augment", self.step))
+        seed = derived_seed(self.plan.seed, "augment", self.step)
+        batch = rows.batch(chosen, seed)
         torch.manual_seed(derived_seed(self.plan.seed, "dropout", self.step))
         with self.accelerator.autocast():
             outputs = self.graft.answers(batch, [task.name])[task.name]
-            head = variants.load("heads", task.head.type)
-            loss = head.loss(task.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen))
+            head = variants.top(task.head.type)
+            loss = head.loss(task.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen, seed))
         self.accelerator.backward(loss)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)

@@ -58,6 +58,13 @@ class Facts:
     measured: Mapping[str, float]
     found: tuple[Diagnostic, ...] = ()
     status: Status = Status.FINE  # of the machine, where it kept something from being looked at
+    pretrain: tuple[Facts, ...] = ()  # of each stage before the supervised one
+    retain: Facts | None = None
+
+    def stages(self) -> dict[str, Facts]:
+        """What is read besides the rows of the supervised stage, by name."""
+        found = {f"pretrain-{i}": seen for i, seen in enumerate(self.pretrain, 1)}
+        return found | ({"retain": self.retain} if self.retain else {})
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Known:
     columns: Columns
     splits: Mapping[str, SplitFacts]
     measured: Mapping[str, float]
+    pretrain: tuple[Known, ...] = ()
+    retain: Known | None = None
 
 
 @dataclass
@@ -81,7 +90,7 @@ class _Gathering:
 
     @cached_property
     def head(self) -> ModuleType:
-        return variants.load("heads", str(self.spec.head_type))
+        return variants.top(str(self.spec.head_type))
 
     @cached_property
     def reader(self) -> ModuleType:
@@ -289,15 +298,17 @@ def _peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
     return first, None
 
 
-def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
+def gather(
+    spec: Draft, folder: Path, reference: str = "", known: Known | None = None, backbone: BackboneFacts | None = None
+) -> Facts:
     """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
 
-    `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
-    read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
+    `reference` is a backbone to be taken instead of the spec's, pinned where that is open; `backbone` is what was
+    found of it before; with `known`, no data is read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
     """
     gathering = _Gathering(spec, folder, known)
     gathering.found += absolute(spec, folder)
-    backbone = gathering.backbone(reference)
+    backbone = backbone or gathering.backbone(reference)
     is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
         # rows would be held against a head or roles that are not meant; `problems` says so
@@ -312,6 +323,10 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
             preprocessing = input.preprocessing(source, backbone.config, spec.input, room, gathering.columns or {})
             if hasattr(gathering.head, "reads"):
                 preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
+            if preprocessing.get("is_masked"):
+                preprocessing |= input.masking(source)
+            if preprocessing.get("is_packed"):
+                preprocessing |= input.special(source)
             if getattr(gathering.head, "IS_WINDOWED", False):
                 preprocessing |= input.windows(spec.input, preprocessing)
             if known:

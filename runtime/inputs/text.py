@@ -20,6 +20,10 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "?has_offsets": bool,
     "?stride": range(1 << 24),
     "?is_apart": bool,
+    "?is_masked": bool,
+    "?mask_token": str,
+    "?mask_id": range(1 << 31),
+    "?special_ids": [range(1 << 31)],
 }
 REQUIRES = ("tokenizers",)
 IMPORTS = ()
@@ -88,7 +92,7 @@ class Preprocessor:
             for part in (encoding, *encoding.overflowing) if "stride" in self.record else (encoding,):
                 features.append(self._row(part, text))
                 of.append(owner)
-        return Rows(inputs, features, np.array(of, np.int64))
+        return Rows(inputs, features, np.array(of, np.int64), self.tokenizer)
 
     def _asked(self, inputs: Sequence[Any]) -> tuple[list[Any], list[int]]:
         """What the tokenizer is given, and the input that each belongs to."""
@@ -117,6 +121,8 @@ class Preprocessor:
         if not ids:  # some tokenizers put nothing around a text, and attention needs something to look at
             ids, types = [self.record["pad_id"]], [0]
         row = {"input_ids": np.array(ids, np.int64), "token_type_ids": np.array(types, np.int64)}
+        if self.record.get("is_masked"):
+            row["masks"] = np.flatnonzero(row["input_ids"] == self.record["mask_id"])
         if self.record.get("has_offsets"):
             row |= self._places(encoding, (asked,) if isinstance(asked, str) else asked, len(ids))
         return row

@@ -62,6 +62,7 @@ def lay(folder: Path) -> Path:
     _write_rows(folder / "validation.jsonl", every[60:])
     (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
     _bert(folder / "backbone", every)
+    _gpt2(folder / "reader", every)
     _vit(folder / "vit")
     for label, shade in (("dark", 40), ("light", 220)):
         for i in range(8):
@@ -83,9 +84,7 @@ def _write_rows(path: Path, listed: list[dict[str, str]]) -> None:
 
 
 def _bert(folder: Path, tickets: list[dict[str, str]]) -> None:
-    words = sorted({word for row in tickets for word in row["text"].split()})
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *(w for w in words if len(w) > 1)]
+    pieces = _pieces(tickets)
     config = {
         "model_type": "bert", "hidden_size": WIDTH, "intermediate_size": WIDER, "num_hidden_layers": LAYERS,
         "num_attention_heads": 2, "max_position_embeddings": POSITIONS, "vocab_size": len(pieces), "type_vocab_size": 2,
@@ -103,12 +102,41 @@ def _bert(folder: Path, tickets: list[dict[str, str]]) -> None:
         shapes |= _pair(f"{at}.attention.output.LayerNorm", WIDTH) | _pair(f"{at}.output.LayerNorm", WIDTH)
         shapes |= _pair(f"{at}.intermediate.dense", WIDER, WIDTH) | _pair(f"{at}.output.dense", WIDTH, WIDER)
     _checkpoint(folder, config, shapes)
+    _tokenizer(pieces).save(str(folder / "tokenizer.json"))
+
+
+def _pieces(tickets: list[dict[str, str]]) -> list[str]:
+    words = sorted({word for row in tickets for word in row["text"].split()})
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *(w for w in words if len(w) > 1)]
+
+
+def _tokenizer(pieces: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.add_special_tokens(list(SPECIAL))
-    tokenizer.save(str(folder / "tokenizer.json"))
+    return tokenizer
+
+
+def _gpt2(folder: Path, tickets: list[dict[str, str]]) -> None:
+    """A decoder whose words are its own output, as most are: its language model is all there."""
+    pieces = _pieces(tickets)
+    config = {
+        "model_type": "gpt2", "n_embd": WIDTH, "n_layer": 1, "n_head": 2, "n_positions": POSITIONS,
+        "vocab_size": len(pieces), "eos_token_id": 3,
+    }  # fmt: skip
+    shapes = {"wte.weight": (len(pieces), WIDTH), "wpe.weight": (POSITIONS, WIDTH), **_pair("ln_f", WIDTH)}
+    for name, into, out in (
+        ("attn.c_attn", WIDTH, 3 * WIDTH),
+        ("attn.c_proj", WIDTH, WIDTH),
+        ("mlp.c_fc", WIDTH, WIDER),
+        ("mlp.c_proj", WIDER, WIDTH),
+    ):
+        shapes |= {f"h.0.{name}.weight": (into, out), f"h.0.{name}.bias": (out,)}
+    _checkpoint(folder, config, shapes | _pair("h.0.ln_1", WIDTH) | _pair("h.0.ln_2", WIDTH))
+    _tokenizer(pieces).save(str(folder / "tokenizer.json"))
 
 
 def _vit(folder: Path) -> None:

@@ -149,7 +149,7 @@ WORDS: list[Case] = [
     ("name: triage", "name: triage\nextends: [spec.yaml]", "E0202", "`extends` has the wrong kind of value", "[spec.yaml]", ""),
     ("name: triage", "name: triage\nextends: ''", "E0202", "`extends` is empty", "''", ""),
     ("name: triage", "name: triage\nextends:", "E0202", "`extends` has no value", "extends", "write a value, or remove the key"),
-    ("name: triage", "name: triage\npretrain: []", "E0206", "`pretrain` is not available yet", "pretrain", ""),
+    ("name: triage", "name: triage\npretrain: []", "E0202", "`pretrain` is not a list of stages", "[]", ""),
     ("name: triage", "name: triage\nheads: {a: {type: x}}", "E0206", "`heads` is not available yet", "heads", ""),
     ("precision: [fp32]", "samples: mine.jsonl", "E0206", "golden samples from a file are not available yet", "mine.jsonl", ""),
 ]  # fmt: skip

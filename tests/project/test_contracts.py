@@ -24,6 +24,7 @@ FOLDERS = {
     "compiler/inputs": contracts.Input,
     "compiler/methods": contracts.Method,
     "compiler/metrics": contracts.Metrics,
+    "compiler/objectives": contracts.Objective,
     "compiler/sources": contracts.SourceKind,
     "runtime/heads": contracts.Decoder,
     "runtime/inputs": contracts.Preprocessing,

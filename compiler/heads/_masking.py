@@ -1,0 +1,92 @@
+"""What learns to fill in masked words shares: which are masked, and how what is found is held against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ..frozen import Frozen
+from ..world.backbone import BackboneFacts
+from ._vocabulary import IGNORED, METRICS, condense, language_model, loss, metrics, parameters, stratum
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+__all__ = ["METRICS", "condense", "loss", "metrics", "parameters", "stratum"]
+
+MODALITY = "text"
+NEEDS = "masked-language-model"
+TARGETS: tuple[str, ...] = ()  # the words themselves
+ALONG = True
+KEPT, REPLACED = 0.1, 0.1  # shares of the chosen tokens that stay, and that become any word (Devlin et al., 2018)
+
+
+class Masked(Frozen):
+    """The keys that say which words are masked."""
+
+    mask_share: float = Field(0.15, gt=0.0, lt=1.0, description="share of the tokens that are masked")
+    whole_word: bool = Field(False, description="all tokens of a word are masked, or none")
+
+
+def reads(options: Masked, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of preprocessing says besides."""
+    return {"is_pair": False, "is_masked": True, **({"has_offsets": True} if options.whole_word else {})}
+
+
+def lower(options: Masked, train: Any) -> dict[str, Any]:
+    """The record as far as the backbone has no say in it."""
+    return {"mask_share": options.mask_share, "whole_word": options.whole_word}
+
+
+def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the backbone's language model: its tensors, and whether the checkpoint lacks them."""
+    masks = {key: reading.get(key) for key in ("mask_id", "special_ids")}
+    return {**record, **masks, **language_model(backbone)}
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays by name: of each mask the logits over all words."""
+    return {"logits": {"dtype": "float32", "shape": ["batch", "masks", record["vocabulary"]]}}
+
+
+def target(
+    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, Any], features: Sequence[Any]
+) -> list[np.ndarray]:
+    """Nothing: what is aimed at follows from what is masked, see `draw`."""
+    import numpy as np
+
+    return [np.zeros(0, np.int64) for _ in features]
+
+
+def draw(
+    record: Mapping[str, Any], row: Mapping[str, np.ndarray], draws: np.random.Generator, is_training: bool
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A row with some of its tokens masked, where (`masks`), and what stood there, int64 of shape (masks,).
+
+    In training some of the chosen tokens stay and some become any word; elsewhere all are masked.
+    """
+    import numpy as np
+
+    ids = row["input_ids"]
+    units = np.where(
+        np.isin(ids, record["special_ids"]), -1, row["words"] if record["whole_word"] else np.arange(len(ids))
+    )
+    known = np.unique(units[units >= 0])
+    count = max(1, round(record["mask_share"] * len(known)))
+    chosen = np.isin(units, draws.permutation(known)[:count])
+    chances = draws.random(len(ids)) if is_training else np.ones(len(ids))
+    words = draws.integers(0, record["vocabulary"], len(ids)) if is_training else ids
+    shown = np.where(chances < KEPT, ids, np.where(chances < KEPT + REPLACED, words, record["mask_id"]))
+    shown = np.where(chosen, shown, ids)
+    masks = np.flatnonzero(chosen | (shown == record["mask_id"]))
+    return {**row, "input_ids": shown, "masks": masks}, np.where(chosen, ids, IGNORED)[masks].astype(np.int64)
+
+
+def build(record: Mapping[str, Any], model: Any) -> torch.nn.Module:
+    """The head, of transformers' model with the language-model head of the backbone."""
+    from ..layers.language import LanguageModel, MaskFiller
+
+    return MaskFiller(LanguageModel(model), record["mask_id"])

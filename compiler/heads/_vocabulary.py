@@ -1,0 +1,83 @@
+"""What learns to find words of a vocabulary shares: the language model that it takes, its loss and its scores."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from .. import variants
+from ..frozen import Frozen
+from ..world.backbone import BackboneFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+METRICS = "language"
+IGNORED = -100  # the target of a token that is not to be found
+
+
+class Fitted(Frozen):
+    """The key that says how long a head that the checkpoint lacks is fitted alone."""
+
+    head_steps: int | None = Field(
+        None, ge=1, le=1_000_000, description="of a head that the checkpoint lacks: steps in which it is fitted alone before the stage; default one epoch, at most 500"
+    )  # fmt: skip
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric`, the default first."""
+    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
+    return names
+
+
+def language_model(backbone: BackboneFacts) -> dict[str, Any]:
+    """What a record takes of a backbone's language model; `is_new` where the checkpoint lacks its head."""
+    model = backbone.language_model
+    assert model is not None
+    tensors = {tensor.name: tensor.shape for tensor in model.tensors}
+    return {"vocabulary": model.vocabulary, "is_new": not model.is_there, "tensors": tensors}
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """How many numbers the head has beyond the backbone's."""
+    return sum(math.prod(shape) for shape in record["tensors"].values())
+
+
+def stratum(row: Mapping[str, Any], columns: Mapping[str, Any]) -> int:
+    """What rows are held out by: all are of one stratum."""
+    return 0
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy over the words of a batch that are to be found."""
+    import torch
+
+    return torch.nn.functional.cross_entropy(outputs["logits"].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+
+
+def condense(
+    record: Mapping[str, Any], outputs: Mapping[str, Any], targets: Sequence[np.ndarray]
+) -> dict[str, list[np.ndarray]]:
+    """What scores need of logits over a whole vocabulary, of each token aimed at its loss and whether it was found."""
+    import numpy as np
+
+    losses, hits = [], []
+    for logits, wanted in zip(outputs["logits"], targets, strict=True):
+        logits, wanted = logits[wanted != IGNORED].astype(np.float64), wanted[wanted != IGNORED]
+        most = logits.max(-1, initial=-np.inf)
+        own = logits[np.arange(len(wanted)), wanted]
+        losses.append((np.log(np.exp(logits - most[:, None]).sum(-1)) + most - own).astype(np.float32))
+        hits.append((own == most).astype(np.float32))
+    return {"losses": losses, "hits": hits}
+
+
+def unigram_entropy(targets: Iterable[np.ndarray]) -> float:
+    """The loss of a model that knows nothing but how often each token stands in the text, in nats."""
+    counts = Counter(token for row in targets for token in row.tolist() if token != IGNORED)
+    total = sum(counts.values())
+    return -sum(count / total * math.log(count / total) for count in counts.values()) if total else 0.0

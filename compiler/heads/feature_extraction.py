@@ -1,0 +1,83 @@
+"""The backbone's own features, a vector of a text or one of each token: a head that has nothing to learn.
+
+No row is trained on, unless a stage of `pretrain` is; training rows say how long texts are and hold the graph to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from ..diagnostics import Diagnostic
+from ..frozen import Frozen
+from ._scores import Tally, stratum
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+__all__ = ["Tally", "stratum"]
+
+MODALITY = "text"
+NEEDS = "pooled"
+TARGETS: tuple[str, ...] = ()
+METRICS = "nothing"
+IS_STILL = True  # there is nothing to learn and nothing to learn from
+
+
+class Options(Frozen):
+    """Keys under `head` for feature-extraction."""
+
+    pooling: Literal["mean", "cls", "max", "last", "none"] | None = Field(
+        None,
+        description="how token states become one feature; default mean for encoders; none: a vector for each token",
+    )
+
+
+def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Nothing can be wrong with texts that are texts."""
+    yield from ()
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """None: there is nothing to hold features against."""
+    return ()
+
+
+def lower(options: Options, train: Tally) -> dict[str, Any]:
+    """The head's record: pure data that training and bundle share."""
+    return {"is_pooled": options.pooling != "none"}
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """None."""
+    return 0
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    along = () if record["is_pooled"] else ("sequence",)
+    return {"features": {"dtype": "float32", "shape": ["batch", *along, "width"]}}
+
+
+def target(
+    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, Any], features: list[Any]
+) -> list[np.ndarray]:
+    """Nothing, for each row of arrays."""
+    import numpy as np
+
+    return [np.zeros(0, np.float32) for _ in features]
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """The head: what it is given, by name."""
+    from ..layers.embedder import Features
+
+    return Features()
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Nothing: no feature is better than another."""
+    return outputs["features"].sum() * 0

@@ -1,0 +1,49 @@
+"""What a tokenizer says of masking: the token that stands for a hidden word, and those that are no words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import At, refuse
+
+USUAL = ("[MASK]", "<mask>")  # where tokenizer_config.json names none
+
+
+def special(folder: Path) -> dict[str, Any]:
+    """What is added to the record where texts are joined: the tokens that are no words."""
+    return {"special_ids": _added(folder)[1]}
+
+
+def masking(folder: Path) -> dict[str, Any]:
+    """What is added to the record where words are masked.
+
+    Raises Refused E0390 for a tokenizer without a mask.
+    """
+    known, special = _added(folder)
+    word = next((word for word in (_named(folder), *USUAL) if word in known), None)
+    if word is None:
+        at = At(("backbone", "from"), "its tokenizer.json adds no such token")
+        help = "choose a backbone that learned to fill in masked words, such as one of the family `bert`"
+        raise refuse("E0390", "the backbone's tokenizer has no token that masks a word", at=at, help=help)
+    return {"mask_token": word, "mask_id": known[word], "special_ids": sorted({*special, known[word]})}
+
+
+def _added(folder: Path) -> tuple[dict[str, int], list[int]]:
+    """The numbers of the tokens that a tokenizer adds to its vocabulary, and of the special ones among them."""
+    try:
+        added = json.loads((folder / "tokenizer.json").read_bytes())["added_tokens"] or []
+        special = sorted(int(token["id"]) for token in added if token.get("special"))
+        return {str(token["content"]): int(token["id"]) for token in added}, special
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}, []
+
+
+def _named(folder: Path) -> str | None:
+    try:
+        word = json.loads((folder / "tokenizer_config.json").read_bytes())["mask_token"]
+        word = word["content"] if isinstance(word, dict) else word
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return word if isinstance(word, str) else None

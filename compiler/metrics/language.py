@@ -1,0 +1,43 @@
+"""Scores of words that were to be found: their mean loss, perplexity, and how many were found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NAMES = ("loss", "perplexity", "accuracy")
+LARGEST = 80.0  # of a loss, in whose exponent there is still a number
+
+
+def names(is_multi: bool) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric`."""
+    return NAMES
+
+
+def direction(name: str) -> int:
+    """1 where higher is better, -1 where lower is."""
+    return 1 if name == "accuracy" else -1
+
+
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
+    """One metric of `losses` and `hits`, for each row those of its words; 0 where there are no words."""
+    return report(record, outputs, examples)[name]
+
+
+def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float]:
+    """Every metric, over all words alike."""
+    import numpy as np
+
+    losses, hits = (np.concatenate([np.asarray(row, np.float64) for row in outputs[key]]) for key in ("losses", "hits"))
+    loss, accuracy = (float(values.mean()) if len(values) else 0.0 for values in (losses, hits))
+    found = {"loss": loss, "perplexity": math.exp(min(loss, LARGEST)), "accuracy": accuracy}
+    return {name: round(value, 6) for name, value in found.items()}
+
+
+def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
+    """Nothing is left to decide after training."""
+    return {}

@@ -1,0 +1,1 @@
+"""Objectives of self-supervised stages, one module per word of `pretrain[…].objective`."""

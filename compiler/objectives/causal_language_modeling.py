@@ -1,0 +1,88 @@
+"""Each word is found from those before it, in blocks of `max_length` tokens that are full to the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..diagnostics import Diagnostic
+from ..heads import _masking, _scores, _vocabulary
+from ..world.backbone import BackboneFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+MODALITY = "text"
+NEEDS = "causal-language-model"
+TARGETS: tuple[str, ...] = ()  # the words themselves
+METRICS = _vocabulary.METRICS
+ALONG = True
+Tally = _scores.Tally
+parameters, metrics, loss = _vocabulary.parameters, _vocabulary.metrics, _vocabulary.loss
+condense, stratum, target = _vocabulary.condense, _vocabulary.stratum, _masking.target
+
+
+class Options(_vocabulary.Fitted):
+    """Keys of a stage with objective causal-language-modeling."""
+
+
+def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Nothing can be wrong with texts that are texts."""
+    yield from ()
+
+
+def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of preprocessing says besides: texts are not cut, but joined and divided into blocks."""
+    return {"is_pair": False, "is_packed": True}
+
+
+def lower(options: Options, train: Any) -> dict[str, Any]:
+    """The record as far as the backbone has no say in it."""
+    return {}
+
+
+def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the backbone's language model, and what ends a text where the tokenizer puts nothing around it."""
+    end = backbone.config.get("eos_token_id")
+    end = end[0] if isinstance(end, list) and end else end
+    return {
+        "end_id": end if type(end) is int else None, "special_ids": reading.get("special_ids"),
+        "length": reading["max_length"], **_vocabulary.language_model(backbone),
+    }  # fmt: skip
+
+
+def pack(record: Mapping[str, Any], rows: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    """Texts one after the other, in blocks of a length; what is left over at the end is left out."""
+    import numpy as np
+
+    parts = []
+    for row in rows:
+        ids = row["input_ids"]
+        parts.append(ids)
+        is_divided = len(ids) > 0 and bool({int(ids[0]), int(ids[-1])} & set(record["special_ids"]))
+        if record["end_id"] is not None and not is_divided:
+            parts.append(np.array([record["end_id"]], ids.dtype))
+    whole, length = np.concatenate(parts), record["length"]
+    blocks = [whole[at : at + length] for at in range(0, len(whole) - length + 1, length)] or [whole]
+    return [{"input_ids": block, "token_type_ids": np.zeros_like(block)} for block in blocks]
+
+
+def aims(record: Mapping[str, Any], block: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The token after each of a block's, int64 of shape (tokens,); after the last nothing is to be found."""
+    import numpy as np
+
+    found: np.ndarray = np.append(block["input_ids"][1:], _vocabulary.IGNORED).astype(np.int64)
+    return found
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays by name: of each token the logits of the next one."""
+    return {"logits": {"dtype": "float32", "shape": ["batch", "sequence", record["vocabulary"]]}}
+
+
+def build(record: Mapping[str, Any], model: Any) -> torch.nn.Module:
+    """The head, of transformers' model with the language-model head of the backbone."""
+    from ..layers.language import LanguageModel, NextWords
+
+    return NextWords(LanguageModel(model))

@@ -1,0 +1,109 @@
+"""Makes what a self-supervised stage learned part of the backbone, in Hugging Face form, and says what it was worth."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import variants
+from ..diagnostics import refuse
+from ..execution.prepared import Prepared
+from ..execution.work import Work
+from ..heads._vocabulary import IGNORED, unigram_entropy
+from ..layers.language import LanguageModel
+from ..networks.assembly import assemble, load_heads
+from ..networks.batches import Rows
+from ..networks.graft import Graft
+from ..networks.language_models import AUTO, load_language_model
+from ..networks.parity import apart, golden_inputs, outputs
+from ..networks.validation import scored
+from ..planning.plan import PretrainPlan
+from ..world.backbone import PREPROCESSING
+from .prepare import preprocessor
+
+SAME = 1e-4  # relative difference that merging may make
+CARD = "README.md"  # which states the licence
+
+
+def run(work: Work) -> None:
+    """Writes a backbone's folder and `report.json`; raises Refused E0403 where the merged network answers otherwise."""
+    phase = work.plan
+    assert isinstance(phase, PretrainPlan)
+    torch.set_num_threads(work.machine.threads)
+    method = variants.load("methods", phase.method.method)
+    before = assemble(phase, work.backbone).to(work.machine.device)
+    if work.fitted:
+        load_heads(before, work.fitted)
+    split = next((s for s in ("test", "validation") if phase.has(s)), "")
+    report: dict[str, Any] = {"objective": phase.tasks[0].head.type, "split": split}
+    if split:
+        report["before"] = _scores(work, before, split)
+    graft = assemble(phase, work.backbone, work.inputs[work.phase] / "learned.safetensors").to(work.machine.device)
+    _merge(work, graft, method)
+    if split:
+        report["after"] = _scores(work, graft, split)
+    if split and hasattr(variants.top(phase.tasks[0].head.type), "condense"):  # it finds words
+        report["unigram_entropy"] = round(unigram_entropy(_texts(work, split)), 6)
+    history = json.loads((work.inputs[work.phase] / "history.json").read_bytes())
+    report |= {"steps": history["steps"], "best_epoch": history["best_epoch"]}
+    if work.fitted:
+        fitted = json.loads((work.fitted.parent / "history.json").read_bytes())
+        report["fitted"] = {"steps": fitted["steps"], "train_loss": fitted["epochs"][-1]["train_loss"]}
+    _save(work, phase, graft.to("cpu"))
+    (work.out / "report.json").write_text(json.dumps(report))
+
+
+def _scores(work: Work, graft: Graft, split: str) -> dict[str, Any]:
+    processor = preprocessor(work.plan, work.backbone)
+    return scored(graft, Rows(work, work.plan.tasks[0], split, processor, work.machine.device))
+
+
+def _merge(work: Work, graft: Graft, method: Any) -> None:
+    """Merges in place; the merged network must answer as the adapted one did."""
+    if not method.ADDS:
+        return
+    processor, plan = preprocessor(work.plan, work.backbone), work.plan
+    inputs = golden_inputs(plan)
+    adapted = outputs(graft, plan, processor, inputs)
+    graft.backbone = method.merge(graft.backbone)
+    worst, _ = apart(adapted, outputs(graft, plan, processor, inputs))
+    if not worst <= SAME:
+        note = f"largest relative difference {worst:.1e}, allowed {SAME:.1e}"
+        help = "lower `alpha` or `learning_rate` of this stage: an update this large loses precision"
+        raise refuse("E0403", f"the merged model of {work.phase} disagrees with the adapted one", note, help=help)
+
+
+def _texts(work: Work, split: str) -> Iterator[np.ndarray]:
+    """The words of a split's rows, with those that were masked in their places."""
+    task = work.plan.tasks[0]
+    rows = Prepared(work.prepared(task, split))
+    for i in range(rows.rows):
+        row, target = rows.row(i), rows.targets[i]
+        if "masks" in row:
+            words = row["input_ids"].copy()
+            words[row["masks"]] = np.where(target == IGNORED, words[row["masks"]], target)
+            yield words[~np.isin(words, task.head.record["special_ids"])]
+        else:
+            yield target
+
+
+def _save(work: Work, phase: PretrainPlan, graft: Graft) -> None:
+    """The backbone with its language model's head, where it has one: what comes next may want it."""
+    head = graft.heads[0]
+    if hasattr(head, "language"):
+        whole = head.language.whole(graft.backbone)
+    elif phase.language_model in AUTO:
+        model, _ = load_language_model(phase.language_model, work.backbone)
+        whole = LanguageModel(model).whole(graft.backbone)
+    else:
+        whole = graft.backbone
+    whole.save_pretrained(work.out)
+    for name in (*PREPROCESSING, CARD):
+        if Path(work.backbone / name).is_file():
+            shutil.copyfile(work.backbone / name, work.out / name)

@@ -1,0 +1,28 @@
+"""Measures the backbone's own pretrained objective on a text, before all training and after."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import torch
+
+from ..execution.work import Work
+from ..networks.assembly import assemble, remember, topped
+from ..networks.batches import Rows
+from ..networks.validation import scored
+from .prepare import preprocessor
+
+
+def run(work: Work) -> None:
+    """Writes `retain.json`: the scores before and after."""
+    phase = work.plan.retain
+    assert phase is not None
+    torch.set_num_threads(work.machine.threads)
+    graft = remember(work.memory, work.plan, work.backbone, work.inputs["train"]).to(work.machine.device)
+    processor = preprocessor(phase, work.origin)
+    rows = Rows(replace(work, phase="retain"), phase.tasks[0], "test", processor, work.machine.device)
+    before = assemble(phase, work.origin).to(work.machine.device)
+    after = topped(phase, graft.backbone, work.backbone).to(work.machine.device)
+    found = {"objective": phase.tasks[0].head.type, "before": scored(before, rows), "after": scored(after, rows)}
+    (work.out / "retain.json").write_text(json.dumps(found))

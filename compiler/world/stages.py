@@ -1,0 +1,49 @@
+"""Gathers what the stages before the supervised one refer to, and the text of `retain`: each as a spec of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+from .. import variants
+from ..diagnostics import Status
+from ..language.spec import Data, Draft, Export, Train
+from .backbone import BackboneFacts
+from .facts import Facts, Known, gather
+
+
+def gather_stages(spec: Draft, folder: Path, facts: Facts, known: Known | None = None) -> Facts:
+    """The facts of a spec with those of its stages; `known` is what a lock says of the data."""
+    whole = known.pretrain if known else ()
+    stages = [
+        gather(stage, folder, known=one, backbone=facts.backbone)
+        for stage, one in zip_longest(spec.pretrain, whole[: len(spec.pretrain)])
+    ]
+    text = retained(spec, facts.backbone)
+    retain = gather(text, folder, known=known.retain if known else None, backbone=facts.backbone) if text else None
+    status = _worst([facts.status, *(stage.status for stage in stages), *([retain.status] if retain else [])])
+    return replace(facts, pretrain=tuple(stages), retain=retain, status=status)
+
+
+def _worst(found: Iterable[Status]) -> Status:
+    return next((status for status in found if status != Status.FINE), Status.FINE)
+
+
+def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
+    """The text of `retain` as a spec: nothing learns, the head is the backbone's own pretrained objective.
+
+    None where there is no such text, or no objective that the backbone was pretrained by.
+    """
+    model = backbone.language_model if backbone else None
+    if spec.retain is None or model is None or not model.is_there:
+        return None
+    word = next(w for w in variants.words("objectives") if model.kind == variants.load("objectives", w).NEEDS)
+    objective = variants.load("objectives", word)
+    data = Data(train=spec.retain.data, columns=spec.retain.columns)
+    return Draft(
+        top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.load("methods", "probe").Options(),
+        head_type=word, head=objective.Options(), data=data, train=Train(), export=Export(),
+        input=variants.load("inputs", objective.MODALITY).Options(),
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""Decodes feature-extraction: a text gets its vector, or one for each of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BundleError
+from ..rows import Outputs, Rows
+
+HEAD = {"is_pooled": bool}  # the shape of the manifest's `head`
+LABELLED = ()  # no field of an answer is a label
+OPTIONS: Mapping[str, tuple[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The features of a text: one vector, or a vector for each token."""
+
+    features: tuple[float, ...] | tuple[tuple[float, ...], ...]
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return False
+
+
+def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Answer]:
+    """An answer per input of `features`: (rows, width), or for each row (tokens, width).
+
+    Raises BundleError E0503 for outputs of another shape.
+    """
+    found = outputs.get("features", ())
+    if any(np.asarray(row).ndim != 2 - head["is_pooled"] for row in found) or len(found) != len(rows.features):
+        raise BundleError("E0503", "the graph does not give the features that the manifest names")
+    return [Answer(_plain(np.asarray(found[rows.of(i)[0]], np.float64))) for i in range(len(rows.inputs))]
+
+
+def _plain(values: np.ndarray) -> Any:
+    return tuple(map(float, values)) if values.ndim == 1 else tuple(tuple(map(float, row)) for row in values)

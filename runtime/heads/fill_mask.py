@@ -1,0 +1,59 @@
+"""Decodes fill-mask: logits over all words become the likeliest words of each mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BundleError
+from ..rows import Outputs, Rows
+
+HEAD = {"vocabulary": int}  # the shape of the manifest's `head`
+LABELLED = ()  # fields of an answer that hold a label
+OPTIONS = {"top_k": ("int", "tuple[Answer, ...]")}  # keyword of decode: its type, and what one input then gets
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A word for a mask: its number, its letters, its probability, and the text with it."""
+
+    token: int
+    token_str: str
+    score: float
+    sequence: str
+
+
+def is_several(head: Mapping[str, Any]) -> bool:
+    """Whether one input gets a tuple of answers."""
+    return True
+
+
+def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int = 5) -> list[tuple[Answer, ...]]:
+    """The `top_k` likeliest words of each mask of each text, mask after mask, of `logits`: (masks, words) for each row.
+
+    A text without a mask gets no answer. Raises BundleError E0503 for logits over another vocabulary than the
+    manifest names, and E0505 for a `top_k` that is no count.
+    """
+    if type(top_k) is not int or top_k < 1:
+        raise BundleError("E0505", f"`top_k` is {top_k!r}, not a number of answers")
+    if any(logits.shape[1:] != (head["vocabulary"],) for logits in outputs.get("logits", [np.zeros(0)])):
+        raise BundleError("E0503", "the graph answers for another vocabulary than the manifest names")
+    return [
+        tuple(a for j in rows.of(i) for a in _answers(outputs["logits"][j], rows.features[j], rows.tokenizer, top_k))
+        for i in range(len(rows.inputs))
+    ]
+
+
+def _answers(logits: np.ndarray, feature: Mapping[str, np.ndarray], tokenizer: Any, top_k: int) -> Iterator[Answer]:
+    masks = feature["masks"]
+    for position, scores in zip(masks, logits.astype(np.float64), strict=True):
+        chances = np.exp(scores - scores.max())
+        chances /= chances.sum()
+        for token in np.argsort(-scores, kind="stable")[:top_k].tolist():
+            ids = feature["input_ids"].copy()
+            ids[position] = token
+            text = tokenizer.decode(ids.tolist(), skip_special_tokens=len(masks) == 1)
+            yield Answer(token, tokenizer.decode([token]), float(chances[token]), text)

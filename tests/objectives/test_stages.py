@@ -1,0 +1,202 @@
+"""Self-supervised stages: what they ask, what they learn, and what the supervised stage starts from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import transformers
+from safetensors.torch import load_file
+
+import graftc
+from graftc.compiler.diff.sides import of_spec
+from graftc.compiler.diff.stages import compare_stages
+from graftc.compiler.heads import _masking, _vocabulary
+from graftc.compiler.language.source import read
+from graftc.compiler.objectives import causal_language_modeling as causal
+from graftc.compiler.objectives import sentence_order
+from graftc.compiler.verbs import Footing, check, lock_source
+
+from ..backbones import tiny
+from ..heads import building
+
+WHO = ("The manager", "A man", "Nobody", "The central bank", "My account")
+DOES = ("is playing a guitar", "raised interest rates", "was billed twice", "is worth knowing", "goes to the north")
+ENDS = ("in the rain.", "of the city.", "this month.", "on the stage.", "before nine in the morning.")
+TEXTS = [f"{who} {does} {end} It was {end[:-1]}." for who in WHO for does in DOES for end in ENDS]
+RECORD = {"mask_share": 0.25, "whole_word": False, "mask_id": 4, "special_ids": [0, 1, 2, 3, 4], "vocabulary": 50}
+
+
+def written(folder: Path, family: str, stage: dict[str, Any], auto: Any = None, **sections: Any) -> Path:
+    """A spec with a stage before a classifier of few rows."""
+    if auto:
+        tiny.save(family, folder / "backbone", auto)
+    building.write_rows(folder / "corpus.jsonl", [{"text": text} for text in TEXTS[:100]])
+    building.write_rows(folder / "held.jsonl", [{"text": text} for text in TEXTS[100:]])
+    labelled = [{"text": text, "label": "ab"[i % 2]} for i, text in enumerate(TEXTS[:24])]
+    building.write_rows(folder / "train.jsonl", labelled)
+    building.write_rows(folder / "validation.jsonl", labelled[:12])
+    data = {"train": "corpus.jsonl", "test": "held.jsonl", "max_length": 32}
+    whole = {"data": data, "train": {"max_steps": 30, "batch_size": 16, "learning_rate": 3e-3}, **stage}
+    given = {"train": "train.jsonl", "validation": "validation.jsonl", "max_length": 32}
+    head = sections.pop("head", {"type": "text-classification"})
+    return building.written(folder, family, head, given, pretrain=[whole], **sections)
+
+
+def manifest(folder: Path) -> Any:
+    return json.loads((folder / "manifest.json").read_bytes())
+
+
+def test_masks_are_drawn_from_their_seed_and_asked_whole_where_words_are() -> None:
+    row = {
+        "input_ids": np.array([2, 10, 11, 12, 13, 14, 15, 16, 17, 3]),
+        "words": np.array([-1, 0, 0, 1, 1, 2, 2, 3, 3, -1]),
+    }
+    drawn, target = _masking.draw(RECORD, row, np.random.default_rng([7, 1]), False)
+    again, _ = _masking.draw(RECORD, row, np.random.default_rng([7, 1]), False)
+    assert np.array_equal(drawn["input_ids"], again["input_ids"])
+    assert (drawn["input_ids"][drawn["masks"]] == 4).all()
+    assert np.array_equal(row["input_ids"][drawn["masks"]], target)
+    assert len(target) == 2
+    whole, target = _masking.draw({**RECORD, "whole_word": True}, row, np.random.default_rng([7, 1]), False)
+    assert len(set(row["words"][whole["masks"]])) == 1
+    assert len(target) == 2
+
+
+def test_in_training_some_chosen_words_stay_and_some_become_others() -> None:
+    row = {"input_ids": np.full(4000, 10)}
+    drawn, target = _masking.draw(RECORD, row, np.random.default_rng(0), True)
+    shown = drawn["input_ids"][drawn["masks"]]
+    assert abs((shown == 4).mean() - 0.8) < 0.05
+    assert abs((shown == 10).mean() - 0.1) < 0.05
+    assert (drawn["input_ids"] != 10).sum() < len(target)
+
+
+def test_blocks_are_full_and_hold_every_text_with_its_end() -> None:
+    record = {"end_id": 9, "special_ids": [0], "length": 4}
+    rows = [{"input_ids": np.array(ids)} for ids in ([1, 2, 3], [4, 5], [0, 6, 7])]
+    blocks = causal.pack(record, rows)
+    assert [block["input_ids"].tolist() for block in blocks] == [[1, 2, 3, 9], [4, 5, 9, 0]]
+    assert causal.aims(record, blocks[0]).tolist() == [2, 3, 9, _vocabulary.IGNORED]
+
+
+def test_entropy_of_words() -> None:
+    assert _vocabulary.unigram_entropy([np.array([1, 2, -100]), np.array([1, 2])]) == pytest.approx(np.log(2))
+
+
+def test_half_of_the_texts_are_swapped_always_the_same_ones() -> None:
+    columns = {"text": ("text",)}
+    pairs = [sentence_order.raw({"text": text}, columns, Path()) for text in TEXTS]
+    swapped = [int(sentence_order.target({}, {"text": text}, columns, [0])[0]) for text in TEXTS]
+    assert 40 < sum(swapped) < 85
+    for text, pair, is_swapped in zip(TEXTS, pairs, swapped, strict=True):
+        assert " ".join(reversed(pair) if is_swapped else pair) == text
+
+
+def test_a_missing_head_is_fitted_alone_and_what_follows_starts_from_the_stage(tmp_path: Path) -> None:
+    spec = written(tmp_path, "bert", {"objective": "masked-language-modeling", "head_steps": 20})
+    built = graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    assert {"pretrain-1-head", "pretrain-1", "pretrain-1-merge", "train"} <= built.ran.keys()
+    (report,) = manifest(built.folder)["pretrain"]
+    assert report["after"]["loss"] < 0.9 * report["before"]["loss"] < 6
+    assert report["fitted"]["steps"] == 20
+    assert 0 < report["unigram_entropy"] < 6
+    (merged,) = (tmp_path / "store" / "stages" / "pretrain-1-merge").iterdir()
+    whole = transformers.AutoModelForMaskedLM.from_pretrained(merged)
+    assert type(whole).__name__ == "BertForMaskedLM"
+    name = "embeddings.word_embeddings.weight"
+    start, end = (load_file(folder / "model.safetensors") for folder in (merged, built.folder / "checkpoint"))
+    first = load_file(tmp_path / "backbone" / "model.safetensors")[name]
+    far, near = ((end[name] - other).abs().mean() for other in (first, start[f"bert.{name}"]))
+    assert far > 10 * near, "a few steps of the supervised stage move little from where the first one left"
+    assert not graftc.build(spec, tmp_path / "bundle", tmp_path / "store").ran, "a second build does nothing"
+    other = graftc.build(spec, tmp_path / "bundle", tmp_path / "store", ["train.max_steps=5"])
+    assert "train" in other.ran
+    assert not [stage for stage in other.ran if stage.startswith("pretrain")]
+
+
+def test_the_next_word_is_learned_by_an_adapter_that_is_merged(tmp_path: Path) -> None:
+    stage = {"objective": "causal-language-modeling", "adapt": {"method": "lora"}}
+    spec = written(tmp_path, "gpt2", stage, transformers.AutoModelForCausalLM, retain={"data": "held.jsonl"})
+    built = graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    (report,) = manifest(built.folder)["pretrain"]
+    assert report["after"]["loss"] < report["before"]["loss"]
+    kept = manifest(built.folder)["retain"]
+    assert kept["objective"] == "causal-language-modeling"
+    assert kept["before"]["loss"] == pytest.approx(report["before"]["loss"], rel=0.05), "the same text in longer blocks"
+    assert kept["after"]["loss"] != kept["before"]["loss"]
+    card = (built.folder / "README.md").read_text(encoding="utf-8")
+    assert f"{kept['after']['loss']:.4f} after" in card
+
+
+@pytest.mark.parametrize("stage", [{"objective": "contrastive"}, {"objective": "sentence-order"}])
+def test_other_objectives_learn_and_hand_the_backbone_on(stage: dict[str, Any], tmp_path: Path) -> None:
+    spec = written(tmp_path, "roberta", {**stage, "freeze": ["embeddings"]}, transformers.AutoModelForMaskedLM)
+    built = graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    (report,) = manifest(built.folder)["pretrain"]
+    assert {"before", "after"} <= report.keys()
+    (losses,) = (tmp_path / "store" / "stages" / "pretrain-1").glob("*/losses.npy")
+    assert np.load(losses)[-5:].mean() < np.load(losses)[:5].mean()
+    (merged,) = (tmp_path / "store" / "stages" / "pretrain-1-merge").iterdir()
+    names = load_file(merged / "model.safetensors")
+    assert "lm_head.dense.weight" in names, "the head of the language model is still there for what may want it"
+    before = load_file(tmp_path / "backbone" / "model.safetensors")["roberta.embeddings.word_embeddings.weight"]
+    assert (names["roberta.embeddings.word_embeddings.weight"] == before).all(), "what is frozen stays to the bit"
+
+
+def test_a_stage_may_be_the_product(tmp_path: Path) -> None:
+    stage = {"objective": "masked-language-modeling", "whole_word": True}
+    spec = written(tmp_path, "distilbert", stage, head={"type": "fill-mask"})
+    built = graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    model = graftc.load(built.folder)
+    (one, other) = model.predict("A man is [MASK] a guitar.", top_k=2)
+    assert one.score >= other.score > 0
+    assert one.sequence.count(one.token_str.removeprefix("##"))
+    assert model.predict(["nothing is hidden", "[MASK] and [MASK]"], top_k=1)[0] == ()
+    assert len(model.predict("[MASK] and [MASK]", top_k=3)) == 6
+    (answers,) = building.script(built.folder, "A man is [MASK] a guitar.")
+    assert [answer["token"] for answer in answers][:2] == [one.token, other.token]
+
+
+def test_a_lock_holds_the_text_of_stages_and_plans_without_it(tmp_path: Path) -> None:
+    stage = {"objective": "causal-language-modeling"}
+    spec = written(tmp_path, "gpt2", stage, transformers.AutoModelForCausalLM, retain={"data": "held.jsonl"})
+    source = read(spec)
+    locked, _ = lock_source(source)
+    (tmp_path / "spec.lock.yaml").write_text(locked.text("spec.yaml"), encoding="utf-8")
+    planned, found = check(source, Footing(is_locked=True))
+    assert planned
+    assert not [d for d in found if d.is_error]
+    building.write_rows(tmp_path / "corpus.jsonl", [{"text": text} for text in TEXTS[:99]])
+    codes = [d.code for d in check(source, Footing(is_locked=True))[1] if d.is_error]
+    assert codes == ["E0345"]
+    (tmp_path / "corpus.jsonl").unlink()
+    (tmp_path / "held.jsonl").unlink()
+    again, found = check(source, Footing(has_data=False))
+    assert again, found
+    assert again.sha256 == locked.plan
+
+
+def test_another_text_of_a_stage_retrains_it_and_what_follows(tmp_path: Path) -> None:
+    spec = written(tmp_path, "bert", {"objective": "masked-language-modeling"})
+    old = of_spec("old", read(spec), graftc.plan(spec))
+    building.write_rows(tmp_path / "corpus.jsonl", [{"text": text} for text in TEXTS[:90]])
+    stages = compare_stages(old, of_spec("new", read(spec), graftc.plan(spec)))
+    runs = {run.stage for run in stages.runs}
+    assert stages.retrains
+    assert {"pretrain-1-prepare-train", "pretrain-1-head", "pretrain-1", "pretrain-1-merge", "train"} <= runs
+    assert not {"prepare-train", "rehearse", "pretrain-1-prepare-test"} & runs
+
+
+def test_features_are_the_backbones_own(tmp_path: Path) -> None:
+    building.write_rows(tmp_path / "train.jsonl", [{"text": text} for text in TEXTS[:6]])
+    out = building.bundle(tmp_path, "bert", {"type": "feature-extraction"}, {"train": "train.jsonl"}, train={})
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "backbone")
+    module = tiny.model("bert")
+    states = module(**tokenizer(TEXTS[0], return_tensors="pt")).last_hidden_state
+    found = graftc.load(out).predict(TEXTS[0]).features
+    assert np.allclose(found, states.mean(1).detach().numpy()[0], atol=1e-5)
+    assert manifest(out)["training"]["steps"] == 0
