@@ -131,7 +131,7 @@ def reload(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
 def _quiet() -> Iterator[None]:
     """PEFT warns that it turns fan_in_fan_out on for Conv1D, which is right, and that random matrices are not kept."""
     with warnings.catch_warnings():
-        for message in ("fan_in_fan_out is set to False", "Specified to not save vera_A and vera_B"):
+        for message in ("fan_in_fan_out is set to False", r"Specified to not (save|load) vera_A and vera_B"):
             warnings.filterwarnings("ignore", message=message)
         yield
 

@@ -30,7 +30,11 @@ from graftc.runtime.session import Session
 from ..backbones import tiny
 from . import rows
 
-HEADS = tuple(word for word in variants.words("heads") if variants.load("heads", word).MODALITY == "text")
+HEADS = tuple(  # that learn from an answer in each row
+    word
+    for word in variants.words("heads")
+    if (head := variants.load("heads", word)).MODALITY == "text" and head.TARGETS
+)
 METHODS = variants.words("methods")
 FAMILIES = ("bert", "roberta", "distilbert", "deberta-v2", "modernbert", "gpt2", "llama")
 NAMED = ("full", "probe", "lora", "adapter", "ia3", "prefix", "prompt", "p-tuning", "bitfit", "layernorm")
