@@ -45,13 +45,13 @@ def abstracts() -> dict[str, Any]:
     data = {split: f"data/ml_abstracts_text/{split}.jsonl" for split in ("train", "test")}
     stage = {
         "objective": "masked-language-modeling", "data": {**data, "max_length": 128},
-        "train": {"max_steps": 150, "learning_rate": {"backbone": 3e-4, "head": 1e-3}},
+        "train": {"max_steps": 110, "batch_size": 16, "learning_rate": {"backbone": 3e-4, "head": 1e-3}}, "head_steps": 60,
     }  # fmt: skip
     columns = {"text": "text", "label": "label_name"}
     task = {split: f"data/sst2/{split}.jsonl" for split in ("train", "validation", "test")}
     return {
         "backbone": {"from": MINILM}, "pretrain": [stage], "head": {"type": "text-classification"},
-        "data": {**task, "columns": columns, "max_length": 64}, "train": {"max_steps": 60, "learning_rate": 5e-5},
+        "data": {**task, "columns": columns, "max_length": 64}, "train": {"max_steps": 20, "learning_rate": 5e-5},
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
 from ..language.spec import Draft, Export, Rates, Train
-from ..world.backbone import BackboneFacts
+from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .decisions import EPOCHS, head_record, is_still
 from .selectors import selected
@@ -67,6 +67,8 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from _nothing(spec)
         return
     method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
+    if head.NEEDS in LANGUAGE_MODELS and head.NEEDS not in backbone.provides:  # which is told already
+        return
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
     is_idle = method.FREEZES or (not method.ADDS and is_whole)
     if is_idle and not head.parameters(head_record(str(spec.head_type), spec.head, facts), backbone.width):

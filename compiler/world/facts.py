@@ -323,7 +323,8 @@ def gather(
             preprocessing = input.preprocessing(source, backbone.config, spec.input, room, gathering.columns or {})
             if hasattr(gathering.head, "reads"):
                 preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
-            if preprocessing.get("is_masked"):
+            # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
+            if preprocessing.get("is_masked") and gathering.head.NEEDS in backbone.provides:
                 preprocessing |= input.masking(source)
             if preprocessing.get("is_packed"):
                 preprocessing |= input.special(source)
