@@ -41,7 +41,7 @@ def _stage(stage: PretrainPlan, number: int) -> list[str]:
             _line("first", f"the head, which the checkpoint lacks, alone: {steps} at {stage.fit.head_learning_rate:g}")
         )
     lines += [
-        _line(split.name, _rows(split, "block" if "end_id" in task.head.record else "row"))
+        _line(split.name, _rows(split, "block" if task.data.preprocessing.get("is_packed") else "row"))
         for split in task.data.splits
     ]
     train = stage.train
@@ -63,8 +63,9 @@ def _retain(plan: Plan) -> list[list[str]]:
     if plan.retain is None:
         return []
     (task,) = plan.retain.tasks
+    word = "block" if task.data.preprocessing.get("is_packed") else "row"
     measure = _line("measures", f"{task.head.type}, before all training and after")
-    return [["retain", measure, *(_line("text", _rows(split, "row")) for split in task.data.splits)]]
+    return [["retain", measure, *(_line("text", _rows(split, word)) for split in task.data.splits)]]
 
 
 def _line(name: str, text: str) -> str:
