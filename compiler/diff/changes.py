@@ -26,6 +26,7 @@ SPELLINGS = (
     (r"^method\.record\.", "adapt."),
     (r"^head\.record\.label_smoothing", "head.loss.label_smoothing"),
     (r"^head\.record\.class_weights", "head.loss.class_weights"),
+    (r"^head\.record\.focal", "head.loss.focal"),
     (r"^head\.record\.", "head."),
     (r"^(data\.)?preprocessing\.", "data."),
     (r"^(data\.)?augment", "data.augment"),

@@ -37,6 +37,12 @@ class Loss(Frozen):
         None, description="`balanced`, or label: weight"
     )
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="share of the target spread over all labels")
+    focal: float = Field(
+        0.0,
+        ge=0.0,
+        le=10.0,
+        description="focusing on what is hard: an answer given a share p of certainty counts (1 − p)^focal",
+    )
 
 
 class Options(Frozen):
@@ -260,7 +266,7 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
     labels = labels_of(options, train)
     return {
         "labels": labels, "is_multi": train.is_multi, "dropout": options.dropout, "hidden": options.hidden,
-        "label_smoothing": options.loss.label_smoothing, "class_weights": _weights(options, labels, train),
+        "label_smoothing": options.loss.label_smoothing, "focal": options.loss.focal, "class_weights": _weights(options, labels, train),
         "thresholds": (0.5,) * len(labels) if train.is_multi else None,
     }  # fmt: skip
 
@@ -313,16 +319,14 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label."""
+    """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label; focal where the spec says so."""
     import torch
 
+    from ..layers.losses import binary_cross_entropy, cross_entropy
+
     weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=targets.device)
-    if record["is_multi"]:
-        smoothed = targets * (1 - record["label_smoothing"]) + 0.5 * record["label_smoothing"]
-        return torch.nn.functional.binary_cross_entropy_with_logits(outputs["logits"], smoothed, pos_weight=weights)
-    return torch.nn.functional.cross_entropy(
-        outputs["logits"], targets, weight=weights, label_smoothing=record["label_smoothing"]
-    )
+    score = binary_cross_entropy if record["is_multi"] else cross_entropy
+    return score(outputs["logits"], targets, weights, record["label_smoothing"], record["focal"])
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

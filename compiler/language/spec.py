@@ -28,6 +28,9 @@ class Backbone(Frozen):
         min_length=1,
     )
     freeze: tuple[str, ...] = Field((), description="selectors of parts in which nothing learns")
+    dropout: Share | None = Field(
+        None, description="share of states dropped while training, in every part that learns; default the model's own"
+    )
 
 
 class Table(Frozen):
@@ -88,6 +91,15 @@ class Train(Frozen):
     max_grad_norm: float = Field(1.0, gt=0.0, description="gradients are clipped to this norm")
     layer_decay: float = Field(
         1.0, gt=0.0, le=1.0, description="factor on the rate for each layer further from the head"
+    )
+    l2_sp: float = Field(
+        0.0, ge=0.0, le=1000.0, description="how strongly weights that learn are pulled to the pretrained ones (L2-SP)"
+    )
+    gradual_unfreezing: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="layers join from the top, one after each so many epochs; 0: all from the start",
     )
     metric: str | None = Field(None, description="picks the best checkpoint and stops early; default the head's first")
     early_stopping: Patience | None = Field(None, description="needs validation data")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .folding import Prefix
 from .graft import POOLINGS, Graft
 from .language_models import AUTO, load_language_model, refuse_another
 
+DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
 HEAD = "head.safetensors"  # of a checkpoint
 
 
@@ -82,13 +84,25 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
     their_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     module, told = AutoModel.from_pretrained(
-        str(folder), dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False,
+        str(folder), config=_config(plan, folder), dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False,
         output_loading_info=True, **family.LOAD,
     )  # fmt: skip
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
     if missing:
         raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
     return ready(module, family)
+
+
+def _config(plan: Phase, folder: Path) -> Any:
+    """The backbone's configuration, with the plan's dropout in place of its own."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    if plan.backbone.dropout is not None:
+        for name, value in config.to_dict().items():
+            if DROPOUT.search(name) and isinstance(value, float):
+                setattr(config, name, plan.backbone.dropout)
+    return config
 
 
 def ready(module: nn.Module, family: Any) -> nn.Module:

@@ -96,7 +96,7 @@ def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 def lower(options: Options, train: Any) -> dict[str, Any]:
     """The record, as that of a head with two labels."""
     return {
-        "labels": ORDERS, "is_multi": False, "dropout": 0.1, "hidden": (), "label_smoothing": 0.0,
+        "labels": ORDERS, "is_multi": False, "dropout": 0.1, "hidden": (), "label_smoothing": 0.0, "focal": 0.0,
         "class_weights": None, "thresholds": None,
     }  # fmt: skip
 

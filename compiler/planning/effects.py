@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
 from ..language.spec import Draft, Export, Rates, Train
+from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .decisions import EPOCHS, head_record, is_still
@@ -47,10 +48,14 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
                 else At(("backbone", "freeze"), "is all of it")
             )
             yield from _of_a_still_backbone(spec.train, cause)
+            if spec.backbone and spec.backbone.dropout is not None:
+                why = "nothing in the backbone learns, so nothing is dropped"
+                yield _useless(("backbone", "dropout"), "`dropout` of the backbone has no effect", why)
         elif spec.train.fold == "off" and not frozen:
             headline, why = "`fold: off` has no effect", "nothing in the backbone is frozen, so nothing would be folded"
             yield _useless(("train", "fold"), headline, why)
         yield from _rates(spec.train, spec.method)
+        yield from _held_back(spec, backbone, is_still)
     is_validated = spec.data is None or spec.data.validation is not None or "validation" in spec.lost
     if spec.train and is_validated:
         yield from _patience(spec.train)
@@ -125,6 +130,33 @@ def _unmeasured(export: Export) -> Iterator[Diagnostic]:
         also = At(("data",), "no `validation` here", on_key=True)
         path = ("export", "gate", "metric_drop")
         yield _useless(path, "`metric_drop` has no effect without validation data", "nothing to measure it on", also)
+
+
+def _held_back(spec: Draft, backbone: BackboneFacts | None, is_still: bool) -> Iterator[Diagnostic]:
+    """A pull on weights that don't move, and layers that would join after the last epoch."""
+    train = spec.train
+    assert train is not None
+    if train.l2_sp and (is_still or variants.load("methods", str(spec.method)).ADDS):
+        cause = At(("adapt", "method"), "leaves them as they are")
+        yield _useless(("train", "l2_sp"), "`l2_sp` has no effect", "no pretrained weight learns", cause)
+    if not train.gradual_unfreezing:
+        return
+    if is_still:
+        yield _useless(("train", "gradual_unfreezing"), "`gradual_unfreezing` has no effect", "no layer learns")
+    elif (
+        backbone
+        and not train.max_steps
+        and (depth := max(filter(None, map(backbone.depth, backbone.family.PARTS)), default=0))
+    ):
+        epochs = train.epochs or EPOCHS
+        joined = (epochs - 1) // train.gradual_unfreezing
+        if joined < depth:
+            at = At(
+                ("train", "gradual_unfreezing"),
+                f"{joined} of {depth} layers join in {counted(epochs, 'epoch')}",
+            )
+            help = f"write `epochs: {depth * train.gradual_unfreezing + 1}` or more, or freeze the layers that shall not learn"
+            yield Diagnostic("W0351", "layers join after the last epoch, so they never learn", at, help=help)
 
 
 def _rates(train: Train, word: str) -> Iterator[Diagnostic]:

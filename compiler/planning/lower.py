@@ -62,7 +62,7 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     is_whole = method.FREEZES or decisions.is_still(spec.head_type)
     frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
-    planned = _backbone(backbone, frozen, lowered)
+    planned = _backbone(spec, backbone, frozen, lowered)
     tasks = (_task(spec, facts, backbone, has_head),)
     return Phase(
         seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
@@ -99,7 +99,7 @@ def _retain(spec: Spec, facts: Facts) -> Phase | None:
     return phase.model_copy(update={"tasks": (task.model_copy(update={"data": data}),)})
 
 
-def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered) -> BackbonePlan:
+def _backbone(spec: Spec, backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered) -> BackbonePlan:
     tensors = [
         TensorPlan(
             name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=backbone.is_buffer(t.name),
@@ -114,7 +114,7 @@ def _backbone(backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered)
         source=backbone.located.pinned, family=backbone.word, config_sha256=backbone.config_sha256,
         header_sha256=backbone.header.sha256, files=backbone.header.files, width=backbone.width,
         tensors=tuple(sorted(tensors, key=lambda t: t.name)), inference=(*inference(tensors), *_bare(backbone, tensors)),
-        is_frozen=not any(t.state in ("trained", "added") for t in tensors),
+        is_frozen=not any(t.state in ("trained", "added") for t in tensors), dropout=spec.backbone.dropout,
     )  # fmt: skip
 
 
@@ -218,7 +218,8 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         learning_rate=decisions.learning_rate(spec).value, head_learning_rate=decisions.head_learning_rate(spec).value,
         schedule=written.schedule, warmup_steps=decisions.warmup_steps(spec, rows).value,
         weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
-        layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 else {}),
+        layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 or written.gradual_unfreezing else {}),
+        l2_sp=written.l2_sp, gradual_unfreezing=written.gradual_unfreezing,
         metric=decisions.metric(spec, facts).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
         fold=decisions.fold(spec, backbone, facts.backbone, is_augmented, decisions.epochs(spec, rows).value).value,

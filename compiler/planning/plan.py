@@ -44,6 +44,7 @@ class BackbonePlan(Frozen):
     tensors: tuple[TensorPlan, ...]
     inference: tuple[str, ...]  # modules that run in inference mode while the rest trains
     is_frozen: bool  # nothing of it learns
+    dropout: float | None = None  # of all its dropouts, None for what its config.json says
 
 
 class TablePlan(Frozen):
@@ -148,7 +149,9 @@ class TrainPlan(Frozen):
     weight_decay: float
     max_grad_norm: float
     layer_decay: float
-    layer_of: Json  # tensor name → distance from the head, where layer_decay is below 1
+    layer_of: Json  # tensor name → distance from the head, where that matters
+    l2_sp: float  # strength of the pull towards pretrained weights
+    gradual_unfreezing: int  # epochs after which one more layer learns; 0 where all learn from the start
     metric: str
     patience: int | None
     precision: str

@@ -205,6 +205,16 @@ def _train(plan: Plan) -> list[str]:
     )
     if train.layer_decay < 1:
         lines.append(_line("layer decay", f"{train.layer_decay:g}"))
+    if train.l2_sp:
+        lines.append(_line("pull", f"{train.l2_sp:g} towards the pretrained weights (L2-SP)"))
+    if train.gradual_unfreezing:
+        last = max((distance for distance in train.layer_of.values()), default=0) * train.gradual_unfreezing + 1
+        lines.append(
+            _line(
+                "unfreezing",
+                f"one more layer after each {counted(train.gradual_unfreezing, 'epoch')}, the last joins in epoch {last}",
+            )
+        )
     stop = f", stops after {counted(train.patience, 'epoch')} without a better one" if train.patience else ""
     picks = f"best {train.metric} on validation{stop}" if plan.has("validation") else "the last (no validation data)"
     lines.append(_line("keeps", picks))

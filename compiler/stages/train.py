@@ -26,6 +26,7 @@ from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
+from ..networks.controls import Pull, wake
 from ..networks.graft import Graft
 from ..networks.validation import direction, refuse_unlike, validated
 from ..planning.plan import Plan
@@ -80,6 +81,7 @@ class Training:
         )
         self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
         self.factor = schedule(plan)
+        self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
         self.step = 0
         self.losses: list[float] = []
@@ -102,6 +104,8 @@ class Training:
                 end = min((epoch + 1) * train.steps_per_epoch, train.steps)
                 order = epoch_order(len(self.rows[self.plan.tasks[0].name]), self.plan.seed, epoch)
                 train_mode(self.graft, self.plan)
+                if train.gradual_unfreezing:
+                    wake(self.graft, self.plan, epoch)
                 while self.step < end:
                     at = (self.step - epoch * train.steps_per_epoch) * train.batch_size
                     end_of_rows = min(at + train.batch_size, planned)  # blocks of text are planned by a sample
@@ -138,6 +142,8 @@ class Training:
         self.accelerator.backward(loss)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
+        if self.pull:
+            self.pull.add()
         # in the module's order, as every script does: another order rounds the norm another way
         learns = [p for p in self.graft.parameters() if p.requires_grad]
         torch.nn.utils.clip_grad_norm_(learns, self.plan.train.max_grad_norm)

@@ -407,7 +407,7 @@ def test_flags_merge_into_the_spec_and_null_removes(project: Project, graftc: Co
     assert planned("train.epochs=7", "train.epochs=5")["train"]["epochs"] == 5
     assert planned("train.epochs=null")["train"]["epochs"] == 3, "the default"
     assert planned("train.epochs=")["train"]["epochs"] == 3
-    assert planned("data.columns={text: body, label: queue}")["data"]["columns"]["text"] == ["body"]
+    assert planned("data.columns={text: body, label: queue}")["tasks"][0]["data"]["columns"]["text"] == ["body"]
     probe = planned("adapt.method=probe")
     assert (probe["method"]["method"], probe["spec"]["adapt"]) == ("probe", {"method": "probe"})
     assert planned("adapt.method=lora")["spec"]["adapt"]["rank"] == 4, "the same word replaces nothing"

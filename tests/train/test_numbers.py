@@ -24,7 +24,7 @@ from transformers import (
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import text_classification as head
 from graftc.compiler.metrics import classification as metrics
-from graftc.compiler.networks.assembly import assemble, learned
+from graftc.compiler.networks.assembly import assemble, learned, train_mode
 from graftc.compiler.stages.train import groups, schedule
 from graftc.compiler.verbs import plan as plan_of
 
@@ -135,12 +135,40 @@ def test_the_loss_of_several_labels_is_the_formula() -> None:
     torch.testing.assert_close(head.loss(given, {"logits": logits}, targets), by_hand)
 
 
-def spec(folder: Path, train: dict[str, Any], **sections: Any) -> Path:
-    tiny.save("bert", folder / "backbone")
+def test_the_focal_loss_is_the_formula_of_its_paper() -> None:
+    """−(1 − p)^γ · log p, for one label and for each of several (Lin et al. 2017)."""
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    one, targets = record(["a", "b", "c", "a"], focal=2.0), torch.tensor([0, 1, 2, 0])
+    p = logits.softmax(1)[torch.arange(4), targets]
+    torch.testing.assert_close(head.loss(one, {"logits": logits}, targets), -((1 - p) ** 2 * p.log()).mean())
+    many = record([["a", "b"], ["a"], ["a", "c"], []], "labels", focal=2.0)
+    hot = torch.tensor([[1.0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
+    share = torch.where(hot == 1, logits.sigmoid(), 1 - logits.sigmoid())
+    torch.testing.assert_close(head.loss(many, {"logits": logits}, hot), -((1 - share) ** 2 * share.log()).mean())
+
+
+def spec(folder: Path, train: dict[str, Any], family: str = "bert", **sections: Any) -> Path:
+    tiny.save(family, folder / "backbone")
     data = {"train": str(running.TICKETS / "train.jsonl"), "columns": {"text": "body", "label": "queue"}}
     return running.write_spec(
         folder, backbone={"from": "./backbone"}, head={"type": "text-classification"}, data=data, train=train, **sections
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "gpt2"])
+@pytest.mark.parametrize(("dropout", "differs"), [(0.0, False), (0.5, True)])
+def test_the_dropout_of_a_spec_is_that_of_every_layer(
+    family: str, dropout: float, differs: bool, tmp_path: Path
+) -> None:
+    path = spec(tmp_path, {"epochs": 1}, family)
+    path.write_text(path.read_text().replace("from: ./backbone", f"from: ./backbone\n  dropout: {dropout}"))
+    plan = plan_of(path)
+    assert plan.backbone.dropout == dropout
+    graft = assemble(plan, tmp_path / "backbone")
+    train_mode(graft, plan)
+    given = {name: torch.ones(2, 5, dtype=torch.int64) for name in graft.inputs}
+    states = [graft.backbone(**given).last_hidden_state for _ in range(2)]
+    assert bool((states[0] != states[1]).any()) == differs
 
 
 @pytest.mark.parametrize("adapt", [{"method": "full"}, {"method": "lora", "target": "attention"}])

@@ -1,0 +1,33 @@
+"""What a batch's answers lose against their targets."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+
+def cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None, smoothing: float, focal: float
+) -> torch.Tensor:
+    """Mean over rows, by the weights of their labels: logits (rows, labels), targets (rows,), weights (labels,).
+
+    With `focal` each row counts by (1 − p)^focal, p the share given to its label (Lin et al. 2017, arXiv:1708.02002).
+    """
+    if not focal:
+        return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+    lost = functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing, reduction="none")
+    certain = logits.softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    counts = torch.ones_like(lost) if weights is None else weights[targets]
+    return ((1 - certain) ** focal * lost).sum() / counts.sum()
+
+
+def binary_cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None, smoothing: float, focal: float
+) -> torch.Tensor:
+    """Mean over rows and labels: logits and targets (rows, labels), weights (labels,) of positive answers."""
+    smoothed = targets * (1 - smoothing) + 0.5 * smoothing
+    lost = functional.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights, reduction="none")
+    if focal:
+        share = logits.sigmoid()
+        lost = (1 - (share * targets + (1 - share) * (1 - targets))) ** focal * lost
+    return lost.mean()
