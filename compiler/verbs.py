@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .diagnostics import Diagnostic, Refused, Status
+from .diagnostics import At, Diagnostic, Refused, Status
 from .language.overrides import override
 from .language.parse import draft
 from .language.source import Source, read
@@ -17,7 +17,8 @@ from .planning.plan import Plan
 from .planning.problems import problems
 from .planning.stages import stage_problems
 from .world.backbone import gather_backbone
-from .world.facts import Facts, Known, gather
+from .world.facts import Facts, Known
+from .world.several import gather
 from .world.stages import gather_stages
 
 if TYPE_CHECKING:
@@ -136,6 +137,10 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     seen = look(source, Footing())
     if seen.plan is None:
         raise Refused(seen.found, source=source)
+    if "heads" in source.data:
+        at, help = At(("heads",), "not locked", on_key=True), "commit the plan: `graftc plan SPEC -o plan.json`"
+        found = Diagnostic("E0206", "locks of specs with `heads` are not available yet", at, help=help)
+        raise Refused((found,), source=source)
     try:
         backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True)
     except Refused as refused:

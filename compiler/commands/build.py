@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -120,10 +119,8 @@ def _refuse_outputs(specs: tuple[str, ...], outputs: Mapping[str, Path]) -> None
 def _report(built: Built) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
     print(f"{built.plan.name}: {stages}")
-    for split, by_runner in built.metrics.items():
-        scores: dict[str, Any] = {runner: values[built.plan.train.metric] for runner, values in by_runner.items()}
-        print(
-            f"  {split:<11} {built.plan.train.metric} "
-            + ", ".join(f"{value:.4f} {runner}" for runner, value in scores.items())
-        )
+    for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
+        name = task.named(task.metric)
+        scores = ", ".join(f"{values[name]:.4f} {runner}" for runner, values in built.metrics[split].items())
+        print(f"  {split:<11} {name} {scores}")
     print(f"  bundle      {built.folder}")

@@ -19,7 +19,7 @@ SHOWN = {
         "metric": str,
         "graftc": str,
         "rows": {ANY: int},
-        "heads": {ANY: {"type": str, "?labels": [str]}},
+        "heads": {ANY: {"type": str, "metric": str, "?labels": [str]}},
     },
     "backbone": {"source": str, "family": str, "method": str},
     "licences": {"backbone": str},
@@ -56,11 +56,12 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",
         f"  parity      {manifest['gates']['parity']['worst']:.1e}, allowed {manifest['gates']['parity']['allowed']:.1e}",
     ]  # fmt: skip
-    for split, runners in manifest["metrics"].items():
-        name = manifest["metric"]
+    metrics = [f"{name}.{head['metric']}".lstrip(".") for name, head in manifest["heads"].items()]
+    for split, name in ((split, name) for split in manifest["metrics"] for name in metrics):
+        runners = manifest["metrics"][split]
         known = {runner: values.get(name) for runner, values in runners.items()}
         scores = ", ".join(f"{value:.4f} {runner}" for runner, value in known.items() if isinstance(value, float))
-        lines.append(f"  {split:<11} {manifest['metric']} {scores}")
+        lines += [f"  {split:<11} {name} {scores}"] if scores else []
     lines.append(
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )

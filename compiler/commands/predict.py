@@ -32,6 +32,7 @@ TABLES = (".csv", ".tsv", ".parquet")
 )
 @click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to a file.")
 @click.option("--precision", help="One of the bundle's precisions. Default: its first.")
+@click.option("--head", help="The answers of this head alone. Default: of every head.")
 @click.option("--top-k", type=click.IntRange(1), help="So many answers for each input.")
 def command(
     bundle: str,
@@ -39,6 +40,7 @@ def command(
     source: str | None,
     output: str | None,
     precision: str | None,
+    head: str | None,
     top_k: int | None,
 ) -> None:
     """Ask BUNDLE about INPUTS; one JSON line per answer, in order."""
@@ -48,7 +50,8 @@ def command(
         from ...runtime.model import Model
 
         model = Model(bundle, precision)
-        options = {"top_k": top_k} if top_k else {}
+        given = {"top_k": top_k, "head": head}
+        options = {name: value for name, value in given.items() if value is not None}
         with whole(Path(output)) if output else nullcontext(sys.stdout) as target:
             if inputs:
                 _answer(model, model.from_words(inputs), options, target)

@@ -31,6 +31,12 @@ def _change(field: str, sides: Sequence[Any], text: str = "") -> Change:
     return Change(field=field, old=old, new=new, text=text or f"{spelt(old)} → {spelt(new)}")
 
 
+def _own(task: TaskPlan, kind: str, sides: Sequence[Any], text: str = "") -> Change:
+    """A change for those who ask one head, which has a name where there are several."""
+    found = _change(f"{kind}.{task.name}".rstrip("."), sides, text)
+    return found.model_copy(update={"text": f"{task.name}: {found.text}"}) if task.name else found
+
+
 def _heads(old: Mapping[str, TaskPlan], new: Mapping[str, TaskPlan]) -> Iterator[Change]:
     """Heads that are gone, and answers that come by head, or no longer do."""
     if ("" in old) != ("" in new):
@@ -43,15 +49,15 @@ def _heads(old: Mapping[str, TaskPlan], new: Mapping[str, TaskPlan]) -> Iterator
 
 def _answers(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
     if old.head.type != new.head.type:
-        yield _change(old.named("task"), (old.head.type, new.head.type))
+        yield _own(old, "task", (old.head.type, new.head.type))
         shapes = [_fields(old), _fields(new)]
         if shapes[0] != shapes[1]:
             text = f"fields of an answer: {', '.join(shapes[0])} → {', '.join(shapes[1])}"
-            yield _change(old.named("answers"), shapes, text)
+            yield _own(old, "answers", shapes, text)
     several = [_several(old), _several(new)]
     if several[0] != several[1]:
         words = ["a tuple of answers" if many else "one answer" for many in several]
-        yield _change(old.named("answers"), words, f"an input gets {words[0]} → {words[1]}")
+        yield _own(old, "answers", words, f"an input gets {words[0]} → {words[1]}")
 
 
 def _decoder(task: TaskPlan) -> Any:
@@ -70,7 +76,7 @@ def _labels(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
     before, after = (list(task.head.record.get("labels") or ()) for task in (old, new))
     if before != after and before and after:
         text = labels(before, after).removeprefix("head.labels").lstrip(": ")
-        yield _change(old.named("labels"), (before, after), text)
+        yield _own(old, "labels", (before, after), text)
 
 
 def _thresholds(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
@@ -80,9 +86,9 @@ def _thresholds(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
         return
     chosen = ["chosen on validation rows" if task.split("validation") else "those of the plan" for task in (old, new)]
     if chosen[0] != chosen[1]:
-        yield _change(old.named("thresholds"), chosen, " → ".join(chosen))
+        yield _own(old, "thresholds", chosen, " → ".join(chosen))
     elif len(before) == len(after) and before != after:
-        yield _change(old.named("thresholds"), (list(before), list(after)))
+        yield _own(old, "thresholds", (list(before), list(after)))
 
 
 def _graph(old: Plan, new: Plan) -> Iterator[Change]:

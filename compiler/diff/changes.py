@@ -135,6 +135,8 @@ def _follows(change: Change, fields: set[str]) -> bool:
     word = VARIANTS.get(change.field.partition(".")[0])
     is_option = word in fields and word != change.field and None in (change.old, change.new)
     is_option = is_option and not re.match(r"data\.(train|validation|test|columns)\b", change.field)
+    if change.field == "train.sets":  # from the rows, the batch size and the sampling
+        return True
     if change.field == "assets":
         return any(field.startswith(ASSETS) for field in fields)
     is_tensor = (

@@ -21,8 +21,7 @@ from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec
 from ..planning.locked import ENDING, beside
 from ..world.columns import resolve
-from ..world.facts import HEADER
-from ..world.rows import Opened, rows
+from ..world.rows import HEADER, Opened, rows
 from ..world.tables import open_tables
 from .git import LINK, MODULE, Revision, find, lfs_object
 
@@ -58,15 +57,15 @@ class Checkout:
     def bring_all(self, source: Source) -> None:
         """Brings the lock, the backbone, the data and the samples of a spec; what is not there stays absent."""
         spec = parse(source)
-        self.bring([path for _, path in paths(spec)])
+        self.bring([path for task in spec.each for _, path in paths(task)])
         self._bring_lock(beside(source))
         folder = self.spec.parent
-        for name in SPLITS:
-            entry = getattr(spec.data, name)
+        for task, name in ((task, name) for task in spec.each for name in SPLITS):
+            entry = getattr(task.data, name)
             if entry is not None and not isinstance(entry, HeldOut):
                 with suppress(Refused):  # checking the old spec will say it better
                     for table in open_tables(entry, folder, ("data", name)):
-                        self.bring(self._named_by_rows(spec, table))
+                        self.bring(self._named_by_rows(task, table))
 
     def _bring_lock(self, place: Path) -> None:
         """The lock of then to where a reader looks for it: beside a spec that is called by its revision."""

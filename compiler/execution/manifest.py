@@ -41,7 +41,13 @@ def compose(
 
 
 def _head(task: TaskPlan, calibrated: Mapping[str, Any]) -> dict[str, Any]:
-    found = {"type": task.head.type, "pooling": task.head.pooling, **task.head.record.plain(), **calibrated}
+    found = {
+        "type": task.head.type,
+        "pooling": task.head.pooling,
+        "metric": task.metric,
+        **task.head.record.plain(),
+        **calibrated,
+    }
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -78,19 +78,19 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     int8 = ("quantize",) if is_quantised else ()
     folds = [Stage("fold", 3, _folds(task, backbone, train), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
-        *(Stage("prepare", 3, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
+        *(Stage("prepare", 4, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         *(() if below else folds),
         Stage("rehearse", 1, {**model, "tasks": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *(folds if below else ()),
         Stage("train", 1, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
-        Stage("evaluate", 2, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
+        Stage("evaluate", 3, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 1, {"export": fixed}, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
-        Stage("verify", 2, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
-        Stage("pack", 1, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("verify", 3, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("pack", 2, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
@@ -153,8 +153,9 @@ def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> 
     is_drawn = validation is not None and validation.held_out is not None and split.name in ("train", "validation")
     if validation and is_drawn:
         splits.setdefault("validation", {})["held_out"] = validation.held_out
+    beside = {name: plan.task(name).data.columns.plain() for name in plan.together(task.name) if name != task.name}
     return {
-        "tasks": {task.name: {
+        "tasks": {**{name: {"data": {"columns": columns}} for name, columns in beside.items()}, task.name: {
             "data": {"splits": splits, **{k: whole["data"][k] for k in ("columns", "modality", "preprocessing")}},
             "head": {"type": task.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)}},
         }},

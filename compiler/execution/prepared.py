@@ -14,6 +14,7 @@ import numpy as np
 from ...runtime.rows import Outputs, Values
 
 TARGETS, OWNERS, REFERENCES = "targets", "owners", "references.jsonl"
+NUMBERS = "numbers.npy"
 VALUES, OFFSETS = ".values.npy", ".offsets.npy"
 
 
@@ -46,6 +47,7 @@ class Prepared:
         self.columns = {p.name.removesuffix(VALUES): _ragged(p) for p in sorted(folder.glob(f"*{VALUES}"))}
         self.targets = _targets(folder)
         self.owners = np.load(folder / f"{OWNERS}.npy")
+        self.numbers = np.load(folder / NUMBERS)  # of each input, among all rows of its tables
         self.edges = np.searchsorted(self.owners, np.arange(int(self.owners[-1]) + 2))
         self.folder = folder
 

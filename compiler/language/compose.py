@@ -75,6 +75,7 @@ class _Layers:
 
 def _is_another(path: Path, under: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
     """Whether a map names another variant than the one below it."""
+    path = ("head",) if len(path) == 2 and path[0] == "heads" else path[2:] if path[0:1] == ("heads",) else path
     tag = TAGS.get(path, "")
     return tag in under and tag in over and under[tag] != over[tag]
 
@@ -89,9 +90,9 @@ def _rebased(path: Path, value: Any, prefix: str, folder: File) -> Any:
         return {key: _rebased((*path, key), inner, prefix, folder) for key, inner in value.items()}
     if isinstance(value, tuple):
         return tuple(_rebased((*path, "*"), inner, prefix, folder) for inner in value)
-    if not isinstance(value, str) or not value or path not in PATHS:
+    if not isinstance(value, str) or not value or not (path in PATHS or (path[:1] == ("heads",) and path[2:] in PATHS)):
         return value
-    if path != ("backbone", "from"):
+    if path[-2:] != ("backbone", "from"):
         return joined(prefix, value, folder)
     word, inside = split(value)
     if word not in variants.words("sources") or not variants.load("sources", word).IS_PATH:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from .. import variants
 from ..diagnostics import Path
 from .mistakes import models_of
-from .spec import DEFAULTS, SECTIONS, VARIANTS, Retain, Top
+from .spec import DEFAULTS, SECTIONS, VARIANTS, Entry, Retain, Top
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,30 @@ class Key:
     owner: str
 
 
-def keys(method: str, task: str) -> dict[Path, Key]:
-    """The keys of a spec with an adaptation method and a head, by their path; roles of columns too.
+def keys(method: str, tasks: Mapping[str, str]) -> dict[Path, Key]:
+    """The keys of a spec with an adaptation method and heads, types by name, by their path; roles of columns too.
 
-    >>> keys("lora", "text-classification")["adapt", "rank"].owner
+    The one head of `head` has no name.
+
+    >>> keys("lora", {"": "text-classification"})["adapt", "rank"].owner
     '`adapt` with `method: lora`'
     """
+    found: dict[Path, Key] = {("heads",): Key(("heads",), None, "the language")}
+    for name, task in tasks.items():
+        for path, key in _of_head(method, task).items():
+            if not name or path[0] not in ("head", "data"):
+                found[path] = key
+            elif path[0] == "head":
+                found["heads", name, *path[1:]] = replace(key, path=("heads", name, *path[1:]))
+            else:
+                inner = ("heads", name, *path)
+                found |= {path: key, inner: replace(key, path=inner)}
+        entry = _fields(Entry, ("heads", name), "`heads`") if name else ()
+        found |= {key.path: key for key in entry}
+    return found
+
+
+def _of_head(method: str, task: str) -> dict[Path, Key]:
     words = {"adapt": method, "head": task}
     head = variants.load("heads", task)
     found = [Key(("extends",), None, "the language"), *_fields(Top, (), "the language")]

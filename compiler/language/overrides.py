@@ -48,15 +48,23 @@ def _apply(source: Source, flag: str) -> Source:
 
 def _is_known(data: Any, steps: Keys) -> bool:
     """Whether a key is one of the language's that this spec does not write."""
-    words = {section: data.get(section, DEFAULTS.get(section)) for section in VARIANTS}
-    named = [word.get(VARIANTS[section][1]) if isinstance(word, dict) else None for section, word in words.items()]
-    if not all(word in variants.words(folder) for word, (folder, _, _) in zip(named, VARIANTS.values(), strict=True)):
+    entries = data["heads"] if isinstance(data.get("heads"), dict) else {"": data.get("head")}
+    method = _named(data.get("adapt", DEFAULTS["adapt"]), "adapt")
+    heads = {str(name): _named(entry, "head") for name, entry in entries.items()}
+    if not method or not all(heads.values()):
         return False
     for step in steps:
         if not isinstance(data, dict) or step not in data:
-            return steps in keys(*map(str, named))
+            return steps in keys(method, heads)
         data = data[step]
     return False
+
+
+def _named(section: Any, word: str) -> str:
+    """The variant that a section names, "" where it names none that there is."""
+    folder, tag, _ = VARIANTS[word]
+    found = section.get(tag) if isinstance(section, dict) else None
+    return found if isinstance(found, str) and found in variants.words(folder) else ""
 
 
 def _value(source: Source, text: str, number: int, shift: int) -> Source:

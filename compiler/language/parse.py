@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, Refused, Row, listed, nearest, quote
 from ..frozen import Frozen
+from .heads import alone, misnamed, placed, written
 from .migrations import misversioned
 from .mistakes import explain, meant, nested, nothing, unknown_key
 from .source import Source
@@ -17,13 +19,13 @@ from .spec import (
     DEFAULTS,
     KEYS,
     OBJECTIVE,
-    RESERVED,
     SCALARS,
     SECTIONS,
     STAGE,
     VARIANTS,
     Data,
     Draft,
+    Entry,
     Export,
     Freeze,
     Retain,
@@ -64,16 +66,64 @@ class _Reading:
         scalars = {"name": "unnamed"} | {key: self.data[key] for key in SCALARS if key in self.data}
         top = self.section(Top, scalars, ())
         method, adapt = self._variant("adapt", DEFAULTS["adapt"])
-        task, head = self._variant("head", None)
         parts = {name: self._plain(name) for name in SECTIONS if name != "data"}
-        data, inputs = self._data(task, ("data",), self.data.get("data"))
         retain = self.section(Retain, self.data["retain"], ("retain",)) if "retain" in self.data else None
         stages = self._stages(top, parts["backbone"])
-        return Draft(
-            top=top, method=method, adapt=adapt, head_type=task, head=head, data=data, input=inputs, **parts,
-            pretrain=stages, retain=retain,
-            found=tuple(self.found), lost=frozenset(self.lost),
-        )  # fmt: skip
+        shared = Draft(top=top, method=method, adapt=adapt, **parts)
+        if "heads" in self.data:
+            tasks = tuple(self._heads(shared))
+            together = {task.name: _together(task, tasks) for task in tasks}
+            shared = replace(shared, tasks=tuple(replace(task, together=together[task.name]) for task in tasks))
+        else:
+            shared = self.alone(shared)
+        shared = replace(shared, pretrain=stages, retain=retain)
+        return replace(shared, found=tuple(dict.fromkeys(self.found)), lost=frozenset(self.lost))
+
+    def alone(self, shared: Draft) -> Draft:
+        """What all heads share, with the one head and its data."""
+        task, head = self._variant("head", None)
+        data, inputs = self._data(task, ("data",), self.data.get("data"))
+        return replace(shared, head_type=task, head=head, data=data, input=inputs, lost=frozenset(self.lost))
+
+    def _heads(self, shared: Draft) -> Iterator[Draft]:
+        """Each entry of `heads` as if it were the only one."""
+        heads = self.data["heads"]
+        if "head" in self.data:
+            at, also = At(("heads",), "one of the two", on_key=True), (At(("head",), "the other", on_key=True),)
+            headline = "`head` and `heads` are both given"
+            self.found.append(Diagnostic("E0209", headline, at, also, help="write it as an entry of `heads`"))
+            self.lost |= {"head", "heads"}
+        if not isinstance(heads, dict):
+            self.found.append(explain_kind(("heads",)) if heads is not None else nothing(("heads",)))
+        elif not heads:
+            headline, help = "`heads` is empty", "write `NAME: {type: …}` below it for each head"
+            self.found.append(Diagnostic("E0204", headline, At(("heads",), "nothing below", on_key=True), help=help))
+        else:
+            self.found += misnamed(heads)
+            for name, entry in heads.items():
+                is_sound = self._is_map(("heads", name), entry)
+                yield self._head(name, shared) if is_sound else replace(shared, name=name)
+        self.lost |= set() if isinstance(heads, dict) and heads else {"head", "heads"}
+
+    def _is_map(self, path: Path, value: Any) -> bool:
+        if isinstance(value, dict):
+            return True
+        self.found.append(nothing(path) if value is None else explain_kind(path))
+        return False
+
+    def _head(self, name: str, shared: Draft) -> Draft:
+        values, own = self.data["heads"][name], written(self.data, name)
+        entry = self.section(Entry, {key: values[key] for key in Entry.model_fields if key in values}, ("heads", name))
+        if "data" in values:
+            self._is_map(("heads", name, "data"), values["data"])
+        reading = _Reading(replace(self.source, data=alone(self.data, name)))
+        reading.lost = set(self.lost)
+        task = reading.alone(
+            replace(shared, name=name, entry=entry or Entry(), own=own, train=_of(name, entry, shared.train))
+        )
+        self.found += placed(reading.found, name, own, False)
+        self.lost |= reading.lost
+        return task
 
     def section(self, model: type[Frozen], values: Any, path: Path) -> Any:
         if not isinstance(values, dict):
@@ -105,16 +155,13 @@ class _Reading:
         return found is None
 
     def _top_keys(self) -> None:
-        absent = [name for name in ("backbone", "head", "data") if name not in self.data]
+        absent = [name for name in ("backbone", "head", "data") if name not in self.data and "heads" not in self.data]
         inside = [path for path in self.source.keys if path[-1] in absent and nested(path, self.data)]
         self.lost |= {str(path[-1]) for path in inside}
         for key in self.data:
             if key == "extends":  # a text that was not read from a file
                 at = At((key,), "not followed", on_key=True)
                 self.found.append(Diagnostic("E0220", "`extends` needs a spec that is read from a file", at))
-            elif key in RESERVED:
-                at, notes = At((key,), "reserved", on_key=True), (f"kept for {RESERVED[key]}, in a later version",)
-                self.found.append(Diagnostic("E0206", f"`{key}` is not available yet", at, notes=notes))
             elif key not in KEYS:
                 found = unknown_key((key,), KEYS, "the spec")
                 self.found.append(found)
@@ -222,6 +269,30 @@ class _Reading:
         self.found += wrong.values()
         self.lost |= {*wrong, *meant(wrong.values())}
         return {key: value for key, value in values.items() if key not in wrong}
+
+
+def _of(name: str, entry: Entry | None, train: Train | None) -> Train | None:
+    """How a head would train alone: by its own metric, its own key's or that which `train.metric` names of it."""
+    if train is None:
+        return None
+    head, _, metric = (train.metric or "").partition(".")
+    named = metric if head == name and metric else None
+    return train.model_copy(update={"metric": (entry.metric if entry else None) or named})
+
+
+def _together(task: Draft, tasks: Iterable[Draft]) -> tuple[str, ...]:
+    """The heads that read the same training rows in the same way: columns of answers apart."""
+    # one that is not sound may be meant to read them too: then nothing is said of rows without answers
+    alike = (other for other in tasks if other is task or other.head_type is None or _rows(other) == _rows(task))
+    return tuple(other.name for other in alike)
+
+
+def _rows(task: Draft) -> Any:
+    if task.data is None or task.head_type is None:
+        return object()
+    targets = variants.load("heads", task.head_type).TARGETS
+    columns = {role: names for role, names in task.data.columns.items() if role not in targets}
+    return task.data.train, task.data.validation, columns
 
 
 def _is_a_plan(source: Source) -> Diagnostic | None:

@@ -11,11 +11,11 @@ from pydantic.json_schema import models_json_schema
 
 from .. import variants
 from ..frozen import Frozen
-from .spec import DEFAULTS, LANGUAGE, OBJECTIVE, SECTIONS, VARIANTS, Data, Freeze, Retain, Top
+from .spec import DEFAULTS, LANGUAGE, OBJECTIVE, SECTIONS, VARIANTS, Data, Entry, Freeze, Retain, Top
 
 Node = dict[str, Any]
 Models = dict[type[Frozen], Node]
-ORDER = ("backbone", "adapt", "head", "data", "train", "export")
+ORDER = ("backbone", "adapt", "head", "heads", "data", "train", "export")
 EXTENDS = {"type": "string", "minLength": 1, "description": "path of a spec to start from, relative to this file"}
 PRETRAIN = "self-supervised stages, in order, before the supervised one"
 EMPTY = ("train", "export")  # sections that may be written without a value
@@ -27,7 +27,7 @@ def schema() -> Node:
     A spec that extends another one may leave out whatever that one says, and remove a key by `null`.
 
     >>> sorted(schema()["else"]["required"])
-    ['backbone', 'data', 'head', 'name']
+    ['backbone', 'name']
     """
     models, definitions = _models()
     inputs = [word for word in variants.words("inputs") if _heads(word)]
@@ -38,6 +38,10 @@ def schema() -> Node:
     definitions |= {f"pretrain.{w}": _stage(w, models) for w in variants.words(OBJECTIVE[0])} | {
         "retain": _retain(models)
     }
+    definitions |= {f"heads.data.{word}": _part(_refer(f"data.{word}"), definitions) for word in inputs}
+    definitions |= {f"heads.{word}": _entry(word, definitions[f"head.{word}"], models) for word in _words("head")}
+    definitions["heads.part"] = {"anyOf": [_part(_refer(f"heads.{word}"), definitions) for word in _words("head")]}
+    parts = {**_section("heads"), "additionalProperties": _removable(_refer("heads.part"))}
     top = dict(models[Top]["properties"])
     version = {**top.pop("graftc"), "const": LANGUAGE}
     whole = top | {name: _section(name) for name in ORDER}
@@ -54,11 +58,16 @@ def schema() -> Node:
         "required": ["graftc"],
         "additionalProperties": False,
         "if": {"required": ["extends"]},
-        "then": {"properties": {name: _removable(_part(node, definitions)) for name, node in whole.items()}},
+        "then": {
+            "properties": {
+                name: _removable(_part(node, definitions)) for name, node in {**whole, "heads": parts}.items()
+            }
+        },
         "else": {
-            "properties": whole,
-            "required": ["name", "backbone", "head", "data"],
-            "allOf": [_when(word) for word in inputs],
+            "properties": whole | {"data": {}},
+            "required": ["name", "backbone"],
+            "oneOf": [{"required": ["head", "data"]}, {"required": ["heads"]}],
+            "allOf": [*(_when(word) for word in inputs), _shared(inputs, whole["data"])],
         },
         "$defs": {name: definitions[name] for name in sorted(definitions)},
     }
@@ -66,7 +75,7 @@ def schema() -> Node:
 
 def _models() -> tuple[Models, dict[str, Node]]:
     """The schema of every model that a spec is checked with, and the definitions that they refer to."""
-    found: list[type[Frozen]] = [Top, Freeze, Retain, *SECTIONS.values()]
+    found: list[type[Frozen]] = [Top, Entry, Freeze, Retain, *SECTIONS.values()]
     folders = [folder for folder, _, _ in (*VARIANTS.values(), OBJECTIVE)]
     found += [variants.load(folder, word).Options for folder in folders for word in variants.words(folder)]
     found += [variants.load("inputs", word).Options for word in variants.words("inputs")]
@@ -121,7 +130,24 @@ def _words(section: str) -> tuple[str, ...]:
     return variants.words(VARIANTS[section][0])
 
 
+def _entry(word: str, head: Node, models: Models) -> Node:
+    """The keys of a head among several: its own, those of every entry, and its part of the data."""
+    part = _refer(f"heads.data.{variants.load('heads', word).MODALITY}")
+    data = {"data": {**part, "description": "its own, over that of all heads"}}
+    return {**head, "properties": {**head["properties"], **data, **models[Entry]["properties"]}}
+
+
+def _shared(inputs: Iterable[str], whole: Node) -> Node:
+    """The data of a spec with several heads may be any part of what each of them needs."""
+    part = {"anyOf": [_refer(f"heads.data.{word}") for word in inputs]}
+    is_several = {"required": ["heads"]}
+    return {"if": is_several, "then": {"properties": {"data": part}}, "else": {"properties": {"data": whole}}}
+
+
 def _section(name: str) -> Node:
+    if name == "heads":
+        entries = {"oneOf": [_refer(f"heads.{word}") for word in _words("head")]}
+        return {"type": "object", "description": "heads by name, on one backbone", "additionalProperties": entries}
     if name == "data":
         return {"anyOf": [_refer(f"data.{word}") for word in variants.words("inputs") if _heads(word)]}
     node = {"oneOf": [_refer(f"{name}.{word}") for word in _words(name)]} if name in VARIANTS else _refer(name)

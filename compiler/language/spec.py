@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -76,6 +76,14 @@ class Patience(Frozen):
     patience: int = Field(ge=1, le=100_000, description="epochs without a better validation metric")
 
 
+class Temperature(Frozen):
+    """Sets are drawn from in proportion to their size to the power of 1/temperature."""
+
+    temperature: float = Field(
+        ge=1.0, le=1000.0, description="1 is proportional, many is nearly alike; `sampling: temperature` is 2"
+    )
+
+
 class Train(Frozen):
     """How it learns."""
 
@@ -102,9 +110,21 @@ class Train(Frozen):
         description="layers join from the top, one after each so many epochs; 0: all from the start",
     )
     metric: str | None = Field(None, description="picks the best checkpoint and stops early; default the head's first")
+    sampling: Literal["proportional", "temperature", "round-robin"] | Temperature = Field(
+        "proportional",
+        description="how often each set of rows is drawn from where heads have several; an epoch is one pass over the largest",
+    )
     early_stopping: Patience | None = Field(None, description="needs validation data")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic while training")
     fold: Literal["auto", "off"] = Field("auto", description="frozen work computed once, or every epoch")
+
+
+class Entry(Frozen):
+    """What stands under a name of `heads` besides the keys of its head and its `data`."""
+
+    weight: float = Field(1.0, gt=0.0, le=1e6, description="of its loss, and of its metric in the mean of all")
+    metric: str | None = Field(None, description="its metric; default the head's first")
+    adapt: Literal["shared", "own"] = Field("shared", description="whether it learns the adapter with the other heads")
 
 
 class Gate(Frozen):
@@ -144,7 +164,6 @@ class Export(Frozen):
 SECTIONS: dict[str, type[Frozen]] = {"backbone": Backbone, "data": Data, "train": Train, "export": Export}
 VARIANTS = {"adapt": ("methods", "method", "an adaptation method"), "head": ("heads", "type", "a task")}
 DEFAULTS = {"adapt": {"method": "full"}}  # of sections that a spec may leave out
-RESERVED = {"heads": "several heads"}
 STAGE = (
     "objective",
     "freeze",
@@ -201,6 +220,15 @@ class Spec(Frozen):
     export: Export
     pretrain: tuple[Spec, ...]  # each stage as a spec of its own, whose head is its objective
     retain: Retain | None
+    name: str
+    entry: Entry
+    together: tuple[str, ...]
+    tasks: tuple[Any, ...]
+
+    @property
+    def each(self) -> tuple[Spec, ...]:
+        """The spec of each head, as if it were the only one."""
+        return self.tasks or (self,)
 
     @property
     def modality(self) -> str:
@@ -230,6 +258,16 @@ class Draft:
     retain: Retain | None = None
     found: tuple[Diagnostic, ...] = ()  # every mistake of E02xx
     lost: frozenset[str] = frozenset()
+    name: str = ""  # of the head among several
+    entry: Entry = field(default_factory=Entry)  # what it has besides
+    own: frozenset[tuple[str | int, ...]] = frozenset()  # keys under `data` that it writes itself
+    together: tuple[str, ...] = ()  # the heads that read the same training rows, itself among them
+    tasks: tuple[Draft, ...] = ()  # of a spec with `heads`: each as if it were the only one; this one then has no head
+
+    @property
+    def each(self) -> tuple[Draft, ...]:
+        """The draft of each head, as if it were the only one."""
+        return self.tasks or (self,)
 
     @property
     def modality(self) -> str | None:
@@ -240,4 +278,5 @@ class Draft:
         """The spec, of a draft without mistakes."""
         assert not self.found
         own = {name: getattr(self, name) for name in Spec.model_fields}
-        return Spec.model_construct(**own | {"pretrain": tuple(stage.whole() for stage in self.pretrain)})
+        inner = {part: tuple(each.whole() for each in getattr(self, part)) for part in ("pretrain", "tasks")}
+        return Spec.model_construct(**own | inner)

@@ -95,6 +95,12 @@ class Rows:
             found[i, : len(target)] = target
         return torch.from_numpy(found).to(self.device)
 
+    def loss(self, outputs: Mapping[str, torch.Tensor], inputs: np.ndarray, seed: int) -> torch.Tensor:
+        """The task's mean loss over the rows of some inputs; `seed` is the one that their batch had."""
+        values = {name: array.float() for name, array in outputs.items()}
+        found: torch.Tensor = self.module.loss(self.task.head.record, values, self.targets(inputs, seed))
+        return found
+
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
         return self.batch_of(self.prepared.rows_of(inputs), seed)

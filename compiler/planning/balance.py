@@ -10,7 +10,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..language.spec import Draft, HeldOut, Train
 from ..world.facts import Facts
-from .split import held_out_count
+from .sampling import held_out_rows
 
 FEW = 12  # validation rows: below, one standard error of an accuracy of 80% is 12 points and more
 RATIO = 10  # of the rows of the most frequent label to those of the rarest
@@ -57,7 +57,7 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Every warning about numbers of rows and labels."""
     train, taken = facts.splits["train"], 0
     if spec.data and isinstance(spec.data.validation, HeldOut):
-        taken = held_out_count(train.tally.strata, spec.data.validation.fraction)
+        taken = held_out_rows(spec, facts)
     yield from _small_validation(facts, taken)
     if spec.train and "batch_size" not in spec.lost:
         yield from _small_training(spec.train, train.rows - taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .. import variants
@@ -13,7 +14,7 @@ from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .folding import foldable
-from .plan import BackbonePlan, Phase, TrainPlan
+from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
 FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted alone, and their peak rate
@@ -62,33 +63,37 @@ def _default_of(spec: Spec) -> str:
     return f"the default of method `{spec.method}`"
 
 
-def steps_per_epoch(spec: Spec, rows: int) -> Decided[int]:
-    """Steps in which every training row is seen once."""
-    return Decided(math.ceil(rows / spec.train.batch_size), f"{rows:,} training rows, {spec.train.batch_size} a step")
+def steps_per_epoch(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
+    """Steps in which every row of the largest set is seen once."""
+    size, count = spec.train.batch_size, sum(each.batches for each in sets)
+    if len(sets) == 1:
+        return Decided(count, f"{sets[0].rows:,} training rows, {size} a step")
+    drawn = ", ".join(f"{each.batches} of {' + '.join(each.tasks)}" for each in sets)
+    return Decided(count, f"batches of {size}: {drawn}")
 
 
-def steps(spec: Spec, rows: int) -> Decided[int]:
+def steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
     """How many optimiser steps there are."""
-    if is_still(spec.head_type):
-        return Decided(0, f"`{spec.head_type}` has nothing to learn")
+    if is_still(spec.each[0].head_type):
+        return Decided(0, f"`{spec.each[0].head_type}` has nothing to learn")
     if spec.train.max_steps:
         return Decided(spec.train.max_steps, "`train.max_steps`")
-    each, count = steps_per_epoch(spec, rows).value, spec.train.epochs or EPOCHS
+    each, count = steps_per_epoch(spec, sets).value, spec.train.epochs or EPOCHS
     return Decided(count * each, f"{counted(count, 'epoch')} of {counted(each, 'step')}")
 
 
-def epochs(spec: Spec, rows: int) -> Decided[int]:
+def epochs(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
     """How many passes over the training rows are begun."""
-    count = math.ceil(steps(spec, rows).value / steps_per_epoch(spec, rows).value)
+    count = math.ceil(steps(spec, sets).value / steps_per_epoch(spec, sets).value)
     if spec.train.epochs and count:
         return Decided(count)
     why = f"as many as {spec.train.max_steps} steps reach into" if spec.train.max_steps else "the language's default"
     return Decided(count, why)
 
 
-def warmup_steps(spec: Spec, rows: int) -> Decided[int]:
+def warmup_steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
     """Steps in which the rate rises."""
-    total = steps(spec, rows).value
+    total = steps(spec, sets).value
     return Decided(round(spec.train.warmup * total), f"the share {spec.train.warmup:g} of {total} steps")
 
 
@@ -102,19 +107,28 @@ def metric(spec: Spec, facts: Facts) -> Decided[str]:
     return Decided(first, f"the first metric of `{spec.head_type}` with these columns")
 
 
+def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
+    """The metric of all tasks' that picks the best checkpoint."""
+    if spec.train.metric:
+        return Decided(spec.train.metric)
+    if len(tasks) == 1:
+        return Decided(tasks[0].named(tasks[0].metric), "the metric of the only head")
+    return Decided(MEAN, "the mean of the heads' metrics by their weights")
+
+
 def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmented: bool, epochs: int) -> Decided[str]:
     """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
-    if is_still(spec.head_type):
-        return Decided("none", f"`{spec.head_type}` has nothing to learn")
-    if hasattr(variants.top(spec.head_type), "draw"):
+    if still := [view.head_type for view in spec.each if is_still(view.head_type)]:
+        return Decided("none", f"`{still[0]}` has nothing to learn")
+    if any(hasattr(variants.top(view.head_type), "draw") for view in spec.each):
         return Decided("none", "words are masked anew in each step, so nothing is the same twice")
-    if _folder(spec.head_type) == "objectives":
+    if _folder(spec.each[0].head_type) == "objectives":
         return Decided("none", "a stage of `pretrain` computes all of its backbone")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
     if is_augmented:
         return Decided("none", "augmented pictures differ every time")
-    if planned.is_frozen and not _reads_tokens(spec):
+    if planned.is_frozen and not any(map(_reads_tokens, spec.each)):
         return Decided("feature", "nothing in the backbone learns, so its features are computed once")
     layers, reason = foldable(planned, backbone)
     if not layers:
@@ -154,28 +168,42 @@ def opset(spec: Spec) -> Decided[int]:
 
 def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
     """Everything that the spec leaves open, and what follows from it, by the path of its key in spec or plan."""
-    train = plan.tasks[0].split("train")
-    assert train is not None
     assert facts.backbone is not None
-    rows = train.rows
+    sets = plan.train.sets
     found: dict[Path, Decided[Any]] = {
-        ("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES),
         ("train", "learning_rate"): learning_rate(spec),
         ("train", "learning_rate", "backbone"): learning_rate(spec),
         ("train", "learning_rate", "head"): head_learning_rate(spec),
         ("train", "head_learning_rate"): head_learning_rate(spec),
-        ("train", "steps"): steps(spec, rows),
-        ("train", "steps_per_epoch"): steps_per_epoch(spec, rows),
-        ("train", "epochs"): epochs(spec, rows),
-        ("train", "warmup_steps"): warmup_steps(spec, rows),
-        ("train", "metric"): metric(spec, facts),
+        ("train", "steps"): steps(spec, sets),
+        ("train", "steps_per_epoch"): steps_per_epoch(spec, sets),
+        ("train", "epochs"): epochs(spec, sets),
+        ("train", "warmup_steps"): warmup_steps(spec, sets),
+        ("train", "metric"): picks(spec, plan.tasks),
         ("train", "fold"): fold(
             spec, plan.backbone, facts.backbone, plan.reading.augment is not None, plan.train.epochs
         ),
         ("export", "opset"): opset(spec),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }
-    return found | _of_variants(spec, facts) | _of_data(spec, facts) | _of_stages(spec, facts, plan)
+    for view, seen in zip(spec.each, facts.each, strict=True):
+        found |= _of_head(view, seen)
+    return found | _of_stages(spec, facts, plan)
+
+
+def _of_head(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
+    """What is decided for a head, under its own keys."""
+    assert facts.backbone is not None
+    found: dict[Path, Decided[Any]] = {("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES)}
+    chosen = metric(spec, facts)
+    if not spec.name:
+        return {**found, ("train", "metric"): chosen} | _of_variants(spec, facts) | _of_data(spec, facts)
+    own = {("heads", spec.name, *path[1:]): value for path, value in found.items()}
+    own["heads", spec.name, "metric"] = chosen
+    for path, value in (_of_variants(spec, facts) | _of_data(spec, facts)).items():
+        inside = path[1:] if path[0] == "head" else path
+        own[path if path[0] == "adapt" else ("heads", spec.name, *inside)] = value
+    return own
 
 
 def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from .. import variants
 from ..frozen import Json
-from ..language.spec import HeldOut, Spec
+from ..language.spec import HeldOut, Spec, Temperature
 from ..methods import Lowered
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts, SplitFacts
 from ..world.stages import retained
-from . import decisions
+from . import decisions, sampling
 from .plan import (
     BackbonePlan,
     DataPlan,
@@ -32,7 +32,6 @@ from .plan import (
     TrainPlan,
 )
 from .selectors import selected
-from .split import held_out_count
 
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
@@ -57,13 +56,13 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     """A training; with `has_head`, an earlier one has fitted the backbone's language-model head."""
     backbone = facts.backbone
     assert backbone is not None
-    assert facts.preprocessing is not None
+    assert all(seen.preprocessing is not None for seen in facts.each)
     method = variants.load("methods", spec.method)
-    is_whole = method.FREEZES or decisions.is_still(spec.head_type)
+    is_whole = method.FREEZES or decisions.is_still(spec.each[0].head_type)
     frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(spec, backbone, frozen, lowered)
-    tasks = (_task(spec, facts, backbone, has_head),)
+    tasks = tuple(_task(view, seen, backbone, has_head) for view, seen in zip(spec.each, facts.each, strict=True))
     return Phase(
         seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
         tasks=tasks, train=_train(spec, facts, planned, tasks),
@@ -153,8 +152,8 @@ def _ancestors(name: str) -> Iterable[str]:
 
 def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> TaskPlan:
     return TaskPlan(
-        name="", head=_head(spec, facts, backbone, has_head), data=_data(spec, facts), weight=1.0,
-        metric=decisions.metric(spec, facts).value, adapt="shared",
+        name=spec.name, head=_head(spec, facts, backbone, has_head), data=_data(spec, facts), weight=spec.entry.weight,
+        metric=decisions.metric(spec, facts).value, adapt=spec.entry.adapt,
     )  # fmt: skip
 
 
@@ -172,7 +171,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
     taken = 0
     if isinstance(spec.data.validation, HeldOut):
         train = facts.splits["train"]
-        taken = held_out_count(train.tally.strata, spec.data.validation.fraction)
+        taken = sampling.held_out_rows(spec, facts)
         splits.append(
             SplitPlan(name="validation", tables=_tables(train), held_out=spec.data.validation.fraction, rows=taken)
         )
@@ -209,20 +208,21 @@ def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
 
 def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPlan, ...]) -> TrainPlan:
     written = spec.train
-    (rows,) = (split.rows for task in tasks for split in task.data.splits if split.name == "train")
+    sets = sampling.sets(spec, facts.each, tasks)
     is_augmented = tasks[0].data.augment is not None
     assert facts.backbone is not None
     return TrainPlan(
-        epochs=decisions.epochs(spec, rows).value, steps=decisions.steps(spec, rows).value,
-        steps_per_epoch=decisions.steps_per_epoch(spec, rows).value, batch_size=written.batch_size,
+        epochs=decisions.epochs(spec, sets).value, steps=decisions.steps(spec, sets).value,
+        steps_per_epoch=decisions.steps_per_epoch(spec, sets).value, batch_size=written.batch_size,
         learning_rate=decisions.learning_rate(spec).value, head_learning_rate=decisions.head_learning_rate(spec).value,
-        schedule=written.schedule, warmup_steps=decisions.warmup_steps(spec, rows).value,
+        schedule=written.schedule, warmup_steps=decisions.warmup_steps(spec, sets).value,
         weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
         layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 or written.gradual_unfreezing else {}),
         l2_sp=written.l2_sp, gradual_unfreezing=written.gradual_unfreezing,
-        metric=decisions.metric(spec, facts).value,
+        metric=decisions.picks(spec, tasks).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=decisions.fold(spec, backbone, facts.backbone, is_augmented, decisions.epochs(spec, rows).value).value,
+        fold=decisions.fold(spec, backbone, facts.backbone, is_augmented, decisions.epochs(spec, sets).value).value, sets=sets,
+        sampling="temperature" if isinstance(written.sampling, Temperature) else written.sampling, temperature=sampling.temperature(spec),
     )  # fmt: skip
 
 
@@ -244,13 +244,13 @@ def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, 
 
 def _export(spec: Spec, facts: Facts, tasks: tuple[TaskPlan, ...]) -> ExportPlan:
     export = spec.export
-    input = variants.load("inputs", spec.modality)
+    input = variants.load("inputs", tasks[0].data.modality)
     assert facts.backbone is not None
     outputs = {task.named(name): array for task in tasks for name, array in task.outputs.items()}
     return ExportPlan(
         precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
         parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
-        inputs=Json({name: input.array(name, facts.preprocessing) for name in facts.backbone.family.INPUTS}),
+        inputs=Json({name: input.array(name, tasks[0].data.preprocessing) for name in facts.backbone.family.INPUTS}),
         outputs=Json({name: _wide(array, facts.backbone.width) for name, array in outputs.items()}),
     )  # fmt: skip
 
@@ -268,13 +268,14 @@ def _estimates(
     facts: Facts,
     merges: bool,
 ) -> Estimates:
+    measured = facts.each[0].measured
     own = sum(math.prod(t.shape) for t in backbone.tensors if not t.is_buffer)
     added = sum(math.prod(t.shape) for t in backbone.tensors if t.state == "added")
     learns = sum(math.prod(t.shape) for t in backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)
     heads = sum(task.head.parameters for task in tasks)
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
-    stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.measured)
+    stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
     folded = _folded(rows, backbone, train, facts)
     graph = 4 * (own - (added if merges else 0) + heads)
     trainable = learns + heads
@@ -282,7 +283,7 @@ def _estimates(
     kept = 0 if train.fold == "feature" else _activations(backbone, data, train, facts)
     return Estimates(
         parameters=own + heads, trainable=trainable, memory_bytes=4 * (own + heads) + 16 * trainable + train.batch_size * stored * 64 + kept,
-        disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in facts.measured.items()}),
+        disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
     )  # fmt: skip
 
 
@@ -301,7 +302,10 @@ def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts
     """
     assert facts.backbone is not None
     layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.PARTS), default=0)
-    longest = min(int(facts.measured.get("tokens_max", 0)), int(data.preprocessing.get("max_length", 0)))
+    longest = min(
+        max(int(seen.measured.get("tokens_max", 0)) for seen in facts.each),
+        int(data.preprocessing.get("max_length", 0)),
+    )
     return 2 * layers * train.batch_size * longest * backbone.width * (34 + 5 * longest // 64)
 
 

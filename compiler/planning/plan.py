@@ -135,6 +135,14 @@ class MethodPlan(Frozen):
     record: Json
 
 
+class SetPlan(Frozen):
+    """Training rows that some tasks learn from together, and how many batches of them an epoch has."""
+
+    tasks: tuple[str, ...]
+    rows: int
+    batches: int
+
+
 class TrainPlan(Frozen):
     """The schedule, nothing left to choose."""
 
@@ -158,6 +166,9 @@ class TrainPlan(Frozen):
     fold: str = Field(
         pattern=FOLDS
     )  # what is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`
+    sampling: Literal["proportional", "temperature", "round-robin"]
+    temperature: float | None
+    sets: tuple[SetPlan, ...]
 
     @property
     def folded_layers(self) -> int:
@@ -216,6 +227,10 @@ class Phase(Frozen):
     def task(self, name: str) -> TaskPlan:
         """The task of a head, by its key under `heads`."""
         return next(task for task in self.tasks if task.name == name)
+
+    def together(self, name: str) -> tuple[str, ...]:
+        """The tasks that learn from the same rows as one, itself among them."""
+        return next(rows.tasks for rows in self.train.sets if name in rows.tasks)
 
     def has(self, split: str) -> bool:
         """Whether any task has rows of a split."""

@@ -7,14 +7,16 @@ from types import ModuleType
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .balance import balance, unlabelled
 from .effects import effects, freezes, still
 from .repetition import repetition
+from .sampling import held_out_rows
 from .selectors import select
-from .split import held_out_count
+from .several import several
 
 FEWEST = 4  # training rows from which some may be held out
 TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route
@@ -23,14 +25,23 @@ ADD_VALIDATION = "add `validation: {fraction: 0.1}` under `data`"
 
 def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
     """Every diagnostic of E03xx and W03xx between what is sound of a spec and the world, all at once."""
-    found = [*facts.found, *_together(spec), *_backbone(spec, facts), *_data(spec, facts)]
-    if not _is_other(spec, facts.backbone):
+    found = [*facts.found, *_validated(spec)]
+    views = [(view, seen) for view in spec.each for seen in [_of(view, spec, facts)]]
+    for view, seen in views:
+        own = [*_together(view), *_backbone(view, seen), *_data(view, seen), *_metric(view, seen)]
+        found += placed(own, view.name, view.own, view.entry.metric is not None)
+    found += several(spec, facts)
+    if not any(_is_other(view, facts.backbone) for view in spec.each):
         found += _parts(spec, facts.backbone)
     if spec.train:
-        found += _train(spec.train, spec, facts)
+        found += _train(spec.train)
     if spec.export:
         found += _export(spec.export)
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
+
+
+def _of(view: Draft, spec: Draft, facts: Facts) -> Facts:
+    return dict(zip((task.name for task in spec.each), facts.each, strict=True))[view.name]
 
 
 def _has_no_validation(spec: Draft) -> bool:
@@ -39,15 +50,16 @@ def _has_no_validation(spec: Draft) -> bool:
 
 
 def _together(spec: Draft) -> Iterator[Diagnostic]:
-    """What needs validation data, and has none."""
-    if not _has_no_validation(spec):
+    """Says so where a head has no validation data."""
+    if _has_no_validation(spec):
+        headline = "there is no validation data: only parity is gated"
+        yield Diagnostic("W0304", headline, At(("data", "validation"), on_key=True), help=ADD_VALIDATION)
+
+
+def _validated(spec: Draft) -> Iterator[Diagnostic]:
+    """What needs validation data, where no head has any."""
+    if not all(map(_has_no_validation, spec.each)):
         return
-    yield Diagnostic(
-        "W0304",
-        "there is no validation data: only parity is gated",
-        At(("data", "validation"), on_key=True),
-        help=ADD_VALIDATION,
-    )
     also = (At(("data", "validation"), "no `validation` here", on_key=True),)
     if spec.train and spec.train.early_stopping:
         at = At(("train", "early_stopping"))
@@ -57,12 +69,17 @@ def _together(spec: Draft) -> Iterator[Diagnostic]:
         yield Diagnostic("E0209", "`samples: validation` needs validation data", at, also, help=ADD_VALIDATION)
 
 
-def _train(train: Train, spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+def _train(train: Train) -> Iterator[Diagnostic]:
     if train.epochs and train.max_steps:
         at, also = At(("train", "max_steps"), "one of the two"), (At(("train", "epochs"), "the other"),)
         yield Diagnostic("E0209", "`epochs` and `max_steps` are both given", at, also, help="keep one")
+
+
+def _metric(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """A metric that a head has not."""
+    train = spec.train
     names = _metrics(spec, facts)
-    if train.metric is not None and names and train.metric not in names:
+    if train is not None and train.metric is not None and names and train.metric not in names:
         yield Diagnostic(
             "E0321", f"{quote(train.metric)} is not a metric of `{spec.head_type}`", At(("train", "metric"), "not known"),
             (), (f"metrics: {listed(names, 40)}",), nearest(train.metric, names),
@@ -197,8 +214,8 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
         found = tuple(variants.top(str(spec.head_type)).problems(spec.head, tallies))
         yield from found or still(spec, facts)
     if isinstance(data.validation, HeldOut):
-        train, fraction = facts.splits["train"], data.validation.fraction
-        if train.rows < FEWEST or not held_out_count(train.tally.strata, fraction):
+        train = facts.splits["train"]
+        if train.rows < FEWEST or not held_out_rows(spec, facts):
             notes = (f"they are {train.rows}, and of each label at least one row must stay",)
             at = At(("data", "validation"))
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)

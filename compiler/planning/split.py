@@ -54,6 +54,6 @@ def _share(rows: int, fraction: float) -> int:
     return min(round(rows * fraction) or (1 if rows > 1 else 0), rows - 1)
 
 
-def epoch_order(rows: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch visits its rows."""
-    return generator(seed, "epoch", epoch).permutation(rows)
+def epoch_order(rows: int, seed: int, epoch: int, *which: int) -> np.ndarray:
+    """The order in which an epoch visits its rows; `which` tells passes over several sets of rows apart."""
+    return generator(seed, "epoch", epoch, *which).permutation(rows)

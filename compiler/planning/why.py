@@ -44,7 +44,7 @@ def why(wanted: Iterable[str], source: Source, spec: Spec, facts: Facts, plan: P
 
     Raises Refused E0223, status 2, for keys that are neither.
     """
-    known = keys(spec.method, spec.head_type)
+    known = keys(spec.method, {view.name: view.head_type for view in spec.each})
     decided = decisions(spec, facts, plan)
     planned = _planned(plan)
     found: list[Reason] = []
@@ -81,12 +81,13 @@ def _at(data: Any, path: Path) -> Any:
 def _planned(plan: Plan) -> dict[Path, Any]:
     """What the plan holds, by section and name."""
     found: dict[Path, Any] = {}
-    sections = {name: getattr(plan, name) for name in Plan.model_fields} | {
-        name: getattr(plan.tasks[0], name) for name in ("head", "data")
-    }
-    for section, value in sections.items():
+    sections: dict[Path, Any] = {(name,): getattr(plan, name) for name in Plan.model_fields}
+    for task in plan.tasks:
+        above = ("heads", task.name) if task.name else ()
+        sections |= {above or ("head",): task.head, (*above, "data"): task.data}
+    for path, value in sections.items():
         inner = type(value).model_fields if isinstance(value, Frozen) else ()
-        found |= {(section, name): getattr(value, name) for name in inner}
+        found |= {(*path, name): getattr(value, name) for name in inner}
     return found
 
 

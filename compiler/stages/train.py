@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
-from .. import variants
 from ..diagnostics import refuse
 from ..execution.interrupts import held_back
 from ..execution.work import Work
@@ -28,6 +29,7 @@ from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.controls import Pull, wake
 from ..networks.graft import Graft
+from ..networks.sets import RowSet, batches
 from ..networks.validation import direction, refuse_unlike, validated
 from ..planning.plan import Plan
 from ..planning.split import derived_seed, epoch_order
@@ -75,10 +77,11 @@ class Training:
         if work.fitted:
             load_heads(self.graft, work.fitted)
         processor, device = preprocessor(plan, work.backbone), str(self.accelerator.device)
-        self.rows, self.validation = (
+        rows, self.validation = (
             {task.name: Rows(work, task, split, processor, device) for task in plan.tasks if task.split(split)}
             for split in ("train", "validation")
         )
+        self.sets = [RowSet([rows[name] for name in each.tasks], each.rows) for each in plan.train.sets]
         self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
         self.factor = schedule(plan)
         self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None
@@ -89,27 +92,23 @@ class Training:
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.kept: dict[str, torch.Tensor] = {}
         self.saved, self.cost = time.monotonic(), 0.0
-        for rows in self.rows.values():
-            if rows.kept:
-                refuse_unlike(self.graft, rows, epoch_order(len(rows), plan.seed, 0), plan.train.batch_size)
+        for each in rows.values():
+            if each.kept:
+                refuse_unlike(self.graft, each, epoch_order(len(each), plan.seed, 0), plan.train.batch_size)
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""
-        train, split = self.plan.train, self.plan.tasks[0].split("train")
-        assert split is not None
-        planned = split.rows
+        train = self.plan.train
         with held_back() as is_interrupted, self.work.progress.steps("train", train.steps, self.step) as advance:
             while self.step < train.steps and not self._is_stopped():
                 epoch = self.step // train.steps_per_epoch
                 end = min((epoch + 1) * train.steps_per_epoch, train.steps)
-                order = epoch_order(len(self.rows[self.plan.tasks[0].name]), self.plan.seed, epoch)
+                ahead = islice(batches(self.sets, self.plan, epoch), self.step - epoch * train.steps_per_epoch, None)
                 train_mode(self.graft, self.plan)
                 if train.gradual_unfreezing:
                     wake(self.graft, self.plan, epoch)
                 while self.step < end:
-                    at = (self.step - epoch * train.steps_per_epoch) * train.batch_size
-                    end_of_rows = min(at + train.batch_size, planned)  # blocks of text are planned by a sample
-                    self._step(order[np.arange(at, end_of_rows) % len(order)])
+                    self._step(*next(ahead))
                     advance(1)
                     if self.step < end:  # an epoch's last step is saved with its evaluation, so that none is skipped
                         self._save_if_due(is_interrupted())
@@ -126,19 +125,13 @@ class Training:
         if is_interrupted:
             raise KeyboardInterrupt
 
-    def _step(self, chosen: np.ndarray) -> None:
-        (task,) = self.plan.tasks
-        rows = self.rows[task.name]
+    def _step(self, rows: RowSet, chosen: Sequence[int]) -> None:
         factor = self.factor(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        seed = derived_seed(self.plan.seed, "augment", self.step)
-        batch = rows.batch(chosen, seed)
-        torch.manual_seed(derived_seed(self.plan.seed, "dropout", self.step))
+        augmented, dropped = (derived_seed(self.plan.seed, purpose, self.step) for purpose in ("augment", "dropout"))
         with self.accelerator.autocast():
-            outputs = self.graft.answers(batch, [task.name])[task.name]
-            head = variants.top(task.head.type)
-            loss = head.loss(task.head.record, {k: v.float() for k, v in outputs.items()}, rows.targets(chosen, seed))
+            loss = rows.loss(self.graft, chosen, augmented, dropped)
         self.accelerator.backward(loss)
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)

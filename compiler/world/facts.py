@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,13 +19,12 @@ from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
 from .columns import Columns, absent, misplaced, resolve
 from .paths import absolute
-from .rows import Fingerprint, Opened, Unusable, rows
+from .rows import Fingerprint, Opened, Unusable, answers, lacks, peek, rows
 from .sketch import Sketch
 from .tables import open_tables
 
 SAMPLE = 1_000
 SHOWN = 5  # rows named per kind of mistake
-HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 NUMBERS = 40  # bits of a row's number; above them a place holds the number of its table
 Numbered = tuple[int, dict[str, Any]]  # a row
 
@@ -41,6 +40,7 @@ class SplitFacts:
     tally: Any
     sample: tuple[Any, ...]
     sketch: Sketch | None = None  # of the inputs, where they were read
+    places: tuple[int, ...] = ()  # of its rows, where other heads read the same table
 
     def place(self, place: int) -> Row:
         """The data row of a place in the sketch."""
@@ -61,6 +61,15 @@ class Facts:
     pretrain: tuple[Facts, ...] = ()  # of each stage before the supervised one
     retain: Facts | None = None
 
+    tasks: tuple[Facts, ...] = ()  # of a spec with `heads`: for each as if it were the only one
+    # heads → training rows that are for just these
+    patterns: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+
+    @property
+    def each(self) -> tuple[Facts, ...]:
+        """The facts for each head, as if it were the only one."""
+        return self.tasks or (self,)
+
     def stages(self) -> dict[str, Facts]:
         """What is read besides the rows of the supervised stage, by name."""
         found = {f"pretrain-{i}": seen for i, seen in enumerate(self.pretrain, 1)}
@@ -79,7 +88,9 @@ class Known:
 
 
 @dataclass
-class _Gathering:
+class Gathering:
+    """What is being looked at, and what of it was found wrong."""
+
     spec: Draft
     folder: Path
     known: Known | None = None
@@ -90,22 +101,27 @@ class _Gathering:
 
     @cached_property
     def head(self) -> ModuleType:
+        """The module of the task."""
         return variants.top(str(self.spec.head_type))
 
     @cached_property
     def reader(self) -> ModuleType:
+        """What reads the input of a row."""
         return variants.reader(str(self.spec.head_type))
 
     @cached_property
     def input(self) -> ModuleType:
+        """The module of the modality."""
         return variants.load("inputs", str(self.spec.modality))
 
     @cached_property
     def data(self) -> Data:
+        """What is written of the data."""
         assert self.spec.data is not None
         return self.spec.data
 
     def backbone(self, reference: str) -> BackboneFacts | None:
+        """The backbone, or that of `reference`; None where it can't be had."""
         if self.spec.backbone is None:
             return None
         try:
@@ -160,11 +176,21 @@ class _Gathering:
         if reader.is_broken or not tables:
             return None
         if not reader.count:
-            notes, at = (f"read {listed(table.shown for table in tables)}",), At(("data", reader.name))
-            self.found.append(Diagnostic("E0311", f"the {reader.name} data has no rows", at, notes=notes))
+            at, notes = At(("data", reader.name)), [f"read {listed(table.shown for table in tables)}"]
+            notes += ["rows without an answer for this head count for the others only"] if reader.is_shared else []
+            self.found.append(Diagnostic("E0311", f"the {reader.name} data has no rows", at, notes=tuple(notes)))
             return None
         digests, sizes = (tuple(f.hexdigest() for f in fingerprints), tuple(f.size for f in fingerprints))
-        return SplitFacts(tables, digests, sizes, reader.count, reader.tally, tuple(reader.sample), reader.sketch)
+        return SplitFacts(
+            tables,
+            digests,
+            sizes,
+            reader.count,
+            reader.tally,
+            tuple(reader.sample),
+            reader.sketch,
+            tuple(reader.places),
+        )
 
 
 @dataclass(frozen=True)
@@ -181,12 +207,14 @@ class _Beginning:
 class _Split:
     """Streams the rows of one split: checks each, counts labels, keeps a seeded sample and hashes of inputs."""
 
-    def __init__(self, gathering: _Gathering, name: str) -> None:
+    def __init__(self, gathering: Gathering, name: str) -> None:
         self.gathering, self.name, self.reader = gathering, name, gathering.reader
         self.columns: Columns = {}
         self.targets: list[str] = []
         self.tally: Any = None
         self.count = 0
+        self.is_shared = len(gathering.spec.together) > 1
+        self.places: list[int] = []
         self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
         self.is_broken = False
         self.sample: list[Any] = []
@@ -197,7 +225,7 @@ class _Split:
     def begin(self, table: Opened) -> None:
         """Reads the first rows of a table, which tell its columns."""
         before, numbered = identity(table.path), rows(table)
-        first, broken = _peek(numbered)
+        first, broken = peek(numbered)
         self.begun[table] = _Beginning(first, numbered, broken, not first or self._settle(first, table), before)
 
     def table(self, table: Opened, place: int) -> Fingerprint:
@@ -246,15 +274,21 @@ class _Split:
         refusal, tell, tally, remember = reader.refusal, reader.raw, self.tally.add, self.sketch.add
         in_files = getattr(reader, "IN_FILES", True)
         for number, values in numbered:
-            wrong = refusal(values, columns, folder) or tally(values, (table.shown, number))
+            wrong = refusal(values, columns, folder)
+            if not wrong and self.is_shared and lacks(values, targets):
+                _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
+                continue
+            wrong = wrong or tally(values, (table.shown, number))
             if wrong:
                 self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
                 continue
             raw = known = tell(values, columns, folder)
             if in_files:
                 known = tuple(fingerprint.add(file) for file in reader.files(values, columns, folder)) or raw
-            remember(known, _target(values, targets), place + number)
+            remember(known, answers(values, targets), place + number)
             self.count += 1
+            if self.is_shared:
+                self.places.append(place + number)
             if self.count <= SAMPLE:
                 self.sample.append(raw)
             elif (chosen := int(self.random.random() * self.count)) < SAMPLE:
@@ -279,36 +313,10 @@ def _unsettled(table: Opened) -> Refused:
     return refuse("E0351", headline, at=Row(table.shown), help=help)
 
 
-def _target(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    """A row's target as a text, the same for the same labels in another order."""
-    value = values.get(names[0]) if len(names) == 1 else [values.get(name) for name in names]
-    if type(value) is str:
-        return value
-    return "|".join(sorted(map(str, value))) if isinstance(value, list) else str(value)
-
-
-def _peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
-    """The first rows, and why there are no more, if that is a mistake."""
-    first: list[Any] = []
-    try:
-        for row in islice(numbered, HEADER):
-            first.append(row)
-    except Refused as refused:
-        return first, refused
-    return first, None
-
-
-def gather(
-    spec: Draft, folder: Path, reference: str = "", known: Known | None = None, backbone: BackboneFacts | None = None
-) -> Facts:
-    """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
-
-    `reference` is a backbone to be taken instead of the spec's, pinned where that is open; `backbone` is what was
-    found of it before; with `known`, no data is read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
-    """
-    gathering = _Gathering(spec, folder, known)
-    gathering.found += absolute(spec, folder)
-    backbone = backbone or gathering.backbone(reference)
+def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
+    """Looks at the data of one head."""
+    spec, known = gathering.spec, gathering.known
+    gathering.found += absolute(spec, gathering.folder)
     is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
         # rows would be held against a head or roles that are not meant; `problems` says so

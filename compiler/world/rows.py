@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..diagnostics import Row, Status, clean, quote, refuse
+from ..diagnostics import Refused, Row, Status, clean, quote, refuse
 from ..digest import file_sha256
 from ..extras import installing
 from ..formats import Malformed
+
+HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,30 @@ def cell(row: Mapping[str, Any], name: str) -> Unusable | None:
     if not isinstance(value, str):
         return Unusable(name, f"is {kind_of(value)}, not text", f"it is {clean(value)}")
     return Unusable(name, "is empty")
+
+
+def lacks(row: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """Whether a row has none of some answers: it is then of no use to their head, and may be to another."""
+    return all(row.get(name) in (None, "") for name in names)
+
+
+def answers(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A row's target as a text, the same for the same labels in another order."""
+    value = values.get(names[0]) if len(names) == 1 else [values.get(name) for name in names]
+    if type(value) is str:
+        return value
+    return "|".join(sorted(map(str, value))) if isinstance(value, list) else str(value)
+
+
+def peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
+    """The first rows, and why there are no more, if that is a mistake."""
+    first: list[Any] = []
+    try:
+        for row in islice(numbered, HEADER):
+            first.append(row)
+    except Refused as refused:
+        return first, refused
+    return first, None
 
 
 @dataclass(frozen=True)

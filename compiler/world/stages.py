@@ -11,18 +11,18 @@ from .. import variants
 from ..diagnostics import Status
 from ..language.spec import Data, Draft, Export, Train
 from .backbone import BackboneFacts
-from .facts import Facts, Known, gather
+from .facts import Facts, Gathering, Known, look_at
 
 
 def gather_stages(spec: Draft, folder: Path, facts: Facts, known: Known | None = None) -> Facts:
     """The facts of a spec with those of its stages; `known` is what a lock says of the data."""
     whole = known.pretrain if known else ()
     stages = [
-        gather(stage, folder, known=one, backbone=facts.backbone)
+        look_at(Gathering(stage, folder, one), facts.backbone)
         for stage, one in zip_longest(spec.pretrain, whole[: len(spec.pretrain)])
     ]
     text = retained(spec, facts.backbone)
-    retain = gather(text, folder, known=known.retain if known else None, backbone=facts.backbone) if text else None
+    retain = look_at(Gathering(text, folder, known.retain if known else None), facts.backbone) if text else None
     status = _worst([facts.status, *(stage.status for stage in stages), *([retain.status] if retain else [])])
     return replace(facts, pretrain=tuple(stages), retain=retain, status=status)
 

@@ -75,6 +75,7 @@ def lay(folder: Path) -> Path:
 def replaced(fragment: str, spec: str = SPEC) -> str:
     """A spec in which the top-level sections of a fragment stand in place of its own."""
     names = re.findall(r"^([A-Za-z_]\w*):", fragment, re.MULTILINE)
+    names += ["head"] if "heads" in names else []  # one or the other
     kept = [part for part in re.split(r"^(?=\S)", spec, flags=re.MULTILINE) if part.partition(":")[0] not in names]
     return "".join(kept) + fragment
 

@@ -11,7 +11,7 @@ import pytest
 from graftc.compiler.language.parse import draft
 from graftc.compiler.language.source import read
 from graftc.compiler.world import sketch
-from graftc.compiler.world.facts import gather
+from graftc.compiler.world.several import gather
 
 from .conftest import LABELS, Project
 

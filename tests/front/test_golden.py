@@ -41,7 +41,7 @@ CASES: dict[str, Callable[[Project], object]] = {
     "out_of_range": spec(("dropout: 0.1", "dropout: 1.5")),
     "no_value": spec(("rank: 4", "rank:")),
     "text_for_a_list": spec(("precision: [fp32]", "precision: fp32")),
-    "not_yet": spec(("name: triage", "name: triage\nheads: {}")),
+    "not_yet": spec(("precision: [fp32]", "samples: mine.jsonl")),
     "later_language": spec(("graftc: 1", "graftc: 2")),
     "written_twice": spec(("epochs: 2", "epochs: 2\n  epochs: 3")),
     "anchor": spec(("[query, value]", "&both [query, value]")),

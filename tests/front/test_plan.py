@@ -251,7 +251,12 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
     tiny.save("vit", folder / "image")
     specs = sorted((ROOT / "specs").glob("*.yaml"))
     assert specs
-    return [(spec, folder / variants.load("heads", read(spec).data["head"]["type"]).MODALITY) for spec in specs]
+    return [(spec, folder / _modality(read(spec).data)) for spec in specs]
+
+
+def _modality(spec: dict[str, Any]) -> str:
+    head = spec.get("head") or next(iter(spec["heads"].values()))
+    return str(variants.load("heads", head["type"]).MODALITY)
 
 
 @pytest.mark.parametrize("verb", ["validate", "plan"])

@@ -150,7 +150,7 @@ WORDS: list[Case] = [
     ("name: triage", "name: triage\nextends: ''", "E0202", "`extends` is empty", "''", ""),
     ("name: triage", "name: triage\nextends:", "E0202", "`extends` has no value", "extends", "write a value, or remove the key"),
     ("name: triage", "name: triage\npretrain: []", "E0202", "`pretrain` is not a list of stages", "[]", ""),
-    ("name: triage", "name: triage\nheads: {a: {type: x}}", "E0206", "`heads` is not available yet", "heads", ""),
+    ("name: triage", "name: triage\nheads: {a: {type: text-classification}}", "E0209", "`head` and `heads` are both given", "heads", "write it as an entry of `heads`"),
     ("precision: [fp32]", "samples: mine.jsonl", "E0206", "golden samples from a file are not available yet", "mine.jsonl", ""),
 ]  # fmt: skip
 

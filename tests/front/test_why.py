@@ -92,7 +92,7 @@ HOMES = {
 }  # fmt: skip
 # what leaves no single value behind, or none of that form
 ELSEWHERE = {
-    "graftc", "extends", "backbone", "train", "export", "backbone.freeze", "train.max_steps", "train.warmup", "train.early_stopping",
+    "graftc", "extends", "heads", "train.sampling.temperature", "backbone", "train", "export", "backbone.freeze", "train.max_steps", "train.warmup", "train.early_stopping",
     "adapt.target", "export.gate", "data.train", "data.validation", "data.test", "data.columns",
 }  # fmt: skip
 

@@ -27,7 +27,12 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 def bundle(folder: Path, family: str, head: Mapping[str, Any], data: Mapping[str, Any], **sections: Any) -> Path:
     """The folder of a bundle, built in a few steps, its metric gate open: what was hardly learned may waver."""
     spec = written(folder, family, head, data, **sections)
-    return build_source(read(spec), folder / "bundle", folder / "store", Progress(is_quiet=True)).folder
+    return built(spec)
+
+
+def built(spec: Path) -> Path:
+    """The folder of the bundle of a spec."""
+    return build_source(read(spec), spec.parent / "bundle", spec.parent / "store", Progress(is_quiet=True)).folder
 
 
 def written(folder: Path, family: str, head: Mapping[str, Any], data: Mapping[str, Any], **sections: Any) -> Path:

@@ -1,0 +1,84 @@
+"""Several heads: each of them as a spec would have it that had no other, and where in the text that stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..diagnostics import At, Diagnostic, Path, quote
+from .spec import TAGS
+
+NAME = r"^[a-z][a-z0-9_]{0,31}$"  # it becomes part of the names of outputs, and a key of Python programs
+OWN = ("data", "weight", "metric", "adapt")  # keys of an entry that are not its head's
+Values = Mapping[str, Any]
+
+
+def alone(data: Values, name: str) -> dict[str, Any]:
+    """The values of a spec in which the head `name` stands as if it were the only one."""
+    entry = data["heads"][name]
+    head = {key: value for key, value in entry.items() if key not in OWN}
+    rest = {key: value for key, value in data.items() if key not in ("heads", "data")}
+    written = [part for part in (data.get("data"), entry.get("data")) if part is not None]
+    merged = over(written[0], written[1]) if len(written) > 1 else written[0] if written else None
+    return {**rest, "head": head, **({} if merged is None else {"data": merged})}
+
+
+def over(under: Any, above: Any, path: Path = ("data",)) -> Any:
+    """A head's own data over what all heads share, by the rules of composition."""
+    tag = TAGS.get(path, "")
+    is_another = tag in under and tag in above and under[tag] != above[tag] if _are_maps(under, above) else True
+    if is_another:
+        return above
+    kept = {key: value for key, value in under.items() if key not in above}
+    merged = {key: over(under[key], value, (*path, key)) if key in under else value for key, value in above.items()}
+    return {**kept, **{key: value for key, value in merged.items() if value is not None}}
+
+
+def _are_maps(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def written(data: Values, name: str) -> frozenset[Path]:
+    """The paths of `data` and of its keys that a head writes itself; the empty one where no head shares any."""
+    own = data["heads"][name].get("data")
+    alone: list[Path] = [()] if data.get("data") is None else []
+    return frozenset([*alone, ("data",), *(("data", key) for key in own)] if isinstance(own, dict) else alone)
+
+
+def placed(found: Iterable[Diagnostic], name: str, own: frozenset[Path], has_metric: bool) -> Iterator[Diagnostic]:
+    """What was found of a head as if it were the only one, where it stands among several."""
+    for diagnostic in found if name else ():
+        at = _there(diagnostic.at, name, own, has_metric)
+        also = tuple(_there(other, name, own, has_metric) for other in diagnostic.also)
+        said = {key: _spelt(getattr(diagnostic, key), name) for key in ("headline", "help")}
+        yield replace(diagnostic, at=at, also=also, notes=tuple(_spelt(n, name) for n in diagnostic.notes), **said)
+    if not name:
+        yield from found
+
+
+def _there(at: Any, name: str, own: frozenset[Path], has_metric: bool) -> Any:
+    if not isinstance(at, At):
+        return at
+    path = at.path
+    if path[:1] == ("head",):
+        return replace(at, path=("heads", name, *path[1:]), label=_spelt(at.label, name))
+    if path[:2] == ("train", "metric") and has_metric:
+        return replace(at, path=("heads", name, "metric"))
+    return replace(at, path=("heads", name, *path)) if path[:2] in own or (() in own and path[:1] == ("data",)) else at
+
+
+def _spelt(text: str, name: str) -> str:
+    return re.sub(r"`head(?=[.`])", f"`heads.{name}", text)
+
+
+def misnamed(names: Iterable[str]) -> Iterator[Diagnostic]:
+    """Names of heads that could be no part of an output's name."""
+    for name in names:
+        if not re.match(NAME, name):
+            at = At(("heads", name), "not a name for outputs", on_key=True)
+            notes = ("lower case, digits and `_`, a letter first, at most 32 characters",)
+            word = re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")[:32]
+            help = f"write `{word}:`" if re.match(NAME, word) else ""
+            yield Diagnostic("E0380", f"{quote(name)} can't name a head", at, (), notes, help)

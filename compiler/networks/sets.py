@@ -1,0 +1,108 @@
+"""Sets of training rows: the batches of an epoch, and what of each batch is for which task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import numpy as np
+import torch
+
+from ..planning.plan import Phase
+from ..planning.split import epoch_order, generator
+from .batches import Batch, Rows, arrays
+from .folding import STATE
+from .graft import Graft
+
+Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
+
+
+class RowSet:
+    """Rows that some tasks learn from together, by the number that they have in their tables."""
+
+    def __init__(self, rows: Sequence[Rows], planned: int) -> None:
+        self.rows, self.planned = rows, planned
+        self.every = np.unique(np.concatenate([each.prepared.numbers for each in rows]))
+        self.local = [dict(zip(each.prepared.numbers.tolist(), range(len(each)), strict=True)) for each in rows]
+
+    def batches(self, plan: Phase, epoch: int, place: int) -> Iterator[list[int]]:
+        """Numbers of rows, batch after batch and pass after pass; `place` is that of the set among all."""
+        size = plan.train.batch_size
+        for again in count():
+            # the first pass over the first set is drawn as that over the only one is
+            which = (place, again) if place or again else ()
+            order = self.every[epoch_order(len(self.every), plan.seed, epoch, *which)]
+            for at in range(0, self.planned, size):  # blocks of text are planned by a sample
+                yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()
+
+    def loss(self, graft: Graft, chosen: Sequence[int], augmented: int, dropped: int) -> torch.Tensor:
+        """The losses of all tasks by their weights, of each over the rows that have an answer for it.
+
+        The seeds are of augmentation and of dropout; the backbone runs once.
+        """
+        inputs = [np.array([local[i] for i in chosen if i in local], np.int64) for local in self.local]
+        pairs = [(rows, mine) for rows, mine in zip(self.rows, inputs, strict=True) if len(mine)]
+        kept = self.rows[0].kept
+        if len(self.rows) == 1 or (kept and kept.is_whole):
+            batches = [rows.batch(mine, augmented) for rows, mine in pairs]
+            torch.manual_seed(dropped)
+            names = [rows.task.name for rows, _ in pairs]
+            answers = {n: graft.answers(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
+        else:
+            answers = self._together(graft, chosen, augmented, dropped)
+        losses = [rows.task.weight * rows.loss(answers[rows.task.name], mine, augmented) for rows, mine in pairs]
+        return sum(losses[1:], losses[0])
+
+    def _together(self, graft: Graft, chosen: Sequence[int], augmented: int, dropped: int) -> Answers:
+        """The answers to one batch, each task's for the rows that are its own."""
+        asked: list[tuple[Rows, int, int]] = []  # whose row it is, which, and the number of its input
+        for i in chosen:
+            rows, mine = next((r, local[i]) for r, local in zip(self.rows, self.local, strict=True) if i in local)
+            asked += [(rows, int(row), i) for row in rows.prepared.rows_of(np.array([mine]))]
+        features = [rows.prepared.row(row) for rows, row, _ in asked]
+        batch = self._batch(asked, features, augmented)
+        torch.manual_seed(dropped)
+        found = graft.answers(batch, [rows.task.name for rows in self.rows])
+        for rows, local in zip(self.rows, self.local, strict=True):
+            own = [place for place, (_, _, i) in enumerate(asked) if i in local]
+            # its targets along a text are as long as the longest of its own
+            longest = max((len(next(iter(features[place].values()))) for place in own), default=1)
+            at = torch.tensor(own, dtype=torch.long, device=rows.device)
+            found[rows.task.name] = {
+                word: values[at][:, :longest] if word in rows.along else values[at]
+                for word, values in found[rows.task.name].items()
+            }
+        return found
+
+    def _batch(
+        self, asked: Sequence[tuple[Rows, int, int]], features: list[dict[str, np.ndarray]], augmented: int
+    ) -> Batch:
+        """Input tensors of rows of several tasks."""
+        first = self.rows[0]
+        changed = first.augment(features, augmented) if first.augment else features
+        batch = arrays(first.processor.collate(changed), first.device)
+        if first.kept:
+            longest = next(iter(batch.values())).shape[1]
+            states = [rows.kept.states(np.array([row]), longest) for rows, row, _ in asked if rows.kept]
+            batch[STATE] = torch.from_numpy(np.concatenate(states)).to(first.device)
+        return batch
+
+
+def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[RowSet, list[int]]]:
+    """The batches of an epoch in their order, drawn from (seed, epoch) alone."""
+    drawn = [rows.batches(plan, epoch, place) for place, rows in enumerate(sets)]
+    for place in _places(plan, epoch):
+        yield sets[place], next(drawn[place])
+
+
+def _places(plan: Phase, epoch: int) -> list[int]:
+    """From which set each batch of an epoch is drawn."""
+    counts = [each.batches for each in plan.train.sets]
+    places = np.repeat(np.arange(len(counts)), counts)
+    if plan.train.sampling == "round-robin":
+        turns = np.concatenate([np.arange(each) for each in counts])
+        places = places[np.argsort(turns, kind="stable")]
+    elif len(counts) > 1:
+        places = generator(plan.seed, "sets", epoch).permutation(places)
+    found: list[int] = places.tolist()
+    return found

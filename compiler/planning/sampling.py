@@ -1,0 +1,67 @@
+"""Decides which tasks learn from which rows together, and how often each set of rows is drawn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from ..language.spec import Draft, HeldOut, Spec, Temperature
+from ..world.facts import Facts
+from .plan import SetPlan, TaskPlan
+from .split import held_out_count
+
+USUAL = 2.0  # of `sampling: temperature`
+
+
+def temperature(spec: Spec) -> float | None:
+    """To the power of 1/temperature of its size a set is drawn from; None where all are drawn from alike."""
+    written = spec.train.sampling
+    if isinstance(written, Temperature):
+        return written.temperature
+    return {"proportional": 1.0, "temperature": USUAL}.get(written)
+
+
+def sets(spec: Spec, facts: Sequence[Facts], tasks: Sequence[TaskPlan]) -> tuple[SetPlan, ...]:
+    """The sets of training rows: those that several heads read together are one."""
+    together = dict.fromkeys(view.together or (view.name,) for view in spec.each)
+    rows = [_rows(names, spec, facts, tasks) for names in together]
+    counts = batches(rows, spec.train.batch_size, temperature(spec))
+    return tuple(
+        SetPlan(tasks=names, rows=count, batches=each)
+        for names, count, each in zip(together, rows, counts, strict=True)
+    )
+
+
+def _rows(names: tuple[str, ...], spec: Spec, facts: Sequence[Facts], tasks: Sequence[TaskPlan]) -> int:
+    if len(names) == 1:
+        (train,) = (task.split("train") for task in tasks if task.name == names[0])
+        return train.rows if train else 0
+    view, seen = next((v, f) for v, f in zip(spec.each, facts, strict=True) if v.name in names)
+    return sum(seen.patterns.values()) - _share(seen.patterns.values(), view)
+
+
+def held_out_rows(spec: Spec | Draft, facts: Facts) -> int:
+    """How many of a task's training rows are held out for its validation.
+
+    Of heads that read the same table together, the same rows are held out for all: a share of the rows that are for
+    just these of them.
+    """
+    counts = [count for names, count in facts.patterns.items() if spec.name in names]
+    return _share(counts or facts.splits["train"].tally.strata, spec)
+
+
+def _share(counts: Iterable[int], spec: Spec | Draft) -> int:
+    validation = spec.data.validation if spec.data else None
+    return held_out_count(counts, validation.fraction) if isinstance(validation, HeldOut) else 0
+
+
+def batches(rows: Sequence[int], size: int, temperature: float | None) -> tuple[int, ...]:
+    """Batches that an epoch draws from each set: one pass over the largest.
+
+    >>> batches([640, 64], 32, 1.0), batches([640, 64], 32, 2.0), batches([640, 64], 32, None)
+    ((20, 2), (20, 6), (20, 20))
+    """
+    every = [math.ceil(count / size) for count in rows]
+    most = max(every)
+    power = 0.0 if temperature is None else 1 / temperature
+    return tuple(max(1, round(most * (each / most) ** power)) for each in every)

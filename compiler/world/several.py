@@ -1,0 +1,52 @@
+"""Gathers the facts for several heads on one backbone: each as if it were the only one, and what they share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..diagnostics import Status
+from ..language.heads import placed
+from ..language.spec import Draft
+from .facts import Facts, Gathering, Known, look_at
+
+
+def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
+    """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
+
+    `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
+    read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
+    """
+    gathering = Gathering(spec, folder, known)
+    backbone = gathering.backbone(reference)
+    if not spec.tasks:
+        return look_at(gathering, backbone)
+    tasks = [look_at(Gathering(task, folder), backbone) for task in spec.tasks]
+    found = list(gathering.found)
+    for task, facts in zip(spec.tasks, tasks, strict=True):
+        found += placed(facts.found, task.name, task.own, task.entry.metric is not None)
+    status = next((each for each in (gathering.status, *(f.status for f in tasks)) if each != Status.FINE), Status.FINE)
+    return Facts(backbone, {}, {}, None, {}, tuple(dict.fromkeys(found)), status, tasks=_alike(spec.tasks, tasks))
+
+
+def _alike(specs: Sequence[Draft], tasks: Sequence[Facts]) -> tuple[Facts, ...]:
+    """The facts for several heads: inputs are prepared once for all, and it is known which rows are for which."""
+    records = [facts.preprocessing for facts in tasks if facts.preprocessing is not None]
+    more = {"has_offsets": True} if any("has_offsets" in record for record in records) else {}
+    found = []
+    for spec, facts in zip(specs, tasks, strict=True):
+        read = facts.preprocessing if facts.preprocessing is None else {**facts.preprocessing, **more}
+        found.append(replace(facts, preprocessing=read, patterns=_patterns(spec, specs, tasks)))
+    return tuple(found)
+
+
+def _patterns(spec: Draft, specs: Sequence[Draft], tasks: Sequence[Facts]) -> dict[tuple[str, ...], int]:
+    """Of heads that read the same table, how many training rows have answers for just which of them."""
+    heads: dict[int, tuple[str, ...]] = {}
+    for other, facts in zip(specs, tasks, strict=True):
+        if len(spec.together) > 1 and other.name in spec.together and "train" in facts.splits:
+            for place in facts.splits["train"].places:
+                heads[place] = (*heads.get(place, ()), other.name)
+    return dict(Counter(heads.values()))
