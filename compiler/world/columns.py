@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
 
+from .. import variants
 from ..diagnostics import At, Diagnostic, clean, nearest, quote
 from .rows import Opened
 
@@ -17,6 +18,15 @@ Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
 def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
     """What is wrong with the roles under `data.columns`, whatever the data."""
     roles = (*input.ROLES, *head.TARGETS)
+    if not set(head.TARGETS) & columns.keys() and (meant := _meant(columns, roles)):
+        other = next(role for role in columns if role not in roles)
+        also = (At(("data", "columns", other), "not one of its roles", on_key=True),)
+        headline = f"the columns don't play the roles of `{task}`"
+        at, notes = At(("head", "type"), f"reads {', '.join(roles)}"), (f"roles: {', '.join(roles)}",)
+        yield Diagnostic(
+            "E0312", headline, at, also, notes, f"with these columns: {' or '.join(f'`type: {w}`' for w in meant)}"
+        )
+        return
     for role, names in columns.items():
         at = At(("data", "columns", role), "not one of its roles", on_key=True)
         if role not in roles:
@@ -39,6 +49,19 @@ def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) 
             yield Diagnostic(
                 "E0312", f"`{role}` does not go with `{written[0]}`", at, also, help=f"`{together[0]}` does"
             )
+
+
+def _meant(columns: Written, roles: Collection[str]) -> list[str]:
+    """The tasks that take all the roles that are written, where `roles` are those of one that doesn't."""
+    if columns.keys() <= set(roles):
+        return []
+    found = []
+    for word in variants.words("heads"):
+        head = variants.load("heads", word)
+        takes = {*variants.reader(word).ROLES, *head.TARGETS}
+        if columns.keys() <= takes and (not head.TARGETS or set(head.TARGETS) & columns.keys()):
+            found.append(word)
+    return found
 
 
 def _twice(columns: Written, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:

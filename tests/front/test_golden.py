@@ -70,6 +70,7 @@ CASES: dict[str, Callable[[Project], object]] = {
         ("method: lora\n  rank: 4\n  target: [query, value]", "method: probe"),
         ("epochs: 2", "layer_decay: 0.9\n  learning_rate: {backbone: 2e-5, head: 1e-3}"),
     ),
+    "columns_of_another_task": spec(("type: text-classification", "type: question-answering")),
     "nothing_to_stop": spec(
         ("  freeze:\n    - embeddings\n    - layers[0:2]\n", ""),
         ("epochs: 2", "epochs: 4\n  early_stopping: {patience: 3}\n  fold: off"),
