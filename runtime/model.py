@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from .manifest import read_manifest, require
 from .rows import Outputs, Rows, Values, extent, gathered
 from .session import Session
 
-BATCH = 32  # rows per run of the graph
+BATCH = 32  # rows per run of the graph, at most
+IN_FLIGHT = 2  # batches at once: while one is put together or waits for its slowest thread, the other runs
+CHUNK = 1024  # inputs that a stream reads ahead
 
 
 class Model:
-    """A loaded bundle.
+    """A loaded bundle; calls may come from several threads.
 
     `folder` is the bundle's, `precision` one of those it was exported in (default its first), `threads` the
     number of threads per run (default one per core). Raises BundleError for a folder that is no bundle.
@@ -37,6 +40,7 @@ class Model:
             require(self.folder, self.manifest, decoder.HEAD, ("heads", name))
         inputs = _module("inputs", record["modality"])
         require(self.folder, self.manifest, inputs.RECORD, ("preprocessing",))
+        self.budget: int | None = getattr(inputs, "BUDGET", None)
         self.session = Session(self.folder / graphs[self.precision], threads)
         try:
             self.preprocessor = inputs.Preprocessor(record, self.folder)
@@ -71,6 +75,23 @@ class Model:
         else:
             answers = [dict(zip(decoded, each, strict=True)) for each in zip(*decoded.values(), strict=True)]
         return answers if is_list else answers[0]
+
+    def stream(self, inputs: Iterable[Any], head: str | None = None, **options: Any) -> Iterator[Any]:
+        """Answers to any number of inputs, in their order; memory holds at most 1,024 of them.
+
+        Raises what `predict` raises; the index of a wrong input counts from the first.
+        """
+        source, done = iter(inputs), 0
+        while chunk := list(islice(source, CHUNK)):
+            try:
+                answers = self.predict(chunk, head, **options)
+            except BundleError as error:
+                if error.index is None:
+                    raise
+                index = done + error.index
+                raise BundleError(error.code, f"input {index + 1} can't be used", *error.notes, index=index) from None
+            yield from answers
+            done += len(chunk)
 
     def _decode(self, name: str, outputs: Outputs, rows: Rows, options: Mapping[str, Any]) -> list[Any]:
         prefix = f"{name}." if name else ""
@@ -108,9 +129,19 @@ class Model:
         """Outputs of the graph for rows, in their order; those that go along a text are cut to its length."""
         features = rows.features
         # rows of like length share a batch, so that little of it is padding
-        order = np.argsort([-_length(row) for row in features], kind="stable")
-        parts = [self._batch([features[i] for i in order[at : at + batch]]) for at in range(0, len(features), batch)]
-        return gathered(parts, order)
+        lengths = np.array([len(next(iter(row.values()))) for row in features], np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        cuts = _cuts(lengths[order], batch, self.budget)
+        parts = [[features[i] for i in order[start:end]] for start, end in pairwise(cuts)]
+        return gathered(self._run_all(parts), order)
+
+    def _run_all(self, parts: list[list[dict[str, np.ndarray]]]) -> list[dict[str, Values]]:
+        if len(parts) < 2:
+            return [self._batch(part) for part in parts]
+        from concurrent.futures import ThreadPoolExecutor  # costs a first answer 10 ms
+
+        with ThreadPoolExecutor(IN_FLIGHT) as pool:
+            return list(pool.map(self._batch, parts))
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
         found = self.session.run(self.preprocessor.collate(features))
@@ -135,8 +166,13 @@ class Model:
         return found
 
 
-def _length(row: dict[str, np.ndarray]) -> int:
-    return len(next(iter(row.values())))
+def _cuts(lengths: np.ndarray, most: int, budget: int | None) -> list[int]:
+    """Where batches begin, and the end, for lengths that fall: at most so many rows, and rows × longest in the budget."""
+    cuts = [0]
+    while cuts[-1] < len(lengths):
+        fits = most if budget is None else max(1, min(most, budget // max(1, int(lengths[cuts[-1]]))))
+        cuts.append(min(cuts[-1] + fits, len(lengths)))
+    return cuts
 
 
 def _module(folder: str, word: str) -> Any:

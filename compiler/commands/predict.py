@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +17,6 @@ from ..reports import printable
 from . import _bundles
 from ._whole import whole
 
-CHUNK = 256  # lines answered at once
 TABLES = (".csv", ".tsv", ".parquet")
 
 
@@ -51,35 +50,33 @@ def command(
 
         model = Model(bundle, precision)
         given = {"top_k": top_k, "head": head}
-        options = {name: value for name, value in given.items() if value is not None}
+        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         with whole(Path(output)) if output else nullcontext(sys.stdout) as target:
             if inputs:
-                _answer(model, model.from_words(inputs), options, target)
-            for chunk in _lines(source) if source is not None else ():
-                _answer_lines(model, source or "", chunk, options, target)
+                _write(model.predict(model.from_words(inputs), **options), target)
+            if source is not None:
+                _answer_lines(model, source, options, target)
 
 
-def _answer_lines(
-    model: Any, source: str, chunk: list[tuple[int, Any]], options: dict[str, Any], target: IO[str]
-) -> None:
+def _answer_lines(model: Any, source: str, options: dict[str, Any], target: IO[str]) -> None:
     try:
-        _answer(model, [value for _, value in chunk], options, target)
+        _write(model.stream(_lines(source), **options), target)
     except BundleError as error:
         if error.index is None:
             raise
-        at = Row(source, chunk[error.index][0])
+        at = Row(source, error.index + 1)
         raise refuse(error.code, "an input can't be used", *error.notes, at=at) from None
 
 
-def _answer(model: Any, inputs: list[Any], options: dict[str, Any], target: IO[str]) -> None:
+def _write(answers: Iterable[Any], target: IO[str]) -> None:
     from ...runtime.verify import plain
 
-    for answer in model.predict(inputs, **options):
+    for answer in answers:
         target.write(printable(json.dumps(plain(answer), ensure_ascii=False)) + "\n")
 
 
-def _lines(source: str) -> Iterator[list[tuple[int, Any]]]:
-    """Numbered inputs in chunks: a line that starts like a JSON list or string is JSON, any other the text itself."""
+def _lines(source: str) -> Iterator[Any]:
+    """An input a line, as they are read: one that starts like a JSON list or string is JSON, any other the text itself."""
     if Path(source).suffix.lower() in TABLES:
         help = "write its inputs into a file, one a line"
         raise refuse(
@@ -89,27 +86,30 @@ def _lines(source: str) -> Iterator[list[tuple[int, Any]]]:
             at=Row(source),
             help=help,
         )
-    raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    try:
-        lines = raw.decode("utf-8-sig").rstrip().split("\n")
-    except UnicodeDecodeError as error:
-        at = Row(source, raw[: error.start].count(b"\n") + 1)
-        raise refuse("E0505", "the inputs are not UTF-8 text", at=at) from None
-    if lines == [""]:
+    blank, is_any = 0, False
+    with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            line = _decoded(raw, Row(source, number))
+            if not line.strip():  # at the end of a file it is none
+                blank = blank or number
+                continue
+            if blank:
+                help = 'remove it; an empty text is written `""`'
+                raise refuse("E0505", "a line is blank", at=Row(source, blank), help=help)
+            is_any = True
+            yield _input(line, Row(source, number))
+    if not is_any:
         raise refuse("E0505", "there are no inputs", at=Row(source))
-    chunk = []
-    for number, line in enumerate(lines, 1):
-        chunk.append((number, _input(line.removesuffix("\r"), Row(source, number))))
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+
+
+def _decoded(raw: bytes, at: Row) -> str:
+    try:
+        return raw.decode("utf-8-sig" if at.number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise refuse("E0505", "the inputs are not UTF-8 text", at=at) from None
 
 
 def _input(line: str, at: Row) -> Any:
-    if not line.strip():
-        raise refuse("E0505", "a line is blank", at=at, help='remove it; an empty text is written `""`')
     if line[0] == "{" and _is_object(line):
         help = 'write the input alone: `"a text"`, or `["one text", "another"]` for a pair'
         raise refuse("E0505", "an object is no input", "its keys and its answer would be asked too", at=at, help=help)

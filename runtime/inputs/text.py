@@ -27,6 +27,7 @@ RECORD = {  # the shape of the manifest's `preprocessing`
 }
 REQUIRES = ("tokenizers",)
 IMPORTS = ()
+BUDGET = 2048  # tokens per run of the graph, padding included
 INPUT_HELP = "text (of pairs: text, other text, text, …)"
 
 

@@ -7,6 +7,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import HeadPlan, TaskPlan
 from graftc.compiler.verbs import build_source
+from graftc.runtime.errors import BundleError
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
 
@@ -110,9 +114,58 @@ def test_a_list_gives_a_list_in_order_and_batches_do_not_matter(text_bundle: Pat
     assert len(model.predict("x", top_k=3)) == 3
 
 
+def test_a_batch_keeps_to_its_budget_and_its_rows(text_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(text_bundle)
+    model.budget = 40
+    shapes: list[tuple[int, int]] = []
+    ask = model.session.run
+    monkeypatch.setattr(model.session, "run", lambda given: shapes.append(given["input_ids"].shape) or ask(given))
+    texts = [" ".join(["order"] * (i % 25)) for i in range(60)]
+    budgeted = model.outputs(texts)["logits"]
+    assert sum(rows for rows, _ in shapes) == 60
+    assert all(rows == 1 or rows * longest <= 40 for rows, longest in shapes)
+    assert max(rows for rows, _ in shapes) > 4, "short texts share a batch"
+    shapes.clear()
+    model.budget = None
+    np.testing.assert_allclose(model.outputs(texts)["logits"], budgeted, atol=1e-5)
+    assert sorted(rows for rows, _ in shapes) == [28, 32]
+
+
+def test_threads_that_share_a_model_get_their_own_answers(text_bundle: Path) -> None:
+    model = Model(text_bundle)
+    texts = [[f"{word} number {i}" * (1 + i % 7) for i in range(70)] for word in "abcdefgh"]
+    alone = [model.predict(each) for each in texts]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            assert list(pool.map(model.predict, texts)) == alone
+    assert alone[0] != alone[1]
+
+
+def test_a_stream_answers_as_a_list_does_and_reads_no_further_than_it_must(
+    text_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graftc.runtime.model.CHUNK", 8)
+    model, read = Model(text_bundle), [0]
+
+    def endless() -> Iterator[str]:
+        while True:
+            read[0] += 1
+            yield f"order {read[0]} is late " * (read[0] % 5)
+
+    found = list(islice(model.stream(endless(), top_k=2), 20))
+    assert read[0] == 24
+    again = [f"order {i} is late " * (i % 5) for i in range(1, 21)]
+    alone = model.predict(again, top_k=2)
+    assert [[a.label for a in answer] for answer in found] == [[a.label for a in answer] for answer in alone]
+    assert list(model.stream([])) == []
+    with pytest.raises(BundleError, match="input 12 can't be used") as caught:
+        list(model.stream(["fine"] * 11 + [3]))
+    assert caught.value.index == 11
+
+
 def test_the_wrapper_is_typed_for_its_labels(text_bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(text_bundle, tmp_path / "bundle")
-    use = 'from predict import Model\nanswer = Model().predict("x")\nreveal_type(answer.label)\nreveal_type(Model().predict(["x"]))\n'
+    use = 'from predict import Model\nanswer = Model().predict("x")\nreveal_type(answer.label)\nreveal_type(Model().predict(["x"]))\nreveal_type(Model().stream(["x"]))\n'
     (tmp_path / "bundle" / "use.py").write_text(use)
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "predict.py", "use.py"]
     ran = subprocess.run(command, cwd=tmp_path / "bundle", capture_output=True, text=True, check=False)

@@ -695,7 +695,11 @@ def test_a_broken_picture_in_a_folder_is_named(classes: Project) -> None:
 
 def test_a_picture_moved_to_another_class_is_another_table(classes: Project, graftc: Callable[..., Answer]) -> None:
     def sha256() -> str:
-        return str(json.loads(graftc("plan", "spec.yaml", "--json").out)["tasks"][0]["data"]["splits"][0]["tables"][0]["sha256"])
+        return str(
+            json.loads(graftc("plan", "spec.yaml", "--json").out)["tasks"][0]["data"]["splits"][0]["tables"][0][
+                "sha256"
+            ]
+        )
 
     before, folder = sha256(), classes.folder / "classes"
     # in the order of classes and names it stays where it was
