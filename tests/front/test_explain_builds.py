@@ -156,7 +156,7 @@ def test_a_loss_that_runs_away(project: Project) -> None:
     run = running.training(project.spec, project.folder / "store")[2]
     with torch.no_grad():
         run.graft.heads[0].get_parameter("out.weight").fill_(3e38)
-    said = refused(lambda: run._step(np.arange(8)))
+    said = refused(lambda: run._step(run.sets[0], range(8)))
     said = re.sub(r"it was \d\.\d+", "it was 1.082", re.sub(r"step \d+", "step 3", said))
     shown("E0407", said, project.folder)
 
@@ -164,7 +164,7 @@ def test_a_loss_that_runs_away(project: Project) -> None:
 def test_states_that_are_not_the_network_s(project: Project) -> None:
     """What is kept answers otherwise than the rows."""
     run = running.training(project.spec, project.folder / "store")[2]
-    (rows,) = run.rows.values()
+    (rows,) = run.sets[0].rows
     kept, asked = run.graft.answers, iter(range(9))
     run.graft.answers = lambda batch, names: {
         n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
