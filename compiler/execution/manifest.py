@@ -27,7 +27,7 @@ def compose(
         "precisions": list(plan.export.precision),
         "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
         "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
-        "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter,
+        "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter, "optimize": plan.export.optimize,
         "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
         "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method},
         "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable},

@@ -150,7 +150,9 @@ class Export(Frozen):
     exporter: Literal["tracing", "transformers"] = Field(
         "tracing", description="torch's tracing exporter, or transformers.exporters"
     )
-    optimize: Literal["portable"] = Field("portable", description="standard operators; onnxruntime fuses at load")
+    optimize: Literal["portable", "onnxruntime"] = Field(
+        "portable", description="standard operators, which onnxruntime fuses at load, or its own, fused in the file"
+    )
     opset: int | None = Field(
         None, ge=14, le=22, description="ONNX operator set; default 17, of the transformers exporter 18, its lowest"
     )

@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX graph of standard operators, by either exporter."""
+"""Writes a network as an ONNX graph, by either exporter, of standard operators or of onnxruntime's own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import nn
 from ..diagnostics import refuse
 from ..planning.plan import Plan
 from .batches import Batch
+from .fusion import fuse
 from .graft import Graft
 
 LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
@@ -40,8 +41,8 @@ def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
     """Exports a network in inference mode to `path`.
 
     requires: `batch` has at least 2 rows and 2 positions (torch specialises on 0 and 1).
-    ensures: inputs and outputs are the plan's; standard operators only; no path or source line of this machine.
-    Raises Refused E0408 where the exporter fails or leaves anything out.
+    ensures: inputs and outputs are the plan's; the operators that it allows; no path or source line of this machine.
+    Raises Refused E0408 where the exporter fails or leaves anything out, E0513 where nothing can be fused.
     """
     graft = graft.eval().to("cpu")
     arrays = tuple(batch[name].cpu() for name in plan.export.inputs)
@@ -60,6 +61,16 @@ def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
             else "try `export.exporter: tracing`",
         ) from error
     _finish(plan, path)
+    if plan.export.optimize == "onnxruntime":
+        with _silence():
+            model = fuse(path, *_attention(graft.backbone.config))
+        _write(model, path)
+
+
+def _attention(config: Any) -> tuple[int, int]:
+    """Heads and width of a backbone's attention; 0 where it has none, or other ones from stage to stage."""
+    heads, width = (getattr(config, name, 0) for name in ("num_attention_heads", "hidden_size"))
+    return (heads, width) if type(heads) is type(width) is int else (0, 0)
 
 
 @contextmanager
@@ -152,10 +163,15 @@ def _finish(plan: Plan, path: Path) -> None:
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if domains:
         raise refuse("E0408", "the exported graph needs operators outside the standard", ", ".join(sorted(domains)))
+    _write(model, path)
+
+
+def _write(model: onnx.ModelProto, path: Path) -> None:
     anonymise(model)
     if model.ByteSize() < LIMIT:
         onnx.save(model, str(path))
     else:
+        path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # onnx would append to it
         onnx.save(model, str(path), save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
 
 

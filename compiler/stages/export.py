@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from safetensors.torch import load_file
 
@@ -17,6 +18,7 @@ from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, remember
 from ..networks.batches import arrays
+from ..networks.fusion import fused
 from ..networks.graft import Graft
 from ..networks.graph import write_graph
 from ..networks.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
@@ -27,7 +29,7 @@ REAL = 16  # rows of the data that the gates see besides the generated inputs
 
 
 def run(work: Work) -> None:
-    """Writes `model.onnx` and `parity.json`; raises Refused E0401, E0403, E0404 or E0408."""
+    """Writes `model.onnx`, `parity.json` and `fused.json`; raises Refused E0401, E0403, E0404, E0408 or E0513."""
     plan = work.plan
     torch.set_num_threads(work.machine.threads)
     graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to("cpu").eval()
@@ -46,6 +48,7 @@ def run(work: Work) -> None:
         "merge": merged,
     }
     (work.out / "parity.json").write_text(json.dumps(found))
+    (work.out / "fused.json").write_text(json.dumps(fused(onnx.load(str(path), load_external_data=False))))
 
 
 def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Path, prepared: Path) -> Parity:

@@ -42,6 +42,8 @@ def run(work: Work) -> None:
     manifest = _manifest(work, plan)
     for precision in plan.export.precision:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
+        if (work.inputs["verify"] / FILES[precision]).exists():  # with nodes in float, for the gates' sake
+            source = work.inputs["verify"]
         for file in source.glob(f"{FILES[precision]}*"):
             shutil.copy2(file, out / file.name)
     for name, file in variants.load("inputs", plan.reading.modality).assets(work.backbone).items():
@@ -60,7 +62,8 @@ def run(work: Work) -> None:
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     (out / "spec.yaml").write_text(spec, encoding="utf-8")
-    (out / "receipt.json").write_text(json.dumps(work.machine.model_dump(), indent=2, sort_keys=True) + "\n")
+    receipt = work.machine.model_dump() | {name: manifest[name] for name in ("optimize", "fused")}
+    (out / "receipt.json").write_text(json.dumps(receipt, indent=2, sort_keys=True) + "\n")
     _seal(out, manifest)
 
 
@@ -72,6 +75,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
             ("verify", "metrics"),
             ("verify", "gates"),
             ("train", "history"),
+            ("export", "fused"),
         )
     }
     manifest = compose(plan, read["calibrated"], read["metrics"], read["gates"])
@@ -79,7 +83,8 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     weights = combined(file_sha256(work.backbone / name) for name in work.plan.backbone.files)
     hashes = manifest["hashes"] | {"weights": weights}
     training = read["history"] | gap(read["history"])
-    return manifest | {"training": training, "licences": licences, "hashes": hashes, **_unsupervised(work)}
+    own = {"training": training, "licences": licences, "hashes": hashes, "fused": read["fused"]}
+    return manifest | own | _unsupervised(work)
 
 
 def gap(history: Mapping[str, Any]) -> dict[str, float]:

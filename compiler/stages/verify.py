@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each, taken
 from ...runtime.verify import plain
 from .. import variants
-from ..diagnostics import refuse
+from ..diagnostics import Refused, refuse
 from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
 from ..networks.batches import condensed
 from ..networks.parity import golden_inputs
+from ..networks.quantization import candidates, quantize
 from ..networks.validation import metrics_of
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
@@ -27,6 +30,8 @@ from .prepare import raw_rows
 
 RESAMPLES = 200  # of the validation rows, for the standard error of a difference
 CHUNK = 64  # prepared rows that the graph is asked at once
+SPLITS = ("validation", "test")  # that are scored; the gates are on the first
+Scored = tuple[dict[str, dict[str, Any]], dict[str, Any]]  # metrics by split, and gates
 GOLDEN = 16  # rows that travel with `samples: validation`
 
 
@@ -38,27 +43,70 @@ def run(work: Work) -> None:
     draft = _draft(work, calibrated)
     metrics = {split: {"torch": found} for split, found in scores.items()}
     gates: dict[str, Any] = {}
+    in_float: dict[str, Any] = {}
     for precision in plan.export.precision:
-        model = Model(draft, precision, work.machine.threads)
-        for split, task in ((split, task) for split in scores for task in plan.tasks if task.split(split)):
-            outputs = _outputs(work, model, task, split, draft)
-            examples = Prepared(work.prepared(task, split)).examples()
-            record = task.head.record.plain() | calibrated[task.name]
-            found = metrics_of(task).report(record, outputs, examples)
-            metrics[split].setdefault(precision, {}).update({task.named(name): value for name, value in found.items()})
-            if split == "validation" and task.metric:
-                ours = read_outputs(work.inputs["evaluate"] / f"{task.named(split)}.npz")
-                gates[task.named(precision)] = _gate(plan, task, record, precision, ours, outputs, examples, draft)
+        scored, gated = _settled(work, draft, precision, lambda p: _scored(work, draft, calibrated, p), in_float)
+        for split, found in scored.items():
+            metrics[split][precision] = found
+        gates |= gated
     samples = _samples(work, draft)
     parity = json.loads((work.inputs["export"] / "parity.json").read_bytes())
     (work.out / "samples.jsonl").write_text(
         "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples), encoding="utf-8"
     )
     (work.out / "metrics.json").write_text(json.dumps(metrics))
-    (work.out / "gates.json").write_text(json.dumps({**parity, "metric": gates}))
+    found = {**parity, "metric": gates, **({"in_float": in_float} if in_float else {})}
+    (work.out / "gates.json").write_text(json.dumps(found))
     for path in draft.iterdir():
         path.unlink()
     draft.rmdir()
+
+
+def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Scored], in_float: dict[str, Any]) -> Scored:
+    """What a graph scores; where int8 fails a gate, some of its nodes stay in float, which `in_float` then tells."""
+    try:
+        return ask(precision)
+    except Refused as refused:
+        if precision != "int8":
+            raise
+        (failed,) = refused.diagnostics
+    source, link, mixed = work.inputs["export"] / FILES["fp32"], draft / FILES["int8"], work.out / FILES["int8"]
+    whole, choices = link.readlink(), candidates(source)
+    for words, nodes in choices.items():
+        work.progress.say(f"int8 loses too much: {words} in float …")
+        quantize(source, mixed, nodes)
+        _link(link, mixed)
+        with suppress(Refused):
+            found = ask(precision)
+            in_float[precision] = {"what": words, "nodes": list(nodes)}
+            return found
+    _link(link, whole)
+    mixed.unlink(missing_ok=True)
+    tried = f"it is no better with parts in float: {'; '.join(choices)}"
+    raise Refused((replace(failed, notes=(*failed.notes, tried)),))
+
+
+def _link(link: Path, target: Path) -> None:
+    link.unlink()
+    link.symlink_to(target)
+
+
+def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: str) -> Scored:
+    """The metrics of a graph by split, and its gates; raises Refused E0402."""
+    plan = work.plan
+    model = Model(draft, precision, work.machine.threads)
+    metrics: dict[str, dict[str, Any]] = {}
+    gates: dict[str, Any] = {}
+    for split, task in ((split, task) for split in SPLITS for task in plan.tasks if task.split(split)):
+        outputs = _outputs(work, model, task, split, draft)
+        examples = Prepared(work.prepared(task, split)).examples()
+        record = task.head.record.plain() | calibrated[task.name]
+        found = metrics_of(task).report(record, outputs, examples)
+        metrics.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
+        if split == "validation" and task.metric:
+            ours = read_outputs(work.inputs["evaluate"] / f"{task.named(split)}.npz")
+            gates[task.named(precision)] = _gate(plan, task, record, precision, ours, outputs, examples, draft)
+    return metrics, gates
 
 
 def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) -> Outputs:

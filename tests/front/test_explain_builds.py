@@ -25,7 +25,7 @@ from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
-from graftc.compiler.networks import assembly, graph, parity, validation
+from graftc.compiler.networks import assembly, fusion, graph, parity, validation
 from graftc.compiler.networks.batches import arrays
 from graftc.compiler.reports._terminal import Terminal
 from graftc.compiler.reports.text import text
@@ -186,6 +186,19 @@ def test_a_graph_of_other_operators(work: Work) -> None:
     nodes = [helper.make_node("FusedMatMul", [inputs[0].name, inputs[1].name], ["logits"], domain="com.microsoft")]
     onnx.save(helper.make_model(helper.make_graph(nodes, "foreign", inputs, outputs)), path)
     shown("E0408", refused(lambda: graph._finish(work.plan, path)), work.root)
+
+
+def test_a_graph_without_anything_to_fuse(work: Work) -> None:
+    path = work.out / "model.onnx"
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3])] for name in ("pixel_values", "logits")
+    )
+    nodes = [helper.make_node("Relu", ["pixel_values"], ["logits"])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "plain", inputs, outputs), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    onnx.save(model, path)
+    shown("E0513", refused(lambda: fusion.fuse(path)), work.root)
 
 
 def test_an_adapter_that_does_not_come_back(work: Work) -> None:
