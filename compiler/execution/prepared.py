@@ -78,6 +78,11 @@ class Prepared:
         _, offsets = next(iter(self.columns.values()))
         return np.diff(offsets)
 
+    def longest(self) -> np.ndarray:
+        """The length of the longest row of every input."""
+        found: np.ndarray = np.maximum.reduceat(self.lengths(), self.edges[:-1])
+        return found
+
     def examples(self) -> Examples:
         """What the outputs of these rows are scored by."""
         path = self.folder / REFERENCES

@@ -92,6 +92,7 @@ class Train(Frozen):
     epochs: int | None = Field(None, ge=1, le=100_000, description="passes over the training rows; default 3")
     max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="optimiser steps, instead of epochs")
     batch_size: int = Field(32, ge=1, le=1_000_000, description="rows per optimiser step, over all devices")
+    group_by_length: bool = Field(True, description="rows of like length share a batch, so that little is padding")
     learning_rate: Rate | Rates | None = Field(None, description="peak rate, or {backbone, head}; default the method's")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="how the rate falls after warm-up")
     warmup: Share = Field(0.1, description="share of the steps in which the rate rises from zero")

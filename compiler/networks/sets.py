@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..planning.plan import Phase
-from ..planning.split import epoch_order, generator
+from ..planning.split import by_length, epoch_order, generator
 from .batches import Batch, Rows, arrays
 from .folding import STATE
 from .graft import Graft
@@ -23,7 +23,17 @@ class RowSet:
     def __init__(self, rows: Sequence[Rows], planned: int) -> None:
         self.rows, self.planned = rows, planned
         self.every = np.unique(np.concatenate([each.prepared.numbers for each in rows]))
+        self.lengths = self._lengths()
         self.local = [dict(zip(each.prepared.numbers.tolist(), range(len(each)), strict=True)) for each in rows]
+
+    def _lengths(self) -> np.ndarray | None:
+        """The length of the longest row that each input makes; None where it costs nothing to mix them."""
+        if all(rows.kept and rows.kept.is_whole for rows in self.rows):
+            return None
+        found = np.zeros(len(self.every), np.int64)
+        for rows in self.rows:
+            found[np.searchsorted(self.every, rows.prepared.numbers)] = rows.prepared.longest()
+        return found if len(found) and found.min() < found.max() else None
 
     def batches(self, plan: Phase, epoch: int, place: int) -> Iterator[list[int]]:
         """Numbers of rows, batch after batch and pass after pass; `place` is that of the set among all."""
@@ -31,7 +41,10 @@ class RowSet:
         for again in count():
             # the first pass over the first set is drawn as that over the only one is
             which = (place, again) if place or again else ()
-            order = self.every[epoch_order(len(self.every), plan.seed, epoch, *which)]
+            order = epoch_order(len(self.every), plan.seed, epoch, *which)
+            if plan.train.group_by_length and self.lengths is not None:
+                order = by_length(order, self.lengths, size, plan.seed, epoch, *which)
+            order = self.every[order]
             for at in range(0, self.planned, size):  # blocks of text are planned by a sample
                 yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()
 

@@ -214,7 +214,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
     return TrainPlan(
         epochs=decisions.epochs(spec, sets).value, steps=decisions.steps(spec, sets).value,
         steps_per_epoch=decisions.steps_per_epoch(spec, sets).value, batch_size=written.batch_size,
-        learning_rate=decisions.learning_rate(spec).value, head_learning_rate=decisions.head_learning_rate(spec).value,
+        group_by_length=written.group_by_length, learning_rate=decisions.learning_rate(spec).value, head_learning_rate=decisions.head_learning_rate(spec).value,
         schedule=written.schedule, warmup_steps=decisions.warmup_steps(spec, sets).value,
         weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
         layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 or written.gradual_unfreezing else {}),

@@ -150,6 +150,7 @@ class TrainPlan(Frozen):
     steps: int
     steps_per_epoch: int
     batch_size: int
+    group_by_length: bool
     learning_rate: float
     head_learning_rate: float
     schedule: str

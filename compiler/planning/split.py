@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+WINDOW = 50  # batches in which rows of like length are brought together
+
+
 def generator(seed: int, *purpose: object) -> np.random.Generator:
     """A generator of its own for each purpose, so that nothing shifts anything else."""
     import numpy as np  # here and below: planning counts rows and draws none
@@ -57,3 +60,27 @@ def _share(rows: int, fraction: float) -> int:
 def epoch_order(rows: int, seed: int, epoch: int, *which: int) -> np.ndarray:
     """The order in which an epoch visits its rows; `which` tells passes over several sets of rows apart."""
     return generator(seed, "epoch", epoch, *which).permutation(rows)
+
+
+def by_length(order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, *purpose: object) -> np.ndarray:
+    """An epoch's order in which the rows of a batch are of like length, so that little of it is padding.
+
+    Rows are sorted within stretches of WINDOW batches of the order, as transformers' LengthGroupedSampler does, and the
+    batches are then shuffled; a last one that is not full stays last. `lengths` are of rows by their index.
+
+    >>> import numpy as np
+    >>> by_length(np.array([0, 1, 2, 3]), np.array([9, 1, 8, 2]), 2, 0).reshape(2, 2).sum(1).tolist() in ([2, 4], [4, 2])
+    True
+    """
+    import numpy as np
+
+    stretch = WINDOW * batch
+    kept = [
+        part[np.argsort(-lengths[part], kind="stable")]
+        for part in (order[at : at + stretch] for at in range(0, len(order), stretch))
+    ]
+    sorted_ = np.concatenate(kept)
+    full = len(sorted_) // batch
+    batches = sorted_[: full * batch].reshape(full, batch)
+    shuffled = batches[generator(seed, "batches", *purpose).permutation(full)]
+    return np.concatenate([shuffled.ravel(), sorted_[full * batch :]])

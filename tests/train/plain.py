@@ -70,7 +70,7 @@ def spec(folder: Path, backbone: Path, adapt: dict[str, Any], head: str, data: d
     """A spec that trains for STEPS steps."""
     train = {
         "max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "warmup": WARMUP / STEPS, "weight_decay": DECAY,
-        "fold": "off",
+        "fold": "off", "group_by_length": False,
     }  # fmt: skip
     return running.write_spec(
         folder,
