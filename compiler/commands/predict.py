@@ -17,6 +17,7 @@ from ..reports import printable
 from . import _bundles
 from ._whole import whole
 
+LONGEST = 16 << 20  # bytes of a line
 TABLES = (".csv", ".tsv", ".parquet")
 
 
@@ -88,7 +89,10 @@ def _lines(source: str) -> Iterator[Any]:
         )
     blank, is_any = 0, False
     with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as lines:
-        for number, raw in enumerate(lines, 1):
+        for number, raw in enumerate(iter(lambda: lines.readline(LONGEST + 1), b""), 1):
+            if len(raw) > LONGEST:  # the rest of it may be larger than the memory
+                headline = f"a line is longer than {LONGEST >> 20} MiB"
+                raise refuse("E0505", headline, at=Row(source, number), help="write one input a line")
             line = _decoded(raw, Row(source, number))
             if not line.strip():  # at the end of a file it is none
                 blank = blank or number

@@ -46,8 +46,8 @@ ELSEWHERE: dict[str, Callable[[Any], bool]] = {
 LATER = ("E0206", ("export", "samples"))
 # the schema knows which roles a head's columns may play; the validator says so when it looks at the data
 ROLES = ("E0312", ("data", "columns"))
-# contradictions of two keys that stand in one section
-TOGETHER = ("epochs", "a precision")
+# contradictions of two keys that stand side by side
+TOGETHER = ("epochs", "a precision", "head` and `heads")
 
 
 @pytest.fixture(scope="module")

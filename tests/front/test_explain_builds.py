@@ -258,15 +258,22 @@ def test_a_folder_that_is_not_there(project: Project, graftc: Command) -> None:
     typed("E0412", project.folder, graftc)
 
 
-def test_a_file_larger_than_the_memory(place: Path) -> None:
+def test_a_file_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four terabytes of holes take no disk, and no memory holds them."""
-    with (place.parent / "inputs.txt").open("wb") as file:
+    monkeypatch.chdir(tmp_path)
+    with Path("plan.json").open("wb") as file:
         file.truncate(4 << 40)
-    done = subprocess.run(
-        [sys.executable, "-m", "graftc", "predict", "bundle", "--input", "inputs.txt"], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "graftc", "build", "plan.json"], capture_output=True, text=True)
     assert done.returncode == 4
-    shown("E0414", done.stderr, place.parent)
+    shown("E0414", done.stderr, tmp_path)
+
+
+def test_a_line_larger_than_the_memory(place: Path, graftc: Command) -> None:
+    with Path("inputs.txt").open("wb") as file:
+        file.truncate(4 << 40)
+    answer = graftc("predict", "bundle", "--input", "inputs.txt")
+    assert answer.codes == ["E0505"]
+    assert "longer than 16 MiB" in answer.err
 
 
 # --- bundles

@@ -96,7 +96,7 @@ KINDS: list[Case] = [
     ("precision: [fp32]", "precision: fp32", "E0202", "`precision` has the wrong kind of value", "fp32", "write `[fp32]`"),
     ("precision: [fp32]", "precision: [fp64]", "E0202", "`fp64` is not a value of `precision`", "fp64", ""),
     ("precision: [fp32]", "precision: []", "E0202", "`precision` is empty", "[]", ""),
-    ("precision: [fp32]", "optimize: onnxruntime", "E0202", "`onnxruntime` is not a value of `optimize`", "onnxruntime", ""),
+    ("precision: [fp32]", "optimize: tensorrt", "E0202", "`tensorrt` is not a value of `optimize`", "tensorrt", ""),
 ]  # fmt: skip
 
 RANGES: list[Case] = [

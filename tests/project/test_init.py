@@ -8,7 +8,6 @@ import pytest
 
 from graftc.compiler.commands import main
 from graftc.compiler.commands.init import EXAMPLES
-from graftc.compiler.language.parse import parse
 from graftc.compiler.language.source import read
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
@@ -47,8 +46,8 @@ def test_an_example_comes_with_its_data(name: str, capsys: pytest.CaptureFixture
     spec = Path(name) / f"{name}.yaml"
     assert f"graftc validate {spec.name}" in capsys.readouterr().out
     assert spec.read_bytes() == (EXAMPLES / spec.name).read_bytes()
-    data = parse(read(spec)).data
-    for table in (data.train, data.validation, data.test):
+    data = read(spec).data["data"]
+    for table in (data.get(split) for split in ("train", "validation", "test")):
         assert not isinstance(table, str) or (spec.parent / table).exists()
     assert (spec.parent / "data" / "README.md").is_file(), "licences of the data stay with it"
     assert (spec.parent / "schema.json").is_file(), "an editor finds it by the spec's second line"

@@ -31,7 +31,7 @@ SPEC = {
     "backbone": {"from": "./backbone"},
     "head": {"type": WORD, "labels": list(LABELS)},
     "data": {"train": "train.jsonl", "validation": {"fraction": 0.2}, "max_length": 16},
-    "train": {"epochs": 10, "batch_size": 16, "learning_rate": {"backbone": 1e-3, "head": 1e-2}},
+    "train": {"epochs": 15, "batch_size": 16, "learning_rate": {"backbone": 1e-3, "head": 1e-2}},
 }
 
 
