@@ -67,12 +67,12 @@ def examples(plan: Any, place: Path, split: str) -> list[dict[str, Any]]:
 
     (task,) = plan.tasks
     folder = gather_backbone(plan.backbone.source, place).located.folder
-    head, processor = variants.load("heads", task.head.type), preprocessor(task, folder)
-    read = list(raw_rows(task, next(s for s in task.data.splits if s.name == split), place))
-    features = processor.rows([value for _, _, value in read]).features
+    head, processor = variants.load("heads", task.head.type), preprocessor(plan, folder)
+    read = list(raw_rows(plan, task, next(s for s in task.data.splits if s.name == split), place))
+    features = processor.rows([value for _, _, _, value in read]).features
     keep = set(task.data.inputs) - {"attention_mask"}
     found = []
-    for row, (_, values, _) in zip(features, read, strict=True):
+    for row, (_, _, values, _) in zip(features, read, strict=True):
         arrays = {
             name: array
             for name, array in row.items()
@@ -85,7 +85,7 @@ def examples(plan: Any, place: Path, split: str) -> list[dict[str, Any]]:
 def collator(plan: Any, place: Path) -> Any:
     """Pads a batch to its longest row and makes tensors of it."""
     (task,) = plan.tasks
-    processor = preprocessor(task, gather_backbone(plan.backbone.source, place).located.folder)
+    processor = preprocessor(plan, gather_backbone(plan.backbone.source, place).located.folder)
 
     def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         full = [
