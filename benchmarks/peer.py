@@ -14,8 +14,6 @@ from training import memory  # type: ignore[import-not-found]
 from graftc.compiler.stages.prepare import preprocessor, raw_rows
 from graftc.compiler.world.backbone import gather_backbone
 
-TOP = {"frozen": ("frozen",), "held": ("held",)}
-
 
 class Pooled(nn.Module):
     """A backbone from transformers, mean pooling (or the pictures' own) and a linear layer, as scripts have it."""
@@ -70,14 +68,9 @@ def examples(plan: Any, place: Path, split: str) -> list[dict[str, Any]]:
     head, processor = variants.load("heads", task.head.type), preprocessor(plan, folder)
     read = list(raw_rows(plan, task, next(s for s in task.data.splits if s.name == split), place))
     features = processor.rows([value for _, _, _, value in read]).features
-    keep = set(task.data.inputs) - {"attention_mask"}
     found = []
     for row, (_, _, values, _) in zip(features, read, strict=True):
-        arrays = {
-            name: array
-            for name, array in row.items()
-            if name in keep or name not in ("token_type_ids", "attention_mask")
-        }
+        arrays = {name: array for name, array in row.items() if name in task.data.inputs}
         found.append({**arrays, "labels": head.target(task.head.record, values, task.data.columns, [row])[0]})
     return found
 

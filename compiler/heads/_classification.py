@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -15,6 +14,7 @@ from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
 from ._joined import Joined, apart, joined
+from ._stack import Width, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,6 @@ METRICS = "classification"
 SHOWN = 3  # labels named per kind of mistake
 COMPARED = 10_000  # pairs of labels, when one is sought that was meant
 MOST = 1 << 16  # different labels: what has more is no label
-Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
 
 
@@ -99,7 +98,7 @@ class Tally:
 
     def record(self) -> dict[str, Any]:
         """What a lock keeps of the count, for `recall`."""
-        return {"rows": self.rows, "counts": tuple(f"{self.counts[label]} {label}" for label in order(self.counts))}
+        return {"rows": self.rows, "counts": written_counts(self.counts)}
 
     @classmethod
     def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
@@ -108,14 +107,26 @@ class Tally:
         Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
         """
         tally = cls(columns)
-        for entry in record["counts"]:
-            number, _, label = entry.partition(" ")
-            rows = int(number)
-            tally.counts[label], tally.first[label] = rows, place
+        tally.counts = read_counts(record["counts"])
+        tally.first = dict.fromkeys(tally.counts, place)
         tally.rows = record["rows"]
         if sum(tally.strata) != tally.rows:
             raise ValueError(f"{tally.rows} rows")
         return tally
+
+
+def written_counts(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Counts of labels as a lock keeps them, in the order of the labels.
+
+    >>> written_counts({"b": 1, "a": 2}), read_counts(["2 a", "1 b"])
+    (('2 a', '1 b'), {'a': 2, 'b': 1})
+    """
+    return tuple(f"{counts[label]} {label}" for label in order(counts))
+
+
+def read_counts(entries: Iterable[str]) -> dict[str, int]:
+    """What `written_counts` wrote; raises ValueError or AttributeError for anything else."""
+    return {label: int(number) for number, _, label in (entry.partition(" ") for entry in entries)}
 
 
 def read_labels(value: Any, is_multi: bool) -> tuple[str, ...] | str:
@@ -331,8 +342,7 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """How many numbers the head learns."""
-    sizes = (width, *record["hidden"], len(record["labels"]))
-    return sum(a * b + b for a, b in pairwise(sizes))
+    return count(width, record["hidden"], len(record["labels"]))
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 ROLES = ("score", "label")  # of columns with numbers; a row has those of one of them
-Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
 Extreme = tuple[float, tuple[str, int]]  # a number and the first row that says it
 Places = dict[str, Extreme]
@@ -136,8 +134,3 @@ def scaled(values: np.ndarray, scores: Sequence[float] | None) -> np.ndarray:
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> int:
     """What rows are held out by: all are of one stratum."""
     return 0
-
-
-def count(width: int, hidden: Sequence[int], outputs: int) -> int:
-    """How many numbers a stack of linear layers learns."""
-    return sum(a * b + b for a, b in pairwise((width, *hidden, outputs)))

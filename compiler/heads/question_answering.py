@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, quote
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell, kind_of
-from ._classification import Width
+from ._stack import Width, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,7 +153,7 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """How many numbers the head learns."""
-    return sum(a * b + b for a, b in pairwise((width, *record["hidden"], 2)))
+    return count(width, record["hidden"], 2)
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ..diagnostics import At, Diagnostic
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, files, unusable
 from ..world.rows import Unusable
-from ._scores import Range, Tally, Width, all_equal, backwards, numbers, outside, scaled, stratum
+from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled, stratum
+from ._stack import Width
 
 if TYPE_CHECKING:
     import numpy as np

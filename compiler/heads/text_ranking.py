@@ -14,7 +14,8 @@ from .. import variants
 from ..diagnostics import Diagnostic
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, JOINED, ROLES, files, raw, refusal
-from ._scores import Range, Tally, Width, all_equal, backwards, count, numbers, outside, scaled, stratum
+from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled, stratum
+from ._stack import Width, count
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,8 @@ from pydantic import Field
 from .. import variants
 from ..diagnostics import Diagnostic
 from ..frozen import Frozen
-from ._scores import Tally, Width, all_equal, count, numbers, stratum
+from ._scores import Tally, all_equal, numbers, stratum
+from ._stack import Width, count
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,8 @@ from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Row as Place
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell, kind_of
-from ._classification import Width, disagreements, label_word, order
+from ._classification import disagreements, label_word, order, read_counts, written_counts
+from ._stack import Width, count
 from ._tags import OUTSIDE, Broken, read
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class Tally:
 
     def record(self) -> dict[str, Any]:
         """What a lock keeps of the count, for `recall`."""
-        counts = tuple(f"{self.counts[label]} {label}" for label in order(self.counts))
+        counts = written_counts(self.counts)
         return {"rows": self.rows, "found": self.found, "schemes": tuple(sorted(self.only)), "counts": counts}
 
     @classmethod
@@ -179,9 +180,8 @@ class Tally:
         Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
         """
         tally = cls(columns)
-        for entry in record["counts"]:
-            number, _, label = entry.partition(" ")
-            tally.counts[label], tally.first[label] = int(number), place
+        tally.counts = Counter(read_counts(record["counts"]))
+        tally.first = dict.fromkeys(tally.counts, place)
         tally.only = dict.fromkeys(record["schemes"], place)
         tally.rows, tally.found = record["rows"], record["found"]
         if not 0 <= tally.found <= tally.rows:
@@ -243,7 +243,7 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """How many numbers the head learns."""
-    return sum(a * b + b for a, b in pairwise((width, *record["hidden"], len(record["labels"]))))
+    return count(width, record["hidden"], len(record["labels"]))
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,8 @@ from ..decided import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..frozen import Frozen
 from ..world.backbone import BackboneFacts
-from . import all_frozen, lacking
+from ..world.header import Tensor
+from . import Lowered, all_frozen, lacking
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +77,18 @@ def targets(
     """Names of the modules that are adapted, sorted: those that match and are not frozen."""
     found = {name for word in _words(options, backbone, default) for name in _matches(word, backbone)}
     return tuple(sorted(name for name in found if f"{name}.weight" not in frozen))
+
+
+def lower(
+    options: Targeted,
+    backbone: BackboneFacts,
+    frozen: frozenset[str],
+    added: Callable[[str, Any, BackboneFacts], Iterable[Tensor]],
+) -> Lowered:
+    """Adds tensors to each target outside the frozen parts, whose options are the record; the backbone's own stay."""
+    chosen = targets(options, backbone, frozen)
+    tensors = tuple(tensor for name in chosen for tensor in added(name, options, backbone))
+    return Lowered(frozenset(), tensors, {**options.model_dump(exclude={"target"}), "target": chosen})
 
 
 def decided(options: Targeted, backbone: BackboneFacts, default: Default = None) -> dict[str, Decided[Any]]:

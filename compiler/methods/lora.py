@@ -45,13 +45,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Adds two matrices to each target outside the frozen parts; the backbone's own tensors stay."""
-    targets = _layers.targets(options, backbone, frozen)
-    added = [tensor for name in targets for tensor in _added(name, options, backbone)]
-    record = {
-        "rank": options.rank, "alpha": options.alpha, "dropout": options.dropout, "dora": options.dora,
-        "rslora": options.rslora, "target": targets,
-    }  # fmt: skip
-    return Lowered(frozenset(), tuple(added), record)
+    return _layers.lower(options, backbone, frozen, _added)
 
 
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:

@@ -42,9 +42,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Adds a rotation for each block of a target outside the frozen parts; the backbone's own tensors stay."""
-    targets = _layers.targets(options, backbone, frozen)
-    added = [tensor for name in targets for tensor in _added(name, options, backbone)]
-    return Lowered(frozenset(), tuple(added), {**options.model_dump(exclude={"target"}), "target": targets})
+    return _layers.lower(options, backbone, frozen, _added)
 
 
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:

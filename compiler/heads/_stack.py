@@ -1,0 +1,16 @@
+"""What heads share that are a stack of linear layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field
+
+Width = Annotated[int, Field(ge=1, le=1 << 20)]  # of a layer before the last
+
+
+def count(width: int, hidden: Sequence[int], outputs: int) -> int:
+    """How many numbers the layers learn, biases and all."""
+    return sum(a * b + b for a, b in pairwise((width, *hidden, outputs)))
