@@ -146,7 +146,8 @@ def first(chosen: argparse.Namespace, texts: list[str], model: Path) -> dict[str
     theirs = [sys.executable, "-c", FIRST, str(model), texts[0]]
 
     def run(words: list[str]) -> Callable[[], Any]:
-        return lambda: subprocess.run(words, check=True, capture_output=True)
+        settings = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # both have the bytecode that an installed package has
+        return lambda: subprocess.run(words, check=True, capture_output=True, env=settings)
 
     return medians({"ours": run(ours), "pipeline": run(theirs)}, chosen.rounds)
 

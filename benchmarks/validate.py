@@ -3,7 +3,8 @@
     python benchmarks/validate.py [--rounds N]
 
 Every round runs everything once, one after another, so that a busy machine slows all of them alike; the best of
-each is printed. Children are measured by the system: wall time, and the largest resident memory.
+each is printed. Children are measured by the system: wall time, and the largest resident memory. They may write
+bytecode, whatever this process may: what is installed has it, and `import torch` would have it anyway.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _write_rows(path: Path, rows: int) -> None:
 
 
 def _run(command: list[str]) -> Run:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""}  # empty is unset
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as child:
         errors = child.stderr.read() if child.stderr else b""
