@@ -97,11 +97,14 @@ def nearest(word: object, known: Iterable[str]) -> str:
 
     >>> nearest("lroa", ["lora", "full"])
     'did you mean `lora`?'
+    >>> nearest("FP32", ["fp32", "fp16"])
+    'did you mean `fp32`?'
     """
     if len(str(word)) > LONGEST:
         return ""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"did you mean {quote(close[0])}?" if close else ""
+    plain = {str(name).casefold(): name for name in known if name != word}
+    close = difflib.get_close_matches(str(word).casefold(), plain, n=1, cutoff=0.6)
+    return f"did you mean {quote(plain[close[0]])}?" if close else ""
 
 
 def clean(word: object) -> str:

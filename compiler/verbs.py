@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .diagnostics import At, Diagnostic, Refused, Status
+from .diagnostics import Diagnostic, Refused, Status
 from .language.overrides import override
 from .language.parse import draft
 from .language.source import Source, read
@@ -130,18 +130,15 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     """
     from .execution.machine import recorded
     from .planning.lock import lock
-    from .planning.locked import refuse_shared
+    from .planning.locked import refuse_several, refuse_shared
     from .store import Store, default_root
 
     refuse_shared(source)
     seen = look(source, Footing())
     if seen.plan is None:
         raise Refused(seen.found, source=source)
-    if "heads" in source.data:
-        at, help = At(("heads",), "not locked", on_key=True), "commit the plan: `graftc plan SPEC -o plan.json`"
-        found = Diagnostic("E0206", "locks of specs with `heads` are not available yet", at, help=help)
-        raise Refused((found,), source=source)
     try:
+        refuse_several(source)
         backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True)
     except Refused as refused:
         refused.source = source

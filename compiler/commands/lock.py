@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..diagnostics import Refused
 from ..language.overrides import override
 from ..language.source import read
 from ..planning.locked import beside, refuse_illegible, shown
@@ -26,13 +27,25 @@ def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
     Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
     and `validate` and `plan` do without the data with --no-data.
     """
+    wrong: list[Refused] = []
     for name in specs:
-        source = override(read(Path(name), name), sets)
-        lock, found = lock_source(source)
-        if found:
-            print(text(found, source) + "\n", file=sys.stderr)
-        content = lock.text(Path(name).name)
-        refuse_illegible(source, content)
-        write_whole(beside(source), content)
-        rows = ", ".join(f"{split.rows} {split.name} rows" for split in lock.data.splits)
-        print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {rows}")
+        try:
+            _lock(name, sets)
+        except Refused as refused:
+            wrong.append(refused)
+    for earlier in wrong[:-1]:
+        print(text(earlier.diagnostics, earlier.source) + "\n", file=sys.stderr)  # type: ignore[arg-type]
+    if wrong:
+        raise wrong[-1]
+
+
+def _lock(name: str, sets: tuple[str, ...]) -> None:
+    source = override(read(Path(name), name), sets)
+    lock, found = lock_source(source)
+    if found:
+        print(text(found, source) + "\n", file=sys.stderr)
+    content = lock.text(Path(name).name)
+    refuse_illegible(source, content)
+    write_whole(beside(source), content)
+    rows = ", ".join(f"{split.rows} {split.name} rows" for split in lock.data.splits)
+    print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {rows}")

@@ -15,7 +15,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import Frozen
 from .places import SPLITS
-from .remedies import as_list, as_map, as_slug, did_you_mean, without_quotes
+from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, without_quotes
 from .spec import SCALARS, SECTIONS, VARIANTS
 
 # pydantic's type of error → what the value should have been
@@ -157,7 +157,9 @@ def _kind(path: Path, items: list[_Item], value: Any, models: list[type[BaseMode
     kinds = [KINDS[item.type] for item in items if item.type in KINDS]
     wanted = dict.fromkeys([*kinds, *([f"one of {', '.join(choices)}"] if choices else [])])
     label = f"expected {' or '.join(wanted) or 'something else'}, this is {kind_of(value)}"
-    help = without_quotes(value, kinds) or as_map(value, models) or (as_list(value) if kinds == ["a list"] else "")
+    ways = {"a list": as_list, "true or false": as_truth, "a number": as_share}
+    help = without_quotes(value, kinds) or as_map(value, models)
+    help = help or next((way(value) for kind, way in ways.items() if kinds == [kind]), "")
     return Diagnostic("E0202", f"{key} has the wrong kind of value", At(path, label), help=help)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -300,7 +301,9 @@ def _is_a_plan(source: Source) -> Diagnostic | None:
     if "graftc" in source.data or not {"format", "estimates", "spec"} <= set(source.data):
         return None
     help = f"build it: `graftc build {source.file}`; its spec stands in it, under `spec`"
-    return Diagnostic("E0216", f"{quote(source.file)} is a plan, not a spec", Row(source.file), help=help)
+    return Diagnostic(
+        "E0216", f"{quote(source.file)} is a plan, not a spec", Row(PurePath(source.file).name), help=help
+    )
 
 
 def _empty(values: Any, path: Path) -> Iterator[Path]:

@@ -36,6 +36,23 @@ def without_quotes(value: Any, kinds: Iterable[str]) -> str:
     return f"write `{value}`, without quotes" if is_number else ""
 
 
+def as_truth(value: Any) -> str:
+    """The way out for a word of older YAML that was true or false."""
+    meant = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+    word = meant.get(value.lower()) if isinstance(value, str) else None
+    return f"write `{word}`" if word else ""
+
+
+def as_share(value: Any) -> str:
+    """The way out where a number is written in percent.
+
+    >>> as_share("12.5%"), as_share("100 %"), as_share("%")
+    ('write `0.125`', 'write `1`', '')
+    """
+    percent = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%", value) if isinstance(value, str) else None
+    return f"write `{float(percent[1]) / 100:g}`" if percent else ""
+
+
 def as_map(value: Any, models: Iterable[type[BaseModel]]) -> str:
     """The way out where a number stands in place of a map that has one key for it."""
     for model in models if isinstance(value, int | float) and not isinstance(value, bool) else ():

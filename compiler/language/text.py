@@ -223,8 +223,18 @@ def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
         return Diagnostic("E0104", "a tab stands where YAML allows only spaces", at, help="use spaces")
     if "another document" in problem:
         return Diagnostic("E0101", f"{noun} holds a second document", at, help="write one spec per file")
-    help = "put quotes around a text that holds `: `" if "mapping values" in problem else ""
+    help = _way_out(lines, at) if "mapping values" in problem else ""
     return Diagnostic("E0101", f"{noun} is not YAML", at, notes=(problem,), help=help)
+
+
+def _way_out(lines: list[str], at: Span) -> str:
+    """Of a second `:`: it belongs to a text, or its line is indented more than the key above that already has a value."""
+    line, above = lines[at.line - 1], next((one for one in reversed(lines[: at.line - 1]) if one.strip()), "")
+    indents = [len(one) - len(one.lstrip(" ")) for one in (line, above)]
+    dashes = len(re.match(r"(- +)*", above.lstrip(" "))[0])  # type: ignore[index]
+    if ": " in line[: at.column - 1] or indents[0] <= indents[1] + dashes:
+        return "put quotes around a text that holds `: `"
+    return f"begin the line with {indents[1] + dashes} spaces, as the key above"
 
 
 def _foreign(word: str, at: Span) -> Diagnostic:

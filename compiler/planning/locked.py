@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..diagnostics import Diagnostic, Refused, Row, Span, clean, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Span, clean, quote, refuse
 from ..diagnostics import Path as Keys
 from ..frozen import Json
 from ..language.source import LARGEST, Source, content, parse_text
@@ -72,12 +72,27 @@ def refuse_shared(source: Source) -> None:
         if (source.folder / other).is_file():
             headline, note = f"{quote(own.name)} and {quote(other)} would have one lock", quote(shown(source))
             help = f"rename one of them: `mv {shlex.quote(other)} {shlex.quote(own.stem)}-2{Path(other).suffix}`"
-            raise refuse("E0352", headline, f"both are locked in {note}", at=Row(source.file), help=help)
+            raise refuse("E0352", headline, f"both are locked in {note}", at=Row(Path(source.file).name), help=help)
 
 
 def shown(source: Source) -> str:
     """What messages call the lock of a spec: its path as the spec's was given."""
     return str(Path(source.file).with_name(Path(source.file).stem + ENDING))
+
+
+def _whole(source: Source) -> Row:
+    """The lock as a place: rows are named from the spec's folder."""
+    return Row(Path(shown(source)).name)
+
+
+def refuse_several(source: Source) -> None:
+    """Raises Refused E0206 for a spec with `heads`, of which there is no lock."""
+    if "heads" in source.data:
+        at, help = (
+            At(("heads",), "not locked", on_key=True),
+            f"commit the plan: `graftc plan {clean(source.file)} -o plan.json`",
+        )
+        raise refuse("E0206", "locks of specs with `heads` are not available yet", at=at, help=help)
 
 
 def again(source: Source) -> str:
@@ -88,8 +103,10 @@ def again(source: Source) -> str:
 def read_lock(source: Source) -> Locked:
     """The lock of a spec.
 
-    Raises Refused E0352 where it may be another spec's, E0340 where there is none, E0342 for one of a later format, E0341 for whatever else is no lock.
+    Raises Refused E0206 where a spec can have none, E0352 where it may be another spec's, E0340 where there is none,
+    E0342 for one of a later format, E0341 for whatever else is no lock.
     """
+    refuse_several(source)
     refuse_shared(source)
     return _read(source, _text(source))
 
@@ -103,7 +120,7 @@ def refuse_illegible(source: Source, text: str) -> None:
     except Refused as refused:
         help = "give the head fewer labels, or the data fewer files"
         notes = refused.diagnostics[0].notes
-        raise refuse("E0341", "this lock could not be read again", *notes, at=Row(shown(source)), help=help) from None
+        raise refuse("E0341", "this lock could not be read again", *notes, at=_whole(source), help=help) from None
 
 
 def _read(source: Source, text: str) -> Locked:
@@ -146,14 +163,14 @@ def _text(source: Source) -> str:
         raw = content(beside(source))
     except FileNotFoundError:
         help = f"`graftc lock {clean(source.file)}` writes it"
-        raise refuse("E0340", "there is no lock of this spec", at=Row(shown(source)), help=help) from None
+        raise refuse("E0340", "there is no lock of this spec", at=_whole(source), help=help) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise refuse("E0341", "the lock can't be read", reason, at=Row(shown(source)), help=again(source)) from None
+        raise refuse("E0341", "the lock can't be read", reason, at=_whole(source), help=again(source)) from None
     try:
         if len(raw) <= LARGEST:
             return raw.decode("utf-8")
         reason = f"it is larger than {LARGEST >> 20} MiB"
     except UnicodeDecodeError:
         reason = "it is not UTF-8"
-    raise refuse("E0341", "the lock can't be read", reason, at=Row(shown(source)), help=again(source))
+    raise refuse("E0341", "the lock can't be read", reason, at=_whole(source), help=again(source))

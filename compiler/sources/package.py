@@ -45,7 +45,7 @@ def _roots(name: str) -> list[str]:
     if spec is None:
         raise Missing(
             f"no package `{name}` is installed",
-            f"install a package that provides `{name}`, perhaps: pip install {name.replace('_', '-')}",
+            f"install a package that provides `{name}`, perhaps: pip install --no-deps {name.replace('_', '-')}",
             is_machine=True,
         )
     roots = [root for root in spec.submodule_search_locations or () if os.path.isdir(root)]

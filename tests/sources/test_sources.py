@@ -177,7 +177,7 @@ def test_a_package_that_is_not_installed_is_the_machines_lack(tmp_path: Path) ->
     missing = refusal(package.locate, "gt_not_there_at_all/model", tmp_path)
     assert missing.is_machine
     assert "a package that provides `gt_not_there_at_all`" in missing.help
-    assert "pip install gt-not-there-at-all" in missing.help
+    assert "pip install --no-deps gt-not-there-at-all" in missing.help
 
 
 # the Hub
