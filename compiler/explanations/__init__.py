@@ -15,6 +15,7 @@ RANGES = {
     "W03": "worth a look",
     "E04": "building, and the machine",
     "E05": "bundles",
+    "W05": "labels worth a look",
 }
 
 

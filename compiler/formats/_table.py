@@ -28,7 +28,9 @@ def table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
     _check_header(line, names, delimiter)
     for line, values in cells:
         if len(values) != len(names):
-            raise Malformed(line, f"{_count(values, 'cell')}, but the header names {_count(names, 'column')}")
+            reason = f"{_count(values, 'cell')}, but the header names {_count(names, 'column')}"
+            help = f"put quotes around a cell that holds {MARKS[delimiter]}" if len(values) > len(names) else ""
+            raise Malformed(line, reason, help)
         yield line, {name: value or None for name, value in zip(names, values, strict=True)}
 
 

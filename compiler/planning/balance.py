@@ -70,6 +70,8 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         return
     if not train.tally.is_multi and _are_measurements(train.tally.counts):
         yield _measurements(_column(spec, train.tally.role), train.tally, train.rows)
+    elif not train.tally.is_multi and len(train.tally.counts) > max(MEASUREMENTS, train.rows / 2):
+        yield _own(_column(spec, train.tally.role), train.tally, train.rows)
     elif spec.train and spec.head and not spec.lost & {"metric", "loss", "class_weights"}:
         yield from _imbalance(spec, spec.train, train.tally)
 
@@ -140,6 +142,15 @@ def _measurements(at: At, tally: Any, rows: int) -> Diagnostic:
     headline = f"{quote(tally.column)} looks like a measurement, and each of its values becomes a class"
     help = f"name a column of classes: `{tally.role}: <column>` under `data.columns`"
     return Diagnostic("W0317", headline, at, (), notes, help)
+
+
+def _own(at: At, tally: Any, rows: int) -> Diagnostic:
+    notes = (
+        f"{rows:,} training rows have {len(tally.counts):,} different labels, such as {quote(next(iter(tally.counts)))}",
+    )
+    headline = f"{quote(tally.column)} gives most rows a label of their own"
+    help = f"name the column of the classes: `{tally.role}: <column>` under `data.columns`"
+    return Diagnostic("W0530", headline, at, (), notes, help)
 
 
 def _column(spec: Draft, role: str) -> At:

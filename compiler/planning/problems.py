@@ -216,7 +216,9 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if isinstance(data.validation, HeldOut):
         train = facts.splits["train"]
         if train.rows < FEWEST or not held_out_rows(spec, facts):
-            notes = (f"they are {train.rows}, and of each label at least one row must stay",)
+            labels = len(train.tally.strata) if getattr(train.tally, "counts", None) else 1
+            of = f" of {labels} labels" if labels > 1 else ""
+            notes = (f"they are {train.rows}{of}, and of each label at least one row must stay",)
             at = At(("data", "validation"))
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)
 

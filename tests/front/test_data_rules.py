@@ -185,6 +185,15 @@ def test_a_label_of_every_row_is_none(project: Project, each: int, codes: list[s
     assert project.validate().codes == codes
 
 
+@pytest.mark.parametrize(("each", "codes"), [(1, ["W0530"]), (2, [])])
+def test_a_label_of_nearly_every_row_is_worth_a_look(project: Project, each: int, codes: list[str]) -> None:
+    train = [{"body": f"a letter {i}", "queue": f"T-{i // each}"} for i in range(80)]
+    lay(project, train, [{**row, "queue": "T-7"} for row in rows(30, 5_000)])
+    answer = project.validate()
+    assert answer.codes == codes
+    assert not codes or answer.findings[0].under == "queue"
+
+
 def test_data_that_is_wrong_is_not_counted_too(project: Project) -> None:
     lay(project, [*rows(20), *rows(20)], [{"body": "x", "queue": "spam"}])
     assert project.validate().codes == ["E0314"]

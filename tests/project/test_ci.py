@@ -99,6 +99,16 @@ def test_the_action_uploads_what_is_wrong_before_it_fails(repository: Path, temp
     assert [found["ruleId"] for found in log["runs"][0]["results"]] == ["E0201"]
 
 
+def test_the_action_shows_what_a_machine_lacks(repository: Path, temporary: Path) -> None:
+    text = (repository / "spec.yaml").read_text()
+    (repository / "spec.yaml").write_text(re.sub("from: .*", "from: package:gt_not_there/model", text, count=1))
+    assert step("Report", repository, temporary, specs="spec.yaml").returncode == 0, "the last step says it and fails"
+    log = json.loads((temporary / "graftc.sarif").read_text())
+    assert [found["ruleId"] for found in log["runs"][0]["results"]] == ["E0320"]
+    done = step("Validate", repository, temporary, specs="spec.yaml")
+    assert (done.returncode, "title=E0320" in done.stdout) == (4, True)
+
+
 @pytest.mark.parametrize("name", ["Report", "Validate"])
 def test_the_action_says_when_no_file_matches(name: str, repository: Path, temporary: Path) -> None:
     done = step(name, repository, temporary, specs="nowhere/*.yaml")
@@ -127,6 +137,8 @@ def test_the_action_installs_what_it_belongs_to(repository: Path, temporary: Pat
         ({"version": "0.1.0"}, "graftc==0.1.0"),
         ({"version": "0.1.0", "extras": "hub"}, "graftc[hub]==0.1.0"),
         ({"version": HOSTILE}, f"graftc=={HOSTILE}"),
+        ({"packages": "gt-one  gt-two"}, "--no-deps -- gt-one gt-two"),
+        ({"packages": HOSTILE}, f"--no-deps -- {' '.join(HOSTILE.split())}"),
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
