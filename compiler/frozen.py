@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import core_schema
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # names of specs, and so of plans, bundles and their folders
+MOST = 1000  # items of a list in a spec that are looked for in the world, one by one
 
 
 class Frozen(BaseModel):

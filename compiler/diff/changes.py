@@ -18,6 +18,7 @@ ASSETS = "data.assets."  # files that the plan names one by one
 READING = ("modality", "inputs", "preprocessing", "augment")  # of a task's data: the same for all heads
 INSIDE = re.compile(r"\.\d+\.")  # in the name of a module of a stack
 TENSORS: Keys = ("backbone", "tensors")
+LAYERS: Keys = ("train", "layer_of")
 HASHES = ("sha256", "assets", "weights", "runtime")
 # how a spec spells what a plan or a stage's record holds
 SPELLINGS = (
@@ -55,7 +56,7 @@ FOLLOWS = {
     "train.steps_per_epoch": ("train.steps", "train.batch_size"),
     "train.warmup_steps": ("train.steps", "train.epochs", "train.batch_size"),
     "train.head_learning_rate": ("train.learning_rate",),
-    "train.layer_of": ("train.layer_decay",),
+    "train.layer_of": ("train.layer_decay", "train.gradual_unfreezing", "backbone.from"),
 }
 # options that come and go with the word that has them
 VARIANTS = {"adapt": "adapt.method", "head": "head.type", "data": "data.modality", "export": "data.modality"}
@@ -102,6 +103,7 @@ def changes(found: Iterable[Difference]) -> tuple[Change, ...]:
             tensors.append((path, old, new))
         else:
             head, inside = _of_task(path)
+            inside = inside[:2] if inside[:2] == LAYERS else inside  # by tensor, which says no more
             named.append((head, _named(inside, old, new)))
     named += [("", change) for change in _tensors(tensors)]
     kept = [_spelt_out(head, change) for head, change in named if not _follows(change, _beside(head, named))]

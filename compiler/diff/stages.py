@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..diagnostics import clean
 from ..execution import pipeline
 from ..execution.machine import Machine
 from ..frozen import Frozen
 from ..planning.plan import Plan
 from ..planning.portable import portable
-from .changes import Change, Difference, changes, differences
+from .changes import Change, Difference, Keys, changes, differences, spelt
 from .sides import Files, Side
 
 # both sides as one machine would build them: what it is and has installed is no difference between plans
@@ -74,10 +76,40 @@ def _run(
     found = list(_with_names(differences(record, stage.record), whole))
     if any(path == ("plan",) for path, _, _ in found):  # the whole plan: what no stage before it has named
         known = {change.field for run in earlier for change in run.because}
-        rest = [change for change in changes(_without_text(whole)) if change.field not in known]
+        decided = [item for item in _without_text(whole) if not _is_told(item[0], earlier)]
+        rest = [change for change in changes(decided) if change.field not in known]
         own = changes(item for item in found if item[0] != ("plan",))
         return Run(stage=stage.name, because=(*rest, *own), after=follows, is_new=False)
-    return Run(stage=stage.name, because=changes(found), after=follows, is_new=False)
+    beside = [item for item in found if stage.module == "prepare" and _is_beside(item[0], stage.task)]
+    because = (*changes(item for item in found if item not in beside), *map(_shared_rows, beside))
+    return Run(stage=stage.name, because=because or _in_order(record, stage.record), after=follows, is_new=False)
+
+
+def _is_told(path: Keys, earlier: Iterable[Run]) -> bool:
+    """Whether a stage of `pretrain` that runs again has said what differs in it."""
+    return path[:1] == ("pretrain",) and any(
+        re.match(rf"pretrain-{path[1]}(-|$)", run.stage) and (run.because or run.is_new) for run in earlier
+    )
+
+
+def _is_beside(path: Keys, head: str) -> bool:
+    """Whether a difference in the record of a head's rows is that another head reads them too."""
+    return len(path) == 2 and path[0] == "tasks" and path[1] != head
+
+
+def _shared_rows(difference: Difference) -> Change:
+    (_, head), old, new = difference
+    text = f"its rows are {'' if old is None else 'no longer '}read for {clean(head)} too"
+    return Change(field=f"heads.{head}.data", old=old, new=new, text=text)
+
+
+def _in_order(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """That heads stand in another order, where nothing else differs: they are drawn in that order."""
+    names = [list(record.get("tasks") or ()) for record in (old, new)]
+    if names[0] == names[1]:
+        return ()
+    text = f"heads in another order: {spelt(names[0])} → {spelt(names[1])}"
+    return (Change(field="heads", old=names[0], new=names[1], text=text),)
 
 
 def _with_names(record: Iterable[Difference], whole: Iterable[Difference]) -> Iterator[Difference]:
@@ -88,7 +120,8 @@ def _with_names(record: Iterable[Difference], whole: Iterable[Difference]) -> It
 
 
 def _decided(plan: Plan) -> Any:
-    return portable(plan).model_dump(mode="json", exclude={"estimates", "pins"})
+    whole = portable(plan).model_dump(mode="json", exclude={"estimates", "pins"})
+    return whole | {"pretrain": {str(number): phase for number, phase in enumerate(whole.get("pretrain", ()), 1)}}
 
 
 def _without_text(whole: Iterable[Difference]) -> list[Difference]:

@@ -44,7 +44,8 @@ def written(data: Values, name: str) -> frozenset[Path]:
     """The paths of `data` and of its keys that a head writes itself; the empty one where no head shares any."""
     own = data["heads"][name].get("data")
     alone: list[Path] = [()] if data.get("data") is None else []
-    return frozenset([*alone, ("data",), *(("data", key) for key in own)] if isinstance(own, dict) else alone)
+    keys = own if isinstance(own, dict) else ()
+    return frozenset([*alone, ("data",), *(("data", key) for key in keys)] if own is not None else alone)
 
 
 def placed(found: Iterable[Diagnostic], name: str, own: frozenset[Path], has_metric: bool) -> Iterator[Diagnostic]:

@@ -16,7 +16,7 @@ from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import Frozen
 from .places import SPLITS
 from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, without_quotes
-from .spec import SCALARS, SECTIONS, VARIANTS
+from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, VARIANTS
 
 # pydantic's type of error → what the value should have been
 KINDS = {
@@ -45,12 +45,17 @@ class _Item:
     members: Mapping[Path, str]
 
 
-def explain(error: ValidationError, model: type[Frozen], base: Path, data: dict[str, Any]) -> list[Diagnostic]:
-    """Every finding of one failed validation, one per mistake; `base` is the section's path in the spec."""
+def explain(
+    error: ValidationError, model: type[Frozen], base: Path, data: dict[str, Any], beside: tuple[str, ...] = ()
+) -> list[Diagnostic]:
+    """Every finding of one failed validation, one per mistake.
+
+    `base` is the section's path in the spec; `beside` are keys that it may have besides those of its model.
+    """
     items = _of_one_member([_item(found, base, data) for found in error.errors(include_url=False)], data)
     missing = [item.path for item in items if item.type == "missing"]
     extra = [item for item in items if item.type == "extra_forbidden"]
-    unknown = {item.path: nested(item.path, data) or _unknown(item, model, base, missing) for item in extra}
+    unknown = {item.path: nested(item.path, data) or _unknown(item, model, base, missing, beside) for item in extra}
     places: dict[Path, list[_Item]] = {}
     for item in items:
         # pydantic counts only the sound items of a list, and those that are not have a finding of their own
@@ -72,6 +77,13 @@ def nothing(path: Path) -> Diagnostic:
     """The diagnostic for a key without a value."""
     help = "write a value, or remove the key"
     return Diagnostic("E0202", f"{quote(_key(path))} has no value", At(path, "nothing here", on_key=True), help=help)
+
+
+def explain_kind(path: Path) -> Diagnostic:
+    """The diagnostic for a section that is not a mapping."""
+    at = At(path, "expected keys and values, indented below")
+    name = f"item {path[-1] + 1} of {quote(path[-2])}" if isinstance(path[-1], int) else quote(path[-1])
+    return Diagnostic("E0202", f"{name} is not a mapping", at)
 
 
 def _item(found: Any, base: Path, data: dict[str, Any]) -> _Item:
@@ -174,9 +186,12 @@ def kind_of(value: Any) -> str:
     return kinds.get(type(value), "true or false" if isinstance(value, bool) else "nothing")
 
 
-def _unknown(item: _Item, model: type[Frozen], base: Path, missing: Iterable[Path]) -> Diagnostic:
+def _unknown(
+    item: _Item, model: type[Frozen], base: Path, missing: Iterable[Path], beside: tuple[str, ...]
+) -> Diagnostic:
     wanted = [str(path[-1]) for path in missing if path[:-1] == item.path[:-1]]
-    return unknown_key(item.path, _words(_owner(item, model, base)), quote(_key(item.path[:-1])), wanted)
+    words = [*(beside if item.path[:-1] == base else ()), *_words(_owner(item, model, base))]
+    return unknown_key(item.path, dict.fromkeys(words), quote(_key(item.path[:-1])), wanted)
 
 
 def nested(path: Path, data: Any) -> Diagnostic | None:
@@ -192,8 +207,9 @@ def nested(path: Path, data: Any) -> Diagnostic | None:
 def unknown_key(path: Path, known: Iterable[str], where: str, missing: Iterable[str] = ()) -> Diagnostic:
     """The diagnostic for a key that its place does not know: misspelt, misplaced, or nobody's."""
     key, words = str(path[-1]), tuple(known)
-    help = nearest(key, missing) or did_you_mean(key, words)
-    home = _home(key, path) if not help else None
+    home = _home_in_stage(key, path[2:]) if path[0] == "pretrain" and len(path) > 2 else None
+    help = "" if home else nearest(key, missing) or did_you_mean(key, words)
+    home = home or (_home(key, path) if not help else None)
     if home:
         at = At(path, home[1], on_key=True)
         return Diagnostic("E0207", f"{quote(key)} does not belong {home[2] or f'under {where}'}", at, help=home[0])
@@ -237,9 +253,11 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
             if home != path[:-1]:
                 return f"move it under `{'.'.join(home)}`", f"a key of `{'.'.join(home)}`", where
     for name, (folder, tag, _) in VARIANTS.items():
+        if key == tag and path[:-1] != (name,):
+            return f"move it under `{name}`", f"a key of `{name}`", where
         owners = {w: home for w in variants.words(folder) for home in _homes(key, _options(folder, w), (name,))}
         if owners:
-            word = max(owners, key=lambda w: len(_options(folder, w).model_fields))  # the one that most is said of
+            word = _foremost(folder, owners)
             home = owners[word]
             label = f"a key of `{'.'.join(home)}` with {tag} {listed(f'`{owner}`' for owner in owners)}"
             is_here = home == path[:-1]
@@ -249,6 +267,35 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
             help = f"it belongs to {word} inputs" if home == path[:-1] else f"move it under `{'.'.join(home)}`"
             return help, f"a key of {word} data", where
     return None
+
+
+def _home_in_stage(key: str, path: Path) -> tuple[str, str, str] | None:
+    """The same of a key in a stage of `pretrain`, by its path inside the stage: the stage has sections of its own."""
+    folder, tag, _ = OBJECTIVE
+    if owners := [word for word in variants.words(folder) if key in _words(_options(folder, word))]:
+        help = f"use it with `{tag}: {owners[0]}`" if len(path) == 1 else f"move it beside `{tag}`"
+        return help, f"a key of a stage with {tag} {listed(f'`{word}`' for word in owners)}", ""
+    if key in STAGE and len(path) > 1:
+        return f"move it beside `{tag}`", "a key of a stage", ""
+    folder, tag, _ = VARIANTS["adapt"]
+    owners = [word for word in variants.words(folder) if key in _words(_options(folder, word))]
+    if owners and path[:-1] == ("adapt",):
+        label = f"a key of `adapt` with {tag} {listed(f'`{word}`' for word in owners)}"
+        return f"use it with `{tag}: {_foremost(folder, owners)}`", label, ""
+    sections: list[tuple[str, type[BaseModel]]] = [(name, SECTIONS[name]) for name in ("train", "data")]
+    sections += [("data", _options("inputs", word)) for word in variants.words("inputs")]
+    sections += [("adapt", _options(folder, word)) for word in variants.words(folder)]
+    for name, model in sections:
+        for home in _homes(key, model, (name,)):
+            if home != path[:-1]:
+                shown = quote(".".join(home))
+                return f"move it under {shown} of this stage", f"a key of {shown}", ""
+    return None
+
+
+def _foremost(folder: str, words: Iterable[str]) -> str:
+    """Of some variants, the one that most is said of."""
+    return max(words, key=lambda word: len(_options(folder, word).model_fields))
 
 
 def _options(folder: str, word: str) -> type[BaseModel]:

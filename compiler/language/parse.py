@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, Refused, Row, listed, nearest, quote
 from ..frozen import Frozen
-from .heads import alone, misnamed, placed, written
+from .heads import OWN, alone, misnamed, placed, written
 from .migrations import misversioned
-from .mistakes import explain, meant, nested, nothing, unknown_key
+from .mistakes import explain, explain_kind, meant, nested, nothing, unknown_key
 from .source import Source
 from .spec import (
     DEFAULTS,
     KEYS,
+    MOST_PARTS,
     OBJECTIVE,
     SCALARS,
     SECTIONS,
@@ -52,8 +53,9 @@ def draft(source: Source) -> Draft:
 class _Reading:
     """One pass over a source, collecting mistakes instead of stopping at the first."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, beside: tuple[str, ...] = ()) -> None:
         self.source = source
+        self.beside = beside  # keys that stand among those of the head
         self.data = source.data
         self.found: list[Diagnostic] = []
         self.lost: set[str] = set()
@@ -99,6 +101,8 @@ class _Reading:
         elif not heads:
             headline, help = "`heads` is empty", "write `NAME: {type: …}` below it for each head"
             self.found.append(Diagnostic("E0204", headline, At(("heads",), "nothing below", on_key=True), help=help))
+        elif len(heads) > MOST_PARTS:
+            self.found.append(_too_many("heads"))
         else:
             self.found += misnamed(heads)
             for name, entry in heads.items():
@@ -117,7 +121,7 @@ class _Reading:
         entry = self.section(Entry, {key: values[key] for key in Entry.model_fields if key in values}, ("heads", name))
         if "data" in values:
             self._is_map(("heads", name, "data"), values["data"])
-        reading = _Reading(replace(self.source, data=alone(self.data, name)))
+        reading = _Reading(replace(self.source, data=alone(self.data, name)), OWN)
         reading.lost = set(self.lost)
         task = reading.alone(
             replace(shared, name=name, entry=entry or Entry(), own=own, train=_of(name, entry, shared.train))
@@ -126,7 +130,7 @@ class _Reading:
         self.lost |= reading.lost
         return task
 
-    def section(self, model: type[Frozen], values: Any, path: Path) -> Any:
+    def section(self, model: type[Frozen], values: Any, path: Path, beside: tuple[str, ...] = ()) -> Any:
         if not isinstance(values, dict):
             self.found.append(explain_kind(path))
             return None
@@ -136,7 +140,7 @@ class _Reading:
             found: Any = model.model_validate(values)
         except ValidationError as error:
             found = None
-            wrong += [d for d in explain(error, model, path, self.data) if not _is_at(d, empty)]
+            wrong += [d for d in explain(error, model, path, self.data, beside) if not _is_at(d, empty)]
         self.found += wrong
         return self._rest(model, values, path, wrong) if wrong else found
 
@@ -189,17 +193,20 @@ class _Reading:
         if values is None:
             self._missing(section)
             return None, None
-        return self._named((section,), values, VARIANTS[section])
+        return self._named((section,), values, VARIANTS[section], self.beside if section == "head" else ())
 
     def _named(
-        self, path: Path, values: Any, kind: tuple[str, str, str], others: Container[str] = ()
+        self, path: Path, values: Any, kind: tuple[str, str, str], others: tuple[str, ...] = ()
     ) -> tuple[str | None, Any]:
         """The variant that a map names, and its options: all keys but that word's and `others`."""
         folder, tag, noun = kind
         known, section = variants.words(folder), str(path[0])
+        misspelt = (
+            [key for key in values if nearest(key, [tag])] if isinstance(values, dict) and tag not in values else []
+        )
         if not isinstance(values, dict):
             self.found.append(explain_kind(path))
-        elif misspelt := [key for key in values if tag not in values and nearest(key, [tag])]:
+        elif misspelt:
             self.found.append(unknown_key((*path, misspelt[0]), [tag], quote(section)))
         elif tag not in values:
             at, help = At((*path, tag), on_key=True), f"add `{tag}:` with one of: {listed(known)}"
@@ -213,8 +220,22 @@ class _Reading:
             self.found.append(Diagnostic("E0203", headline, at, (), notes, nearest(values[tag], known)))
         else:
             rest = {key: value for key, value in values.items() if key != tag and key not in others}
-            return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, path)
+            return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, path, (tag, *others))
+        if isinstance(values, dict) and (nearest(values[tag], known) if tag in values else misspelt):
+            self._misspelt(path, values, kind, others)
         return None, None
+
+    def _misspelt(
+        self, path: Path, values: dict[str, Any], kind: tuple[str, str, str], others: tuple[str, ...]
+    ) -> None:
+        """Misspelt keys beside a misspelt variant: what no variant knows, and is nearly a key of some."""
+        folder, tag, _ = kind
+        told = {found.at.path for found in self.found if isinstance(found.at, At)}
+        fields = {name for word in variants.words(folder) for name in variants.load(folder, word).Options.model_fields}
+        words = [*dict.fromkeys([tag, *others, *sorted(fields)])]
+        near = {key: value for key, value in values.items() if key not in words and nearest(key, words)}
+        if told & {(*path, tag), *((*path, key) for key in near)}:
+            self._known_to_some(path, {key: value for key, value in near.items() if (*path, key) not in told}, words)
 
     def _stages(self, top: Any, backbone: Any) -> tuple[Draft, ...]:
         """The stages of `pretrain`, each as a spec of its own."""
@@ -222,6 +243,9 @@ class _Reading:
         if not isinstance(values, tuple) or (not values and "pretrain" in self.data):
             at = At(("pretrain",), "expected a list of stages, each with its `- objective:`")
             self.found.append(Diagnostic("E0202", "`pretrain` is not a list of stages", at))
+            return ()
+        if len(values) > MOST_PARTS:
+            self.found.append(_too_many("pretrain"))
             return ()
         return tuple(self._stage(i, value, top, backbone) for i, value in enumerate(values))
 
@@ -266,10 +290,15 @@ class _Reading:
 
     def _known_to_some(self, path: Path, values: dict[str, Any], words: list[str]) -> dict[str, Any]:
         """The values of keys that some task knows; the others are told with all of these words."""
-        wrong = {key: unknown_key((*path, key), words, "`data`") for key in values if key not in words}
+        wrong = {key: unknown_key((*path, key), words, quote(path[0])) for key in values if key not in words}
         self.found += wrong.values()
         self.lost |= {*wrong, *meant(wrong.values())}
         return {key: value for key, value in values.items() if key not in wrong}
+
+
+def _too_many(section: str) -> Diagnostic:
+    at = At((section,), f"takes at most {MOST_PARTS}", on_key=True)
+    return Diagnostic("E0202", f"{quote(section)} is too long", at)
 
 
 def _of(name: str, entry: Entry | None, train: Train | None) -> Train | None:
@@ -318,9 +347,3 @@ def _empty(values: Any, path: Path) -> Iterator[Path]:
 
 def _is_at(found: Diagnostic, places: Container[Path]) -> bool:
     return isinstance(found.at, At) and found.at.path in places
-
-
-def explain_kind(path: Path) -> Diagnostic:
-    """The diagnostic for a section that is not a mapping."""
-    at = At(path, "expected keys and values, indented below")
-    return Diagnostic("E0202", f"{quote(path[-1])} is not a mapping", at)

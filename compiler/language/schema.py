@@ -11,7 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from .. import variants
 from ..frozen import Frozen
-from .spec import DEFAULTS, LANGUAGE, OBJECTIVE, SECTIONS, VARIANTS, Data, Entry, Freeze, Retain, Top
+from .heads import NAME
+from .spec import DEFAULTS, LANGUAGE, MOST_PARTS, OBJECTIVE, SECTIONS, VARIANTS, Data, Entry, Freeze, Retain, Top
 
 Node = dict[str, Any]
 Models = dict[type[Frozen], Node]
@@ -41,13 +42,13 @@ def schema() -> Node:
     definitions |= {f"heads.data.{word}": _part(_refer(f"data.{word}"), definitions) for word in inputs}
     definitions |= {f"heads.{word}": _entry(word, definitions[f"head.{word}"], models) for word in _words("head")}
     definitions["heads.part"] = {"anyOf": [_part(_refer(f"heads.{word}"), definitions) for word in _words("head")]}
-    parts = {**_section("heads"), "additionalProperties": _removable(_refer("heads.part"))}
+    parts = {**_section("heads"), "minProperties": 0, "additionalProperties": _removable(_refer("heads.part"))}
     top = dict(models[Top]["properties"])
     version = {**top.pop("graftc"), "const": LANGUAGE}
     whole = top | {name: _section(name) for name in ORDER}
     stages = {"oneOf": [_refer(f"pretrain.{word}") for word in variants.words(OBJECTIVE[0])]}
     whole |= {
-        "pretrain": {"type": "array", "minItems": 1, "items": stages, "description": PRETRAIN},
+        "pretrain": {"type": "array", "minItems": 1, "maxItems": MOST_PARTS, "items": stages, "description": PRETRAIN},
         "retain": _refer("retain"),
     }
     return {
@@ -147,7 +148,9 @@ def _shared(inputs: Iterable[str], whole: Node) -> Node:
 def _section(name: str) -> Node:
     if name == "heads":
         entries = {"oneOf": [_refer(f"heads.{word}") for word in _words("head")]}
-        return {"type": "object", "description": "heads by name, on one backbone", "additionalProperties": entries}
+        names = {"propertyNames": {"pattern": NAME}, "minProperties": 1, "maxProperties": MOST_PARTS}  # E0380
+        text = "heads by name, on one backbone"
+        return {"type": "object", "description": text, **names, "additionalProperties": entries}
     if name == "data":
         return {"anyOf": [_refer(f"data.{word}") for word in variants.words("inputs") if _heads(word)]}
     node = {"oneOf": [_refer(f"{name}.{word}") for word in _words(name)]} if name in VARIANTS else _refer(name)

@@ -9,10 +9,11 @@ from pydantic import ConfigDict, Field
 
 from .. import variants
 from ..diagnostics import Diagnostic
-from ..frozen import SLUG, Frozen
+from ..frozen import MOST, SLUG, Frozen
 from .places import SPLITS
 
 LANGUAGE = 1
+MOST_PARTS = 100  # entries of `heads` and of `pretrain`: each reads its data
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -27,7 +28,7 @@ class Backbone(Frozen):
         description="`./folder`, `package:name/path`, `hub:org/name@revision` or `bundle:PATH`",
         min_length=1,
     )
-    freeze: tuple[str, ...] = Field((), description="selectors of parts in which nothing learns")
+    freeze: tuple[str, ...] = Field((), max_length=MOST, description="selectors of parts in which nothing learns")
     dropout: Share | None = Field(
         None, description="share of states dropped while training, in every part that learns; default the model's own"
     )
@@ -49,7 +50,7 @@ class HeldOut(Frozen):
     fraction: float = Field(gt=0.0, lt=1.0, description="share of the training rows, stratified by label and seeded")
 
 
-Tables = File | Table | Annotated[tuple[File | Table, ...], Field(min_length=1)]
+Tables = File | Table | Annotated[tuple[File | Table, ...], Field(min_length=1, max_length=MOST)]
 
 
 class Data(Frozen):
@@ -189,7 +190,7 @@ KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "
 class Freeze(Frozen):
     """What stays as it is in a stage of `pretrain`."""
 
-    freeze: tuple[str, ...] = Field((), description="selectors of parts in which nothing learns")
+    freeze: tuple[str, ...] = Field((), max_length=MOST, description="selectors of parts in which nothing learns")
 
 
 class Retain(Frozen):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
-from ..frozen import Frozen
+from ..frozen import MOST, Frozen
 from ..world.backbone import BackboneFacts
 from ..world.header import Tensor
 from . import Lowered, all_frozen, lacking
@@ -21,7 +21,7 @@ from . import Lowered, all_frozen, lacking
 if TYPE_CHECKING:
     import torch
 
-Targets = Annotated[tuple[str, ...], Field(min_length=1)]
+Targets = Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)]
 
 
 class Targeted(Frozen):

@@ -69,7 +69,7 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if backbone is None or spec.method is None or spec.backbone is None or "freeze" in spec.lost:
         return
     if is_still(str(spec.head_type)):
-        yield from _nothing(spec)
+        yield from () if spec.name else _nothing(spec)  # beside other heads it can't be at all
         return
     method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
     if head.NEEDS in LANGUAGE_MODELS and head.NEEDS not in backbone.provides:  # which is told already

@@ -27,7 +27,10 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _read_otherwise(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Heads for which an input would become other arrays than for the first."""
-    (first, seen), *others = zip(spec.tasks, facts.each, strict=True)
+    beside = [(task, seen) for task, seen in zip(spec.tasks, facts.each, strict=True) if not _is_apart(task)]
+    if not beside:
+        return
+    (first, seen), *others = beside
     for task, facts_of in others:
         mine, theirs = facts_of.preprocessing, seen.preprocessing
         if mine is None or theirs is None or task.input is None or first.input is None:
@@ -72,11 +75,15 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
 def _drawn(spec: Draft) -> Iterator[Diagnostic]:
     """Heads that ask other inputs of the backbone than the others, or have nothing to learn."""
     for task in spec.tasks:
-        module = variants.top(task.head_type) if task.head_type else None
-        if hasattr(module, "draw") or getattr(module, "IS_STILL", False):
+        if _is_apart(task):
             at = At(("heads", task.name, "type"))
             headline = f"`{task.head_type}` beside other heads is not available yet"
             yield Diagnostic("E0206", headline, at, help="give it a spec of its own, with `head`")
+
+
+def _is_apart(task: Draft) -> bool:
+    module = variants.top(task.head_type) if task.head_type else None
+    return hasattr(module, "draw") or bool(getattr(module, "IS_STILL", False))
 
 
 def _adapted(spec: Draft) -> Iterator[Diagnostic]:

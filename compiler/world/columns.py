@@ -18,7 +18,8 @@ Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
 def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
     """What is wrong with the roles under `data.columns`, whatever the data."""
     roles = (*input.ROLES, *head.TARGETS)
-    if not set(head.TARGETS) & columns.keys() and (meant := _meant(columns, roles)):
+    is_head = task in variants.words("heads")  # of an objective, other tasks would be no way out
+    if is_head and not set(head.TARGETS) & columns.keys() and (meant := _meant(columns, roles)):
         other = next(role for role in columns if role not in roles)
         also = (At(("data", "columns", other), "not one of its roles", on_key=True),)
         headline = f"the columns don't play the roles of `{task}`"

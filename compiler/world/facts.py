@@ -276,7 +276,7 @@ class _Split:
         in_files = getattr(reader, "IN_FILES", True)
         for number, values in numbered:
             wrong = refusal(values, columns, folder)
-            if not wrong and self.is_shared and lacks(values, targets):
+            if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
                 continue
             wrong = wrong or tally(values, (table.shown, number))

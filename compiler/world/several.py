@@ -36,17 +36,18 @@ def _alike(specs: Sequence[Draft], tasks: Sequence[Facts]) -> tuple[Facts, ...]:
     records = [facts.preprocessing for facts in tasks if facts.preprocessing is not None]
     more = {"has_offsets": True} if any("has_offsets" in record for record in records) else {}
     found = []
+    patterns = {names: _patterns(names, specs, tasks) for names in {spec.together for spec in specs} if len(names) > 1}
     for spec, facts in zip(specs, tasks, strict=True):
         read = facts.preprocessing if facts.preprocessing is None else {**facts.preprocessing, **more}
-        found.append(replace(facts, preprocessing=read, patterns=_patterns(spec, specs, tasks)))
+        found.append(replace(facts, preprocessing=read, patterns=patterns.get(spec.together, {})))
     return tuple(found)
 
 
-def _patterns(spec: Draft, specs: Sequence[Draft], tasks: Sequence[Facts]) -> dict[tuple[str, ...], int]:
+def _patterns(names: Sequence[str], specs: Sequence[Draft], tasks: Sequence[Facts]) -> dict[tuple[str, ...], int]:
     """Of heads that read the same table, how many training rows have answers for just which of them."""
-    heads: dict[int, tuple[str, ...]] = {}
-    for other, facts in zip(specs, tasks, strict=True):
-        if len(spec.together) > 1 and other.name in spec.together and "train" in facts.splits:
+    heads: dict[int, list[str]] = {}
+    for spec, facts in zip(specs, tasks, strict=True):
+        if spec.name in names and "train" in facts.splits:
             for place in facts.splits["train"].places:
-                heads[place] = (*heads.get(place, ()), other.name)
-    return dict(Counter(heads.values()))
+                heads.setdefault(place, []).append(spec.name)
+    return dict(Counter(map(tuple, heads.values())))

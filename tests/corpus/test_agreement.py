@@ -42,8 +42,8 @@ ELSEWHERE: dict[str, Callable[[Any], bool]] = {
     "to JSON Schema 1.0 and 1e2 are whole numbers": lambda found: isinstance(found, float) and found % 1 == 0,
     "JSON has neither infinity nor NaN": lambda found: isinstance(found, float) and not abs(found) < float("inf"),
 }
-# a word that the language has and this version has not: the schema is one of the language
-LATER = ("E0206", ("export", "samples"))
+# words that the language has and this version has not there: the schema is one of the language
+LATER = ("export", "heads")
 # the schema knows which roles a head's columns may play; the validator says so when it looks at the data
 ROLES = ("E0312", ("data", "columns"))
 # contradictions of two keys that stand side by side
@@ -72,7 +72,7 @@ def is_shape(diagnostic: Diagnostic, source: Source) -> bool:
     path = getattr(diagnostic.at, "path", ())
     if diagnostic.code == "E0209":
         return diagnostic.headline.strip("`").startswith(TOGETHER)
-    if diagnostic.code not in SHAPE or (diagnostic.code, path) == LATER:
+    if diagnostic.code not in SHAPE or (diagnostic.code == "E0206" and path[0] in LATER):
         return False
     return diagnostic.code == "E0205" or not is_unseen(diagnostic, source)  # of ranges both see the same
 

@@ -119,6 +119,9 @@ def shorter(folder: Path) -> None:
 
 TRAIN = "train:\n  epochs: 2\n  batch_size: 8\n"
 DATA = "data:\n  train: train.jsonl\n  validation: validation.jsonl\n  max_length: 64\n"
+FULL = "adapt:\n  method: full\n"
+STAGE = "pretrain:\n  - objective: contrastive\n    data: {train: train.jsonl, validation: validation.jsonl}\n"
+HEADS = "heads:\n  first:\n    type: text-classification\n  second:\n    type: text-classification\n"
 FROZEN = "backbone:\n  from: ./backbone\n  freeze:\n"
 CASES: dict[str, Edit] = {
     "nothing": replace("spec.yaml", "graftc: 1\n", "# the first line\ngraftc: 1\n"),
@@ -146,6 +149,20 @@ CASES: dict[str, Edit] = {
         replace("test.jsonl", "manager", "director")(folder),
     ),
     "train_data_edited": replace("train.jsonl", "manager", "director"),
+    "gradual_unfreezing": spec(FULL + TRAIN + "  gradual_unfreezing: 1\n", FULL + TRAIN),
+    "stage_added": spec(STAGE, ""),
+    "stage_trains_otherwise": spec(STAGE + "    train: {epochs: 2}\n", STAGE),
+    "stage_reads_a_copy": lambda folder: (
+        spec(STAGE.replace("train.jsonl", "copy.jsonl", 1), STAGE)(folder),
+        shutil.copy(folder / "train.jsonl", folder / "copy.jsonl"),
+    ),
+    "heads_in_another_order": spec(
+        HEADS.replace("first", "a").replace("second", "first").replace("a:", "second:", 1), HEADS
+    ),
+    "heads_read_apart": lambda folder: (
+        spec(HEADS + "    data: {train: copy.jsonl}\n", HEADS)(folder),
+        shutil.copy(folder / "train.jsonl", folder / "copy.jsonl"),
+    ),
     "thresholds": several,
     "column_renamed": renamed_column,
     "weights": weights,

@@ -47,7 +47,7 @@ MISPLACED: list[Case] = [
     ("  epochs: 2", "  labels: [a]", "E0207", "`labels` does not belong under `train`", "labels", "move it under `head`"),
     ("  max_length: 32", "  image_size: 32", "E0207", "`image_size` does not belong under `data`", "image_size", "image inputs"),
     ("name: triage", "name: triage\nepochs: 3", "E0207", "`epochs` does not belong at the top of the spec", "epochs", "under `train`"),
-    ("name: triage", "name: triage\nmethod: lora", "E0201", "unknown key `method`", "method", ""),
+    ("name: triage", "name: triage\nmethod: lora", "E0207", "`method` does not belong at the top of the spec", "method", "move it under `adapt`"),
     ("  method: lora\n  rank: 4\n  target: [query, value]", "  method: probe\n  rank: 4", "E0207", "`rank` does not belong", "rank", "use it with `method: lora`"),
 ]  # fmt: skip
 

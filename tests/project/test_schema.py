@@ -190,6 +190,7 @@ def test_every_key_is_described_and_says_its_default() -> None:
 KEYWORDS = {
     *("$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "pattern"),
     *("properties", "required", "additionalProperties", "items", "minItems", "maxItems", "uniqueItems", "minLength"),
+    *("propertyNames", "minProperties", "maxProperties"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
 }
