@@ -29,7 +29,7 @@ def compose(
         "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
         "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter, "optimize": plan.export.optimize,
         "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
-        "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method},
+        "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method, **_adapters(plan)},
         "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable},
         "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits},
         "hashes": {
@@ -38,6 +38,10 @@ def compose(
         },
         "versions": {library: installed(library) for library in ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")},
     }  # fmt: skip
+
+
+def _adapters(plan: Plan) -> dict[str, Any]:
+    return {"adapters": plan.adapters.model_dump(mode="json")} if plan.adapters else {}
 
 
 def _head(task: TaskPlan, calibrated: Mapping[str, Any]) -> dict[str, Any]:

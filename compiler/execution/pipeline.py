@@ -73,6 +73,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         name: {**sees[name], **{k: task[k] for k in ("weight", "metric", "adapt")}} for name, task in tasks.items()
     }
     fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs", "parity")}
+    shape = {"export": fixed} | ({"adapters": whole["adapters"]} if plan.adapters else {})  # of the graph
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
@@ -80,12 +81,12 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     found = [
         *(Stage("prepare", 4, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         *(() if below else folds),
-        Stage("rehearse", 1, {**model, "tasks": reads, "export": fixed}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
+        Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *(folds if below else ()),
         Stage("train", 1, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 3, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
-        Stage("export", 2, {"export": fixed}, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
+        Stage("export", 2, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),

@@ -17,12 +17,14 @@ from .. import variants
 from ..diagnostics import refuse
 from ..planning.plan import Phase, TensorPlan
 from ..planning.split import derived_seed
+from .adapters import twins
 from .folding import Prefix
 from .graft import POOLINGS, Graft
 from .language_models import AUTO, load_language_model, refuse_another
 
 DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
 HEAD = "head.safetensors"  # of a checkpoint
+OWN = "adapters"  # the folder in a checkpoint that has a folder for each adapter of a head's own
 
 
 def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
@@ -32,9 +34,11 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
     """
     backbone = load_backbone(plan, folder)
     _compare(plan, backbone)
-    torch.manual_seed(derived_seed(plan.seed, "method"))
-    backbone = variants.load("methods", plan.method.method).apply(backbone, plan.method.record)
-    graft = topped(plan, backbone, folder)
+    method, backbones = variants.load("methods", plan.method.method), {}
+    for adapter, own in twins(backbone, plan.each_adapter).items():
+        torch.manual_seed(derived_seed(plan.seed, "method"))  # each as if its head were the only one
+        backbones[adapter] = method.apply(own, plan.method.record)
+    graft = topped(plan, backbones, folder)
     _set_states(graft, plan)
     if learned:
         load_learned(graft, plan, load_file(learned))
@@ -44,8 +48,10 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
 def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
     """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
     method = variants.load("methods", plan.method.method)
-    backbone = load_backbone(plan, folder if method.ADDS else checkpoint)
-    graft = topped(plan, method.reload(backbone, checkpoint) if method.ADDS else backbone, folder)
+    backbones = twins(load_backbone(plan, folder if method.ADDS else checkpoint), plan.each_adapter)
+    if method.ADDS:
+        backbones = {a: method.reload(own, of_adapter(checkpoint, a)) for a, own in backbones.items()}
+    graft = topped(plan, backbones, folder)
     saved, heads = load_file(checkpoint / HEAD), of_heads(graft)
     assert saved.keys() == heads.keys()
     with torch.no_grad():
@@ -54,8 +60,13 @@ def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
     return graft.eval()
 
 
-def topped(plan: Phase, backbone: nn.Module, folder: Path) -> Graft:
-    """A backbone with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
+def of_adapter(checkpoint: Path, adapter: str) -> Path:
+    """The folder of an adapter in a checkpoint: what all heads share, or most, lies where it would without others."""
+    return checkpoint / OWN / adapter if adapter else checkpoint
+
+
+def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Graft:
+    """Backbones with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
     family = variants.load("backbones", plan.backbone.family)
     heads = []
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
@@ -69,8 +80,9 @@ def topped(plan: Phase, backbone: nn.Module, folder: Path) -> Graft:
         else:
             heads.append(module.build(task.head.record, plan.backbone.width))
     pools = [POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks]
-    graft = Graft(backbone, plan.tasks, heads, pools)
-    graft.prefix = Prefix(backbone, plan) if plan.train.folded_layers else None
+    graft = Graft(backbones, plan.tasks, heads, pools)
+    if layers := plan.train.folded_layers:
+        graft.prefixes = {adapter: Prefix(own, plan, layers) for adapter, own in backbones.items()}
     return graft
 
 
@@ -126,11 +138,26 @@ def _compare(plan: Phase, backbone: nn.Module) -> None:
     )
 
 
+def part_of(adapter: str) -> str:
+    """What the names of a backbone's learned tensors begin with, before a dot.
+
+    >>> part_of(""), part_of("topic")
+    ('backbone', 'backbone:topic')
+    """
+    return f"backbone:{adapter}" if adapter else "backbone"
+
+
 def tensors(graft: Graft, plan: Phase) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
-    """Every tensor of the adapted backbone in the module's order, by its plan's name, with what the plan says of it."""
+    """Every tensor of each adapted backbone in the module's order, by its part and name, with what the plan says of it."""
+    for adapter, backbone in graft.backbones.items():
+        for tensor, planned in _tensors(backbone, plan):
+            yield f"{part_of(adapter)}.{planned.name}", tensor, planned
+
+
+def _tensors(backbone: nn.Module, plan: Phase) -> Iterator[tuple[torch.Tensor, TensorPlan]]:
     plain = variants.load("methods", plan.method.method).plain
     planned = {t.name: t for t in plan.backbone.tensors}
-    found = {plain(name): tensor for name, tensor in graft.backbone.state_dict(keep_vars=True).items()}
+    found = {plain(name): tensor for name, tensor in backbone.state_dict(keep_vars=True).items()}
     if found.keys() != planned.keys() or any(tuple(found[n].shape) != planned[n].shape for n in found):
         names = sorted(
             n
@@ -139,17 +166,16 @@ def tensors(graft: Graft, plan: Phase) -> Iterator[tuple[str, torch.Tensor, Tens
         )
         raise refuse("E0406", "the adapted backbone is not the one that was planned", f"first difference: `{names[0]}`")
     for name, tensor in found.items():
-        yield name, tensor, planned[name]
+        yield tensor, planned[name]
 
 
 def _set_states(graft: Graft, plan: Phase) -> None:
-    counted = 0
+    learns: dict[int, int] = {}  # some tensors are of several backbones
     for _, tensor, planned in tensors(graft, plan):
-        learns = planned.state in ("trained", "added")
         if not planned.is_buffer:
-            tensor.requires_grad_(learns)
-            counted += math.prod(planned.shape) if learns else 0
-    heads = sum(p.numel() for p in graft.heads.parameters())
+            tensor.requires_grad_(planned.state in ("trained", "added"))
+            learns |= {id(tensor): math.prod(planned.shape)} if tensor.requires_grad else {}
+    counted, heads = sum(learns.values()), sum(p.numel() for p in graft.heads.parameters())
     if counted + heads != plan.trainable:
         raise refuse(
             "E0406",
@@ -163,18 +189,15 @@ def train_mode(graft: Graft, plan: Phase) -> None:
     plain = variants.load("methods", plan.method.method).plain
     quiet = set(plan.backbone.inference)
     graft.train()
-    for name, module in graft.backbone.named_modules():
-        if plain(f"{name}.").removesuffix(".") in quiet or (not name and "" in quiet):
-            module.eval()
+    for backbone in graft.backbones.values():
+        for name, module in backbone.named_modules():
+            if plain(f"{name}.").removesuffix(".") in quiet or (not name and "" in quiet):
+                module.eval()
 
 
 def learned(graft: Graft, plan: Phase) -> dict[str, torch.Tensor]:
-    """The tensors that training may change, by `backbone.` or `head.` and their name."""
-    found = {
-        f"backbone.{name}": tensor
-        for name, tensor, planned in tensors(graft, plan)
-        if planned.state in ("trained", "added")
-    }
+    """The tensors that training may change, by `backbone.`, `backbone:HEAD.` or `head.` and their name."""
+    found = {name: tensor for name, tensor, planned in tensors(graft, plan) if planned.state in ("trained", "added")}
     return found | {f"head.{name}": tensor for name, tensor in of_heads(graft).items()}
 
 

@@ -34,6 +34,6 @@ def wake(graft: Graft, plan: Phase, epoch: int) -> None:
     In the first epochs the head and what lies above the layers; then one more layer, from the top, at a time.
     """
     joined = epoch // plan.train.gradual_unfreezing
-    for name, tensor, planned in tensors(graft, plan):
+    for _, tensor, planned in tensors(graft, plan):
         if planned.state in ("trained", "added") and not planned.is_buffer:
-            tensor.requires_grad_(plan.train.layer_of.get(name, 0) <= joined)
+            tensor.requires_grad_(plan.train.layer_of.get(planned.name, 0) <= joined)

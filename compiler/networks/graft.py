@@ -1,4 +1,4 @@
-"""The network: a backbone, and heads on top, each with its pooling."""
+"""The network: a backbone with its adapters, and heads on top, each with its pooling."""
 
 from __future__ import annotations
 
@@ -15,27 +15,57 @@ Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
 
 
 class Graft(nn.Module):
-    """Arrays in, output tensors by name out; the very module that is trained is the one that is exported."""
+    """Arrays in, output tensors by name out; the very module that is trained is the one that is exported.
+
+    `backbones` has one for each adapter, by its word in the plan: all over the same tensors but what each has of its own.
+    """
 
     def __init__(
-        self, backbone: nn.Module, tasks: Sequence[TaskPlan], heads: Sequence[nn.Module], pools: Sequence[Pool]
+        self,
+        backbones: Mapping[str, nn.Module],
+        tasks: Sequence[TaskPlan],
+        heads: Sequence[nn.Module],
+        pools: Sequence[Pool],
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.adapters = tuple(backbones)
+        self.backbone, *others = backbones.values()
+        self.others = nn.ModuleList(others)
         self.heads = nn.ModuleList(heads)
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
         self.inputs = tasks[0].data.inputs
-        self.prefix: Prefix | None = None  # layers whose states may be given instead
-        for head in heads:
+        self.prefixes: dict[str, Prefix] = {}  # by adapter: layers whose states may be given instead
+        self.is_common = False  # these layers are the same for all adapters, and run once for them
+        for task, head in zip(tasks, heads, strict=True):
             if hasattr(head, "tie"):  # it shares the words' embedding
-                head.tie(backbone)
+                head.tie(backbones[task.adapter])
+
+    @property
+    def backbones(self) -> dict[str, nn.Module]:
+        """The backbone of each adapter."""
+        return dict(zip(self.adapters, (self.backbone, *self.others), strict=True))
+
+    def take(self, backbones: Mapping[str, nn.Module]) -> None:
+        """Puts other backbones in place of its own, in the same order."""
+        self.backbone, *others = backbones.values()
+        self.others = nn.ModuleList(others)
 
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width); the backbone runs once."""
-        given = {name: arrays[name] for name in self.inputs}
-        is_folded = self.prefix is not None and STATE in arrays
-        states = self.prefix.outputs(given, arrays[STATE]) if self.prefix and is_folded else self.backbone(**given)
-        return {name: self.tasks[name][1](states, given) for name in names}
+        """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width).
+
+        The backbone runs once for each adapter that they have among them.
+        """
+        given, state = {name: arrays[name] for name in self.inputs}, arrays.get(STATE)
+        of = {name: self.tasks[name][0].adapter for name in names}
+        states: dict[str, Any] = {}
+        for adapter in dict.fromkeys(of.values()):
+            if state is not None:
+                states[adapter] = self.prefixes[adapter].outputs(given, state)
+            elif self.is_common:  # the first one's pass gives the others theirs
+                states[adapter], state = self.prefixes[adapter].whole(given)
+            else:
+                states[adapter] = self.backbones[adapter](**given)
+        return {name: self.tasks[name][1](states[adapter], given) for name, adapter in of.items()}
 
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:
         """Outputs of some tasks, by task and by their own words; a `feature` computed before is taken as it is."""

@@ -160,10 +160,27 @@ def _finish(plan: Plan, path: Path) -> None:
             "the exported graph has other inputs or outputs than planned",
             f"inputs {', '.join(taken)}; outputs {', '.join(out)}",
         )
+    if plan.adapters:
+        _once(model)
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if domains:
         raise refuse("E0408", "the exported graph needs operators outside the standard", ", ".join(sorted(domains)))
     _write(model, path)
+
+
+def _once(model: onnx.ModelProto) -> None:
+    """Keeps one of all weights that are equal to the bit: what adapters share, one exporter writes for each of them."""
+    kept: dict[Any, str] = {}
+    same: dict[str, str] = {}
+    for tensor in model.graph.initializer:
+        key = (tensor.data_type, tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes())
+        same[tensor.name] = kept.setdefault(key, tensor.name)
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = same.get(name, name)
+    used = set(kept.values())
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
+        model.graph.initializer.remove(tensor)
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:

@@ -15,6 +15,7 @@ from .folding import STATE
 from .graft import Graft
 
 Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
+Shared = tuple[Rows, dict[int, int]]  # a task's rows, and the place of each by its number in the table
 
 
 class RowSet:
@@ -51,32 +52,45 @@ class RowSet:
     def loss(self, graft: Graft, chosen: Sequence[int], augmented: int, dropped: int) -> torch.Tensor:
         """The losses of all tasks by their weights, of each over the rows that have an answer for it.
 
-        The seeds are of augmentation and of dropout; the backbone runs once.
+        The seeds are of augmentation and of dropout; the backbone runs once for each adapter, on its tasks' rows alone.
         """
         inputs = [np.array([local[i] for i in chosen if i in local], np.int64) for local in self.local]
         pairs = [(rows, mine) for rows, mine in zip(self.rows, inputs, strict=True) if len(mine)]
-        kept = self.rows[0].kept
-        if len(self.rows) == 1 or (kept and kept.is_whole):
-            batches = [rows.batch(mine, augmented) for rows, mine in pairs]
+        answers: Answers = {}
+        for group in self._groups():
+            own = [(rows, mine) for rows, mine in pairs if rows in [each for each, _ in group]]
+            kept = group[0][0].kept
+            if len(group) > 1 and not (kept and kept.is_whole):
+                answers |= self._together(graft, group, chosen, augmented, dropped) if own else {}
+                continue
+            batches = [rows.batch(mine, augmented) for rows, mine in own]
             torch.manual_seed(dropped)
-            names = [rows.task.name for rows, _ in pairs]
-            answers = {n: graft.answers(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
-        else:
-            answers = self._together(graft, chosen, augmented, dropped)
+            names = [rows.task.name for rows, _ in own]
+            answers |= {n: graft.answers(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
         losses = [rows.task.weight * rows.loss(answers[rows.task.name], mine, augmented) for rows, mine in pairs]
         return sum(losses[1:], losses[0])
 
-    def _together(self, graft: Graft, chosen: Sequence[int], augmented: int, dropped: int) -> Answers:
-        """The answers to one batch, each task's for the rows that are its own."""
+    def _groups(self) -> list[list[Shared]]:
+        """The tasks by the adapter that their rows go through, each with the places of its rows."""
+        found: dict[str, list[Shared]] = {}
+        for rows, local in zip(self.rows, self.local, strict=True):
+            found.setdefault(rows.task.adapter, []).append((rows, local))
+        return list(found.values())
+
+    def _together(
+        self, graft: Graft, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int
+    ) -> Answers:
+        """The answers of some tasks to one batch, each task's for the rows that are its own."""
         asked: list[tuple[Rows, int, int]] = []  # whose row it is, which, and the number of its input
         for i in chosen:
-            rows, mine = next((r, local[i]) for r, local in zip(self.rows, self.local, strict=True) if i in local)
-            asked += [(rows, int(row), i) for row in rows.prepared.rows_of(np.array([mine]))]
+            if owner := next(((rows, local[i]) for rows, local in group if i in local), None):
+                rows, mine = owner
+                asked += [(rows, int(row), i) for row in rows.prepared.rows_of(np.array([mine]))]
         features = [rows.prepared.row(row) for rows, row, _ in asked]
         batch = self._batch(asked, features, augmented)
         torch.manual_seed(dropped)
-        found = graft.answers(batch, [rows.task.name for rows in self.rows])
-        for rows, local in zip(self.rows, self.local, strict=True):
+        found = graft.answers(batch, [rows.task.name for rows, _ in group])
+        for rows, local in group:
             own = [place for place, (_, _, i) in enumerate(asked) if i in local]
             # its targets along a text are as long as the longest of its own
             longest = max((len(next(iter(features[place].values()))) for place in own), default=1)

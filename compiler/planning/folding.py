@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from ..world.backbone import BackboneFacts
-from .plan import BackbonePlan
+from .plan import BackbonePlan, TensorPlan
 
 STACK = "layers"  # the part that folds
 
@@ -14,23 +15,42 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     """(layers, reason): how many of the lowest layers hand on the same states in every epoch, and why no more.
 
     That is so where these layers and all beneath them are frozen: then they run in inference mode, and nothing that
-    learns reaches them. What is in no part of a family lies above its layers.
+    learns reaches them.
     """
     family = facts.family
     if STACK not in family.PARTS or "tokens" not in family.PROVIDES:
         return 0, f"something in the backbone learns, and `{facts.word}` has no layers that can be folded"
     if reason := getattr(family, "UNFOLDED", ""):
         return 0, reason
+    lowest, beneath = _lowest(planned, facts, lambda tensor: tensor.state != "frozen")
+    if beneath:
+        return 0, f"`{beneath}` learns, or is not frozen, beneath the layers"
+    return lowest, f"layer {lowest} is the lowest that is not frozen"
+
+
+def common(planned: BackbonePlan, facts: BackboneFacts) -> int:
+    """How many of the lowest layers hand on the same states whichever adapter is above them."""
+    family = facts.family
+    if STACK not in family.PARTS or "tokens" not in family.PROVIDES or hasattr(family, "UNFOLDED"):
+        return 0
+    lowest, beneath = _lowest(planned, facts, lambda tensor: tensor.state == "added")
+    return 0 if beneath else lowest
+
+
+def _lowest(planned: BackbonePlan, facts: BackboneFacts, differs: Callable[[TensorPlan], bool]) -> tuple[int, str]:
+    """(layer, name): the lowest layer with a tensor that differs, and one that differs beneath all layers, "" for none.
+
+    What is in no part of a family lies above its layers.
+    """
+    family = facts.family
     lowest = facts.depth(STACK) or 0
-    for tensor in planned.tensors:
-        if tensor.state == "frozen":
-            continue
+    for tensor in filter(differs, planned.tensors):
         hit = re.match(family.PARTS[STACK], tensor.name)
         if hit:
             lowest = min(lowest, int(hit[1]))
         elif tensor.state == "added" or any(re.match(pattern, tensor.name) for pattern in family.PARTS.values()):
-            return 0, f"`{tensor.name}` learns, or is not frozen, beneath the layers"
-    return lowest, f"layer {lowest} is the lowest that is not frozen"
+            return 0, tensor.name
+    return lowest, ""
 
 
 def stack_of(pattern: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,10 +14,12 @@ from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts, SplitFacts
 from ..world.stages import retained
 from . import decisions, sampling
+from .estimates import estimates
+from .folding import common
 from .plan import (
+    AdaptersPlan,
     BackbonePlan,
     DataPlan,
-    Estimates,
     ExportPlan,
     HeadPlan,
     MethodPlan,
@@ -39,13 +40,20 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     pretrain = _pretrain(spec, facts)
     has_head = any(stage.language_model for stage in pretrain)
     phase = _phase(spec, facts, has_head)
-    planned, tasks, train, export = phase.backbone, phase.tasks, phase.train, _export(spec, facts, phase.tasks)
-    merges = variants.load("methods", spec.method).MERGES
+    export = _export(spec, facts, phase.tasks)
     return Plan(
         format=2, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
-        estimates=_estimates(planned, tasks, train, export, facts, merges), spec=Json(written),
+        estimates=estimates(phase, export, facts), spec=Json(written), adapters=_adapters(phase, facts),
         pretrain=pretrain, retain=_retain(spec, facts),
     )  # fmt: skip
+
+
+def _adapters(phase: Phase, facts: Facts) -> AdaptersPlan | None:
+    """The adapters where not all heads share one, and what of the backbone they have in common."""
+    assert facts.backbone is not None
+    if len(phase.each_adapter) == 1:
+        return None
+    return AdaptersPlan(names=phase.each_adapter, common_layers=common(phase.backbone, facts.backbone))
 
 
 def _parts(phase: Phase) -> dict[str, Any]:
@@ -62,7 +70,8 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(spec, backbone, frozen, lowered)
-    tasks = tuple(_task(view, seen, backbone, has_head) for view, seen in zip(spec.each, facts.each, strict=True))
+    each = zip(spec.each, facts.each, strict=True)
+    tasks = tuple(_task(view, seen, backbone, has_head, len(spec.each) > 1) for view, seen in each)
     return Phase(
         seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
         tasks=tasks, train=_train(spec, facts, planned, tasks),
@@ -150,10 +159,11 @@ def _ancestors(name: str) -> Iterable[str]:
     yield ""
 
 
-def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> TaskPlan:
+def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool, is_beside: bool) -> TaskPlan:
+    """The plan of a head, which `is_beside` others or the only one: then whatever adapter there is, is its own."""
     return TaskPlan(
         name=spec.name, head=_head(spec, facts, backbone, has_head), data=_data(spec, facts), weight=spec.entry.weight,
-        metric=decisions.metric(spec, facts).value, adapt=spec.entry.adapt,
+        metric=decisions.metric(spec, facts).value, adapt=spec.entry.adapt if is_beside else "shared",
     )  # fmt: skip
 
 
@@ -258,56 +268,3 @@ def _export(spec: Spec, facts: Facts, tasks: tuple[TaskPlan, ...]) -> ExportPlan
 def _wide(array: Mapping[str, Any], width: int) -> dict[str, Any]:
     """An output's shape in which the word `width` is the backbone's."""
     return {**array, "shape": [width if side == "width" else side for side in array["shape"]]}
-
-
-def _estimates(
-    backbone: BackbonePlan,
-    tasks: tuple[TaskPlan, ...],
-    train: TrainPlan,
-    export: ExportPlan,
-    facts: Facts,
-    merges: bool,
-) -> Estimates:
-    measured = facts.each[0].measured
-    own = sum(math.prod(t.shape) for t in backbone.tensors if not t.is_buffer)
-    added = sum(math.prod(t.shape) for t in backbone.tensors if t.state == "added")
-    learns = sum(math.prod(t.shape) for t in backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)
-    heads = sum(task.head.parameters for task in tasks)
-    rows = sum(split.rows for task in tasks for split in task.data.splits)
-    data = tasks[0].data
-    stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
-    folded = _folded(rows, backbone, train, facts)
-    graph = 4 * (own - (added if merges else 0) + heads)
-    trainable = learns + heads
-    graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
-    kept = 0 if train.fold == "feature" else _activations(backbone, data, train, facts)
-    return Estimates(
-        parameters=own + heads, trainable=trainable, memory_bytes=4 * (own + heads) + 16 * trainable + train.batch_size * stored * 64 + kept,
-        disk_bytes=rows * stored + folded + 16 * trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
-    )  # fmt: skip
-
-
-def _folded(rows: int, backbone: BackbonePlan, train: TrainPlan, facts: Facts) -> int:
-    """Bytes of what is computed once, in fp32: a vector for each row, or one for each of its tokens."""
-    if train.fold == "none":
-        return 0
-    each = 1.0 if train.fold == "feature" else float(facts.measured.get("tokens_mean", 1.0))
-    return round(rows * each * backbone.width * 4)
-
-
-def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts: Facts) -> int:
-    """Bytes that a step on texts keeps for going back, by the count of Korthikanti et al. (2022, arXiv:2205.05198).
-
-    In fp32, for heads of 64; the longest text of the sample fills its batch. Of pictures, whose layers differ, nothing.
-    """
-    assert facts.backbone is not None
-    layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.PARTS), default=0)
-    longest = min(
-        max(int(seen.measured.get("tokens_max", 0)) for seen in facts.each),
-        int(data.preprocessing.get("max_length", 0)),
-    )
-    return 2 * layers * train.batch_size * longest * backbone.width * (34 + 5 * longest // 64)
-
-
-def _plain(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value

@@ -88,7 +88,7 @@ class HeadPlan(Frozen):
 class TaskPlan(Frozen):
     """What is learned for one head; `name` is its key under `heads`, "" for `head`.
 
-    The backbone runs once for all, so `data` of each says the same of `modality`, `inputs`, `preprocessing` and
+    An input is read once for all, so `data` of each says the same of `modality`, `inputs`, `preprocessing` and
     `augment`.
     """
 
@@ -102,6 +102,11 @@ class TaskPlan(Frozen):
     def split(self, name: str) -> SplitPlan | None:
         """A split by name, None where the spec gives none."""
         return next((split for split in self.data.splits if split.name == name), None)
+
+    @property
+    def adapter(self) -> str:
+        """Whose adapter its inputs go through: its own, by its name, or "", which the heads share."""
+        return self.name if self.adapt == "own" else ""
 
     @property
     def gated(self) -> str:
@@ -177,6 +182,13 @@ class TrainPlan(Frozen):
         return int(self.fold.partition(":")[2].rstrip("]") or 0)
 
 
+class AdaptersPlan(Frozen):
+    """Adapters that not all heads share: in the graph the backbone's lowest layers run once, the rest once for each."""
+
+    names: tuple[str, ...]  # a head that has its own by its name, "" for what the others share
+    common_layers: int  # the lowest layers in which nothing is added, nor beneath them: these run once
+
+
 class ExportPlan(Frozen):
     """What comes out and what it must satisfy."""
 
@@ -238,10 +250,16 @@ class Phase(Frozen):
         return any(task.split(split) for task in self.tasks)
 
     @property
+    def each_adapter(self) -> tuple[str, ...]:
+        """The adapters that there are: "" for what heads share, and each head's own by its name."""
+        return tuple(sorted({task.adapter for task in self.tasks}))
+
+    @property
     def trainable(self) -> int:
         """How many numbers learn."""
-        learns = (t for t in self.backbone.tensors if t.state in ("trained", "added") and not t.is_buffer)
-        return sum(math.prod(t.shape) for t in learns) + sum(task.head.parameters for task in self.tasks)
+        times = {"trained": 1, "added": len(self.each_adapter)}
+        learns = (t for t in self.backbone.tensors if t.state in times and not t.is_buffer)
+        return sum(times[t.state] * math.prod(t.shape) for t in learns) + sum(t.head.parameters for t in self.tasks)
 
 
 class PretrainPlan(Phase):
@@ -270,6 +288,7 @@ class Plan(Phase):
     spec: Json  # as written and composed, for the bundle
     pins: Pins | None = None
     pretrain: tuple[PretrainPlan, ...] = ()
+    adapters: AdaptersPlan | None = None  # where not all heads share one
     retain: Phase | None = (
         None  # the backbone's own pretrained objective, on a text of the `test` split; nothing learns
     )
@@ -290,7 +309,7 @@ class Plan(Phase):
 
     def _unused(self) -> set[str]:
         """What a plan has not; it is written nowhere, so that a plan without it is as it ever was."""
-        return {name for name in ("pins", "pretrain", "retain") if not getattr(self, name)}
+        return {name for name in ("pins", "pretrain", "adapters", "retain") if not getattr(self, name)}
 
 
 def read_plan(text: str, name: str) -> Plan:

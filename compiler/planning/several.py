@@ -19,7 +19,7 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if len(spec.tasks) > 1:
         yield from _read_otherwise(spec, facts)
         yield from _drawn(spec)
-    yield from _adapted(spec)
+    yield from _adapted(spec, facts)
     yield from _sampled(spec)
     if spec.tasks and spec.train and spec.train.metric and not spec.lost & {"metric", "head", "heads", "type"}:
         yield from _metric(spec, spec.train.metric)
@@ -86,15 +86,19 @@ def _is_apart(task: Draft) -> bool:
     return hasattr(module, "draw") or bool(getattr(module, "IS_STILL", False))
 
 
-def _adapted(spec: Draft) -> Iterator[Diagnostic]:
+def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """Heads that want an adapter of their own where the method has none: what learns is the one backbone itself."""
+    if spec.method is None or facts.backbone is None or variants.load("methods", spec.method).ADDS:
+        return
+    methods = {word: variants.load("methods", word) for word in variants.words("methods")}
+    works = [word for word, method in methods.items() if method.ADDS and facts.backbone.provides >= method.NEEDS]
     for task in spec.tasks:
         if task.entry.adapt == "own":
-            at = At(("heads", task.name, "adapt"), "one of: shared")
-            notes = ("all heads learn the same adapter",)
-            headline = "an adapter of a head's own is not available yet"
-            yield Diagnostic(
-                "E0206", headline, at, (), notes, "remove `adapt`, or build this head from a spec of its own"
-            )
+            at, also = At(("heads", task.name, "adapt"), "has nothing of its own"), (At(("adapt", "method")),)
+            headline = f"`{spec.method}` adds nothing that `{task.name}` could have for itself"
+            notes = ("all heads stand on one backbone; of their own they can have what a method adds to it",)
+            help = f"remove `adapt` here, or adapt by one of: {listed(works, 40)}"
+            yield Diagnostic("E0550", headline, at, also, notes, help)
 
 
 def _sampled(spec: Draft) -> Iterator[Diagnostic]:

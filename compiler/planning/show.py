@@ -78,14 +78,27 @@ def _backbone(plan: Plan) -> list[str]:
     for state, word in WORDS.items():
         tensors = [t for t in plan.backbone.tensors if t.state == state]
         if tensors:
-            numbers = sum(math.prod(t.shape) for t in tensors if not t.is_buffer)
+            times = len(plan.each_adapter) if state == "added" else 1
+            numbers = times * sum(math.prod(t.shape) for t in tensors if not t.is_buffer)
             lines.append(
                 _line(
                     word.split(",")[0].split(" (")[0],
-                    f"{numbers:>12,} parameters in {counted(len(tensors), 'tensor')}: {', '.join(summary(t.name for t in tensors))}",
+                    f"{numbers:>12,} parameters in {counted(times * len(tensors), 'tensor')}: {', '.join(summary(t.name for t in tensors))}",
                 )
             )
-    return lines
+    return lines + _adapters(plan)
+
+
+def _adapters(plan: Plan) -> list[str]:
+    """Which heads have an adapter of their own, and what of the backbone the graph holds once and how often the rest."""
+    if plan.adapters is None:
+        return []
+    shared = [task.name for task in plan.tasks if not task.adapter]
+    own = [name for name in plan.adapters.names if name]
+    lines = [_line("adapters", f"of its own: {', '.join(own)}" + (f"; shared: {', '.join(shared)}" if shared else ""))]
+    once = plan.adapters.common_layers
+    above = f"layers[0:{once}] and what is beneath once, the layers above" if once else "all of the backbone"
+    return [*lines, _line("runs", f"{above} {len(plan.adapters.names)} times, once for each adapter")]
 
 
 def _options(plan: Phase) -> str:

@@ -20,7 +20,7 @@ def locate(reference: str, base: Path) -> Located:
     lacking = [name for name in _NEEDED if not os.path.isfile(checkpoint / name)]
     if not lacking:
         return Located(checkpoint, f"bundle:{reference}")
-    if os.path.isfile(checkpoint / "adapter_config.json"):
+    if os.path.isfile(checkpoint / "adapter_config.json") or os.path.isdir(checkpoint / "adapters"):
         raise Missing(
             f"the checkpoint of `{reference}` holds an adapter only, not the backbone that it belongs to",
             "start from the backbone that the bundle's manifest names",

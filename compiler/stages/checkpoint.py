@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.work import Work
-from ..networks.assembly import HEAD, assemble, of_heads, reassemble, remember
+from ..networks.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
 from ..world.backbone import PREPROCESSING
@@ -24,6 +24,8 @@ SAME = 1e-5  # relative; some architectures store tensors in another layout than
 
 def run(work: Work) -> None:
     """Writes config.json with model.safetensors, or a PEFT adapter, and head.safetensors.
+
+    An adapter of a head's own lies in a folder of its name under `adapters`.
 
     Raises Refused E0413 where the reloaded network answers otherwise.
     """
@@ -37,10 +39,13 @@ def run(work: Work) -> None:
         else remember(work.memory, plan, work.backbone, work.inputs["train"])
     )
     graft = graft.to("cpu").eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of one library calling another's deprecated names
-        method.save(graft.backbone, work.out)
-    _anonymise(work.out, base(plan.backbone.source))
+    for adapter, backbone in graft.backbones.items():
+        folder = of_adapter(work.out, adapter)
+        folder.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one library calling another's deprecated names
+            method.save(backbone, folder)
+        _anonymise(folder, base(plan.backbone.source))
     # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():

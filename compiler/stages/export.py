@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from .. import variants
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
-from ..networks.assembly import assemble, learned, remember
+from ..networks.adapters import merge
+from ..networks.assembly import assemble, learned, part_of, remember
 from ..networks.batches import arrays
 from ..networks.fusion import fused
 from ..networks.graft import Graft
@@ -68,7 +70,7 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
     work.memory.clear()  # the adapted form is gone after this
     adapted = outputs(graft, plan, processor, inputs)
     before = _weights(graft, method) if method.MERGES else _untrained(work)
-    graft.backbone = method.merge(graft.backbone)
+    merge(graft, plan)
     after = outputs(graft, plan, processor, inputs)
     worst, _ = apart(adapted, after)
     if not worst <= plan.export.parity:
@@ -84,33 +86,40 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
             f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
             help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
         )
-    state = graft.backbone.state_dict() if method.MERGES else load_file(work.inputs["train"] / "learned.safetensors")
-    changed = sum(not torch.equal(state[name], tensor) for name, tensor in before.items())
-    if not changed:
-        raise refuse(
-            "E0404",
-            "nothing was learned: the merged weights are those of the backbone",
-            f"{len(before)} adapted tensors, none changed",
-            f"kept for inspection: {work.inputs['train']}",
-            help="raise `train.learning_rate` or train longer",
-        )
-    return {
-        "worst": worst,
-        "allowed": plan.export.parity,
-        "changed": changed,
-        "adapted": len(before),
-        "largest_update": float(np.max([(state[n] - w).abs().max() for n, w in before.items()])),
-    }
+    state = _states(graft) if method.MERGES else load_file(work.inputs["train"] / "learned.safetensors")
+    return {"worst": worst, "allowed": plan.export.parity, **_updates(work, before, state)}
+
+
+def _updates(work: Work, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """How much was learned; raises Refused E0404 for an adapter that learned nothing."""
+    changed = [name for name, tensor in before.items() if not torch.equal(after[name], tensor)]
+    for adapter in work.plan.each_adapter:
+        names = [name for name in before if name.startswith(f"{part_of(adapter)}.")]
+        if not set(names) & set(changed):
+            raise refuse(
+                "E0404",
+                "nothing was learned: the merged weights are those of the backbone",
+                f"{len(names)} adapted tensors{f' of `{adapter}`' if adapter else ''}, none changed",
+                f"kept for inspection: {work.inputs['train']}",
+                help="raise `train.learning_rate` or train longer",
+            )
+    largest = float(np.max([(after[name] - tensor).abs().max() for name, tensor in before.items()]))
+    return {"changed": len(changed), "adapted": len(before), "largest_update": largest}
+
+
+def _states(graft: Graft) -> dict[str, torch.Tensor]:
+    return {f"{part_of(a)}.{n}": t for a, own in graft.backbones.items() for n, t in own.state_dict().items()}
 
 
 def _weights(graft: Graft, method: Any) -> dict[str, torch.Tensor]:
     """The weights that will take in an update, as they are before."""
+    # they are the same for all adapters
     state = graft.backbone.state_dict()
-    adapted = {n for n in state if n.endswith(".weight") and ".base_layer." in n}
-    return {method.plain(n): state[n].detach().clone() for n in adapted}
+    before = {method.plain(n): state[n].clone() for n in state if n.endswith(".weight") and ".base_layer." in n}
+    return {f"{part_of(adapter)}.{name}": tensor for adapter in graft.adapters for name, tensor in before.items()}
 
 
 def _untrained(work: Work) -> dict[str, torch.Tensor]:
     """What was added to the backbone, as it was before training."""
     fresh = learned(assemble(work.plan, work.backbone), work.plan)
-    return {n: t.detach().clone() for n, t in fresh.items() if n.startswith("backbone.")}
+    return {n: t.detach().clone() for n, t in fresh.items() if not n.startswith("head.")}

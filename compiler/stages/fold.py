@@ -19,14 +19,15 @@ def run(work: Work) -> None:
     graft = assemble(work.plan, work.backbone).to(work.machine.device)
     processor, task = preprocessor(work.plan, work.backbone), work.task
     rows = Prepared(work.prepared(task, work.split))
-    lengths = rows.lengths() if graft.prefix else None
+    prefix = next(iter(graft.prefixes.values()), None)  # beneath all that learns, so that any adapter's will do
+    lengths = rows.lengths() if prefix else None
     keeper = Keeper(work.out, rows.rows, work.plan.backbone.width, lengths)
     torch.set_num_threads(work.machine.threads)
     with work.progress.steps("features", rows.rows) as advance, torch.inference_mode():
         for chosen in by_length(rows, BATCH):
             batch = arrays(processor.collate([rows.row(i) for i in chosen]), work.machine.device)
-            if graft.prefix:
-                found = graft.prefix.states({name: batch[name] for name in graft.inputs})
+            if prefix:
+                found = prefix.states({name: batch[name] for name in graft.inputs})
             else:
                 found = graft.features(batch, [task.name])[task.name]
             keeper.put(chosen, found.float().cpu().numpy())

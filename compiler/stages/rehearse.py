@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from .. import variants
 from ..execution.work import Work
 from ..frozen import Json
+from ..networks.adapters import merge
 from ..networks.assembly import assemble
 from ..networks.batches import arrays
 from ..networks.graph import write_graph
@@ -20,7 +20,7 @@ def run(work: Work) -> None:
     plan = _before(work.plan)
     torch.set_num_threads(work.machine.threads)
     graft = assemble(plan, work.backbone)
-    graft.backbone = variants.load("methods", plan.method.method).merge(graft.backbone)
+    merge(graft, plan)
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)
     path = work.out / "model.onnx"

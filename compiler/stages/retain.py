@@ -23,6 +23,6 @@ def run(work: Work) -> None:
     processor = preprocessor(phase, work.origin)
     rows = Rows(replace(work, phase="retain"), phase.tasks[0], "test", processor, work.machine.device)
     before = assemble(phase, work.origin).to(work.machine.device)
-    after = topped(phase, graft.backbone, work.backbone).to(work.machine.device)
+    after = topped(phase, {"": graft.backbone}, work.backbone).to(work.machine.device)
     found = {"objective": phase.tasks[0].head.type, "before": scored(before, rows), "after": scored(after, rows)}
     (work.out / "retain.json").write_text(json.dumps(found))

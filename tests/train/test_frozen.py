@@ -47,7 +47,8 @@ def test_frozen_tensors_and_statistics_are_bit_identical_after_training(case: st
     source = load_file(backbone / "model.safetensors")
     trained = run.graft
     checked = changed = 0
-    for name, tensor, planned in tensors(trained, plan):
+    for _, tensor, planned in tensors(trained, plan):
+        name = planned.name
         if planned.state == "added":
             continue
         same = torch.equal(tensor.detach(), source[name])

@@ -1,0 +1,55 @@
+"""Several adapters of one backbone: each in a module of its own, over the same tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from .. import variants
+from ..planning.plan import Plan
+from .folding import Prefix
+from .graft import Graft
+
+
+def twins(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:
+    """A module for each adapter: the backbone itself, and others over its very tensors."""
+    first, *others = adapters
+    same = {id(tensor): tensor for tensor in (*backbone.parameters(), *backbone.buffers())}
+    return {first: backbone} | {adapter: deepcopy(backbone, dict(same)) for adapter in others}
+
+
+def merge(graft: Graft, plan: Plan) -> None:
+    """Merges every adapter in place; the layers that all of them have in common then run once.
+
+    What an adapter leaves of the backbone as it was stays one tensor for all of them.
+    """
+    method = variants.load("methods", plan.method.method)
+    found: dict[str, nn.Module] = {}
+    for adapter, backbone in graft.backbones.items():
+        # merging writes into weights that the other adapters still stand on
+        is_alone = not method.MERGES or len(graft.adapters) == 1
+        found[adapter] = method.merge(backbone if is_alone else deepcopy(backbone))
+        first = next(iter(found.values()))
+        if found[adapter] is not first:
+            _share(found[adapter], first)
+    graft.take(found)
+    graft.prefixes = {}
+    if plan.adapters and plan.adapters.common_layers:
+        graft.prefixes = {a: Prefix(own, plan, plan.adapters.common_layers) for a, own in found.items()}
+        graft.is_common = True
+
+
+def _share(module: nn.Module, first: nn.Module) -> None:
+    """Puts the tensors of the first module in place of those that are equal to them."""
+    known = {
+        **dict(first.named_parameters(remove_duplicate=False)),
+        **dict(first.named_buffers(remove_duplicate=False)),
+    }
+    for prefix, part in module.named_modules():
+        for name, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+            same = known.get(f"{prefix}.{name}" if prefix else name)
+            if same is not None and torch.equal(tensor, same):
+                setattr(part, name, same)

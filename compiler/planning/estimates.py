@@ -1,0 +1,73 @@
+"""Estimates what a plan costs: parameters to the last one, bytes about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from .. import variants
+from ..frozen import Json
+from ..world.facts import Facts
+from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, Phase, TensorPlan, TrainPlan
+
+
+def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
+    """What the supervised phase of a spec costs."""
+    backbone, tasks, train, measured = phase.backbone, phase.tasks, phase.train, facts.each[0].measured
+    times, merges = len(phase.each_adapter), variants.load("methods", phase.method.method).MERGES
+    added = times * _numbers(t for t in backbone.tensors if t.state == "added")
+    own = _numbers(t for t in backbone.tensors if t.state != "added") + added
+    heads = sum(task.head.parameters for task in tasks)
+    rows = sum(split.rows for task in tasks for split in task.data.splits)
+    data = tasks[0].data
+    stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
+    folded = _folded(rows, backbone, train, facts)
+    # a weight that takes in the update of one adapter is there again for each of the others
+    again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
+    graph = 4 * (own - (added if merges else 0) + again + heads)
+    graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
+    kept = 0 if train.fold == "feature" else times * _activations(backbone, data, train, facts)
+    return Estimates(
+        parameters=own + heads, trainable=phase.trainable, memory_bytes=4 * (own + heads) + 16 * phase.trainable + train.batch_size * stored * 64 + kept,
+        disk_bytes=rows * stored + folded + 16 * phase.trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
+    )  # fmt: skip
+
+
+def _numbers(tensors: Iterator[TensorPlan]) -> int:
+    return sum(math.prod(t.shape) for t in tensors if not t.is_buffer)
+
+
+def _adapted(backbone: BackbonePlan) -> Iterator[TensorPlan]:
+    """The weights of modules to which something is added."""
+    added = [t.name for t in backbone.tensors if t.state == "added"]
+    for tensor in backbone.tensors:
+        module = tensor.name.removesuffix("weight")
+        if tensor.state != "added" and module != tensor.name and any(name.startswith(module) for name in added):
+            yield tensor
+
+
+def _folded(rows: int, backbone: BackbonePlan, train: TrainPlan, facts: Facts) -> int:
+    """Bytes of what is computed once, in fp32: a vector for each row, or one for each of its tokens."""
+    if train.fold == "none":
+        return 0
+    each = 1.0 if train.fold == "feature" else float(facts.measured.get("tokens_mean", 1.0))
+    return round(rows * each * backbone.width * 4)
+
+
+def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts: Facts) -> int:
+    """Bytes that a step on texts keeps for going back, by the count of Korthikanti et al. (2022, arXiv:2205.05198).
+
+    In fp32, for heads of 64; the longest text of the sample fills its batch. Of pictures, whose layers differ, nothing.
+    """
+    assert facts.backbone is not None
+    layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.PARTS), default=0)
+    longest = min(
+        max(int(seen.measured.get("tokens_max", 0)) for seen in facts.each),
+        int(data.preprocessing.get("max_length", 0)),
+    )
+    return 2 * layers * train.batch_size * longest * backbone.width * (34 + 5 * longest // 64)
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,192 @@
+"""Adapters of a head's own beside others on one backbone: who learns them, what the graph holds once, how they travel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModel
+
+from graftc.compiler.diagnostics import Refused
+from graftc.compiler.networks.assembly import learned
+from graftc.compiler.planning.show import show
+from graftc.compiler.stages.train import Training
+from graftc.compiler.verbs import plan
+from graftc.runtime.model import Model
+from graftc.runtime.verify import verify
+
+from ..train import running
+from . import building
+from .test_several import MOOD, NAMES, SHARED, THING, TRAIN, rows, write
+
+OWN = {"adapt": "own"}
+MORE = {"data": {"train": "more.jsonl", "validation": "rows.jsonl", "columns": {"label": "thing"}}}
+
+
+def layers_of(bundle: Path) -> int:
+    """How many layers of attention the graph holds."""
+    return sum(node.op_type == "Softmax" for node in onnx.load(str(bundle / "model.onnx")).graph.node)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    heads = {"mood": {**MOOD, **OWN}, "thing": {**THING, **OWN}, "names": NAMES}
+    spec = write(tmp_path_factory.mktemp("adapters"), heads, adapt={"method": "lora"})
+    return building.built(spec)
+
+
+def test_each_adapter_is_merged_gated_and_answers(bundle: Path) -> None:
+    gates = building.gates(bundle)
+    assert gates["merge"]["adapted"] == 3 * 6
+    assert gates["merge"]["worst"] < 1e-4
+    assert gates["parity"]["worst"] < 1e-4
+    assert set(gates["metric"]) == {"mood.fp32", "thing.fp32", "names.fp32"}
+    assert verify(bundle)["fp32"] < 1e-4
+    model = Model(bundle)
+    whole = model.predict("the ship was bad")
+    assert model.predict("the ship was bad", head="mood") == whole["mood"]
+    assert building.script(bundle, "the ship was bad")[0].keys() == whole.keys()
+    assert "| adapters | one each for `mood`, `thing`, one for the other heads: the backbone runs 3 times |" in (
+        bundle / "README.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_nothing_that_adapters_share_is_in_the_graph_twice(bundle: Path) -> None:
+    graph = onnx.load(str(bundle / "model.onnx")).graph
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer]
+    large = [(array.shape, array.tobytes()) for array in arrays if array.size > 16]
+    assert len(set(large)) == len(large)
+    planned = json.loads((bundle / "plan.json").read_bytes())["estimates"]["onnx_bytes"]
+    assert sum(array.nbytes for array in arrays) == pytest.approx(planned, rel=0.05)
+
+
+def test_peft_loads_each_adapter_and_they_differ(bundle: Path) -> None:
+    folders = {name: bundle / "checkpoint" / "adapters" / name for name in ("mood", "thing")}
+    folders[""] = bundle / "checkpoint"
+    saved = {name: load_file(folder / "adapter_model.safetensors") for name, folder in folders.items()}
+    for folder in folders.values():
+        adapted = PeftModel.from_pretrained(AutoModel.from_pretrained(bundle.parent / "backbone"), str(folder))
+        assert adapted.peft_config["default"].peft_type.value == "LORA"
+    for one, other in (("", "mood"), ("", "thing"), ("mood", "thing")):
+        assert any(not torch.equal(tensor, saved[other][name]) for name, tensor in saved[one].items())
+
+
+def test_layers_beneath_all_adapters_run_once(tmp_path: Path) -> None:
+    heads = {"mood": {**MOOD, **OWN}, "thing": {**THING, **OWN}}
+    frozen = {"from": "./backbone", "freeze": ["embeddings", "layers[0:2]"]}
+    spec = write(tmp_path, heads, adapt={"method": "lora"}, train={**TRAIN, "max_steps": 12})
+    spec.write_text(yaml.safe_dump({**yaml.safe_load(spec.read_text()), "backbone": frozen}))
+    found = plan(spec)
+    assert found.adapters is not None
+    assert (found.adapters.names, found.adapters.common_layers) == (("mood", "thing"), 2)
+    assert found.train.fold == "layers[0:2]"
+    shown = show(found)
+    assert "of its own: mood, thing\n" in shown
+    assert "layers[0:2] and what is beneath once, the layers above 2 times" in shown
+    bundle = building.built(spec)
+    assert layers_of(bundle) == 2 + 2 * 1
+    assert building.gates(bundle)["parity"]["worst"] < 1e-4
+
+
+@pytest.mark.parametrize("method", ["adapter", "prefix", "prompt"])
+def test_adapters_that_are_not_merged_travel_beside_each_other(method: str, tmp_path: Path) -> None:
+    heads = {"mood": MOOD, "thing": {**THING, **OWN}}
+    bundle = building.built(write(tmp_path, heads, adapt={"method": method}, train={**TRAIN, "max_steps": 3}))
+    assert layers_of(bundle) == 2 * 3
+    assert building.gates(bundle)["merge"]["changed"] > 0
+    assert {"mood", "thing"} == Model(bundle).predict("the ship was bad").keys()
+
+
+def alone(folder: Path, **sections: Any) -> dict[str, torch.Tensor]:
+    """What is learned of moods by a spec with that head only."""
+    folder.mkdir()
+    spec = write(folder, {}, is_whole=True, **sections)
+    head = {"type": MOOD["type"]}
+    data = {**SHARED, "columns": {"text": "text", "label": "mood"}}
+    values = {k: v for k, v in yaml.safe_load(spec.read_text()).items() if k != "heads"}
+    spec.write_text(yaml.safe_dump({**values, "head": head, "data": data}, sort_keys=False))
+    _, _, out = running.trained(spec, folder / "store")
+    return load_file(out / "learned.safetensors")
+
+
+@pytest.mark.parametrize("method", ["lora", "adapter"])
+def test_an_own_adapter_learns_what_its_head_learns_alone(method: str, tmp_path: Path) -> None:
+    """To the bit, dropout and all, because no gradient of another head reaches it; a shared one learns something else."""
+    sections = {"adapt": {"method": method}, "train": {**TRAIN, "max_grad_norm": 1e6}}
+    once = alone(tmp_path / "alone", **sections)
+    for word in ("own", "shared"):
+        (tmp_path / word).mkdir()
+        heads = {"mood": {**MOOD, "adapt": word}, "thing": THING}
+        spec = write(tmp_path / word, heads, is_whole=True, **sections)
+        _, _, out = running.trained(spec, tmp_path / word / "store")
+        found = load_file(out / "learned.safetensors")
+        mine = {
+            n.replace("backbone:mood.", "backbone.").replace("head.mood.", "head."): t
+            for n, t in found.items()
+            if word == "shared" or "mood." in n
+        }
+        assert once.keys() <= mine.keys()
+        same = [torch.equal(mine[name], tensor) for name, tensor in once.items()]
+        assert all(same) if word == "own" else not any(same)
+
+
+def parts(run: Training) -> dict[str, dict[str, np.ndarray]]:
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in learned(run.graft, run.plan).items():
+        part, _, inner = name.partition(".")
+        key = f"head.{inner.partition('.')[0]}" if part == "head" else part
+        found.setdefault(key, {})[inner] = tensor.detach().numpy().copy()
+    return found
+
+
+def test_rows_of_one_task_leave_the_adapters_of_the_others_as_they_are(tmp_path: Path) -> None:
+    """Both in batches of another table and in one whose rows have an answer for the one task only."""
+    building.write_rows(tmp_path / "things.jsonl", rows(30, 2, is_whole=True))
+    data = {**MORE["data"], "train": "things.jsonl", "validation": "things.jsonl"}
+    heads = {"mood": {**MOOD, **OWN}, "thing": {**THING, **OWN, "data": data}, "names": NAMES}
+    spec = write(tmp_path, heads, adapt={"method": "lora"})
+    _, _, run = running.training(spec, tmp_path / "store")
+    both, things = sorted(run.sets, key=lambda each: len(each.rows), reverse=True)
+    answers = rows(60, 0)
+    numbers = both.every.tolist()
+    only = [i for i in numbers if "spans" not in answers[i] and "mood" in answers[i]]
+    everyone = {"backbone", "backbone:mood", "backbone:thing", "head.mood", "head.thing", "head.names"}
+    run.step = 1  # where the rate is not zero
+    for rows_of, chosen, moves in (
+        (things, things.every[:4].tolist(), {"backbone:thing", "head.thing"}),
+        (both, only[:4], {"backbone:mood", "head.mood"}),
+        (both, numbers[:8], {"backbone", "backbone:mood", "head.mood", "head.names"}),
+    ):
+        before = parts(run)
+        run._step(rows_of, chosen)
+        after = parts(run)
+        assert before.keys() == everyone
+        moved = {
+            part for part, own in before.items() if any((values != after[part][n]).any() for n, values in own.items())
+        }
+        assert moved == moves
+
+
+def test_an_adapter_that_learned_nothing_is_named(tmp_path: Path) -> None:
+    """The one step that there is is of the other head's rows."""
+    heads = {"mood": {**MOOD, **OWN}, "thing": {**THING, **OWN, **MORE}}
+    train = {**TRAIN, "max_steps": 1, "sampling": "round-robin"}
+    spec = write(tmp_path, heads, is_whole=True, adapt={"method": "lora"}, train=train)
+    with pytest.raises(Refused) as refused:
+        building.built(spec)
+    (found,) = refused.value.diagnostics
+    assert (found.code, found.notes[0]) == ("E0404", "6 adapted tensors of `thing`, none changed")
+
+
+def test_the_only_head_has_whatever_there_is_for_itself(tmp_path: Path) -> None:
+    found = plan(write(tmp_path, {"mood": {**MOOD, **OWN}}, is_whole=True, adapt={"method": "lora"}))
+    assert found.adapters is None
+    assert found.tasks[0].adapter == ""
