@@ -21,11 +21,11 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     labels = [_inside(entry, root, entry.name) for entry in _entries(path)]
     if not labels:
         raise Malformed(0, "the folder has no sub-folders; it needs one per class, named by the label")
-    for entry in labels:
-        if not entry.is_dir():
-            raise Malformed(
-                0, f"`{entry.name}` stands beside the classes; each image belongs in its class's sub-folder"
-            )
+    beside = [entry.name for entry in labels if not entry.is_dir()]
+    if beside:
+        help = "name the folder above it, which has one per class" if len(beside) == len(labels) else ""
+        reason = f"`{beside[0]}` stands beside the classes; each image belongs in its class's sub-folder"
+        raise Malformed(0, reason, help)
     number = 0
     for label in labels:
         for image in _images(label, root):
@@ -36,14 +36,17 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _images(label: os.DirEntry[str], root: str) -> Iterator[str]:
     entries = _entries(Path(label.path))
     if not entries:
-        raise Malformed(0, f"the class `{label.name}` has no images")
+        raise Malformed(0, f"the class `{label.name}` has no images", f"remove the folder `{label.name}`")
     for entry in entries:
         shown = f"{label.name}/{entry.name}"
         if not _inside(entry, root, shown).is_file():
             kind = "a folder inside a class" if entry.is_dir() else "not a file"
-            raise Malformed(0, f"`{shown}` is {kind}; classes hold images and nothing else")
+            help = f"name the folder that holds the classes, perhaps `{label.name}` in it" if entry.is_dir() else ""
+            raise Malformed(0, f"`{shown}` is {kind}; classes hold images and nothing else", help)
         if not entry.name.lower().endswith(IMAGES):
-            raise Malformed(0, f"`{shown}` is no image by its name ({', '.join(IMAGES)})")
+            raise Malformed(
+                0, f"`{shown}` is no image by its name ({', '.join(IMAGES)})", f"take `{shown}` out of the folder"
+            )
         yield entry.name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..diagnostics import At, Diagnostic, Row, clean
+from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..world.facts import Facts, SplitFacts
 from ..world.sketch import Found
 
@@ -78,14 +78,25 @@ def _percent(share: float) -> str:
 def _shown(pairs: Sequence[tuple[Row, Row]]) -> str:
     more = ", …" if len(pairs) > SHOWN else ""
     files = {(clean(row.file), clean(other.file)) for row, other in pairs[:SHOWN]}
-    if len(files) > 1:
-        return ", ".join(f"{clean(a.file)}:{a.number} is {clean(b.file)}:{b.number}" for a, b in pairs[:SHOWN]) + more
+    if len(files) > 1 or not all(row.number for row in pairs[0]):
+        return ", ".join(f"{_name(a)} is {_name(b)}" for a, b in pairs[:SHOWN]) + more
     (here, there), listed = files.pop(), ", ".join(f"{a.number} is {b.number}" for a, b in pairs[:SHOWN]) + more
     return f"rows of {here}: {listed}" if here == there else f"rows of {here}, then of {there}: {listed}"
 
 
+def _name(row: Row) -> str:
+    """A row of a table by its number, a file by itself: the end of its path, which tells it from its like."""
+    return f"{clean(row.file)}:{row.number}" if row.number else _tail(row.file)
+
+
+def _tail(file: str) -> str:
+    return quote("/".join(file.split("/")[-2:]))
+
+
 def _take_out(found: Found, rows: Sequence[Row]) -> str:
-    if found.is_exact and 0 < len(rows) <= NAMED and len({row.file for row in rows}) == 1:
+    if found.is_exact and 0 < len(rows) <= NAMED and rows[0].number and len({row.file for row in rows}) == 1:
         numbers = ", ".join(str(row.number) for row in rows)
         return f"take row{'s' if len(rows) > 1 else ''} {numbers} out of {clean(rows[0].file)}"
+    if found.is_exact and 0 < len(rows) <= NAMED and not any(row.number for row in rows):
+        return f"take {', '.join(_tail(row.file) for row in rows)} out of the training data"
     return "take the copies out of the training data"

@@ -56,7 +56,8 @@ def _message(found: Diagnostic, checked: Checked) -> str:
     label = f": {span.label}" if span and span.label else ""
     lines = [f"{found.headline}{label}", *([f"in --set {written}"] if written else [])]
     for other in filter(None, (place(at, checked.source) for at in found.also)):
-        lines.append(f"{other.file}:{other.line}" + (f": {other.label}" if other.label else ""))
+        line = f":{other.line}" if other.line else ""  # 0: the whole file
+        lines.append(f"{other.file}{line}" + (f": {other.label}" if other.label else ""))
     lines += [f"note: {note}" for note in found.notes] + ([f"help: {found.help}"] if found.help else [])
     return "\n".join(one_line(part) for line in lines for part in line.split("\n"))
 

@@ -44,7 +44,7 @@ class SplitFacts:
 
     def place(self, place: int) -> Row:
         """The data row of a place in the sketch."""
-        return Row(self.tables[place >> NUMBERS].shown, place & ((1 << NUMBERS) - 1))
+        return self.tables[place >> NUMBERS].row(place & ((1 << NUMBERS) - 1))
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,15 @@ class Opened:
         """What paths inside the rows are relative to."""
         return self.path if self.path.is_dir() else self.path.parent
 
+    def row(self, number: int) -> Row:
+        """A row as a place: in a folder, where nobody counts, the file that it is."""
+        if self.path.is_dir():
+            _, values = next(islice(rows(self), number - 1, None), (0, {}))
+            for value in values.values():
+                if (self.path / value).is_file():
+                    return Row(f"{self.shown}/{value}")
+        return Row(self.shown, number)
+
 
 def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (number, values) for every row of a table's split; numbers count as the format's module says.
@@ -114,7 +123,7 @@ def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
                 if values.get("split") == table.split:
                     yield number, values
     except Malformed as error:
-        at = Row(table.shown, error.row)
+        at = None if table.path.is_dir() else Row(table.shown, error.row)  # no line to point at: the spec's is better
         raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=error.help) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

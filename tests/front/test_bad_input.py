@@ -682,7 +682,7 @@ def classes(pictures: Project) -> Project:
 def test_a_folder_of_pictures_that_is_not_sound(spoil: Callable[[Path], Any], words: str, classes: Project) -> None:
     spoil(classes.folder / "classes")
     answer = classes.validate()
-    assert [(f.code, f.place) for f in answer.findings] == [("E0317", "classes")]
+    assert [(f.code, f.under) for f in answer.findings] == [("E0317", "classes")]
     assert words in answer.err
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -221,6 +222,40 @@ def test_copies_are_known_by_a_picture_s_bytes(pictures: Project) -> None:
     pictures.write("validation.jsonl", [{"image": "pictures/again.png", "label": "light"}])
     found = next(found for found in pictures.validate().findings if found.code == "W0310")
     assert "1 row stands" in found.headline
+
+
+def test_copies_in_a_folder_of_pictures_are_named_by_their_files(pictures: Project) -> None:
+    for number, label in enumerate(("dark", "light", "dark", "light")):
+        (pictures.folder / "classes" / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(pictures.folder / f"pictures/{number}.png", pictures.folder / f"classes/{label}/{number}.png")
+    shutil.copytree(pictures.folder / "classes", pictures.folder / "others")
+    pictures.replace("train: train.jsonl", "train: classes")
+    pictures.replace("validation: validation.jsonl", "validation: others")
+    answer = pictures.validate()
+    found = next(found for found in answer.findings if found.code == "W0310")
+    assert "`dark/0.png` is `dark/0.png`, " in found.notes
+    assert "take `dark/0.png`, `dark/2.png`, `light/1.png`, `light/3.png` out of the training data" in found.notes
+    assert "::: others/dark/0.png\n" in answer.err
+    annotated = pictures.graftc("validate", pictures.spec, "--format", "github").out
+    assert "others/dark/0.png%0A" in annotated, "a file that is a row has no line"
+
+
+@pytest.mark.parametrize(
+    ("stray", "help"),
+    [
+        ("dark/notes.txt", "take `dark/notes.txt` out of the folder"),
+        ("train/dark/0.png", "name the folder that holds the classes, perhaps `train` in it"),
+        ("0.png", "name the folder above it, which has one per class"),
+    ],
+)
+def test_a_folder_that_is_not_one_per_class_stands_where_the_spec_names_it(
+    pictures: Project, stray: str, help: str
+) -> None:
+    (pictures.folder / "classes" / stray).parent.mkdir(parents=True)
+    (pictures.folder / "classes" / stray).write_bytes(b"")
+    pictures.replace("train: train.jsonl", "train: classes")
+    found = next(found for found in pictures.validate().findings if found.code == "E0317")
+    assert (found.under, help in found.notes) == ("classes", True)
 
 
 def test_the_sample_is_drawn_from_all_rows(project: Project) -> None:
