@@ -72,6 +72,18 @@ def test_the_mistake_is_what_is_printed(
     assert f"```\n{capsys.readouterr().err.strip()}\n```" in README
 
 
+@encoder
+def test_where_values_come_from_is_what_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((command, _, printed),) = (
+        block.partition("\n") for _, block in BLOCKS if block.startswith("graftc plan") and "--why" in block
+    )
+    monkeypatch.chdir(ROOT / "specs")
+    main(shlex.split(command)[1:])
+    assert capsys.readouterr().out == printed
+
+
 def commands(having: str = "") -> list[str]:
     """Every line of the README that one can type, comments cut off; of the blocks that hold some words."""
     texts = [block for _, block in BLOCKS if block != REFERENCE and having in block]
