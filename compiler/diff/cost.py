@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 from ..frozen import Frozen
-from ..planning.plan import Plan
+from ..planning.plan import Plan, TaskPlan, TrainPlan
 
 BYTES = ("memory", "disk", "fp32 graph")
 
@@ -24,19 +27,31 @@ def costs(old: Plan, new: Plan) -> tuple[Cost, ...]:
 
 
 def _counts(plan: Plan) -> dict[str, int]:
-    estimates = plan.estimates
+    estimates, trained = plan.estimates, _trainings(plan)
     return {
         "parameters": estimates.parameters,
         "trainable": estimates.trainable,
         "memory": estimates.memory_bytes,
         "disk": estimates.disk_bytes,
         "fp32 graph": estimates.onnx_bytes,
-        "steps": plan.train.steps,
-        "training rows through the backbone": _passes(plan),
+        "steps": sum(train.steps for _, train in trained),
+        "training rows through the backbone": sum(_passes(tasks, train) for tasks, train in trained),
     }
 
 
-def _passes(plan: Plan) -> int:
-    """How often the backbone sees a training row: once each where its features are kept, else in every epoch."""
-    rows = sum(train.rows for task in plan.tasks if (train := task.split("train")))
-    return rows if plan.train.fold == "feature" else round(rows * plan.train.steps / max(1, plan.train.steps_per_epoch))
+def _trainings(plan: Plan) -> list[tuple[tuple[TaskPlan, ...], TrainPlan]]:
+    """Every training of a build: the stages of `pretrain`, with what fits a head first, and the supervised one."""
+    stages = [(stage.tasks, train) for stage in plan.pretrain for train in (stage.fit, stage.train) if train]
+    return [*stages, (plan.tasks, plan.train)]
+
+
+def _passes(tasks: Iterable[TaskPlan], train: TrainPlan) -> int:
+    """How often the backbone sees a training row: once for each head where its features are kept, else in every epoch.
+
+    Heads that learn from the same rows see them at once.
+    """
+    if train.fold == "feature":
+        return sum(rows.rows for task in tasks if (rows := task.split("train")))
+    size = train.batch_size
+    epoch = sum(part.rows * part.batches / max(1, math.ceil(part.rows / size)) for part in train.sets)
+    return round(epoch * train.steps / max(1, train.steps_per_epoch))

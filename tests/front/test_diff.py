@@ -156,6 +156,7 @@ CASES: dict[str, Edit] = {
         spec(STAGE.replace("train.jsonl", "copy.jsonl", 1), STAGE)(folder),
         shutil.copy(folder / "train.jsonl", folder / "copy.jsonl"),
     ),
+    "head_added": spec(HEADS + "  third:\n    type: text-classification\n", HEADS),
     "heads_in_another_order": spec(
         HEADS.replace("first", "a").replace("second", "first").replace("a:", "second:", 1), HEADS
     ),
