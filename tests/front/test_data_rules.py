@@ -127,6 +127,13 @@ def test_rows_held_out_do_not_fill_a_batch(project: Project) -> None:
     assert (found.code, found.label) == ("W0314", "30 rows to learn from")
 
 
+@pytest.mark.parametrize(("count", "is_enough"), [(3, False), (4, True)])
+def test_of_a_few_rows_none_are_held_out(project: Project, count: int, is_enough: bool) -> None:
+    lay(project, [{**row, "queue": LABELS[i == 0]} for i, row in enumerate(rows(count))])
+    project.replace("validation: validation.jsonl", "validation: {fraction: 0.4}")
+    assert ("E0311" not in project.validate().codes) == is_enough
+
+
 @pytest.mark.parametrize(("count", "codes"), [(11, ["W0318"]), (12, [])])
 def test_few_validation_rows(project: Project, count: int, codes: list[str]) -> None:
     lay(project, rows(100), rows(count, 5_000))

@@ -232,6 +232,19 @@ def test_thresholds_of_another_plan_break_its_users(folder: Path, graftc: Comman
     assert difference(graftc, "--diff", "old.json").breaking == ()
 
 
+def test_thresholds_of_other_labels_are_no_news_besides(folder: Path, graftc: Command) -> None:
+    several(folder)
+    spec(MULTI)(folder)
+    replace("several.jsonl", "howto", "praise", 3)(folder)
+    assert [change.field for change in difference(graftc, "--diff", OLD).breaking] == ["labels", "outputs.logits"]
+
+
+def test_a_head_that_is_gone_breaks_its_users(folder: Path, graftc: Command) -> None:
+    spec(HEADS, HEADS + "  third:\n    type: text-classification\n")(folder)
+    (change, _) = difference(graftc, "--diff", OLD).breaking
+    assert (change.field, change.text) == ("heads", "no longer answered for: third")
+
+
 def test_other_fields_of_an_answer_and_other_numbers_of_answers_break_its_users(folder: Path, graftc: Command) -> None:
     scores = [{"text": row["text"], "score": i / 10} for i, row in enumerate(ground.rows())]
     several(folder)

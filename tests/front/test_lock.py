@@ -211,6 +211,46 @@ def test_one_changed_byte_is_found_and_named(name: str, verb: str, folder: Path,
     assert len(found.under) == 64, "the hash that was locked"
 
 
+BESIDE = """\
+backbone: {from: ./reader}
+pretrain:
+  - objective: causal-language-modeling
+    data: {train: stage.jsonl, validation: validation.jsonl, max_length: 16}
+retain: {data: kept.jsonl}
+"""
+
+
+@pytest.fixture
+def beside(folder: Path, graftc: Command) -> Path:
+    """A lock of a spec that reads more than its head's rows: those of a stage, and a text to be kept in mind."""
+    for name in ("stage.jsonl", "kept.jsonl"):
+        (folder / name).write_bytes((folder / "train.jsonl").read_bytes())
+    (folder / "spec.yaml").write_text(ground.replaced(BESIDE), encoding="utf-8")
+    assert graftc("lock", "spec.yaml").status == 0
+    assert graftc("validate", "--locked", "spec.yaml").status == 0
+    assert graftc("validate", "--no-data", "spec.yaml").status == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", ["stage.jsonl", "kept.jsonl"])
+def test_one_changed_byte_of_what_is_read_beside_is_found_and_named(name: str, beside: Path, graftc: Command) -> None:
+    turned(beside / name, (beside / name).read_bytes().index(b"the") + 1)
+    answer = graftc("validate", "--locked", "spec.yaml")
+    assert (answer.status, answer.codes) == (1, ["E0345"])
+    assert answer.findings[0].headline == f"`{name}` changed since it was locked"
+    assert len(answer.findings[0].under) == 64
+
+
+@pytest.mark.parametrize("section", ["pretrain", "retain"])
+def test_of_a_changed_section_its_rows_are_not_told_too(section: str, beside: Path, graftc: Command) -> None:
+    name = {"pretrain": "stage.jsonl", "retain": "kept.jsonl"}[section]
+    replaced(beside / "spec.yaml", name, "other.jsonl")
+    (beside / "other.jsonl").write_text((beside / name).read_text() + '{"text": "one more"}\n')
+    answer = graftc("validate", "--locked", "spec.yaml")
+    assert answer.codes == ["E0343"], answer.err
+    assert f"changed: `{section}`" in answer.findings[0].notes
+
+
 def test_a_large_file_is_read_again_when_its_times_are_put_back(folder: Path, graftc: Command) -> None:
     path = folder / "backbone" / "model.safetensors"
     grown(path)

@@ -73,3 +73,15 @@ def test_a_file_that_leads_nowhere_is_not_meant_to_be_itself(tmp_path: Path, gra
     (finding,) = graftc("validate", spec).findings
     assert finding.code == "E0310"
     assert "did you mean `train.jsonl`?" in finding.notes
+
+
+def test_one_head_with_validation_rows_is_enough_to_stop_early(tmp_path: Path, graftc: Command) -> None:
+    spec = ground.lay(tmp_path)
+    heads = HEADS.replace("  other:", "    data: {validation: validation.jsonl}\n  other:")
+    text = ground.replaced(
+        heads + "data: {train: train.jsonl}\ntrain: {epochs: 2, batch_size: 8, early_stopping: {patience: 1}}\n"
+    )
+    spec.write_text(text)
+    assert "E0209" not in graftc("validate", spec).codes
+    spec.write_text(text.replace("    data: {validation: validation.jsonl}\n", ""))
+    assert "E0209" in graftc("validate", spec).codes
