@@ -75,6 +75,17 @@ def test_a_file_that_leads_nowhere_is_not_meant_to_be_itself(tmp_path: Path, gra
     assert "did you mean `train.jsonl`?" in finding.notes
 
 
+@pytest.mark.parametrize(
+    ("selector", "is_there"), [("[-6]", True), ("[5]", True), ("[0]", True), ("[6]", False), ("[-7]", False)]
+)
+def test_a_layer_is_counted_from_both_ends_and_no_further(
+    selector: str, is_there: bool, tmp_path: Path, graftc: Command
+) -> None:
+    spec = ground.lay(tmp_path)
+    spec.write_text(ground.replaced(f"backbone:\n  from: ./backbone\n  freeze:\n    - layers{selector}\n"))
+    assert graftc("validate", spec).codes == ([] if is_there else ["E0302"])
+
+
 def test_one_head_with_validation_rows_is_enough_to_stop_early(tmp_path: Path, graftc: Command) -> None:
     spec = ground.lay(tmp_path)
     heads = HEADS.replace("  other:", "    data: {validation: validation.jsonl}\n  other:")
