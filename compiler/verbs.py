@@ -17,7 +17,8 @@ from .planning.plan import Plan
 from .planning.problems import problems
 from .planning.stages import stage_problems
 from .world.backbone import gather_backbone
-from .world.facts import Facts, Known
+from .world.facts import Facts
+from .world.known import Known
 from .world.several import gather
 from .world.stages import gather_stages
 
@@ -66,7 +67,7 @@ def look(source: Source, footing: Footing) -> Seen:
         if read.pretrain or read.retain:
             facts = gather_stages(read, source.folder, facts, known)
         found += (*read.found, *problems(read, facts), *stage_problems(read, facts))
-        found += _measured_otherwise(facts, locked) if locked and known else ()
+        found += _measured_otherwise(read, facts, locked) if locked and known else ()
         plan = lower(read.whole(), facts, source.data) if not any(d.is_error for d in found) else None
         if locked and footing.is_locked and not read.found:
             found += _drift(locked, facts, plan, footing)
@@ -92,10 +93,10 @@ def _recalled(read: Draft, locked: Locked) -> tuple[Known | None, tuple[Diagnost
     return recall(read, locked)
 
 
-def _measured_otherwise(facts: Facts, locked: Locked) -> tuple[Diagnostic, ...]:
+def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diagnostic, ...]:
     from .planning.recall import measured_otherwise
 
-    return tuple(measured_otherwise(facts, locked))
+    return tuple(measured_otherwise(spec, facts, locked))
 
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
@@ -130,7 +131,7 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     """
     from .execution.machine import recorded
     from .planning.lock import lock
-    from .planning.locked import refuse_several, refuse_shared
+    from .planning.locked import refuse_shared
     from .store import Store, default_root
 
     refuse_shared(source)
@@ -138,7 +139,6 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     try:
-        refuse_several(source)
         backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True)
     except Refused as refused:
         refused.source = source

@@ -10,6 +10,7 @@ import click
 from ..diagnostics import Refused
 from ..language.overrides import override
 from ..language.source import read
+from ..planning.lock import Lock
 from ..planning.locked import beside, refuse_illegible, shown
 from ..reports import one_line
 from ..reports.text import text
@@ -47,5 +48,10 @@ def _lock(name: str, sets: tuple[str, ...]) -> None:
     content = lock.text(Path(name).name)
     refuse_illegible(source, content)
     write_whole(beside(source), content)
-    rows = ", ".join(f"{split.rows} {split.name} rows" for split in lock.data.splits)
-    print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {rows}")
+    print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {_rows(lock)}")
+
+
+def _rows(lock: Lock) -> str:
+    each = {name: head.data.splits for name, head in lock.each.items()}
+    told = {name: ", ".join(f"{split.rows} {split.name} rows" for split in splits) for name, splits in each.items()}
+    return "; ".join(f"{rows} of {name}" if name else rows for name, rows in told.items())

@@ -8,11 +8,19 @@ from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Path as Keys
-from ..digest import digest
-from ..frozen import Json
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts, SplitFacts
-from .lock import Lock, LockedData, LockedTable, backbone_files, lock_tables, sections
+from .lock import (
+    Lock,
+    LockedData,
+    LockedHead,
+    LockedTable,
+    backbone_files,
+    is_read_otherwise,
+    lock_tables,
+    place_of,
+    sections,
+)
 from .locked import Locked, again
 from .plan import Plan
 
@@ -32,11 +40,8 @@ def drift(
     found = [*held.spec(changed)]
     if facts.backbone and not changed & {"backbone"}:
         found += held.backbone(facts.backbone, memory)
-    if not changed & {"backbone", "data", "head"}:
-        for name, split in facts.splits.items() if has_data else ():
-            found += held.split(name, split)
-        found += held.labels(plan)
-        found += held.columns(facts)
+    if not changed & {"backbone", "data", "head", "heads"}:
+        found += held.heads(facts, plan, has_data)
     if has_data and not changed & {"backbone", "pretrain", "retain"}:
         found += held.stages(facts)
     if plan and not found and plan.sha256 != locked.lock.plan:
@@ -99,14 +104,26 @@ class _Held:
     def stages(self, facts: Facts) -> Iterator[Diagnostic]:
         """The rows that stages before the supervised one read, and the text of `retain`."""
         for stage, seen in facts.stages().items():
-            known = (self.lock.stages or {}).get(stage)
-            for name, split in seen.splits.items() if known else ():
-                yield from self.split(name, split, known, ("stages", stage))
+            if known := (self.lock.stages or {}).get(stage):
+                for name, split in seen.splits.items():
+                    yield from self.split(name, split, known, ("stages", stage))
 
-    def split(
-        self, name: str, split: SplitFacts, data: LockedData | None = None, at: Keys = ("data",)
-    ) -> Iterator[Diagnostic]:
-        data = data or self.lock.data
+    def heads(self, facts: Facts, plan: Plan | None, has_data: bool) -> Iterator[Diagnostic]:
+        """What each head reads; a table of several is named once."""
+        named: set[str] = set()
+        for (name, head), seen in zip(self.lock.each.items(), facts.each, strict=True):
+            at = place_of(name)
+            for split, rows in seen.splits.items() if has_data else ():
+                found = [
+                    each for each in self.split(split, rows, head.data, (*at, "data")) if each.headline not in named
+                ]
+                named |= {each.headline for each in found}
+                yield from found
+            if plan:
+                yield from self.labels(head, plan.task(name).head.record.get("labels"), at)
+            yield from self.columns(head, seen, at)
+
+    def split(self, name: str, split: SplitFacts, data: LockedData, at: Keys) -> Iterator[Diagnostic]:
         numbers = [i for i, was in enumerate(data.splits) if was.name == name]
         if not numbers:
             yield self._found("E0345", f"there was no {name} data when this was locked", (*at, "splits"))
@@ -123,25 +140,26 @@ class _Held:
                 notes.append(_both(f"rows of the {name} data", str(was.rows), str(split.rows)))
             yield self._found("E0345", f"{quote(table.path)} changed since it was locked", place, *notes)
 
-    def labels(self, plan: Plan | None) -> Iterator[Diagnostic]:
-        now = plan.tasks[0].head.record.get("labels") if plan else None
-        was = self.lock.labels
-        if plan and now != was:
+    def labels(self, head: LockedHead, now: tuple[str, ...] | None, at: Keys) -> Iterator[Diagnostic]:
+        was = head.labels
+        if now != was:
             notes = _both("labels", _row(was or ()), _row(now or ()))
             is_order = was and now and sorted(was) == sorted(now)
-            headline = "the order of the labels changed" if is_order else "the label map changed"
-            yield self._found("E0346", f"{headline} since it was locked", ("labels",), notes)
+            what = "the order of the labels" if is_order else "the label map"
+            of = f" of `{at[-1]}`" if at else ""
+            yield self._found("E0346", f"{what}{of} changed since it was locked", (*at, "labels"), notes)
 
-    def columns(self, facts: Facts) -> Iterator[Diagnostic]:
-        was = self.lock.data.columns
+    def columns(self, head: LockedHead, facts: Facts, at: Keys) -> Iterator[Diagnostic]:
+        was = head.data.columns
         for role in sorted({*was, *facts.columns}) if facts.columns else ():
             if was.get(role) != facts.columns.get(role):
                 note = _both("columns", _row(was.get(role, ())), _row(facts.columns.get(role, ())))
                 headline = f"another column plays the role {quote(role)} than when it was locked"
-                yield self._found("E0346", headline, ("data", "columns", role), note)
+                yield self._found("E0346", headline, (*at, "data", "columns", role), note)
 
     def otherwise(self, facts: Facts) -> Diagnostic:
-        is_input = facts.preprocessing and digest(Json(facts.preprocessing).plain()) != self.lock.data.preprocessing
+        each = zip(facts.each, self.lock.each.values(), strict=True)
+        is_input = any(seen.preprocessing and is_read_otherwise(seen, head.data) for seen, head in each)
         what = "inputs are prepared otherwise" if is_input else "it decides otherwise"
         note = f"the spec, the backbone and the data are as they were, and {what}"
         return self._found("E0347", "this graftc plans otherwise than the one that locked", ("plan",), note)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..diagnostics import clean
 from ..digest import digest, file_sha256
 from ..frozen import Frozen, Json
+from ..language.heads import alone
 from ..language.source import Source
 from ..reports import printable
 from ..world.backbone import PREPROCESSING, BackboneFacts
@@ -64,19 +65,52 @@ class LockedData(Frozen):
     measured: Json
 
 
+class LockedHead(Frozen):
+    """A task, and what of the data is its own."""
+
+    task: str
+    labels: tuple[str, ...] | None = None  # in the order of the outputs
+    reads: Sha  # what was written of its data, its own over what all heads share
+    data: LockedData
+
+
+class LockedRows(Frozen):
+    """Training rows of a table that several heads read, with an answer for just these."""
+
+    heads: tuple[str, ...]
+    rows: int
+
+
 class Lock(Frozen):
-    """A spec and the world that it was locked with."""
+    """A spec and the world that it was locked with: of one head `task`, `labels` and `data`, else `heads`."""
 
     lock: Literal[1]
     spec: dict[str, Sha]  # by top-level key: what was written, with all that it extends and overrides
     plan: Sha
-    task: str
-    labels: tuple[str, ...] | None = None  # in the order of the outputs
+    task: str | None = None
+    labels: tuple[str, ...] | None = None
     backbone: LockedBackbone
-    data: LockedData
+    data: LockedData | None = None
+    heads: dict[str, LockedHead] | None = None
+    together: tuple[LockedRows, ...] | None = None
     stages: dict[str, LockedData] | None = None  # what is read besides: `pretrain-1` …, `retain`
     versions: dict[str, str]
     sha256: Sha  # of all the rest
+
+    @model_validator(mode="after")
+    def _is_of_heads(self) -> Lock:
+        if not self.heads and (self.task is None or self.data is None):
+            raise ValueError("it tells of no head")
+        return self
+
+    @property
+    def each(self) -> dict[str, LockedHead]:
+        """What is locked of each head, that of `head` under an empty name."""
+        if self.heads:
+            return self.heads
+        assert self.task is not None
+        assert self.data is not None
+        return {"": LockedHead(task=self.task, labels=self.labels, reads=self.spec["data"], data=self.data)}
 
     def text(self, spec: str) -> str:
         """The lock file of a spec of this file name: the same bytes for the same lock."""
@@ -125,20 +159,33 @@ def lock(source: Source, facts: Facts, plan: Plan, versions: Mapping[str, str], 
         "lock": FORMAT,
         "spec": sections(source),
         "plan": plan.sha256,
-        "task": plan.tasks[0].head.type,
-        "labels": plan.tasks[0].head.record.get("labels"),
         "backbone": {
             "from": source.data["backbone"]["from"],
             "source": facts.backbone.located.pinned,
             "header": facts.backbone.header.sha256,
             "files": backbone_files(facts.backbone, memory),
         },
-        "data": _data(facts),
+        **_heads(source, facts, plan),
         "stages": {name: _data(seen) for name, seen in facts.stages().items()} or None,
         "versions": dict(sorted(versions.items())),
     }
     unsigned = Lock.model_validate({**body, "sha256": "0" * 64})
     return unsigned.model_copy(update={"sha256": signature(unsigned)})
+
+
+def _heads(source: Source, facts: Facts, plan: Plan) -> dict[str, Any]:
+    """What is locked of the only head, or of each under its name."""
+    found: dict[str, dict[str, Any]] = {
+        task.name: {"task": task.head.type, "labels": task.head.record.get("labels"), "data": _data(seen)}
+        for task, seen in zip(plan.tasks, facts.each, strict=True)
+    }
+    if not facts.tasks:
+        return found[""]
+    for name, head in found.items():
+        head["reads"] = reads(source, name)
+    patterns = {names: rows for seen in facts.tasks for names, rows in seen.patterns.items()}
+    together = tuple(LockedRows(heads=names, rows=rows) for names, rows in sorted(patterns.items()))
+    return {"heads": found, "together": together or None}
 
 
 def _data(facts: Facts) -> dict[str, Any]:
@@ -155,12 +202,31 @@ def _data(facts: Facts) -> dict[str, Any]:
 
 def signature(lock: Lock) -> str:
     """The hash of all of a lock but itself."""
-    return digest(lock.model_dump(mode="json", exclude={"sha256"} | ({"stages"} if lock.stages is None else set())))
+    absent = {name for name in ("heads", "together", "stages") if getattr(lock, name) is None}
+    return digest(lock.model_dump(mode="json", exclude={"sha256", *absent}))
 
 
 def sections(source: Source) -> dict[str, str]:
-    """A hash of each top-level key of a spec."""
-    return {key: _hash(value) for key, value in sorted(source.data.items())}
+    """A hash of each top-level key of a spec; the order of heads is that of a graph's outputs."""
+    ordered = {
+        key: [*value.items()] for key, value in source.data.items() if key == "heads" and isinstance(value, dict)
+    }
+    return {key: _hash(value) for key, value in sorted({**source.data, **ordered}.items())}
+
+
+def reads(source: Source, name: str) -> str:
+    """A hash of what a spec says of the data of a head, "" for the only one."""
+    return _hash((alone(source.data, name) if name else source.data).get("data"))
+
+
+def place_of(name: str) -> tuple[str, ...]:
+    """Where a lock has what it tells of a head; the only one has no place of its own."""
+    return ("heads", name) if name else ()
+
+
+def is_read_otherwise(facts: Facts, data: LockedData) -> bool:
+    """Whether inputs become other arrays than when this was locked."""
+    return digest(Json(facts.preprocessing).plain()) != data.preprocessing
 
 
 def _hash(value: Any) -> str:

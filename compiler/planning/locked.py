@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..diagnostics import At, Diagnostic, Refused, Row, Span, clean, quote, refuse
+from ..diagnostics import Diagnostic, Refused, Row, Span, clean, quote, refuse
 from ..diagnostics import Path as Keys
 from ..frozen import Json
 from ..language.source import LARGEST, Source, content, parse_text
@@ -85,16 +85,6 @@ def _whole(source: Source) -> Row:
     return Row(Path(shown(source)).name)
 
 
-def refuse_several(source: Source) -> None:
-    """Raises Refused E0206 for a spec with `heads`, of which there is no lock."""
-    if "heads" in source.data:
-        at, help = (
-            At(("heads",), "not locked", on_key=True),
-            f"commit the plan: `graftc plan {clean(source.file)} -o plan.json`",
-        )
-        raise refuse("E0206", "locks of specs with `heads` are not available yet", at=at, help=help)
-
-
 def again(source: Source) -> str:
     """The way out of nearly everything that is wrong with a lock."""
     return f"`graftc lock {clean(source.file)}` writes it anew"
@@ -103,10 +93,9 @@ def again(source: Source) -> str:
 def read_lock(source: Source) -> Locked:
     """The lock of a spec.
 
-    Raises Refused E0206 where a spec can have none, E0352 where it may be another spec's, E0340 where there is none,
-    E0342 for one of a later format, E0341 for whatever else is no lock.
+    Raises Refused E0352 where it may be another spec's, E0340 where there is none, E0342 for one of a later format,
+    E0341 for whatever else is no lock.
     """
-    refuse_several(source)
     refuse_shared(source)
     return _read(source, _text(source))
 
@@ -148,7 +137,8 @@ def _lock(source: Source, written: Source) -> Lock:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = "is not known" if first["type"] == "extra_forbidden" else first["msg"].lower()
-        note, at = f"{clean('.'.join(map(str, first['loc'])))}: {what}", written.span(tuple(first["loc"]))
+        note = ": ".join(filter(None, (clean(".".join(map(str, first["loc"]))), what)))
+        at = written.span(tuple(first["loc"]))
         at = at or Span(written.file, 1, 1)
         raise refuse("E0341", "this is not a lock that `graftc lock` wrote", note, at=at, help=again(source)) from None
     if found.sha256 != signature(found):

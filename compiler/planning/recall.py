@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, quote, refuse
+from ..diagnostics import At, Diagnostic, listed, quote, refuse
 from ..diagnostics import Path as Keys
-from ..digest import digest
-from ..frozen import Json
 from ..language.spec import Draft
-from ..world.facts import Facts, Known, SplitFacts
+from ..world.facts import Facts, SplitFacts
+from ..world.known import Known
 from ..world.rows import Opened
-from .lock import LockedData, LockedSplit, sections
+from .lock import LockedData, LockedSplit, is_read_otherwise, place_of, reads, sections
 from .locked import Locked, again, beside
 
 NOTHING = Known({}, {}, {})
@@ -29,7 +28,10 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
         return NOTHING, found
     stages = locked.lock.stages or {}
     try:
-        known = _known(str(spec.head_type), locked, locked.lock.data, ("data",))
+        tasks = {
+            name: _known(head.task, locked, head.data, (*place_of(name), "data"))
+            for name, head in locked.lock.each.items()
+        }
         pretrain = tuple(
             _known(str(stage.head_type), locked, stages[f"pretrain-{i}"], ("stages", f"pretrain-{i}"))
             for i, stage in enumerate(spec.pretrain, 1)
@@ -38,8 +40,10 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
         counts = "masked-language-modeling"
         retain = _known(counts, locked, stages["retain"], ("stages", "retain")) if "retain" in stages else None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        at, help = locked.at(("data", "splits")), again(locked.source)
+        at, help = locked.at(("data", "splits")) or locked.at(("heads",)), again(locked.source)
         raise refuse("E0341", "the counts in the lock can't be read", at=at, help=help) from None
+    patterns = {each.heads: each.rows for each in locked.lock.together or ()}
+    known = tasks.get("") or replace(NOTHING, tasks=tasks, patterns=patterns)
     return replace(known, pretrain=pretrain, retain=retain), ()
 
 
@@ -57,27 +61,44 @@ def _known(task: str, locked: Locked, data: LockedData, place: Keys) -> Known:
 
 def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
     lock, help = locked.lock, f"where the data is, {again(locked.source)}"
-    if sections(locked.source).get("data") != lock.spec.get("data"):
-        at = At(("data",), "not what was locked", on_key=True)
-        headline = "`data` changed since it was locked, and without the data nothing is known of it"
-        yield Diagnostic("E0348", headline, at, help=help)
+    views, heads = {view.name: view for view in spec.each}, lock.each
+    if views.keys() != heads.keys():
+        at = At(("heads",) if "heads" in locked.source.data else ("head",), "not what was locked", on_key=True)
+        now, was = (listed([name for name in names if name] or ["only one"]) for names in (views, heads))
+        headline, notes = (
+            "without the data nothing is known of it but for the heads that were locked",
+            (_said(was, now),),
+        )
+        yield Diagnostic("E0348", headline, at, notes=notes, help=help)
+        return
+    for name, view in views.items():
+        if reads(locked.source, name) != heads[name].reads:
+            at = At(("heads", name) if ("data",) in view.own else ("data",), "not what was locked", on_key=True)
+            what = f"the data of `{name}`" if name else "`data`"
+            headline = f"{what} changed since it was locked, and without the data nothing is known of it"
+            yield Diagnostic("E0348", headline, at, help=help)
     for name in ("pretrain", "retain"):
         if sections(locked.source).get(name) != lock.spec.get(name):
             at = At((name,), "not what was locked", on_key=True)
             headline = f"`{name}` changed since it was locked, and without the data nothing is known of it"
             yield Diagnostic("E0348", headline, at, help=help)
-    if spec.head_type != lock.task:
-        at = At(("head", "type"), f"locked: {lock.task}")
-        headline = f"without the data nothing is known of it but what {quote(lock.task)} counted"
-        yield Diagnostic("E0348", headline, at, help=help)
+    for name, view in views.items():
+        if view.head_type != heads[name].task:
+            at = At(("heads", name, "type") if name else ("head", "type"), f"locked: {heads[name].task}")
+            headline = f"without the data nothing is known of it but what {quote(heads[name].task)} counted"
+            yield Diagnostic("E0348", headline, at, help=help)
 
 
-def measured_otherwise(facts: Facts, locked: Locked) -> Iterator[Diagnostic]:
+def _said(was: str, now: str) -> str:
+    return f"heads: locked {was}, found {now}"
+
+
+def measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> Iterator[Diagnostic]:
     """Says so where inputs are prepared otherwise than when the lock's data was measured."""
-    if (
-        facts.splits
-        and facts.preprocessing
-        and digest(Json(facts.preprocessing).plain()) != locked.lock.data.preprocessing
+    heads = locked.lock.each
+    seen = zip((task.name for task in spec.each), facts.each, strict=True)
+    if any(
+        f.splits and f.preprocessing and is_read_otherwise(f, heads[name].data) for name, f in seen if name in heads
     ):
         at = At(("backbone", "from"), "prepares inputs otherwise")
         headline = "without the data nothing is known of it as this backbone reads it"

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, quote, refuse
@@ -22,6 +22,9 @@ from .paths import absolute
 from .rows import Fingerprint, Opened, Unusable, answers, lacks, peek, rows
 from .sketch import Sketch
 from .tables import open_tables
+
+if TYPE_CHECKING:
+    from .known import Known
 
 SAMPLE = 1_000
 SHOWN = 5  # rows named per kind of mistake
@@ -74,17 +77,6 @@ class Facts:
         """What is read besides the rows of the supervised stage, by name."""
         found = {f"pretrain-{i}": seen for i, seen in enumerate(self.pretrain, 1)}
         return found | ({"retain": self.retain} if self.retain else {})
-
-
-@dataclass(frozen=True)
-class Known:
-    """What an earlier look at the data found, taken as it is: its files are not opened."""
-
-    columns: Columns
-    splits: Mapping[str, SplitFacts]
-    measured: Mapping[str, float]
-    pretrain: tuple[Known, ...] = ()
-    retain: Known | None = None
 
 
 @dataclass

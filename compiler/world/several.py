@@ -10,7 +10,8 @@ from pathlib import Path
 from ..diagnostics import Status
 from ..language.heads import placed
 from ..language.spec import Draft
-from .facts import Facts, Gathering, Known, look_at
+from .facts import Facts, Gathering, look_at
+from .known import Known
 
 
 def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
@@ -23,20 +24,23 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
     backbone = gathering.backbone(reference)
     if not spec.tasks:
         return look_at(gathering, backbone)
-    tasks = [look_at(Gathering(task, folder), backbone) for task in spec.tasks]
+    tasks = [look_at(Gathering(task, folder, known and known.of(task.name)), backbone) for task in spec.tasks]
     found = list(gathering.found)
     for task, facts in zip(spec.tasks, tasks, strict=True):
         found += placed(facts.found, task.name, task.own, task.entry.metric is not None)
     status = next((each for each in (gathering.status, *(f.status for f in tasks)) if each != Status.FINE), Status.FINE)
-    return Facts(backbone, {}, {}, None, {}, tuple(dict.fromkeys(found)), status, tasks=_alike(spec.tasks, tasks))
+    return Facts(
+        backbone, {}, {}, None, {}, tuple(dict.fromkeys(found)), status, tasks=_alike(spec.tasks, tasks, known)
+    )
 
 
-def _alike(specs: Sequence[Draft], tasks: Sequence[Facts]) -> tuple[Facts, ...]:
+def _alike(specs: Sequence[Draft], tasks: Sequence[Facts], known: Known | None) -> tuple[Facts, ...]:
     """The facts for several heads: inputs are prepared once for all, and it is known which rows are for which."""
     records = [facts.preprocessing for facts in tasks if facts.preprocessing is not None]
     more = {"has_offsets": True} if any("has_offsets" in record for record in records) else {}
     found = []
-    patterns = {names: _patterns(names, specs, tasks) for names in {spec.together for spec in specs} if len(names) > 1}
+    shared = {spec.together for spec in specs if len(spec.together) > 1}
+    patterns = {names: known.among(names) if known else _patterns(names, specs, tasks) for names in shared}
     for spec, facts in zip(specs, tasks, strict=True):
         read = facts.preprocessing if facts.preprocessing is None else {**facts.preprocessing, **more}
         found.append(replace(facts, preprocessing=read, patterns=patterns.get(spec.together, {})))

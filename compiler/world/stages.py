@@ -11,7 +11,8 @@ from .. import variants
 from ..diagnostics import Status
 from ..language.spec import Data, Draft, Export, Train
 from .backbone import BackboneFacts
-from .facts import Facts, Gathering, Known, look_at
+from .facts import Facts, Gathering, look_at
+from .known import Known
 
 
 def gather_stages(spec: Draft, folder: Path, facts: Facts, known: Known | None = None) -> Facts:
