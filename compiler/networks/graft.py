@@ -36,9 +36,7 @@ class Graft(nn.Module):
         self.inputs = tasks[0].data.inputs
         self.prefixes: dict[str, Prefix] = {}  # by adapter: layers whose states may be given instead
         self.is_common = False  # these layers are the same for all adapters, and run once for them
-        for task, head in zip(tasks, heads, strict=True):
-            if hasattr(head, "tie"):  # it shares the words' embedding
-                head.tie(backbones[task.adapter])
+        self._tie()
 
     @property
     def backbones(self) -> dict[str, nn.Module]:
@@ -49,6 +47,13 @@ class Graft(nn.Module):
         """Puts other backbones in place of its own, in the same order."""
         self.backbone, *others = backbones.values()
         self.others = nn.ModuleList(others)
+        self._tie()
+
+    def _tie(self) -> None:
+        backbones = self.backbones
+        for task, _, i in self.tasks.values():
+            if hasattr(self.heads[i], "tie"):  # it shares the words' embedding
+                self.heads[i].tie(backbones[task.adapter])
 
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
         """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width).

@@ -71,10 +71,11 @@ class RowSet:
         return sum(losses[1:], losses[0])
 
     def _groups(self) -> list[list[Shared]]:
-        """The tasks by the adapter that their rows go through, each with the places of its rows."""
-        found: dict[str, list[Shared]] = {}
+        """The tasks that ask the same inputs of the same adapter, each with the places of its rows."""
+        found: dict[tuple[str, str], list[Shared]] = {}
         for rows, local in zip(self.rows, self.local, strict=True):
-            found.setdefault(rows.task.adapter, []).append((rows, local))
+            own = rows.task.name if rows.draw else ""  # which asks its rows otherwise in each step
+            found.setdefault((rows.task.adapter, own), []).append((rows, local))
         return list(found.values())
 
     def _together(

@@ -39,8 +39,14 @@ def is_still(task: str) -> bool:
     return getattr(variants.top(task), "IS_STILL", False)
 
 
+def are_still(spec: Spec) -> bool:
+    """Whether no head has anything to learn."""
+    return all(is_still(view.head_type) for view in spec.each)
+
+
 def _reads_tokens(spec: Spec) -> bool:
-    return variants.top(spec.head_type).NEEDS in ("tokens", *LANGUAGE_MODELS)
+    is_whole = getattr(spec.head, "pooling", None) == "none"
+    return is_whole or variants.top(spec.head_type).NEEDS in ("tokens", *LANGUAGE_MODELS)
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
@@ -74,7 +80,7 @@ def steps_per_epoch(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
 
 def steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
     """How many optimiser steps there are."""
-    if is_still(spec.each[0].head_type):
+    if are_still(spec):
         return Decided(0, f"`{spec.each[0].head_type}` has nothing to learn")
     if spec.train.max_steps:
         return Decided(spec.train.max_steps, "`train.max_steps`")
@@ -111,15 +117,17 @@ def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
     """The metric of all tasks' that picks the best checkpoint."""
     if spec.train.metric:
         return Decided(spec.train.metric)
-    if len(tasks) == 1:
-        return Decided(tasks[0].named(tasks[0].metric), "the metric of the only head")
+    scored = [task for task in tasks if task.metric] or tasks
+    if len(scored) == 1:
+        which = "the only head" if len(tasks) == 1 else "the only head that learns"
+        return Decided(scored[0].named(scored[0].metric), f"the metric of {which}")
     return Decided(MEAN, "the mean of the heads' metrics by their weights")
 
 
 def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmented: bool, epochs: int) -> Decided[str]:
     """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
-    if still := [view.head_type for view in spec.each if is_still(view.head_type)]:
-        return Decided("none", f"`{still[0]}` has nothing to learn")
+    if are_still(spec):
+        return Decided("none", f"`{spec.each[0].head_type}` has nothing to learn")
     if any(hasattr(variants.top(view.head_type), "draw") for view in spec.each):
         return Decided("none", "words are masked anew in each step, so nothing is the same twice")
     if _folder(spec.each[0].head_type) == "objectives":

@@ -69,7 +69,8 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if backbone is None or spec.method is None or spec.backbone is None or "freeze" in spec.lost:
         return
     if is_still(str(spec.head_type)):
-        yield from () if spec.name else _nothing(spec)  # beside other heads it can't be at all
+        # beside other heads it is theirs to learn
+        yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
     method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
     if head.NEEDS in LANGUAGE_MODELS and head.NEEDS not in backbone.provides:  # which is told already
@@ -83,12 +84,12 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield Diagnostic("E0371", "there is nothing to learn", at, (), notes, help)
 
 
-def _nothing(spec: Draft) -> Iterator[Diagnostic]:
-    """What is written of a training that there is not: the head has nothing to learn."""
-    also = (At(("head", "type"), "has nothing to learn from"),)
+def nothing(spec: Draft, head: At) -> Iterator[Diagnostic]:
+    """What is written of a training that there is not: no head has anything to learn, such as that at `head`."""
+    also, word = (head,), spec.head_type or next(task.head_type for task in spec.tasks)
     if variants.load("methods", str(spec.method)).ADDS:
         at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or let a stage of `pretrain` have it"
-        yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{spec.head_type}`", at, also, help=help)
+        yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{word}`", at, also, help=help)
     elif spec.train and spec.train.model_fields_set:
         at = At(("train",), "changes nothing", on_key=True)
         yield Diagnostic("W0391", "nothing is trained here", at, also, help="remove `train`")

@@ -66,7 +66,7 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     assert backbone is not None
     assert all(seen.preprocessing is not None for seen in facts.each)
     method = variants.load("methods", spec.method)
-    is_whole = method.FREEZES or decisions.is_still(spec.each[0].head_type)
+    is_whole = method.FREEZES or decisions.are_still(spec)
     frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
     lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(spec, backbone, frozen, lowered)

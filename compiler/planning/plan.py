@@ -96,7 +96,7 @@ class TaskPlan(Frozen):
     head: HeadPlan
     data: DataPlan
     weight: float  # of its loss, and of its metric among those that pick the best epoch
-    metric: str
+    metric: str  # "" where it has nothing to learn
     adapt: Literal["shared", "own"]
 
     def split(self, name: str) -> SplitPlan | None:
@@ -243,7 +243,7 @@ class Phase(Frozen):
 
     def together(self, name: str) -> tuple[str, ...]:
         """The tasks that learn from the same rows as one, itself among them."""
-        return next(rows.tasks for rows in self.train.sets if name in rows.tasks)
+        return next((rows.tasks for rows in self.train.sets if name in rows.tasks), (name,))
 
     def has(self, split: str) -> bool:
         """Whether any task has rows of a split."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..language.spec import Draft, HeldOut, Spec, Temperature
 from ..world.facts import Facts
+from .decisions import is_still
 from .plan import SetPlan, TaskPlan
 from .split import held_out_count
 
@@ -22,8 +23,9 @@ def temperature(spec: Spec) -> float | None:
 
 
 def sets(spec: Spec, facts: Sequence[Facts], tasks: Sequence[TaskPlan]) -> tuple[SetPlan, ...]:
-    """The sets of training rows: those that several heads read together are one."""
-    together = dict.fromkeys(view.together or (view.name,) for view in spec.each)
+    """The sets of training rows: those that several heads read together are one, and one that teaches no head is none."""
+    read = dict.fromkeys(view.together or (view.name,) for view in spec.each)
+    together = [names for names in read if _learn(spec) & set(names)]
     rows = [_rows(names, spec, facts, tasks) for names in together]
     counts = batches(rows, spec.train.batch_size, temperature(spec))
     return tuple(
@@ -37,7 +39,13 @@ def _rows(names: tuple[str, ...], spec: Spec, facts: Sequence[Facts], tasks: Seq
         (train,) = (task.split("train") for task in tasks if task.name == names[0])
         return train.rows if train else 0
     view, seen = next((v, f) for v, f in zip(spec.each, facts, strict=True) if v.name in names)
-    return sum(seen.patterns.values()) - _share(seen.patterns.values(), view)
+    counts = [count for heads, count in seen.patterns.items() if _learn(spec) & set(heads)]
+    return sum(counts) - _share(counts, view)
+
+
+def _learn(spec: Spec) -> set[str]:
+    """The heads that learn; all of them where none does."""
+    return {view.name for view in spec.each if not is_still(view.head_type)} or {view.name for view in spec.each}
 
 
 def held_out_rows(spec: Spec | Draft, facts: Facts) -> int:

@@ -8,9 +8,10 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..language.spec import Draft
 from ..world.facts import Facts
+from .decisions import is_still
+from .effects import nothing
 from .plan import MEAN
 
-OWN_WAYS = ("has_offsets",)  # what more is kept of an input for one head does the others no harm
 LENGTHS = ("max_length", "stride")  # keys under `data` by which an input is cut
 
 
@@ -18,7 +19,7 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Everything wrong between the heads of a spec."""
     if len(spec.tasks) > 1:
         yield from _read_otherwise(spec, facts)
-        yield from _drawn(spec)
+        yield from _still(spec)
     yield from _adapted(spec, facts)
     yield from _sampled(spec)
     if spec.tasks and spec.train and spec.train.metric and not spec.lost & {"metric", "head", "heads", "type"}:
@@ -27,15 +28,12 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _read_otherwise(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Heads for which an input would become other arrays than for the first."""
-    beside = [(task, seen) for task, seen in zip(spec.tasks, facts.each, strict=True) if not _is_apart(task)]
-    if not beside:
-        return
-    (first, seen), *others = beside
+    (first, seen), *others = zip(spec.tasks, facts.each, strict=True)
     for task, facts_of in others:
         mine, theirs = facts_of.preprocessing, seen.preprocessing
         if mine is None or theirs is None or task.input is None or first.input is None:
             continue
-        differing = [key for key in {**theirs, **mine} if mine.get(key) != theirs.get(key) and key not in OWN_WAYS]
+        differing = [key for key in {**theirs, **mine} if mine.get(key) != theirs.get(key)]
         augments = [getattr(each.input, "augment", None) for each in (first, task)]
         if augments[0] != augments[1]:
             differing.append("augment")
@@ -72,18 +70,25 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
     return Diagnostic("E0381", headline, at, also, notes, help)
 
 
-def _drawn(spec: Draft) -> Iterator[Diagnostic]:
-    """Heads that ask other inputs of the backbone than the others, or have nothing to learn."""
-    for task in spec.tasks:
-        if _is_apart(task):
-            at = At(("heads", task.name, "type"))
-            headline = f"`{task.head_type}` beside other heads is not available yet"
-            yield Diagnostic("E0206", headline, at, help="give it a spec of its own, with `head`")
-
-
-def _is_apart(task: Draft) -> bool:
-    module = variants.top(task.head_type) if task.head_type else None
-    return hasattr(module, "draw") or bool(getattr(module, "IS_STILL", False))
+def _still(spec: Draft) -> Iterator[Diagnostic]:
+    """What is written of the learning of a head that has nothing to learn, and an adapter that nobody would teach."""
+    still = [task for task in spec.tasks if task.head_type and is_still(task.head_type)]
+    learn = [task for task in spec.tasks if task not in still]
+    if not learn and spec.method:
+        yield from nothing(spec, At(("heads", still[0].name, "type"), "has nothing to learn from"))
+        return
+    is_taught = any(task.entry.adapt == "shared" for task in learn)
+    for task in still:
+        for key in sorted(task.entry.model_fields_set & {"weight", "metric"}):
+            headline, why = f"`{key}` has no effect on a head that learns nothing", f"`{task.head_type}` learns nothing"
+            yield Diagnostic("W0302", headline, At(("heads", task.name, key), why), help=f"remove `{key}`")
+        is_own = task.entry.adapt == "own"
+        if learn and spec.method and variants.load("methods", spec.method).ADDS and (is_own or not is_taught):
+            at = At(("heads", task.name, "adapt" if is_own else "type"), "learns nothing")
+            headline = f"no head would teach the adapter of `{task.name}`"
+            notes = () if is_own else ("it reads through the adapter that heads share, and the others have their own",)
+            help = "remove `adapt`" if is_taught else f"write `adapt: shared` under `heads.{learn[0].name}`"
+            yield Diagnostic("E0551", headline, at, notes=notes, help=help)
 
 
 def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
@@ -114,15 +119,19 @@ def _metric(spec: Draft, written: str) -> Iterator[Diagnostic]:
     head, _, metric = written.partition(".")
     tasks = {task.name: task for task in spec.tasks}
     at = At(("train", "metric"), "not known")
-    if head in tasks and metric:
+    if head in tasks and metric and _names(tasks[head]):
         entry = tasks[head].entry.metric
         if entry is not None and entry != metric:
             also = (At(("heads", head, "metric"), "another one"),)
             headline = f"`{head}` has two metrics"
             yield Diagnostic("E0209", headline, At(("train", "metric"), "one of the two"), also, help="keep one")
         return
-    known = [f"{name}.{task.train.metric or _first(task)}" for name, task in tasks.items() if task.train]
+    known = [
+        f"{name}.{task.train.metric or _first(task)}" for name, task in tasks.items() if task.train and _names(task)
+    ]
     if written == MEAN and len(tasks) > 1:
+        return
+    if not known:
         return
     if len(tasks) > 1:
         known.append(MEAN)
@@ -137,9 +146,12 @@ def _metric(spec: Draft, written: str) -> Iterator[Diagnostic]:
 
 
 def _names(task: Draft) -> tuple[str, ...]:
-    head = variants.top(str(task.head_type))
-    return tuple(name for role in head.TARGETS for name in head.metrics({role: (role,)}))
+    if not task.head_type:
+        return ("…",)
+    head = variants.top(task.head_type)
+    roles: list[dict[str, tuple[str, ...]]] = [{role: (role,)} for role in head.TARGETS] or [{}]
+    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics(columns)))
 
 
 def _first(task: Draft) -> str:
-    return _names(task)[0] if task.head_type else "…"
+    return _names(task)[0]

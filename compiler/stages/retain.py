@@ -15,14 +15,19 @@ from .prepare import preprocessor
 
 
 def run(work: Work) -> None:
-    """Writes `retain.json`: the scores before and after."""
+    """Writes `retain.json`: the scores before and after; of several adapters `after` is the one that keeps least."""
     phase = work.plan.retain
     assert phase is not None
     torch.set_num_threads(work.machine.threads)
     graft = remember(work.memory, work.plan, work.backbone, work.inputs["train"]).to(work.machine.device)
     processor = preprocessor(phase, work.origin)
     rows = Rows(replace(work, phase="retain"), phase.tasks[0], "test", processor, work.machine.device)
-    before = assemble(phase, work.origin).to(work.machine.device)
-    after = topped(phase, {"": graft.backbone}, work.backbone).to(work.machine.device)
-    found = {"objective": phase.tasks[0].head.type, "before": scored(before, rows), "after": scored(after, rows)}
+    before = scored(assemble(phase, work.origin).to(work.machine.device), rows)
+    after = {
+        adapter: scored(topped(phase, {"": backbone}, work.backbone).to(work.machine.device), rows)
+        for adapter, backbone in graft.backbones.items()
+    }
+    least = max(after, key=lambda adapter: float(after[adapter]["loss"]))
+    found = {"objective": phase.tasks[0].head.type, "before": before, "after": after[least]}
+    found |= {"adapters": after} if len(after) > 1 else {}
     (work.out / "retain.json").write_text(json.dumps(found))

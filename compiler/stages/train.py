@@ -78,10 +78,10 @@ class Training:
             load_heads(self.graft, work.fitted)
         processor, device = preprocessor(plan, work.backbone), str(self.accelerator.device)
         rows, self.validation = (
-            {task.name: Rows(work, task, split, processor, device) for task in plan.tasks if task.split(split)}
+            {t.name: Rows(work, t, split, processor, device) for t in plan.tasks if t.split(split) and t.metric}
             for split in ("train", "validation")
         )
-        self.sets = [RowSet([rows[name] for name in each.tasks], each.rows) for each in plan.train.sets]
+        self.sets = [RowSet([rows[name] for name in each.tasks if name in rows], each.rows) for each in plan.train.sets]
         self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
         self.factor = schedule(plan)
         self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None

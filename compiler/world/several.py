@@ -13,6 +13,9 @@ from ..language.spec import Draft
 from .facts import Facts, Gathering, look_at
 from .known import Known
 
+# what more is kept of an input for one head, which does the others no harm
+BESIDES = ("has_offsets", "is_masked", "mask_token", "mask_id", "special_ids")
+
 
 def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
     """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
@@ -37,7 +40,7 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
 def _alike(specs: Sequence[Draft], tasks: Sequence[Facts], known: Known | None) -> tuple[Facts, ...]:
     """The facts for several heads: inputs are prepared once for all, and it is known which rows are for which."""
     records = [facts.preprocessing for facts in tasks if facts.preprocessing is not None]
-    more = {"has_offsets": True} if any("has_offsets" in record for record in records) else {}
+    more = {key: record[key] for record in records for key in BESIDES if key in record}
     found = []
     shared = {spec.together for spec in specs if len(spec.together) > 1}
     patterns = {names: known.among(names) if known else _patterns(names, specs, tasks) for names in shared}
