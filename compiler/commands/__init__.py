@@ -15,7 +15,7 @@ import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
 from ..reports.text import text
-from ._whole import is_full
+from ._whole import is_full, is_memory
 
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 
@@ -103,13 +103,11 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         _close_output()
         _leave(Refused((machine(error),), Status.MACHINE))
-    except MemoryError:
-        help = "close other programs, or lower what the plan says it costs: `train.batch_size`"
-        _leave(Refused((Diagnostic("E0414", "the machine is out of memory", help=help),), Status.MACHINE))
     except Exception as error:
-        if not is_full(error):
+        known = EMPTY if is_memory(error) else FULL if is_full(error) else None
+        if known is None:
             _ours()
-        _leave(Refused((FULL,), Status.MACHINE))
+        _leave(Refused((known,), Status.MACHINE))
 
 
 def _close_output() -> None:
@@ -120,6 +118,11 @@ def _close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+EMPTY = Diagnostic(
+    "E0414",
+    "the machine is out of memory",
+    help="close other programs, or lower what the plan says it costs: `train.batch_size`",
+)
 FULL = Diagnostic(
     "E0410",
     "the disk is full",

@@ -50,6 +50,14 @@ def is_full(error: Exception) -> bool:
     return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)
 
 
+def is_memory(error: Exception) -> bool:
+    """Whether memory was at its end: torch says so in words alone."""
+    words = ("can't allocate memory", " out of memory", "std::bad_alloc")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
 def _out_of_space(path: Path) -> Refused:
     help = "free space there, or write to another disk"
     return refuse("E0410", f"the disk is full at {quote(path)}", help=help, status=Status.MACHINE)

@@ -109,7 +109,7 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
     plan, kept = seen.plan, _store(store)
     located = gather_backbone(plan.backbone.source, source.folder, weights=True).located
     found = stages_of(plan, located.folder.absolute(), kept)
-    rows = standing(found, describe(plan.train.batch_size), kept, plan.name, entries(kept))
+    rows = standing(found, describe(), kept, plan.name, entries(kept))
     if as_json:
         print(printable(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False)))
         return

@@ -17,7 +17,7 @@ from .changes import Change, Difference, Keys, changes, differences, spelt
 from .sides import Files, Side
 
 # both sides as one machine would build them: what it is and has installed is no difference between plans
-ANY = Machine(device="", threads=0, micro_batch=0, versions={})
+ANY = Machine(device="", threads=0, versions={})
 UNKNOWN = "the weights are compared by their names, shapes and types: what their numbers are is not known of both sides"
 
 

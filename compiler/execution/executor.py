@@ -59,7 +59,7 @@ def execute(
     plan = plan.model_copy(update={"pins": None})  # kept to, they make no difference to the bundle
     if not is_just_planned:
         refuse_changed(plan, root)
-    folder, machine = backbone.located.folder.absolute(), describe(plan.train.batch_size)
+    folder, machine = backbone.located.folder.absolute(), describe()
     _refuse_precision(plan, machine)
     found = stages_of(plan, folder, store)
     known = pipeline.keys(found, machine)

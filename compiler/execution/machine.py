@@ -22,7 +22,6 @@ class Machine(Frozen):
 
     device: str
     threads: int
-    micro_batch: int
     versions: dict[str, str]
 
 
@@ -56,13 +55,12 @@ def device() -> str:
     )
 
 
-def describe(batch_size: int) -> Machine:
-    """This machine, for a plan's batch size."""
+def describe() -> Machine:
+    """This machine."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         device=device(),
         threads=threads,
-        micro_batch=batch_size,
         versions=versions(RECORDED),
     )
 

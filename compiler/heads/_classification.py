@@ -116,11 +116,7 @@ class Tally:
 
 
 def written_counts(counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Counts of labels as a lock keeps them, in the order of the labels.
-
-    >>> written_counts({"b": 1, "a": 2}), read_counts(["2 a", "1 b"])
-    (('2 a', '1 b'), {'a': 2, 'b': 1})
-    """
+    """Counts of labels as a lock keeps them, in the order of the labels."""
     return tuple(f"{counts[label]} {label}" for label in order(counts))
 
 
@@ -261,7 +257,9 @@ def _strangers(
         headline = f"{len(strangers):,} labels of the {name} data are not in {where}"
     several = apart(label, labels) if getattr(tally, "is_multi", False) else ()
     help = f"put `|` between them: {quote('|'.join(several))}" if several else nearest(label, labels)
-    yield Diagnostic("E0314", headline, Row(*tally.first[label]), (At(("data", name)),), notes, help)
+    also = (At(("data", name)), *((At(("head", "labels")),) if is_written else ()))
+    way = f"add it to {where}" if is_written else "add such rows to the training data"
+    yield Diagnostic("E0314", headline, Row(*tally.first[label]), also, notes, help or f"{way}, or take its rows out")
 
 
 def _weighted(weights: Mapping[str, float], labels: tuple[str, ...]) -> Iterator[Diagnostic]:

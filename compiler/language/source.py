@@ -10,7 +10,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path as File
 
-from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Span, nearest, quote, refuse
 from .compose import composed, joined, rebased
 from .migrations import MIGRATIONS, Migration, misversioned, upgrade
 from .mistakes import kind_of, nothing
@@ -55,7 +55,8 @@ def read(
     try:
         raw = fetch(file)
     except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
-        raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name)) from None
+        help = nearest(file.name, _specs(file.parent)) if isinstance(error, FileNotFoundError) else ""
+        raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name), help=help) from None
     spec = upgrade(parse_text(_decoded(raw, name), name, file.parent), migrations)
     chain = _Chain(spec, fetch, migrations)
     try:
@@ -67,6 +68,14 @@ def read(
 
 def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _specs(folder: File) -> list[str]:
+    """The names of the specs in a folder; none where it can't be listed."""
+    try:
+        return [entry.name for entry in os.scandir(folder) if entry.name.endswith((".yaml", ".yml"))]
+    except OSError:
+        return []
 
 
 def _decoded(raw: bytes, name: str) -> str:

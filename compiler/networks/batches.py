@@ -17,6 +17,7 @@ from ..execution.work import Work
 from ..planning.plan import TaskPlan
 from .folding import STATE
 from .graft import Graft
+from .memory import Parts
 
 Batch = dict[str, torch.Tensor]
 NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
@@ -139,7 +140,11 @@ class Rows:
 
 
 def outputs_of(graft: Graft, rows: Rows, size: int = 64) -> dict[str, Values]:
-    """Outputs of a task for every row of a split, in row order, in inference mode."""
+    """Outputs of a task for every row of a split, in row order, in inference mode; fewer at once where memory ends."""
+    return Parts().fit(size, lambda parts: _outputs(graft, rows, -(-size // parts)))
+
+
+def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
     graft.eval()
     parts, order = [], []
     with torch.inference_mode():

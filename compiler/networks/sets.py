@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 import numpy as np
@@ -12,9 +12,9 @@ from ..planning.plan import Phase
 from ..planning.split import by_length, epoch_order, generator
 from .batches import Batch, Rows, arrays
 from .folding import STATE
-from .graft import Graft
 
 Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
+Network = Callable[[Batch, list[str]], Answers]  # of some tasks to a batch
 Shared = tuple[Rows, dict[int, int]]  # a task's rows, and the place of each by its number in the table
 
 
@@ -49,7 +49,7 @@ class RowSet:
             for at in range(0, self.planned, size):  # blocks of text are planned by a sample
                 yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()
 
-    def loss(self, graft: Graft, chosen: Sequence[int], augmented: int, dropped: int) -> torch.Tensor:
+    def loss(self, network: Network, chosen: Sequence[int], augmented: int, dropped: int) -> torch.Tensor:
         """The losses of all tasks by their weights, of each over the rows that have an answer for it.
 
         The seeds are of augmentation and of dropout; the backbone runs once for each adapter, on its tasks' rows alone.
@@ -61,12 +61,12 @@ class RowSet:
             own = [(rows, mine) for rows, mine in pairs if rows in [each for each, _ in group]]
             kept = group[0][0].kept
             if len(group) > 1 and not (kept and kept.is_whole):
-                answers |= self._together(graft, group, chosen, augmented, dropped) if own else {}
+                answers |= self._together(network, group, chosen, augmented, dropped) if own else {}
                 continue
             batches = [rows.batch(mine, augmented) for rows, mine in own]
             torch.manual_seed(dropped)
             names = [rows.task.name for rows, _ in own]
-            answers |= {n: graft.answers(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
+            answers |= {n: network(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
         losses = [rows.task.weight * rows.loss(answers[rows.task.name], mine, augmented) for rows, mine in pairs]
         return sum(losses[1:], losses[0])
 
@@ -79,7 +79,7 @@ class RowSet:
         return list(found.values())
 
     def _together(
-        self, graft: Graft, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int
+        self, network: Network, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int
     ) -> Answers:
         """The answers of some tasks to one batch, each task's for the rows that are its own."""
         asked: list[tuple[Rows, int, int]] = []  # whose row it is, which, and the number of its input
@@ -90,7 +90,7 @@ class RowSet:
         features = [rows.prepared.row(row) for rows, row, _ in asked]
         batch = self._batch(asked, features, augmented)
         torch.manual_seed(dropped)
-        found = graft.answers(batch, [rows.task.name for rows, _ in group])
+        found = network(batch, [rows.task.name for rows, _ in group])
         for rows, local in group:
             own = [place for place, (_, _, i) in enumerate(asked) if i in local]
             # its targets along a text are as long as the longest of its own

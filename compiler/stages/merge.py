@@ -51,7 +51,7 @@ def run(work: Work) -> None:
     if split and hasattr(variants.top(phase.tasks[0].head.type), "condense"):  # it finds words
         report["unigram_entropy"] = round(unigram_entropy(_texts(work, split)), 6)
     history = json.loads((work.inputs[work.phase] / "history.json").read_bytes())
-    report |= {"steps": history["steps"], "best_epoch": history["best_epoch"]}
+    report |= {name: history[name] for name in ("steps", "best_epoch", "micro_batch")}
     if work.fitted:
         fitted = json.loads((work.fitted.parent / "history.json").read_bytes())
         report["fitted"] = {"steps": fitted["steps"], "train_loss": fitted["epochs"][-1]["train_loss"]}

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.controls import Pull, wake
 from ..networks.graft import Graft
+from ..networks.memory import Parts, answers_in_parts, divisible
 from ..networks.sets import RowSet, batches
 from ..networks.validation import direction, refuse_unlike, validated
 from ..planning.plan import Plan
@@ -59,7 +61,7 @@ def _nothing(work: Work) -> None:
     """What a training without steps writes."""
     save_file({}, work.out / "learned.safetensors")
     np.save(work.out / "losses.npy", np.zeros(0))
-    history = {"epochs": [], "best_epoch": 0, "steps": 0, "metric": work.plan.train.metric}
+    history = {"epochs": [], "best_epoch": 0, "steps": 0, "metric": work.plan.train.metric, "micro_batch": 0}
     (work.out / HISTORY).write_text(json.dumps(history))
 
 
@@ -86,6 +88,7 @@ class Training:
         self.factor = schedule(plan)
         self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
+        self.parts = Parts()  # of each batch, where it is too large for the memory
         self.step = 0
         self.losses: list[float] = []
         self.history: list[dict[str, Any]] = []
@@ -130,9 +133,10 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         augmented, dropped = (derived_seed(self.plan.seed, purpose, self.step) for purpose in ("augment", "dropout"))
-        with self.accelerator.autocast():
-            loss = rows.loss(self.graft, chosen, augmented, dropped)
-        self.accelerator.backward(loss)
+        most, before = divisible(self.graft, len(chosen)), self.parts.count
+        value = self.parts.fit(most, lambda parts: self._learn(rows, chosen, augmented, dropped, parts))
+        if self.parts.count > before:
+            self.work.progress.say(f"  out of memory: {self.micro_batch()} rows at once, {len(chosen)} in each step")
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.pull:
@@ -141,8 +145,6 @@ class Training:
         learns = [p for p in self.graft.parameters() if p.requires_grad]
         torch.nn.utils.clip_grad_norm_(learns, self.plan.train.max_grad_norm)
         self._update()
-        self.optimizer.zero_grad(set_to_none=True)
-        value = float(loss.detach())
         if not math.isfinite(value):
             raise refuse(
                 "E0407",
@@ -152,6 +154,19 @@ class Training:
             )
         self.losses.append(value)
         self.step += 1
+
+    def _learn(self, rows: RowSet, chosen: Sequence[int], augmented: int, dropped: int, parts: int) -> float:
+        """Computes the gradients of a step, of an earlier attempt's nothing left; returns its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.accelerator.autocast():
+            network = partial(answers_in_parts, self.graft, parts)
+            loss = rows.loss(network, chosen, augmented, dropped)
+        self.accelerator.backward(loss)
+        return float(loss.detach())
+
+    def micro_batch(self) -> int:
+        """How many rows of a batch go through the network at once."""
+        return -(-self.plan.train.batch_size // self.parts.count)
 
     def _update(self) -> None:
         if self.scaler is None:
@@ -206,6 +221,7 @@ class Training:
             "history": self.history,
             "best": self.best["epoch"],
             "value": repr(self.best["value"]),
+            "parts": self.parts.count,
         }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
@@ -228,7 +244,7 @@ class Training:
         self.work.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
 
     def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history, self.parts.count = state["step"], state["history"], state["parts"]
         self.best = {"epoch": state["best"], "value": float(state["value"])}
         self.losses = tensors["losses"].tolist()
         load_learned(self.graft, self.plan, under(tensors, "now."))
@@ -250,6 +266,7 @@ class Training:
             "best_epoch": self.best["epoch"],
             "steps": self.step,
             "metric": self.plan.train.metric,
+            "micro_batch": self.micro_batch(),
         }
         write_atomically(self.work.out / "learned.safetensors", lambda path: save_file(kept, path))
         write_atomically(self.work.out / "losses.npy", self._write_losses)

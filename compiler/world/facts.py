@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, listed, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
 from ..digest import identity
 from ..language.places import SPLITS
 from ..language.spec import Data, Draft, HeldOut
 from .backbone import BackboneFacts, gather_backbone
 from .columns import Columns, absent, misplaced, resolve
 from .paths import absolute
-from .rows import Fingerprint, Opened, Unusable, answers, lacks, peek, rows
+from .rows import Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
 from .sketch import Sketch
 from .tables import open_tables
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .known import Known
 
 SAMPLE = 1_000
-SHOWN = 5  # rows named per kind of mistake
 NUMBERS = 40  # bits of a row's number; above them a place holds the number of its table
 Numbered = tuple[int, dict[str, Any]]  # a row
 
@@ -209,6 +208,7 @@ class _Split:
         self.is_shared = len(gathering.spec.together) > 1
         self.places: list[int] = []
         self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
+        self.seen = 0  # rows of the table
         self.is_broken = False
         self.sample: list[Any] = []
         self.begun: dict[Opened, _Beginning] = {}
@@ -225,7 +225,7 @@ class _Split:
         """Reads a table, whose rows begin at `place`; its fingerprint means nothing where the split is broken."""
         if table not in self.begun:
             self.begin(table)
-        begun, fingerprint = self.begun.pop(table), Fingerprint(table)
+        begun, fingerprint, self.seen = self.begun.pop(table), Fingerprint(table), 0
         if not begun.is_settled:
             self.is_broken = True
             return fingerprint
@@ -267,6 +267,7 @@ class _Split:
         refusal, tell, tally, remember = reader.refusal, reader.raw, self.tally.add, self.sketch.add
         in_files = getattr(reader, "IN_FILES", True)
         for number, values in numbered:
+            self.seen += 1
             wrong = refusal(values, columns, folder)
             if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
@@ -290,13 +291,10 @@ class _Split:
     def _report(self, table: Opened) -> None:
         """One diagnostic per kind of mistake, at the first of its rows."""
         for wrong, numbers in self.bad.values():
-            shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
-            count = f"{len(numbers)} rows of the {self.name} data: {shown}" if len(numbers) > 1 else ""
-            notes = tuple(note for note in (wrong.detail, count) if note)
-            headline, at, one = f"{quote(wrong.column)} {wrong.reason}", Row(table.shown, numbers[0]), len(numbers) == 1
-            which = f"row{'' if one else 's'} {shown}" if len(numbers) <= SHOWN else "these rows"
-            help = wrong.help or f"mend {which} of {clean(table.shown)}, or take {'it' if one else 'them'} out"
-            self.gathering.found.append(Diagnostic(wrong.code, headline, at, notes=notes, help=help))
+            role = next((role for role, names in self.columns.items() if wrong.column in names), "")
+            is_every = len(numbers) == self.seen > 1 and role in self.gathering.data.columns
+            found = in_rows(wrong, numbers, table, self.name, role if is_every else "")
+            self.gathering.found.append(found)
         self.is_broken = self.is_broken or bool(self.bad)
         self.bad = {}
 

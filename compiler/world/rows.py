@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..diagnostics import Refused, Row, Status, clean, quote, refuse
+from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, quote, refuse
 from ..digest import file_sha256
 from ..extras import installing
 from ..formats import Malformed
 
+SHOWN = 5  # rows named per kind of mistake
 HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 
 
@@ -30,6 +31,23 @@ class Unusable:
     detail: str = ""
     code: str = "E0313"
     help: str = ""  # a way out besides mending the row or taking it out
+
+
+def in_rows(wrong: Unusable, numbers: Sequence[int], table: Opened, split: str, role: str) -> Diagnostic:
+    """One kind of mistake, at the first of its rows; `role` is what the spec takes a column for that is so in every row."""
+    shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+    count = f"{len(numbers)} rows of the {split} data: {shown}" if len(numbers) > 1 else ""
+    notes = tuple(note for note in (wrong.detail, count) if note)
+    headline, at, one = f"{quote(wrong.column)} {wrong.reason}", Row(table.shown, numbers[0]), len(numbers) == 1
+    if role:
+        also, way = (
+            (At(("data", "columns", role), "so it is in every row"),),
+            f"name the column that holds what `{role}` means",
+        )
+        return Diagnostic(wrong.code, headline, at, also, notes, wrong.help or f"{way}, or mend {clean(table.shown)}")
+    which = f"row{'' if one else 's'} {shown}" if len(numbers) <= SHOWN else "these rows"
+    help = wrong.help or f"mend {which} of {clean(table.shown)}, or take {'it' if one else 'them'} out"
+    return Diagnostic(wrong.code, headline, at, notes=notes, help=help)
 
 
 _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", bytes: "bytes"}

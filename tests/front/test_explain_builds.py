@@ -81,7 +81,7 @@ def work(project: Project) -> Work:
         made.mkdir(parents=True)
     start = assembly.learned(assembly.assemble(plan, folder), plan)
     save_file({name: tensor.detach().contiguous() for name, tensor in start.items()}, learned / "learned.safetensors")
-    return Work(plan, project.folder, folder, describe(8), {"train": learned}, out, Progress(is_quiet=True))
+    return Work(plan, project.folder, folder, describe(), {"train": learned}, out, Progress(is_quiet=True))
 
 
 def merged(work: Work) -> Any:

@@ -35,7 +35,7 @@ def trained(spec: Path, store: Path) -> tuple[Plan, Path, Path]:
     """(plan, backbone folder, folder of the train stage) after running all that training needs."""
     plan = plan_of(spec)
     backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
-    machine = describe(plan.train.batch_size)
+    machine = describe()
     stages = pipeline.stages(plan, "weights")
     upto = stages[: [stage.name for stage in stages].index("train") + 1]
     keys = pipeline.keys(upto, machine)
@@ -48,7 +48,7 @@ def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
     """(plan, backbone folder, the training after its last epoch), for a look at the very network that was trained."""
     plan = plan_of(spec)
     backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
-    machine = describe(plan.train.batch_size)
+    machine = describe()
     stages = pipeline.stages(plan, "weights")
     before = stages[: [stage.name for stage in stages].index("train")]
     keys = pipeline.keys(before, machine)

@@ -1,0 +1,66 @@
+"""Takes a batch in parts where it is too large for the memory: the rows of a step stay together, not their activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from .graft import Graft
+
+Found = TypeVar("Found")
+
+
+class Parts:
+    """Into how many parts batches are cut: one, and twice as many whenever the memory ends."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    def fit(self, rows: int, act: Callable[[int], Found]) -> Found:
+        """What `act` gives for the least number of parts that the memory allows; of `rows`, none is cut.
+
+        Raises MemoryError where the memory ends with a single row.
+        """
+        while True:
+            try:
+                return act(self.count)
+            except (MemoryError, RuntimeError) as error:
+                if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+                    raise
+                if self.count >= rows:
+                    raise MemoryError(str(error)) from None
+            # out of the handler's reach: the traceback holds what the failed attempt had computed
+            clear_device_cache(garbage_collection=True)
+            self.count *= 2
+
+
+def answers_in_parts(
+    graft: Graft, parts: int, batch: Mapping[str, torch.Tensor], names: Iterable[str]
+) -> dict[str, dict[str, torch.Tensor]]:
+    """The network's answers to a batch, by task and word, for a loss over all of its rows at once.
+
+    Each part's activations are forgotten and computed anew when its gradient is due (Chen et al., 2016, by
+    `torch.utils.checkpoint`), so a loss that holds rows against each other is as exact as one that does not, as in
+    GradCache (Gao et al., 2021). The price is a second forward pass. Dropout is drawn part by part.
+    """
+    names = list(names)
+    if parts == 1:
+        return graft.answers(batch, names)
+    rows = len(next(iter(batch.values())))
+    size = -(-rows // parts)
+    found = []
+    for at in range(0, rows, size):
+        part = {name: values[at : at + size] for name, values in batch.items()}
+        found.append(checkpoint(graft.answers, part, names, use_reentrant=False))
+    return {name: {word: torch.cat([each[name][word] for each in found]) for word in found[0][name]} for name in names}
+
+
+def divisible(network: nn.Module, rows: int) -> int:
+    """Into how many parts a training batch may be cut: one where the network normalises over its rows."""
+    return 1 if any(isinstance(module, _BatchNorm) and module.training for module in network.modules()) else rows
