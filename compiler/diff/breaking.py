@@ -21,6 +21,7 @@ def breaking(old: Plan, new: Plan) -> tuple[Change, ...]:
         *_heads(before, after),
         *(found for pair in both for check in (_answers, _labels, _thresholds) for found in check(*pair)),
         *_graph(old, new),
+        *_operators(old, new),
         *_preprocessing(old, new),
         *_files(old, new),
     )
@@ -96,10 +97,20 @@ def _graph(old: Plan, new: Plan) -> Iterator[Change]:
         before, after = (getattr(plan.export, side).plain() for plan in (old, new))
         for name in dict.fromkeys([*before, *after]):
             was, now = before.get(name), after.get(name)
-            if was != now:
+            if was != now and (was or side == "inputs"):  # an output more takes nothing from anybody
                 words = [f"{a['dtype']}[{', '.join(map(str, a['shape']))}]" if a else "none" for a in (was, now)]
                 text = f"graph {side.removesuffix('s')} {spelt(name)}: {words[0]} → {words[1]}"
                 yield _change(f"{side}.{name}", (was, now), text)
+
+
+def _operators(old: Plan, new: Plan) -> Iterator[Change]:
+    """What another runtime than the bundle's own must be able to run."""
+    before, after = old.export, new.export
+    if after.opset > before.opset:
+        yield _change("opset", (before.opset, after.opset), f"the graph needs opset {after.opset}, was {before.opset}")
+    if (before.optimize, after.optimize) == ("portable", "onnxruntime"):
+        text = "the graph has operators of onnxruntime's own: no other runtime runs it"
+        yield _change("optimize", (before.optimize, after.optimize), text)
 
 
 def _preprocessing(old: Plan, new: Plan) -> Iterator[Change]:

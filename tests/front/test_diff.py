@@ -140,6 +140,7 @@ CASES: dict[str, Edit] = {
     "method": spec("adapt:\n  method: lora\n", "adapt:\n  method: probe\n"),
     "rank": spec("adapt:\n  method: lora\n  rank: 16\n"),
     "opset": spec("export:\n  precision: [fp32]\n  opset: 18\n"),
+    "optimize": spec("export:\n  precision: [fp32]\n  optimize: onnxruntime\n"),
     "int8_added": spec("export:\n  precision: [fp32, int8]\n"),
     "int8_instead": spec("export:\n  precision: [int8]\n"),
     "gate": spec("export:\n  precision: [fp32]\n  gate: {metric_drop: 0.02}\n"),
@@ -181,6 +182,17 @@ def test_a_difference_reads_as_it_was_accepted(name: str, folder: Path, graftc: 
     answer = graftc("plan", "spec.yaml", "--diff", OLD)
     assert answer.status == 0, answer.err
     compare(f"diff/{name}", answer.out)
+
+
+def test_what_more_runtimes_can_run_breaks_nobody(folder: Path, graftc: Command) -> None:
+    newer = spec(
+        "export:\n  precision: [fp32]\n  opset: 17\n",
+        "export:\n  precision: [fp32]\n  opset: 18\n  optimize: onnxruntime\n",
+    )
+    newer(folder)
+    found = difference(graftc, "--diff", OLD)
+    assert not found.breaking
+    assert {"export", "verify", "pack"} == {run.stage for run in found.runs}
 
 
 def test_every_accepted_difference_belongs_to_a_case() -> None:
