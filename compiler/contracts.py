@@ -174,8 +174,9 @@ class Metrics(Protocol):
 class Method(Protocol):
     """`methods/<method>.py`: how a backbone learns.
 
-    One that ADDS tensors also has `reload`, which puts its checkpoint on the backbone again. `decided`, if there,
-    tells the options that were left open.
+    One that ADDS tensors also has `reload`, which puts its checkpoint on the backbone again; a head may have it for
+    itself, so `apply` and `reload` also meet modules over tensors that others stand on, and write into none of them.
+    `decided`, if there, tells the options that were left open.
     """
 
     Options: type[Frozen]  # keys under `adapt`

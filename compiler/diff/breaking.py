@@ -137,10 +137,15 @@ def _files(old: Plan, new: Plan) -> Iterator[Change]:
         yield _change("precision", (list(before), list(after)), f"the {word} graph is no longer in the bundle")
     if before[0] != after[0]:
         yield _change("precision.default", (before[0], after[0]), f"the default graph is {after[0]}, was {before[0]}")
-    forms = ["an adapter for peft" if _adapts(plan) else "a whole backbone" for plan in (old, new)]
+    forms = [_form(plan) for plan in (old, new)]
     if forms[0] != forms[1]:
         yield _change("checkpoint", forms, f"checkpoint/ holds {forms[1]}, was {forms[0]}")
 
 
-def _adapts(plan: Plan) -> bool:
-    return bool(variants.load("methods", plan.method.method).ADDS)
+def _form(plan: Plan) -> str:
+    """What lies in the checkpoint of a bundle, in words."""
+    if not variants.load("methods", plan.method.method).ADDS:
+        return "a whole backbone"
+    if plan.adapters is None:
+        return "an adapter for peft"
+    return f"adapters for peft, {', '.join(name or 'a shared one' for name in plan.adapters.names)}"

@@ -29,9 +29,9 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
 
 
 def common(planned: BackbonePlan, facts: BackboneFacts) -> int:
-    """How many of the lowest layers hand on the same states whichever adapter is above them."""
+    """How many of the lowest layers hand on the same states, of whatever shape, whichever adapter is above them."""
     family = facts.family
-    if STACK not in family.PARTS or "tokens" not in family.PROVIDES or hasattr(family, "UNFOLDED"):
+    if STACK not in family.PARTS or hasattr(family, "UNFOLDED"):
         return 0
     lowest, beneath = _lowest(planned, facts, lambda tensor: tensor.state == "added")
     return 0 if beneath else lowest

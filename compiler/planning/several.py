@@ -1,4 +1,4 @@
-"""Finds what several heads can't share: one backbone reads every input once, in one way, for all of them."""
+"""Finds what several heads can't share: an input is read once, in one way, for all of them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
     writes = [each for each in (task, first) if ("data", key) in each.own]
     at = At(("heads", writes[0].name, "data", key)) if writes else At(("heads", task.name), on_key=True)
     also = (At(("heads", first.name if not writes or writes[0] is task else task.name), "the other", on_key=True),)
-    notes: tuple[str, ...] = ("the backbone runs once for all heads, so an input is read once, in one way",)
+    notes: tuple[str, ...] = ("an input is read once for all heads, in one way",)
     if key in LENGTHS:
         headline, help = (
             f"`{key}` is another for `{task.name}` than for `{first.name}`",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,25 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModel
 
+from graftc.compiler import variants
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.networks.assembly import learned
+from graftc.compiler.networks.adapters import merge
+from graftc.compiler.networks.assembly import assemble, learned, tensors
+from graftc.compiler.networks.parity import apart, golden_inputs, outputs
 from graftc.compiler.planning.show import show
 from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import plan
+from graftc.runtime.inputs.text import Preprocessor
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
 
+from ..backbones import tiny
 from ..train import running
 from . import building
 from .test_several import MOOD, NAMES, SHARED, THING, TRAIN, rows, write
 
 OWN = {"adapt": "own"}
+ADDING = tuple(word for word in variants.words("methods") if variants.load("methods", word).ADDS)
 MORE = {"data": {"train": "more.jsonl", "validation": "rows.jsonl", "columns": {"label": "thing"}}}
 
 
@@ -103,6 +110,58 @@ def test_adapters_that_are_not_merged_travel_beside_each_other(method: str, tmp_
     assert layers_of(bundle) == 2 * 3
     assert building.gates(bundle)["merge"]["changed"] > 0
     assert {"mood", "thing"} == Model(bundle).predict("the ship was bad").keys()
+
+
+@pytest.mark.parametrize("method", ADDING)
+def test_any_method_that_adds_may_be_there_twice(method: str, tmp_path: Path) -> None:
+    """Both stand on the same tensors until they are merged, and answer the same after, whatever they have learned."""
+    spec = write(
+        tmp_path, {"mood": {**MOOD, **OWN}, "thing": {**THING, **OWN}}, is_whole=True, adapt={"method": method}
+    )
+    found = plan(spec)
+    graft = assemble(found, tmp_path / "backbone")
+    of = {part: {} for part in ("backbone:mood", "backbone:thing")}  # type: dict[str, dict[str, torch.Tensor]]
+    draw = torch.Generator().manual_seed(0)
+    for name, tensor, planned in tensors(graft, found):
+        part, _, inner = name.partition(".")
+        of[part][inner] = tensor
+        if planned.state == "added":
+            with torch.no_grad():
+                tensor.add_(0.1 * torch.randn(tensor.shape, generator=draw))
+    added = {t.name for t in found.backbone.tensors if t.state == "added"}
+    assert {name for name, tensor in of["backbone:mood"].items() if tensor is not of["backbone:thing"][name]} == added
+    processor, inputs = Preprocessor(found.reading.preprocessing, tmp_path / "backbone"), golden_inputs(found)
+    before = outputs(graft, found, processor, inputs)
+    merge(graft, found)
+    worst, _ = apart(before, outputs(graft, found, processor, inputs))
+    assert worst < 1e-4
+    separate = {
+        name: apart({"a": before[f"{name}.logits"]}, {"a": before[f"{name}.logits"] * 0})[0]
+        for name in ("mood", "thing")
+    }
+    assert min(separate.values()) > 1e-3, "they answer nothing, so nothing is compared"
+
+
+def test_layers_of_pictures_run_once_too(tmp_path: Path) -> None:
+    tiny.save("vit", tmp_path / "backbone")
+    folders = sorted((running.DIGITS / "train").iterdir())
+    drawn = [(folder.name, file) for folder in folders for file in sorted(folder.iterdir())[:4]]
+    data = [{"image": os.path.relpath(file, tmp_path), "word": word, "length": f"{len(word)}"} for word, file in drawn]
+    building.write_rows(tmp_path / "rows.jsonl", data)
+    heads = {
+        role: {"type": "image-classification", "adapt": "own", "data": {"columns": {"label": role}}}
+        for role in ("word", "length")
+    }
+    spec = running.write_spec(
+        tmp_path, backbone={"from": "./backbone", "freeze": ["layers[0:2]"]}, adapt={"method": "lora"}, heads=heads,
+        data={"train": "rows.jsonl", "validation": {"fraction": 0.25}, "columns": {"image": "image"}},
+        train={"max_steps": 3}, export={"gate": {"metric_drop": 1.0}},
+    )  # fmt: skip
+    found = plan(spec)
+    assert found.adapters is not None
+    bundle = building.built(spec)
+    assert found.adapters.common_layers == 2
+    assert layers_of(bundle) == 2 + 2 * 1
 
 
 def alone(folder: Path, **sections: Any) -> dict[str, torch.Tensor]:

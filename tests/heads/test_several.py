@@ -142,9 +142,11 @@ def test_one_entry_learns_what_head_learns(method: str, tmp_path: Path) -> None:
     assert all((named[name] == tensor).all() for name, tensor in learned["one"].items())
 
 
-def test_a_resumed_training_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "adapt"), [("full", "shared"), ("lora", "own")])
+def test_a_resumed_training_is_the_same(method: str, adapt: str, tmp_path: Path) -> None:
     own = {**THING, "data": {"train": "more.jsonl", "validation": "rows.jsonl", "columns": {"label": "thing"}}}
-    spec = write(tmp_path, {"mood": MOOD, "thing": own}, is_whole=True)
+    heads = {"mood": {**MOOD, "adapt": adapt}, "thing": {**own, "adapt": adapt}}
+    spec = write(tmp_path, heads, is_whole=True, adapt={"method": method})
     _, _, whole = running.training(spec, tmp_path / "store")
     assert len(whole.sets) == 2
     halfway = type(whole)(whole.work)
