@@ -110,6 +110,27 @@ def test_a_plan_without_data_is_the_plan_with_it(folder: Path, graftc: Command) 
     assert graftc("validate", "--no-data", "--locked", "spec.yaml").status == 0
 
 
+STAGE = {"objective": "contrastive", "data": {"train": "corpus.jsonl", "test": "more.jsonl", "max_length": 64}}
+
+
+def test_stages_before_several_heads_and_heads_without_answers_are_planned_without_data(
+    folder: Path, graftc: Command
+) -> None:
+    write(folder / "corpus.jsonl", [{"text": f"{row['text']} at noon"} for row in ground.rows()])
+    edited(folder, lambda s: s.update(pretrain=[STAGE]))
+    edited(folder, lambda s: s["heads"].update(vector={"type": "feature-extraction"}))
+    assert graftc("lock", "spec.yaml").status == 0
+    lock = read_lock(read(folder / "spec.yaml")).lock
+    assert {each.heads for each in lock.together or ()} == {
+        ("topic", "mood", "vector"), ("topic", "vector"), ("mood", "vector"),
+    }  # fmt: skip
+    with_data = graftc("plan", "--json", "spec.yaml").out
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    without = graftc("plan", "--json", "--no-data", "spec.yaml")
+    assert without.out == with_data, without.err
+
+
 def test_a_table_of_several_heads_that_changed_is_named_once(folder: Path, graftc: Command) -> None:
     path = folder / "train.jsonl"
     path.write_text(path.read_text().replace("the manager was charged", "a manager was charged", 1))

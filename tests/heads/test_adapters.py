@@ -22,6 +22,8 @@ from graftc.compiler.networks.adapters import merge
 from graftc.compiler.networks.assembly import assemble, learned, tensors
 from graftc.compiler.networks.parity import apart, golden_inputs, outputs
 from graftc.compiler.planning.show import show
+from graftc.compiler.sources import Missing
+from graftc.compiler.sources.bundle import locate
 from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import plan
 from graftc.runtime.inputs.text import Preprocessor
@@ -101,6 +103,9 @@ def test_layers_beneath_all_adapters_run_once(tmp_path: Path) -> None:
     bundle = building.built(spec)
     assert layers_of(bundle) == 2 + 2 * 1
     assert building.gates(bundle)["parity"]["worst"] < 1e-4
+    assert not (bundle / "checkpoint" / "adapter_config.json").exists(), "no head shares one"
+    with pytest.raises(Missing, match="holds an adapter only"):
+        locate(bundle.name, tmp_path)
 
 
 @pytest.mark.parametrize("method", ["adapter", "prefix", "prompt"])
