@@ -10,7 +10,6 @@ from torch import nn
 
 from .. import variants
 from ..planning.plan import Plan
-from .folding import Prefix
 from .graft import Graft
 
 
@@ -22,10 +21,7 @@ def twins(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:
 
 
 def merge(graft: Graft, plan: Plan) -> None:
-    """Merges every adapter in place; the layers that all of them have in common then run once.
-
-    What an adapter leaves of the backbone as it was stays one tensor for all of them.
-    """
+    """Merges every adapter in place; what it leaves of the backbone as it was stays one tensor for all of them."""
     method = variants.load("methods", plan.method.method)
     found: dict[str, nn.Module] = {}
     for adapter, backbone in graft.backbones.items():
@@ -36,10 +32,7 @@ def merge(graft: Graft, plan: Plan) -> None:
         if found[adapter] is not first:
             _share(found[adapter], first)
     graft.take(found)
-    graft.prefixes = {}
-    if plan.adapters and plan.adapters.common_layers:
-        graft.prefixes = {a: Prefix(own, plan, plan.adapters.common_layers) for a, own in found.items()}
-        graft.is_common = True
+    graft.prefixes = {}  # they are of what was merged
 
 
 def _share(module: nn.Module, first: nn.Module) -> None:

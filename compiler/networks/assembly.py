@@ -81,8 +81,8 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Gra
             heads.append(module.build(task.head.record, plan.backbone.width))
     pools = [POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks]
     graft = Graft(backbones, plan.tasks, heads, pools)
-    if layers := plan.train.folded_layers:
-        graft.prefixes = {adapter: Prefix(own, plan, layers) for adapter, own in backbones.items()}
+    if plan.train.folded_layers:
+        graft.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}
     return graft
 
 

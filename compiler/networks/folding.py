@@ -24,10 +24,10 @@ class _Reached(Exception):
 
 
 class Prefix:
-    """The lowest layers of a backbone, adapted or not: those that are folded, or that several adapters have in common."""
+    """The folded layers of a backbone, adapted or not."""
 
-    def __init__(self, backbone: nn.Module, plan: Phase, layers: int) -> None:
-        self.layers = list(_stack(backbone, plan))[:layers]
+    def __init__(self, backbone: nn.Module, plan: Phase) -> None:
+        self.layers = list(_stack(backbone, plan))[: plan.train.folded_layers]
         self.backbone = backbone
         # what a layer answers with besides its state, None for a state alone; told by its first plain pass
         self.rest: list[tuple[Any, ...] | None] | None = None
@@ -37,7 +37,7 @@ class Prefix:
         found: list[torch.Tensor] = []
 
         def stop(module: nn.Module, args: Any, answer: Any) -> None:
-            found.append(_state(answer))
+            found.append(answer[0] if isinstance(answer, tuple) else answer)
             raise _Reached
 
         hook = self.layers[-1].register_forward_hook(stop)
@@ -48,15 +48,6 @@ class Prefix:
         finally:
             hook.remove()
         return found[0]
-
-    def whole(self, given: Mapping[str, torch.Tensor]) -> tuple[Any, torch.Tensor]:
-        """What the backbone answers a batch, and what the layers hand on in that pass."""
-        found: list[torch.Tensor] = []
-        hook = self.layers[-1].register_forward_hook(lambda module, args, answer: found.append(_state(answer)))
-        try:
-            return self.backbone(**given), found[0]
-        finally:
-            hook.remove()
 
     def outputs(self, given: Mapping[str, torch.Tensor], state: torch.Tensor) -> Any:
         """What the backbone answers a batch whose folded layers handed on `state`."""
@@ -91,11 +82,6 @@ def _stack(backbone: nn.Module, plan: Phase) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and plain(f"{found}.").removesuffix(".") == name:
             return module
     raise LookupError(name)
-
-
-def _state(answer: Any) -> torch.Tensor:
-    state: torch.Tensor = answer[0] if isinstance(answer, tuple) else answer
-    return state
 
 
 def _handing(state: torch.Tensor | None, rest: tuple[Any, ...] | None) -> Any:

@@ -35,7 +35,6 @@ class Graft(nn.Module):
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
         self.inputs = tasks[0].data.inputs
         self.prefixes: dict[str, Prefix] = {}  # by adapter: layers whose states may be given instead
-        self.is_common = False  # these layers are the same for all adapters, and run once for them
         self._tie()
 
     @property
@@ -64,12 +63,9 @@ class Graft(nn.Module):
         of = {name: self.tasks[name][0].adapter for name in names}
         states: dict[str, Any] = {}
         for adapter in dict.fromkeys(of.values()):
-            if state is not None:
-                states[adapter] = self.prefixes[adapter].outputs(given, state)
-            elif self.is_common:  # the first one's pass gives the others theirs
-                states[adapter], state = self.prefixes[adapter].whole(given)
-            else:
-                states[adapter] = self.backbones[adapter](**given)
+            is_folded = state is not None and adapter in self.prefixes
+            run = self.backbones[adapter]
+            states[adapter] = self.prefixes[adapter].outputs(given, state) if is_folded else run(**given)
         return {name: self.tasks[name][1](states[adapter], given) for name, adapter in of.items()}
 
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
     arrays = tuple(batch[name].cpu() for name in plan.export.inputs)
     exporters = {"tracing": _trace, "transformers": _transformers}
     try:
-        with _silence(), _eager(graft.backbone):
+        with _silence(), ExitStack() as stack:
+            for backbone in graft.backbones.values():
+                stack.enter_context(_eager(backbone))
             exporters[plan.export.exporter](_Named(graft, plan), plan, arrays, path)
     except Exception as error:  # each exporter raises whatever its parts raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
@@ -169,18 +171,39 @@ def _finish(plan: Plan, path: Path) -> None:
 
 
 def _once(model: onnx.ModelProto) -> None:
-    """Keeps one of all weights that are equal to the bit: what adapters share, one exporter writes for each of them."""
-    kept: dict[Any, str] = {}
+    """Keeps one of what is equal to the bit: of weights, and of what equal operators make of the same.
+
+    So what several adapters have in common, up to the lowest layer in which they differ, is computed once for all.
+    """
+    kept: dict[Any, Any] = {}
     same: dict[str, str] = {}
     for tensor in model.graph.initializer:
         key = (tensor.data_type, tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes())
         same[tensor.name] = kept.setdefault(key, tensor.name)
-    for node in model.graph.node:
-        for i, name in enumerate(node.input):
-            node.input[i] = same.get(name, name)
-    used = set(kept.values())
+    given, nodes = {value.name for value in model.graph.output}, list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        _renamed(node, same)
+        plain = onnx.NodeProto(op_type=node.op_type, domain=node.domain, input=node.input, attribute=node.attribute)
+        first = kept.setdefault((plain.SerializeToString(deterministic=True), len(node.output)), node)
+        if given & {*node.output}:
+            model.graph.node.append(node)
+        elif node.op_type == "Identity":  # an exporter's own way to have a weight once
+            same[node.output[0]] = node.input[0]
+        elif first is not node:
+            same |= dict(zip(node.output, first.output, strict=True))
+        else:
+            model.graph.node.append(node)
+    used = set(same.values())
     for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
         model.graph.initializer.remove(tensor)
+
+
+def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    for i, name in enumerate(node.input):
+        node.input[i] = names.get(name, name)
+    for inner in (inner for attribute in node.attribute for inner in attribute.g.node):
+        _renamed(inner, names)
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:

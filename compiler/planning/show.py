@@ -97,7 +97,7 @@ def _adapters(plan: Plan) -> list[str]:
     own = [name for name in plan.adapters.names if name]
     lines = [_line("adapters", f"of its own: {', '.join(own)}" + (f"; shared: {', '.join(shared)}" if shared else ""))]
     once = plan.adapters.common_layers
-    above = f"layers[0:{once}] and what is beneath once, the layers above" if once else "all of the backbone"
+    above = f"layers[0:{once}] and what is beneath once, the layers above" if once else "all layers"
     return [*lines, _line("runs", f"{above} {len(plan.adapters.names)} times, once for each adapter")]
 
 

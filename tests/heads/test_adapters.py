@@ -108,11 +108,12 @@ def test_layers_beneath_all_adapters_run_once(tmp_path: Path) -> None:
         locate(bundle.name, tmp_path)
 
 
-@pytest.mark.parametrize("method", ["adapter", "prefix", "prompt"])
-def test_adapters_that_are_not_merged_travel_beside_each_other(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "attentions"), [("adapter", 2 * 3 - 1), ("prefix", 2 * 3), ("prompt", 2 * 3)])
+def test_adapters_that_are_not_merged_travel_beside_each_other(method: str, attentions: int, tmp_path: Path) -> None:
+    """The lowest attention lies beneath the first bottleneck, but not beneath what stands before an input."""
     heads = {"mood": MOOD, "thing": {**THING, **OWN}}
     bundle = building.built(write(tmp_path, heads, adapt={"method": method}, train={**TRAIN, "max_steps": 3}))
-    assert layers_of(bundle) == 2 * 3
+    assert layers_of(bundle) == attentions
     assert building.gates(bundle)["merge"]["changed"] > 0
     assert {"mood", "thing"} == Model(bundle).predict("the ship was bad").keys()
 
@@ -145,6 +146,16 @@ def test_any_method_that_adds_may_be_there_twice(method: str, tmp_path: Path) ->
         for name in ("mood", "thing")
     }
     assert min(separate.values()) > 1e-3, "they answer nothing, so nothing is compared"
+
+
+def test_onnxruntime_s_optimizer_fuses_what_every_adapter_has(tmp_path: Path) -> None:
+    export = {"optimize": "onnxruntime", "gate": {"metric_drop": 1.0}}
+    heads = {"mood": {**MOOD, **OWN}, "thing": THING}
+    bundle = building.built(write(tmp_path, heads, adapt={"method": "lora"}, export=export))
+    nodes = [node.op_type for node in onnx.load(str(bundle / "model.onnx")).graph.node]
+    # the lowest attention reads what both runs share, which the optimizer does not take for one of its own
+    assert nodes.count("Attention") == 2 * 2
+    assert nodes.count("SkipLayerNormalization") == 2 * 3 * 2
 
 
 def test_layers_of_pictures_run_once_too(tmp_path: Path) -> None:
