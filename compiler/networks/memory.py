@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -58,7 +58,15 @@ def answers_in_parts(
     for at in range(0, rows, size):
         part = {name: values[at : at + size] for name, values in batch.items()}
         found.append(checkpoint(graft.answers, part, names, use_reentrant=False))
-    return {name: {word: torch.cat([each[name][word] for each in found]) for word in found[0][name]} for name in names}
+    return {name: {word: _joined([each[name][word] for each in found]) for word in found[0][name]} for name in names}
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The answers of all parts as those of one batch: of masked words one part may have more in a row than another."""
+    if parts[0].ndim < 2:
+        return torch.cat(list(parts))
+    longest, inner = max(part.shape[1] for part in parts), (0, 0) * (parts[0].ndim - 2)
+    return torch.cat([nn.functional.pad(part, (*inner, 0, longest - part.shape[1])) for part in parts])
 
 
 def divisible(network: nn.Module, rows: int) -> int:

@@ -127,6 +127,16 @@ def test_the_loss_of_a_step_is_that_of_its_whole_batch(tmp_path: Path, sections:
     np.testing.assert_allclose(cut, whole, rtol=2e-5)
 
 
+def test_parts_may_have_other_numbers_of_masked_words(tmp_path: Path) -> None:
+    train = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "group_by_length": False}
+    path = spec(tmp_path / "spec", 8, head={"type": "fill-mask"}, data={"columns": {"text": "text"}}, train=train)
+    texts = [" ".join(WORDS[: 2 + 9 * (i % 3)]) for i in range(24)]
+    (path.parent / "train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    whole, cut = losses(path, 1), losses(path, 8)
+    assert len(whole) == 3
+    np.testing.assert_allclose(cut, whole, rtol=2e-5)
+
+
 def test_a_network_that_normalises_over_its_rows_is_not_cut() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     assert divisible(network, 32) == 1
