@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -12,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .amounts import SIZES, amount
 from .diagnostics import Diagnostic, Refused, Status, quote
 from .store import Store, contents
 
-SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 LIMIT = "GRAFTC_STORE_LIMIT"
 
 
@@ -122,18 +121,6 @@ def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda en
         return False
     shutil.rmtree(store.root / "trash", ignore_errors=True)
     return True
-
-
-def amount(text: str, units: Mapping[str, int]) -> int:
-    """A number with a unit in the smallest one; raises ValueError for other words.
-
-    >>> amount("1.5 GB", SIZES)
-    1500000000
-    """
-    hit = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    if not hit or hit[2].lower() not in units:
-        raise ValueError(text)
-    return int(float(hit[1]) * units[hit[2].lower()])
 
 
 def limit() -> int | None:

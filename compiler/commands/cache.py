@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from ..cache import SIZES, Entry, amount, collect, damage, entries, remove
+from ..amounts import SIZES, amount
+from ..cache import Entry, collect, damage, entries, remove
 from ..diagnostics import Refused, listed, quote, refuse
 from ..language.overrides import override
 from ..language.source import read

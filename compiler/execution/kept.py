@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 VALUES, EDGES = "values.npy", "edges.npy"
+TYPES = {"fp32": np.float32, "fp16": np.float16}
 
 
 @dataclass(frozen=True)
@@ -17,41 +18,53 @@ class Kept:
 
     values: np.ndarray
     edges: np.ndarray | None
+    views: int = 1  # of each row, one after the other: all rows as one view has them, then all as the next does
 
     @property
     def is_whole(self) -> bool:
         """Whether the whole backbone's features are kept: a vector for each row."""
         return self.edges is None
 
+    def drawn(self, rows: np.ndarray, seed: int) -> np.ndarray:
+        """Where a view of each of some rows lies, drawn from (seed, the row's number) alone."""
+        if self.views == 1:
+            return rows
+        draws = [np.random.default_rng([seed, row]).integers(self.views) for row in rows.tolist()]
+        return rows + len(self.values) // self.views * np.array(draws, np.int64)
+
     def features(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of some rows: (rows, width)."""
-        return np.asarray(self.values[rows])
+        return np.asarray(self.values[rows], np.float32)
 
     def states(self, rows: np.ndarray, longest: int) -> np.ndarray:
         """The states of some rows, padded with zeros: (rows, longest, width)."""
         assert self.edges is not None
-        found = np.zeros((len(rows), longest, self.values.shape[1]), self.values.dtype)
+        found = np.zeros((len(rows), longest, self.values.shape[1]), np.float32)
         for i, row in enumerate(rows):
             first, last = self.edges[row], self.edges[row + 1]
             found[i, : last - first] = self.values[first:last]
         return found
 
 
-def read_kept(folder: Path) -> Kept:
-    """What a folder holds that `Keeper` wrote."""
+def read_kept(folder: Path, views: int = 1) -> Kept:
+    """What a folder holds that `Keeper` wrote, of so many views of each row."""
     edges = np.load(folder / EDGES) if (folder / EDGES).is_file() else None
-    return Kept(np.load(folder / VALUES, mmap_mode="r"), edges)
+    return Kept(np.load(folder / VALUES, mmap_mode="r"), edges, views)
 
 
 class Keeper:
     """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors."""
 
-    def __init__(self, folder: Path, rows: int, width: int, lengths: np.ndarray | None) -> None:
+    def __init__(
+        self, folder: Path, rows: int, width: int, lengths: np.ndarray | None, precision: str = "fp32"
+    ) -> None:
         self.folder = folder
         self.edges = None if lengths is None else np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         count = rows if self.edges is None else int(self.edges[-1])
         # straight to the file: what is kept may be larger than the memory
-        self.values = np.lib.format.open_memmap(folder / VALUES, mode="w+", dtype=np.float32, shape=(count, width))
+        self.values = np.lib.format.open_memmap(
+            folder / VALUES, mode="w+", dtype=TYPES[precision], shape=(count, width)
+        )
 
     def put(self, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> None:
         """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out."""

@@ -77,7 +77,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
-    folds = [Stage("fold", 3, _folds(task, backbone, train), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
+    folds = [Stage("fold", 4, _folds(plan, task, split.name, backbone), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 4, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         *(() if below else folds),
@@ -165,15 +165,20 @@ def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> 
     }  # fmt: skip
 
 
-def _folds(task: TaskPlan, backbone: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:
+def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) -> dict[str, Any]:
     """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
-    is_whole = train["fold"] == "feature"
+    train = plan.train
+    is_whole = train.fold == "feature"
     kept = {name: backbone[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
-    sees = {
-        "data": {"inputs": list(task.data.inputs)},
-        **({"head": {"pooling": task.head.pooling}} if is_whole else {}),
-    }
-    return {"backbone": kept, "tasks": {task.name: sees}, "train": {k: train[k] for k in ("fold", "precision")}}
+    sees: dict[str, dict[str, Any]] = {"data": {"inputs": list(task.data.inputs)}}
+    if is_whole:
+        sees["head"] = {"pooling": task.head.pooling}
+    works = {k: getattr(train, k) for k in ("fold", "fold_precision", "precision")}
+    record: dict[str, Any] = {"backbone": kept, "tasks": {task.name: sees}, "train": works}
+    if split == "train" and task.data.augment:
+        sees["data"]["augment"], works["fold_views"] = task.data.augment.plain(), train.fold_views
+        record["seed"] = plan.seed
+    return record
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:

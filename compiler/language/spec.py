@@ -85,6 +85,23 @@ class Temperature(Frozen):
     )
 
 
+class Folding(Frozen):
+    """How frozen work that is computed once is kept."""
+
+    precision: Literal["fp32", "fp16"] = Field("fp32", description="of what is kept; fp16 takes half the space")
+    budget: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)? ?([kMGT]?B)$",
+        description="the most that it may take, e.g. 20GB; what would take more is computed in every epoch",
+    )
+    views: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="drawn changes of each picture that are kept, where `data.augment` asks for changes",
+    )
+
+
 class Train(Frozen):
     """How it learns."""
 
@@ -118,7 +135,7 @@ class Train(Frozen):
     )
     early_stopping: Patience | None = Field(None, description="needs validation data")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic while training")
-    fold: Literal["auto", "off"] = Field("auto", description="frozen work computed once, or every epoch")
+    fold: Literal["auto", "off"] | Folding = Field("auto", description="frozen work computed once, or every epoch")
 
 
 class Entry(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,12 +15,14 @@ from .. import variants
 from ..execution.kept import read_kept
 from ..execution.prepared import Prepared
 from ..execution.work import Work
-from ..planning.plan import TaskPlan
+from ..planning.plan import Phase, TaskPlan
+from ..planning.split import derived_seed
 from .folding import STATE
 from .graft import Graft
 from .memory import Parts
 
 Batch = dict[str, torch.Tensor]
+View = Callable[[list[dict[str, np.ndarray]], np.ndarray], list[dict[str, np.ndarray]]]  # of rows by their numbers
 NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
 IGNORED = -100  # the target of what is no token of an input; torch's losses leave it out
 
@@ -63,13 +66,14 @@ class Rows:
     def __init__(self, work: Work, task: TaskPlan, split: str, processor: Any, device: str) -> None:
         folded = work.folded(task, split)
         self.task, self.prepared = task, Prepared(work.prepared(task, split))
-        self.kept = read_kept(folded) if folded else None
+        self.views = views(work.plan, task, split)
+        self.kept = read_kept(folded, len(self.views)) if folded else None
         self.processor, self.device = processor, device
         self.along = task.own(ragged([task]))
         self.module = variants.top(task.head.type)
         self.draw = getattr(self.module, "draw", None) if split == "train" else None
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
-        if task.data.augment and split == "train":
+        if task.data.augment and split == "train" and not self.kept:
             from .augmentation import Augmentation
 
             self.augment = Augmentation(task.data.augment.plain()).rows
@@ -108,12 +112,15 @@ class Rows:
 
     def batch_of(self, rows: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of some rows."""
-        if self.kept and self.kept.is_whole:
-            return {"feature": torch.from_numpy(self.kept.features(rows)).to(self.device)}
+        kept = self.kept
+        if kept is None:
+            return self.plain(rows, seed)
+        if kept.is_whole:
+            places = rows if seed is None else kept.drawn(rows, seed)
+            return {"feature": torch.from_numpy(kept.features(places)).to(self.device)}
         plain = self.plain(rows, seed)
-        if self.kept:
-            longest = next(iter(plain.values())).shape[1]
-            plain[STATE] = torch.from_numpy(self.kept.states(rows, longest)).to(self.device)
+        longest = next(iter(plain.values())).shape[1]
+        plain[STATE] = torch.from_numpy(kept.states(rows, longest)).to(self.device)
         return plain
 
     def plain(self, rows: np.ndarray, seed: int | None = None) -> Batch:
@@ -125,7 +132,7 @@ class Rows:
             for i, row in enumerate(drawn):
                 chosen[i, row["masks"]] = 1
             return arrays({**batch, "chosen": chosen}, self.device)
-        chosen = [self.prepared.row(int(i)) for i in rows]
+        chosen = self.views[0]([self.prepared.row(int(i)) for i in rows], rows)
         if self.augment and seed is not None:
             chosen = self.augment(chosen, seed)
         return arrays(self.processor.collate(chosen), self.device)
@@ -137,6 +144,21 @@ class Rows:
             draws = np.random.default_rng([seed or 0, i])
             found.append(self.draw(self.task.head.record, self.prepared.row(i), draws, True))  # type: ignore[misc]
         return found
+
+
+def views(plan: Phase, task: TaskPlan, split: str) -> list[View]:
+    """How rows are seen where frozen work is computed once: as they are, or as so many drawn changes have them."""
+    if split != "train" or plan.train.fold_views == 1 or task.data.augment is None:
+        return [lambda features, rows: features]
+    from .augmentation import Augmentation
+
+    augmentation = Augmentation(task.data.augment.plain())
+    seeds = [derived_seed(plan.seed, "views", number) for number in range(plan.train.fold_views)]
+
+    def view(seed: int, features: list[dict[str, np.ndarray]], rows: np.ndarray) -> list[dict[str, np.ndarray]]:
+        return [augmentation.rows([each], seed, int(row))[0] for each, row in zip(features, rows, strict=True)]
+
+    return [partial(view, seed) for seed in seeds]
 
 
 def outputs_of(graft: Graft, rows: Rows, size: int = 64) -> dict[str, Values]:

@@ -15,7 +15,7 @@ from .batches import Rows, loss_of, outputs_of
 from .graft import Graft
 
 COMPARED = 2  # batches in which what was computed once is held against the network
-UNLIKE = 1e-4  # of a loss, or of one where it is less
+UNLIKE = {"fp32": 1e-4, "fp16": 5e-3}  # of a loss, or of one where it is less, by the precision of what is kept
 
 
 def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float]:
@@ -36,10 +36,10 @@ def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, fl
     return found | {MEAN: signed / weights} if found and plan.train.metric == MEAN else found
 
 
-def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> None:
+def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int, precision: str) -> None:
     """Raises Refused E0418 where what was computed once gives the first batches another loss than the whole network.
 
-    Both in inference mode; `order` is that of the epoch, `size` the rows of a batch.
+    Both in inference mode; `order` is that of the epoch, `size` the rows of a batch, `precision` that of what is kept.
     """
     graft.eval()
     head, record = variants.top(rows.task.head.type), rows.task.head.record
@@ -51,7 +51,7 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> Non
                 float(head.loss(record, graft.answers(batch, [rows.task.name])[rows.task.name], targets))
                 for batch in (rows.batch_of(places), rows.plain(places))
             )
-        if not abs(folded - plain) <= UNLIKE * max(1.0, abs(plain)):
+        if not abs(folded - plain) <= UNLIKE[precision] * max(1.0, abs(plain)):
             raise refuse(
                 "E0418",
                 "what was computed once is not what the network computes",

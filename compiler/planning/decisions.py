@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import variants
+from ..amounts import SIZES, amount
 from ..decided import Decided
 from ..diagnostics import Path, clean
-from ..language.spec import HeldOut, Rates, Spec, Table
+from ..language.spec import Folding, HeldOut, Rates, Spec, Table
 from ..reports import counted
-from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..world.backbone import LANGUAGE_MODELS
 from ..world.facts import Facts
-from .folding import foldable
+from .folding import foldable, kept_bytes, rows_of
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
@@ -124,8 +125,32 @@ def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
     return Decided(MEAN, "the mean of the heads' metrics by their weights")
 
 
-def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmented: bool, epochs: int) -> Decided[str]:
+def fold(spec: Spec, planned: BackbonePlan, facts: Facts, tasks: Sequence[TaskPlan], epochs: int) -> Decided[str]:
     """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
+    found = _foldable(spec, planned, facts, tasks[0].data.augment is not None, epochs)
+    budget = folding(spec).budget
+    if budget is None or found.value == "none":
+        return found
+    size = folded_bytes(found.value, folding(spec), tasks, facts, planned)
+    if size <= amount(budget, SIZES):
+        return found
+    return Decided("none", f"{found.value} would take {size / 1e9:.3g} GB, more than `budget`")
+
+
+def folding(spec: Spec) -> Folding:
+    """How what is computed once is kept."""
+    return spec.train.fold if isinstance(spec.train.fold, Folding) else Folding()
+
+
+def folded_bytes(fold: str, kept: Folding, tasks: Sequence[TaskPlan], facts: Facts, planned: BackbonePlan) -> int:
+    """What is computed once takes so many bytes, about."""
+    tokens = float(facts.each[0].measured.get("tokens_mean", 1.0))
+    return kept_bytes(fold, kept.precision, kept.views, rows_of(tasks), tokens, planned.width)
+
+
+def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bool, epochs: int) -> Decided[str]:
+    backbone = facts.backbone
+    assert backbone is not None
     if are_still(spec):
         return Decided("none", f"`{spec.each[0].head_type}` has nothing to learn")
     if any(hasattr(variants.top(view.head_type), "draw") for view in spec.each):
@@ -134,10 +159,12 @@ def fold(spec: Spec, planned: BackbonePlan, backbone: BackboneFacts, is_augmente
         return Decided("none", "a stage of `pretrain` computes all of its backbone")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
-    if is_augmented:
+    if is_augmented and folding(spec).views == 1:
         return Decided("none", "augmented pictures differ every time")
     if planned.is_frozen and not any(map(_reads_tokens, spec.each)):
         return Decided("feature", "nothing in the backbone learns, so its features are computed once")
+    if is_augmented:
+        return Decided("none", "augmented pictures differ every time, and something in the backbone learns")
     layers, reason = foldable(planned, backbone)
     if not layers:
         return Decided("none", reason)
@@ -188,9 +215,7 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
         ("train", "epochs"): epochs(spec, sets),
         ("train", "warmup_steps"): warmup_steps(spec, sets),
         ("train", "metric"): picks(spec, plan.tasks),
-        ("train", "fold"): fold(
-            spec, plan.backbone, facts.backbone, plan.reading.augment is not None, plan.train.epochs
-        ),
+        ("train", "fold"): fold(spec, plan.backbone, facts, plan.tasks, plan.train.epochs),
         ("export", "opset"): opset(spec),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
-from ..language.spec import Draft, Export, Rates, Train
+from ..language.spec import Draft, Export, Folding, Rates, Train
 from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
@@ -54,6 +54,10 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
         elif spec.train.fold == "off" and not frozen:
             headline, why = "`fold: off` has no effect", "nothing in the backbone is frozen, so nothing would be folded"
             yield _useless(("train", "fold"), headline, why)
+        augment = getattr(spec.input, "augment", None)
+        if isinstance(spec.train.fold, Folding) and spec.train.fold.views > 1 and spec.input and not augment:
+            why = "without `data.augment` every view of a row is the row"
+            yield _useless(("train", "fold", "views"), "`views` has no effect", why)
         yield from _rates(spec.train, spec.method)
         yield from _held_back(spec, backbone, is_still)
     is_validated = spec.data is None or spec.data.validation is not None or "validation" in spec.lost

@@ -9,6 +9,7 @@ from typing import Any
 from .. import variants
 from ..frozen import Json
 from ..world.facts import Facts
+from .folding import kept_bytes, rows_of
 from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, Phase, TensorPlan, TrainPlan
 
 
@@ -22,7 +23,9 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
-    folded = _folded(rows, backbone, train, facts)
+    folded = kept_bytes(
+        train.fold, train.fold_precision, train.fold_views, rows_of(tasks), float(measured.get("tokens_mean", 1.0)), backbone.width
+    )  # fmt: skip
     # a weight that takes in the update of one adapter is there again for each of the others
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
     graph = 4 * (own - (added if merges else 0) + again + heads)
@@ -45,14 +48,6 @@ def _adapted(backbone: BackbonePlan) -> Iterator[TensorPlan]:
         module = tensor.name.removesuffix("weight")
         if tensor.state != "added" and module != tensor.name and any(name.startswith(module) for name in added):
             yield tensor
-
-
-def _folded(rows: int, backbone: BackbonePlan, train: TrainPlan, facts: Facts) -> int:
-    """Bytes of what is computed once, in fp32: a vector for each row, or one for each of its tokens."""
-    if train.fold == "none":
-        return 0
-    each = 1.0 if train.fold == "feature" else float(facts.measured.get("tokens_mean", 1.0))
-    return round(rows * each * backbone.width * 4)
 
 
 def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts: Facts) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from ..world.backbone import BackboneFacts
-from .plan import BackbonePlan, TensorPlan
+from .plan import BackbonePlan, TaskPlan, TensorPlan
 
 STACK = "layers"  # the part that folds
 
@@ -26,6 +27,25 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     if beneath:
         return 0, f"`{beneath}` learns, or is not frozen, beneath the layers"
     return lowest, f"layer {lowest} is the lowest that is not frozen"
+
+
+def rows_of(tasks: Iterable[TaskPlan]) -> Counter[str]:
+    """How many rows the splits of all tasks have, by the split."""
+    found: Counter[str] = Counter()
+    for task in tasks:
+        found.update({split.name: split.rows for split in task.data.splits})
+    return found
+
+
+def kept_bytes(fold: str, precision: str, views: int, splits: Mapping[str, int], tokens: float, width: int) -> int:
+    """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view.
+
+    `splits` are numbers of rows; `tokens` is how many a row has, in the mean.
+    """
+    if fold == "none":
+        return 0
+    rows = sum(count * (views if name == "train" else 1) for name, count in splits.items())
+    return round(rows * (1.0 if fold == "feature" else tokens) * width * {"fp32": 4, "fp16": 2}[precision])
 
 
 def common(planned: BackbonePlan, facts: BackboneFacts) -> int:

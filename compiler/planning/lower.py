@@ -219,7 +219,10 @@ def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
 def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPlan, ...]) -> TrainPlan:
     written = spec.train
     sets = sampling.sets(spec, facts.each, tasks)
-    is_augmented = tasks[0].data.augment is not None
+    fold, kept = (
+        decisions.fold(spec, backbone, facts, tasks, decisions.epochs(spec, sets).value),
+        decisions.folding(spec),
+    )
     assert facts.backbone is not None
     return TrainPlan(
         epochs=decisions.epochs(spec, sets).value, steps=decisions.steps(spec, sets).value,
@@ -231,7 +234,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         l2_sp=written.l2_sp, gradual_unfreezing=written.gradual_unfreezing,
         metric=decisions.picks(spec, tasks).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=decisions.fold(spec, backbone, facts.backbone, is_augmented, decisions.epochs(spec, sets).value).value, sets=sets,
+        fold=fold.value, fold_precision=kept.precision, fold_views=kept.views if tasks[0].data.augment and fold.value != "none" else 1, sets=sets,
         sampling="temperature" if isinstance(written.sampling, Temperature) else written.sampling, temperature=sampling.temperature(spec),
     )  # fmt: skip
 

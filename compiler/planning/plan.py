@@ -172,6 +172,8 @@ class TrainPlan(Frozen):
     fold: str = Field(
         pattern=FOLDS
     )  # what is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`
+    fold_precision: Literal["fp32", "fp16"]  # of what is kept of it
+    fold_views: int  # drawn changes of each training picture that are kept; 1 where there are none
     sampling: Literal["proportional", "temperature", "round-robin"]
     temperature: float | None
     sets: tuple[SetPlan, ...]

@@ -236,7 +236,9 @@ def _train(plan: Plan) -> list[str]:
             "fold",
             "nothing: the backbone runs in every step"
             if train.fold == "none"
-            else f"{'the frozen backbone' if train.fold == 'feature' else train.fold} is computed once for each row",
+            else f"{'the frozen backbone' if train.fold == 'feature' else train.fold} is computed once for each row"
+            + (f", in {train.fold_views} drawn views" if train.fold_views > 1 else "")
+            + (", kept in fp16" if train.fold_precision == "fp16" else ""),
         )
     )
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from ..execution.kept import Keeper
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..networks.assembly import assemble
-from ..networks.batches import arrays, by_length
+from ..networks.batches import arrays, by_length, views
 from ..networks.memory import Parts
 from .prepare import preprocessor
 
@@ -24,22 +25,26 @@ def run(work: Work) -> None:
     processor, task = preprocessor(work.plan, work.backbone), work.task
     rows = Prepared(work.prepared(task, work.split))
     prefix = next(iter(graft.prefixes.values()), None)  # beneath all that learns, so that any adapter's will do
-    lengths = rows.lengths() if prefix else None
-    keeper = Keeper(work.out, rows.rows, work.plan.backbone.width, lengths)
+    changed = views(work.plan, task, work.split)
+    lengths = rows.lengths() if prefix else None  # of texts, which have one view
+    keeper = Keeper(
+        work.out, rows.rows * len(changed), work.plan.backbone.width, lengths, work.plan.train.fold_precision
+    )
     torch.set_num_threads(work.machine.threads)
     parts = Parts()
 
-    def keep(chosen: np.ndarray, parts: int) -> None:
+    def keep(chosen: np.ndarray, number: int, parts: int) -> None:
         for part in np.array_split(chosen, parts):
-            batch = arrays(processor.collate([rows.row(i) for i in part]), work.machine.device)
+            seen = changed[number]([rows.row(int(i)) for i in part], part)
+            batch = arrays(processor.collate(seen), work.machine.device)
             if prefix:
                 found = prefix.states({name: batch[name] for name in graft.inputs})
             else:
                 found = graft.features(batch, [task.name])[task.name]
-            keeper.put(part, found.float().cpu().numpy())
+            keeper.put(part + rows.rows * number, found.float().cpu().numpy())
 
-    with work.progress.steps("features", rows.rows) as advance, torch.inference_mode():
-        for chosen in by_length(rows, BATCH):
-            parts.fit(len(chosen), partial(keep, chosen))
+    with work.progress.steps("features", rows.rows * len(changed)) as advance, torch.inference_mode():
+        for number, chosen in product(range(len(changed)), by_length(rows, BATCH)):
+            parts.fit(len(chosen), partial(keep, chosen, number))
             advance(len(chosen))
     keeper.close()

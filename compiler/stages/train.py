@@ -97,7 +97,8 @@ class Training:
         self.saved, self.cost = time.monotonic(), 0.0
         for each in rows.values():
             if each.kept:
-                refuse_unlike(self.graft, each, epoch_order(len(each), plan.seed, 0), plan.train.batch_size)
+                order = epoch_order(len(each), plan.seed, 0)
+                refuse_unlike(self.graft, each, order, plan.train.batch_size, plan.train.fold_precision)
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""

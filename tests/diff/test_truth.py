@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from graftc.compiler.diff.compare import Diff
@@ -41,7 +42,14 @@ class Bench:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         head = {key: manifest["heads"][""].get(key) for key in ("type", "labels", "is_multi")}
         kept = {key: manifest[key] for key in ("precisions", "inputs", "outputs", "preprocessing")}
-        return {**kept, "head": head, "checkpoint": (folder / "checkpoint" / "adapter_config.json").is_file()}
+        graphs = [onnx.load(path, load_external_data=False) for path in sorted(folder.glob("*.onnx"))]
+        needs = [sorted((each.domain, each.version) for each in graph.opset_import) for graph in graphs]
+        return {
+            **kept,
+            "needs": needs,
+            "head": head,
+            "checkpoint": (folder / "checkpoint" / "adapter_config.json").is_file(),
+        }
 
 
 def built(folder: Path, **sections: Any) -> Path:
@@ -101,6 +109,7 @@ OF_LORA: dict[str, Case] = {
     "samples": (["export.samples=validation"], None, LAST),
     "int8": (["export.precision=[int8, fp32]", "export.gate.metric_drop=1.0"], None, {"quantize", *LAST}),
     "opset": (["export.opset=18"], None, {"export", *LAST}),
+    "optimize": (["export.optimize=onnxruntime"], None, {"export", *LAST}),
     "learning rate": (["train.learning_rate=0.005"], None, TRAINED),
     "metric": (["train.metric=f1_macro"], None, TRAINED),
     "batch size": (["train.batch_size=16"], None, TRAINED),
@@ -116,6 +125,7 @@ OF_LORA: dict[str, Case] = {
     "place": ([], moved, {"pack"}),
 }
 OF_PROBE: dict[str, Case] = {
+    "optimize": (["export.optimize=onnxruntime"], None, {"export", *LAST}),
     "learning rate": (["train.learning_rate=0.005"], None, TRAINED),
     "head": (["head.dropout=0.3"], None, {"rehearse", *TRAINED}),
     "training data": ([], replace("train.jsonl", "story", "tale"), None),

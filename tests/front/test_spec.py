@@ -90,7 +90,7 @@ KINDS: list[Case] = [
     ("max_length: 32", "max_length: long", "E0202", "`max_length` has the wrong kind of value", "long", ""),
     ("epochs: 2", "schedule: square", "E0202", "`square` is not a value of `schedule`", "square", ""),
     ("epochs: 2", "schedule: liner", "E0202", "`liner` is not a value of `schedule`", "liner", "did you mean `linear`?"),
-    ("epochs: 2", "fold: {precision: fp32}", "E0202", "`fold` has the wrong kind of value", "{precision: fp32}", ""),
+    ("epochs: 2", "fold: [fp32]", "E0202", "`fold` has the wrong kind of value", "[fp32]", ""),
     ("epochs: 2", "learning_rate: fast", "E0202", "`learning_rate` has the wrong kind of value", "fast", ""),
     ("epochs: 2", "learning_rate: {backbone: 1e-3}", "E0204", "`head` is missing under `learning_rate`", "learning_rate", "add `head:`"),
     ("precision: [fp32]", "precision: fp32", "E0202", "`precision` has the wrong kind of value", "fp32", "write `[fp32]`"),

@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from click.testing import CliRunner
 
 from graftc.compiler import variants
+from graftc.compiler.commands import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.kept import Keeper, read_kept
+from graftc.compiler.networks.batches import arrays
 from graftc.compiler.networks.folding import Prefix
 from graftc.compiler.planning.folding import STACK
 from graftc.compiler.verbs import plan
 
 from ..backbones import tiny
+from ..builds import subjects
 from . import running
 
 FOLDS = sorted(
@@ -116,10 +121,6 @@ def test_a_probe_that_reads_tokens_folds_every_layer(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_t_be_folded_says_why(family: str, sections: dict[str, Any], reason: str, tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
-    from graftc.compiler.commands import cli
-
     tiny.save(family, tmp_path / "backbone", **({"num_hidden_groups": 3} if family == "albert" else {}))
     spec = write(tmp_path, **sections)
     assert plan(spec).train.fold == "none"
@@ -167,3 +168,66 @@ def test_what_is_kept_comes_back_row_by_row(tmp_path: Path) -> None:
     assert np.array_equal(found[1, :2], states[2, :2])
     assert not found[0, 1:].any()
     assert not found[1, 2:].any()
+
+
+def pictures(folder: Path, **train: Any) -> Path:
+    """A frozen network over twenty augmented pictures."""
+    spec = subjects.images(folder, adapt={"method": "probe"})
+    return subjects.write(folder, {**spec, "train": {**spec["train"], **train}})
+
+
+def test_augmented_pictures_are_kept_in_as_many_views_as_the_spec_says(tmp_path: Path) -> None:
+    assert plan(pictures(tmp_path)).train.fold == "none"
+    spec = pictures(tmp_path, fold={"views": 3}, epochs=6)
+    planned, _, run = running.training(spec, tmp_path / "store")
+    assert (planned.train.fold, planned.train.fold_views) == ("feature", 3)
+    (rows,) = run.sets[0].rows
+    assert rows.kept is not None
+    values, every = np.asarray(rows.kept.values), np.arange(len(rows))
+    assert len(values) == 3 * len(rows)
+    assert planned.estimates.folded_bytes == values.nbytes + 4 * values.shape[1] * (20 - len(rows)), "and of validation"
+    views = values.reshape(3, len(rows), -1)
+    assert not np.allclose(views[0], views[1])
+    assert not np.allclose(views[1], views[2])
+    for number, view in enumerate(rows.views):  # what is kept is what the network sees in these drawn changes
+        batch = rows.processor.collate(view([rows.prepared.row(i) for i in every], every))
+        run.graft.eval()
+        with torch.inference_mode():
+            found = run.graft.features(arrays(batch, "cpu"), [rows.task.name])[rows.task.name]
+        assert np.allclose(views[number], found.numpy(), rtol=1e-4, atol=1e-5)
+    drawn = np.stack([rows.kept.drawn(every, seed) // len(rows) for seed in range(60)])
+    assert set(np.unique(drawn)) == {0, 1, 2}
+    assert 0.25 < (drawn == 1).mean() < 0.42
+    assert not np.array_equal(drawn[0], drawn[1]), "each step draws its own"
+    assert np.array_equal(rows.kept.drawn(every[3:5], 7), rows.kept.drawn(every, 7)[3:5]), "whatever the batch"
+
+
+def test_what_is_kept_in_half_precision_takes_half_the_space(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    spec = write(tmp_path)
+    _, full = losses(spec, "full")
+    planned = plan(spec)
+    fold, half = losses(spec, "half", fold={"precision": "fp16"})
+    assert fold == "layers[0:1]"
+    assert plan(spec).estimates.folded_bytes * 2 == pytest.approx(planned.estimates.folded_bytes, abs=2)
+    assert np.allclose(half, full, rtol=5e-3)
+    assert not np.array_equal(half, full)
+    (kept,) = (path for path in (tmp_path / "half").rglob("values.npy") if "fold-train" in str(path))
+    assert np.load(kept).dtype == np.float16
+
+
+@pytest.mark.parametrize(("budget", "fold"), [("1 GB", "layers[0:1]"), ("10kB", "none")])
+def test_what_would_take_more_than_the_budget_is_not_kept(budget: str, fold: str, tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    spec = write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"budget": budget}})
+    assert plan(spec).train.fold == fold
+    why = CliRunner().invoke(cli, ["plan", str(spec), "--why", "train.fold"]).output
+    assert ("more than `budget`" in why) == (fold == "none")
+
+
+def test_views_of_what_is_not_augmented_have_no_effect(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    spec = write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"views": 4}})
+    said = CliRunner().invoke(cli, ["validate", str(spec)])
+    assert "`views` has no effect" in said.output
+    assert plan(spec).train.fold_views == 1
