@@ -169,7 +169,8 @@ def _imbalance(spec: Draft, train: Train, tally: Any) -> Iterator[Diagnostic]:
     at = At(("train", "metric"), "counts every row alike") if train.metric else At(("data", "train"))
     notes = (f"{quote(often)} has {_rows(counts[often])}, {quote(rare)} has {_rows(counts[rare])}",)
     headline = f"the most frequent label has {counts[often] / counts[rare]:,.0f} times the rows of the rarest"
-    help = "write `loss: {class_weights: balanced}` under `head`, or `metric: f1_macro` under `train`"
+    section = "head" if spec.name else "train"  # among several, a head has a metric of its own
+    help = f"write `loss: {{class_weights: balanced}}` under `head`, or `metric: f1_macro` under `{section}`"
     yield Diagnostic("W0313", headline, at, (), notes, help)
 
 
