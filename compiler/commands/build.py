@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,12 +58,27 @@ def command(
     ready = _ready(specs, sets, root, locked)
     outputs = {name: _output(name, output, len(specs)) or place(ready[name]) for name in ready}
     _refuse_outputs(specs, outputs)
+    spent: Counter[str] = Counter()
     for name in specs:
         plan = ready[name]
         built = build_ready(plan, outputs[name], Path(store) if store else None, Progress(quiet))
         if built.warnings:
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
+        spent.update({_kind(stage): seconds for stage, seconds in built.ran.items()})
+    if len(specs) > 1:
+        most = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in spent.most_common()) or "nothing to do"
+        print(f"all {len(specs)}: {most}")
+
+
+def _kind(stage: str) -> str:
+    """What a stage does, whichever rows it does it for.
+
+    >>> _kind("prepare-intent-test"), _kind("pretrain-1-merge"), _kind("pretrain-1")
+    ('prepare', 'merge', 'pretrain')
+    """
+    words = stage.split("-")
+    return next((word for word in words[2:] if word in ("prepare", "merge")), words[0])
 
 
 def _ready(specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool) -> dict[str, Ready]:

@@ -195,3 +195,25 @@ def test_a_build_keeps_the_store_below_its_limit(place: Path, monkeypatch: pytes
 def test_words_that_say_nothing(place: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     graftc(capsys, *words, status=2)
     assert cache.entries(Store(place / "store"))
+
+
+def test_specs_of_one_call_share_what_they_have_in_common(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = subjects.text(place, **PROBE)
+    names = [f"rate{i}.yaml" for i in range(3)]
+    for i, name in enumerate(names):
+        train = {**PROBE["train"], "learning_rate": 0.01 * (i + 1)}
+        subjects.write(place, {**spec, "name": name.removesuffix(".yaml"), "train": train}, name)
+    capsys.readouterr()
+    main(["build", "--quiet", "--store", "shared", *names])
+    *lines, last = capsys.readouterr().out.splitlines()
+    ran = [line.partition(": ")[2] for line in lines if line.startswith("rate")]
+    shared = ("prepare", "fold", "rehearse")
+    assert all(word in ran[0] for word in (*shared, "train", "export"))
+    assert not any(word in later for later in ran[1:] for word in shared), "the rows, the features, the rehearsal"
+    assert last.startswith("all 3: ")
+    words = dict(part.split(" ", 1) for part in last.removeprefix("all 3: ").split(", "))
+    seconds = [float(taken.removesuffix(" s")) for taken in words.values()]
+    assert seconds == sorted(seconds, reverse=True)
+    assert {"prepare", "fold", "train", "export", "verify", "pack"} <= words.keys()
+    main(["build", "--quiet", "--store", "shared", *names])
+    assert capsys.readouterr().out.splitlines()[-1] == "all 3: nothing to do"
