@@ -65,6 +65,7 @@ class Model:
             known = ", ".join(filter(None, self.heads)) or "one without a name"
             raise BundleError("E0505", f"the bundle has no head `{head}`", f"its heads: {known}")
         names = [*self.heads] if head is None else [head]
+        options = {option: value for option, value in options.items() if value is not None}
         self._refuse_options(names, options)
         is_list = isinstance(inputs, list)
         rows = self.rows(inputs if is_list else [inputs])
@@ -105,6 +106,10 @@ class Model:
         if strange := sorted(options.keys() - known):
             note = f"its options: {', '.join(sorted(known)) or 'none'}"
             raise BundleError("E0505", f"this task takes no option `{strange[0]}`", note)
+        for option, value in options.items():
+            kinds = {self.decoders[name].OPTIONS[option][0] for name in names if option in self.decoders[name].OPTIONS}
+            if kinds == {"int"} and (type(value) is not int or value < 1):
+                raise BundleError("E0505", f"`{option}` is {value!r}, not a number of answers")
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
         """The rows that a list of inputs makes; raises BundleError E0505 for one of the wrong kind."""

@@ -18,6 +18,7 @@ ROLES = ("score", "label")  # of columns with numbers; a row has those of one of
 Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
 Extreme = tuple[float, tuple[str, int]]  # a number and the first row that says it
 Places = dict[str, Extreme]
+LARGEST = 1e15  # its square, and the sum of a batch of them, must be float32
 
 
 class Tally:
@@ -83,7 +84,7 @@ def read_number(value: Any) -> float | str:
         return "is text, not a number"
     except OverflowError:
         found = math.inf
-    return found if abs(found) < 1e30 else "is beyond the numbers that can be learned"
+    return found if abs(found) < LARGEST else "is beyond the numbers that can be learned"
 
 
 def all_equal(train: Tally) -> Iterator[Diagnostic]:

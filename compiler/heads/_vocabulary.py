@@ -55,9 +55,9 @@ def stratum(row: Mapping[str, Any], columns: Mapping[str, Any]) -> int:
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
     """Mean cross entropy over the words of a batch that are to be found."""
-    import torch
+    from ..layers.losses import cross_entropy_along
 
-    return torch.nn.functional.cross_entropy(outputs["logits"].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    return cross_entropy_along(outputs["logits"], targets, IGNORED)
 
 
 def condense(

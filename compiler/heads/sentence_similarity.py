@@ -94,6 +94,11 @@ def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return (*names, module.TRIPLETS) if "text_negative" in columns else names
 
 
+def least(columns: Mapping[str, tuple[str, ...]]) -> int:
+    """Rows that a batch needs: a partner is found among other texts, which are those of another row, or a third one."""
+    return 1 if "score" in columns or "text_negative" in columns else 2
+
+
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The head's record; `texts` is how many a row has."""
     return {

@@ -290,6 +290,6 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
     """Mean cross entropy over the words of a batch."""
-    import torch
+    from ..layers.losses import cross_entropy_along
 
-    return torch.nn.functional.cross_entropy(outputs["logits"].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    return cross_entropy_along(outputs["logits"], targets, IGNORED)

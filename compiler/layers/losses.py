@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+LEAST = torch.finfo(torch.float32).eps  # of what an answer lacks in certainty: a root of nothing has no slope
+
 
 def cross_entropy(
     logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None, smoothing: float, focal: float
@@ -18,7 +20,7 @@ def cross_entropy(
     lost = functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing, reduction="none")
     certain = logits.softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     counts = torch.ones_like(lost) if weights is None else weights[targets]
-    return ((1 - certain) ** focal * lost).sum() / counts.sum()
+    return ((1 - certain).clamp(min=LEAST) ** focal * lost).sum() / counts.sum()
 
 
 def binary_cross_entropy(
@@ -29,5 +31,16 @@ def binary_cross_entropy(
     lost = functional.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights, reduction="none")
     if focal:
         share = logits.sigmoid()
-        lost = (1 - (share * targets + (1 - share) * (1 - targets))) ** focal * lost
+        lacking = 1 - (share * targets + (1 - share) * (1 - targets))
+        lost = lacking.clamp(min=LEAST) ** focal * lost
     return lost.mean()
+
+
+def cross_entropy_along(logits: torch.Tensor, targets: torch.Tensor, ignored: int) -> torch.Tensor:
+    """Mean over tokens that have a target: logits (rows, tokens, outputs), targets (rows, tokens), 0 where none has one.
+
+    A batch without any is no mistake: a text may be all of what its tokenizer throws away.
+    """
+    if bool((targets == ignored).all()):
+        return logits.sum() * 0.0
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignored)

@@ -52,9 +52,14 @@ def _sequences(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> tu
         firsts, places = placed(feature)
         said = [record["labels"][i] for i in logits[firsts].argmax(-1)]
         lost = list(_lost(spans, int(places[-1, 1]) if len(places) else 0))
-        truth.append([*tags(places, spans), *lost])
-        found.append([*_sound(said), *[OUTSIDE] * len(lost)])
+        truth.append(_held([*tags(places, spans), *lost]))
+        found.append(_held([*_sound(said), *[OUTSIDE] * len(lost)]))
     return truth, found
+
+
+def _held(given: Sequence[str]) -> list[str]:
+    """Tags whose types stand in brackets: seqeval strips dashes from types, and has averages of its own among them."""
+    return [tag if tag == OUTSIDE else f"{tag[:2]}<{tag[2:]}>" for tag in given]
 
 
 def _lost(spans: Sequence[Any], end: int) -> Iterator[str]:
@@ -109,4 +114,4 @@ def _per_entity(truth: Tags, found: Tags) -> Iterator[tuple[str, dict[str, float
     for label in {tag[2:] for row in truth for tag in row if tag != OUTSIDE}:
         score = scores[label]
         values = {"precision": score["precision"], "recall": score["recall"], "f1": score["f1-score"]}
-        yield label, {k: round(float(v), 6) for k, v in values.items()} | {"number": int(score["support"])}
+        yield label[1:-1], {k: round(float(v), 6) for k, v in values.items()} | {"number": int(score["support"])}

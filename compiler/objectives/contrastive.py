@@ -30,6 +30,7 @@ IS_JOINT = similar.IS_JOINT
 Tally = similar.Tally
 files, refusal, reads, stratum = similar.files, similar.refusal, similar.reads, similar.stratum
 build, loss, parameters, outputs = similar.build, similar.loss, similar.parameters, similar.outputs
+least = similar.least
 
 
 class Options(Frozen):

@@ -60,7 +60,7 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         taken = held_out_rows(spec, facts)
     yield from _small_validation(facts, taken)
     if spec.train and "batch_size" not in spec.lost:
-        yield from _small_training(spec.train, train.rows - taken)
+        yield from _small_training(spec.train, train.rows - taken, _least(spec, facts))
     if not hasattr(train.tally, "counts"):
         return
     yield from _doubled(train.tally.counts, train.tally.first)
@@ -90,15 +90,34 @@ def _small_validation(facts: Facts, taken: int) -> Iterator[Diagnostic]:
     yield Diagnostic("W0318", headline, at, (), notes, help)
 
 
-def _small_training(train: Train, rows: int) -> Iterator[Diagnostic]:
+def _least(spec: Draft, facts: Facts) -> int:
+    """Rows without which a batch teaches nothing."""
+    head = variants.top(str(spec.head_type))
+    return int(head.least(facts.columns)) if hasattr(head, "least") else 1
+
+
+def _small_training(train: Train, rows: int, least: int) -> Iterator[Diagnostic]:
     size = train.batch_size
-    if rows >= size:
+    if min(size, rows) < least:
+        yield _lonely(size, rows, least)
+    if rows >= size or rows < least:
         return
     at = At(("train", "batch_size"), f"{rows} training rows") if "batch_size" in train.model_fields_set else None
-    help = f"write `batch_size: {2 ** int(math.log2(max(rows // 4, 1)))}` under `train`"
+    help = f"write `batch_size: {2 ** int(math.log2(max(rows // 4, least)))}` under `train`"
     notes = ("every epoch is one step: all rows at once",)
     headline = f"there are fewer training rows than the {size} of a batch"
     yield Diagnostic("W0314", headline, at or At(("data", "train"), f"{rows} rows to learn from"), (), notes, help)
+
+
+def _lonely(size: int, rows: int, least: int) -> Diagnostic:
+    """The error where rows learn from the others of their batch, and there are none."""
+    headline = "each text is told from the others of its batch, and a batch has one row"
+    if rows < least:
+        at, help = At(("data", "train"), f"{rows} row to learn from"), "give it more rows"
+    else:
+        at, help = At(("train", "batch_size")), f"write `batch_size: {min(32, rows)}`"
+    notes = ("the loss is zero whatever the texts are, and nothing is learned",)
+    return Diagnostic("E0570", headline, at, (), notes, help)
 
 
 def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) -> Iterator[Diagnostic]:

@@ -12,6 +12,7 @@ from ..world.facts import Facts
 from ..world.stages import retained
 from .problems import problems
 
+SHORTEST = 4  # tokens of a block, as of any input
 MERGING = "a stage's backbone is what the next one starts from, so what it learned must become part of it"
 
 
@@ -98,7 +99,8 @@ def _short(facts: Facts, at: At) -> Iterator[Diagnostic]:
     tokens, length = facts.splits["train"].rows * facts.measured["tokens_mean"], reading["max_length"]
     if tokens < length:
         notes = (f"all of it makes about {tokens:.0f} tokens",)
-        help = f"write `max_length: {max(4, int(tokens // 4))}` or less beside it, or give more text"
+        help = f"write `max_length: {max(SHORTEST, int(tokens // 4))}` or less beside it, or give more text"
+        help = help if tokens >= SHORTEST else "give more text"
         yield Diagnostic("E0392", f"the text is too short for one block of {length} tokens", at, notes=notes, help=help)
 
 

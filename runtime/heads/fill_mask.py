@@ -35,10 +35,8 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int = 5
     """The `top_k` likeliest words of each mask of each text, mask after mask, of `logits`: (masks, words) for each row.
 
     A text without a mask gets no answer. Raises BundleError E0503 for logits over another vocabulary than the
-    manifest names, and E0505 for a `top_k` that is no count.
+    manifest names.
     """
-    if type(top_k) is not int or top_k < 1:
-        raise BundleError("E0505", f"`top_k` is {top_k!r}, not a number of answers")
     if any(logits.shape[1:] != (head["vocabulary"],) for logits in outputs.get("logits", [np.zeros(0)])):
         raise BundleError("E0503", "the graph answers for another vocabulary than the manifest names")
     return [

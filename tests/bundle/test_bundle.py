@@ -112,6 +112,13 @@ def test_a_list_gives_a_list_in_order_and_batches_do_not_matter(text_bundle: Pat
     assert [a.label for a in model.predict(texts)] == [model.predict(text).label for text in texts]
     assert model.predict([]) == []
     assert len(model.predict("x", top_k=3)) == 3
+    assert model.predict("x", top_k=None) == model.predict("x")
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, "3", True])
+def test_a_number_of_answers_is_one(text_bundle: Path, count: Any) -> None:
+    with pytest.raises(BundleError, match="not a number of answers"):
+        Model(text_bundle).predict("x", top_k=count)
 
 
 def test_a_batch_keeps_to_its_budget_and_its_rows(text_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,3 +157,28 @@ def test_what_does_not_go_together_is_refused(
     building.write_rows(tmp_path / "rows.jsonl", rows)
     spec = building.written(tmp_path, "bert", WORD, {"train": "rows.jsonl"}, **sections)
     assert code in [d.code for d in building.found(spec)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "code", "help"),
+    [
+        ([{"text": f"{i}", "text_pair": f"b {i}"} for i in range(9)], 1, "E0570", "write `batch_size: 9`"),
+        ([{"text": "a", "text_pair": "b"}], 4, "E0570", "give it more rows"),
+        (
+            [{"text": f"{i}", "text_pair": f"b {i}"} for i in range(3)],
+            4,
+            "W0314",
+            "write `batch_size: 2` under `train`",
+        ),
+        (SCORED, 1, "", ""),
+        (TRIPLETS, 1, "", ""),
+    ],
+)
+def test_pairs_without_scores_need_others_beside_them(
+    rows: list[dict[str, Any]], size: int, code: str, help: str, tmp_path: Path
+) -> None:
+    building.write_rows(tmp_path / "rows.jsonl", rows)
+    train = {"max_steps": 2, "batch_size": size}
+    found = building.found(building.written(tmp_path, "bert", WORD, {"train": "rows.jsonl"}, train=train))
+    told = [(each.code, each.help) for each in found if each.code in ("E0570", "W0314")]
+    assert told == ([(code, help)] if code else [])

@@ -94,6 +94,7 @@ def test_numbers_that_do_not_vary_have_no_correlation() -> None:
         (None, "E0313", "`days` is missing"),
         ([1], "E0313", "`days` is a list, not a number"),
         ("inf", "E0313", "`days` is beyond the numbers that can be learned"),
+        ("-1e20", "E0313", "`days` is beyond the numbers that can be learned"),  # its square is beyond float32
     ],
 )
 def test_what_is_no_number_is_told_with_its_row(value: Any, code: str, words: str, tmp_path: Path) -> None:

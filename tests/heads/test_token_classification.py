@@ -27,6 +27,7 @@ from ..backbones import tiny
 from ..front import ground
 from ..front.cli import Command
 from ..train import running
+from . import building
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 TRIPS = running.ROOT / "specs" / "data" / "trips"
@@ -150,6 +151,32 @@ def test_scores_are_those_by_hand() -> None:
     lost = examples([[*spans[0], (25, 30, "place")], spans[1]])
     assert scores.one("recall_micro", {"labels": LABELS}, outputs, lost) == pytest.approx(2 / 4)
     assert scores.report({"labels": LABELS}, {"logits": [hot(*[0] * 7)]}, examples([[]]))["f1_micro"] == 0
+
+
+def test_types_may_be_what_seqeval_takes_for_something_else() -> None:
+    labels = ("O", *(f"{mark}-{label}" for label in ("-", "x-", "x", "micro avg") for mark in "BI"))
+    spans = [[(0, 3, "-"), (4, 10, "x-"), (11, 14, "x"), (15, 19, "micro avg")]]
+    logits = np.zeros((7, len(labels)), np.float32)
+    logits[range(7), [0, 1, 3, 0, 3, 7, 0]] = 4.0
+    report = scores.report({"labels": labels}, {"logits": [logits]}, examples(spans))
+    assert {label: found["f1"] for label, found in report["per_entity"].items()} == {
+        "-": 1.0, "x-": pytest.approx(2 / 3, abs=1e-6), "x": 0.0, "micro avg": 1.0
+    }  # fmt: skip
+    assert report["f1_micro"] == pytest.approx(3 / 4)
+
+
+def test_texts_without_a_word_are_learned_from(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"\u200b{'hello there' * (i % 2)}", "spans": [{"start": 1, "end": 6, "label": "x"}] * (i % 2)}
+        for i in range(4)
+    ]
+    building.write_rows(tmp_path / "rows.jsonl", rows)
+    data = {"train": "rows.jsonl", "validation": "rows.jsonl"}
+    built = building.bundle(
+        tmp_path, "bert", {"type": "token-classification"}, data, train={"epochs": 1, "batch_size": 1}
+    )
+    history = json.loads((built / "manifest.json").read_bytes())["training"]["epochs"]
+    assert np.isfinite(history[0]["train_loss"])
 
 
 WORDS = {"tokens": ["Ada", "saw", "Lima"], "tags": ["B-person", "O", "B-place"]}

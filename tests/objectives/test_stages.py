@@ -200,3 +200,13 @@ def test_features_are_the_backbones_own(tmp_path: Path) -> None:
     found = graftc.load(out).predict(TEXTS[0]).features
     assert np.allclose(found, states.mean(1).detach().numpy()[0], atol=1e-5)
     assert manifest(out)["training"]["steps"] == 0
+
+
+def test_texts_without_a_word_are_learned_from(tmp_path: Path) -> None:
+    """What the tokenizer throws away leaves nothing to mask, and may be all of a batch."""
+    stage = {"objective": "masked-language-modeling", "train": {"max_steps": 6, "batch_size": 1}}
+    spec = written(tmp_path, "bert", stage, transformers.AutoModelForMaskedLM)
+    building.write_rows(tmp_path / "corpus.jsonl", [{"text": text} for text in ("\u200b", "\u200c", TEXTS[0])])
+    graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    (losses,) = (tmp_path / "store" / "stages" / "pretrain-1").glob("*/losses.npy")
+    assert (np.load(losses) == 0).sum() == 4

@@ -23,6 +23,7 @@ from transformers import (
 
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import text_classification as head
+from graftc.compiler.layers.losses import cross_entropy_along
 from graftc.compiler.metrics import classification as metrics
 from graftc.compiler.networks.assembly import assemble, learned, train_mode
 from graftc.compiler.stages.train import groups, schedule
@@ -145,6 +146,34 @@ def test_the_focal_loss_is_the_formula_of_its_paper() -> None:
     hot = torch.tensor([[1.0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
     share = torch.where(hot == 1, logits.sigmoid(), 1 - logits.sigmoid())
     torch.testing.assert_close(head.loss(many, {"logits": logits}, hot), -((1 - share) ** 2 * share.log()).mean())
+
+
+@pytest.mark.parametrize("focal", [0.3, 1.0, 2.0])
+def test_an_answer_that_is_certain_has_a_focal_loss_with_a_slope(focal: float) -> None:
+    """A power below one rises without end at zero, where float32 puts 1 − p."""
+    one, many = record(["a", "b"], focal=focal), record([["a"], ["b"]], "labels", focal=focal)
+    hot = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    for given, targets in ((one, torch.tensor([0, 1])), (many, hot)):
+        logits = torch.tensor([[200.0, -200.0], [1.0, 2.0]], requires_grad=True)
+        head.loss(given, {"logits": logits}, targets).backward()
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
+        assert (logits.grad[0] == 0).all()
+        assert (logits.grad[1] != 0).all()
+
+
+def test_tokens_without_a_target_lose_nothing() -> None:
+    """A text may be all of what its tokenizer throws away, and a batch may hold nothing else."""
+    logits = torch.randn(2, 3, 5, requires_grad=True)
+    for nothing in (torch.full((2, 3), -100), torch.zeros(2, 0, dtype=torch.int64)):
+        lost = cross_entropy_along(logits, nothing, -100)
+        lost.backward()
+        assert lost == 0
+        assert logits.grad is not None
+        assert not logits.grad.any()
+    targets = torch.tensor([[1, -100, 2], [-100, -100, 0]])
+    by_hand = -logits.log_softmax(-1)[[0, 0, 1], [0, 2, 2], [1, 2, 0]].mean()
+    torch.testing.assert_close(cross_entropy_along(logits, targets, -100), by_hand)
 
 
 def spec(folder: Path, train: dict[str, Any], family: str = "bert", **sections: Any) -> Path:
