@@ -28,12 +28,20 @@ def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, fl
     loss = signed = weights = 0.0
     for rows in splits:
         task, outputs = rows.task, outputs_of(graft, rows)
-        metrics = metrics_of(task)
-        value = metrics.one(task.metric, task.head.record, outputs, rows.prepared.examples())
+        metrics, value = metrics_of(task), _metric(task, outputs, rows.prepared.examples())
         loss += task.weight * loss_of(outputs, rows, plan.train.batch_size)
         signed, weights = signed + task.weight * metrics.direction(task.metric) * value, weights + task.weight
         found |= {"validation_loss": round(loss, 6), task.named(task.metric): value}
     return found | {MEAN: signed / weights} if found and plan.train.metric == MEAN else found
+
+
+def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float:
+    """A task's metric with what validation decides after training, such as thresholds, decided as for the bundle.
+
+    By the plan's own thresholds every epoch of rare labels would score 0, and the first one be kept.
+    """
+    metrics, record = metrics_of(task), task.head.record.plain()
+    return float(metrics.one(task.metric, record | metrics.calibrate(record, outputs, examples), outputs, examples))
 
 
 def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int, precision: str) -> None:
