@@ -20,6 +20,7 @@ LITERALS = 100  # labels that become a Literal type
 SHOWN = 5  # scores of a head in the card
 LIMITS = {
     "text": "Inputs beyond {max_length} tokens are cut.",
+    "windows": "Longer contexts are read in windows: {max_length} tokens with the question, {stride} of them shared with the next.",
     "image": "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen.",
 }
 
@@ -50,7 +51,7 @@ def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
         "name": task.name, "suffix": suffix, "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED),
         "fields": [{"name": name, "type": kind} for name, kind in own], "several": is_several,
         "answer": f"tuple[Answer{suffix}, ...]" if is_several else f"Answer{suffix}",
-        "options": [{"name": name, "type": kind, "gives": typed(gives)} for name, (kind, gives) in decoder.OPTIONS.items()],
+        "options": [{"name": name, "flag": f"--{name.replace('_', '-')}", "type": kind, "gives": typed(gives)} for name, (kind, gives) in decoder.OPTIONS.items()],
         # an input may take several forms, with an answer of its own each
         "forms": [
             {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": [{"name": f.name, "type": str(f.type)} for f in fields(kind)]}
@@ -63,7 +64,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     """Writes the model card, `README.md`."""
     scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
     numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-    example = _example(plan)
+    example, reading = _example(plan), plan.reading.preprocessing.plain()
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
@@ -71,7 +72,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "example": example,
         "shell_example": example.strip("()").replace('", "', '" "'),
         "limits": [
-            LIMITS[plan.reading.modality].format(**plan.reading.preprocessing.plain()),
+            LIMITS["windows" if "stride" in reading else plan.reading.modality].format(**reading),
             "Scores hold for rows like those it was built from; other data may differ.",
         ],
     }
@@ -81,7 +82,10 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
 def _example(plan: Plan) -> str:
     if plan.reading.modality != "text":
         return '"file.png"'
-    return '("one text", "another")' if plan.reading.preprocessing.get("is_pair") else '"some text"'
+    if plan.reading.preprocessing.get("is_pair"):
+        return '("one text", "another")'
+    mask = plan.reading.preprocessing.get("mask_token", "")  # of a tokenizer, which must not write code
+    return f'"some {mask} text"' if re.fullmatch(r"[\[<]\w+[\]>]", mask) else '"some text"'
 
 
 def _template(name: str) -> Any:

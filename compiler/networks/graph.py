@@ -162,12 +162,21 @@ def _finish(plan: Plan, path: Path) -> None:
             "the exported graph has other inputs or outputs than planned",
             f"inputs {', '.join(taken)}; outputs {', '.join(out)}",
         )
+    _shape(model, plan)
     if plan.adapters:
         _once(model)
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if domains:
         raise refuse("E0408", "the exported graph needs operators outside the standard", ", ".join(sorted(domains)))
     _write(model, path)
+
+
+def _shape(model: onnx.ModelProto, plan: Plan) -> None:
+    """Gives outputs their planned axes: exporters name a width that they can't infer, and runtimes cut named axes."""
+    for value in model.graph.output:
+        sides = plan.export.outputs[value.name]["shape"]
+        shaped = onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, sides)
+        value.type.CopyFrom(shaped.type)
 
 
 def _once(model: onnx.ModelProto) -> None:

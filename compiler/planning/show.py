@@ -107,8 +107,12 @@ def _options(plan: Phase) -> str:
 
 
 def _value(value: object) -> str:
+    from ..frozen import Json
+
     if isinstance(value, tuple):
         return counted(len(value), "module")
+    if isinstance(value, Json):  # a number for each module
+        return f"{' or '.join(map(str, sorted(set(value.values()))))} in {counted(len(value), 'module')}"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -38,13 +38,16 @@ def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
     None where there is no such text, or no objective that the backbone was pretrained by.
     """
     model = backbone.language_model if backbone else None
-    if spec.retain is None or model is None or not model.is_there:
+    if spec.retain is None or backbone is None or model is None or not model.is_there:
         return None
     word = next(w for w in variants.words("objectives") if model.kind == variants.load("objectives", w).NEEDS)
     objective = variants.load("objectives", word)
+    input = variants.load("inputs", objective.MODALITY)
+    # read beside the virtual tokens of the spec's own method, in as many positions before training as after
+    room = {k: v.value for k, v in input.decided(input.Options(), {}, backbone.room(spec.method, spec.adapt)).items()}
     data = Data(train=spec.retain.data, columns=spec.retain.columns)
     return Draft(
         top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.load("methods", "probe").Options(),
         head_type=word, head=objective.Options(), data=data, train=Train(), export=Export(),
-        input=variants.load("inputs", objective.MODALITY).Options(),
+        input=input.Options(**room),
     )  # fmt: skip

@@ -259,6 +259,11 @@ def _modality(spec: dict[str, Any]) -> str:
     return str(variants.load("heads", head["type"]).MODALITY)
 
 
+def test_what_a_method_records_of_each_module_is_shown_in_short(project: Project) -> None:
+    shown = project.graftc("plan", "spec.yaml", "--set", "adapt={method: adapter, reduction_factor: 16}").out
+    assert "method       adapter (widths 32 in 1 module, narrow 2 in 1 module, activation relu)" in shown
+
+
 @pytest.mark.parametrize("verb", ["validate", "plan"])
 def test_checking_and_planning_the_examples_loads_nothing_heavy(verb: str, examples: list[tuple[Path, Path]]) -> None:
     code = (

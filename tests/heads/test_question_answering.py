@@ -227,6 +227,9 @@ def test_it_becomes_a_bundle(family: str, tmp_path: Path) -> None:
     assert manifest["gates"]["parity"]["worst"] < 1e-4
     torch, onnx = (manifest["metrics"]["validation"][runner] for runner in ("torch", "fp32"))
     assert torch["f1"] == pytest.approx(onnx["f1"], abs=0.01)
+    card = (built.folder / "README.md").read_text(encoding="utf-8")
+    assert "are read in windows" in card
+    assert "are cut" not in card
     words = ["Who paid?", CONTEXT, "", ""]
     said = subprocess.run(
         [sys.executable, str(built.folder / "predict.py"), *words], capture_output=True, text=True, check=True

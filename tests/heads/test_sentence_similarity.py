@@ -40,7 +40,11 @@ def angled(*degrees: float) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("family", "rows", "options", "width"),
-    [("bert", SCORED, {"score_range": [0, 5]}, 32), ("roberta", TRIPLETS, {"dimensions": 6}, 6)],
+    [
+        ("bert", SCORED, {"score_range": [0, 5]}, 32),
+        ("roberta", TRIPLETS, {"dimensions": 6}, 6),
+        ("llama", TRIPLETS, {"pooling": "last"}, 32),
+    ],
 )
 def test_a_bundle_gives_vectors_and_cosines(
     family: str, rows: list[dict[str, Any]], options: dict[str, Any], width: int, tmp_path: Path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,9 @@ def test_one_graph_answers_for_all_and_for_one(bundle: Path) -> None:
         model.predict("x", head="moods")
     with pytest.raises(BundleError, match="takes no option"):
         model.predict("x", head="names", top_k=2)
+    for count in (0, -1, "2", True):
+        with pytest.raises(BundleError, match="not a number of answers"):
+            model.predict("x", head="thing", top_k=count)
 
 
 def test_parity_is_gated_over_all_outputs_and_scores_by_head(bundle: Path) -> None:
@@ -98,6 +103,17 @@ def test_parity_is_gated_over_all_outputs_and_scores_by_head(bundle: Path) -> No
 def test_the_wrapper_answers_on_the_command_line(bundle: Path) -> None:
     (whole,) = building.script(bundle, "the ship was bad")
     assert whole["mood"] == building.script(bundle, "--head", "mood", "the ship was bad")[0]
+    (things,) = building.script(bundle, "--top-k", "2", "--head", "thing", "the ship was bad")
+    assert things[0] == whole["thing"]
+    assert len(things) == 2
+    assert building.script(bundle, "--", "--topk", "2") == building.script(bundle, "--", "--topk", "--", "2")[::2]
+
+
+def test_a_flag_of_the_command_line_that_there_is_not_is_no_text(bundle: Path) -> None:
+    command = [sys.executable, str(bundle / "predict.py"), "--topk", "2", "the ship was bad"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "[--top-k N] [--] INPUT" in ran.stderr
 
 
 def test_rows_without_an_answer_are_for_the_other_heads(tmp_path: Path) -> None:

@@ -147,6 +147,18 @@ def test_other_objectives_learn_and_hand_the_backbone_on(stage: dict[str, Any], 
     assert (names["roberta.embeddings.word_embeddings.weight"] == before).all(), "what is frozen stays to the bit"
 
 
+def test_what_is_retained_leaves_room_for_virtual_tokens(tmp_path: Path) -> None:
+    tiny.save("gpt2", tmp_path / "backbone", transformers.AutoModelForCausalLM)
+    building.write_rows(tmp_path / "held.jsonl", [{"text": text} for text in TEXTS[:50]])
+    building.write_rows(tmp_path / "train.jsonl", [{"text": t, "label": "ab"[i % 2]} for i, t in enumerate(TEXTS[:24])])
+    sections: dict[str, Any] = {"adapt": {"method": "prompt", "tokens": 10}, "retain": {"data": "held.jsonl"}}
+    data = {"train": "train.jsonl", "max_length": 32}
+    bundle = building.bundle(tmp_path, "gpt2", {"type": "text-classification"}, data, **sections)
+    plan = json.loads((bundle / "plan.json").read_bytes())
+    assert plan["retain"]["tasks"][0]["data"]["preprocessing"]["max_length"] == 64 - 10
+    assert manifest(bundle)["retain"]["after"]["loss"] > 0
+
+
 def test_a_stage_may_be_the_product(tmp_path: Path) -> None:
     stage = {"objective": "masked-language-modeling", "whole_word": True}
     spec = written(tmp_path, "distilbert", stage, head={"type": "fill-mask"})
@@ -157,6 +169,7 @@ def test_a_stage_may_be_the_product(tmp_path: Path) -> None:
     assert one.sequence.count(one.token_str.removeprefix("##"))
     assert model.predict(["nothing is hidden", "[MASK] and [MASK]"], top_k=1)[0] == ()
     assert len(model.predict("[MASK] and [MASK]", top_k=3)) == 6
+    assert 'predict("some [MASK] text")' in (built.folder / "README.md").read_text(encoding="utf-8")
     (answers,) = building.script(built.folder, "A man is [MASK] a guitar.")
     assert [answer["token"] for answer in answers][:2] == [one.token, other.token]
 

@@ -11,7 +11,9 @@ from ..heads import building
 def test_epochs_of_several_labels_are_compared_by_the_thresholds_of_the_bundle(tmp_path: Path) -> None:
     topics = {"refund": "I was billed twice this month", "delivery": "the parcel arrived late"}
     rows = [
-        {"text": f"{text}, {i}", "labels": [label] if i % 3 else []} for i in range(12) for label, text in topics.items()
+        {"text": f"{text}, {i}", "labels": [label] if i % 3 else []}
+        for i in range(12)
+        for label, text in topics.items()
     ]
     building.write_rows(tmp_path / "rows.jsonl", rows)
     data = {
