@@ -88,7 +88,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("evaluate", 3, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
-        Stage("checkpoint", 1, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
+        Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 4, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
         Stage("pack", 5, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),

@@ -19,13 +19,15 @@ from ..world.backbone import PREPROCESSING
 from .prepare import preprocessor
 
 FEW = 4  # inputs that the reloaded network answers again
+BASE = "backbone"  # the folder of what an adapter belongs to, where stages before it made that
 SAME = 1e-5  # relative; some architectures store tensors in another layout than they compute in
 
 
 def run(work: Work) -> None:
     """Writes config.json with model.safetensors, or a PEFT adapter, and head.safetensors.
 
-    An adapter of a head's own lies in a folder of its name under `adapters`.
+    An adapter of a head's own lies in a folder of its name under `adapters`. Where self-supervised stages made the
+    backbone that adapters belong to, it lies in `backbone`: the one that the spec names is another.
 
     Raises Refused E0413 where the reloaded network answers otherwise.
     """
@@ -39,13 +41,17 @@ def run(work: Work) -> None:
         else remember(work.memory, plan, work.backbone, work.inputs["train"])
     )
     graft = graft.to("cpu").eval()
+    source, beneath = base(plan.backbone.source), work.backbone
+    if method.ADDS and plan.pretrain:
+        _copy_base(work.backbone, work.out / BASE, source)
+        source, beneath = f"checkpoint/{BASE}", work.out / BASE
     for adapter, backbone in graft.backbones.items():
         folder = of_adapter(work.out, adapter)
         folder.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of one library calling another's deprecated names
             method.save(backbone, folder)
-        _anonymise(folder, base(plan.backbone.source))
+        _anonymise(folder, source)
     # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
     for name in PREPROCESSING:
         if (work.backbone / name).is_file():
@@ -55,7 +61,7 @@ def run(work: Work) -> None:
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
     before = outputs(graft, plan, processor, inputs)
-    after = outputs(reassemble(plan, work.backbone, work.out), plan, processor, inputs)
+    after = outputs(reassemble(plan, beneath, work.out), plan, processor, inputs)
     worst, _ = apart(before, after)
     if worst > SAME:
         raise refuse(
@@ -65,6 +71,14 @@ def run(work: Work) -> None:
             f"kept for inspection: {work.out}",
             help="report this with the spec",
         )
+
+
+def _copy_base(made: Path, folder: Path, source: str) -> None:
+    folder.mkdir()
+    for file in (*made.glob("*.safetensors*"), *(made / name for name in ("config.json", *PREPROCESSING))):
+        if file.is_file():
+            shutil.copyfile(file, folder / file.name)
+    _anonymise(folder, source)
 
 
 def _anonymise(folder: Path, source: str) -> None:

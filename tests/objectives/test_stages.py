@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peft
 import pytest
+import torch
 import transformers
 from safetensors.torch import load_file
 
@@ -130,6 +132,25 @@ def test_the_next_word_is_learned_by_an_adapter_that_is_merged(tmp_path: Path) -
     assert kept["after"]["loss"] != kept["before"]["loss"]
     card = (built.folder / "README.md").read_text(encoding="utf-8")
     assert f"{kept['after']['loss']:.4f} after" in card
+
+
+def test_an_adapter_brings_the_backbone_that_stages_made(tmp_path: Path) -> None:
+    stage = {"objective": "masked-language-modeling"}
+    spec = written(tmp_path, "bert", stage, transformers.AutoModelForMaskedLM, adapt={"method": "lora"})
+    bundle = graftc.build(spec, tmp_path / "bundle", tmp_path / "store").folder
+    checkpoint = bundle / "checkpoint"
+    model = transformers.AutoModel.from_pretrained(checkpoint / "backbone")
+    loaded = peft.PeftModel.from_pretrained(model, checkpoint).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    with torch.no_grad():
+        state = loaded(**tokenizer("The central bank", return_tensors="pt")).last_hidden_state.mean(1)
+    head = load_file(checkpoint / "head.safetensors")
+    (weight,), (bias,) = ([head[name] for name in head if name.endswith(end)] for end in ("weight", "bias"))
+    chances = torch.softmax(state @ torch.as_tensor(weight).T + torch.as_tensor(bias), -1)[0]
+    answers = graftc.load(bundle).predict("The central bank", top_k=2)
+    assert [a.score for a in answers] == pytest.approx(sorted(chances.tolist(), reverse=True), abs=1e-5)
+    config = json.loads((checkpoint / "adapter_config.json").read_bytes())
+    assert config["base_model_name_or_path"] == "checkpoint/backbone"
 
 
 @pytest.mark.parametrize("stage", [{"objective": "contrastive"}, {"objective": "sentence-order"}])
