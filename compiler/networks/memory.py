@@ -40,6 +40,12 @@ class Parts:
             self.count *= 2
 
 
+def cuts(rows: int, parts: int) -> list[slice]:
+    """Where rows are cut into at most so many parts of one size, the last of which may be smaller; none is empty."""
+    size = -(-rows // parts)
+    return [slice(at, at + size) for at in range(0, rows, size)]
+
+
 def answers_in_parts(
     graft: Graft, parts: int, batch: Mapping[str, torch.Tensor], names: Iterable[str]
 ) -> dict[str, dict[str, torch.Tensor]]:
@@ -52,11 +58,9 @@ def answers_in_parts(
     names = list(names)
     if parts == 1:
         return graft.answers(batch, names)
-    rows = len(next(iter(batch.values())))
-    size = -(-rows // parts)
     found = []
-    for at in range(0, rows, size):
-        part = {name: values[at : at + size] for name, values in batch.items()}
+    for cut in cuts(len(next(iter(batch.values()))), parts):
+        part = {name: values[cut] for name, values in batch.items()}
         found.append(checkpoint(graft.answers, part, names, use_reentrant=False))
     return {name: {word: _joined([each[name][word] for each in found]) for word in found[0][name]} for name in names}
 

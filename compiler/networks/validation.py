@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from .. import variants
 from ..diagnostics import refuse
 from ..planning.plan import MEAN, Phase, TaskPlan
-from .batches import Rows, loss_of, outputs_of
+from .batches import Batch, Rows, loss_of, outputs_of
 from .graft import Graft
+from .memory import Parts, answers_in_parts
 
 COMPARED = 2  # batches in which what was computed once is held against the network
 UNLIKE = {"fp32": 1e-4, "fp16": 5e-3}  # of a loss, or of one where it is less, by the precision of what is kept
@@ -50,15 +52,17 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int, precis
     Both in inference mode; `order` is that of the epoch, `size` the rows of a batch, `precision` that of what is kept.
     """
     graft.eval()
-    head, record = variants.top(rows.task.head.type), rows.task.head.record
+    head, record, name, parts = variants.top(rows.task.head.type), rows.task.head.record, rows.task.name, Parts()
+
+    def loss(batch: Batch, targets: torch.Tensor) -> float:
+        network = partial(answers_in_parts, graft, batch=batch, names=[name])
+        return float(head.loss(record, parts.fit(len(targets), lambda count: network(count)[name]), targets))
+
     for at in range(0, min(len(order), COMPARED * size), size):
         chosen = order[at : at + size]
         places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
         with torch.inference_mode():
-            folded, plain = (
-                float(head.loss(record, graft.answers(batch, [rows.task.name])[rows.task.name], targets))
-                for batch in (rows.batch_of(places), rows.plain(places))
-            )
+            folded, plain = (loss(batch, targets) for batch in (rows.batch_of(places), rows.plain(places)))
         if not abs(folded - plain) <= UNLIKE[precision] * max(1.0, abs(plain)):
             raise refuse(
                 "E0418",

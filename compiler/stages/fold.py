@@ -13,7 +13,7 @@ from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..networks.assembly import assemble
 from ..networks.batches import arrays, by_length, views
-from ..networks.memory import Parts
+from ..networks.memory import Parts, cuts
 from .prepare import preprocessor
 
 BATCH = 64
@@ -34,7 +34,7 @@ def run(work: Work) -> None:
     parts = Parts()
 
     def keep(chosen: np.ndarray, number: int, parts: int) -> None:
-        for part in np.array_split(chosen, parts):
+        for part in (chosen[cut] for cut in cuts(len(chosen), parts)):
             seen = changed[number]([rows.row(int(i)) for i in part], part)
             batch = arrays(processor.collate(seen), work.machine.device)
             if prefix:

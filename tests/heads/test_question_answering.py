@@ -19,7 +19,7 @@ from graftc.runtime.heads.question_answering import Answer, decode
 from graftc.runtime.inputs.text import Preprocessor
 from graftc.runtime.rows import Rows
 from graftc.runtime.verify import verify
-from graftc.runtime.windows import located, nowhere, readable
+from graftc.runtime.windows import located, nowhere, readable, spans
 
 from ..backbones import tiny
 from ..front import ground
@@ -99,6 +99,25 @@ def outputs(*peaks: tuple[int, int, int, float]) -> dict[str, list[np.ndarray]]:
         found["start_logits"][window][first] += value / 2
         found["end_logits"][window][last] += value / 2
     return found
+
+
+def test_an_answer_is_in_a_window_that_holds_all_of_it() -> None:
+    one, other = ROWS.features
+    assert located(one, 4, "c d") == (5, 6)
+    assert located(other, 4, "c d") == (3, 4)
+    assert located(other, 2, "b c") is None, "it begins before the window"
+    assert located(one, 6, "d e") is None, "it ends behind the window"
+    assert located(other, 3, " c ") == (3, 3), "white space at either end is none of it"
+
+
+def test_the_token_that_stands_for_no_answer_is_none_by_itself() -> None:
+    """Where nothing stands behind the context it is the context's last token, which may still end an answer."""
+    found = feature(0, 3)
+    bare = {name: values[:-1] for name, values in found.items()}
+    assert nowhere(bare) == 5
+    ends = np.array([0, 0, 0, 0, 0, 9.0])
+    assert [(start, end) for _, start, end in spans(bare, ends, ends, 1)] == [(0, 1), (2, 3)]
+    assert next(spans(bare, np.zeros(6), ends, 2))[1:] == (2, 5)
 
 
 def test_the_best_span_of_all_windows_is_the_answer() -> None:

@@ -14,12 +14,14 @@ import torch
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import sentence_similarity as head
 from graftc.compiler.metrics import embeddings
+from graftc.compiler.networks.batches import loss_of, outputs_of
 from graftc.runtime.errors import BundleError
 from graftc.runtime.heads import sentence_similarity
 from graftc.runtime.model import Model
 from graftc.runtime.rows import Rows
 from graftc.runtime.verify import verify
 
+from ..train import running
 from . import building
 
 WORD = {"type": "sentence-similarity"}
@@ -161,6 +163,25 @@ def test_what_does_not_go_together_is_refused(
     building.write_rows(tmp_path / "rows.jsonl", rows)
     spec = building.written(tmp_path, "bert", WORD, {"train": "rows.jsonl"}, **sections)
     assert code in [d.code for d in building.found(spec)]
+
+
+def test_the_loss_of_validation_is_that_of_batches_as_training_sees_them(tmp_path: Path) -> None:
+    """Texts are held against those of their batch: against all of the split the loss would be another."""
+    building.write_rows(tmp_path / "rows.jsonl", TRIPLETS[:22])
+    data = {"train": "rows.jsonl", "validation": "rows.jsonl"}
+    spec = building.written(tmp_path, "bert", WORD, data, train={"max_steps": 1, "batch_size": 8})
+    _, _, run = running.training(spec, tmp_path / "store")
+    rows = next(iter(run.validation.values()))
+    vectors = torch.from_numpy(outputs_of(run.graft, rows)["sentence_embedding"])
+    edges = [(0, 8), (8, 22)]  # what is left over belongs to the last
+    lost = [
+        head.loss(rows.task.head.record, {"sentence_embedding": vectors[3 * a : 3 * b]}, rows.targets(np.arange(a, b)))
+        for a, b in edges
+    ]
+    by_hand = sum((b - a) * float(each) for (a, b), each in zip(edges, lost, strict=True)) / 22
+    found = loss_of({"sentence_embedding": vectors.numpy()}, rows, 8)
+    assert found == pytest.approx(by_hand, rel=1e-6)
+    assert found != pytest.approx(loss_of({"sentence_embedding": vectors.numpy()}, rows, 22), rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,17 @@ def test_a_resumed_training_is_the_same(method: str, adapt: str, tmp_path: Path)
     assert again.losses == whole.losses
 
 
+def test_the_loss_of_a_step_is_the_sum_of_the_heads_by_their_weights(tmp_path: Path) -> None:
+    lost = []
+    for weight in (1.0, 2.0, 4.0):
+        (folder := tmp_path / f"{weight}").mkdir()
+        heads = {"mood": MOOD, "thing": {**THING, "weight": weight}}
+        spec = write(folder, heads, is_whole=True, train={**TRAIN, "max_steps": 1})
+        lost.append(float(np.load(running.trained(spec, folder / "store")[2] / "losses.npy")[0]))
+    assert lost[1] - lost[0] > 0.5, "the loss of one among three, at chance"
+    assert lost[2] - lost[1] == pytest.approx(2 * (lost[1] - lost[0]), rel=1e-4)
+
+
 def test_sampling_draws_from_every_set() -> None:
     assert batches([100, 10], 10, 1.0) == (10, 1)
     assert batches([100, 10], 10, None) == (10, 10)

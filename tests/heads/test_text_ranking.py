@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.heads import text_ranking as head
 from graftc.compiler.metrics import ranking
 from graftc.runtime.errors import BundleError
 from graftc.runtime.heads import text_ranking
@@ -108,3 +109,10 @@ def test_a_query_without_passages_and_a_range_backwards_are_refused(tmp_path: Pa
     assert "E0209" in [
         d.code for d in building.found(building.written(tmp_path, "bert", head, {"train": "rows.jsonl"}))
     ]
+
+
+def test_scores_are_learned_within_their_range() -> None:
+    columns = {"text": ("text",), "text_pair": ("text_pair",), "score": ("score",)}
+    for scores, wanted in (((0.0, 4.0), 0.75), ((1.0, 3.0), 1.0), (None, 3.0)):
+        (found,) = head.target({"score_range": scores}, {"score": "3"}, columns, [{}])
+        assert found == wanted

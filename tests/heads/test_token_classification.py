@@ -153,6 +153,19 @@ def test_scores_are_those_by_hand() -> None:
     assert scores.report({"labels": LABELS}, {"logits": [hot(*[0] * 7)]}, examples([[]]))["f1_micro"] == 0
 
 
+def test_neighbours_of_one_type_stay_two_entities() -> None:
+    places = np.array([[0, 3], [4, 10], [11, 14]])
+    found = tags(places, [(0, 3, "person"), (4, 14, "person")])
+    assert found == ["B-person", "B-person", "I-person"]
+    assert entities(found) == [(0, 1, "person"), (1, 3, "person")]
+
+
+def test_an_entity_that_is_cut_off_in_the_middle_is_not_found() -> None:
+    """Its words that were read are tagged as they should be, and still it is one entity, and missed."""
+    report = scores.report({"labels": LABELS}, {"logits": [hot(0, 0, 0, 0, 0, 3, 0)]}, examples([[(15, 25, "place")]]))
+    assert report["per_entity"]["place"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "number": 1}
+
+
 def test_types_may_be_what_seqeval_takes_for_something_else() -> None:
     labels = ("O", *(f"{mark}-{label}" for label in ("-", "x-", "x", "micro avg") for mark in "BI"))
     spans = [[(0, 3, "-"), (4, 10, "x-"), (11, 14, "x"), (15, 19, "micro avg")]]

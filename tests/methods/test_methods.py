@@ -14,11 +14,13 @@ from transformers import AutoModel
 
 from graftc.compiler import variants
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.networks.assembly import assemble
 from graftc.compiler.verbs import plan
 from graftc.runtime.verify import verify
 
 from ..backbones import tiny
 from ..bundle.test_bundle import TEXT, build
+from ..heads import building
 from ..train import running
 from ..train.plain import PEFTS
 
@@ -151,3 +153,28 @@ def test_an_adapter_says_where_it_stands(tmp_path: Path) -> None:
     written = json.loads((bundle / "checkpoint" / "adapter_config.json").read_bytes())
     assert len(written["widths"]) == 6
     assert set(written["narrow"].values()) == {8}
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("gpt2", "full"), ("gpt2", "prompt"), ("llama", "prefix"), ("qwen2", "full"), ("qwen3", "full")],
+)
+def test_padding_may_stand_on_either_side_of_what_a_decoder_reads(
+    family: str, method: str, pooling: str, tmp_path: Path
+) -> None:
+    building.write_rows(tmp_path / "rows.jsonl", [{"text": f"a {i}", "label": "ab"[i % 2]} for i in range(20)])
+    head = {"type": "text-classification", "pooling": pooling}
+    spec = building.written(tmp_path, family, head, {"train": "rows.jsonl"}, adapt={"method": method})
+    graft = assemble(plan(spec), tmp_path / "backbone").eval()
+    with torch.no_grad():
+        for learned in graft.heads.parameters():
+            learned.normal_()
+    words = torch.tensor([[5, 9, 7, 20, 31]])
+    real, rest = torch.ones_like(words), torch.zeros(1, 3, dtype=torch.int64)
+    masks = {"alone": real, "right": torch.cat([real, rest], 1), "left": torch.cat([rest, real], 1)}
+    ids = {"alone": words, "right": torch.cat([words, rest], 1), "left": torch.cat([rest, words], 1)}
+    with torch.no_grad():
+        found = {side: graft(input_ids=ids[side], attention_mask=masks[side])["logits"] for side in masks}
+    torch.testing.assert_close(found["right"], found["alone"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["left"], found["alone"], rtol=1e-4, atol=1e-5)

@@ -77,6 +77,27 @@ def test_in_training_some_chosen_words_stay_and_some_become_others() -> None:
     assert (drawn["input_ids"] != 10).sum() < len(target)
 
 
+def test_a_mask_that_a_text_holds_already_is_no_target() -> None:
+    """A graph answers for every mask that it sees, so that what is aimed at must have a place for it."""
+    row = {"input_ids": np.array([2, 10, 4, 11, 12, 3])}
+    drawn, target = _masking.draw(RECORD, row, np.random.default_rng(1), False)
+    assert drawn["masks"].tolist() == np.flatnonzero(drawn["input_ids"] == 4).tolist()
+    assert len(drawn["masks"]) == 2
+    assert target[drawn["masks"].tolist().index(2)] == _vocabulary.IGNORED
+    assert sorted(target)[1] in (10, 11, 12)
+
+
+def test_of_few_words_one_is_masked() -> None:
+    _, target = _masking.draw(RECORD, {"input_ids": np.array([2, 10, 3])}, np.random.default_rng(0), False)
+    assert target.tolist() == [10]
+
+
+def test_a_text_that_fills_a_block_to_the_last_token_is_one() -> None:
+    record = {"end_id": 9, "special_ids": [], "length": 4}
+    blocks = causal.pack(record, [{"input_ids": np.array(ids)} for ids in ([1, 2, 3], [4, 5, 6])])
+    assert [block["input_ids"].tolist() for block in blocks] == [[1, 2, 3, 9], [4, 5, 6, 9]]
+
+
 def test_blocks_are_full_and_hold_every_text_with_its_end() -> None:
     record = {"end_id": 9, "special_ids": [0], "length": 4}
     rows = [{"input_ids": np.array(ids)} for ids in ([1, 2, 3], [4, 5], [0, 6, 7])]

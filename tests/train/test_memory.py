@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from graftc.compiler.networks.graft import Graft
 from graftc.compiler.networks.memory import Parts, divisible
 
 from ..backbones import tiny
@@ -135,6 +136,34 @@ def test_parts_may_have_other_numbers_of_masked_words(tmp_path: Path) -> None:
     whole, cut = losses(path, 1), losses(path, 8)
     assert len(whole) == 3
     np.testing.assert_allclose(cut, whole, rtol=2e-5)
+
+
+def test_states_are_kept_in_parts_of_which_none_is_empty(tmp_path: Path) -> None:
+    """The last of many rows may be fewer than the parts that the memory allows."""
+    path = spec(tmp_path / "spec", 67, adapt={"method": "probe"}, train={"max_steps": 3, "batch_size": 16})
+    np.testing.assert_allclose(losses(path, 16), losses(path, 1), rtol=2e-5)
+
+
+def test_no_step_of_a_training_needs_more_memory_than_its_parts(tmp_path: Path) -> None:
+    """Not even the look at whether what was computed once is what the network computes."""
+    freeze = {"from": "./backbone", "dropout": 0.0, "freeze": ["embeddings", "layers[0:2]"]}
+    more = {"data": {"validation": {"fraction": 0.2}}, "train": {"max_steps": 3, "batch_size": 64}}
+    path, seen, answers = spec(tmp_path / "spec", 120, backbone=freeze, **more), [], Graft.answers
+
+    def scarce(self: Graft, arrays: Any, names: Any) -> Any:
+        seen.append(len(next(iter(arrays.values()))))
+        if seen[-1] > 16:  # what a rehearsal asks is less
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes")
+        return answers(self, arrays, names)
+
+    whole = running.training(path, path.parent / "whole")[2]
+    assert whole.plan.train.fold == "layers[0:2]"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Graft, "answers", scarce)
+        cut = running.training(path, path.parent / "cut")[2]
+    assert cut.parts.count == 4
+    assert max(seen) == 64
+    np.testing.assert_allclose(cut.losses, whole.losses, rtol=2e-5)
 
 
 def test_a_network_that_normalises_over_its_rows_is_not_cut() -> None:
