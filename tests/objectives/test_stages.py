@@ -20,6 +20,8 @@ from graftc.compiler.heads import _masking, _vocabulary
 from graftc.compiler.language.source import read
 from graftc.compiler.objectives import causal_language_modeling as causal
 from graftc.compiler.objectives import sentence_order
+from graftc.compiler.stages import train
+from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import Footing, check, lock_source
 
 from ..backbones import tiny
@@ -265,3 +267,29 @@ def test_texts_without_a_word_are_learned_from(tmp_path: Path) -> None:
     graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
     (losses,) = (tmp_path / "store" / "stages" / "pretrain-1").glob("*/losses.npy")
     assert (np.load(losses) == 0).sum() == 4
+
+
+def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the fitting of its head and in the stage itself: the bundle is the undisturbed one, to the byte."""
+    stage = {"objective": "masked-language-modeling", "head_steps": 5, "train": {"max_steps": 8, "batch_size": 32}}
+    spec = written(tmp_path, "bert", stage, train={"max_steps": 2, "batch_size": 8})
+    whole = graftc.build(spec, tmp_path / "whole", tmp_path / "whole-store").folder
+    save, saves = Training.save, []
+
+    def stopped(self: Training) -> None:
+        save(self)
+        saves.append((self.plan.train.steps, self.step))
+        if saves[-1] in ((5, 3), (8, 2), (8, 7)):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "save", stopped)
+    monkeypatch.setattr(train, "EVERY", 0.0)
+    monkeypatch.setattr(train, "SHARE", 0.0)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
+    again = graftc.build(spec, tmp_path / "bundle", tmp_path / "store").folder
+    assert saves == [(5, i) for i in range(1, 6)] + [(8, i) for i in range(1, 9)] + [(2, 1), (2, 2)], "each step once"
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert [name for name in files if (whole / name).read_bytes() != (again / name).read_bytes()] == []
