@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from .. import variants
@@ -59,7 +60,7 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
             why = "without `data.augment` every view of a row is the row"
             yield _useless(("train", "fold", "views"), "`views` has no effect", why)
         yield from _rates(spec.train, spec.method)
-        yield from _held_back(spec, backbone, is_still)
+        yield from _held_back(spec, backbone, frozen, is_still)
     is_validated = spec.data is None or spec.data.validation is not None or "validation" in spec.lost
     if spec.train and is_validated:
         yield from _patience(spec.train)
@@ -137,7 +138,9 @@ def _unmeasured(export: Export) -> Iterator[Diagnostic]:
         yield _useless(path, "`metric_drop` has no effect without validation data", "nothing to measure it on", also)
 
 
-def _held_back(spec: Draft, backbone: BackboneFacts | None, is_still: bool) -> Iterator[Diagnostic]:
+def _held_back(
+    spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str], is_still: bool
+) -> Iterator[Diagnostic]:
     """A pull on weights that don't move, and layers that would join after the last epoch."""
     train = spec.train
     assert train is not None
@@ -148,11 +151,7 @@ def _held_back(spec: Draft, backbone: BackboneFacts | None, is_still: bool) -> I
         return
     if is_still:
         yield _useless(("train", "gradual_unfreezing"), "`gradual_unfreezing` has no effect", "no layer learns")
-    elif (
-        backbone
-        and not train.max_steps
-        and (depth := max(filter(None, map(backbone.depth, backbone.family.PARTS)), default=0))
-    ):
+    elif backbone and not train.max_steps and (depth := _lowest(backbone, frozen)):
         epochs = train.epochs or EPOCHS
         joined = (epochs - 1) // train.gradual_unfreezing
         if joined < depth:
@@ -162,6 +161,16 @@ def _held_back(spec: Draft, backbone: BackboneFacts | None, is_still: bool) -> I
             )
             help = f"write `epochs: {depth * train.gradual_unfreezing + 1}` or more, or freeze the layers that shall not learn"
             yield Diagnostic("W0351", "layers join after the last epoch, so they never learn", at, help=help)
+
+
+def _lowest(backbone: BackboneFacts, frozen: frozenset[str]) -> int:
+    """The place of the lowest layer that is not frozen, counted from 1 at the top; 0 where there is none."""
+    found = [0]
+    for word, pattern in backbone.family.PARTS.items():
+        if depth := backbone.depth(word):
+            hits = (re.match(pattern, name) for name in backbone.names if name not in frozen)
+            found += [depth - int(hit.group(1)) for hit in hits if hit]
+    return max(found)
 
 
 def _rates(train: Train, word: str) -> Iterator[Diagnostic]:

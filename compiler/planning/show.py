@@ -225,7 +225,8 @@ def _train(plan: Plan) -> list[str]:
     if train.l2_sp:
         lines.append(_line("pull", f"{train.l2_sp:g} towards the pretrained weights (L2-SP)"))
     if train.gradual_unfreezing:
-        last = max((distance for distance in train.layer_of.values()), default=0) * train.gradual_unfreezing + 1
+        learning = [t.name for t in plan.backbone.tensors if t.state in ("trained", "added")]
+        last = max((train.layer_of.get(name, 0) for name in learning), default=0) * train.gradual_unfreezing + 1
         lines.append(
             _line(
                 "unfreezing",

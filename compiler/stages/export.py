@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,19 @@ def _updates(work: Work, before: Mapping[str, torch.Tensor], after: Mapping[str,
                 "E0404",
                 "nothing was learned: the merged weights are those of the backbone",
                 f"{len(names)} adapted tensors{f' of `{adapter}`' if adapter else ''}, none changed",
+                *_unjoined(work),
                 f"kept for inspection: {work.inputs['train']}",
                 help="raise `train.learning_rate` or train longer",
             )
     largest = float(np.max([(after[name] - tensor).abs().max() for name, tensor in before.items()]))
     return {"changed": len(changed), "adapted": len(before), "largest_update": largest}
+
+
+def _unjoined(work: Work) -> Iterator[str]:
+    """What `gradual_unfreezing` has to do with it: no layer learns in the first epochs."""
+    best = json.loads((work.inputs["train"] / "history.json").read_bytes())["best_epoch"]
+    if best <= work.plan.train.gradual_unfreezing:
+        yield f"epoch {best} was the best, when no layer had joined yet: see `train.gradual_unfreezing`"
 
 
 def _states(graft: Graft) -> dict[str, torch.Tensor]:

@@ -252,6 +252,14 @@ def test_an_adapter_that_learned_nothing_stops_the_build(tmp_path: Path) -> None
     with pytest.raises(Refused) as caught:
         build(tmp_path, "bert", adapt={"method": "lora"}, train={"max_steps": 1, "warmup": 0.9})
     assert caught.value.diagnostics[0].code == "E0404"
+    assert not [note for note in caught.value.diagnostics[0].notes if "gradual_unfreezing" in note]
+
+
+def test_an_adapter_that_had_not_joined_yet_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        build(tmp_path, "bert", adapt={"method": "lora"}, train={"max_steps": 1, "gradual_unfreezing": 1})
+    assert caught.value.diagnostics[0].code == "E0404"
+    assert "epoch 1 was the best, when no layer had joined yet" in str(caught.value.diagnostics[0].notes)
 
 
 def test_hostile_labels_survive_the_wrapper(tmp_path: Path) -> None:

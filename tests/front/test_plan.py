@@ -264,6 +264,15 @@ def test_what_a_method_records_of_each_module_is_shown_in_short(project: Project
     assert "method       adapter (widths 32 in 1 module, narrow 2 in 1 module, activation relu)" in shown
 
 
+def test_layers_that_are_frozen_need_not_join(project: Project) -> None:
+    """Of three layers two are frozen, so that all that learn have joined in the second epoch."""
+    train = ("--set", "train.gradual_unfreezing=1", "--set", "train.max_steps=", "--set", "train.epochs")
+    planned = project.graftc("plan", "spec.yaml", *train[:-1], f"{train[-1]}=2")
+    assert "the last joins in epoch 2" in planned.out
+    assert "W0351" not in planned.err
+    assert "W0351" in project.graftc("plan", "spec.yaml", *train[:-1], f"{train[-1]}=1").err
+
+
 @pytest.mark.parametrize("verb", ["validate", "plan"])
 def test_checking_and_planning_the_examples_loads_nothing_heavy(verb: str, examples: list[tuple[Path, Path]]) -> None:
     code = (
