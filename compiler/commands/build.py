@@ -136,6 +136,8 @@ def _report(built: Built) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
     print(f"{built.plan.name}: {stages}")
     for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
+        if not task.metric:  # nothing of it is scored
+            continue
         name = task.named(task.metric)
         scores = ", ".join(f"{values[name]:.4f} {runner}" for runner, values in built.metrics[split].items())
         print(f"  {split:<11} {name} {scores}")

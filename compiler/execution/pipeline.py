@@ -84,7 +84,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *(folds if below else ()),
-        Stage("train", 3, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("train", 4, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 3, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,

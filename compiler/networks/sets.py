@@ -123,6 +123,12 @@ def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[R
         yield sets[place], next(drawn[place])
 
 
+def whole_loss(plan: Phase, epoch: int, losses: Sequence[float]) -> float:
+    """The loss of an epoch's steps over all sets, as that of validation counts it: the sum of each one's mean."""
+    places, values = np.array(_places(plan, epoch)[: len(losses)]), np.array(losses)
+    return float(sum(values[places == place].mean() for place in np.unique(places)))
+
+
 def _places(plan: Phase, epoch: int) -> list[int]:
     """From which set each batch of an epoch is drawn."""
     counts = [each.batches for each in plan.train.sets]

@@ -31,7 +31,7 @@ from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.controls import Pull, wake
 from ..networks.graft import Graft
 from ..networks.memory import Parts, answers_in_parts, divisible
-from ..networks.sets import RowSet, batches
+from ..networks.sets import RowSet, batches, whole_loss
 from ..networks.validation import direction, refuse_unlike, validated
 from ..planning.plan import Plan
 from ..planning.split import derived_seed, epoch_order
@@ -184,7 +184,7 @@ class Training:
         entry: dict[str, Any] = {
             "epoch": epoch,
             "step": self.step,
-            "train_loss": round(float(np.mean(self.losses[since:])), 6),
+            "train_loss": round(whole_loss(self.plan, epoch - 1, self.losses[since:]), 6),
         }
         entry |= validated(self.graft, self.validation.values(), self.plan)
         self.history.append(entry)

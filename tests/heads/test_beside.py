@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,3 +164,19 @@ def test_two_ways_of_features_and_nothing_to_learn(tmp_path: Path) -> None:
     answer = Model(building.built(spec)).predict("the ship was bad")
     assert np.ndim(answer["text"].features) == 1
     assert np.ndim(answer["tokens"].features) == 2
+
+
+def test_the_command_says_the_scores_of_those_that_have_some_and_the_gap_is_of_all(tmp_path: Path) -> None:
+    """Heads with tables of their own take turns, so that the loss of a step is that of one of them."""
+    more = {"train": "corpus.jsonl", "validation": "corpus.jsonl"}
+    heads = {"mood": MOOD, "words": {**WORDS, "data": more}, "vector": VECTOR}
+    spec = lay(tmp_path, heads, train={"epochs": 1, "batch_size": 8, "learning_rate": 1e-9})
+    command = [sys.executable, "-m", "graftc", "build", str(spec), "-o", str(tmp_path / "bundle")]
+    ran = subprocess.run(
+        [*command, "--store", str(tmp_path / "store")], capture_output=True, text=True, check=True, cwd=running.ROOT
+    )
+    assert "mood.accuracy" in ran.stdout
+    assert "words.loss" in ran.stdout
+    assert "vector" not in ran.stdout.replace("prepare-vector", "")
+    (epoch,) = json.loads((tmp_path / "bundle" / "manifest.json").read_bytes())["training"]["epochs"]
+    assert epoch["train_loss"] == pytest.approx(epoch["validation_loss"], rel=0.1), "nothing was learned"
