@@ -1,11 +1,13 @@
-"""What holds a backbone back while it learns: weights pulled to where they were, layers that join one by one."""
+"""How fast each part learns: rates by part, layer and step, weights pulled to where they were, layers that join one by one."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 
 from ..planning.plan import Phase
-from .assembly import tensors
+from .assembly import learned, tensors
 from .graft import Graft
 
 
@@ -37,3 +39,32 @@ def wake(graft: Graft, plan: Phase, epoch: int) -> None:
     for _, tensor, planned in tensors(graft, plan):
         if planned.state in ("trained", "added") and not planned.is_buffer:
             tensor.requires_grad_(plan.train.layer_of.get(planned.name, 0) <= joined)
+
+
+def groups(graft: Graft, plan: Phase) -> list[dict[str, Any]]:
+    """Parameter groups of AdamW: a peak rate by part and layer; no weight decay on vectors (biases, norms)."""
+    train = plan.train
+    found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, tensor in learned(graft, plan).items():
+        if not isinstance(tensor, torch.nn.Parameter):
+            continue
+        part, _, inner = name.partition(".")
+        rate = (
+            train.head_learning_rate
+            if part == "head"
+            else train.learning_rate * train.layer_decay ** train.layer_of.get(inner, 0)
+        )
+        decay = 0.0 if tensor.ndim <= 1 else train.weight_decay
+        found.setdefault((rate, decay), []).append(tensor)
+    return [
+        {"params": params, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()
+    ]
+
+
+def schedule(plan: Phase) -> Any:
+    """step → factor on the peak rate, by transformers' own schedules."""
+    from transformers import get_scheduler
+
+    name = {"constant": "constant_with_warmup"}.get(plan.train.schedule, plan.train.schedule)
+    dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    return get_scheduler(name, dummy, plan.train.warmup_steps, plan.train.steps).lr_lambdas[0]

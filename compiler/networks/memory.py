@@ -19,13 +19,13 @@ Found = TypeVar("Found")
 class Parts:
     """Into how many parts batches are cut: one, and twice as many whenever the memory ends."""
 
-    def __init__(self) -> None:
-        self.count = 1
+    def __init__(self, network: nn.Module | None = None) -> None:
+        self.count, self.network = 1, network
 
     def fit(self, rows: int, act: Callable[[int], Found]) -> Found:
         """What `act` gives for the least number of parts that the memory allows; of `rows`, none is cut.
 
-        Raises MemoryError where the memory ends with a single row.
+        Raises MemoryError where the memory ends with a single row, or the network normalises over rows.
         """
         while True:
             try:
@@ -33,7 +33,7 @@ class Parts:
             except (MemoryError, RuntimeError) as error:
                 if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
                     raise
-                if self.count >= rows:
+                if self.count >= rows or (self.network and normalises(self.network)):
                     raise MemoryError(str(error)) from None
             # out of the handler's reach: the traceback holds what the failed attempt had computed
             clear_device_cache(garbage_collection=True)
@@ -73,6 +73,6 @@ def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.cat([nn.functional.pad(part, (*inner, 0, longest - part.shape[1])) for part in parts])
 
 
-def divisible(network: nn.Module, rows: int) -> int:
-    """Into how many parts a training batch may be cut: one where the network normalises over its rows."""
-    return 1 if any(isinstance(module, _BatchNorm) and module.training for module in network.modules()) else rows
+def normalises(network: nn.Module) -> bool:
+    """Whether a network that learns normalises over the rows of a batch, which then can't be cut."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in network.modules())

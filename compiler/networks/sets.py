@@ -64,7 +64,7 @@ class RowSet:
                 answers |= self._together(network, group, chosen, augmented, dropped) if own else {}
                 continue
             batches = [rows.batch(mine, augmented) for rows, mine in own]
-            torch.manual_seed(dropped)
+            _seed(dropped, group[0][0].device)
             names = [rows.task.name for rows, _ in own]
             answers |= {n: network(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
         losses = [rows.task.weight * rows.loss(answers[rows.task.name], mine, augmented) for rows, mine in pairs]
@@ -89,7 +89,7 @@ class RowSet:
                 asked += [(rows, int(row), i) for row in rows.prepared.rows_of(np.array([mine]))]
         features = [rows.prepared.row(row) for rows, row, _ in asked]
         batch = self._batch(asked, features, augmented)
-        torch.manual_seed(dropped)
+        _seed(dropped, group[0][0].device)
         found = network(batch, [rows.task.name for rows, _ in group])
         for rows, local in group:
             own = [place for place, (_, _, i) in enumerate(asked) if i in local]
@@ -114,6 +114,13 @@ class RowSet:
             states = [rows.kept.states(np.array([row]), longest) for rows, row, _ in asked if rows.kept]
             batch[STATE] = torch.from_numpy(np.concatenate(states)).to(first.device)
         return batch
+
+
+def _seed(value: int, device: str) -> None:
+    """Seeds what draws on a device, as torch.manual_seed would, which takes a millisecond to ask for every other kind."""
+    torch.default_generator.manual_seed(value)
+    if device != "cpu":
+        torch.cuda.manual_seed_all(value)
 
 
 def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[RowSet, list[int]]]:

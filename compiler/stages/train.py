@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,12 +29,11 @@ from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
-from ..networks.controls import Pull, wake
-from ..networks.graft import Graft
-from ..networks.memory import Parts, answers_in_parts, divisible
+from ..networks.controls import Pull, groups, schedule, wake
+from ..networks.memory import Parts, answers_in_parts
 from ..networks.sets import RowSet, batches, whole_loss
 from ..networks.validation import direction, refuse_unlike, validated
-from ..planning.plan import Plan
+from ..planning.plan import Phase
 from ..planning.split import derived_seed, epoch_order
 from ..store import write_atomically
 from .prepare import preprocessor
@@ -51,7 +51,8 @@ def run(work: Work) -> None:
     elif not (work.out / HISTORY).is_file():
         training = Training(work)
         training.resume()
-        training.epochs()
+        with _threads(work.plan):
+            training.epochs()
         training.finish()
     for name in (CHECKPOINT, f"{CHECKPOINT}.partial"):
         (work.out / name).unlink(missing_ok=True)
@@ -63,6 +64,18 @@ def _nothing(work: Work) -> None:
     np.save(work.out / "losses.npy", np.zeros(0))
     history = {"epochs": [], "best_epoch": 0, "steps": 0, "metric": work.plan.train.metric, "micro_batch": 0}
     (work.out / HISTORY).write_text(json.dumps(history))
+
+
+@contextmanager
+def _threads(plan: Phase) -> Iterator[None]:
+    """One thread where only a head runs: others would wait longer for each other than they have to do."""
+    before = torch.get_num_threads()
+    if plan.train.fold == "feature":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Training:
@@ -88,7 +101,8 @@ class Training:
         self.factor = schedule(plan)
         self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
-        self.parts = Parts()  # of each batch, where it is too large for the memory
+        self.parts = Parts(self.graft)  # of each batch, where it is too large for the memory
+        self.learns: list[torch.nn.Parameter] = []  # in this epoch
         self.step = 0
         self.losses: list[float] = []
         self.history: list[dict[str, Any]] = []
@@ -111,6 +125,8 @@ class Training:
                 train_mode(self.graft, self.plan)
                 if train.gradual_unfreezing:
                     wake(self.graft, self.plan, epoch)
+                # in the module's order, as every script does: another order rounds the gradients' norm another way
+                self.learns = [p for p in self.graft.parameters() if p.requires_grad]
                 while self.step < end:
                     self._step(*next(ahead))
                     advance(1)
@@ -134,17 +150,15 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         augmented, dropped = (derived_seed(self.plan.seed, purpose, self.step) for purpose in ("augment", "dropout"))
-        most, before = divisible(self.graft, len(chosen)), self.parts.count
-        value = self.parts.fit(most, lambda parts: self._learn(rows, chosen, augmented, dropped, parts))
+        before = self.parts.count
+        value = self.parts.fit(len(chosen), lambda parts: self._learn(rows, chosen, augmented, dropped, parts))
         if self.parts.count > before:
             self.work.progress.say(f"  out of memory: {self.micro_batch()} rows at once, {len(chosen)} in each step")
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.pull:
             self.pull.add()
-        # in the module's order, as every script does: another order rounds the norm another way
-        learns = [p for p in self.graft.parameters() if p.requires_grad]
-        torch.nn.utils.clip_grad_norm_(learns, self.plan.train.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(self.learns, self.plan.train.max_grad_norm)
         self._update()
         if not math.isfinite(value):
             raise refuse(
@@ -276,32 +290,3 @@ class Training:
     def _write_losses(self, path: Path) -> None:
         with path.open("wb") as file:
             np.save(file, np.array(self.losses))
-
-
-def groups(graft: Graft, plan: Plan) -> list[dict[str, Any]]:
-    """Parameter groups of AdamW: a peak rate by part and layer; no weight decay on vectors (biases, norms)."""
-    train = plan.train
-    found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, tensor in learned(graft, plan).items():
-        if not isinstance(tensor, torch.nn.Parameter):
-            continue
-        part, _, inner = name.partition(".")
-        rate = (
-            train.head_learning_rate
-            if part == "head"
-            else train.learning_rate * train.layer_decay ** train.layer_of.get(inner, 0)
-        )
-        decay = 0.0 if tensor.ndim <= 1 else train.weight_decay
-        found.setdefault((rate, decay), []).append(tensor)
-    return [
-        {"params": params, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), params in found.items()
-    ]
-
-
-def schedule(plan: Plan) -> Any:
-    """step → factor on the peak rate, by transformers' own schedules."""
-    from transformers import get_scheduler
-
-    name = {"constant": "constant_with_warmup"}.get(plan.train.schedule, plan.train.schedule)
-    dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    return get_scheduler(name, dummy, plan.train.warmup_steps, plan.train.steps).lr_lambdas[0]

@@ -14,7 +14,7 @@ import pytest
 from torch import nn
 
 from graftc.compiler.networks.graft import Graft
-from graftc.compiler.networks.memory import Parts, divisible
+from graftc.compiler.networks.memory import Parts
 
 from ..backbones import tiny
 from . import running
@@ -89,7 +89,9 @@ def losses(path: Path, parts: int) -> np.ndarray:
     """The loss of every step where each batch is cut into so many parts from the start."""
     before = Parts.__init__
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Parts, "__init__", lambda self: (before(self), setattr(self, "count", parts))[0])
+        patch.setattr(
+            Parts, "__init__", lambda self, network=None: (before(self, network), setattr(self, "count", parts))[0]
+        )
         _, _, run = running.training(path, path.parent / f"store{parts}")
     assert run.parts.count == parts
     return np.array(run.losses)
@@ -168,14 +170,18 @@ def test_no_step_of_a_training_needs_more_memory_than_its_parts(tmp_path: Path) 
 
 def test_a_network_that_normalises_over_its_rows_is_not_cut() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    assert divisible(network, 32) == 1
-    assert divisible(network.eval(), 32) == 32
+    tried = []
 
     def never(parts: int) -> None:
+        tried.append(parts)
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes")
 
     with pytest.raises(MemoryError, match="5 bytes"):
-        Parts().fit(1, never)
+        Parts(network).fit(32, never)
+    assert tried == [1]
+    with pytest.raises(MemoryError, match="5 bytes"):
+        Parts(network.eval()).fit(32, never)
+    assert tried[1:] == [1, 2, 4, 8, 16, 32]
 
 
 def test_other_mistakes_are_not_taken_for_a_lack_of_memory() -> None:

@@ -26,7 +26,7 @@ from graftc.compiler.heads import text_classification as head
 from graftc.compiler.layers.losses import cross_entropy_along
 from graftc.compiler.metrics import classification as metrics
 from graftc.compiler.networks.assembly import assemble, learned, train_mode
-from graftc.compiler.stages.train import groups, schedule
+from graftc.compiler.networks.controls import groups, schedule
 from graftc.compiler.verbs import plan as plan_of
 
 from ..backbones import tiny
