@@ -64,7 +64,7 @@ def test_several_specs_are_built_in_one_process_each_in_its_precision(
     main(["build", *specs, "-o", str(tmp_path / "out"), "--store", str(tmp_path / "store")])
     out, err = capsys.readouterr()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one", "two"]
-    assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == ["one", "two"]
+    assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == ["one", "two", "all 2"]
     assert err.count("prepare-train …") == 1, "they share their rows"
     assert err.splitlines().count("train …") == 2
     assert "epoch 1/1: loss" in err

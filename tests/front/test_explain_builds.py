@@ -81,6 +81,7 @@ def work(project: Project) -> Work:
         made.mkdir(parents=True)
     start = assembly.learned(assembly.assemble(plan, folder), plan)
     save_file({name: tensor.detach().contiguous() for name, tensor in start.items()}, learned / "learned.safetensors")
+    (learned / "history.json").write_text(json.dumps({"epochs": [], "best_epoch": 1, "steps": 1}))
     return Work(plan, project.folder, folder, describe(), {"train": learned}, out, Progress(is_quiet=True))
 
 

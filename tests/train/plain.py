@@ -72,11 +72,12 @@ def spec(folder: Path, backbone: Path, adapt: dict[str, Any], head: str, data: d
         "max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "warmup": WARMUP / STEPS, "weight_decay": DECAY,
         "fold": "off", "group_by_length": False,
     }  # fmt: skip
+    off = {"dropout": 0.0} if "dropout" in variants.load("heads", head).Options.model_fields else {}
     return running.write_spec(
         folder,
         backbone={"from": str(backbone)},
         adapt=adapt,
-        head={"type": head, "dropout": 0.0},
+        head={"type": head, **off},
         data=data,
         train=train,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from transformers import (
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -20,6 +22,7 @@ from transformers import (
 )
 
 from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.planning.split import derived_seed
 
 from ..backbones import tiny
 from ..matrix import rows as few
@@ -182,6 +185,26 @@ def test_100_steps_of_answering_lose_what_transformers_loses(tmp_path: Path) -> 
         return model(**inputs, start_positions=first, end_positions=last).loss
 
     assert_equal_losses(np.load(out / "losses.npy"), optimise(model, order(COUNT), loss_of, 1e-3))
+
+
+def test_100_steps_of_masked_words_lose_what_transformers_loses(tmp_path: Path) -> None:
+    """The masks are those that graftc draws; what is made of them is not."""
+    tiny.save("bert", tmp_path / "tiny", AutoModelForMaskedLM, **NO_DROPOUT)
+    written(tmp_path, ("text",))
+    path = spec(tmp_path, tmp_path / "tiny", {"method": "full"}, "fill-mask", data(tmp_path), 1e-3)
+    plan, _, run = running.training(path, tmp_path / "store")
+    (rows,) = run.sets[0].rows
+    steps = count()
+
+    def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
+        seed = derived_seed(plan.seed, "augment", next(steps))
+        batch, targets = rows.plain(chosen, seed), rows.targets(chosen, seed)
+        labels = torch.full_like(batch["input_ids"], IGNORED)
+        labels[batch.pop("chosen").bool()] = targets[targets != IGNORED]
+        return model(**batch, labels=labels).loss
+
+    model = AutoModelForMaskedLM.from_pretrained(tmp_path / "tiny")
+    assert_equal_losses(np.array(run.losses), optimise(model, order(COUNT), loss_of, 1e-3))
 
 
 def written(folder: Path, roles: tuple[str, ...]) -> list[dict[str, Any]]:
