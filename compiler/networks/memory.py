@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from .graft import Graft
 
 Found = TypeVar("Found")
+PERHAPS = "could not create a"  # oneDNN's words where it found no memory, and for mistakes that no smaller batch mends
 
 
 class Parts:
@@ -31,7 +32,8 @@ class Parts:
             try:
                 return act(self.count)
             except (MemoryError, RuntimeError) as error:
-                if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+                is_certain = isinstance(error, MemoryError) or should_reduce_batch_size(error)
+                if not is_certain and (PERHAPS not in str(error) or self.count >= rows):
                     raise
                 if self.count >= rows or (self.network and normalises(self.network)):
                     raise MemoryError(str(error)) from None

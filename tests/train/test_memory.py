@@ -194,3 +194,18 @@ def test_other_mistakes_are_not_taken_for_a_lack_of_memory() -> None:
     with pytest.raises(RuntimeError, match="mat1"):
         Parts().fit(32, wrong)
     assert tried == [1]
+
+
+def test_what_onednn_says_may_mean_memory_and_may_not() -> None:
+    tried = []
+
+    def few(parts: int) -> str:
+        tried.append(parts)
+        if parts < 4:
+            raise RuntimeError("could not create a primitive")
+        return "done"
+
+    assert Parts().fit(32, few) == "done"
+    assert tried == [1, 2, 4]
+    with pytest.raises(RuntimeError, match="primitive"):
+        Parts().fit(2, few)
