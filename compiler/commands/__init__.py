@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         _close_output()
         _leave(Refused((machine(error),), Status.MACHINE))
     except Exception as error:
-        known = EMPTY if is_memory(error) else FULL if is_full(error) else None
+        known = SCARCE if is_memory(error) else FULL if is_full(error) else None
         if known is None:
             _ours()
         _leave(Refused((known,), Status.MACHINE))
@@ -118,7 +118,7 @@ def _close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-EMPTY = Diagnostic(
+SCARCE = Diagnostic(
     "E0414",
     "the machine is out of memory",
     help="close other programs, or lower what the plan says it costs: `train.batch_size`",

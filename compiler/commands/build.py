@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ..diagnostics import Refused, Row, quote, refuse
+from ..diagnostics import Row, quote, refuse
 from ..execution.delivery import require_place
 from ..execution.executor import Built
 from ..execution.progress import Progress
@@ -19,6 +19,7 @@ from ..language.source import read
 from ..planning.plan import read_plan
 from ..reports.text import text
 from ..verbs import Ready, build_ready, place, ready
+from ._several import of_each
 
 
 @click.command("build")
@@ -83,18 +84,7 @@ def _kind(stage: str) -> str:
 
 def _ready(specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool) -> dict[str, Ready]:
     """Every spec planned, before the first of them trains; what is wrong with each is said."""
-    found: dict[str, Ready] = {}
-    wrong: list[Refused] = []
-    for name in specs:
-        try:
-            found[name] = _plan(Path(name), name, sets, root, locked)
-        except Refused as refused:
-            wrong.append(refused)
-    for earlier in wrong[:-1]:
-        print(text(earlier.diagnostics, earlier.source) + "\n", file=sys.stderr)  # type: ignore[arg-type]
-    if wrong:
-        raise wrong[-1]
-    return found
+    return of_each(specs, lambda name: _plan(Path(name), name, sets, root, locked))
 
 
 def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked: bool) -> Ready:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from ..diagnostics import Refused
 from ..language.overrides import override
 from ..language.source import read
 from ..planning.lock import Lock
@@ -15,6 +14,7 @@ from ..planning.locked import beside, refuse_illegible, shown
 from ..reports import one_line
 from ..reports.text import text
 from ..verbs import lock_source
+from ._several import of_each
 from ._whole import write_whole
 
 
@@ -28,16 +28,7 @@ def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
     Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
     and `validate` and `plan` do without the data with --no-data.
     """
-    wrong: list[Refused] = []
-    for name in specs:
-        try:
-            _lock(name, sets)
-        except Refused as refused:
-            wrong.append(refused)
-    for earlier in wrong[:-1]:
-        print(text(earlier.diagnostics, earlier.source) + "\n", file=sys.stderr)  # type: ignore[arg-type]
-    if wrong:
-        raise wrong[-1]
+    of_each(specs, lambda name: _lock(name, sets))
 
 
 def _lock(name: str, sets: tuple[str, ...]) -> None:

@@ -26,6 +26,7 @@ class RowSet:
         self.every = np.unique(np.concatenate([each.prepared.numbers for each in rows]))
         self.lengths = self._lengths()
         self.local = [dict(zip(each.prepared.numbers.tolist(), range(len(each)), strict=True)) for each in rows]
+        self.groups = self._groups()
 
     def _lengths(self) -> np.ndarray | None:
         """The length of the longest row that each input makes; None where it costs nothing to mix them."""
@@ -57,8 +58,9 @@ class RowSet:
         inputs = [np.array([local[i] for i in chosen if i in local], np.int64) for local in self.local]
         pairs = [(rows, mine) for rows, mine in zip(self.rows, inputs, strict=True) if len(mine)]
         answers: Answers = {}
-        for group in self._groups():
-            own = [(rows, mine) for rows, mine in pairs if rows in [each for each, _ in group]]
+        for group in self.groups:
+            members = [rows for rows, _ in group]
+            own = [(rows, mine) for rows, mine in pairs if rows in members]
             kept = group[0][0].kept
             if len(group) > 1 and not (kept and kept.is_whole):
                 answers |= self._together(network, group, chosen, augmented, dropped) if own else {}

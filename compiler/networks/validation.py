@@ -17,7 +17,7 @@ from .graft import Graft
 from .memory import Parts, answers_in_parts
 
 COMPARED = 2  # batches in which what was computed once is held against the network
-UNLIKE = {"fp32": 1e-4, "fp16": 5e-3}  # of a loss, or of one where it is less, by the precision of what is kept
+UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # of a loss, or of one where it is less, by the type of what is kept
 
 
 def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float]:
@@ -46,11 +46,13 @@ def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float:
     return float(metrics.one(task.metric, record | metrics.calibrate(record, outputs, examples), outputs, examples))
 
 
-def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int, precision: str) -> None:
+def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> None:
     """Raises Refused E0418 where what was computed once gives the first batches another loss than the whole network.
 
-    Both in inference mode; `order` is that of the epoch, `size` the rows of a batch, `precision` that of what is kept.
+    Both in inference mode; `order` is that of the epoch, `size` the rows of a batch.
     """
+    assert rows.kept is not None
+    allowed = UNLIKE[rows.kept.values.dtype.name]
     graft.eval()
     head, record, name, parts = variants.top(rows.task.head.type), rows.task.head.record, rows.task.name, Parts()
 
@@ -63,7 +65,7 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int, precis
         places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
         with torch.inference_mode():
             folded, plain = (loss(batch, targets) for batch in (rows.batch_of(places), rows.plain(places)))
-        if not abs(folded - plain) <= UNLIKE[precision] * max(1.0, abs(plain)):
+        if not abs(folded - plain) <= allowed * max(1.0, abs(plain)):
             raise refuse(
                 "E0418",
                 "what was computed once is not what the network computes",

@@ -14,7 +14,7 @@ from ..language.spec import Folding, HeldOut, Rates, Spec, Table
 from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS
 from ..world.facts import Facts
-from .folding import foldable, kept_bytes, rows_of
+from .folding import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
@@ -128,11 +128,12 @@ def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
 def fold(spec: Spec, planned: BackbonePlan, facts: Facts, tasks: Sequence[TaskPlan], epochs: int) -> Decided[str]:
     """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
     found = _foldable(spec, planned, facts, tasks[0].data.augment is not None, epochs)
-    budget = folding(spec).budget
-    if budget is None or found.value == "none":
+    kept = folding(spec)
+    if kept.budget is None:
         return found
-    size = folded_bytes(found.value, folding(spec), tasks, facts, planned)
-    if size <= amount(budget, SIZES):
+    views = fold_views(spec, tasks)
+    size = kept_bytes(found.value, kept.precision, views, tasks, facts.each[0].measured, planned.width)
+    if size <= amount(kept.budget, SIZES):
         return found
     return Decided("none", f"{found.value} would take {size / 1e9:.3g} GB, more than `budget`")
 
@@ -142,10 +143,9 @@ def folding(spec: Spec) -> Folding:
     return spec.train.fold if isinstance(spec.train.fold, Folding) else Folding()
 
 
-def folded_bytes(fold: str, kept: Folding, tasks: Sequence[TaskPlan], facts: Facts, planned: BackbonePlan) -> int:
-    """What is computed once takes so many bytes, about."""
-    tokens = float(facts.each[0].measured.get("tokens_mean", 1.0))
-    return kept_bytes(fold, kept.precision, kept.views, rows_of(tasks), tokens, planned.width)
+def fold_views(spec: Spec, tasks: Sequence[TaskPlan]) -> int:
+    """How many drawn changes of each training row are kept; 1 where nothing changes them."""
+    return folding(spec).views if tasks[0].data.augment else 1
 
 
 def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bool, epochs: int) -> Decided[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from .. import variants
 from ..frozen import Json
 from ..world.facts import Facts
-from .folding import kept_bytes, rows_of
+from .folding import kept_bytes
 from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, Phase, TensorPlan, TrainPlan
 
 
@@ -23,9 +23,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
-    folded = kept_bytes(
-        train.fold, train.fold_precision, train.fold_views, rows_of(tasks), float(measured.get("tokens_mean", 1.0)), backbone.width
-    )  # fmt: skip
+    folded = kept_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
     # a weight that takes in the update of one adapter is there again for each of the others
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
     graph = 4 * (own - (added if merges else 0) + again + heads)

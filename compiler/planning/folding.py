@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from ..world.backbone import BackboneFacts
@@ -29,23 +28,16 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     return lowest, f"layer {lowest} is the lowest that is not frozen"
 
 
-def rows_of(tasks: Iterable[TaskPlan]) -> Counter[str]:
-    """How many rows the splits of all tasks have, by the split."""
-    found: Counter[str] = Counter()
-    for task in tasks:
-        found.update({split.name: split.rows for split in task.data.splits})
-    return found
-
-
-def kept_bytes(fold: str, precision: str, views: int, splits: Mapping[str, int], tokens: float, width: int) -> int:
-    """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view.
-
-    `splits` are numbers of rows; `tokens` is how many a row has, in the mean.
-    """
+def kept_bytes(
+    fold: str, precision: str, views: int, tasks: Iterable[TaskPlan], measured: Mapping[str, float], width: int
+) -> int:
+    """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view."""
     if fold == "none":
         return 0
-    rows = sum(count * (views if name == "train" else 1) for name, count in splits.items())
-    return round(rows * (1.0 if fold == "feature" else tokens) * width * {"fp32": 4, "fp16": 2}[precision])
+    splits = (split for task in tasks for split in task.data.splits)
+    rows = sum(split.rows * (views if split.name == "train" else 1) for split in splits)
+    each = 1.0 if fold == "feature" else float(measured.get("tokens_mean", 1.0))
+    return round(rows * each * width * {"fp32": 4, "fp16": 2}[precision])
 
 
 def common(planned: BackbonePlan, facts: BackboneFacts) -> int:

@@ -219,10 +219,7 @@ def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
 def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPlan, ...]) -> TrainPlan:
     written = spec.train
     sets = sampling.sets(spec, facts.each, tasks)
-    fold, kept = (
-        decisions.fold(spec, backbone, facts, tasks, decisions.epochs(spec, sets).value),
-        decisions.folding(spec),
-    )
+    fold = decisions.fold(spec, backbone, facts, tasks, decisions.epochs(spec, sets).value).value
     assert facts.backbone is not None
     return TrainPlan(
         epochs=decisions.epochs(spec, sets).value, steps=decisions.steps(spec, sets).value,
@@ -234,7 +231,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         l2_sp=written.l2_sp, gradual_unfreezing=written.gradual_unfreezing,
         metric=decisions.picks(spec, tasks).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=fold.value, fold_precision=kept.precision, fold_views=kept.views if tasks[0].data.augment and fold.value != "none" else 1, sets=sets,
+        fold=fold, fold_precision=decisions.folding(spec).precision, fold_views=1 if fold == "none" else decisions.fold_views(spec, tasks), sets=sets,
         sampling="temperature" if isinstance(written.sampling, Temperature) else written.sampling, temperature=sampling.temperature(spec),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from ..diagnostics import clean
+from ..frozen import Json
 from ..reports import counted, one_line
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 
@@ -107,8 +108,6 @@ def _options(plan: Phase) -> str:
 
 
 def _value(value: object) -> str:
-    from ..frozen import Json
-
     if isinstance(value, tuple):
         return counted(len(value), "module")
     if isinstance(value, Json):  # a number for each module
@@ -191,8 +190,6 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
 
 
 def _plain(value: object) -> str:
-    from ..frozen import Json
-
     if isinstance(value, Json):
         return " ".join(f"{k} {v}" for k, v in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -40,6 +40,7 @@ def run(work: Work) -> None:
     """Fills the stage's folder with the whole bundle."""
     plan, out = portable(work.plan), work.out
     manifest = _manifest(work, plan)
+    micro = {"micro_batch": _micro_batches(manifest)}
     for precision in plan.export.precision:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
         if (work.inputs["verify"] / FILES[precision]).exists():  # with nodes in float, for the gates' sake
@@ -62,8 +63,7 @@ def run(work: Work) -> None:
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     (out / "spec.yaml").write_text(spec, encoding="utf-8")
-    seen = {"micro_batch": _micro_batches(work), **{name: manifest[name] for name in ("optimize", "fused")}}
-    receipt = work.machine.model_dump() | seen
+    receipt = work.machine.model_dump() | {name: manifest[name] for name in ("optimize", "fused")} | micro
     (out / "receipt.json").write_text(json.dumps(receipt, indent=2, sort_keys=True) + "\n")
     _seal(out, manifest)
 
@@ -83,7 +83,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     licences = {"backbone": licence(work.backbone), "runtime": "Apache-2.0"}
     weights = combined(file_sha256(work.backbone / name) for name in work.plan.backbone.files)
     hashes = manifest["hashes"] | {"weights": weights}
-    training = {k: v for k, v in read["history"].items() if k != "micro_batch"} | gap(read["history"])
+    training = read["history"] | gap(read["history"])
     own = {"training": training, "licences": licences, "hashes": hashes, "fused": read["fused"]}
     return manifest | own | _unsupervised(work)
 
@@ -98,22 +98,16 @@ def gap(history: Mapping[str, Any]) -> dict[str, float]:
 
 def _unsupervised(work: Work) -> dict[str, Any]:
     """What the stages before the supervised one were worth, and what was retained of the backbone's own objective."""
-    reports = [{k: v for k, v in report.items() if k != "micro_batch"} for report in _reports(work)]
+    names = [f"pretrain-{i}-merge" for i in range(1, len(work.plan.pretrain) + 1)]
+    reports = [json.loads((work.inputs[name] / "report.json").read_bytes()) for name in names]
     kept = {"retain": json.loads((work.inputs["retain"] / "retain.json").read_bytes())} if work.plan.retain else {}
     return {**({"pretrain": reports} if reports else {}), **kept}
 
 
-def _reports(work: Work) -> list[dict[str, Any]]:
-    """What the self-supervised stages said of themselves, in their order."""
-    names = [f"pretrain-{i}-merge" for i in range(1, len(work.plan.pretrain) + 1)]
-    return [json.loads((work.inputs[name] / "report.json").read_bytes()) for name in names]
-
-
-def _micro_batches(work: Work) -> dict[str, int]:
-    """How many rows of a batch went through the network at once, as the memory allowed it, by stage."""
-    found = {f"pretrain-{i}": report["micro_batch"] for i, report in enumerate(_reports(work), 1)}
-    history = json.loads((work.inputs["train"] / "history.json").read_bytes())
-    return {**found, "train": history["micro_batch"]}
+def _micro_batches(manifest: dict[str, Any]) -> dict[str, int]:
+    """Takes out how many rows of a batch went through the network at once, by stage: what memory allowed is no part of the model."""
+    stages = {f"pretrain-{i}": report for i, report in enumerate(manifest.get("pretrain", ()), 1)}
+    return {name: report.pop("micro_batch") for name, report in {**stages, "train": manifest["training"]}.items()}
 
 
 def _runtime(plan: Plan, target: Path) -> str:

@@ -112,7 +112,7 @@ class Training:
         for each in rows.values():
             if each.kept:
                 order = epoch_order(len(each), plan.seed, 0)
-                refuse_unlike(self.graft, each, order, plan.train.batch_size, plan.train.fold_precision)
+                refuse_unlike(self.graft, each, order, plan.train.batch_size)
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""
@@ -160,6 +160,7 @@ class Training:
             self.pull.add()
         torch.nn.utils.clip_grad_norm_(self.learns, self.plan.train.max_grad_norm)
         self._update()
+        self.optimizer.zero_grad(set_to_none=True)
         if not math.isfinite(value):
             raise refuse(
                 "E0407",

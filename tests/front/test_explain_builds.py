@@ -170,7 +170,7 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     run.graft.answers = lambda batch, names: {
         n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
     }  # type: ignore[method-assign]
-    said = refused(lambda: validation.refuse_unlike(run.graft, rows, np.arange(8), 8, "fp32"))
+    said = refused(lambda: validation.refuse_unlike(run.graft, rows, np.arange(8), 8))
     shown(
         "E0418",
         re.sub(r"batch 1: .* from what is kept, .* from", "batch 1: 2.4 from what is kept, 1.0 from", said),

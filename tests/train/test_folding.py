@@ -230,4 +230,8 @@ def test_views_of_what_is_not_augmented_have_no_effect(tmp_path: Path) -> None:
     spec = write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"views": 4}})
     said = CliRunner().invoke(cli, ["validate", str(spec)])
     assert "`views` has no effect" in said.output
-    assert plan(spec).train.fold_views == 1
+    found = plan(spec)
+    assert found.train.fold_views == 1
+    budget = f"{found.estimates.folded_bytes}B"  # which one view just fills
+    spec = write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"views": 4, "budget": budget}})
+    assert plan(spec).train.fold == "layers[0:1]"
