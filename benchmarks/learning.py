@@ -99,6 +99,7 @@ def run(name: str, data: Path, output: Path) -> dict[str, Any]:
     sections = {
         **rates, "head": dict(case.head), "train": dict(case.train),
         "data": {**{split: os.path.relpath(path, output / "specs") for split, path in paths.items()}, "columns": dict(case.columns), "max_length": case.max_length, **case.more},
+        "export": {"precision": ["fp32", "int8"]},
     }  # fmt: skip
     built, seconds = build(name, MINILM, sections, output)
     plan, scores = built.plan, {runner: found[case.metric] for runner, found in built.metrics["test"].items()}

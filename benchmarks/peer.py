@@ -165,8 +165,9 @@ def floor(plan: Any, place: Path, batch: int) -> dict[str, Any]:
     share = len(batches) / len(chosen)
     depth = _frozen_share(plan)
     # of a pass through everything: the frozen share once, the rest and all of the backward pass in every epoch
-    once, each = forward * depth, (whole - forward * depth) if learns else 0.0
-    return {"seconds": round(share * (once + plan.train.epochs * each), 2)}
+    once = share * forward * depth
+    each = plan.train.epochs * (share * whole - once) if learns else 0.0
+    return {"seconds": round(once + each, 2), "once": round(once, 2), "each": round(each, 2)}
 
 
 def _forward(model: Pooled, arrays: dict[str, torch.Tensor]) -> None:

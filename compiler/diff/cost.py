@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 
 from ..frozen import Frozen
-from ..planning.plan import Plan, TaskPlan, TrainPlan
+from ..planning.folding import depth
+from ..planning.plan import BackbonePlan, Plan, TaskPlan, TrainPlan
 
 BYTES = ("memory", "disk", "fp32 graph")
 
@@ -35,7 +36,7 @@ def _counts(plan: Plan) -> dict[str, int]:
         "disk": estimates.disk_bytes,
         "fp32 graph": estimates.onnx_bytes,
         "steps": sum(train.steps for _, train in trained),
-        "training rows through the backbone": sum(_passes(tasks, train) for tasks, train in trained),
+        "training rows through the backbone": sum(_passes(plan.backbone, tasks, train) for tasks, train in trained),
     }
 
 
@@ -45,13 +46,15 @@ def _trainings(plan: Plan) -> list[tuple[tuple[TaskPlan, ...], TrainPlan]]:
     return [*stages, (plan.tasks, plan.train)]
 
 
-def _passes(tasks: Iterable[TaskPlan], train: TrainPlan) -> int:
+def _passes(backbone: BackbonePlan, tasks: Iterable[TaskPlan], train: TrainPlan) -> int:
     """How often the backbone sees a training row: once for each head where its features are kept, else in every epoch.
 
-    Heads that learn from the same rows see them at once.
+    Heads that learn from the same rows see them at once. Where only its lowest layers run once, the others' share counts.
     """
     if train.fold == "feature":
-        return sum(rows.rows for task in tasks if (rows := task.split("train")))
+        return train.fold_views * sum(rows.rows for task in tasks if (rows := task.split("train")))
     size = train.batch_size
     epoch = sum(part.rows * part.batches / max(1, math.ceil(part.rows / size)) for part in train.sets)
-    return round(epoch * train.steps / max(1, train.steps_per_epoch))
+    every = epoch * train.steps / max(1, train.steps_per_epoch)
+    share = train.folded_layers / depth(backbone) if train.folded_layers else 0.0
+    return round(share * sum(part.rows for part in train.sets) + (1 - share) * every)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from .. import variants
 from ..world.backbone import BackboneFacts
 from .plan import BackbonePlan, TaskPlan, TensorPlan
 
@@ -38,6 +39,12 @@ def kept_bytes(
     rows = sum(split.rows * (views if split.name == "train" else 1) for split in splits)
     each = 1.0 if fold == "feature" else float(measured.get("tokens_mean", 1.0))
     return round(rows * each * width * {"fp32": 4, "fp16": 2}[precision])
+
+
+def depth(planned: BackbonePlan) -> int:
+    """How many layers a backbone has that could fold."""
+    pattern = variants.load("backbones", planned.family).PARTS[STACK]
+    return 1 + max(int(hit[1]) for tensor in planned.tensors if (hit := re.match(pattern, tensor.name)))
 
 
 def common(planned: BackbonePlan, facts: BackboneFacts) -> int:
