@@ -79,7 +79,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     int8 = ("quantize",) if is_quantised else ()
     folds = [Stage("fold", 4, _folds(plan, task, split.name, backbone), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
-        *(Stage("prepare", 4, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
+        *(Stage("prepare", 5, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         *(() if below else folds),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,

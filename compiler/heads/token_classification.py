@@ -257,7 +257,11 @@ def target(
     columns: Mapping[str, tuple[str, ...]],
     features: Sequence[Mapping[str, np.ndarray]],
 ) -> list[np.ndarray]:
-    """The tag of each word at its first token, int64 of shape (tokens,); -100 at all others."""
+    """The tag of each word at its first token, int64 of shape (tokens,); -100 at all others.
+
+    Where the tokenizer divides a word of the data that is in no entity, its first part alone has a tag, as scripts that
+    train on words have it: the name in `@name` shall not teach that names are none.
+    """
     import numpy as np
 
     from ...runtime.spans import placed, tags
@@ -265,8 +269,18 @@ def target(
     firsts, places = placed(features[0])
     found = np.full(len(features[0]["input_ids"]), IGNORED, np.int64)
     index = {tag: i for i, tag in enumerate(record["labels"])}
-    found[firsts] = [index[tag] for tag in tags(places, reference(row, columns))]
+    numbers = np.array([index[tag] for tag in tags(places, reference(row, columns))], np.int64)
+    begins = _begins(places, row[columns["tokens"][0]]) if "tokens" in columns else np.True_
+    found[firsts] = np.where(begins | (numbers != index[OUTSIDE]), numbers, IGNORED)
     return [found]
+
+
+def _begins(places: np.ndarray, words: Sequence[str]) -> np.ndarray:
+    """Which of the tokenizer's words, at `places` of the joined text, are the first of a word of the data."""
+    import numpy as np
+
+    owners = np.searchsorted(np.cumsum([len(word) + 1 for word in words]), places[:, 0], side="right")
+    return np.diff(owners, prepend=-1) > 0
 
 
 def reference(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> list[Span]:

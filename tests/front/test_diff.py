@@ -251,7 +251,9 @@ def test_thresholds_of_other_labels_are_no_news_besides(folder: Path, graftc: Co
     assert [change.field for change in difference(graftc, "--diff", OLD).breaking] == ["labels", "outputs.logits"]
 
 
-def test_rows_pass_the_layers_that_are_folded_once_and_those_above_in_every_epoch(folder: Path, graftc: Command) -> None:
+def test_rows_pass_the_layers_that_are_folded_once_and_those_above_in_every_epoch(
+    folder: Path, graftc: Command
+) -> None:
     frozen = FULL + FROZEN + "    - embeddings\n    - layers[0:4]\n"
     spec(frozen + TRAIN, frozen + TRAIN + "  fold: off\n")(folder)
     found = difference(graftc, "--diff", OLD)

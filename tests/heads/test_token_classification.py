@@ -83,6 +83,24 @@ def test_a_words_first_token_has_its_tag(tokenizers: Path) -> None:
     assert len(target) > 6, "letters, and a token at both ends"
 
 
+def test_a_divided_word_has_one_tag_unless_it_is_an_entity(tokenizers: Path) -> None:
+    row = {"tokens": ["see", "@b.c", "A-b", "it"], "tags": ["O", "O", "B-person", "O"]}
+    columns = {"tokens": ("tokens",), "tags": ("tags",)}
+    features = processor(tokenizers / "bert").rows([token_classification.raw(row, columns, Path())]).features
+    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
+    firsts, _ = placed(features[0])
+    assert target[firsts].tolist() == [0, 0, -100, -100, -100, 1, 2, 2, 0]
+
+
+def test_every_word_of_a_text_with_spans_has_a_tag(tokenizers: Path) -> None:
+    row = {"text": "see @b.c it", "spans": [{"start": 5, "end": 6, "label": "person"}]}
+    columns = {"text": ("text",), "spans": ("spans",)}
+    features = processor(tokenizers / "bert").rows([row["text"]]).features
+    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
+    firsts, _ = placed(features[0])
+    assert target[firsts].tolist() == [0, 0, 1, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("sequence", "expected"),
     [
