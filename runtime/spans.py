@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 OUTSIDE = "O"
+JOINING = frozenset(
+    "@#/_-.:=&%~+\\"
+)  # marks inside links, handles, paths and names, which data with words leaves whole
 Span = tuple[int, int, str]  # first, end, label
 
 
@@ -22,19 +25,20 @@ def trimmed(offsets: np.ndarray, text: str) -> np.ndarray:
     return found
 
 
-def words(offsets: np.ndarray, numbers: np.ndarray, text: str) -> np.ndarray:
+def words(offsets: np.ndarray, numbers: np.ndarray, text: str, is_joined: bool = False) -> np.ndarray:
     """The word (tokens,) of each token, counted from 0; -1 for tokens that are none of the text, or blank.
 
     `offsets` are trimmed, `numbers` the tokenizer's own words. Some tokenizers give a whole text one number, so white
-    space and punctuation divide, too.
+    space and punctuation divide, too; but where `is_joined`, not the marks within `@name`, `a.com/b` and `Nex-Tech`.
     """
     found = np.full(len(numbers), -1, np.int64)
     word, last = -1, -1
     for i, ((start, end), number) in enumerate(zip(offsets.tolist(), numbers.tolist(), strict=True)):
         if number < 0 or start >= end:
             continue
-        if last < 0 or numbers[last] != number or _divided(text, int(offsets[last][1]), start):
-            word += 1
+        before = int(offsets[last][1]) if last >= 0 else -1
+        if last < 0 or numbers[last] != number or _divided(text, before, start):
+            word += not (is_joined and before == start and _joined(text, start))
         found[i], last = word, i
     return found
 
@@ -45,6 +49,17 @@ def _divided(text: str, end: int, start: int) -> bool:
         return False
     between = text[end:start]
     return any(map(str.isspace, between)) or _is_mark(text[end - 1]) or _is_mark(text[start])
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether a place in a text lies beside marks that join: between letters or digits, or a lone `@` or `#` before them."""
+    first = last = at
+    while first and text[first - 1] in JOINING:
+        first -= 1
+    while last < len(text) and text[last] in JOINING:
+        last += 1
+    follows = last < len(text) and text[last].isalnum()
+    return first < last and follows and (text[first:last] in ("@", "#") or (bool(first) and text[first - 1].isalnum()))
 
 
 def _is_mark(letter: str) -> bool:

@@ -231,8 +231,8 @@ def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What is added to the record of preprocessing: where each token stands."""
-    return {"is_pair": False, "has_offsets": True}
+    """What is added to the record of preprocessing: where each token stands, and words as data with words has them."""
+    return {"is_pair": False, "has_offsets": True, **({"is_joined": True} if "tokens" in columns else {})}
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def target(
     """The tag of each word at its first token, int64 of shape (tokens,); -100 at all others.
 
     Where the tokenizer divides a word of the data that is in no entity, its first part alone has a tag, as scripts that
-    train on words have it: the name in `@name` shall not teach that names are none.
+    train on words have it.
     """
     import numpy as np
 

@@ -18,6 +18,7 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "max_length": range(1, 1 << 24),
     "pad_id": range(1 << 31),
     "?has_offsets": bool,
+    "?is_joined": bool,
     "?stride": range(1 << 24),
     "?is_apart": bool,
     "?is_masked": bool,
@@ -136,7 +137,7 @@ class Preprocessor:
         for i, text in enumerate(texts):
             at = np.flatnonzero(sequences == i)
             offsets[at] = trimmed(offsets[at], text)
-            numbers[at] = words(offsets[at], numbers[at], text)
+            numbers[at] = words(offsets[at], numbers[at], text, self.record.get("is_joined", False))
         return {"offsets": offsets, "words": numbers, "sequences": sequences}
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -83,6 +83,24 @@ def test_a_words_first_token_has_its_tag(tokenizers: Path) -> None:
     assert len(target) > 6, "letters, and a token at both ends"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@Zoe saw http://t.co/x_y.", ["@Zoe", "saw", "http://t.co/x_y", "."]),
+        ("(Lima) Nex-Tech's U.S. #Lima", ["(", "Lima", ")", "Nex-Tech", "'", "s", "U.S", ".", "#Lima"]),
+        ("Lima, -Lima x--y ...", ["Lima", ",", "-", "Lima", "x--y", ".", ".", "."]),
+    ],
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_marks_inside_words_join_where_data_has_words(
+    family: str, tokenizers: Path, text: str, expected: list[str]
+) -> None:
+    feature, apart = (processor(tokenizers / family, is_joined=j).rows([text]).features[0] for j in (True, False))
+    _, places = placed(feature)
+    assert [text[start:end] for start, end in places.tolist()] == expected
+    assert len(placed(apart)[0]) > len(expected)
+
+
 def test_a_divided_word_has_one_tag_unless_it_is_an_entity(tokenizers: Path) -> None:
     row = {"tokens": ["see", "@b.c", "A-b", "it"], "tags": ["O", "O", "B-person", "O"]}
     columns = {"tokens": ("tokens",), "tags": ("tags",)}
