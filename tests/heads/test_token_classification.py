@@ -72,12 +72,17 @@ def test_odd_texts_have_places(family: str, tokenizers: Path, text: str) -> None
     assert all(text[a:b].strip() for a, b in places.tolist())
 
 
+def targets(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The targets of a row, and the first token of each word."""
+    columns = {role: (role,) for role in row}
+    features = processor(folder).rows([token_classification.raw(row, columns, Path())]).features
+    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
+    return target, placed(features[0])[0]
+
+
 def test_a_words_first_token_has_its_tag(tokenizers: Path) -> None:
     row = {"tokens": ["Zoe", "Quux", "saw", "Lima"], "tags": ["B-person", "I-person", "O", "B-place"]}
-    columns = {"tokens": ("tokens",), "tags": ("tags",)}
-    features = processor(tokenizers / "bert").rows([token_classification.raw(row, columns, Path())]).features
-    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
-    firsts, _ = placed(features[0])
+    target, firsts = targets(tokenizers / "bert", row)
     assert target[firsts].tolist() == [1, 2, 0, 3]
     assert (np.delete(target, firsts) == -100).all()
     assert len(target) > 6, "letters, and a token at both ends"
@@ -101,21 +106,21 @@ def test_marks_inside_words_join_where_data_has_words(
     assert len(placed(apart)[0]) > len(expected)
 
 
+def test_words_are_joined_where_the_data_has_words_alone() -> None:
+    options = token_classification.Options()
+    for columns, is_joined in (({"tokens": ("tokens",), "tags": ("tags",)}, True), ({"text": ("text",)}, False)):
+        assert token_classification.reads(options, None, columns).get("is_joined", False) is is_joined
+
+
 def test_a_divided_word_has_one_tag_unless_it_is_an_entity(tokenizers: Path) -> None:
     row = {"tokens": ["see", "@b.c", "A-b", "it"], "tags": ["O", "O", "B-person", "O"]}
-    columns = {"tokens": ("tokens",), "tags": ("tags",)}
-    features = processor(tokenizers / "bert").rows([token_classification.raw(row, columns, Path())]).features
-    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
-    firsts, _ = placed(features[0])
+    target, firsts = targets(tokenizers / "bert", row)
     assert target[firsts].tolist() == [0, 0, -100, -100, -100, 1, 2, 2, 0]
 
 
 def test_every_word_of_a_text_with_spans_has_a_tag(tokenizers: Path) -> None:
     row = {"text": "see @b.c it", "spans": [{"start": 5, "end": 6, "label": "person"}]}
-    columns = {"text": ("text",), "spans": ("spans",)}
-    features = processor(tokenizers / "bert").rows([row["text"]]).features
-    (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
-    firsts, _ = placed(features[0])
+    target, firsts = targets(tokenizers / "bert", row)
     assert target[firsts].tolist() == [0, 0, 1, 0, 0, 0]
 
 
