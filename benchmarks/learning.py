@@ -60,7 +60,7 @@ CASES = {
     "goemotions": Case("goemotions", {"type": "text-classification"}, {"text": "text", "labels": "labels"}, "f1_macro", 48, {"epochs": 3, "batch_size": 64, "learning_rate": FAST}, mark=0.42),
     "sick": Case("sick", {"type": "text-regression"}, {"text": "sentence1", "text_pair": "sentence2", "score": "score"}, "pearson", 96, {"epochs": 6, "batch_size": 32, "learning_rate": FAST}, mark=0.84, within=0.01, script=plain.regress),
     "wnut17": Case("wnut17", {"type": "token-classification"}, {"tokens": "tokens", "tags": "tags"}, "f1_micro", 128, {"epochs": 3, "batch_size": 32, "learning_rate": FAST}, script=plain.tag),
-    "xquad": Case("xquad", {"type": "question-answering"}, {}, "f1", 256, {"epochs": 4, "batch_size": 16, "learning_rate": FAST}, script=plain.find, prefix="en.", more={"stride": 64}),
+    "xquad": Case("xquad", {"type": "question-answering"}, {}, "f1", 256, {"epochs": 4, "batch_size": 8, "learning_rate": FAST}, script=plain.find, prefix="en.", more={"stride": 64}),
     **{
         f"banking77-{method}": Case("banking77", {"type": "text-classification"}, INTENT, "accuracy", 64, {"epochs": 10, "batch_size": 32, "metric": "accuracy"}, method, script=plain.classify if method in PEFTS else None, mark=None if method in PEFTS else 0.8, rows=FEW)
         for method in ("lora", "adapter", "ia3", "prefix", "prompt", "bitfit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import BundleError
 from .manifest import read_manifest, require
-from .rows import Outputs, Rows, Values, extent, gathered
+from .rows import Outputs, Rows, Values, by_length, extent, gathered
 from .session import Session
 
 BATCH = 32  # rows per run of the graph, at most
@@ -40,7 +40,6 @@ class Model:
             require(self.folder, self.manifest, decoder.HEAD, ("heads", name))
         inputs = _module("inputs", record["modality"])
         require(self.folder, self.manifest, inputs.RECORD, ("preprocessing",))
-        self.budget: int | None = getattr(inputs, "BUDGET", None)
         self.session = Session(self.folder / graphs[self.precision], threads)
         try:
             self.preprocessor = inputs.Preprocessor(record, self.folder)
@@ -135,10 +134,9 @@ class Model:
         features = rows.features
         # rows of like length share a batch, so that little of it is padding
         lengths = np.array([len(next(iter(row.values()))) for row in features], np.int64)
-        order = np.argsort(-lengths, kind="stable")
-        cuts = _cuts(lengths[order], batch, self.budget)
-        parts = [[features[i] for i in order[start:end]] for start, end in pairwise(cuts)]
-        return gathered(self._run_all(parts), order)
+        batches = by_length(lengths, batch, self.preprocessor.budget)
+        found = self._run_all([[features[i] for i in chosen] for chosen in batches])
+        return gathered(found, np.concatenate(batches)) if batches else {}
 
     def _run_all(self, parts: list[list[dict[str, np.ndarray]]]) -> list[dict[str, Values]]:
         if len(parts) < 2:
@@ -169,15 +167,6 @@ class Model:
         except ValueError as error:
             raise BundleError("E0505", "the words are not inputs", str(error)) from None
         return found
-
-
-def _cuts(lengths: np.ndarray, most: int, budget: int | None) -> list[int]:
-    """Where batches begin, and the end, for lengths that fall: at most so many rows, and rows × longest in the budget."""
-    cuts = [0]
-    while cuts[-1] < len(lengths):
-        fits = most if budget is None else max(1, min(most, budget // max(1, int(lengths[cuts[-1]]))))
-        cuts.append(min(cuts[-1] + fits, len(lengths)))
-    return cuts
 
 
 def _module(folder: str, word: str) -> Any:

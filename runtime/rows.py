@@ -37,6 +37,22 @@ def extent(row: Mapping[str, np.ndarray], axis: str) -> int:
     return len(row[axis] if axis in row else next(iter(row.values())))
 
 
+def by_length(lengths: np.ndarray, most: int, budget: int | None = None) -> list[np.ndarray]:
+    """Indices of rows in batches of like length, longest first, so that little is padding.
+
+    A batch has at most so many rows, and rows × longest within the budget where there is one.
+
+    >>> [batch.tolist() for batch in by_length(np.array([2, 9, 3, 1]), 3, 9)]
+    [[1], [2, 0, 3]]
+    """
+    order, found, at = np.argsort(-lengths, kind="stable"), [], 0
+    while at < len(order):
+        fits = most if budget is None else max(1, min(most, budget // max(1, int(lengths[order[at]]))))
+        found.append(order[at : at + fits])
+        at += fits
+    return found
+
+
 def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]]) -> Rows:
     """Rows where each input makes one."""
     return Rows(inputs, features, np.arange(len(features)))

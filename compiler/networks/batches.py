@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...runtime.rows import Values, extent, gathered, taken
+from ...runtime.rows import Values, by_length, extent, gathered, taken
 from .. import variants
 from ..execution.kept import read_kept
 from ..execution.prepared import Prepared
@@ -30,13 +30,6 @@ IGNORED = -100  # the target of what is no token of an input; torch's losses lea
 def arrays(batch: Mapping[str, np.ndarray], device: str) -> Batch:
     """Tensors on a device, from numpy arrays."""
     return {name: torch.from_numpy(np.ascontiguousarray(values)).to(device) for name, values in batch.items()}
-
-
-def by_length(rows: Prepared, size: int) -> Iterator[np.ndarray]:
-    """Indices of every row in batches of like length, longest first, so that little is padding."""
-    order = np.argsort(-rows.lengths(), kind="stable")
-    for at in range(0, len(order), size):
-        yield order[at : at + size]
 
 
 def ragged(tasks: Iterable[TaskPlan]) -> dict[str, str]:
@@ -170,7 +163,7 @@ def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
     graft.eval()
     parts, order = [], []
     with torch.inference_mode():
-        for chosen in by_length(rows.prepared, size):
+        for chosen in by_length(rows.prepared.lengths(), size, rows.processor.budget):
             features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
             found = graft.answers(rows.batch_of(chosen), [rows.task.name])[rows.task.name]
             parts.append(condensed(rows.task, cut(found, features, rows.along), rows.prepared.targets, chosen))

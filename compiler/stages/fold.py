@@ -8,15 +8,16 @@ from itertools import product
 import numpy as np
 import torch
 
+from ...runtime.rows import by_length
 from ..execution.kept import Keeper
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..networks.assembly import assemble
-from ..networks.batches import arrays, by_length, views
+from ..networks.batches import arrays, views
 from ..networks.memory import Parts, cuts
 from .prepare import preprocessor
 
-BATCH = 64
+BATCH = 32  # rows; more is no faster on a processor, and costs memory
 
 
 def run(work: Work) -> None:
@@ -44,7 +45,7 @@ def run(work: Work) -> None:
             keeper.put(part + rows.rows * number, found.float().cpu().numpy())
 
     with work.progress.steps("features", rows.rows * len(changed)) as advance, torch.inference_mode():
-        for number, chosen in product(range(len(changed)), by_length(rows, BATCH)):
+        for number, chosen in product(range(len(changed)), by_length(rows.lengths(), BATCH, processor.budget)):
             parts.fit(len(chosen), partial(keep, chosen, number))
             advance(len(chosen))
     keeper.close()

@@ -97,7 +97,7 @@ class Training:
             for split in ("train", "validation")
         )
         self.sets = [RowSet([rows[name] for name in each.tasks if name in rows], each.rows) for each in plan.train.sets]
-        self.optimizer = torch.optim.AdamW(groups(self.graft, plan))
+        self.optimizer = torch.optim.AdamW(groups(self.graft, plan), fused=True)  # one pass over the memory, not ten
         self.factor = schedule(plan)
         self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
@@ -268,9 +268,7 @@ class Training:
         for i, parameter in enumerate(self._parameters()):
             found = under(tensors, f"optimizer.{i}.")
             if found:
-                self.optimizer.state[parameter] = {
-                    n: t if n == "step" else t.to(parameter.device) for n, t in found.items()
-                }
+                self.optimizer.state[parameter] = {n: t.to(parameter.device) for n, t in found.items()}
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
 

@@ -28,7 +28,6 @@ RECORD = {  # the shape of the manifest's `preprocessing`
 }
 REQUIRES = ("tokenizers",)
 IMPORTS = ()
-BUDGET = 2048  # tokens per run of the graph, padding included
 INPUT_HELP = "text (of pairs: text, other text, text, …)"
 
 
@@ -51,6 +50,8 @@ def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
 
 class Preprocessor:
     """Tokenises without padding, then pads a batch to its longest row."""
+
+    budget = 2048  # tokens in a batch, padding included
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         from tokenizers import Tokenizer

@@ -37,7 +37,7 @@ def optimise(model: nn.Module, batches: Any, loss_of: Any, rate: float) -> list[
         {"params": [p for p in learns if p.ndim > 1], "weight_decay": DECAY},
         {"params": [p for p in learns if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=rate)
+    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)  # the one that Trainer takes
     schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
     model.train()
     losses = []
