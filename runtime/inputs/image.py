@@ -64,7 +64,7 @@ WARPED = 384  # from this edge on, a processor with `crop_pct` warps to a square
 class Preprocessor:
     """Turns inputs into `pixel_values` the way that a plan's or a manifest's `preprocessing` says."""
 
-    budget = None  # images are all of one size
+    budget = None  # images are not padded: any number of them costs what each does
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         self._resize: Mapping[str, int] | None = record["resize"]
