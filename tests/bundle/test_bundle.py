@@ -123,7 +123,7 @@ def test_a_number_of_answers_is_one(text_bundle: Path, count: Any) -> None:
 
 def test_a_batch_keeps_to_its_budget_and_its_rows(text_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model(text_bundle)
-    model.budget = 40
+    model.preprocessor.budget = 40
     shapes: list[tuple[int, int]] = []
     ask = model.session.run
     monkeypatch.setattr(model.session, "run", lambda given: shapes.append(given["input_ids"].shape) or ask(given))
@@ -133,7 +133,7 @@ def test_a_batch_keeps_to_its_budget_and_its_rows(text_bundle: Path, monkeypatch
     assert all(rows == 1 or rows * longest <= 40 for rows, longest in shapes)
     assert max(rows for rows, _ in shapes) > 4, "short texts share a batch"
     shapes.clear()
-    model.budget = None
+    model.preprocessor.budget = None
     np.testing.assert_allclose(model.outputs(texts)["logits"], budgeted, atol=1e-5)
     assert sorted(rows for rows, _ in shapes) == [28, 32]
 
