@@ -97,7 +97,7 @@ class Training:
             for split in ("train", "validation")
         )
         self.sets = [RowSet([rows[name] for name in each.tasks if name in rows], each.rows) for each in plan.train.sets]
-        self.optimizer = torch.optim.AdamW(groups(self.graft, plan), fused=True)  # one pass over the memory, not ten
+        self.optimizer = torch.optim.AdamW(groups(self.graft, plan), fused=True)  # a fifth of the time of the loop
         self.factor = schedule(plan)
         self.pull = Pull(self.graft, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
