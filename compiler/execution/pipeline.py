@@ -80,10 +80,9 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     folds = [Stage("fold", 5, _folds(plan, task, split.name, backbone), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 5, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
-        *(() if below else folds),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
-        *(folds if below else ()),
+        *folds,
         Stage("train", 5, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 4, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
