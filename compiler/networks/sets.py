@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 
 import numpy as np
@@ -50,13 +50,20 @@ class RowSet:
             for at in range(0, self.planned, size):  # blocks of text are planned by a sample
                 yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()
 
+    def inputs(self, batches: Iterable[Sequence[int]]) -> list[tuple[Rows, list[np.ndarray]]]:
+        """The rows of each task, and which of its inputs are in each of some batches."""
+        chosen = list(batches)
+        return [
+            (rows, [np.array([local[i] for i in batch if i in local], np.int64) for batch in chosen])
+            for rows, local in zip(self.rows, self.local, strict=True)
+        ]
+
     def loss(self, network: Network, chosen: Sequence[int], augmented: int, dropped: int) -> torch.Tensor:
         """The losses of all tasks by their weights, of each over the rows that have an answer for it.
 
         The seeds are of augmentation and of dropout; the backbone runs once for each adapter, on its tasks' rows alone.
         """
-        inputs = [np.array([local[i] for i in chosen if i in local], np.int64) for local in self.local]
-        pairs = [(rows, mine) for rows, mine in zip(self.rows, inputs, strict=True) if len(mine)]
+        pairs = [(rows, mine) for rows, (mine,) in self.inputs([chosen]) if len(mine)]
         answers: Answers = {}
         for group in self.groups:
             members = [rows for rows, _ in group]

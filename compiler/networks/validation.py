@@ -16,7 +16,6 @@ from .batches import Batch, Rows, loss_of, outputs_of
 from .graft import Graft
 from .memory import Parts, answers_in_parts
 
-COMPARED = 2  # batches in which what was computed once is held against the network
 UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # of a loss, or of one where it is less, by the type of what is kept
 
 
@@ -46,10 +45,10 @@ def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float:
     return float(metrics.one(task.metric, record | metrics.calibrate(record, outputs, examples), outputs, examples))
 
 
-def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> None:
-    """Raises Refused E0418 where what was computed once gives the first batches another loss than the whole network.
+def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> None:
+    """Raises Refused E0418 where what was computed once gives a batch another loss than the whole network.
 
-    Both in inference mode; `order` is that of the epoch, `size` the rows of a batch.
+    Both in inference mode; a batch is the numbers of its inputs.
     """
     assert rows.kept is not None
     allowed = UNLIKE[rows.kept.values.dtype.name]
@@ -60,8 +59,7 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> Non
         network = partial(answers_in_parts, graft, batch=batch, names=[name])
         return float(head.loss(record, parts.fit(len(targets), lambda count: network(count)[name]), targets))
 
-    for at in range(0, min(len(order), COMPARED * size), size):
-        chosen = order[at : at + size]
+    for number, chosen in enumerate(batches, 1):
         places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
         with torch.inference_mode():
             folded, plain = (loss(batch, targets) for batch in (rows.batch_of(places), rows.plain(places)))
@@ -69,7 +67,7 @@ def refuse_unlike(graft: Graft, rows: Rows, order: np.ndarray, size: int) -> Non
             raise refuse(
                 "E0418",
                 "what was computed once is not what the network computes",
-                f"loss of batch {at // size + 1}: {folded:.6g} from what is kept, {plain:.6g} from the rows",
+                f"loss of batch {number}: {folded:.6g} from what is kept, {plain:.6g} from the rows",
                 help="train with `train.fold: off`, and report this with the spec",
             )
 

@@ -34,12 +34,13 @@ from ..networks.memory import Parts, answers_in_parts
 from ..networks.sets import RowSet, batches, whole_loss
 from ..networks.validation import direction, refuse_unlike, validated
 from ..planning.plan import Phase
-from ..planning.split import derived_seed, epoch_order
+from ..planning.split import derived_seed
 from ..store import write_atomically
 from .prepare import preprocessor
 
 EVERY = 60.0  # seconds between checkpoints within an epoch
 SHARE = 20.0  # seconds of training, at least, for each second that a checkpoint takes
+COMPARED = 2  # batches, the first, in which what was computed once is held against the network
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.json"  # written last: where it lies, training is over
 
@@ -109,10 +110,10 @@ class Training:
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.kept: dict[str, torch.Tensor] = {}
         self.saved, self.cost = time.monotonic(), 0.0
-        for each in rows.values():
-            if each.kept:
-                order = epoch_order(len(each), plan.seed, 0)
-                refuse_unlike(self.graft, each, order, plan.train.batch_size)
+        for place, each in enumerate(self.sets):
+            for taught, first in each.inputs(islice(each.batches(plan, 0, place), COMPARED)):
+                if taught.kept:
+                    refuse_unlike(self.graft, taught, [batch for batch in first if len(batch)])
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def refused(act: Callable[[], Any]) -> str:
     """What the command line prints, on a terminal of 110 columns, of what a function refuses."""
     with pytest.raises(Refused) as caught:
         act()
-    return text(caught.value.diagnostics, terminal=Terminal(110)) + "\n"
+    # made steady before it is wrapped: how long the path of a test's folder is differs, too
+    found = [replace(d, notes=tuple(steady(note, Path.cwd()) for note in d.notes)) for d in caught.value.diagnostics]
+    return text(found, terminal=Terminal(110)) + "\n"
 
 
 def shown(code: str, said: str, folder: Path) -> None:
@@ -170,7 +173,7 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     run.graft.answers = lambda batch, names: {
         n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
     }  # type: ignore[method-assign]
-    said = refused(lambda: validation.refuse_unlike(run.graft, rows, np.arange(8), 8))
+    said = refused(lambda: validation.refuse_unlike(run.graft, rows, [np.arange(8)]))
     shown(
         "E0418",
         re.sub(r"batch 1: .* from what is kept, .* from", "batch 1: 2.4 from what is kept, 1.0 from", said),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.kept import Keeper, read_kept
 from graftc.compiler.networks.batches import arrays
 from graftc.compiler.networks.folding import Prefix
+from graftc.compiler.networks.sets import RowSet
 from graftc.compiler.planning.folding import STACK
+from graftc.compiler.stages import train
+from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import plan
 
 from ..backbones import tiny
@@ -155,6 +159,25 @@ def test_states_that_are_not_the_network_s_stop_the_build(tmp_path: Path, monkey
     monkeypatch.setattr(Prefix, "states", lambda self, given: right(self, given) * 1.5)
     with pytest.raises(Refused, match="E0418"):
         running.trained(write(tmp_path), tmp_path / "store")
+
+
+def test_what_is_compared_are_the_first_batches_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    compared: list[list[int]] = []
+    trained: list[list[int]] = []
+    step = Training._step
+    monkeypatch.setattr(
+        train, "refuse_unlike", lambda graft, rows, batches: compared.extend(b.tolist() for b in batches)
+    )
+
+    def seen(self: Training, rows: RowSet, chosen: Sequence[int]) -> None:
+        trained.append(rows.inputs([chosen])[0][1][0].tolist())
+        step(self, rows, chosen)
+
+    monkeypatch.setattr(Training, "_step", seen)
+    running.trained(write(tmp_path), tmp_path / "store")
+    assert len(compared) == 2
+    assert compared == trained[:2]
 
 
 def test_what_is_kept_comes_back_row_by_row(tmp_path: Path) -> None:
