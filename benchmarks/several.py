@@ -64,6 +64,9 @@ def call(data: Path, specs: int) -> dict[str, float]:
         whole = time.perf_counter() - start
     if done.returncode:
         sys.exit(done.stderr[-3000:])
+    built = {line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("rate")}
+    if len(built) != specs:
+        sys.exit(f"{len(built)} of {specs} specs were built")
     found: dict[str, float] = {}
     for line in done.stdout.splitlines():
         if line.startswith("rate"):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+SIZE = r"^\d+(\.\d+)? ?([kKmMgGtT]?[bB])$"  # of SIZES, with a unit
 SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes as people say it.
+
+    >>> in_bytes(1_500_000_000), in_bytes(15_200_000), in_bytes(900)
+    ('1.5 GB', '15.2 MB', '0.0 MB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def amount(text: str, units: Mapping[str, int]) -> int:

@@ -41,8 +41,9 @@ class _InUse(Exception):
 
 
 def entries(store: Store) -> list[Entry]:
-    """Everything in a store, what was used last first."""
-    return sorted([*_finished(store), *_unfinished(store)], key=lambda entry: (-entry.used, entry.stage, entry.key))
+    """Everything in a store, what was used last first, and of what was used at one moment the smallest."""
+    every = [*_finished(store), *_unfinished(store)]
+    return sorted(every, key=lambda entry: (-entry.used, entry.bytes, entry.stage, entry.key))
 
 
 def _finished(store: Store) -> Iterator[Entry]:
@@ -91,35 +92,37 @@ def collect(
 ) -> list[Entry]:
     """Removes what was used longest ago until a store has at most `limit` bytes, and all not used since `before`.
 
-    What a build uses stays, also where the limit is passed then. `told` hears of each before it goes.
+    Of what one build used the largest goes first: graphs and bundles, which are soon made again from what was learnt. What a build uses stays, also where the limit is passed then. `told` hears of each before it goes.
     """
     every = entries(store)
     size, removed = sum(entry.bytes for entry in every), []
     for entry in reversed(every):
         is_old = before is not None and entry.used < before
-        if (is_old or (limit is not None and size > limit)) and remove(store, entry, told):
-            removed.append(entry)
-            size -= entry.bytes
+        if is_old or (limit is not None and size > limit):
+            removed += [entry] if remove(store, entry, told) else []
+            size -= 0 if entry.folder.is_dir() else entry.bytes  # whoever took it
     return removed
 
 
 def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda entry: None) -> bool:
-    """Takes an output out of a store, in one step for every reader; False where a build uses it."""
+    """Takes an output out of a store, in one step for every reader; False where a build uses it, or another took it."""
 
     def give_up() -> None:
         raise _InUse
 
     try:
         with store.lock(f"use-{entry.stage}-{entry.key}", give_up), store.lock(f"{entry.stage}-{entry.key}", give_up):
+            if not entry.folder.is_dir():
+                return False
             told(entry)
-            trash = store.root / "trash" / f"{entry.stage}-{entry.key}-{os.getpid()}"
-            trash.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                os.rename(entry.folder, trash)
+            trash = store.root / "trash"  # which stays: another collector may be about to put something there
+            trash.mkdir(parents=True, exist_ok=True)
+            os.rename(entry.folder, trash / f"{entry.stage}-{entry.key}-{os.getpid()}")
             store.record(entry.stage, entry.key).unlink(missing_ok=True)
     except _InUse:
         return False
-    shutil.rmtree(store.root / "trash", ignore_errors=True)
+    for left in trash.iterdir():  # also of a collector that was killed
+        shutil.rmtree(left, ignore_errors=True)
     return True
 
 

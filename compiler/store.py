@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -95,13 +96,21 @@ class Store:
 
     @contextmanager
     def using(self, outputs: Iterable[tuple[str, str]]) -> Iterator[None]:
-        """Keeps outputs, by stage and key, from being collected, those too that are still to be made."""
+        """Keeps outputs, by stage and key, from being collected, those too that are still to be made.
+
+        All of them count as used at one moment, the end.
+        """
+        every = list(outputs)
         with ExitStack() as held:
-            for stage, key in outputs:
+            for stage, key in every:
                 held.enter_context(self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH))
-                with suppress(OSError):
-                    os.utime(self.record(stage, key))
-            yield
+            try:
+                yield
+            finally:
+                now = time.time()
+                for stage, key in every:
+                    with suppress(OSError):
+                        os.utime(self.record(stage, key), (now, now))
 
     @contextmanager
     def lock(self, name: str, waits: Callable[[], None] = lambda: None, kind: int = fcntl.LOCK_EX) -> Iterator[None]:

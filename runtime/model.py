@@ -17,7 +17,7 @@ from .session import Session
 
 BATCH = 32  # rows per run of the graph, at most
 IN_FLIGHT = 2  # batches at once: while one is put together or waits for its slowest thread, the other runs
-CHUNK = 1024  # inputs that a stream reads ahead
+CHUNK = 1024  # inputs that a stream reads ahead, at most
 
 
 class Model:
@@ -79,10 +79,15 @@ class Model:
     def stream(self, inputs: Iterable[Any], head: str | None = None, **options: Any) -> Iterator[Any]:
         """Answers to any number of inputs, in their order; memory holds at most 1,024 of them.
 
-        Raises what `predict` raises; the index of a wrong input counts from the first.
+        The first comes after 32 inputs, then twice as many are read each time. Raises what `predict` raises; the index
+        of a wrong input counts from the first.
         """
-        source, done = iter(inputs), 0
-        while chunk := list(islice(source, CHUNK)):
+        if isinstance(inputs, str | bytes):
+            raise BundleError(
+                "E0505", "a stream takes many inputs, not one text", help="use `predict`, or a list of it"
+            )
+        source, done, ahead = iter(inputs), 0, BATCH
+        while chunk := list(islice(source, min(ahead, CHUNK))):
             try:
                 answers = self.predict(chunk, head, **options)
             except BundleError as error:
@@ -91,7 +96,7 @@ class Model:
                 index = done + error.index
                 raise BundleError(error.code, f"input {index + 1} can't be used", *error.notes, index=index) from None
             yield from answers
-            done += len(chunk)
+            done, ahead = done + len(chunk), 2 * ahead
 
     def _decode(self, name: str, outputs: Outputs, rows: Rows, options: Mapping[str, Any]) -> list[Any]:
         prefix = f"{name}." if name else ""

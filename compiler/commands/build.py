@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,16 +59,20 @@ def command(
     ready = _ready(specs, sets, root, locked)
     outputs = {name: _output(name, output, len(specs)) or place(ready[name]) for name in ready}
     _refuse_outputs(specs, outputs)
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     for name in specs:
         plan = ready[name]
         built = build_ready(plan, outputs[name], Path(store) if store else None, Progress(quiet))
         if built.warnings:
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
-        spent.update({_kind(stage): seconds for stage, seconds in built.ran.items()})
+        for stage, seconds in built.ran.items():
+            spent[_kind(stage)] += seconds
     if len(specs) > 1:
-        most = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in spent.most_common()) or "nothing to do"
+        most = (
+            ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in sorted(spent.items(), key=lambda item: -item[1]))
+            or "nothing to do"
+        )
         print(f"all {len(specs)}: {most}")
 
 

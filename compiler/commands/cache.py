@@ -11,12 +11,11 @@ from typing import Any
 
 import click
 
-from ..amounts import SIZES, amount
+from ..amounts import SIZES, amount, in_bytes
 from ..cache import Entry, collect, damage, entries, remove
 from ..diagnostics import Refused, listed, quote, refuse
 from ..language.overrides import override
 from ..language.source import read
-from ..planning.show import in_bytes
 from ..reports import counted, one_line, printable
 from ..store import Store, default_root
 from ..verbs import Footing, look

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..planning.show import in_bytes
+from ..amounts import in_bytes
 from ..reports import one_line
 from ..reports._terminal import Terminal
 from .compare import Diff

@@ -187,6 +187,5 @@ def _settle(stage: pipeline.Stage, work: Work) -> None:
         torch.manual_seed(work.plan.seed)
         torch.set_num_threads(work.machine.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = (
-            False  # a guard against faulty operators, which writes everything twice
-        )
+        # a guard against faulty operators that writes every new array twice
+        torch.utils.deterministic.fill_uninitialized_memory = False

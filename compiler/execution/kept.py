@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from ..diagnostics import refuse
 
 VALUES, EDGES = "values.npy", "edges.npy"
 TYPES = {"fp32": np.float32, "fp16": np.float16}
@@ -65,9 +68,22 @@ class Keeper:
         self.values = np.lib.format.open_memmap(
             folder / VALUES, mode="w+", dtype=TYPES[precision], shape=(count, width)
         )
+        with (folder / VALUES).open("r+b") as file:  # else a disk that is full later kills the process at a write
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
     def put(self, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> None:
-        """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out."""
+        """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out.
+
+        Raises Refused E0418 for numbers that half precision can't hold.
+        """
+        with np.errstate(over="ignore"):
+            found = found.astype(self.values.dtype, copy=False)
+        if found.dtype != np.float32 and not np.isfinite(found).all():
+            raise refuse(
+                "E0418",
+                "what frozen layers hand on is too large for half precision",
+                help="keep it in `train.fold: {precision: fp32}`",
+            )
         if self.edges is None:
             self.values[rows] = found
             return

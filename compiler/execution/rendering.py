@@ -18,6 +18,7 @@ from .machine import installed
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type
 SHOWN = 5  # scores of a head in the card
+BESIDE = "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it."
 LIMITS = {
     "text": "Inputs beyond {max_length} tokens are cut.",
     "windows": "Longer contexts are read in windows: {max_length} tokens with the question, {stride} of them shared with the next.",
@@ -74,6 +75,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "limits": [
             LIMITS["windows" if "stride" in reading else plan.reading.modality].format(**reading),
             "Scores hold for rows like those it was built from; other data may differ.",
+            *([BESIDE] if "int8" in plan.export.precision else []),
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")

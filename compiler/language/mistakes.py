@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from .. import variants
+from ..amounts import SIZE
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
-from ..frozen import Frozen
+from ..frozen import SLUG, Frozen
 from .places import SPLITS
 from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, without_quotes
 from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, VARIANTS
@@ -30,9 +31,14 @@ RANGES = {
     "less_than": ("less than", "lt"), "less_than_equal": ("at most", "le"),
 }  # fmt: skip
 SHAPES = {
-    "string_pattern_mismatch": ("is not a slug", "lower case letters, digits, `-`, `_` and `.`, at most 64"),
     "string_too_short": ("is empty", "expected some text"), "too_short": ("is empty", "needs at least one"),
 }  # fmt: skip
+
+
+PATTERNS = {
+    SLUG: ("is not a slug", "lower case letters, digits, `-`, `_` and `.`, at most 64"),
+    SIZE: ("is not a size", "a number of `B`, `kB`, `MB`, `GB` or `TB`"),
+}
 
 
 @dataclass(frozen=True)
@@ -154,8 +160,11 @@ def _one(path: Path, items: list[_Item], data: dict[str, Any], model: type[Froze
         if item.type == "too_long":
             return Diagnostic("E0202", f"{key} is too long", At(path, f"takes at most {item.context['max_length']}"))
         if item.type in SHAPES:
-            help = as_slug(value, item.context["pattern"]) if "pattern" in item.context else ""
-            return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]), help=help)
+            return Diagnostic("E0202", f"{key} {SHAPES[item.type][0]}", At(path, SHAPES[item.type][1]))
+        if pattern := item.context.get("pattern"):
+            headline, label = PATTERNS[pattern]
+            help = as_slug(value, pattern) if pattern == SLUG else "write it as `20GB`"
+            return Diagnostic("E0202", f"{key} {headline}", At(path, label), help=help)
     field = _field(_owner(items[0], model, base), path[-1])
     return _kind(path, items, value, models_of(field.annotation) if field else [])
 

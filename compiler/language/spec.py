@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from .. import variants
+from ..amounts import SIZE
 from ..diagnostics import Diagnostic
 from ..frozen import MOST, SLUG, Frozen
 from .places import SPLITS
@@ -91,7 +92,7 @@ class Folding(Frozen):
     precision: Literal["fp32", "fp16"] = Field("fp32", description="of what is kept; fp16 takes half the space")
     budget: str | None = Field(
         None,
-        pattern=r"^\d+(\.\d+)? ?([kMGT]?B)$",
+        pattern=SIZE,
         description="the most that it may take, e.g. 20GB; what would take more is computed in every epoch",
     )
     views: int = Field(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..planning.plan import Phase
-from ..planning.split import by_length, epoch_order, generator
+from ..planning.split import epoch_order, generator, grouped_by_length
 from .batches import Batch, Rows, arrays
 from .folding import STATE
 
@@ -45,7 +45,7 @@ class RowSet:
             which = (place, again) if place or again else ()
             order = epoch_order(len(self.every), plan.seed, epoch, *which)
             if plan.train.group_by_length and self.lengths is not None:
-                order = by_length(order, self.lengths, size, plan.seed, epoch, *which)
+                order = grouped_by_length(order, self.lengths, size, plan.seed, epoch, *which)
             order = self.every[order]
             for at in range(0, self.planned, size):  # blocks of text are planned by a sample
                 yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()

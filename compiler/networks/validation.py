@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from ..diagnostics import refuse
 from ..planning.plan import MEAN, Phase, TaskPlan
 from .batches import Batch, Rows, loss_of, outputs_of
 from .graft import Graft
-from .memory import Parts, answers_in_parts
+from .memory import Parts, cuts
 
-UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # of a loss, or of one where it is less, by the type of what is kept
+UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # relative, by the type of what is kept
 
 
 def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float]:
@@ -46,30 +45,46 @@ def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float:
 
 
 def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> None:
-    """Raises Refused E0418 where what was computed once gives a batch another loss than the whole network.
+    """Raises Refused E0418 where what was computed once gives a batch other features or another loss than the network.
 
     Both in inference mode; a batch is the numbers of its inputs.
     """
     assert rows.kept is not None
-    allowed = UNLIKE[rows.kept.values.dtype.name]
-    graft.eval()
-    head, record, name, parts = variants.top(rows.task.head.type), rows.task.head.record, rows.task.name, Parts()
-
-    def loss(batch: Batch, targets: torch.Tensor) -> float:
-        network = partial(answers_in_parts, graft, batch=batch, names=[name])
-        return float(head.loss(record, parts.fit(len(targets), lambda count: network(count)[name]), targets))
-
+    allowed, graft = UNLIKE[rows.kept.values.dtype.name], graft.eval()
     for number, chosen in enumerate(batches, 1):
         places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
         with torch.inference_mode():
-            folded, plain = (loss(batch, targets) for batch in (rows.batch_of(places), rows.plain(places)))
-        if not abs(folded - plain) <= allowed * max(1.0, abs(plain)):
+            plain = rows.plain(places)
+            (ours, folded), (theirs, whole) = (_seen(graft, rows, b, targets) for b in (rows.batch_of(places), plain))
+        if theirs.ndim == 3:  # what stands at padding is nobody's
+            ours, theirs = (values * plain["attention_mask"].unsqueeze(-1) for values in (ours, theirs))
+        apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
+        if not (apart <= allowed and abs(folded - whole) <= allowed * max(1.0, abs(whole))):
             raise refuse(
                 "E0418",
                 "what was computed once is not what the network computes",
-                f"loss of batch {number}: {folded:.6g} from what is kept, {plain:.6g} from the rows",
+                f"loss of batch {number}: {folded:.6g} from what is kept, {whole:.6g} from the rows",
+                f"largest difference of a feature, relative to the largest of them: {apart:.1e}, allowed {allowed:.1e}",
                 help="train with `train.fold: off`, and report this with the spec",
             )
+
+
+def _seen(graft: Graft, rows: Rows, batch: Batch, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """What a head sees of a batch, and its loss; fewer rows at once where memory ends."""
+    name, record, head = rows.task.name, rows.task.head.record, variants.top(rows.task.head.type)
+
+    def features(count: int) -> torch.Tensor:
+        each = ({word: values[cut] for word, values in batch.items()} for cut in cuts(len(targets), count))
+        return torch.cat([graft.features(part, [name])[name] for part in each])
+
+    seen = batch["feature"] if "feature" in batch else Parts().fit(len(targets), features)
+    answers = graft.answers({**batch, "feature": seen}, [name])[name]
+    return seen, float(head.loss(record, answers, targets))
+
+
+def first(rows: Rows, size: int) -> list[np.ndarray]:
+    """The first batch of a split, to be compared."""
+    return [np.arange(min(size, len(rows)))]
 
 
 def scored(graft: Graft, rows: Rows) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import variants
-from ..amounts import SIZES, amount
+from ..amounts import SIZES, amount, in_bytes
 from ..decided import Decided
 from ..diagnostics import Path, clean
 from ..language.spec import Folding, HeldOut, Rates, Spec, Table
@@ -135,7 +135,7 @@ def fold(spec: Spec, planned: BackbonePlan, facts: Facts, tasks: Sequence[TaskPl
     size = kept_bytes(found.value, kept.precision, views, tasks, facts.each[0].measured, planned.width)
     if size <= amount(kept.budget, SIZES):
         return found
-    return Decided("none", f"{found.value} would take {size / 1e9:.3g} GB, more than `budget`")
+    return Decided("none", f"{found.value} would take {in_bytes(size)}, more than `budget: {kept.budget}`")
 
 
 def folding(spec: Spec) -> Folding:

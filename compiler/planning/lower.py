@@ -231,7 +231,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         l2_sp=written.l2_sp, gradual_unfreezing=written.gradual_unfreezing,
         metric=decisions.picks(spec, tasks).value,
         patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=fold, fold_precision=decisions.folding(spec).precision, fold_views=1 if fold == "none" else decisions.fold_views(spec, tasks), sets=sets,
+        fold=fold, fold_precision="fp32" if fold == "none" else decisions.folding(spec).precision, fold_views=1 if fold == "none" else decisions.fold_views(spec, tasks), sets=sets,
         sampling="temperature" if isinstance(written.sampling, Temperature) else written.sampling, temperature=sampling.temperature(spec),
     )  # fmt: skip
 

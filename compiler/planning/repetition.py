@@ -48,7 +48,7 @@ def _leak(name: str, split: SplitFacts, train: SplitFacts, found: Found) -> Diag
 def _repeated(train: SplitFacts, found: Found) -> Diagnostic:
     pairs = [(train.place(later), train.place(first)) for first, later in found.pairs]
     notes = (
-        f"{_percent(found.rows / train.rows)} of the training rows; held out, one copy would test the other",
+        f"{_percent(found.rows / train.rows)} of the training rows; of rows that are held out, one copy would test the other",
         _shown(pairs),
     )
     headline = f"{_about(found)} training {'rows repeat' if found.rows > 1 else 'row repeats'} another, label and all"

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from ..amounts import in_bytes
 from ..diagnostics import clean
 from ..frozen import Json
 from ..reports import counted, one_line
@@ -278,8 +279,3 @@ def _cost(plan: Plan) -> list[str]:
             f"{in_bytes(cost.memory_bytes)} memory, {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
         ),
     ]
-
-
-def in_bytes(count: int) -> str:
-    """A number of bytes as people say it."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

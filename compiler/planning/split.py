@@ -62,14 +62,14 @@ def epoch_order(rows: int, seed: int, epoch: int, *which: int) -> np.ndarray:
     return generator(seed, "epoch", epoch, *which).permutation(rows)
 
 
-def by_length(order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, *purpose: object) -> np.ndarray:
+def grouped_by_length(order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, *purpose: object) -> np.ndarray:
     """An epoch's order in which the rows of a batch are of like length, so that little of it is padding.
 
     Rows are sorted within stretches of WINDOW batches of the order, as transformers' LengthGroupedSampler does, and the
     batches are then shuffled; a last one that is not full stays last. `lengths` are of rows by their index.
 
     >>> import numpy as np
-    >>> by_length(np.array([0, 1, 2, 3]), np.array([9, 1, 8, 2]), 2, 0).reshape(2, 2).sum(1).tolist() in ([2, 4], [4, 2])
+    >>> grouped_by_length(np.array([0, 1, 2, 3]), np.array([9, 1, 8, 2]), 2, 0).reshape(2, 2).sum(1).tolist() in ([2, 4], [4, 2])
     True
     """
     import numpy as np

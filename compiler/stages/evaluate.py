@@ -11,7 +11,7 @@ from ..execution.prepared import write_outputs
 from ..execution.work import Work
 from ..networks.assembly import remember
 from ..networks.batches import Rows, outputs_of
-from ..networks.validation import metrics_of
+from ..networks.validation import first, metrics_of, refuse_unlike
 from .prepare import preprocessor
 
 SCORED = ("validation", "test")
@@ -30,6 +30,8 @@ def run(work: Work) -> None:
     scores: dict[str, dict[str, Any]] = {}
     for split, task in ((split, task) for split in SCORED for task in plan.tasks if task.split(split)):
         rows = Rows(work, task, split, processor, work.machine.device)
+        if rows.kept:
+            refuse_unlike(graft, rows, first(rows, plan.train.batch_size))
         outputs = outputs_of(graft, rows)
         write_outputs(work.out / f"{task.named(split)}.npz", outputs)
         metrics, examples = metrics_of(task), rows.prepared.examples()

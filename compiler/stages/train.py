@@ -32,7 +32,7 @@ from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.controls import Pull, groups, schedule, wake
 from ..networks.memory import Parts, answers_in_parts
 from ..networks.sets import RowSet, batches, whole_loss
-from ..networks.validation import direction, refuse_unlike, validated
+from ..networks.validation import direction, first, refuse_unlike, validated
 from ..planning.plan import Phase
 from ..planning.split import derived_seed
 from ..store import write_atomically
@@ -111,9 +111,12 @@ class Training:
         self.kept: dict[str, torch.Tensor] = {}
         self.saved, self.cost = time.monotonic(), 0.0
         for place, each in enumerate(self.sets):
-            for taught, first in each.inputs(islice(each.batches(plan, 0, place), COMPARED)):
+            for taught, begins in each.inputs(islice(each.batches(plan, 0, place), COMPARED)):
                 if taught.kept:
-                    refuse_unlike(self.graft, taught, [batch for batch in first if len(batch)])
+                    refuse_unlike(self.graft, taught, [batch for batch in begins if len(batch)])
+        for scored in self.validation.values():
+            if scored.kept:
+                refuse_unlike(self.graft, scored, first(scored, plan.train.batch_size))
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""

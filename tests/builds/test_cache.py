@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,38 @@ def test_what_was_used_longest_ago_goes_first(place: Path, capsys: pytest.Captur
     assert build("spec.yaml", "bundle").ran == {}, "a packed bundle needs none of its stages"
 
 
+def test_of_what_one_build_used_the_largest_goes_first(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(place / "store")
+    build("spec.yaml", "bundle")
+    newest = cache.entries(store)[0].used
+    for older in (entry for entry in cache.entries(store) if entry.used < newest):
+        assert cache.remove(store, older)
+    every = cache.entries(store)
+    assert {"train", "export", "pack"} <= {entry.stage for entry in every}
+    largest = max(every, key=lambda entry: entry.bytes)
+    graftc(capsys, "gc", "--limit", str(sum(entry.bytes for entry in every) - 1))
+    left = {entry.folder for entry in cache.entries(store)}
+    assert [entry.stage for entry in every if entry.folder not in left] == [largest.stage]
+
+
+def test_collectors_at_once_leave_nothing_without_its_record(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for i in range(60):
+        store.make("train", f"{i:064}", lambda out: (out / "file").write_bytes(b"1" * 100) and None)
+    program = f"""
+from pathlib import Path
+from graftc.compiler.cache import collect
+from graftc.compiler.store import Store
+print(len(collect(Store(Path({str(tmp_path)!r})), 0, None)))
+"""
+    others = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    removed = [int(other.communicate()[0]) for other in others]
+    assert sum(removed) == 60, "each is taken by one of them"
+    assert not list((tmp_path / "stages").glob("*/*"))
+    assert not list((tmp_path / "records").glob("*/*"))
+    assert not list((tmp_path / "trash").iterdir())
+
+
 def test_a_build_marks_what_it_uses(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(place / "store")
     for entry in cache.entries(store):
@@ -212,6 +245,9 @@ def test_specs_of_one_call_share_what_they_have_in_common(place: Path, capsys: p
     assert not any(word in later for later in ran[1:] for word in shared), "the rows, the features, the rehearsal"
     assert last.startswith("all 3: ")
     words = dict(part.split(" ", 1) for part in last.removeprefix("all 3: ").split(", "))
+    folds = [float(took) for took in re.findall(r"fold-\w+ (\d+\.\d) s", ran[0])]
+    assert len(folds) > 1
+    assert float(words["fold"].removesuffix(" s")) == pytest.approx(sum(folds), abs=0.06 * len(folds))
     seconds = [float(taken.removesuffix(" s")) for taken in words.values()]
     assert seconds == sorted(seconds, reverse=True)
     assert {"prepare", "fold", "train", "export", "verify", "pack"} <= words.keys()

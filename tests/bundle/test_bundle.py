@@ -151,7 +151,6 @@ def test_threads_that_share_a_model_get_their_own_answers(text_bundle: Path) -> 
 def test_a_stream_answers_as_a_list_does_and_reads_no_further_than_it_must(
     text_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graftc.runtime.model.CHUNK", 8)
     model, read = Model(text_bundle), [0]
 
     def endless() -> Iterator[str]:
@@ -159,12 +158,18 @@ def test_a_stream_answers_as_a_list_does_and_reads_no_further_than_it_must(
             read[0] += 1
             yield f"order {read[0]} is late " * (read[0] % 5)
 
+    next(model.stream(endless()))
+    assert read[0] == 32, "the first answer waits for one batch"
+    monkeypatch.setattr("graftc.runtime.model.CHUNK", 8)
+    read[0] = 0
     found = list(islice(model.stream(endless(), top_k=2), 20))
     assert read[0] == 24
     again = [f"order {i} is late " * (i % 5) for i in range(1, 21)]
     alone = model.predict(again, top_k=2)
     assert [[a.label for a in answer] for answer in found] == [[a.label for a in answer] for answer in alone]
     assert list(model.stream([])) == []
+    with pytest.raises(BundleError, match="many inputs"):
+        next(model.stream("one text"))
     with pytest.raises(BundleError, match="input 12 can't be used") as caught:
         list(model.stream(["fine"] * 11 + [3]))
     assert caught.value.index == 11

@@ -176,7 +176,11 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     said = refused(lambda: validation.refuse_unlike(run.graft, rows, [np.arange(8)]))
     shown(
         "E0418",
-        re.sub(r"batch 1: .* from what is kept, .* from", "batch 1: 2.4 from what is kept, 1.0 from", said),
+        re.sub(
+            r"batch 1: .* from what is kept, .* from",
+            "batch 1: 2.4 from what is kept, 1.0 from",
+            re.sub(r"of them: \S+,", "of them: 5.8e-01,", said),
+        ),
         project.folder,
     )
 

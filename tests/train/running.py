@@ -31,17 +31,17 @@ def write_spec(folder: Path, **sections: Any) -> Path:
     return path
 
 
-def trained(spec: Path, store: Path) -> tuple[Plan, Path, Path]:
-    """(plan, backbone folder, folder of the train stage) after running all that training needs."""
+def trained(spec: Path, store: Path, last: str = "train") -> tuple[Plan, Path, Path]:
+    """(plan, backbone folder, folder of the last stage) after running all that this one needs."""
     plan = plan_of(spec)
     backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
     machine = describe()
     stages = pipeline.stages(plan, "weights")
-    upto = stages[: [stage.name for stage in stages].index("train") + 1]
+    upto = stages[: [stage.name for stage in stages].index(last) + 1]
     keys = pipeline.keys(upto, machine)
     work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
     run_stages(upto, keys, work, Store(store))
-    return plan, backbone, Store(store).path("train", keys["train"])
+    return plan, backbone, Store(store).path(last, keys[last])
 
 
 def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:

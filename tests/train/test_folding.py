@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,21 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from transformers.models.bert.modeling_bert import BertLayer
 
 from graftc.compiler import variants
 from graftc.compiler.commands import cli
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.execution.kept import Keeper, read_kept
+from graftc.compiler.execution import pipeline
+from graftc.compiler.execution.kept import VALUES, Keeper, read_kept
+from graftc.compiler.execution.machine import describe
+from graftc.compiler.execution.work import Work
+from graftc.compiler.networks import validation
 from graftc.compiler.networks.batches import arrays
 from graftc.compiler.networks.folding import Prefix
 from graftc.compiler.networks.sets import RowSet
 from graftc.compiler.planning.folding import STACK
-from graftc.compiler.stages import train
+from graftc.compiler.stages import fold, train
 from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import plan
 
@@ -161,6 +167,33 @@ def test_states_that_are_not_the_network_s_stop_the_build(tmp_path: Path, monkey
         running.trained(write(tmp_path), tmp_path / "store")
 
 
+@pytest.mark.parametrize(("epochs", "runs"), [(2, 4), (5, 4)])
+def test_a_folded_layer_runs_to_be_compared_and_never_to_train(
+    epochs: int, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two batches and one of validation, and once to see what else it answers; those above run in every step."""
+    tiny.save("bert", tmp_path / "backbone")
+    counts: Counter[int] = Counter()
+    forward = BertLayer.forward
+
+    def counted(self: BertLayer, *args: Any, **kwargs: Any) -> Any:
+        counts[id(self)] += 1
+        return forward(self, *args, **kwargs)
+
+    init = Training.__init__
+
+    def begun(self: Training, work: Work) -> None:
+        monkeypatch.setattr(BertLayer, "forward", counted)  # of this stage alone
+        init(self, work)
+
+    monkeypatch.setattr(Training, "__init__", begun)
+    running.trained(write(tmp_path, train={"epochs": epochs, "batch_size": 8}), tmp_path / "store")
+    lowest, *above = sorted(counts.values())
+    assert lowest == runs
+    steps = 4 * epochs  # of 32 rows
+    assert above == [lowest + 3 + steps + epochs] * 2, "and once for the validation rows of each epoch"
+
+
 def test_what_is_compared_are_the_first_batches_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.save("bert", tmp_path / "backbone")
     compared: list[list[int]] = []
@@ -176,8 +209,100 @@ def test_what_is_compared_are_the_first_batches_of_training(tmp_path: Path, monk
 
     monkeypatch.setattr(Training, "_step", seen)
     running.trained(write(tmp_path), tmp_path / "store")
-    assert len(compared) == 2
-    assert compared == trained[:2]
+    assert compared[:2] == trained[:2]
+    assert len(compared) == 3, "and one of validation rows"
+
+
+@pytest.mark.parametrize("frozen", [["embeddings", "layers[0:1]"], ["embeddings", "layers[0:3]"]])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_states_of_any_split_that_are_one_percent_off_stop_the_build(
+    split: str, frozen: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    run = fold.run
+
+    def spoilt(work: Work) -> None:
+        run(work)
+        if work.split == split:
+            values = np.load(work.out / VALUES, mmap_mode="r+")
+            values *= 1.01
+            values.flush()
+
+    monkeypatch.setattr(fold, "run", spoilt)
+    data = {"train": "train.jsonl", "validation": {"fraction": 0.2}, "test": str(running.TICKETS / "test.jsonl")}
+    data = {**data, "columns": {"text": "body", "label": "queue"}, "max_length": 24}
+    spec = write(tmp_path, backbone={"from": "./backbone", "freeze": frozen}, data=data)
+    with pytest.raises(Refused, match="E0418"):
+        running.trained(spec, tmp_path / "store", "evaluate")
+
+
+def test_a_loss_that_is_no_number_is_no_agreement(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    run = running.training(write(tmp_path), tmp_path / "store")[2]
+    (rows,) = run.sets[0].rows
+    validation.refuse_unlike(run.graft, rows, validation.first(rows, 8))
+    with torch.no_grad():
+        next(run.graft.heads.parameters()).fill_(torch.nan)
+    with pytest.raises(Refused, match="E0418"):
+        validation.refuse_unlike(run.graft, rows, validation.first(rows, 8))
+
+
+def test_what_is_kept_has_its_place_on_the_disk_before_it_is_computed(tmp_path: Path) -> None:
+    """A disk that is full is told when the file is made: at a write through the memory it would kill the process."""
+    Keeper(tmp_path, 1000, 384, None)
+    assert (tmp_path / VALUES).stat().st_blocks * 512 >= 1000 * 384 * 4
+
+
+def test_numbers_that_half_precision_can_t_hold_are_refused(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, 1, 2, None, "fp16")
+    keeper.put([0], np.array([[6e4, 1]], np.float32))
+    with pytest.raises(Refused, match="E0418") as caught:
+        keeper.put([0], np.array([[7e4, 1]], np.float32))
+    assert "fp32" in caught.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize(
+    ("sections", "is_other"),
+    [
+        ({"train": {"epochs": 2, "batch_size": 8, "fold": {"precision": "fp16"}}}, True),
+        ({"head": {"type": "text-classification", "pooling": "cls"}}, True),
+        ({"seed": 3}, False),
+        ({"train": {"epochs": 5, "batch_size": 4}}, False),
+        ({"head": {"type": "text-classification", "dropout": 0.3}}, False),
+    ],
+)
+def test_what_features_depend_on_is_in_their_key(sections: dict[str, Any], is_other: bool, tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+
+    def key(**more: Any) -> str:
+        stages = pipeline.stages(plan(write(tmp_path, **{"adapt": {"method": "probe"}, **more})), "weights")
+        return pipeline.keys(stages, describe())["fold-train"]
+
+    held = {"data": {"train": "train.jsonl", "columns": {"text": "body", "label": "queue"}, "max_length": 24}}
+    assert (key(**held) != key(**held, **sections)) == is_other
+
+
+def test_drawn_views_depend_on_the_seed(tmp_path: Path) -> None:
+    keys = set()
+    for seed in (0, 0, 1):
+        spec = pictures(tmp_path, fold={"views": 3})
+        text = yaml.safe_load(spec.read_text())
+        spec.write_text(
+            yaml.safe_dump({**text, "seed": seed, "data": {**text["data"], "validation": {"fraction": 0.2}}})
+        )
+        stages = pipeline.stages(plan(spec), "weights")
+        (record,) = (stage.record for stage in stages if stage.name == "fold-train")
+        keys.add(record["seed"])
+    assert keys == {0, 1}
+
+
+def test_a_precision_of_what_is_not_kept_trains_nothing_again(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    found = [
+        plan(write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"precision": p, "budget": "1kB"}}))
+        for p in ("fp32", "fp16")
+    ]
+    assert found[0].train == found[1].train
 
 
 def test_what_is_kept_comes_back_row_by_row(tmp_path: Path) -> None:
@@ -245,7 +370,7 @@ def test_what_would_take_more_than_the_budget_is_not_kept(budget: str, fold: str
     spec = write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"budget": budget}})
     assert plan(spec).train.fold == fold
     why = CliRunner().invoke(cli, ["plan", str(spec), "--why", "train.fold"]).output
-    assert ("more than `budget`" in why) == (fold == "none")
+    assert (f"more than `budget: {budget}`" in why) == (fold == "none")
 
 
 def test_views_of_what_is_not_augmented_have_no_effect(tmp_path: Path) -> None:

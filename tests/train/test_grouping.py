@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graftc.compiler.networks.sets import batches
-from graftc.compiler.planning.split import by_length, epoch_order
+from graftc.compiler.planning.split import epoch_order, grouped_by_length
 
 from ..backbones import tiny
 from . import running
@@ -21,10 +21,12 @@ from .test_folding import write
 def test_an_order_by_length_has_every_row_once_and_keeps_batches_full(rows: int) -> None:
     lengths = np.random.default_rng(0).integers(3, 60, rows)
     order = epoch_order(rows, 0, 0)
-    found = by_length(order, lengths, 32, 0, 0)
+    found = grouped_by_length(order, lengths, 32, 0, 0)
     assert sorted(found.tolist()) == list(range(rows))
-    assert not np.array_equal(found, by_length(order, lengths, 32, 0, 1)) or rows < 100, "another epoch, another order"
-    assert np.array_equal(found, by_length(order, lengths, 32, 0, 0))
+    assert not np.array_equal(found, grouped_by_length(order, lengths, 32, 0, 1)) or rows < 100, (
+        "another epoch, another order"
+    )
+    assert np.array_equal(found, grouped_by_length(order, lengths, 32, 0, 0))
 
 
 def padded(lengths: np.ndarray, order: np.ndarray, batch: int = 32) -> int:
@@ -36,7 +38,11 @@ def padded(lengths: np.ndarray, order: np.ndarray, batch: int = 32) -> int:
 def test_hardly_anything_is_padding() -> None:
     lengths = np.random.default_rng(0).integers(3, 60, 6920)
     order = epoch_order(len(lengths), 0, 0)
-    assert padded(lengths, by_length(order, lengths, 32, 0, 0)) < 1.05 * lengths.sum() < padded(lengths, order) / 1.5
+    assert (
+        padded(lengths, grouped_by_length(order, lengths, 32, 0, 0))
+        < 1.05 * lengths.sum()
+        < padded(lengths, order) / 1.5
+    )
 
 
 def of_run(tmp_path: Path, **train: Any) -> tuple[np.ndarray, list[list[int]]]:
