@@ -64,10 +64,10 @@ def answers_in_parts(
     for cut in cuts(len(next(iter(batch.values()))), parts):
         part = {name: values[cut] for name, values in batch.items()}
         found.append(checkpoint(graft.answers, part, names, use_reentrant=False))
-    return {name: {word: _joined([each[name][word] for each in found]) for word in found[0][name]} for name in names}
+    return {name: {word: joined([each[name][word] for each in found]) for word in found[0][name]} for name in names}
 
 
-def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """The answers of all parts as those of one batch: of masked words one part may have more in a row than another."""
     if parts[0].ndim < 2:
         return torch.cat(list(parts))

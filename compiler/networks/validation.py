@@ -13,7 +13,7 @@ from ..diagnostics import refuse
 from ..planning.plan import MEAN, Phase, TaskPlan
 from .batches import Batch, Rows, loss_of, outputs_of
 from .graft import Graft
-from .memory import Parts, cuts
+from .memory import Parts, cuts, joined
 
 UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # relative, by the type of what is kept
 
@@ -52,10 +52,10 @@ def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> No
     assert rows.kept is not None
     allowed, graft = UNLIKE[rows.kept.values.dtype.name], graft.eval()
     for number, chosen in enumerate(batches, 1):
-        places, targets = rows.prepared.rows_of(chosen), rows.targets(chosen)
+        places = rows.prepared.rows_of(chosen)
         with torch.inference_mode():
             plain = rows.plain(places)
-            (ours, folded), (theirs, whole) = (_seen(graft, rows, b, targets) for b in (rows.batch_of(places), plain))
+            (ours, folded), (theirs, whole) = (_seen(graft, rows, b, places) for b in (rows.batch_of(places), plain))
         if theirs.ndim == 3:  # what stands at padding is nobody's
             ours, theirs = (values * plain["attention_mask"].unsqueeze(-1) for values in (ours, theirs))
         apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
@@ -69,17 +69,22 @@ def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> No
             )
 
 
-def _seen(graft: Graft, rows: Rows, batch: Batch, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """What a head sees of a batch, and its loss; fewer rows at once where memory ends."""
+def _seen(graft: Graft, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[torch.Tensor, float]:
+    """What a head sees of a batch, and its loss; no more rows at once than the budget, fewer where memory ends."""
     name, record, head = rows.task.name, rows.task.head.record, variants.top(rows.task.head.type)
+    needed = -(-len(places) * int(rows.prepared.lengths()[places].max()) // rows.processor.budget)
 
-    def features(count: int) -> torch.Tensor:
-        each = ({word: values[cut] for word, values in batch.items()} for cut in cuts(len(targets), count))
-        return torch.cat([graft.features(part, [name])[name] for part in each])
+    def asked(count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        found = []
+        for cut in cuts(len(places), max(count, needed)):
+            part = {word: values[cut] for word, values in batch.items()}
+            feature = part["feature"] if "feature" in part else graft.features(part, [name])[name]
+            found.append((feature, graft.answers({**part, "feature": feature}, [name])[name]))
+        features, answers = zip(*found, strict=True)
+        return torch.cat(features), {word: joined([each[word] for each in answers]) for word in answers[0]}
 
-    seen = batch["feature"] if "feature" in batch else Parts().fit(len(targets), features)
-    answers = graft.answers({**batch, "feature": seen}, [name])[name]
-    return seen, float(head.loss(record, answers, targets))
+    seen, answers = Parts().fit(len(places), asked)
+    return seen, float(head.loss(record, answers, rows.targets_of(places)))
 
 
 def first(rows: Rows, size: int) -> list[np.ndarray]:
