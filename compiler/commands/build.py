@@ -69,11 +69,8 @@ def command(
         for stage, seconds in built.ran.items():
             spent[_kind(stage)] += seconds
     if len(specs) > 1:
-        most = (
-            ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in sorted(spent.items(), key=lambda item: -item[1]))
-            or "nothing to do"
-        )
-        print(f"all {len(specs)}: {most}")
+        most = sorted(spent, key=lambda kind: -spent[kind])
+        print(f"all {len(specs)}: {', '.join(f'{kind} {spent[kind]:.1f} s' for kind in most) or 'nothing to do'}")
 
 
 def _kind(stage: str) -> str:
