@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from training import Anonymous  # type: ignore[import-not-found]
 
+from graftc.compiler.networks.dropout import quickly_drawn
 from graftc.compiler.stages.prepare import preprocessor, raw_rows
 from graftc.compiler.world.backbone import gather_backbone
 
@@ -173,7 +174,8 @@ def floor(plan: Any, place: Path, batch: int) -> dict[str, Any]:
     chosen = batches[:: max(1, len(batches) // 24)]
     learns = any(p.requires_grad for p in model.backbone.parameters())
     forward = _timed(chosen, lambda arrays: _forward(model, arrays))
-    whole = _timed(chosen, lambda arrays: model(**arrays)["loss"].backward()) if learns else 0.0
+    with quickly_drawn():  # as ours does; torch's own drawing can be avoided
+        whole = _timed(chosen, lambda arrays: model(**arrays)["loss"].backward()) if learns else 0.0
     share = len(batches) / len(chosen)
     depth = _frozen_share(plan)
     # of a pass through everything: the frozen share once, the rest and all of the backward pass in every epoch

@@ -83,7 +83,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *folds,
-        Stage("train", 5, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("train", 6, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 5, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
@@ -112,9 +112,9 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
-            found.append(Stage("train", 3, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
+            found.append(Stage("train", 4, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
         found += [
-            Stage("train", 3, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
+            Stage("train", 4, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
             Stage("merge", 2, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft", "torchmetrics"), phase=name, below=below),
         ]  # fmt: skip
         below = found[-1].name

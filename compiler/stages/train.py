@@ -30,6 +30,7 @@ from ..networks.assembly import assemble, learned, load_heads, load_learned, tra
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
 from ..networks.controls import Pull, groups, schedule, wake
+from ..networks.dropout import quickly_drawn
 from ..networks.memory import Parts, answers_in_parts
 from ..networks.sets import RowSet, batches, whole_loss
 from ..networks.validation import direction, first, refuse_unlike, validated
@@ -121,7 +122,8 @@ class Training:
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""
         train = self.plan.train
-        with held_back() as is_interrupted, self.work.progress.steps("train", train.steps, self.step) as advance:
+        progress = self.work.progress.steps("train", train.steps, self.step)
+        with quickly_drawn(), held_back() as is_interrupted, progress as advance:
             while self.step < train.steps and not self._is_stopped():
                 epoch = self.step // train.steps_per_epoch
                 end = min((epoch + 1) * train.steps_per_epoch, train.steps)
