@@ -78,7 +78,7 @@ def spec(folder: Path, rows: int = ROWS, **sections: Any) -> Path:
     data = {"train": "train.jsonl", "columns": {"text": "text", "label": "label"}, "max_length": 64}
     whole = {
         "backbone": {"from": "./backbone", "dropout": 0.0},
-        "head": {"type": "text-classification"},
+        "head": {"type": "text-classification", "dropout": 0.0},
         "data": {**data, **sections.pop("data", {})},
         "train": {"epochs": 2, "batch_size": rows, "learning_rate": 1e-3, "warmup": 0},
     }
@@ -117,7 +117,7 @@ def test_a_build_that_memory_is_too_small_for_takes_its_batches_in_parts(tmp_pat
 
 PAIRS = {"head": {"type": "sentence-similarity"}, "data": {"columns": {"text": "text", "text_pair": "other"}}}
 HEADS = {
-    "one": {"head": {"type": "text-classification", "loss": {"class_weights": {"l0": 3.0}}}},
+    "one": {"head": {"type": "text-classification", "dropout": 0.0, "loss": {"class_weights": {"l0": 3.0}}}},
     "in-batch negatives": PAIRS,
 }
 
