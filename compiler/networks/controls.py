@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,6 +29,17 @@ class Pull:
             for tensor, start in self.pairs:
                 if tensor.grad is not None:
                     tensor.grad.add_(tensor - start, alpha=self.strength)
+
+
+def clip(parameters: Sequence[torch.nn.Parameter], most: float) -> None:
+    """Scales gradients down where their norm over all of them is above `most`, by torch's own functions.
+
+    `torch.nn.utils.clip_grad_norm_` multiplies every gradient by one where it isn't, which passes over all of them.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not norm + 1e-6 <= most:  # torch's own term; a norm that isn't a number scales as it would there
+        torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
 
 
 def wake(graft: Graft, plan: Phase, epoch: int) -> None:

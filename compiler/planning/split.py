@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-WINDOW = 50  # batches in which rows of like length are brought together
+WINDOW = 100  # batches in which rows of like length are brought together: in 50, goemotions had 1.2% more padding
 
 
 def generator(seed: int, *purpose: object) -> np.random.Generator:
@@ -65,8 +65,8 @@ def epoch_order(rows: int, seed: int, epoch: int, *which: int) -> np.ndarray:
 def grouped_by_length(order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, *purpose: object) -> np.ndarray:
     """An epoch's order in which the rows of a batch are of like length, so that little of it is padding.
 
-    Rows are sorted within stretches of WINDOW batches of the order, as transformers' LengthGroupedSampler does, and the
-    batches are then shuffled; a last one that is not full stays last. `lengths` are of rows by their index.
+    Rows are sorted within stretches of WINDOW batches of the order, as transformers' LengthGroupedSampler does in 50, and
+    the batches are then shuffled; a last one that is not full stays last. `lengths` are of rows by their index.
 
     >>> import numpy as np
     >>> grouped_by_length(np.array([0, 1, 2, 3]), np.array([9, 1, 8, 2]), 2, 0).reshape(2, 2).sum(1).tolist() in ([2, 4], [4, 2])

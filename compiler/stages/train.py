@@ -29,7 +29,7 @@ from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
-from ..networks.controls import Pull, groups, schedule, wake
+from ..networks.controls import Pull, clip, groups, schedule, wake
 from ..networks.dropout import quickly_drawn
 from ..networks.memory import Parts, answers_in_parts
 from ..networks.sets import RowSet, batches, whole_loss
@@ -140,7 +140,8 @@ class Training:
                         self._save_if_due(is_interrupted())
                 self._evaluate(epoch + 1)
                 advance(0, self._note())
-                self.save()
+                if self.step < train.steps or is_interrupted():  # after the last one come the results themselves
+                    self.save()
                 if is_interrupted():
                     raise KeyboardInterrupt
 
@@ -164,7 +165,7 @@ class Training:
             self.scaler.unscale_(self.optimizer)
         if self.pull:
             self.pull.add()
-        torch.nn.utils.clip_grad_norm_(self.learns, self.plan.train.max_grad_norm)
+        clip(self.learns, self.plan.train.max_grad_norm)
         self._update()
         self.optimizer.zero_grad(set_to_none=True)
         if not math.isfinite(value):

@@ -26,7 +26,7 @@ from graftc.compiler.heads import text_classification as head
 from graftc.compiler.layers.losses import cross_entropy_along
 from graftc.compiler.metrics import classification as metrics
 from graftc.compiler.networks.assembly import assemble, learned, train_mode
-from graftc.compiler.networks.controls import groups, schedule
+from graftc.compiler.networks.controls import clip, groups, schedule
 from graftc.compiler.verbs import plan as plan_of
 
 from ..backbones import tiny
@@ -280,3 +280,17 @@ def test_what_is_kept_are_the_weights_of_the_best_epoch(stopped: tuple[Path, dic
     assert short["best_epoch"] == long["best_epoch"] == len(short["epochs"])
     assert short["learned"].keys() == long["learned"].keys()
     assert all(torch.equal(tensor, long["learned"][name]) for name, tensor in short["learned"].items())
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0, math.inf, math.nan])
+def test_gradients_are_clipped_as_torch_clips_them(scale: float) -> None:
+    ours, theirs = (
+        [nn.Parameter(torch.randn(3, 4, generator=torch.Generator().manual_seed(i))) for i in range(3)]
+        for _ in range(2)
+    )
+    for mine, other in zip(ours[:2], theirs[:2], strict=True):  # the third has none
+        mine.grad, other.grad = mine.detach() * scale, other.detach() * scale
+    clip(ours, 1.0)
+    torch.nn.utils.clip_grad_norm_(theirs, 1.0)
+    for mine, other in zip(ours[:2], theirs[:2], strict=True):
+        np.testing.assert_array_equal(mine.grad, other.grad)
