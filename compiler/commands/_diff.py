@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..diagnostics import Refused, listed, refuse
@@ -13,8 +14,17 @@ from ..reports._terminal import terminal_of
 from ..verbs import Footing
 
 
-def differ(source: Source, plan: Plan, name: str, old: str, has_data: bool, as_json: bool, fail_on: str | None) -> None:
-    """Prints what changes from `old` to the plan of a source.
+def differ(
+    source: Source,
+    plan: Plan,
+    name: str,
+    old: str,
+    sets: Sequence[str],
+    has_data: bool,
+    as_json: bool,
+    fail_on: str | None,
+) -> None:
+    """Prints what changes from `old` to the plan of a source, whose values `sets` override.
 
     Raises Refused E0230 where it is what `fail_on` forbids, after printing it.
     """
@@ -24,7 +34,7 @@ def differ(source: Source, plan: Plan, name: str, old: str, has_data: bool, as_j
     from ..diff.sides import of_spec
 
     before = old_side(old, Path(name), Footing(has_data=has_data))
-    diff: Diff = compare(before, of_spec(name, source, plan))
+    diff: Diff = compare(before, of_spec(" ".join((name, *(f"--set {each}" for each in sets))), source, plan))
     print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, terminal_of(sys.stdout)))
     sys.stdout.flush()
     if fail_on and diff.breaking:

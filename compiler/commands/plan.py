@@ -69,7 +69,7 @@ def command(
     if output:
         write_json(Path(output), plan.text() + "\n")
     if old is not None:
-        differ(source, plan, spec, old, not no_data, as_json, fail_on)
+        differ(source, plan, spec, old, sets, not no_data, as_json, fail_on)
     elif as_json:
         print(printable(plan.text()))
     else:

@@ -74,13 +74,13 @@ class Keeper:
     def put(self, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> None:
         """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out.
 
-        Raises Refused E0418 for numbers that half precision can't hold.
+        Raises Refused E0419 for numbers that half precision can't hold.
         """
         with np.errstate(over="ignore"):
             found = found.astype(self.values.dtype, copy=False)
         if found.dtype != np.float32 and not np.isfinite(found).all():
             raise refuse(
-                "E0418",
+                "E0419",
                 "what frozen layers hand on is too large for half precision",
                 help="keep it in `train.fold: {precision: fp32}`",
             )

@@ -155,6 +155,7 @@ def test_a_build_does_what_the_difference_claims(
     words = [word for flag in sets for word in ("--set", flag)]
     old, new = (str(place / "spec.yaml") for place in (bench.before, bench.source))
     diff = Diff.model_validate_json(Command(capsys)("plan", new, "--diff", old, "--json", *words).out)
+    assert (diff.old, diff.new) == (old, " ".join((new, *words)))
     before = bench.stages()
     ran = set(bench.build(bench.source, *sets).ran)
     made = {name: keys - before.get(name, set()) for name, keys in bench.stages().items()}

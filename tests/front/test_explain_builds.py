@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 
 from graftc.compiler import explanations
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.execution.kept import Keeper
 from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
@@ -183,6 +184,11 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
         ),
         project.folder,
     )
+
+
+def test_states_too_large_for_half_precision(project: Project) -> None:
+    keeper = Keeper(project.folder, 1, 2, None, "fp16")
+    shown("E0419", refused(lambda: keeper.put([0], np.array([[7e4, 1]], np.float32))), project.folder)
 
 
 def test_a_graph_of_other_operators(work: Work) -> None:

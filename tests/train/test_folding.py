@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from graftc.compiler import variants
 from graftc.compiler.commands import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
-from graftc.compiler.execution.kept import VALUES, Keeper, read_kept
+from graftc.compiler.execution.kept import VALUES, Keeper, Kept, read_kept
 from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.work import Work
 from graftc.compiler.networks import validation
@@ -256,7 +257,7 @@ def test_what_is_kept_has_its_place_on_the_disk_before_it_is_computed(tmp_path: 
 def test_numbers_that_half_precision_can_t_hold_are_refused(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path, 1, 2, None, "fp16")
     keeper.put([0], np.array([[6e4, 1]], np.float32))
-    with pytest.raises(Refused, match="E0418") as caught:
+    with pytest.raises(Refused, match="E0419") as caught:
         keeper.put([0], np.array([[7e4, 1]], np.float32))
     assert "fp32" in caught.value.diagnostics[0].help
 
@@ -283,17 +284,39 @@ def test_what_features_depend_on_is_in_their_key(sections: dict[str, Any], is_ot
 
 
 def test_drawn_views_depend_on_the_seed(tmp_path: Path) -> None:
-    keys = set()
-    for seed in (0, 0, 1):
-        spec = pictures(tmp_path, fold={"views": 3})
+    found = []
+    for place, seed in (("a", 0), ("b", 0), ("c", 1)):
+        (tmp_path / place).mkdir()
+        spec = pictures(tmp_path / place, fold={"views": 3})
         text = yaml.safe_load(spec.read_text())
-        spec.write_text(
-            yaml.safe_dump({**text, "seed": seed, "data": {**text["data"], "validation": {"fraction": 0.2}}})
-        )
-        stages = pipeline.stages(plan(spec), "weights")
-        (record,) = (stage.record for stage in stages if stage.name == "fold-train")
-        keys.add(record["seed"])
-    assert keys == {0, 1}
+        spec.write_text(yaml.safe_dump({**text, "seed": seed}))
+        found.append(read_kept(running.trained(spec, tmp_path / place / "store", "fold-train")[2], 3).values)
+    assert np.array_equal(found[0], found[1])
+    assert found[0].shape == found[2].shape
+    assert not np.allclose(found[0], found[2])
+
+
+def test_a_training_draws_a_view_of_each_row_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[np.ndarray] = []
+    features = Kept.features
+    monkeypatch.setattr(Kept, "features", lambda kept, places: (asked.append(places), features(kept, places))[1])
+    run = running.training(pictures(tmp_path, fold={"views": 3}, epochs=6), tmp_path / "store")[2]
+    (rows,) = run.sets[0].rows
+    seen = np.concatenate(asked[-run.step :])  # what came before is the comparison
+    assert len(seen) == 6 * len(rows)
+    assert set(seen // len(rows)) == {0, 1, 2}
+    assert all(len(set(seen[seen % len(rows) == row])) > 1 for row in range(len(rows)))
+
+
+def test_every_pass_and_every_set_has_an_order_of_its_own(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    plan_, _, run = running.training(write(tmp_path), tmp_path / "store")
+    (rows,) = run.sets
+    size = -(-rows.planned // plan_.train.batch_size)
+    passes = [list(islice(rows.batches(plan_, 0, place), 2 * size)) for place in (0, 1)]
+    orders = [list(chain(*batches)) for both in passes for batches in (both[:size], both[size:])]
+    assert all(sorted(order) == sorted(orders[0]) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
 
 
 def test_a_precision_of_what_is_not_kept_trains_nothing_again(tmp_path: Path) -> None:
