@@ -124,12 +124,24 @@ def report(rows: list[dict[str, Any]], output: Path) -> None:
 
 def machine() -> dict[str, Any]:
     """What figures depend on."""
+    cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     return {
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": cpus.partition("model name")[2].partition("\n")[0].strip("\t: ") or platform.processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions((*BUILD, "onnxruntime", "numpy")),
     }
+
+
+def measured_on() -> list[str]:
+    """The same as lines above a table."""
+    found = machine()
+    libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return [
+        f"{found['platform']}, {found['processor']}, {found['cores']} cores, Python {found['python']}, {libraries}",
+        "",
+    ]
 
 
 if __name__ == "__main__":

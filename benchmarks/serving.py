@@ -28,7 +28,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from accuracy import machine  # type: ignore[import-not-found]
+from accuracy import machine, measured_on  # type: ignore[import-not-found]
 
 SIZES = (1, 4, 8, 16, 32, 64)
 AT_LEAST = {
@@ -242,7 +242,7 @@ def judge(found: dict[str, dict[str, float]], bundle: Path, texts: list[str]) ->
 
 def report(found: dict[str, dict[str, float]], marks: dict[str, Any], output: Path) -> None:
     """Prints the table and writes it with machine and versions."""
-    lines = ["| figure | found | mark | met |", "|---|---|---|---|"]
+    lines = [*measured_on(), "| figure | found | mark | met |", "|---|---|---|---|"]
     lines += [
         f"| {name} | {mark['found']:.3f} | {mark['mark']} | {'yes' if mark['is_met'] else 'NO'} |"
         for name, mark in marks.items()

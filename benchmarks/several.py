@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from accuracy import MINILM, SENTIMENT, machine  # type: ignore[import-not-found]
+from accuracy import MINILM, SENTIMENT, machine, measured_on  # type: ignore[import-not-found]
 
 MARKS = {"training": 1.6, "whole": 3.5}
 TRAINING = ("fold", "train")
@@ -90,7 +90,11 @@ def write(place: Path, number: int) -> str:
 
 def report(medians: dict[str, dict[str, float]], ratios: dict[str, float], chosen: argparse.Namespace) -> None:
     """Prints the table and writes it, with machine and versions."""
-    lines = [f"| seconds of | one spec | {chosen.specs} specs | ratio | at most |", "|---|---|---|---|---|"]
+    lines = [
+        *measured_on(),
+        f"| seconds of | one spec | {chosen.specs} specs | ratio | at most |",
+        "|---|---|---|---|---|",
+    ]
     for name in (*MARKS, *(stage for stage in medians["many"] if stage not in MARKS)):
         one, many = medians["one"].get(name, 0.0), medians["many"][name]
         ratio = f"{many / one:.2f}" if one else "–"

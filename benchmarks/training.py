@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accuracy import INSECTS, MINILM, SENTIMENT, machine  # type: ignore[import-not-found]
+from accuracy import INSECTS, MINILM, SENTIMENT, machine, measured_on  # type: ignore[import-not-found]
 
 BATCH = 32
 BOTTOM_5, BOTTOM_3, BOTTOM_4 = (["embeddings", f"layers[0:{n}]"] for n in (5, 3, 4))
@@ -108,7 +108,8 @@ def contest(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
         ratios["trainer, another rate"] = medians["trainer"]["seconds"] / medians["ours"]["again"]
     limits = {**case.at_least, **({"trainer, another rate": 30.0} if name == "probe" else {})}
     is_met = all(ratios[c] >= least for c, least in limits.items()) and all(_equals(medians, list(case.at_least)))
-    return {"case": name, "rounds": chosen.rounds, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}  # fmt: skip
+    rows = str(chosen.rows or "all")
+    return {"case": name, "rows": rows, "rounds": chosen.rounds, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}  # fmt: skip
 
 
 def _equals(medians: dict[str, dict[str, float]], theirs: list[str]) -> Iterator[bool]:
@@ -252,13 +253,13 @@ def report(results: list[dict[str, Any]], output: Path) -> None:
     found = {row["case"]: row for row in (*before, *results)}
     cases = [found[name] for name in CASES if name in found]
     path.write_text(json.dumps({"machine": machine(), "cases": cases}, indent=2) + "\n")
-    (output / "training.md").write_text("\n".join([*_contests(cases), "", *_parts(cases)]) + "\n")
+    (output / "training.md").write_text("\n".join([*measured_on(), *_contests(cases), "", *_parts(cases)]) + "\n")
 
 
 def _contests(results: list[dict[str, Any]]) -> Iterator[str]:
     """Who took how long."""
-    yield "| case | rounds | contestant | seconds | ours is faster by | at least | accuracy |"
-    yield "|---" * 7 + "|"
+    yield "| case | rows | rounds | contestant | seconds | ours is faster by | at least | accuracy |"
+    yield "|---" * 8 + "|"
     for row in results:
         shown = {c: (values["seconds"], values.get("accuracy", "")) for c, values in row["medians"].items()}
         if "trainer, another rate" in row["ratios"]:
@@ -266,7 +267,7 @@ def _contests(results: list[dict[str, Any]]) -> Iterator[str]:
         for contestant, (seconds, right) in shown.items():
             ratio = f"{row['ratios'][contestant]:.2f}" if contestant in row["ratios"] else ""
             least = row["at_least"].get(contestant, "")
-            yield f"| {row['case']} | {row['rounds']} | {contestant} | {seconds:.1f} | {ratio} | {least} | {right} |"
+            yield f"| {row['case']} | {row['rows']} | {row['rounds']} | {contestant} | {seconds:.1f} | {ratio} | {least} | {right} |"
 
 
 def _parts(results: list[dict[str, Any]]) -> Iterator[str]:
