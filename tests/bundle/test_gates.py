@@ -71,7 +71,7 @@ def shrunk(folder: Path, *spoilt: str) -> dict[str, Any]:
     save_file(weights, path, {"format": "pt"})
     return {
         "export": {"precision": ["fp32", "int8"], "gate": {"metric_drop": 0.05}},
-        "train": {"epochs": 3, "learning_rate": 1e-2, "metric": "f1_macro"},
+        "train": {"epochs": 6, "learning_rate": 1e-2, "metric": "f1_macro"},
     }
 
 

@@ -289,7 +289,8 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, mo
         with pytest.raises(KeyboardInterrupt):
             graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
     again = graftc.build(spec, tmp_path / "bundle", tmp_path / "store").folder
-    assert saves == [(5, i) for i in range(1, 6)] + [(8, i) for i in range(1, 9)] + [(2, 1), (2, 2)], "each step once"
+    # after the last step come the results themselves
+    assert saves == [(5, i) for i in range(1, 5)] + [(8, i) for i in range(1, 8)] + [(2, 1)], "each step once"
     files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     assert [name for name in files if (whole / name).read_bytes() != (again / name).read_bytes()] == []
