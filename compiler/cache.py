@@ -25,7 +25,7 @@ class Entry:
     stage: str
     key: str
     folder: Path
-    bytes: int
+    bytes: int  # of a file that lies in several outputs, its share
     used: float  # seconds since 1970
     is_finished: bool
     made: Mapping[str, Any]  # what its key was made of, and the name of the plan; empty where that was not recorded
@@ -63,7 +63,16 @@ def _unfinished(store: Store) -> Iterator[Entry]:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+    return sum(path.lstat().st_size // path.lstat().st_nlink for path in folder.rglob("*") if not path.is_dir())
+
+
+def _alone(folder: Path) -> int:
+    """The bytes that are free once a folder is gone: not those of files that lie in another one, too."""
+    found = 0
+    with suppress(FileNotFoundError):  # another process may collect it just now
+        for status in (path.lstat() for path in folder.rglob("*") if not path.is_dir()):
+            found += status.st_size if status.st_nlink == 1 else 0
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -76,8 +85,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def damage(store: Store, entry: Entry) -> list[str]:
     """What is otherwise in a finished output than when it was written, in words; empty for one that is whole."""
-    known = _read(store.record(entry.stage, entry.key)).get("files")
-    if not isinstance(known, dict):
+    known = store.files(entry.stage, entry.key)
+    if known is None:
         return ["its record is missing: what it held can't be told"]
     found = {name: list(item) for name, item in contents(entry.folder).items()}
     return [
@@ -100,8 +109,9 @@ def collect(
     for entry in reversed(every):
         is_old = before is not None and entry.used < before
         if is_old or (limit is not None and size > limit):
+            free = _alone(entry.folder)
             removed += [entry] if remove(store, entry, told) else []
-            size -= 0 if entry.folder.is_dir() else entry.bytes  # whoever took it
+            size -= 0 if entry.folder.is_dir() else free  # whoever took it
     return removed
 
 

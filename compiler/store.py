@@ -94,6 +94,40 @@ class Store:
         text = json.dumps({"made": made, "files": contents(folder)})
         write_atomically(path, lambda staged: staged.write_text(text, encoding="utf-8"))
 
+    def files(self, stage: str, key: str) -> dict[str, Any] | None:
+        """Size and SHA-256 of every file of a finished output, by its path in there; None where no record tells."""
+        try:
+            found = json.loads(self.record(stage, key).read_bytes())["files"]
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def offer(self, likeness: str, stage: str, key: str) -> None:
+        """Notes which output is had by whoever asks for one of this likeness, once it is finished."""
+        path = self._likeness(likeness)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.lock(f"like-{likeness}"):  # two builds may make the same by other keys
+            write_atomically(path, lambda staged: staged.write_text(json.dumps([stage, key])))
+
+    def take(self, likeness: str, out: Path) -> str | None:
+        """Links the files of an output of this likeness into an empty folder; its stage, None where there is none.
+
+        They lie on the disk once, and are there for as long as either output is.
+        """
+        try:
+            stage, key = json.loads(self._likeness(likeness).read_bytes())
+            with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
+                for path in sorted(self.path(stage, key).iterdir()):
+                    os.link(path, out / path.name)
+        except (OSError, ValueError, TypeError):  # collected since, or a file system without links
+            for path in out.iterdir():
+                path.unlink()
+            return None
+        return str(stage)
+
+    def _likeness(self, likeness: str) -> Path:
+        return self.root / "likenesses" / likeness
+
     @contextmanager
     def using(self, outputs: Iterable[tuple[str, str]]) -> Iterator[None]:
         """Keeps outputs, by stage and key, from being collected, those too that are still to be made.

@@ -23,9 +23,10 @@ from ..world.backbone import PREPROCESSING, gather_backbone
 from ..world.rows import Opened, fingerprint, rows
 from . import pipeline
 from .delivery import MANIFEST, deliver, refuse_output
-from .machine import Machine, describe, require_build, share_cores
+from .machine import Machine, describe, require_build, return_memory, share_cores
 from .manifest import licence
 from .pins import refuse_drift
+from .prepared import rows_in
 from .progress import Progress
 from .work import Work
 
@@ -144,10 +145,15 @@ def _run_stage(
     stage: pipeline.Stage, known: Mapping[str, str], work: Work, store: Store, ran: dict[str, float]
 ) -> None:
     inputs = {name: store.path(name, known[name]) for name in stage.inputs}
+    alike = pipeline.likeness(stage, known, work.machine, lambda name: rows_in(store.files(name, known[name]) or {}))
 
     def fill(out: Path) -> None:
         start = time.monotonic()
         work.progress.say(f"{stage.name} …")
+        if alike and (other := store.take(alike, out)):
+            ran[stage.name] = time.monotonic() - start
+            work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s, as {other} made it")
+            return
         module = variants.load("stages", stage.module)
         _settle(stage, work)
         with warnings.catch_warnings():
@@ -156,6 +162,10 @@ def _run_stage(
             backbone = store.path(stage.below, known[stage.below]) if stage.below else work.backbone
             given = replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task, phase=stage.phase)
             module.run(replace(given, plan=_phase(stage, work.plan), backbone=backbone, origin=work.backbone))
+        if stage.is_numeric:
+            return_memory()
+        if alike:
+            store.offer(alike, stage.name, known[stage.name])
         ran[stage.name] = time.monotonic() - start
         work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s")
 

@@ -39,6 +39,9 @@ class Stage:
     phase: str = ""  # of the plan: `pretrain-1` …, `retain`, empty for the supervised one
     is_fit: bool = False  # of a phase: its head alone
     below: str = ""  # the stage that made the backbone, empty for the one that the spec names
+    rows_of: tuple[
+        str, ...
+    ] = ()  # inputs of which it reads the rows' arrays alone: no targets, whatever their keys are
 
     @property
     def name(self) -> str:
@@ -77,7 +80,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
-    folds = [Stage("fold", 6, _folds(plan, task, split.name, backbone), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
+    folds = [Stage("fold", 7, _folds(plan, task, split.name, backbone), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 5, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
@@ -172,7 +175,7 @@ def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) 
     sees: dict[str, dict[str, Any]] = {"data": {"inputs": list(task.data.inputs)}}
     if is_whole:
         sees["head"] = {"pooling": task.head.pooling}
-    works = {k: getattr(train, k) for k in ("fold", "fold_precision", "precision")}
+    works = {k: getattr(train, k) for k in ("fold", "fold_precision")}
     record: dict[str, Any] = {"backbone": kept, "tasks": {task.name: sees}, "train": works}
     if split == "train" and task.data.augment:
         sees["data"]["augment"], works["fold_views"] = task.data.augment.plain(), train.fold_views
@@ -225,6 +228,22 @@ def made_of(stage: Stage, known: Mapping[str, str], machine: Machine) -> dict[st
         "versions": versions(stage.libraries),
         "machine": {"device": machine.device, "threads": machine.threads} if stage.is_numeric else {},
     }  # fmt: skip
+
+
+def likeness(
+    stage: Stage, known: Mapping[str, str], machine: Machine, arrays: Callable[[str], Mapping[str, Any]]
+) -> str | None:
+    """A hash that stages of one kind share where they give the same output, whatever their task, table and labels are.
+
+    `arrays` has the hashes of the arrays that a finished stage holds of its rows. None where a key alone can tell.
+    """
+    read = [arrays(name) for name in stage.rows_of]
+    if not read or not all(read):
+        return None
+    made = made_of(stage, known, machine)
+    inputs = {name: key for name, key in made["inputs"].items() if name not in stage.rows_of}
+    record = {**stage.record, "tasks": list(stage.record["tasks"].values())}  # whatever they are called
+    return digest({**made, "stage": stage.module, "record": record, "inputs": inputs, "rows": read})
 
 
 def needed(found: tuple[Stage, ...], is_done: Callable[[Stage], bool]) -> frozenset[str]:

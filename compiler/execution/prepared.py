@@ -90,6 +90,11 @@ class Prepared:
         return Examples(self.targets, self.owners, [json.loads(line) for line in lines], _Lazy(self))
 
 
+def rows_in(files: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what a folder of prepared rows holds, by the names of its files, that which is arrays of rows: no targets."""
+    return {name: held for name, held in sorted(files.items()) if name.endswith((VALUES, OFFSETS))}
+
+
 class _Lazy(Sequence[Mapping[str, np.ndarray]]):
     """Rows read when they are asked for."""
 

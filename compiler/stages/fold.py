@@ -32,6 +32,8 @@ def run(work: Work) -> None:
         work.out, rows.rows * len(changed), work.plan.backbone.width, lengths, work.plan.train.fold_precision
     )
     torch.set_num_threads(work.machine.threads)
+    # half of what others take at once is as fast on a processor, and folding then needs less memory than training
+    budget = processor.budget // 2 if work.machine.device == "cpu" else processor.budget
     parts = Parts()
 
     def keep(chosen: np.ndarray, number: int, parts: int) -> None:
@@ -45,7 +47,7 @@ def run(work: Work) -> None:
             keeper.put(part + rows.rows * number, found.float().cpu().numpy())
 
     with work.progress.steps("features", rows.rows * len(changed)) as advance, torch.inference_mode():
-        for number, chosen in product(range(len(changed)), by_length(rows.lengths(), BATCH, processor.budget)):
+        for number, chosen in product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)):
             parts.fit(len(chosen), partial(keep, chosen, number))
             advance(len(chosen))
     keeper.close()

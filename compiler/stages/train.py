@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 
 from ..diagnostics import refuse
 from ..execution.interrupts import held_back
+from ..execution.machine import return_memory
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
@@ -118,6 +119,7 @@ class Training:
         for scored in self.validation.values():
             if scored.kept:
                 refuse_unlike(self.graft, scored, first(scored, plan.train.batch_size))
+        return_memory()  # of what was compared, before steps take what lies between
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""

@@ -1,0 +1,100 @@
+"""What frozen layers give is computed once for the same rows, whichever labels they have and whatever the head is called."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graftc.compiler import cache
+from graftc.compiler.stages import fold
+from graftc.compiler.store import Store
+
+from ..train import running
+from . import subjects
+
+TRAIN = {"epochs": 1, "batch_size": 8, "learning_rate": 0.01}
+DATA = {"train": "rows.jsonl", "validation": "more.jsonl"}
+MOOD: dict[str, Any] = {"type": "text-classification", "data": {"columns": {"label": "mood"}}}
+THING: dict[str, Any] = {"type": "text-classification", "data": {"columns": {"label": "thing"}}}
+
+
+def write(folder: Path, label: str = "", heads: Any = None, is_shorter: bool = False, **head: Any) -> Path:
+    """A probe of a tiny BERT for one label or for several heads, all of the same texts."""
+    for name, count in (("rows.jsonl", 24), ("more.jsonl", 12)):
+        rows = [{"text": f"the film {i} was {'good' if i % 2 else 'dull'}", "mood": str(i % 2), "thing": str(i % 3)} for i in range(count)]  # fmt: skip
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows[: -1 if is_shorter else None]))
+    spec = subjects.text(folder, adapt={"method": "probe"}, train=TRAIN)
+    columns = {"text": "text"} | ({"label": label} if label else {})
+    heads = {"heads": heads} if heads else {"head": {"type": "text-classification", **head}}
+    return subjects.write(folder, {k: v for k, v in spec.items() if k != "head"} | heads | {"data": {**DATA, "columns": columns}})  # fmt: skip
+
+
+@pytest.fixture
+def folds(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each split's features were computed."""
+    found: Counter[str] = Counter()
+    run: Callable[[Any], None] = fold.run
+
+    def counted(work: Any) -> None:
+        found[work.split] += 1
+        run(work)
+
+    monkeypatch.setattr(fold, "run", counted)
+    return found
+
+
+def test_other_labels_of_the_same_texts_use_the_same_features(tmp_path: Path, folds: Counter[str]) -> None:
+    store = tmp_path / "store"
+    _, _, first = running.trained(write(tmp_path, "mood"), store)
+    assert folds == {"train": 1, "validation": 1}
+    _, _, second = running.trained(write(tmp_path, "thing"), store)
+    assert folds == {"train": 1, "validation": 1}, "they are linked"
+    _, _, cold = running.trained(write(tmp_path, "thing"), tmp_path / "cold")
+    assert folds == {"train": 2, "validation": 2}
+    assert np.array_equal(np.load(second / "losses.npy"), np.load(cold / "losses.npy"))
+    assert first != second
+
+
+def test_heads_of_one_table_use_the_same_features(tmp_path: Path, folds: Counter[str]) -> None:
+    plan, _, _ = running.trained(write(tmp_path, heads={"mood": MOOD, "thing": THING}), tmp_path / "store")
+    assert folds == {"train": 1, "validation": 1}
+    assert plan.estimates.folded_bytes == 36 * plan.backbone.width * 4
+
+
+@pytest.mark.parametrize("other", [{"pooling": "cls"}, {"is_shorter": True}])
+def test_other_features_are_computed(other: dict[str, Any], tmp_path: Path, folds: Counter[str]) -> None:
+    running.trained(write(tmp_path, "mood"), tmp_path / "store", "fold-train")
+    running.trained(write(tmp_path, "thing", **other), tmp_path / "store", "fold-train")
+    assert folds == {"train": 2}
+
+
+def test_what_lies_there_once_counts_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for label in ("mood", "thing"):
+        running.trained(write(tmp_path, label), store.root, "fold-train")
+    files = [path.stat() for path in (store.root / "stages").rglob("*") if path.is_file()]
+    once = sum({status.st_ino: status.st_size for status in files}.values())
+    entries = cache.entries(store)
+    assert sum(status.st_size for status in files) > once, "some are linked"
+    assert once - len(files) <= sum(entry.bytes for entry in entries) <= once
+    first, second = (entry for entry in entries if entry.stage == "fold-train")
+    removed = cache.collect(store, once - 1, None)
+    left = [path.stat() for path in (store.root / "stages").rglob("*") if path.is_file()]
+    assert sum({status.st_ino: status.st_size for status in left}.values()) <= once - 1
+    assert removed
+    assert not any(cache.damage(store, entry) for entry in cache.entries(store)), "what is left is whole"
+    assert first.key != second.key
+
+
+def test_what_was_collected_is_computed_again(tmp_path: Path, folds: Counter[str]) -> None:
+    store = Store(tmp_path / "store")
+    running.trained(write(tmp_path, "mood"), store.root, "fold-train")
+    cache.collect(store, 0, None)
+    running.trained(write(tmp_path, "thing"), store.root, "fold-train")
+    assert folds == {"train": 2}
