@@ -119,7 +119,9 @@ class Store:
             with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
                 for path in sorted(self.path(stage, key).iterdir()):
                     os.link(path, out / path.name)
-        except (OSError, ValueError, TypeError):  # collected since, or a file system without links
+            if not (whole := self.files(stage, key)) or {n: list(f) for n, f in contents(out).items()} != whole:
+                raise ValueError("damaged since it was made")
+        except (OSError, ValueError, TypeError):  # collected or damaged since, or a file system without links
             for path in out.iterdir():
                 path.unlink()
             return None

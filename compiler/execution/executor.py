@@ -151,6 +151,7 @@ def _run_stage(
         start = time.monotonic()
         work.progress.say(f"{stage.name} …")
         if alike and (other := store.take(alike, out)):
+            store.offer(alike, stage.name, known[stage.name])  # the other may be collected first
             ran[stage.name] = time.monotonic() - start
             work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s, as {other} made it")
             return

@@ -80,7 +80,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
-    folds = [Stage("fold", 7, _folds(plan, task, split.name, backbone), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
+    folds = [Stage("fold", 7, _folds(plan, task, split.name, {**backbone, "assets": assets_sha256}), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 5, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
@@ -171,8 +171,10 @@ def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) 
     """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
     train = plan.train
     is_whole = train.fold == "feature"
-    kept = {name: backbone[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
-    sees: dict[str, dict[str, Any]] = {"data": {"inputs": list(task.data.inputs)}}
+    kept = {name: backbone[name] for name in ("family", "config_sha256", "header_sha256", "weights", "assets")}
+    sees: dict[str, dict[str, Any]] = {
+        "data": {"inputs": list(task.data.inputs), "preprocessing": task.data.model_dump(mode="json")["preprocessing"]}
+    }  # of which a part is done as rows are collated: their arrays don't tell it
     if is_whole:
         sees["head"] = {"pooling": task.head.pooling}
     works = {k: getattr(train, k) for k in ("fold", "fold_precision")}

@@ -27,7 +27,7 @@ THING: dict[str, Any] = {"type": "text-classification", "data": {"columns": {"la
 def write(folder: Path, label: str = "", heads: Any = None, is_shorter: bool = False, **head: Any) -> Path:
     """A probe of a tiny BERT for one label or for several heads, all of the same texts."""
     for name, count in (("rows.jsonl", 24), ("more.jsonl", 12)):
-        rows = [{"text": f"the film {i} was {'good' if i % 2 else 'dull'}", "mood": str(i % 2), "thing": str(i % 3)} for i in range(count)]  # fmt: skip
+        rows = [{"text": f"the film {i} was {'good' if i % 2 else 'dull'}", "mood": str(i % 2), "thing": str(i % 3), "parity": str(i % 4)} for i in range(count)]  # fmt: skip
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows[: -1 if is_shorter else None]))
     spec = subjects.text(folder, adapt={"method": "probe"}, train=TRAIN)
     columns = {"text": "text"} | ({"label": label} if label else {})
@@ -98,3 +98,38 @@ def test_what_was_collected_is_computed_again(tmp_path: Path, folds: Counter[str
     cache.collect(store, 0, None)
     running.trained(write(tmp_path, "thing"), store.root, "fold-train")
     assert folds == {"train": 2}
+
+
+def test_other_normalisation_of_the_same_pixels_is_computed(tmp_path: Path, folds: Counter[str]) -> None:
+    spec = subjects.images(tmp_path, adapt={"method": "probe"}, train={**TRAIN, "fold": {"views": 1}})
+    spec["data"].pop("augment", None)
+    path, found = subjects.write(tmp_path, spec), []
+    config = tmp_path / "mobilenet" / "preprocessor_config.json"
+    for mean in (0.5, 0.1):
+        config.write_text(json.dumps({**json.loads(config.read_bytes()), "image_mean": [mean] * 3}))
+        _, _, out = running.trained(path, tmp_path / "store", "fold-train")
+        found.append(np.load(out / "values.npy"))
+    assert folds == {"train": 2}
+    assert not np.allclose(*found)
+
+
+def test_what_was_damaged_is_computed_again(tmp_path: Path, folds: Counter[str]) -> None:
+    _, _, first = running.trained(write(tmp_path, "mood"), tmp_path / "store", "fold-train")
+    whole = (first / "values.npy").read_bytes()
+    (first / "values.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    _, _, second = running.trained(write(tmp_path, "thing"), tmp_path / "store", "fold-train")
+    assert folds == {"train": 2}
+    assert (second / "values.npy").read_bytes() == whole
+
+
+def test_the_last_that_has_it_is_found_where_the_first_is_collected(tmp_path: Path, folds: Counter[str]) -> None:
+    store = Store(tmp_path / "store")
+    _, _, first = running.trained(write(tmp_path, "mood"), store.root, "fold-train")
+    _, _, second = running.trained(write(tmp_path, "thing"), store.root, "fold-train")
+    assert cache.remove(store, next(entry for entry in cache.entries(store) if entry.folder == first))
+    (left,) = (entry for entry in cache.entries(store) if entry.stage == "fold-train")
+    assert left.folder == second
+    assert not cache.damage(store, left)
+    assert left.bytes == sum(path.stat().st_size for path in second.iterdir()), "all of it is its own now"
+    running.trained(write(tmp_path, "parity"), store.root, "fold-train")
+    assert folds == {"train": 1}
