@@ -80,7 +80,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.run:
-        print(json.dumps(turn(chosen.only[0], chosen.run, chosen)))
+        print(json.dumps(turn(chosen)))
         return 0
     results = []
     for name in chosen.only:
@@ -127,7 +127,7 @@ def _equals(medians: dict[str, dict[str, float]], theirs: list[str]) -> Iterator
         yield abs(ours["kept_mb"] / ours["planned_mb"] - 1) <= 0.1
 
 
-def turn(name: str, contestant: str, chosen: argparse.Namespace) -> dict[str, Any]:
+def turn(chosen: argparse.Namespace) -> dict[str, Any]:
     """One run of one contestant in this process; `seconds` of training, peak memory, and the test accuracy."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -137,9 +137,10 @@ def turn(name: str, contestant: str, chosen: argparse.Namespace) -> dict[str, An
         place = Path(folder)
         for part in ("data", "weights"):
             (place / part).symlink_to(chosen.data.resolve() / part)
+        (name,) = chosen.only
         case = CASES[name]
-        rows, epochs = first(case.data, chosen.rows, place), chosen.epochs or case.epochs
-        case = replace(case, epochs=epochs, data=rows, seed=chosen.seed)
+        data, epochs = first(case.data, chosen.rows, place), chosen.epochs or case.epochs
+        case = replace(case, epochs=epochs, data=data, seed=chosen.seed)
         peer.warm(planned(case, place, "off"), place)
         act: dict[str, Callable[[Case, Path], dict[str, Any]]] = {
             "ours": lambda case, place: ours(case, place, "auto", name == "probe"),
@@ -148,7 +149,7 @@ def turn(name: str, contestant: str, chosen: argparse.Namespace) -> dict[str, An
             "grouped": lambda case, place: peer.train(planned(case, place, "off"), place, BATCH, "group_by_length"),
             "floor": lambda case, place: peer.floor(planned(case, place, "off"), place, BATCH),
         }
-        return act[contestant](case, place)
+        return act[chosen.run](case, place)
 
 
 def first(data: dict[str, Any], rows: int | None, place: Path) -> dict[str, Any]:

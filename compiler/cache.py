@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ class Entry:
     stage: str
     key: str
     folder: Path
-    bytes: int  # of a file that lies in several outputs, its share
+    sizes: Mapping[tuple[int, int], int]  # in bytes, by device and inode: a file may lie in several outputs
     used: float  # seconds since 1970
     is_finished: bool
     made: Mapping[str, Any]  # what its key was made of, and the name of the plan; empty where that was not recorded
+    bytes: int = 0  # of a file that lies in several outputs of the store, its share
 
     @property
     def plan(self) -> str:
@@ -42,7 +43,9 @@ class _InUse(Exception):
 
 def entries(store: Store) -> list[Entry]:
     """Everything in a store, what was used last first, and of what was used at one moment the smallest."""
-    every = [*_finished(store), *_unfinished(store)]
+    found = [*_finished(store), *_unfinished(store)]
+    times = Counter(inode for entry in found for inode in entry.sizes)
+    every = [replace(each, bytes=sum(size // times[inode] for inode, size in each.sizes.items())) for each in found]
     return sorted(every, key=lambda entry: (-entry.used, entry.bytes, entry.stage, entry.key))
 
 
@@ -51,42 +54,26 @@ def _finished(store: Store) -> Iterator[Entry]:
         record = store.record(folder.parent.name, folder.name)
         with suppress(FileNotFoundError):  # another process may collect it just now
             used = (record if record.is_file() else folder).stat().st_mtime
-            made = _read(record).get("made", {})
-            yield Entry(folder.parent.name, folder.name, folder, _bytes(folder), used, True, made)
+            made = store.recorded(folder.parent.name, folder.name).get("made", {})
+            yield Entry(folder.parent.name, folder.name, folder, _sizes(folder), used, True, made)
 
 
 def _unfinished(store: Store) -> Iterator[Entry]:
     for folder in (store.root / "staging").glob("*"):
         stage, _, key = folder.name.rpartition("-")
         with suppress(FileNotFoundError):
-            yield Entry(stage, key, folder, _bytes(folder), folder.stat().st_mtime, False, {})
+            yield Entry(stage, key, folder, _sizes(folder), folder.stat().st_mtime, False, {})
 
 
-def _bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size // path.lstat().st_nlink for path in folder.rglob("*") if not path.is_dir())
-
-
-def _alone(folder: Path) -> int:
-    """The bytes that are free once a folder is gone: not those of files that lie in another one, too."""
-    found = 0
-    with suppress(FileNotFoundError):  # another process may collect it just now
-        for status in (path.lstat() for path in folder.rglob("*") if not path.is_dir()):
-            found += status.st_size if status.st_nlink == 1 else 0
-    return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _sizes(folder: Path) -> dict[tuple[int, int], int]:
+    found = (path.lstat() for path in folder.rglob("*") if not path.is_dir())
+    return {(status.st_dev, status.st_ino): status.st_size for status in found}
 
 
 def damage(store: Store, entry: Entry) -> list[str]:
     """What is otherwise in a finished output than when it was written, in words; empty for one that is whole."""
-    known = store.files(entry.stage, entry.key)
-    if known is None:
+    known = store.recorded(entry.stage, entry.key).get("files")
+    if not isinstance(known, dict):
         return ["its record is missing: what it held can't be told"]
     found = {name: list(item) for name, item in contents(entry.folder).items()}
     return [
@@ -105,13 +92,15 @@ def collect(
     limit is passed then. `told` hears of each before it goes.
     """
     every = entries(store)
-    size, removed = sum(entry.bytes for entry in every), []
+    times, removed = Counter(inode for entry in every for inode in entry.sizes), []
+    size = sum({inode: size for entry in every for inode, size in entry.sizes.items()}.values())
     for entry in reversed(every):
         is_old = before is not None and entry.used < before
         if is_old or (limit is not None and size > limit):
-            free = _alone(entry.folder)
             removed += [entry] if remove(store, entry, told) else []
-            size -= 0 if entry.folder.is_dir() else free  # whoever took it
+            if not entry.folder.is_dir():  # whoever took it
+                times.subtract(entry.sizes.keys())
+                size -= sum(each for inode, each in entry.sizes.items() if not times[inode])
     return removed
 
 

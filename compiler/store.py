@@ -94,13 +94,18 @@ class Store:
         text = json.dumps({"made": made, "files": contents(folder)})
         write_atomically(path, lambda staged: staged.write_text(text, encoding="utf-8"))
 
-    def files(self, stage: str, key: str) -> dict[str, Any] | None:
-        """Size and SHA-256 of every file of a finished output, by its path in there; None where no record tells."""
+    def recorded(self, stage: str, key: str) -> dict[str, Any]:
+        """What the record of an output says, empty where there is none that can be read."""
         try:
-            found = json.loads(self.record(stage, key).read_bytes())["files"]
-        except (OSError, ValueError, RecursionError, KeyError, TypeError):
-            return None
-        return found if isinstance(found, dict) else None
+            found = json.loads(self.record(stage, key).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def files(self, stage: str, key: str) -> dict[str, Any]:
+        """Size and SHA-256 of every file of a finished output, by its path in there; empty where no record tells."""
+        found = self.recorded(stage, key).get("files")
+        return found if isinstance(found, dict) else {}
 
     def offer(self, likeness: str, stage: str, key: str) -> None:
         """Notes which output is had by whoever asks for one of this likeness, once it is finished."""

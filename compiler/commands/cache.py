@@ -80,7 +80,7 @@ def ls(store: str | None, as_json: bool) -> None:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    found = {name: value for name, value in asdict(entry).items() if name != "made"}
+    found = {name: value for name, value in asdict(entry).items() if name not in ("made", "sizes")}
     return found | {"folder": str(entry.folder), "plan": entry.plan}
 
 
@@ -137,9 +137,10 @@ def gc(limit: int | None, age: int | None, store: str | None) -> None:
         raise click.UsageError("say what may go: --limit 20GB, --unused 30d, or both")
     kept = _store(store)
     before = None if age is None else time.time() - age
+    size = sum(entry.bytes for entry in entries(kept))
     removed = collect(kept, limit, before, lambda entry: print(f"removing {entry.stage} {entry.key[:SHORT]}"))
-    print(f"{counted(len(removed), 'stage')} removed, {in_bytes(sum(entry.bytes for entry in removed))}")
     left = sum(entry.bytes for entry in entries(kept))
+    print(f"{counted(len(removed), 'stage')} removed, {in_bytes(max(0, size - left))}")
     if limit is not None and left > limit:
         print(f"{in_bytes(left)} are left: builds are using them")
 

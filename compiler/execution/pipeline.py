@@ -39,9 +39,7 @@ class Stage:
     phase: str = ""  # of the plan: `pretrain-1` …, `retain`, empty for the supervised one
     is_fit: bool = False  # of a phase: its head alone
     below: str = ""  # the stage that made the backbone, empty for the one that the spec names
-    rows_of: tuple[
-        str, ...
-    ] = ()  # inputs of which it reads the rows' arrays alone: no targets, whatever their keys are
+    rows_of: tuple[str, ...] = ()  # inputs of which it reads the arrays of rows alone, no targets
 
     @property
     def name(self) -> str:
@@ -173,7 +171,7 @@ def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) 
     is_whole = train.fold == "feature"
     kept = {name: backbone[name] for name in ("family", "config_sha256", "header_sha256", "weights", "assets")}
     sees: dict[str, dict[str, Any]] = {
-        "data": {"inputs": list(task.data.inputs), "preprocessing": task.data.model_dump(mode="json")["preprocessing"]}
+        "data": {"inputs": list(task.data.inputs), "preprocessing": task.data.preprocessing.plain()}
     }  # of which a part is done as rows are collated: their arrays don't tell it
     if is_whole:
         sees["head"] = {"pooling": task.head.pooling}

@@ -10,7 +10,7 @@ from .. import variants
 from ..frozen import Json
 from ..world.facts import Facts
 from .folding import kept_bytes
-from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, Phase, TaskPlan, TensorPlan, TrainPlan
+from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, Phase, TensorPlan, TrainPlan
 
 
 def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
@@ -23,7 +23,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
-    folded = kept_bytes(train.fold, train.fold_precision, train.fold_views, _unlike(phase), measured, backbone.width)
+    folded = kept_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
     # a weight that takes in the update of one adapter is there again for each of the others
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
     graph = 4 * (own - (added if merges else 0) + again + heads)
@@ -33,16 +33,6 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
         parameters=own + heads, trainable=phase.trainable, memory_bytes=4 * (own + heads) + 16 * phase.trainable + train.batch_size * stored * 64 + kept,
         disk_bytes=rows * stored + folded + 16 * phase.trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
     )  # fmt: skip
-
-
-def _unlike(phase: Phase) -> list[TaskPlan]:
-    """Of heads for whose rows frozen work gives the same, one."""
-    is_whole = phase.train.fold == "feature"
-    found = {
-        (phase.together(t.name), is_whole and t.head.pooling, tuple(split.rows for split in t.data.splits)): t
-        for t in phase.tasks
-    }
-    return list(found.values())
 
 
 def _numbers(tensors: Iterator[TensorPlan]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from .. import variants
 from ..world.backbone import BackboneFacts
-from .plan import BackbonePlan, TaskPlan, TensorPlan
+from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
 STACK = "layers"  # the part that folds
 
@@ -32,13 +32,24 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
 def kept_bytes(
     fold: str, precision: str, views: int, tasks: Iterable[TaskPlan], measured: Mapping[str, float], width: int
 ) -> int:
-    """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view."""
+    """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view.
+
+    Heads of the same rows share it.
+    """
     if fold == "none":
         return 0
-    splits = (split for task in tasks for split in task.data.splits)
-    rows = sum(split.rows * (views if split.name == "train" else 1) for split in splits)
+    unlike = {_seen(fold, task, split): split for task in tasks for split in task.data.splits}
+    rows = sum(split.rows * (views if split.name == "train" else 1) for split in unlike.values())
     each = 1.0 if fold == "feature" else float(measured.get("tokens_mean", 1.0))
     return round(rows * each * width * {"fp32": 4, "fp16": 2}[precision])
+
+
+def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[str, ...]:
+    """What frozen work sees of a split, as far as it is known before rows are read: of equal counts, the same rows."""
+    reader = variants.reader(task.head.type)
+    columns = (task.data.columns.get(role) for role in reader.ROLES)
+    pooling = task.head.pooling if fold == "feature" else ""
+    return (reader.__name__, pooling, split.model_dump_json(), *map(str, columns))
 
 
 def depth(planned: BackbonePlan) -> int:
