@@ -134,9 +134,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def measured_on() -> list[str]:
-    """The same as lines above a table."""
-    found = machine()
+def measured_on(found: Mapping[str, Any] | None = None) -> list[str]:
+    """The same, of this machine or another, as lines above a table."""
+    found = found or machine()
     libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return [
         f"{found['platform']}, {found['processor']}, {found['cores']} cores, Python {found['python']}, {libraries}",

@@ -112,8 +112,13 @@ def contest(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
         ratios["trainer, another rate"] = medians["trainer"]["seconds"] / medians["ours"]["again"]
     limits = {**case.at_least, **({"trainer, another rate": 30.0} if name == "probe" else {})}
     is_met = all(ratios[c] >= least for c, least in limits.items()) and all(_equals(medians, list(case.at_least)))
-    rows = str(chosen.rows or "all")
-    return {"case": name, "rows": rows, "rounds": chosen.rounds, "seeds": chosen.rounds, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}  # fmt: skip
+    measured = {
+        "rows": str(chosen.rows or "all"),
+        "rounds": chosen.rounds,
+        "seeds": chosen.rounds,
+        "machine": machine(),
+    }
+    return {"case": name, **measured, "medians": medians, "ratios": ratios, "at_least": limits, "is_met": is_met}
 
 
 def _equals(medians: dict[str, dict[str, float]], theirs: list[str]) -> Iterator[bool]:
@@ -252,28 +257,32 @@ class Anonymous(threading.Thread):
 
 
 def report(results: list[dict[str, Any]], output: Path) -> None:
-    """Writes the tables with machine and versions, beside the cases of earlier calls."""
+    """Writes the tables with machines and versions, beside the cases of earlier calls, maybe on another machine."""
     output.mkdir(parents=True, exist_ok=True)
     path = output / "training.json"
     before = json.loads(path.read_bytes())["cases"] if path.is_file() else []
     found = {row["case"]: row for row in (*before, *results)}
     cases = [found[name] for name in CASES if name in found]
-    path.write_text(json.dumps({"machine": machine(), "cases": cases}, indent=2) + "\n")
-    (output / "training.md").write_text("\n".join([*measured_on(), *_contests(cases), "", *_parts(cases)]) + "\n")
+    machines = list({str(row["machine"]): row["machine"] for row in cases}.values())
+    header = [f"{number}. {line}" for number, each in enumerate(machines, 1) for line in measured_on(each)[:1]]
+    tables = [*_contests(cases, machines), "", *_parts(cases)]
+    path.write_text(json.dumps({"cases": cases}, indent=2) + "\n")
+    (output / "training.md").write_text("\n".join(["Machines:", "", *header, "", *tables]) + "\n")
 
 
-def _contests(results: list[dict[str, Any]]) -> Iterator[str]:
+def _contests(results: list[dict[str, Any]], machines: list[dict[str, Any]]) -> Iterator[str]:
     """Who took how long."""
-    yield "| case | rows | rounds | seeds | contestant | seconds | ours is faster by | at least | accuracy |"
-    yield "|---" * 9 + "|"
+    yield "| case | machine | rows | rounds | seeds | contestant | seconds | ours is faster by | at least | accuracy |"
+    yield "|---" * 10 + "|"
     for row in results:
+        measured = f"{machines.index(row['machine']) + 1} | {row['rows']} | {row['rounds']} | {row['seeds']}"
         shown = {c: (values["seconds"], values.get("accuracy", "")) for c, values in row["medians"].items()}
         if "trainer, another rate" in row["ratios"]:
             shown["trainer, another rate"] = (row["medians"]["ours"]["again"], "")
         for contestant, (seconds, right) in shown.items():
             ratio = f"{row['ratios'][contestant]:.2f}" if contestant in row["ratios"] else ""
             least = row["at_least"].get(contestant, "")
-            yield f"| {row['case']} | {row['rows']} | {row['rounds']} | {row['seeds']} | {contestant} | {seconds:.1f} | {ratio} | {least} | {right} |"
+            yield f"| {row['case']} | {measured} | {contestant} | {seconds:.1f} | {ratio} | {least} | {right} |"
 
 
 def _parts(results: list[dict[str, Any]]) -> Iterator[str]:

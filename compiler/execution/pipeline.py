@@ -78,19 +78,19 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
-    folds = [Stage("fold", 7, _folds(plan, task, split.name, {**backbone, "assets": assets_sha256}), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
+    folds = [Stage("fold", 8, _folds(plan, task, split.name, {**backbone, "assets": assets_sha256}), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 5, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *folds,
-        Stage("train", 6, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
-        Stage("evaluate", 5, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
+        Stage("train", 7, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("evaluate", 6, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
-        Stage("verify", 5, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("verify", 6, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
         Stage("pack", 5, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
@@ -113,10 +113,10 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
-            found.append(Stage("train", 4, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
+            found.append(Stage("train", 5, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
         found += [
-            Stage("train", 4, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
-            Stage("merge", 2, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft", "torchmetrics"), phase=name, below=below),
+            Stage("train", 5, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
+            Stage("merge", 3, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft", "torchmetrics"), phase=name, below=below),
         ]  # fmt: skip
         below = found[-1].name
     return found, below
@@ -127,7 +127,7 @@ def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]
     if plan.retain is None:
         return []
     inputs = (*_prepared(plan.retain.tasks, ("test",), "retain"), "train", *((below,) if below else ()))
-    measure = Stage("retain", 1, {"weights": weights}, inputs, (*TORCH, "peft", "torchmetrics"), below=below)
+    measure = Stage("retain", 2, {"weights": weights}, inputs, (*TORCH, "peft", "torchmetrics"), below=below)
     return [*_preparing(plan.retain, "retain", assets), measure]
 
 

@@ -17,7 +17,7 @@ from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import SLUG, Frozen
 from .places import SPLITS
 from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, without_quotes
-from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, VARIANTS
+from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, TAGS, VARIANTS
 
 # pydantic's type of error → what the value should have been
 KINDS = {
@@ -85,11 +85,14 @@ def nothing(path: Path) -> Diagnostic:
     return Diagnostic("E0202", f"{quote(_key(path))} has no value", At(path, "nothing here", on_key=True), help=help)
 
 
-def explain_kind(path: Path) -> Diagnostic:
-    """The diagnostic for a section that is not a mapping."""
+def explain_kind(path: Path, value: Any) -> Diagnostic:
+    """The diagnostic for a section that is not a mapping; of a word, where one names what the section is of, the way to write it."""
     at = At(path, "expected keys and values, indented below")
     name = f"item {path[-1] + 1} of {quote(path[-2])}" if isinstance(path[-1], int) else quote(path[-1])
-    return Diagnostic("E0202", f"{name} is not a mapping", at)
+    tag = TAGS.get(("head",) if path[0] == "heads" and len(path) == 2 else path)
+    is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._/][A-Za-z0-9._/:@-]*", value)
+    help = f"write `{path[-1]}: {{{tag}: {value}}}`" if tag and is_word else ""
+    return Diagnostic("E0202", f"{name} is not a mapping", at, help=help)
 
 
 def _item(found: Any, base: Path, data: dict[str, Any]) -> _Item:

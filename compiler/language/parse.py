@@ -97,7 +97,7 @@ class _Reading:
             self.found.append(Diagnostic("E0209", headline, at, also, help="write it as an entry of `heads`"))
             self.lost |= {"head", "heads"}
         if not isinstance(heads, dict):
-            self.found.append(explain_kind(("heads",)) if heads is not None else nothing(("heads",)))
+            self.found.append(explain_kind(("heads",), heads) if heads is not None else nothing(("heads",)))
         elif not heads:
             headline, help = "`heads` is empty", "write `NAME: {type: …}` below it for each head"
             self.found.append(Diagnostic("E0204", headline, At(("heads",), "nothing below", on_key=True), help=help))
@@ -113,7 +113,7 @@ class _Reading:
     def _is_map(self, path: Path, value: Any) -> bool:
         if isinstance(value, dict):
             return True
-        self.found.append(nothing(path) if value is None else explain_kind(path))
+        self.found.append(nothing(path) if value is None else explain_kind(path, value))
         return False
 
     def _head(self, name: str, shared: Draft) -> Draft:
@@ -132,7 +132,7 @@ class _Reading:
 
     def section(self, model: type[Frozen], values: Any, path: Path, beside: tuple[str, ...] = ()) -> Any:
         if not isinstance(values, dict):
-            self.found.append(explain_kind(path))
+            self.found.append(explain_kind(path, values))
             return None
         empty = {place: nothing(place) for place in _empty(values, path)}
         wrong: list[Diagnostic] = list(empty.values())
@@ -205,7 +205,7 @@ class _Reading:
             [key for key in values if nearest(key, [tag])] if isinstance(values, dict) and tag not in values else []
         )
         if not isinstance(values, dict):
-            self.found.append(explain_kind(path))
+            self.found.append(explain_kind(path, values))
         elif misspelt:
             self.found.append(unknown_key((*path, misspelt[0]), [tag], quote(section)))
         elif tag not in values:
@@ -274,7 +274,7 @@ class _Reading:
                 self.found.append(Diagnostic("E0204", "`data` is missing under `pretrain`", at, help=help))
             return None, None
         if not isinstance(values, dict):
-            self.found.append(explain_kind(path))
+            self.found.append(explain_kind(path, values))
             return None, None
         # of an unknown task nobody can say which inputs it takes, so the keys of all of them pass
         every = {word: variants.load("inputs", word).Options for word in variants.words("inputs")}

@@ -53,6 +53,11 @@ def cut(
     return found
 
 
+def budget_on(device: str, processor: Any) -> int:
+    """How much a batch may hold that nothing learns from; a processor's caches hold less than keeps a GPU busy."""
+    return int(processor.budget) * (1 if device == "cpu" else 4)
+
+
 class Rows:
     """The inputs of a task's split as batches: their prepared rows collated, or folded features."""
 
@@ -61,7 +66,7 @@ class Rows:
         self.task, self.prepared = task, Prepared(work.prepared(task, split))
         self.views = views(work.plan, task, split)
         self.kept = read_kept(folded, len(self.views)) if folded else None
-        self.processor, self.device = processor, device
+        self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
         self.module = variants.top(task.head.type)
         self.draw = getattr(self.module, "draw", None) if split == "train" else None
@@ -163,7 +168,7 @@ def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
     graft.eval()
     parts, order = [], []
     with torch.inference_mode():
-        for chosen in by_length(rows.prepared.lengths(), size, rows.processor.budget):
+        for chosen in by_length(rows.prepared.lengths(), size, rows.budget):
             features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
             found = graft.answers(rows.batch_of(chosen), [rows.task.name])[rows.task.name]
             parts.append(condensed(rows.task, cut(found, features, rows.along), rows.prepared.targets, chosen))

@@ -72,7 +72,7 @@ def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> No
 def _seen(graft: Graft, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[torch.Tensor, float]:
     """What a head sees of a batch, and its loss; no more rows at once than the budget, fewer where memory ends."""
     name, record, head = rows.task.name, rows.task.head.record, variants.top(rows.task.head.type)
-    needed = -(-len(places) * int(rows.prepared.lengths()[places].max()) // rows.processor.budget)
+    needed = -(-len(places) * int(rows.prepared.lengths()[places].max()) // rows.budget)
 
     def asked(count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         found = []

@@ -13,7 +13,7 @@ from ..execution.kept import Keeper
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..networks.assembly import assemble
-from ..networks.batches import arrays, views
+from ..networks.batches import arrays, budget_on, views
 from ..networks.memory import Parts, cuts
 from .prepare import preprocessor
 
@@ -32,8 +32,7 @@ def run(work: Work) -> None:
         work.out, rows.rows * len(changed), work.plan.backbone.width, lengths, work.plan.train.fold_precision
     )
     torch.set_num_threads(work.machine.threads)
-    # half of what others take at once was as fast on a processor, with MiniLM and MobileNetV2, and half is held at once
-    budget = processor.budget // 2 if work.machine.device == "cpu" else processor.budget
+    budget = budget_on(work.machine.device, processor)
     parts = Parts()
 
     def keep(chosen: np.ndarray, number: int, parts: int) -> None:
