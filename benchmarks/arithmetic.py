@@ -1,4 +1,4 @@
-"""Seconds of an encoder's products of matrices in fp32 at the rate of this machine: what no one gets around."""
+"""Seconds of an encoder's products of matrices at the rate of this machine: what nobody gets around in fp32."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seconds_of(config: Mapping[str, Any], lengths: Sequence[int]) -> float:
 
 @cache
 def rate(width: int, deep: int) -> float:
-    """Operations in a second: the best of torch's own product in the layers' shapes, on all cores."""
+    """Operations in a second: the best of torch's own product in the shape of a feed-forward layer, on all cores."""
     import torch
 
     left, right, best = torch.rand(ROWS, width), torch.rand(width, deep), float("inf")

@@ -108,7 +108,7 @@ def floor(data: Path, specs: int) -> dict[str, float]:
             split: [len(row["input_ids"]) for row in peer.examples(planned, place, split)]
             for split in ("train", "validation", "test")
         }
-    fold = seconds_of(config, lengths["train"] + lengths["validation"])
+    fold = seconds_of(config, [length for each in lengths.values() for length in each])
     verify = specs * seconds_of(config, lengths["validation"] + lengths["test"])
     return {"training": fold, "whole": fold + verify, "fold": fold, "verify": verify}
 
