@@ -260,8 +260,9 @@ def report(results: list[dict[str, Any]], output: Path) -> None:
     """Writes the tables with machines and versions, beside the cases of earlier calls, maybe on another machine."""
     output.mkdir(parents=True, exist_ok=True)
     path = output / "training.json"
-    before = json.loads(path.read_bytes())["cases"] if path.is_file() else []
-    found = {row["case"]: row for row in (*before, *results)}
+    before = json.loads(path.read_bytes()) if path.is_file() else {"cases": []}
+    earlier = ({"machine": before.get("machine"), **row} for row in before["cases"])  # which all cases once shared
+    found = {row["case"]: row for row in (*earlier, *results)}
     cases = [found[name] for name in CASES if name in found]
     machines = list({str(row["machine"]): row["machine"] for row in cases}.values())
     header = [f"{number}. {line}" for number, each in enumerate(machines, 1) for line in measured_on(each)[:1]]

@@ -137,10 +137,11 @@ def gc(limit: int | None, age: int | None, store: str | None) -> None:
         raise click.UsageError("say what may go: --limit 20GB, --unused 30d, or both")
     kept = _store(store)
     before = None if age is None else time.time() - age
-    size = sum(entry.bytes for entry in entries(kept))
     removed = collect(kept, limit, before, lambda entry: print(f"removing {entry.stage} {entry.key[:SHORT]}"))
-    left = sum(entry.bytes for entry in entries(kept))
-    print(f"{counted(len(removed), 'stage')} removed, {in_bytes(max(0, size - left))}")
+    found = entries(kept)
+    left, lie = sum(entry.bytes for entry in found), {inode for entry in found for inode in entry.sizes}
+    freed = {inode: size for entry in removed for inode, size in entry.sizes.items() if inode not in lie}
+    print(f"{counted(len(removed), 'stage')} removed, {in_bytes(sum(freed.values()))}")
     if limit is not None and left > limit:
         print(f"{in_bytes(left)} are left: builds are using them")
 

@@ -17,7 +17,7 @@ from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import SLUG, Frozen
 from .places import SPLITS
 from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, without_quotes
-from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, TAGS, VARIANTS
+from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, VARIANTS
 
 # pydantic's type of error → what the value should have been
 KINDS = {
@@ -86,13 +86,23 @@ def nothing(path: Path) -> Diagnostic:
 
 
 def explain_kind(path: Path, value: Any) -> Diagnostic:
-    """The diagnostic for a section that is not a mapping; of a word, where one names what the section is of, the way to write it."""
+    """Says that a section is not a mapping, and how to write the word that stands there."""
     at = At(path, "expected keys and values, indented below")
     name = f"item {path[-1] + 1} of {quote(path[-2])}" if isinstance(path[-1], int) else quote(path[-1])
-    tag = TAGS.get(("head",) if path[0] == "heads" and len(path) == 2 else path)
-    is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._/][A-Za-z0-9._/:@-]*", value)
-    help = f"write `{path[-1]}: {{{tag}: {value}}}`" if tag and is_word else ""
-    return Diagnostic("E0202", f"{name} is not a mapping", at, help=help)
+    return Diagnostic("E0202", f"{name} is not a mapping", at, help=_as_section(path, value))
+
+
+def _as_section(path: Path, value: Any) -> str:
+    """How to write a word that says what a section is of: a source, a method or a task; empty for any other."""
+    section = "head" if path[0] == "heads" and len(path) == 2 else path[-1]
+    if not isinstance(value, str) or not re.fullmatch(SLUG, str(path[-1])):
+        return ""
+    if path == ("backbone",):
+        is_source = re.fullmatch(r"(\.{1,2}/|/|package:|hub:|bundle:)[\w./@+-]{1,80}", value)
+        return f"write `backbone: {{from: {value if is_source else 'SOURCE'}}}`"
+    folder, tag, _ = VARIANTS.get(str(section), ("", "", ""))
+    name = "NAME" if path[-1] == tag else path[-1]  # a head's keys may stand where its name belongs
+    return f"write `{name}: {{{tag}: {value}}}`" if tag and value in variants.words(folder) else ""
 
 
 def _item(found: Any, base: Path, data: dict[str, Any]) -> _Item:

@@ -54,7 +54,7 @@ def cut(
 
 
 def budget_on(device: str, processor: Any) -> int:
-    """How much a batch may hold that nothing learns from; a processor's caches hold less than keeps a GPU busy."""
+    """How much a batch may hold that nothing learns from; a CPU's caches hold less than keeps a GPU busy."""
     return int(processor.budget) * (1 if device == "cpu" else 4)
 
 

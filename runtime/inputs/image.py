@@ -64,7 +64,7 @@ WARPED = 384  # from this edge on, a processor with `crop_pct` warps to a square
 class Preprocessor:
     """Turns inputs into `pixel_values` the way that a plan's or a manifest's `preprocessing` says."""
 
-    budget = 2048  # rows of pixels in a batch, 9 pictures of 224: more at once were no faster in torch, and take memory
+    budget = 2048  # rows of pixels in a batch, 9 pictures of 224: more at once were no faster in torch on a CPU, and take memory
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         self._resize: Mapping[str, int] | None = record["resize"]

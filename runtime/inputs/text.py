@@ -51,7 +51,7 @@ def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
 class Preprocessor:
     """Tokenises without padding, then pads a batch to its longest row."""
 
-    budget = 512  # tokens in a batch, padding included: what caches hold; four times as many took an eighth longer
+    budget = 512  # tokens in a batch, padding included: about what caches hold, so faster than more
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         from tokenizers import Tokenizer
