@@ -62,7 +62,7 @@ class Rows:
     """The inputs of a task's split as batches: their prepared rows collated, or folded features."""
 
     def __init__(self, work: Work, task: TaskPlan, split: str, processor: Any, device: str) -> None:
-        folded = work.folded(task, split)
+        self.folded = folded = work.folded(task, split)
         self.task, self.prepared = task, Prepared(work.prepared(task, split))
         self.views = views(work.plan, task, split)
         self.kept = read_kept(folded, len(self.views)) if folded else None

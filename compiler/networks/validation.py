@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from .batches import Batch, Rows, loss_of, outputs_of
 from .graft import Graft
 from .memory import Parts, cuts, joined
 
+# features that the network gave rows in this process, by the folder of what is kept of them, whose name tells weights,
+# rows and preprocessing, and by the rows: specs that share it ask the network once
+SEEN: dict[tuple[Path, bytes], torch.Tensor] = {}
 UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # relative, by the type of what is kept
 
 
@@ -54,8 +58,11 @@ def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> No
     for number, chosen in enumerate(batches, 1):
         places = rows.prepared.rows_of(chosen)
         with torch.inference_mode():
-            plain = rows.plain(places)
+            known = (rows.folded, places.tobytes()) if rows.folded and rows.kept.is_whole else None
+            plain = {"feature": SEEN[known]} if known in SEEN else rows.plain(places)
             (ours, folded), (theirs, whole) = (_seen(graft, rows, b, places) for b in (rows.batch_of(places), plain))
+        if known:
+            SEEN[known] = theirs
         if theirs.ndim == 3:  # what stands at padding is nobody's
             ours, theirs = (values * plain["attention_mask"].unsqueeze(-1) for values in (ours, theirs))
         apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny))

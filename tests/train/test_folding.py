@@ -195,6 +195,26 @@ def test_a_folded_layer_runs_to_be_compared_and_never_to_train(
     assert above == [lowest + 3 + steps + epochs] * 2, "and once for the validation rows of each epoch"
 
 
+def test_specs_of_one_process_that_share_features_ask_the_network_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    runs: list[int] = []
+    forward = BertLayer.forward
+    monkeypatch.setattr(BertLayer, "forward", lambda self, *a, **k: (runs.append(1), forward(self, *a, **k))[1])
+
+    def asked(rate: float, store: str) -> int:
+        before = len(runs)
+        probe = {"method": "probe"}
+        train = {"epochs": 1, "batch_size": 8, "learning_rate": rate}
+        spec = write(tmp_path, backbone={"from": "./backbone"}, adapt=probe, train=train)
+        running.trained(spec, tmp_path / store, "evaluate")
+        return len(runs) - before
+
+    first, second, cold = asked(1e-3, "store"), asked(2e-3, "store"), asked(2e-3, "other")
+    assert second == 0 < first == cold
+
+
 def test_what_is_compared_are_the_first_batches_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.save("bert", tmp_path / "backbone")
     compared: list[list[int]] = []
