@@ -261,7 +261,8 @@ def report(results: list[dict[str, Any]], output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     path = output / "training.json"
     before = json.loads(path.read_bytes()) if path.is_file() else {"cases": []}
-    earlier = ({"machine": before.get("machine"), **row} for row in before["cases"])  # which all cases once shared
+    # of a file that has its machine once, every case is of that
+    earlier = (row if "machine" in row else {**row, "machine": before["machine"]} for row in before["cases"])
     found = {row["case"]: row for row in (*earlier, *results)}
     cases = [found[name] for name in CASES if name in found]
     machines = list({str(row["machine"]): row["machine"] for row in cases}.values())

@@ -98,15 +98,10 @@ def collect(
         is_old = before is not None and entry.used < before
         if is_old or (limit is not None and size > limit):
             removed += [entry] if remove(store, entry, told) else []
-            if not _lies(store, entry):  # whoever took it
+            if not entry.folder.is_dir():  # whoever took it
                 times.subtract(entry.sizes.keys())
                 size -= sum(each for inode, each in entry.sizes.items() if not times[inode])
     return removed
-
-
-def _lies(store: Store, entry: Entry) -> bool:
-    """Whether what an entry counts is there yet: of an unfinished one also as what it became."""
-    return entry.folder.is_dir() or (not entry.is_finished and store.path(entry.stage, entry.key).is_dir())
 
 
 def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda entry: None) -> bool:

@@ -48,6 +48,7 @@ def test_the_way_out_holds_where_the_mistake_is(
     assert finding.code == code
     assert finding.headline.startswith(headline)
     assert way in finding.notes
+    assert bool(way) == bool(finding.notes), "what nobody can tell is not guessed"
 
 
 LIMITED = [
