@@ -42,8 +42,8 @@ SPEC = {
 }
 BUILD = """
 import sys
-from graftc.compiler.stages import train
-train.EVERY = float(sys.argv.pop(1))
+from graftc.compiler.execution import saves
+saves.EVERY = float(sys.argv.pop(1))
 from graftc.compiler.commands import main
 main(["build", *sys.argv[1:]])
 """

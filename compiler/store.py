@@ -115,20 +115,25 @@ class Store:
             write_atomically(path, lambda staged: staged.write_text(json.dumps([stage, key])))
 
     def take(self, likeness: str, out: Path) -> str | None:
-        """Links the files of an output of this likeness into an empty folder; its stage, None where there is none.
+        """Links the files of an output of this likeness into a folder, in place of what an earlier attempt left there.
 
-        They lie on the disk once, and are there for as long as either output is.
+        They lie on the disk once, and are there for as long as either output is. Its stage; None where there is none.
         """
+        linked: list[Path] = []
         try:
             stage, key = json.loads(self._likeness(likeness).read_bytes())
             with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
-                for path in sorted(self.path(stage, key).iterdir()):
-                    os.link(path, out / path.name)
+                files = sorted(self.path(stage, key).iterdir())
+                for path in out.iterdir():
+                    path.unlink()
+                for path in files:
+                    linked.append(out / path.name)
+                    os.link(path, linked[-1])
             if not (whole := self.files(stage, key)) or {n: list(f) for n, f in contents(out).items()} != whole:
                 raise ValueError("damaged since it was made")
         except (OSError, ValueError, TypeError):  # collected or damaged since, or a file system without links
-            for path in out.iterdir():
-                path.unlink()
+            for path in linked:
+                path.unlink(missing_ok=True)
             return None
         return str(stage)
 

@@ -8,6 +8,7 @@ import random
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -155,16 +156,9 @@ def _run_stage(
             ran[stage.name] = time.monotonic() - start
             work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s, as {other} made it")
             return
-        module = variants.load("stages", stage.module)
-        _settle(stage, work)
-        with warnings.catch_warnings():
-            for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
-                warnings.simplefilter("ignore", category)
-            backbone = store.path(stage.below, known[stage.below]) if stage.below else work.backbone
-            given = replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task, phase=stage.phase)
-            module.run(replace(given, plan=_phase(stage, work.plan), backbone=backbone, origin=work.backbone))
-        if stage.is_numeric:
-            return_memory()
+        backbone = store.path(stage.below, known[stage.below]) if stage.below else work.backbone
+        given = replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task, phase=stage.phase)
+        _compute(stage, replace(given, plan=_phase(stage, work.plan), backbone=backbone, origin=work.backbone))
         if alike:
             store.offer(alike, stage.name, known[stage.name])
         ran[stage.name] = time.monotonic() - start
@@ -174,7 +168,19 @@ def _run_stage(
         work.progress.say(f"{stage.name}: waiting for another build that makes the same")
 
     made = {"plan": work.plan.name, **pipeline.made_of(stage, known, work.machine)}
-    store.make(stage.name, known[stage.name], fill, stage.resumes, waits, made)
+    # until it lies in its place: another build, of other keys, may link it then
+    with store.lock(f"alike-{alike}", waits) if alike else nullcontext():
+        store.make(stage.name, known[stage.name], fill, stage.resumes, waits, made)
+
+
+def _compute(stage: pipeline.Stage, work: Work) -> None:
+    _settle(stage, work)
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
+            warnings.simplefilter("ignore", category)
+        variants.load("stages", stage.module).run(work)
+    if stage.is_numeric:
+        return_memory()
 
 
 def _phase(stage: pipeline.Stage, plan: Plan) -> Plan:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..diagnostics import refuse
+from ..store import write_atomically
+from .saves import Saves
 
 VALUES, EDGES = "values.npy", "edges.npy"
+DONE = "done.json"  # how many batches an unfinished attempt has kept
 TYPES = {"fp32": np.float32, "fp16": np.float16}
 
 
@@ -56,7 +61,10 @@ def read_kept(folder: Path, views: int = 1) -> Kept:
 
 
 class Keeper:
-    """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors."""
+    """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors.
+
+    Goes on in a folder that an earlier attempt at the same left: `done` batches of it are kept already.
+    """
 
     def __init__(
         self, folder: Path, rows: int, width: int, lengths: np.ndarray | None, precision: str = "fp32"
@@ -64,12 +72,30 @@ class Keeper:
         self.folder = folder
         self.edges = None if lengths is None else np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         count = rows if self.edges is None else int(self.edges[-1])
-        # straight to the file: what is kept may be larger than the memory
-        self.values = np.lib.format.open_memmap(
-            folder / VALUES, mode="w+", dtype=TYPES[precision], shape=(count, width)
-        )
-        with (folder / VALUES).open("r+b") as file:  # else a disk that is full later kills the process at a write
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        self.saves, shape, dtype = Saves(), (count, width), np.dtype(TYPES[precision])
+        self.done = self._left(shape, dtype)  # batches
+        self.values = np.load(folder / VALUES, mmap_mode="r+") if self.done else self._made(shape, dtype)
+
+    def _left(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
+        """How many batches an earlier attempt has kept; 0 where what it left is no such array."""
+        try:
+            done = json.loads((self.folder / DONE).read_bytes())
+            values = np.load(self.folder / VALUES, mmap_mode="r")
+        except (OSError, ValueError):
+            return 0
+        return done if type(done) is int and (values.shape, values.dtype) == (shape, dtype) else 0
+
+    def _made(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> np.memmap[Any, Any]:
+        """An array straight on the disk: what is kept may be larger than the memory."""
+        path = self.folder / VALUES
+        values = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        try:
+            with path.open("r+b") as file:  # else a disk that is full later kills the process at a write
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError:
+            path.unlink()  # it may have taken the disk's last bytes
+            raise
+        return values
 
     def put(self, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> None:
         """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out.
@@ -91,8 +117,17 @@ class Keeper:
             first, last = self.edges[row], self.edges[row + 1]
             self.values[first:last] = states[: last - first]
 
+    def passed(self, is_last: bool = False) -> None:
+        """Counts a batch that was put; writes down now and then, and of the last one, how many there are."""
+        self.done += 1
+        if is_last or self.saves.is_due():
+            with self.saves.timed():
+                self.values.flush()
+                write_atomically(self.folder / DONE, lambda staged: staged.write_text(json.dumps(self.done)))
+
     def close(self) -> None:
         """Ends the writing."""
         self.values.flush()
         if self.edges is not None:
             np.save(self.folder / EDGES, self.edges)
+        (self.folder / DONE).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ...runtime.rows import by_length
+from ..execution.interrupts import held_back
 from ..execution.kept import Keeper
 from ..execution.prepared import Prepared
 from ..execution.work import Work
@@ -45,8 +46,17 @@ def run(work: Work) -> None:
                 found = graft.features(batch, [task.name])[task.name]
             keeper.put(part + rows.rows * number, found.float().cpu().numpy())
 
-    with work.progress.steps("features", rows.rows * len(changed)) as advance, torch.inference_mode():
-        for number, chosen in product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)):
+    batches = list(product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)))
+    done = sum(len(chosen) for _, chosen in batches[: keeper.done])
+    if done:
+        work.progress.say(f"  going on from row {done} of {rows.rows * len(changed)}")
+    progress = work.progress.steps("features", rows.rows * len(changed), done)
+    with held_back() as is_interrupted, progress as advance, torch.inference_mode():
+        for number, chosen in batches[keeper.done :]:
             parts.fit(len(chosen), partial(keep, chosen, number))
             advance(len(chosen))
+            is_last = is_interrupted()
+            keeper.passed(is_last)
+            if is_last:
+                raise KeyboardInterrupt
     keeper.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +25,7 @@ from safetensors.torch import save_file
 from ..diagnostics import refuse
 from ..execution.interrupts import held_back
 from ..execution.machine import return_memory
+from ..execution.saves import Saves
 from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
@@ -40,8 +40,6 @@ from ..planning.split import derived_seed
 from ..store import write_atomically
 from .prepare import preprocessor
 
-EVERY = 60.0  # seconds between checkpoints within an epoch
-SHARE = 20.0  # seconds of training, at least, for each second that a checkpoint takes
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.json"  # written last: where it lies, training is over
@@ -111,7 +109,7 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.kept: dict[str, torch.Tensor] = {}
-        self.saved, self.cost = time.monotonic(), 0.0
+        self.saves = Saves()
         for place, each in enumerate(self.sets):
             for taught, begins in each.inputs(islice(each.batches(plan, 0, place), COMPARED)):
                 if taught.kept:
@@ -148,8 +146,7 @@ class Training:
                     raise KeyboardInterrupt
 
     def _save_if_due(self, is_interrupted: bool) -> None:
-        waited = time.monotonic() - self.saved
-        if is_interrupted or (waited > EVERY and waited > SHARE * self.cost):
+        if is_interrupted or self.saves.is_due():
             self.save()
         if is_interrupted:
             raise KeyboardInterrupt
@@ -250,10 +247,8 @@ class Training:
         }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
-        start = time.monotonic()
-        write_checkpoint(self.work.out / CHECKPOINT, tensors, state)
-        self.saved = time.monotonic()
-        self.cost = self.saved - start
+        with self.saves.timed():
+            write_checkpoint(self.work.out / CHECKPOINT, tensors, state)
 
     def resume(self) -> None:
         """Goes on from the checkpoint of an earlier attempt, where there is one that can be read."""

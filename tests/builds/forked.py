@@ -131,9 +131,9 @@ class Subject:
 
     def _run(self, store: Path, output: Path, sets: tuple[str, ...], before: Callable[[], Any]) -> int:
         from graftc.compiler.commands import main
-        from graftc.compiler.stages import train
+        from graftc.compiler.execution import saves
 
-        train.EVERY = train.SHARE = 0.0  # a checkpoint after every step
+        saves.EVERY = saves.SHARE = 0.0  # a checkpoint after every step
         before()
         words = [word for one in sets for word in ("--set", one)]
         try:
@@ -360,9 +360,9 @@ def starved(subject: Subject, stage: str, limit: int) -> Outcome:
 
 def rarely() -> None:
     """Checkpoints as users have them: none in the middle of so short an epoch."""
-    from graftc.compiler.stages import train
+    from graftc.compiler.execution import saves
 
-    train.EVERY, train.SHARE = 60.0, 20.0
+    saves.EVERY, saves.SHARE = 60.0, 20.0
 
 
 KINDS = {"text": text, "images": images}

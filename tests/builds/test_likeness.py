@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from graftc.compiler import cache
+from graftc.compiler.execution.progress import Progress
 from graftc.compiler.stages import fold
 from graftc.compiler.store import Store
 
@@ -60,6 +62,35 @@ def test_other_labels_of_the_same_texts_use_the_same_features(tmp_path: Path, fo
     _, _, cold = running.trained(write(tmp_path, "thing"), tmp_path / "cold")
     assert folds == {"train": 2, "validation": 2}
     assert np.array_equal(np.load(second / "losses.npy"), np.load(cold / "losses.npy"))
+
+
+def test_builds_at_once_compute_them_once(tmp_path: Path, folds: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one build computes, another of other labels waits for it, and links what it made."""
+    store, waiting, others = tmp_path / "store", threading.Event(), []
+    counted, say = fold.run, Progress.say
+
+    def said(progress: Progress, text: str) -> None:
+        if "waiting for another build" in text:
+            waiting.set()
+        say(progress, text)
+
+    def beside(work: Any) -> None:
+        if not others:
+            (tmp_path / "other").mkdir()
+            spec = write(tmp_path / "other", "thing")
+            others.append(threading.Thread(target=running.trained, args=(spec, store, "fold-train")))
+            others[0].start()
+            assert waiting.wait(60)
+        counted(work)
+
+    monkeypatch.setattr(Progress, "say", said)
+    monkeypatch.setattr(fold, "run", beside)
+    _, _, first = running.trained(write(tmp_path, "mood"), store, "fold-train")
+    others[0].join(60)
+    assert folds == {"train": 1}
+    same = {path.stat().st_ino for path in first.parent.glob("*/values.npy")}
+    assert len(list(first.parent.iterdir())) == 2
+    assert len(same) == 1
 
 
 def test_heads_of_one_table_use_the_same_features(tmp_path: Path, folds: Counter[str]) -> None:

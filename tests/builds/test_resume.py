@@ -95,8 +95,8 @@ KILLED = """
 import os, signal, sys
 import torch
 from graftc.compiler.commands import main
-from graftc.compiler.stages import train
-train.EVERY = train.SHARE = 0.0
+from graftc.compiler.execution import saves
+saves.EVERY = saves.SHARE = 0.0
 update, steps = torch.optim.AdamW.step, iter(range(1, 100))
 def killed(*args, **more):
     if next(steps) == 6:

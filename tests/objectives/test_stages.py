@@ -20,7 +20,6 @@ from graftc.compiler.heads import _masking, _vocabulary
 from graftc.compiler.language.source import read
 from graftc.compiler.objectives import causal_language_modeling as causal
 from graftc.compiler.objectives import sentence_order
-from graftc.compiler.stages import train
 from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import Footing, check, lock_source
 
@@ -283,8 +282,8 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, mo
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Training, "save", stopped)
-    monkeypatch.setattr(train, "EVERY", 0.0)
-    monkeypatch.setattr(train, "SHARE", 0.0)
+    monkeypatch.setattr("graftc.compiler.execution.saves.EVERY", 0.0)
+    monkeypatch.setattr("graftc.compiler.execution.saves.SHARE", 0.0)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             graftc.build(spec, tmp_path / "bundle", tmp_path / "store")
