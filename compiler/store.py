@@ -119,21 +119,14 @@ class Store:
 
         They lie on the disk once, and are there for as long as either output is. Its stage; None where there is none.
         """
-        linked: list[Path] = []
         try:
             stage, key = json.loads(self._likeness(likeness).read_bytes())
             with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
-                files = sorted(self.path(stage, key).iterdir())
-                for path in out.iterdir():
-                    path.unlink()
-                for path in files:
-                    linked.append(out / path.name)
-                    os.link(path, linked[-1])
-            if not (whole := self.files(stage, key)) or {n: list(f) for n, f in contents(out).items()} != whole:
-                raise ValueError("damaged since it was made")
-        except (OSError, ValueError, TypeError):  # collected or damaged since, or a file system without links
-            for path in linked:
-                path.unlink(missing_ok=True)
+                source, whole = self.path(stage, key), self.files(stage, key)
+                if not whole or {name: list(file) for name, file in contents(source).items()} != whole:
+                    return None  # collected, or damaged since it was made
+                _link(source, out)
+        except (OSError, ValueError, TypeError):  # none was offered, or the file system has no links
             return None
         return str(stage)
 
@@ -173,6 +166,18 @@ class Store:
                 waits()
                 fcntl.flock(file, kind)
             yield
+
+
+def _link(source: Path, out: Path) -> None:
+    """Links the files of a folder into another, in place of all that it holds; first it is tried whether that works."""
+    files, tried = sorted(source.iterdir()), out.with_name(f"{out.name}.tried")
+    tried.unlink(missing_ok=True)
+    os.link(files[0], tried)
+    tried.unlink()
+    for path in out.iterdir():
+        path.unlink()
+    for path in files:
+        os.link(path, out / path.name)
 
 
 @contextmanager

@@ -152,15 +152,12 @@ def _run_stage(
         start = time.monotonic()
         work.progress.say(f"{stage.name} …")
         if alike and (other := store.take(alike, out)):
-            store.offer(alike, stage.name, known[stage.name])  # the other may be collected first
             ran[stage.name] = time.monotonic() - start
             work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s, as {other} made it")
             return
         backbone = store.path(stage.below, known[stage.below]) if stage.below else work.backbone
         given = replace(work, inputs=inputs, out=out, split=stage.split, name=stage.task, phase=stage.phase)
         _compute(stage, replace(given, plan=_phase(stage, work.plan), backbone=backbone, origin=work.backbone))
-        if alike:
-            store.offer(alike, stage.name, known[stage.name])
         ran[stage.name] = time.monotonic() - start
         work.progress.say(f"{stage.name} {ran[stage.name]:.1f} s")
 
@@ -171,6 +168,8 @@ def _run_stage(
     # until it lies in its place: another build, of other keys, may link it then
     with store.lock(f"alike-{alike}", waits) if alike else nullcontext():
         store.make(stage.name, known[stage.name], fill, stage.resumes, waits, made)
+        if alike:
+            store.offer(alike, stage.name, known[stage.name])  # also where it is linked: the other may be collected
 
 
 def _compute(stage: pipeline.Stage, work: Work) -> None:

@@ -6,17 +6,18 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..diagnostics import refuse
-from ..store import write_atomically
+from ..store import sync, write_atomically
 from .saves import Saves
 
 VALUES, EDGES = "values.npy", "edges.npy"
-DONE = "done.json"  # how many batches an unfinished attempt has kept
+DONE = "done.json"  # how many batches are kept: an attempt that ends early says it of those on the disk
 TYPES = {"fp32": np.float32, "fp16": np.float16}
 
 
@@ -63,31 +64,37 @@ def read_kept(folder: Path, views: int = 1) -> Kept:
 class Keeper:
     """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors.
 
-    Goes on in a folder that an earlier attempt at the same left: `done` batches of it are kept already.
+    The rows come in so many `batches`. In a folder that an earlier attempt at the same left it goes on: `done` of them
+    are kept already, the last in so many `parts`.
     """
 
     def __init__(
-        self, folder: Path, rows: int, width: int, lengths: np.ndarray | None, precision: str = "fp32"
+        self, folder: Path, rows: int, width: int, lengths: np.ndarray | None, precision: str = "fp32", batches: int = 1
     ) -> None:
-        self.folder = folder
+        self.folder, self.batches, self.saves = folder, batches, Saves()
         self.edges = None if lengths is None else np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         count = rows if self.edges is None else int(self.edges[-1])
-        self.saves, shape, dtype = Saves(), (count, width), np.dtype(TYPES[precision])
-        self.done = self._left(shape, dtype)  # batches
+        shape, dtype = (count, width), np.dtype(TYPES[precision])
+        self.done, self.parts = self._left(shape, dtype)
         self.values = np.load(folder / VALUES, mmap_mode="r+") if self.done else self._made(shape, dtype)
 
-    def _left(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
-        """How many batches an earlier attempt has kept; 0 where what it left is no such array."""
+    def _left(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[int, int]:
+        """How many batches an earlier attempt has kept, the last in how many parts; none where it was at another thing."""
         try:
-            done = json.loads((self.folder / DONE).read_bytes())
+            left = json.loads((self.folder / DONE).read_bytes())
             values = np.load(self.folder / VALUES, mmap_mode="r")
-        except (OSError, ValueError):
-            return 0
-        return done if type(done) is int and (values.shape, values.dtype) == (shape, dtype) else 0
+            if (left["of"], values.shape, values.dtype) == (self.batches, shape, dtype):
+                return int(left["batches"]), int(left["parts"])
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            pass
+        return 0, 1
 
     def _made(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> np.memmap[Any, Any]:
         """An array straight on the disk: what is kept may be larger than the memory."""
+        (self.folder / DONE).unlink(missing_ok=True)  # it spoke of another array
         path = self.folder / VALUES
+        path.unlink(missing_ok=True)  # it may be a link to what another build has finished
+        sync(self.folder)
         values = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         try:
             with path.open("r+b") as file:  # else a disk that is full later kills the process at a write
@@ -117,17 +124,25 @@ class Keeper:
             first, last = self.edges[row], self.edges[row + 1]
             self.values[first:last] = states[: last - first]
 
-    def passed(self, is_last: bool = False) -> None:
-        """Counts a batch that was put; writes down now and then, and of the last one, how many there are."""
-        self.done += 1
-        if is_last or self.saves.is_due():
+    def passed(self, parts: int = 1, at_once: bool = False) -> None:
+        """Counts a batch that was put; writes down now and then, or at once, how many there are."""
+        self.done, self.parts = self.done + 1, parts
+        if at_once or self.saves.is_due():
             with self.saves.timed():
-                self.values.flush()
-                write_atomically(self.folder / DONE, lambda staged: staged.write_text(json.dumps(self.done)))
+                self._save()
 
     def close(self) -> None:
         """Ends the writing."""
-        self.values.flush()
         if self.edges is not None:
-            np.save(self.folder / EDGES, self.edges)
-        (self.folder / DONE).unlink(missing_ok=True)
+            write_atomically(self.folder / EDGES, partial(_write, self.edges))
+        self._save()
+
+    def _save(self) -> None:
+        self.values.flush()
+        text = json.dumps({"batches": self.done, "of": self.batches, "parts": self.parts})
+        write_atomically(self.folder / DONE, lambda staged: staged.write_text(text))
+
+
+def _write(array: np.ndarray, path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)

@@ -29,12 +29,13 @@ def run(work: Work) -> None:
     prefix = next(iter(graft.prefixes.values()), None)  # beneath all that learns, so that any adapter's will do
     changed = views(work.plan, task, work.split)
     lengths = rows.lengths() if prefix else None  # of texts, which have one view
-    keeper = Keeper(
-        work.out, rows.rows * len(changed), work.plan.backbone.width, lengths, work.plan.train.fold_precision
-    )
+    budget, total = budget_on(work.machine.device, processor), rows.rows * len(changed)
+    batches = list(product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)))
+    width, precision = work.plan.backbone.width, work.plan.train.fold_precision
+    keeper = Keeper(work.out, total, width, lengths, precision, len(batches))
     torch.set_num_threads(work.machine.threads)
-    budget = budget_on(work.machine.device, processor)
     parts = Parts()
+    parts.count = keeper.parts
 
     def keep(chosen: np.ndarray, number: int, parts: int) -> None:
         for part in (chosen[cut] for cut in cuts(len(chosen), parts)):
@@ -46,17 +47,19 @@ def run(work: Work) -> None:
                 found = graft.features(batch, [task.name])[task.name]
             keeper.put(part + rows.rows * number, found.float().cpu().numpy())
 
-    batches = list(product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)))
     done = sum(len(chosen) for _, chosen in batches[: keeper.done])
     if done:
-        work.progress.say(f"  going on from row {done} of {rows.rows * len(changed)}")
-    progress = work.progress.steps("features", rows.rows * len(changed), done)
-    with held_back() as is_interrupted, progress as advance, torch.inference_mode():
+        work.progress.say(f"  going on from row {done} of {total}")
+    with (
+        held_back() as is_interrupted,
+        work.progress.steps("features", total, done) as advance,
+        torch.inference_mode(),
+    ):
         for number, chosen in batches[keeper.done :]:
             parts.fit(len(chosen), partial(keep, chosen, number))
             advance(len(chosen))
-            is_last = is_interrupted()
-            keeper.passed(is_last)
-            if is_last:
+            is_over = is_interrupted()
+            keeper.passed(parts.count, at_once=is_over)
+            if is_over:
                 raise KeyboardInterrupt
     keeper.close()

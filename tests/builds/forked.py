@@ -2,7 +2,7 @@
 
 A script of its own: it loads the libraries once and forks a process per build, before there are threads to lose.
 
-    python forked.py FOLDER [--only text|images] [--all]     prints the outcomes as JSON
+    python forked.py FOLDER [--only text|features|images] [--all]     prints the outcomes as JSON
 
 Kills are made where the disk differs from all points before, as far as a build that goes on can tell, at one in
 three of the points around each checkpoint, and at a few more; `--all` makes every one (a quarter of an hour).
@@ -36,6 +36,8 @@ from calls import Calls, Point
 
 STAGES = ("start", "prepare", "fold", "rehearse", "train", "evaluate", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
 RESUMING = "train"
+GROWING = ("train", "fold")  # stages whose staging folder a build goes on in
+ROWS = 4  # of a batch that folds
 MORE = 5  # points besides those where the disk differs
 FEW = 3  # points of the second subject
 OLDER = ("description=An earlier bundle.",)
@@ -132,8 +134,10 @@ class Subject:
     def _run(self, store: Path, output: Path, sets: tuple[str, ...], before: Callable[[], Any]) -> int:
         from graftc.compiler.commands import main
         from graftc.compiler.execution import saves
+        from graftc.compiler.stages import fold
 
         saves.EVERY = saves.SHARE = 0.0  # a checkpoint after every step
+        fold.BATCH = ROWS
         before()
         words = [word for one in sets for word in ("--set", one)]
         try:
@@ -168,7 +172,7 @@ class Subject:
         for path in sorted(self.work.rglob("*")):
             parts = path.relative_to(self.work).parts[1:]
             deepest = DEEPEST.get(parts[0], 99) if parts else 99
-            if parts[1:] and parts[0] == "staging" and parts[1].startswith(RESUMING):
+            if parts[1:] and parts[0] == "staging" and parts[1].startswith(GROWING):
                 deepest = 99
             if len(parts) == deepest or (len(parts) < deepest and path.is_file()):
                 whole.update(f"{parts}\0".encode() + (path.read_bytes() if path.is_file() else b""))
@@ -284,6 +288,15 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
     return {"stages": counted, "covered": covered, "outcomes": outcomes}
 
 
+def features(subject: Subject, is_all: bool) -> dict[str, Any]:
+    """Kills while features are computed and where they are whole: in one of three states that this leaves on the disk."""
+    points = [found for found in subject.points() if found[0][0] == "fold"]
+    subject.store.rename(subject.complete)
+    picked = points if is_all else chosen(points, 0)[::3]
+    outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
+    return {"states": states(points), "outcomes": outcomes}
+
+
 def images(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while batch norms gather statistics of augmented pictures."""
     points = subject.points()
@@ -365,7 +378,7 @@ def rarely() -> None:
     saves.EVERY, saves.SHARE = 60.0, 20.0
 
 
-KINDS = {"text": text, "images": images}
+KINDS = {"text": text, "features": features, "images": images}
 
 
 def load() -> None:

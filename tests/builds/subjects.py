@@ -57,6 +57,11 @@ def text(folder: Path, **sections: Any) -> dict[str, Any]:
     return {**spec, **sections}
 
 
+def features(folder: Path, **sections: Any) -> dict[str, Any]:
+    """A probe of a tiny BERT: its features are computed once, and little else is done."""
+    return text(folder, adapt={"method": "probe"}, train={"max_steps": 2, "batch_size": 8}, **sections)
+
+
 def images(folder: Path, **sections: Any) -> dict[str, Any]:
     """A tiny MobileNetV2 in full, augmented: its batch norms gather statistics while it learns."""
     import numpy as np

@@ -42,6 +42,11 @@ def text(told: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def features(told: dict[str, Any]) -> dict[str, Any]:
+    return told["features"]
+
+
+@pytest.fixture(scope="module")
 def images(told: dict[str, Any]) -> dict[str, Any]:
     return told["images"]
 
@@ -139,6 +144,15 @@ def test_a_kill_while_an_older_bundle_is_replaced_leaves_nothing_behind(text: di
     for outcome in kills:
         assert outcome["disturbed"] == -9, outcome["point"]
         assert_whole(outcome)
+
+
+def test_features_that_were_half_computed_go_on_to_the_same_bundle(features: dict[str, Any]) -> None:
+    kills = of(features, "kill")
+    assert 3 * len(kills) >= features["states"] > 50
+    for outcome in kills:
+        assert (outcome["stage"], outcome["disturbed"]) == ("fold", -9), outcome["point"]
+        assert_whole(outcome)
+    assert any("going on from row" in outcome["said"] for outcome in kills)
 
 
 def test_statistics_of_batch_norms_and_augmentation_go_on_as_well(images: dict[str, Any]) -> None:
