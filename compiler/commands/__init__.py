@@ -130,12 +130,15 @@ FULL = Diagnostic(
 )
 
 
+ELSEWHERE = "make it, change its permissions, or name another place: `-o`, or `--store` or $GRAFTC_STORE for the store"
+
+
 def machine(error: OSError) -> Diagnostic:
     """The diagnostic for a disk or permission that failed."""
     where = f" at {quote(error.filename)}" if error.filename else ""
     if is_full(error):
         return replace(FULL, headline=FULL.headline + where)
-    return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}")
+    return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}", help=ELSEWHERE)
 
 
 def _leave(refused: Refused) -> NoReturn:

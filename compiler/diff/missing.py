@@ -37,10 +37,15 @@ def standing(
     return [
         Standing(
             stage.name, known[stage.name], is_there[stage.name], stage.name in needed,
-            () if is_there[stage.name] else tuple(_because(pipeline.made_of(stage, known, machine), plan, kept)),
+            () if is_there[stage.name] else tuple(_begun(stage, known, store) or _because(pipeline.made_of(stage, known, machine), plan, kept)),
         )
         for stage in found
     ]  # fmt: skip
+
+
+def _begun(stage: pipeline.Stage, known: Mapping[str, str], store: Store) -> tuple[str, ...]:
+    is_begun = stage.resumes and store.staging(stage.name, known[stage.name]).is_dir()
+    return ("begun, and goes on",) if is_begun else ()
 
 
 def _because(made: Mapping[str, Any], plan: str, kept: Iterable[Entry]) -> Iterator[str]:

@@ -55,8 +55,7 @@ def read(
     try:
         raw = fetch(file)
     except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
-        help = nearest(file.name, _specs(file.parent)) if isinstance(error, FileNotFoundError) else ""
-        raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name), help=help) from None
+        raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name), help=_meant(file, name)) from None
     spec = upgrade(parse_text(_decoded(raw, name), name, file.parent), migrations)
     chain = _Chain(spec, fetch, migrations)
     try:
@@ -68,6 +67,14 @@ def read(
 
 def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _meant(file: File, name: str) -> str:
+    """The way out where no spec lies: the one in a folder, as a bundle has it, or one of almost this name."""
+    if os.path.isdir(file):
+        inside = _specs(file)
+        return f"did you mean {quote(os.path.join(name, inside[0]))}?" if len(inside) == 1 else ""
+    return "" if os.path.exists(file) else nearest(file.name, _specs(file.parent))
 
 
 def _specs(folder: File) -> list[str]:

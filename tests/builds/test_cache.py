@@ -95,6 +95,17 @@ def test_what_why_says_runs_is_what_a_build_runs(place: Path, capsys: pytest.Cap
         assert set(build("spec.yaml", "bundle", sets=sets).ran) == said
 
 
+def test_why_says_what_was_begun(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = why(capsys, "train.learning_rate=0.02")
+    store = Store(place / "store")
+    for stage in ("train", "export"):
+        store.staging(stage, rows[stage]["key"]).mkdir(parents=True)
+    rows = why(capsys, "train.learning_rate=0.02")
+    assert rows["train"]["because"] == ["begun, and goes on"]
+    assert "after train" in rows["export"]["because"][0], "it does not resume"
+    assert rows["train"]["is_needed"]
+
+
 def test_why_of_an_empty_store(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("store")
     assert {row["because"][0] for row in why(capsys).values()} == {"never made in this store"}

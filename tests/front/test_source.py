@@ -168,6 +168,14 @@ def test_a_missing_spec_a_folder_and_an_unreadable_name_are_refused(project: Pro
         read(Path("nul\0.yaml"))
 
 
+def test_a_folder_that_holds_a_spec_is_told_where(project: Project) -> None:
+    (project.folder / "bundle").mkdir()
+    project.write("bundle/spec.yaml", "graftc: 1\n")
+    answer = project.graftc("validate", "bundle")
+    assert (answer.status, answer.codes) == (1, ["E0106"])
+    assert "did you mean `bundle/spec.yaml`?" in answer.err
+
+
 def test_a_spec_as_large_as_may_be_is_read_in_a_few_seconds() -> None:
     labels = "".join(f"    - label {i}\n" for i in range(20_000))
     assert len(labels) < LARGEST
