@@ -23,6 +23,8 @@ class Pooled(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.backbone, self.out, self.is_multi = backbone, nn.Linear(width, labels), is_multi
+        nn.init.normal_(self.out.weight, std=0.02)  # as transformers begins its heads, and ours are
+        nn.init.zeros_(self.out.bias)
 
     def train(self, mode: bool = True) -> Pooled:
         """Training mode; batch norms that nothing learns in keep the statistics that they came with, as ours do."""
