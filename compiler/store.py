@@ -120,12 +120,17 @@ class Store:
         They lie on the disk once, and are there for as long as either output is. Its stage; None where there is none.
         """
         try:
-            stage, key = json.loads(self._likeness(likeness).read_bytes())
+            pointer = self._likeness(likeness)
+            stage, key = json.loads(pointer.read_bytes())
             with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
                 source, whole = self.path(stage, key), self.files(stage, key)
                 if not whole or {name: list(file) for name, file in contents(source).items()} != whole:
                     return None  # collected, or damaged since it was made
-                _link(source, out)
+                _refuse_without_links(pointer)
+                for path in out.iterdir():
+                    path.unlink()
+                for path in source.iterdir():
+                    os.link(path, out / path.name)
         except (OSError, ValueError, TypeError):  # none was offered, or the file system has no links
             return None
         return str(stage)
@@ -168,16 +173,12 @@ class Store:
             yield
 
 
-def _link(source: Path, out: Path) -> None:
-    """Links the files of a folder into another, in place of all that it holds; first it is tried whether that works."""
-    files, tried = sorted(source.iterdir()), out.with_name(f"{out.name}.tried")
-    tried.unlink(missing_ok=True)
-    os.link(files[0], tried)
+def _refuse_without_links(path: Path) -> None:
+    """Raises OSError where the file system has no links, tried beside a small file."""
+    tried = path.with_name(f"{path.name}.tried")
+    tried.unlink(missing_ok=True)  # of an attempt that was killed
+    os.link(path, tried)
     tried.unlink()
-    for path in out.iterdir():
-        path.unlink()
-    for path in files:
-        os.link(path, out / path.name)
 
 
 @contextmanager
@@ -241,6 +242,16 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Replaces a .npy file in one step."""
+
+    def write(staged: Path) -> None:
+        with staged.open("wb") as file:
+            np.save(file, array)
+
+    write_atomically(path, write)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

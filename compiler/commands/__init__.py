@@ -128,8 +128,6 @@ FULL = Diagnostic(
     "the disk is full",
     help="free space, or point the output or --store at another disk, then run the same command to go on",
 )
-
-
 ELSEWHERE = "make it, change its permissions, or name another place: `-o`, or `--store` or $GRAFTC_STORE for the store"
 
 

@@ -45,7 +45,7 @@ def standing(
 
 def _begun(stage: pipeline.Stage, known: Mapping[str, str], store: Store) -> tuple[str, ...]:
     is_begun = stage.resumes and store.staging(stage.name, known[stage.name]).is_dir()
-    return ("begun, and goes on",) if is_begun else ()
+    return ("begun, not finished",) if is_begun else ()
 
 
 def _because(made: Mapping[str, Any], plan: str, kept: Iterable[Entry]) -> Iterator[str]:

@@ -6,14 +6,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..diagnostics import refuse
-from ..store import sync, write_atomically
+from ..store import sync, write_array, write_atomically
 from .saves import Saves
 
 VALUES, EDGES = "values.npy", "edges.npy"
@@ -134,15 +133,10 @@ class Keeper:
     def close(self) -> None:
         """Ends the writing."""
         if self.edges is not None:
-            write_atomically(self.folder / EDGES, partial(_write, self.edges))
+            write_array(self.folder / EDGES, self.edges)
         self._save()
 
     def _save(self) -> None:
         self.values.flush()
         text = json.dumps({"batches": self.done, "of": self.batches, "parts": self.parts})
         write_atomically(self.folder / DONE, lambda staged: staged.write_text(text))
-
-
-def _write(array: np.ndarray, path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, array)

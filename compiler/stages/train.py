@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ from ..networks.sets import RowSet, batches, whole_loss
 from ..networks.validation import direction, first, refuse_unlike, validated
 from ..planning.plan import Phase
 from ..planning.split import derived_seed
-from ..store import write_atomically
+from ..store import write_array, write_atomically
 from .prepare import preprocessor
 
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network
@@ -287,9 +286,5 @@ class Training:
             "micro_batch": self.micro_batch(),
         }
         write_atomically(self.work.out / "learned.safetensors", lambda path: save_file(kept, path))
-        write_atomically(self.work.out / "losses.npy", self._write_losses)
+        write_array(self.work.out / "losses.npy", np.array(self.losses))
         write_atomically(self.work.out / HISTORY, lambda path: path.write_text(json.dumps(history)))
-
-    def _write_losses(self, path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, np.array(self.losses))

@@ -39,7 +39,7 @@ RESUMING = "train"
 GROWING = ("train", "fold")  # stages whose staging folder a build goes on in
 ROWS = 4  # of a batch that folds
 MORE = 5  # points besides those where the disk differs
-FEW = 3  # points of the second subject
+FEW = 3  # points of the pictures
 OLDER = ("description=An earlier bundle.",)
 OTHER = ("train.learning_rate=0.005",)
 DEEPEST = {"locks": -1, "staging": 2, ".bundle.partial": 1, ".bundle.retired": 1}  # levels of these that count

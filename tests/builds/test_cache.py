@@ -101,7 +101,7 @@ def test_why_says_what_was_begun(place: Path, capsys: pytest.CaptureFixture[str]
     for stage in ("train", "export"):
         store.staging(stage, rows[stage]["key"]).mkdir(parents=True)
     rows = why(capsys, "train.learning_rate=0.02")
-    assert rows["train"]["because"] == ["begun, and goes on"]
+    assert rows["train"]["because"] == ["begun, not finished"]
     assert "after train" in rows["export"]["because"][0], "it does not resume"
     assert rows["train"]["is_needed"]
 

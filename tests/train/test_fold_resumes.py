@@ -176,6 +176,8 @@ def test_what_another_has_made_meanwhile_is_linked_over_it(
     assert not puts
     assert (out / VALUES).samefile(other / VALUES)
     assert {path.name for path in out.iterdir()} == {path.name for path in other.iterdir()}
+    assert not list((tmp_path / "store").rglob("*.tried"))
+    assert not list((tmp_path / "store" / "staging").iterdir())
 
 
 @pytest.mark.parametrize("reason", ["damaged", "no links"])
