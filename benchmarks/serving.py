@@ -29,6 +29,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # of what is started in other environments, too
 
 from accuracy import machine, measured_on  # type: ignore[import-not-found]
 from arithmetic import rate, seconds_of  # type: ignore[import-not-found]

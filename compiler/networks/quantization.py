@@ -9,12 +9,14 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from .external import random_names
 from .graph import anonymise
 
 TABLES = ("Gather", "EmbedLayerNormalization")
 PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")
 
 
+@random_names()
 def quantize(source: Path, target: Path, in_float: Iterable[str] = ()) -> None:
     """int8 weights with a scale per output channel (see onnxruntime's quantize_dynamic), but for nodes named in `in_float`."""
     names = [name for node in in_float for name in (node, f"{node}_MatMul")]  # which a Gemm is called on the way
