@@ -90,8 +90,9 @@ class Preprocessing(Protocol):
     IMPORTS: tuple[str, ...]  # lines that `annotation` needs
     INPUT_HELP: str  # what an input is, for the command line
 
-    Preprocessor: Callable[[Any, Path], Any]  # (record, folder of the assets) → `features` and `collate`
+    Preprocessor: Callable[[Any, Path], Any]  # (record, folder of the assets) → `rows`, `collate`, `check`, `is_one`
     annotation: Callable[[Record], str]  # the type of one input
+    many: Callable[[Record], str]  # the type of many inputs; `Array` is what has a `tolist`
     from_words: Callable[[Sequence[str], Record], list[Any]]  # inputs from a command line
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
+from .given import many, stream_of
 from .manifest import read_manifest, require
 from .rows import Outputs, Rows, Values, by_length, extent, gathered
 from .session import Session
@@ -55,7 +56,7 @@ class Model:
         return found.get("", found)
 
     def predict(self, inputs: Any, head: str | None = None, **options: Any) -> Any:
-        """The answer to one input, or a list of answers to a list of inputs.
+        """The answer to one input, or a list of answers to a list of inputs, an array or a Series of them.
 
         Of a bundle whose heads have names, an answer is a dict with that of each head, or that of `head` alone; the
         graph runs once for all. Raises BundleError E0505 for an input of the wrong kind, and for a head or an option that there is not.
@@ -66,15 +67,15 @@ class Model:
         names = [*self.heads] if head is None else [head]
         options = {option: value for option, value in options.items() if value is not None}
         self._refuse_options(names, options)
-        is_list = isinstance(inputs, list)
-        rows = self.rows(inputs if is_list else [inputs])
+        several = many(inputs, self.preprocessor.is_one)
+        rows = self.rows([inputs] if several is None else several)
         outputs = self.run(rows) if rows.inputs else {}
         decoded = {name: self._decode(name, outputs, rows, options) if rows.inputs else [] for name in names}
         if (alone := "" if head is None else head) in decoded:
             answers = decoded[alone]
         else:
             answers = [dict(zip(decoded, each, strict=True)) for each in zip(*decoded.values(), strict=True)]
-        return answers if is_list else answers[0]
+        return answers[0] if several is None else answers
 
     def stream(self, inputs: Iterable[Any], head: str | None = None, **options: Any) -> Iterator[Any]:
         """Answers to any number of inputs, in their order; memory holds at most 1,024 of them.
@@ -82,11 +83,7 @@ class Model:
         The first comes after 32 inputs, then twice as many are read each time. Raises what `predict` raises; the index
         of a wrong input counts from the first.
         """
-        if isinstance(inputs, str | bytes):
-            raise BundleError(
-                "E0505", "a stream takes many inputs, not one text", help="use `predict`, or a list of it"
-            )
-        source, done, ahead = iter(inputs), 0, BATCH
+        source, done, ahead = stream_of(inputs), 0, BATCH
         while chunk := list(islice(source, min(ahead, CHUNK))):
             try:
                 answers = self.predict(chunk, head, **options)

@@ -33,7 +33,7 @@ def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Pa
     predict = {
         "task": " and ".join(task.head.type for task in plan.tasks), "name": plan.name, "graftc": installed("graftc"), "runtime": runtime,
         "imports": module.IMPORTS, "heads": heads, "is_named": bool(plan.tasks[0].name), "example": _example(plan),
-        "annotation": module.annotation(plan.reading.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
+        "annotation": module.annotation(plan.reading.preprocessing), "many": module.many(plan.reading.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
     }  # fmt: skip
     (out / "predict.py").write_text(_template("predict.py.j2").render(predict), encoding="utf-8")
 

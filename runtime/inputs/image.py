@@ -45,6 +45,12 @@ def annotation(record: Mapping[str, Any]) -> str:
     return "str | Path | bytes | Image.Image | np.ndarray"
 
 
+def many(record: Mapping[str, Any]) -> str:
+    """The type of many inputs, for generated wrappers; an array may be a picture, so its type does not tell."""
+    one = annotation(record)
+    return f"list[{one}] | tuple[{one}, ...]"
+
+
 def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
     """Inputs from words of a command line: a path each."""
     return list(words)
@@ -97,6 +103,10 @@ class Preprocessor:
         for channel in range(channels):
             values[:, channel] = self._values[channel][pixels[..., channel]]
         return {"pixel_values": values}
+
+    def is_one(self, value: Any) -> bool:
+        """Whether an array or a sequence is one input: a picture of numbers in two or three dimensions."""
+        return isinstance(value, np.ndarray) and value.ndim in (2, 3) and value.dtype.kind in "biuf"
 
     def check(self, value: Any) -> str | None:
         """Says why an input can't be used; None when it can."""

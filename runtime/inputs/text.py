@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..given import named
 from ..rows import Rows
 from ..shape import FILE
 from ..spans import trimmed, words
@@ -34,6 +35,13 @@ INPUT_HELP = "text (of pairs: text, other text, text, …)"
 def annotation(record: Mapping[str, Any]) -> str:
     """The type of one input, for generated wrappers."""
     return "tuple[str, str]" if record["is_pair"] else "str"
+
+
+def many(record: Mapping[str, Any]) -> str:
+    """The type of many inputs, for generated wrappers; `Array` is anything with a `tolist`."""
+    one = annotation(record)
+    # a tuple of texts that are asked each for itself is one input
+    return f"list[{one}] | Array" if record.get("is_apart") else f"list[{one}] | tuple[{one}, ...] | Array"
 
 
 def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
@@ -67,24 +75,29 @@ class Preprocessor:
             self.whole.no_padding()
             self.whole.no_truncation()
 
+    def is_one(self, value: Any) -> bool:
+        """Whether a sequence or an array is one input: a tuple of texts is, where an input may be several."""
+        return isinstance(value, tuple) and self.check(value) is None
+
     def check(self, value: Any) -> str | None:
         """Why `value` is not a usable input, or None."""
-        is_pair = isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(v, str) for v in value)
+        several = isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str) for v in value)
         if self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
-            several = isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str) for v in value)
-            texts = list(value) if several else [value]
-            return _reason(texts) if several or isinstance(value, str) else "expected a text or several"
-        if self.record["is_pair"] and not is_pair:
-            return "expected a pair of texts"
-        if not self.record["is_pair"] and not isinstance(value, str):
-            return "expected a text"
-        return _reason(list(value) if is_pair else [value])
+            is_right, wanted = several or isinstance(value, str), "a text or several"
+        elif self.record["is_pair"]:
+            is_right, wanted = several and len(value) == 2, "a pair of texts"
+        else:
+            is_right, wanted = isinstance(value, str), "a text"
+        if not is_right:
+            return f"expected {wanted}, not {named(value)}"
+        return _reason([value] if isinstance(value, str) else list(value))
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
         """Rows of int64 arrays of shape (tokens,), cut to `max_length`.
 
         Raises ValueError with a short reason for an input that can't be used.
         """
+        inputs = [value.tolist() if isinstance(value, np.ndarray) else value for value in inputs]
         for value in inputs:
             reason = self.check(value)
             if reason:

@@ -178,12 +178,15 @@ def test_a_stream_answers_as_a_list_does_and_reads_no_further_than_it_must(
 def test_the_wrapper_is_typed_for_its_labels(text_bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(text_bundle, tmp_path / "bundle")
     use = 'from predict import Model\nanswer = Model().predict("x")\nreveal_type(answer.label)\nreveal_type(Model().predict(["x"]))\nreveal_type(Model().stream(["x"]))\n'
+    use += (
+        'import numpy as np\nreveal_type(Model().predict(("x", "y")))\nreveal_type(Model().predict(np.array(["x"])))\n'
+    )
     (tmp_path / "bundle" / "use.py").write_text(use)
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "predict.py", "use.py"]
     ran = subprocess.run(command, cwd=tmp_path / "bundle", capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert "Literal['billing']" in ran.stdout
-    assert "list[predict.Answer]" in ran.stdout.replace("builtins.", "")
+    assert ran.stdout.replace("builtins.", "").count("list[predict.Answer]") == 3
 
 
 def test_the_checkpoint_reloads_with_the_same_logits(text_bundle: Path) -> None:
