@@ -31,17 +31,18 @@ def lines(path: Path, told: Told = stop) -> Iterator[tuple[int, str]]:
         yield number, text
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def raw_lines(path: Path, is_json: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yields the bytes of each line in UTF-8 with its number from 1, without a byte order mark.
 
-    UTF-16 is known by its byte order mark; a file with carriage returns and no line feed ends its lines with them.
+    UTF-16 is known by its byte order mark; a file with carriage returns and no line feed ends its lines with them, unless
+    `is_json`: there they are space.
     """
     with path.open("rb", buffering=START) as buffered:
         start = buffered.read(START)
         buffered.seek(0)
         if start.startswith(UTF_16) and not start.startswith(codecs.BOM_UTF32_LE):
             yield from _recoded(buffered, "utf-16", "\n")
-        elif b"\r" in start and b"\n" not in start:
+        elif b"\r" in start and b"\n" not in start and not is_json:
             yield from _recoded(buffered, "latin-1", "\r")
         else:
             yield from _numbered(partial(buffered.readline, LONGEST + 1))

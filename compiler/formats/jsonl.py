@@ -18,7 +18,7 @@ _SPACE = " \t\r\n"
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the object of each line that is not blank, under the line's number."""
-    for number, raw in raw_lines(path):
+    for number, raw in raw_lines(path, is_json=True):
         row = quickly(raw)
         if row is None:
             try:
