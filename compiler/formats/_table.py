@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics import quote
 from . import Malformed, Told, stop
 from ._lines import decoded, raw_lines
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 MARKS = {",": "commas", "\t": "tabs", ";": "semicolons"}  # what programs put between cells
 LONGEST = 16 << 20  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
+SHOWN = 40  # characters of a cell in a message
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line by which spreadsheets are told
 
 
@@ -132,7 +132,7 @@ class _Fitting:
             raise Malformed(line, reason, self._way(len(values) > len(names)))
         for i in self.unnamed:
             if i < len(values) and values[i].strip():
-                reason = f"cell {i + 1} is {quote(values[i])}, and the header names no column there"
+                reason = f"cell {i + 1} is {values[i][:SHOWN]!r}, and the header names no column there"
                 raise Malformed(line, reason, self._way(True))
         return {name: value or None for name, value in zip(names, values, strict=False) if name.strip()}
 

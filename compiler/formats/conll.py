@@ -86,4 +86,7 @@ class _Reading:
         elif words:
             columns = [list(column) for column in zip(*words, strict=True)]
             names = _NAMES.get(self.width, ())
-            yield start, {**dict(zip(names, columns, strict=True) if names else ()), "tokens": columns[0], "tags": columns[-1]}
+            yield (
+                start,
+                {**dict(zip(names, columns, strict=True) if names else ()), "tokens": columns[0], "tags": columns[-1]},
+            )

@@ -49,7 +49,9 @@ def _is_image(name: str) -> bool:
 def _no_images(names: list[str]) -> Malformed:
     shown = ", ".join(f"`{name}`" for name in names[:SHOWN])
     more = f", … {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    verb, these = ("are no images by their names", "them") if len(names) > 1 else ("is no image by its name", f"`{names[0]}`")
+    verb, these = (
+        ("are no images by their names", "them") if len(names) > 1 else ("is no image by its name", f"`{names[0]}`")
+    )
     way = f"take {these} out of the folder, or save pictures of other kinds as JPEG or PNG"
     return Malformed(0, f"{shown}{more} {verb} ({', '.join(IMAGES)})", way)
 
