@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from ..diagnostics import At, Diagnostic, clean
+from ..diagnostics import At, Diagnostic, clean, quote
 from ..formats import Malformed
 from .rows import SHOWN, Opened, Unusable
 
@@ -39,7 +39,7 @@ class BadRows:
 
     def unusable(self, table: Opened, number: int, wrong: Unusable) -> None:
         """Takes up a row that was read."""
-        self.found.append(LeftOut(table, number, f"{clean(wrong.column)} {wrong.reason}", wrong.detail))
+        self.found.append(LeftOut(table, number, f"{quote(wrong.column)} {wrong.reason}", wrong.detail))
 
     def malformed(self, table: Opened, error: Malformed) -> None:
         """Takes up a row that can't be read; raises what is wrong with a whole file."""

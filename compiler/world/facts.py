@@ -316,8 +316,9 @@ class _Split:
         """What SplitFacts keeps of rows that can't be used."""
         if self.left is None or not self.left.found:
             return {}
-        found = self.left
-        return {"left_out": tuple(found.found), "kinds": found.kinds, "skipped": found.skipped(tables)}
+        found, order = self.left, {table: i for i, table in enumerate(tables)}
+        rows = sorted(found.found, key=lambda left: (order[left.table], left.number))
+        return {"left_out": tuple(rows), "kinds": found.kinds, "skipped": found.skipped(tables)}
 
     def _report(self, table: Opened) -> None:
         """One diagnostic per kind of mistake, at the first of its rows."""
