@@ -111,7 +111,8 @@ class Head(Protocol):
     TARGETS: tuple[str, ...]  # roles of columns that hold the answer, the default first
     METRICS: str  # a module of metrics/
     Options: type[Frozen]  # keys under `head`
-    Tally: Callable[[Columns], Any]  # sees every row once: `add(values, place)`, `strata`, `record` and `recall`
+    # (columns, options or None) → sees every row once: `add(values, place)`, `strata`, `record` and `recall`
+    Tally: Callable[..., Any]
 
     problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
     metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
@@ -136,7 +137,7 @@ class Objective(Protocol):
     TARGETS: tuple[str, ...]  # roles of columns that hold the answer: mostly none
     METRICS: str  # a module of metrics/
     Options: type[Frozen]  # keys of a stage
-    Tally: Callable[[Columns], Any]  # as a head's
+    Tally: Callable[..., Any]  # as a head's
 
     problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
     metrics: Callable[[Columns], tuple[str, ...]]  # the first one picks the best epoch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,8 +124,17 @@ def plan(path: str | Path, sets: Sequence[str] = ()) -> Plan:
     return planned
 
 
-def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
-    """The lock of a spec as it is now, and warnings; the backbone's weights are fetched where they are elsewhere.
+@dataclass(frozen=True)
+class Locking:
+    """The lock of a spec as it is now, warnings, and a record of each row that is left out."""
+
+    lock: Lock
+    found: tuple[Diagnostic, ...]
+    left_out: tuple[Mapping[str, str | int], ...]
+
+
+def lock_source(source: Source) -> Locking:
+    """The lock of a spec as it is now; the backbone's weights are fetched where they are elsewhere.
 
     Raises Refused where `check` finds an error.
     """
@@ -144,7 +153,20 @@ def lock_source(source: Source) -> tuple[Lock, tuple[Diagnostic, ...]]:
         refused.source = source
         raise
     facts = replace(seen.facts, backbone=backbone)
-    return lock(source, facts, seen.plan, recorded(), Store(default_root()).digests), seen.found
+    made = lock(source, facts, seen.plan, recorded(), Store(default_root()).digests)
+    return Locking(made, seen.found, tuple(_left_out(facts)))
+
+
+def _left_out(facts: Facts) -> Iterator[Mapping[str, str | int]]:
+    """A record of each row that is left out, of every head and stage; a row that several heads read stands there once."""
+    seen: set[tuple[str, int, str]] = set()
+    for before, each in (*(("", task) for task in facts.each), *facts.stages().items()):
+        for name, split in each.splits.items():
+            for left in split.left_out:
+                key = (left.table.shown, left.number, left.kind)
+                if key not in seen:
+                    seen.add(key)
+                    yield left.record(f"{before}.{name}" if before else name)
 
 
 @dataclass(frozen=True)

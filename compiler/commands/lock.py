@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -17,6 +19,8 @@ from ..verbs import lock_source
 from ._several import of_each
 from ._whole import write_whole
 
+LISTED = ".bad_rows.jsonl"  # beside a lock
+
 
 @click.command("lock")
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
@@ -27,19 +31,31 @@ def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
     \b
     Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
     and `validate` and `plan` do without the data with --no-data.
+    Rows that `data.bad_rows` leaves out are listed in NAME.bad_rows.jsonl.
     """
     of_each(specs, lambda name: _lock(name, sets))
 
 
 def _lock(name: str, sets: tuple[str, ...]) -> None:
     source = override(read(Path(name), name), sets)
-    lock, found = lock_source(source)
-    if found:
-        print(text(found, source) + "\n", file=sys.stderr)
+    made = lock_source(source)
+    lock = made.lock
+    if made.found:
+        print(text(made.found, source) + "\n", file=sys.stderr)
     content = lock.text(Path(name).name)
     refuse_illegible(source, content)
     write_whole(beside(source), content)
+    _list(beside(source).with_name(Path(source.file).stem + LISTED), made.left_out)
     print(f"{one_line(shown(source))}: {len(lock.backbone.files)} files of the backbone, {_rows(lock)}")
+
+
+def _list(path: Path, left_out: Sequence[Mapping[str, str | int]]) -> None:
+    """Writes a line of JSON for each row that is left out; where there is none, no list stays that says otherwise."""
+    if left_out:
+        write_whole(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in left_out))
+        print(f"{one_line(path.name)}: {len(left_out):,} rows that are left out")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _rows(lock: Lock) -> str:

@@ -21,6 +21,7 @@ from ..digest import combined, file_sha256
 from ..planning.plan import Plan, TablePlan, TaskPlan
 from ..store import Store
 from ..world.backbone import PREPROCESSING, gather_backbone
+from ..world.bad_rows import numbers
 from ..world.rows import Opened, fingerprint, rows
 from . import pipeline
 from .delivery import MANIFEST, deliver, refuse_output
@@ -102,10 +103,8 @@ def refuse_changed(plan: Plan, root: Path) -> None:
 
 
 def _fingerprint(table: TablePlan, root: Path, task: TaskPlan) -> str:
-    path = root / table.path
-    path = path / table.split if table.split and (path / table.split).is_dir() else path
-    opened = Opened(path, table.path, table.format, table.split if path.is_file() else None)
-    if path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
+    opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
+    if opened.path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
         return whole  # its rows refer to no files
     module = variants.reader(task.head.type)
     try:

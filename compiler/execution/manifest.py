@@ -31,13 +31,26 @@ def compose(
         "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
         "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method, **_adapters(plan)},
         "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable},
-        "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits},
+        "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits}, **_left_out(plan),
         "hashes": {
             "plan": plan.sha256, "spec": digest(plan.spec.plain()), "backbone": combined([plan.backbone.config_sha256, plan.backbone.header_sha256]),
             "data": combined(table.sha256 for task in plan.tasks for split in task.data.splits for table in split.tables),
         },
         "versions": {library: installed(library) for library in ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")},
     }  # fmt: skip
+
+
+def _left_out(plan: Plan) -> dict[str, Any]:
+    """The rows that could not be used, by split and kind; of a stage before the supervised one under its name."""
+    phases = [("", plan), *((f"pretrain-{i}.", phase) for i, phase in enumerate(plan.pretrain, 1))]
+    found = {
+        f"{before}{task.named(split.name)}": split.left_out.plain()
+        for before, phase in phases
+        for task in phase.tasks
+        for split in task.data.splits
+        if split.left_out
+    }
+    return {"left_out": found} if found else {}
 
 
 def _adapters(plan: Plan) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     int8 = ("quantize",) if is_quantised else ()
     folds = [Stage("fold", 9, _folds(plan, task, split.name, {**backbone, "assets": assets_sha256}), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, resumes=True, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
-        *(Stage("prepare", 5, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
+        *(Stage("prepare", 6, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *folds,
@@ -133,7 +133,7 @@ def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]
 
 def _preparing(phase: Phase, name: str, assets: str) -> list[Stage]:
     return [
-        Stage("prepare", 3, _rows(phase, task, split, assets), (), ("numpy", "tokenizers"), task.name, split.name, is_numeric=False, phase=name)
+        Stage("prepare", 4, _rows(phase, task, split, assets), (), ("numpy", "tokenizers"), task.name, split.name, is_numeric=False, phase=name)
         for task in phase.tasks for split in task.data.splits
     ]  # fmt: skip
 
@@ -154,15 +154,22 @@ def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> 
     is_drawn = validation is not None and validation.held_out is not None and split.name in ("train", "validation")
     if validation and is_drawn:
         splits.setdefault("validation", {})["held_out"] = validation.held_out
-    beside = {name: plan.task(name).data.columns.plain() for name in plan.together(task.name) if name != task.name}
+    beside = {name: _beside(plan.task(name)) for name in plan.together(task.name) if name != task.name}
     return {
-        "tasks": {**{name: {"data": {"columns": columns}} for name, columns in beside.items()}, task.name: {
+        "tasks": {**{name: {"data": data} for name, data in beside.items()}, task.name: {
             "data": {"splits": splits, **{k: whole["data"][k] for k in ("columns", "modality", "preprocessing")}},
-            "head": {"type": task.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record)}},
+            "head": {"type": task.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record) if name in record}},
         }},
         "seed": plan.seed if is_drawn else None,
         "assets": assets_sha256,
     }  # fmt: skip
+
+
+def _beside(task: TaskPlan) -> dict[str, Any]:
+    """What tells which rows another task learns from."""
+    train = task.split("train")
+    skipped = [table.skipped for table in train.tables] if train else []
+    return {"columns": task.data.columns.plain()} | ({"skipped": skipped} if any(skipped) else {})
 
 
 def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Malformed(Exception):
     """A row that can't be read; `row` counts as the reader counts, 0 means the whole file; `help` is a way out."""
@@ -11,3 +13,11 @@ class Malformed(Exception):
         self.row = row
         self.reason = reason
         self.help = help
+
+
+Told = Callable[[Malformed], None]  # what becomes of a row that can't be read, where reading can go on after it
+
+
+def stop(error: Malformed) -> None:
+    """Raises it: a row that can't be read ends the reading."""
+    raise error

@@ -3,31 +3,72 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from . import Malformed
+from . import Malformed, Told, stop
 
 LONGEST = 64 << 20  # bytes of one line: a file that is not made of lines must not be read into memory
+START = 1 << 20  # bytes that tell how lines end
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+AS_UTF_8 = "a spreadsheet saves `CSV UTF-8`; or `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`, if Windows wrote it"
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, told: Told = stop) -> Iterator[tuple[int, str]]:
     """Yields each line with its number from 1, its end included.
 
     Lines end at a line feed only, so that U+2028 and the like stay inside a text as they do in an editor.
     """
     for number, raw in raw_lines(path):
-        yield number, decoded(number, raw)
+        try:
+            text = decoded(number, raw)
+        except Malformed as error:
+            told(error)
+            continue
+        yield number, text
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yields the bytes of each line with its number from 1, without a byte order mark."""
-    with path.open("rb", buffering=1 << 20) as file:
-        for number, raw in enumerate(iter(partial(file.readline, LONGEST + 1), b""), 1):
-            if len(raw) > LONGEST:
-                raise Malformed(number, f"the line is longer than {LONGEST >> 20} MiB")
-            yield number, raw if number > 1 else raw.removeprefix(codecs.BOM_UTF8)
+def raw_lines(path: Path, is_json: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Yields the bytes of each line in UTF-8 with its number from 1, without a byte order mark.
+
+    UTF-16 is known by its byte order mark; a file with carriage returns and no line feed ends its lines with them, unless
+    `is_json`: there they are space.
+    """
+    with path.open("rb", buffering=START) as buffered:
+        start = buffered.read(START)
+        buffered.seek(0)
+        if start.startswith(UTF_16) and not start.startswith(codecs.BOM_UTF32_LE):
+            yield from _recoded(buffered, "utf-16", "\n")
+        elif b"\r" in start and b"\n" not in start and not is_json:
+            yield from _recoded(buffered, "latin-1", "\r")
+        else:
+            yield from _numbered(partial(buffered.readline, LONGEST + 1))
+
+
+def _numbered(readline: Callable[[], bytes]) -> Iterator[tuple[int, bytes]]:
+    for number, raw in enumerate(iter(readline, b""), 1):
+        if len(raw) > LONGEST:
+            raise Malformed(number, f"the line is longer than {LONGEST >> 20} MiB")
+        yield number, raw if number > 1 else raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _recoded(buffered: BinaryIO, encoding: str, end: str) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not UTF-8 with a line feed, as if they were."""
+    text, number = io.TextIOWrapper(buffered, encoding, newline=end), 0
+    inside = "utf-8" if encoding == "utf-16" else encoding  # bytes of UTF-8 pass through Latin-1 unchanged
+
+    def readline() -> bytes:
+        line = text.readline(LONGEST + 1)
+        return (line[:-1] + "\n" if line.endswith(end) else line).encode(inside)
+
+    try:
+        for number, raw in _numbered(readline):
+            yield number, raw
+    except UnicodeError:
+        raise Malformed(number + 1, f"not {encoding.upper()}, though its first bytes say so", AS_UTF_8) from None
 
 
 def decoded(number: int, raw: bytes) -> str:
@@ -35,7 +76,7 @@ def decoded(number: int, raw: bytes) -> str:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise Malformed(number, not_utf8(error)) from None
+        raise Malformed(number, not_utf8(error), AS_UTF_8) from None
     if "\0" in text:
         raise Malformed(number, f"a NUL byte at column {text.index(chr(0)) + 1}")
     return text

@@ -3,62 +3,143 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import Malformed
-from ._lines import lines
+from . import Malformed, Told, stop
+from ._lines import decoded, raw_lines
 
 if TYPE_CHECKING:
     from _csv import Reader
 
 MARKS = {",": "commas", "\t": "tabs", ";": "semicolons"}  # what programs put between cells
 LONGEST = 16 << 20  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
+SHOWN = 40  # characters of a cell in a message
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line by which spreadsheets are told
 
 
-def table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each row under the number of the line on which it starts; an empty cell is None."""
+def table(path: Path, delimiter: str, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each row under the number of the line on which it starts; an empty cell is None.
+
+    Rows of empty cells are none, and neither are columns without a name and without values.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
+    damaged: list[Malformed] = []  # lines of the row that is being read, that are no text
+    delimiter, before, lines = _begun(_text(path, damaged), delimiter)
     # strict: a stray quote is an error here, where the lenient reader would join cells without a word
-    reader = csv.reader((line for _, line in lines(path)), delimiter=delimiter, strict=True)
-    cells = _cells(reader)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    cells = _cells(reader, before, damaged, told)
     line, names = next(cells, (0, []))
     _check_header(line, names, delimiter)
+    fitting = _Fitting(names, delimiter)
     for line, values in cells:
-        if len(values) != len(names):
-            reason = f"{_count(values, 'cell')}, but the header names {_count(names, 'column')}"
-            help = f"put quotes around a cell that holds {MARKS[delimiter]}" if len(values) > len(names) else ""
-            raise Malformed(line, reason, help)
-        yield line, {name: value or None for name, value in zip(names, values, strict=True)}
+        if not values[0] and not any(values):
+            continue
+        if fitting.is_needed or len(values) != len(names):
+            try:
+                yield line, fitting.row(line, values)
+            except Malformed as error:
+                told(error)
+        else:
+            yield line, {name: value or None for name, value in zip(names, values, strict=True)}
 
 
-def _cells(reader: Reader) -> Iterator[tuple[int, list[str]]]:
+def _text(path: Path, damaged: list[Malformed]) -> Iterator[str]:
+    """The lines of a file; of those that are no text, what can be read of them, and what is wrong."""
+    for number, raw in raw_lines(path):
+        try:
+            line = decoded(number, raw)
+        except Malformed as error:
+            damaged.append(error)
+            line = raw.decode(errors="replace").replace("\0", "")
+        yield line
+
+
+def _begun(lines: Iterator[str], delimiter: str) -> tuple[str, int, Iterator[str]]:
+    """What stands between cells, by the first lines; how many lines are no part of the table, and those that are."""
+    first: list[str] = []
+    for line in lines:
+        first.append(line)
+        if line.strip():
+            break
+    head = first[-1] if first else ""
+    if said := _SEPARATOR.fullmatch(head):
+        return said[1], len(first), lines
+    if delimiter == "," and "," not in head:
+        others = [mark for mark in MARKS if mark in head]
+        delimiter = others[0] if len(others) == 1 else delimiter
+    return delimiter, 0, chain(first, lines)
+
+
+def _cells(reader: Reader, before: int, damaged: list[Malformed], told: Told) -> Iterator[tuple[int, list[str]]]:
     while True:
-        line = reader.line_num + 1
+        line = before + reader.line_num + 1
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise Malformed(line, _reason(str(error))) from None
-        if values:
+            wrong = Malformed(line, _reason(str(error)))
+            if before + reader.line_num > line or str(error).startswith("field larger"):
+                raise wrong from None  # nobody knows which of these lines are rows
+            told(wrong)
+            damaged.clear()
+            continue
+        if damaged:
+            told(damaged[0])
+            damaged.clear()
+        elif values:
             yield line, values
 
 
 def _check_header(line: int, names: list[str], delimiter: str) -> None:
     if not names:
         raise Malformed(0, "the file is empty: its first line must name the columns")
+    if not any(map(str.strip, names)):
+        raise Malformed(line, "the header names no column", "its first line must name the columns")
     other = next((mark for mark in MARKS if mark != delimiter and len(names) == 1 and mark in names[0]), "")
     if other:
         reason = f"its cells stand between {MARKS[other]}, and here {MARKS[delimiter]} would be read"
-        format = {"\t": "tsv", ",": "csv"}.get(other)
-        help = f"write `{{from: …, format: {format}}}`" if format else "save it anew with commas between the cells"
-        raise Malformed(line, reason, help)
-    twice = [name for name, count in Counter(names).items() if count > 1]
+        raise Malformed(line, reason, "write `{from: …, format: csv}`, or save it anew with tabs between the cells")
+    twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if twice:
         raise Malformed(line, "the header names a column twice: " + ", ".join(f"`{name}`" for name in twice))
+
+
+class _Fitting:
+    """Brings the cells of a row under the names of a header, where they are not as many or some have no name."""
+
+    def __init__(self, names: Sequence[str], delimiter: str) -> None:
+        self.names, self.delimiter = names, delimiter
+        # the first column without a name is the index that pandas writes, and no cell that slipped
+        self.unnamed = [i for i, name in enumerate(names) if not name.strip() and i]
+        self.is_padded = any(name[:1] == " " and name.strip() for name in names)
+        self.is_needed = bool(self.is_padded or not all(map(str.strip, names)))
+
+    def row(self, line: int, values: list[str]) -> dict[str, Any]:
+        """The row; raises Malformed where a cell would be lost or is missing."""
+        names, missing = self.names, self.names[len(values) :]
+        if self.is_padded and any(value[:2] == ' "' for value in values):
+            raise Malformed(
+                line, "a blank stands before a quote", f"take the blanks after the {MARKS[self.delimiter]} out"
+            )
+        if any(map(str.strip, values[len(names) :])) or any(map(str.strip, missing)):
+            reason = f"{_count(values, 'cell')}, but the header names {_count(names, 'column')}"
+            raise Malformed(line, reason, self._way(len(values) > len(names)))
+        for i in self.unnamed:
+            if i < len(values) and values[i].strip():
+                reason = f"cell {i + 1} is {values[i][:SHOWN]!r}, and the header names no column there"
+                raise Malformed(line, reason, self._way(True))
+        return {name: value or None for name, value in zip(names, values, strict=False) if name.strip()}
+
+    def _way(self, is_longer: bool) -> str:
+        if len(self.names) == 1 and self.names[0].startswith("#"):
+            return "take the first line out: it is a comment, and it must name the columns"
+        return f"put quotes around a cell that holds {MARKS.get(self.delimiter, 'such marks')}" if is_longer else ""
 
 
 def _reason(error: str) -> str:
@@ -71,5 +152,5 @@ def _reason(error: str) -> str:
     return f"{error.replace(chr(9), 'tab')}; a quote inside a quoted cell is written twice"
 
 
-def _count(items: list[str], noun: str) -> str:
+def _count(items: Sequence[str], noun: str) -> str:
     return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")

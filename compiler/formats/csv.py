@@ -1,4 +1,8 @@
-"""Comma-separated values with a header, quoted as spreadsheets do."""
+"""Comma-separated values with a header, quoted as spreadsheets do.
+
+A header without a comma whose names stand between semicolons or tabs says that all cells do, as a first line `sep=;`
+does: so spreadsheets write where the comma is for decimals.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from . import Told, stop
 from ._table import table
 
 SUFFIXES: tuple[str, ...] = (".csv",)
 EXTRA = ""
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields each row under the number of the line on which it starts."""
-    return table(path, ",")
+    return table(path, ",", told)

@@ -1,4 +1,7 @@
-"""A JSON document that is a list of objects, or an object whose `data` is one."""
+"""A JSON document that is a list of objects, or an object whose `data` is one.
+
+An object with `paragraphs` that have a `context` and `qas` is an article of SQuAD, and each of its questions is a row.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import Malformed
+from . import Malformed, Told, stop
 from ._lines import not_utf8
+from ._questions import is_article, questions
 from ._strict import explain, problem, scan
 
 SUFFIXES: tuple[str, ...] = (".json",)
@@ -29,17 +33,21 @@ _VALUES = {
     "N": "NaN",
     "I": "Infinity",
 }
+_STARTS = tuple('["ntf-0123456789')  # of values that are no objects
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each object of the list under its place in it, from 1, with one window of text in memory."""
+def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each object of the list under its place in it, from 1, with one window of text in memory.
+
+    Of articles it yields the questions, under their place among all of them.
+    """
     with path.open("rb") as file:
         window = _Window(file)
         first = window.take()
         if first == "[":
-            yield from _items(window)
+            yield from _items(window, told)
         elif first == "{":
-            yield from _data(window)
+            yield from _data(window, told)
         elif first:
             raise window.malformed("a JSON file must hold a list of objects")
         else:
@@ -49,23 +57,48 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise window.malformed("something follows the end; one object per line is `format: jsonl`")
 
 
-def _items(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects up to the bracket that closes the list."""
+def _items(window: _Window, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows up to the bracket that closes the list."""
     if window.peek() == "]":
         window.take()
         return
-    mark = ","
+    mark, number = ",", 0
     while mark == ",":
         window.row += 1
-        if window.peek() != "{":
-            raise window.malformed(_not_an_object(window.peek()))
-        yield window.row, window.value()
+        for row in _rows(window):
+            number += 1
+            if isinstance(row, Malformed):
+                row.row = number
+                told(row)
+            else:
+                yield number, row
         mark = window.take()
     if mark != "]":
         raise window.malformed("invalid JSON: Expecting ',' or ']' after the object")
 
 
-def _data(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(window: _Window) -> Iterator[dict[str, Any] | Malformed]:
+    """What the next value of the list gives: itself, or the questions of an article."""
+    if window.peek() != "{":
+        error = window.malformed(_not_an_object(window.peek()))
+        if window.peek() not in _STARTS:
+            raise error
+        window.skip()
+        yield error
+        return
+    try:
+        value = window.value()
+    except _Unsound as error:
+        yield error
+        return
+    if not is_article(value):
+        yield value
+        return
+    for question in questions(value):
+        yield window.malformed(question) if isinstance(question, str) else question
+
+
+def _data(window: _Window, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of the list `data`; what stands beside it is read past."""
     seen = False
     mark = "," if window.peek() != "}" else window.take()
@@ -81,12 +114,16 @@ def _data(window: _Window) -> Iterator[tuple[int, dict[str, Any]]]:
             raise window.malformed("`data` stands there twice" if seen else "`data` must be a list of objects")
         else:
             seen = True
-            yield from _items(window)
+            yield from _items(window, told)
         mark = window.take()
     if mark != "}":
         raise window.malformed("invalid JSON: Expecting ',' or '}'")
     if not seen:
         raise Malformed(0, 'an object without a list "data"; one object per line is `format: jsonl`')
+
+
+class _Unsound(Malformed):
+    """A row that can be read past."""
 
 
 def _not_an_object(first: str) -> str:
@@ -178,8 +215,16 @@ class _Window:
             if not is_cut or not self.more():
                 raise self.malformed(reason, place)
 
+    def skip(self) -> None:
+        """Goes past a value that is no row."""
+        row, self.row = self.row, 0
+        self.value()
+        self.row = row
+
     def _checked(self, value: Any, end: int) -> Any:
         if self.row and (reason := problem(value, self.text, self.at, end)):
-            raise self.malformed(reason)
+            error = self.malformed(reason)
+            self.at = end
+            raise _Unsound(error.row, error.reason)
         self.at = end
         return value

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import Malformed
+from . import Malformed, Told, stop
 from ._lines import decoded, raw_lines
 from ._strict import explain, problem, quickly, scan
 
@@ -16,14 +16,18 @@ EXTRA = ""
 _SPACE = " \t\r\n"
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields the object of each line that is not blank, under the line's number."""
-    for number, raw in raw_lines(path):
+    for number, raw in raw_lines(path, is_json=True):
         row = quickly(raw)
+        if row is None:
+            try:
+                text = decoded(number, raw).strip(_SPACE)
+                row = _object(number, text) if text else None
+            except Malformed as error:
+                told(error)
         if row is not None:
             yield number, row
-        elif text := decoded(number, raw).strip(_SPACE):
-            yield number, _object(number, text)
 
 
 def _object(number: int, text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import Malformed
+from . import Malformed, Told, stop
 
 SUFFIXES: tuple[str, ...] = (".parquet",)
 EXTRA = "parquet"
@@ -16,13 +16,13 @@ BATCH = 256  # rows decoded at a time: images may be in them
 CHUNK = 1 << 20  # bytes of a column read at a time
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields each row under its place in the table, from 1; a NaN, which is how pandas writes no value, is None."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     damage = (pyarrow.ArrowException, OSError)
-    number = 0
+    before = 0  # rows of the batches that were read
     # opened here, so that a file that can't be opened is not taken for a damaged one
     with path.open("rb") as file:
         try:
@@ -30,20 +30,20 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             _check_names(table.schema_arrow.names)
             for batch in table.iter_batches(batch_size=BATCH):
                 floats = [field.name for field in batch.schema if pyarrow.types.is_floating(field.type)]
-                for row in _objects(batch, number):
-                    number += 1
+                for number, row in _objects(batch, before, told):
                     for name in floats:
                         if row[name] != row[name]:
                             row[name] = None
                     yield number, row
+                before += batch.num_rows
         except damage as error:
-            place = number + 1 if number else 0
+            place = before + 1 if before else 0
             raise Malformed(place, f"not a sound Parquet file: {_first_line(error)}") from None
 
 
-def _objects(batch: Any, before: int) -> Iterator[dict[str, Any]]:
+def _objects(batch: Any, before: int, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        yield from batch.to_pylist()
+        yield from enumerate(batch.to_pylist(), before + 1)
     except UnicodeDecodeError:
         pass  # Parquet does not check its strings; the row is found one by one
     else:
@@ -52,8 +52,9 @@ def _objects(batch: Any, before: int) -> Iterator[dict[str, Any]]:
         try:
             row = batch.slice(index, 1).to_pylist()[0]
         except UnicodeDecodeError as error:
-            raise Malformed(before + index + 1, f"a string is not UTF-8: {error.reason}") from None
-        yield row
+            told(Malformed(before + index + 1, f"a string is not UTF-8: {error.reason}"))
+            continue
+        yield before + index + 1, row
 
 
 def _check_names(names: list[str]) -> None:

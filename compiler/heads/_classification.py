@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,10 +10,12 @@ from pydantic import Field
 
 from .. import variants
 from ..decided import Decided
-from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
+from ..diagnostics import At, Diagnostic, Row, nearest, quote
 from ..frozen import Frozen
-from ..world.rows import Unusable, kind_of
-from ._joined import Joined, apart, joined
+from ..world.spelling import otherwise
+from ._joined import apart
+from ._labels import Tally as Tally
+from ._labels import names, order, read_flags, read_labels
 from ._stack import Width, count
 
 if TYPE_CHECKING:
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
     import torch
 
 TARGETS = ("label", "labels")
+SEVERAL = ("labels",)  # several columns are a label each
 TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
 METRICS = "classification"
 SHOWN = 3  # labels named per kind of mistake
 COMPARED = 10_000  # pairs of labels, when one is sought that was meant
-MOST = 1 << 16  # different labels: what has more is no label
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
 
 
@@ -55,132 +57,17 @@ class Options(Frozen):
     loss: Loss = Field(default=Loss(), description="how answers are scored while training")
 
 
-class Tally:
-    """Counts the labels of a split while its rows are read; past MOST different ones it counts no new ones."""
-
-    def __init__(self, columns: Mapping[str, tuple[str, ...]]) -> None:
-        self.is_multi = "labels" in columns
-        self.role = "labels" if self.is_multi else "label"
-        self.column = columns[self.role][0]
-        self.counts: dict[str, int] = {}
-        self.first: dict[str, tuple[str, int]] = {}
-        self.rows = 0
-
-    @property
-    def strata(self) -> tuple[int, ...]:
-        """Rows of each stratum of which a share is held out: of each label, or of all where rows have several."""
-        return (self.rows,) if self.is_multi else tuple(self.counts.values())
-
-    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
-        """Counts one row; returns what is wrong when its target is unusable."""
-        value = values.get(self.column)
-        if type(value) is str and not self.is_multi and value in self.counts:  # nearly every row
-            self.counts[value] += 1
-            self.rows += 1
-            return None
-        labels = read_labels(value, self.is_multi)
-        if isinstance(labels, str):
-            several = f"for any number of labels in a row: `labels: {clean(self.column)}` under `data.columns`"
-            help = several if isinstance(value, list) and not self.is_multi else ""
-            detail = "" if value in (None, "") else f"it is {clean(value)}"
-            return Unusable(self.column, labels, detail, help=help)
-        for label in labels:
-            if label in self.counts:
-                self.counts[label] += 1
-            elif len(self.counts) <= MOST:
-                self.counts[label], self.first[label] = 1, place
-        self.rows += 1
-        return None
-
-    def joined(self) -> Joined | None:
-        """A label that is made of others, where rows may have several."""
-        return joined(self.counts) if self.is_multi else None
-
-    def record(self) -> dict[str, Any]:
-        """What a lock keeps of the count, for `recall`."""
-        return {"rows": self.rows, "counts": written_counts(self.counts)}
-
-    @classmethod
-    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
-        """The count that `record` gave, as if the rows had been read; every label's first row is then at `place`.
-
-        Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
-        """
-        tally = cls(columns)
-        tally.counts = read_counts(record["counts"])
-        tally.first = dict.fromkeys(tally.counts, place)
-        tally.rows = record["rows"]
-        if sum(tally.strata) != tally.rows:
-            raise ValueError(f"{tally.rows} rows")
-        return tally
-
-
-def written_counts(counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Counts of labels as a lock keeps them, in the order of the labels."""
-    return tuple(f"{counts[label]} {label}" for label in order(counts))
-
-
-def read_counts(entries: Iterable[str]) -> dict[str, int]:
-    """What `written_counts` wrote; raises ValueError or AttributeError for anything else."""
-    return {label: int(number) for number, _, label in (entry.partition(" ") for entry in entries)}
-
-
-def read_labels(value: Any, is_multi: bool) -> tuple[str, ...] | str:
-    """The labels of one row, or the reason why there are none.
-
-    >>> read_labels(1, False), read_labels(["a", "b"], True), read_labels("a|b", True)
-    (('1',), ('a', 'b'), ('a', 'b'))
-    """
-    if type(value) is str and value and not is_multi:  # nearly every row
-        return (value,)
-    if is_multi and isinstance(value, str):
-        value = [part.strip() for part in value.split("|") if part.strip()]
-    if value is None and is_multi:
-        return ()
-    values = value if is_multi else [value]
-    if not isinstance(values, list | tuple):
-        return f"is {kind_of(value)}, not a list of labels"
-    words = tuple(label_word(item) for item in values)
-    if "" in words:
-        wrong = values[words.index("")]
-        return "is missing" if wrong is None or wrong == "" else f"holds {kind_of(wrong)}, not a label"
-    return tuple(dict.fromkeys(words))
-
-
-def label_word(value: Any) -> str:
-    """A label's name in plan and bundle; empty for what can't be one."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int) else ""
-
-
-def order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Sorted labels: whole numbers by value, then words.
-
-    >>> order(["10", "9", "a"])
-    ('9', '10', 'a')
-    """
-    return tuple(
-        sorted(
-            labels,
-            key=lambda label: (
-                (0, int(label), "") if label.isdecimal() and label.isascii() and len(label) < 19 else (1, 0, label)
-            ),
-        )
-    )
-
-
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
     """The label map: as written, else the sorted labels of the training rows."""
-    if options.labels:
-        return tuple(label_word(label) for label in options.labels)
-    return tuple(decided(options, train)["labels"].value)
+    return names(options.labels) or tuple(decided(options, train)["labels"].value)
 
 
 def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
     """What the options leave open."""
     if options.labels:
         return {}
+    if train.is_wide:
+        return {"labels": Decided(train.columns, f"the columns of `labels`, {len(train.columns)} of them")}
     labels = order(train.counts)
     return {"labels": Decided(labels, f"the sorted labels of the training data, {len(labels)} of them")}
 
@@ -190,6 +77,7 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     train = tallies["train"]
     labels = labels_of(options, train)
     yield from disagreements(labels, bool(options.labels), tallies)
+    yield from _places(options, train)
     if len(labels) < 2:
         words = "no row names another label than" if train.is_multi else "every row says"
         note = f"{words} {quote(labels[0])}" if labels else "no row has a label"
@@ -199,22 +87,41 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
         yield from _weighted(options.loss.class_weights, labels)
 
 
-def disagreements(labels: tuple[str, ...], is_written: bool, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Labels of the map that no training row has, and labels of rows that are not in the map."""
+def _places(options: Options, train: Tally) -> Iterator[Diagnostic]:
+    """Columns of labels that no row has, and lists that may be places or labels."""
+    for i, column in enumerate(train.columns if train.is_wide and not options.labels else ()):
+        if column not in train.counts:
+            at = At(("data", "columns", "labels", i), "is 0 in every training row")
+            help = "leave the column out, or give it rows"
+            yield Diagnostic("E0314", f"no training row has the label {quote(column)}", at, help=help)
+    if train.is_hot and not options.labels:
+        at, help = At(("data", "columns", "labels")), "write `head.labels: [a, b]`, or the names into the rows"
+        notes = ("they may be two places, or labels that are called so",)
+        headline = f"all lists of {quote(train.column)} are two of 0 and 1"
+        yield Diagnostic("E0396", headline, at, notes=notes, help=help)
+
+
+def disagreements(
+    labels: tuple[str, ...], is_written: bool, tallies: Mapping[str, Any], places: Sequence[int] = ()
+) -> Iterator[Diagnostic]:
+    """Labels of the map that no training row has, and labels of rows that are not in the map.
+
+    `places` says where in `head.labels` each stands, where that is not as in the map.
+    """
     misspelt: set[str] = set()
     if is_written:
-        yield from _written(labels, tallies["train"])
+        yield from _written(labels, tallies["train"], places or range(len(labels)))
         misspelt = _misspelt(labels, tallies["train"])
     for name, tally in tallies.items():
         yield from _strangers(name, tally, labels, is_written, misspelt)
 
 
-def _written(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
+def _written(labels: tuple[str, ...], train: Tally, places: Sequence[int]) -> Iterator[Diagnostic]:
     """Labels of `head.labels` that are empty, repeated, or of no training row."""
     first: dict[str, int] = {}
     wrong: list[Diagnostic] = []
     for i, label in enumerate(labels):
-        at = At(("head", "labels", i))
+        at = At(("head", "labels", places[i]))
         if not label:
             wrong.append(Diagnostic("E0314", "a label is empty", at))
         elif label in first:
@@ -223,7 +130,7 @@ def _written(labels: tuple[str, ...], train: Tally) -> Iterator[Diagnostic]:
                 Diagnostic("E0314", f"label {quote(label)} is listed twice", at, also, help="keep one of the two")
             )
         elif label not in train.counts:
-            help = nearest(label, train.counts) if len(wrong) < SHOWN else ""
+            help = _meant(label, train.counts, "the training rows write") if len(wrong) < SHOWN else ""
             also = (At(("data", "train"), "the training rows"),)
             wrong.append(Diagnostic("E0314", f"no training row has the label {quote(label)}", at, also, help=help))
         first.setdefault(label, i)
@@ -236,7 +143,15 @@ def _misspelt(labels: tuple[str, ...], train: Tally) -> set[str]:
     lost = [label for label in labels if label not in train.counts]
     if len(lost) * len(strangers) > COMPARED:
         return set()
-    return {near[0] for label in lost if (near := get_close_matches(label, strangers, n=1))}
+    alike = {other for label in lost if (other := otherwise(label, strangers))}
+    return alike | {near[0] for label in lost if (near := get_close_matches(label, strangers, n=1))}
+
+
+def _meant(label: str, known: Collection[str], who: str) -> str:
+    """The way out for a label that is not known: how it is written elsewhere, or a like one."""
+    if other := otherwise(label, known):
+        return f"{who} it {quote(other)}: write it one way in both"
+    return nearest(label, [other for other in known if other == other.strip()])  # blanks are nobody's meaning
 
 
 def _strangers(
@@ -256,7 +171,11 @@ def _strangers(
     if len(strangers) > 1:
         headline = f"{len(strangers):,} labels of the {name} data are not in {where}"
     several = apart(label, labels) if getattr(tally, "is_multi", False) else ()
-    help = f"put `|` between them: {quote('|'.join(several))}" if several else nearest(label, labels)
+    help = (
+        f"put `|` between them: {quote('|'.join(several))}"
+        if several
+        else _meant(label, labels, f"{where} write{'s' * is_written}")
+    )
     also = (At(("data", name)), *((At(("head", "labels")),) if is_written else ()))
     way = f"add it to {where}" if is_written else "add such rows to the training data"
     yield Diagnostic("E0314", headline, Row(*tally.first[label]), also, notes, help or f"{way}, or take its rows out")
@@ -305,9 +224,8 @@ def target(
     """The target of a row's one input: int64 of shape () for one label, float32 of shape (labels,) for several."""
     import numpy as np
 
-    column = columns["labels" if record["is_multi"] else "label"][0]
-    words = read_labels(row[column], record["is_multi"])
     index = {label: i for i, label in enumerate(record["labels"])}
+    words = _words(record, row, columns)
     if not record["is_multi"]:
         return [np.array(index[words[0]], np.int64)]
     hot = np.zeros(len(index), np.float32)
@@ -315,9 +233,17 @@ def target(
     return [hot]
 
 
+def _words(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> Any:
+    """The labels of a row that `Tally` found sound."""
+    if not record["is_multi"]:
+        return read_labels(row[columns["label"][0]], columns["label"][0], False)
+    wide = columns["labels"]
+    return read_flags(row, wide) if len(wide) > 1 else read_labels(row[wide[0]], wide[0], True, record["labels"])
+
+
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
     """What rows are held out by: their label, where they have one each."""
-    return "" if "labels" in columns else read_labels(row[columns["label"][0]], False)[0]
+    return "" if "labels" in columns else _words({"is_multi": False}, row, columns)[0]
 
 
 def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:

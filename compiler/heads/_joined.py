@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-MARKS = (",", ";")  # what people put between labels; `|` is what is read
+MARKS = (",", ";", " ")  # what people put between labels; `|` is what is read
 
 
 class Joined(NamedTuple):

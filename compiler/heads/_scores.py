@@ -24,7 +24,7 @@ LARGEST = 1e15  # its square, and the sum of a batch of them, must be float32
 class Tally:
     """Looks at the numbers of a split while its rows are read; without a column of numbers it counts the rows."""
 
-    def __init__(self, columns: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.roles = dict(columns)
         self.columns: tuple[str, ...] = next((columns[role] for role in ROLES if role in columns), ())
         self.rows = 0

@@ -9,7 +9,6 @@ from ..diagnostics import clean, quote
 OUTSIDE = "O"
 SAME = {"B": "B", "I": "I", "L": "L", "U": "U", "E": "L", "S": "U"}  # marks of BIOES are those of BILOU
 Span = tuple[int, int, str]  # first word, end, label
-SCHEMES = ("IOB2", "BILOU")
 
 
 class Broken(ValueError):
@@ -19,11 +18,14 @@ class Broken(ValueError):
 def read(tags: Sequence[str]) -> tuple[list[Span], frozenset[str]]:
     """The entities of a sequence of tags, and the schemes that allow it; raises Broken where none does.
 
+    In IOB1 (Ramshaw and Marcus, 1995) an entity begins with `I-`, and with `B-` only right after one of its own type; so
+    a sequence with an entity follows one scheme alone.
+
     >>> read(["B-a", "I-a", "O", "B-a"])
     ([(0, 2, 'a'), (3, 4, 'a')], frozenset({'IOB2'}))
     """
     found, reasons = {}, {}
-    for scheme, reader in (("IOB2", _iob2), ("BILOU", _bilou)):
+    for scheme, reader in (("IOB2", _iob2), ("IOB1", _iob1), ("BILOU", _bilou)):
         try:
             found[scheme] = reader(tags)
         except Broken as broken:
@@ -58,6 +60,22 @@ def _iob2(tags: Sequence[str]) -> list[Span]:
     return found
 
 
+def _iob1(tags: Sequence[str]) -> list[Span]:
+    found: list[Span] = []
+    for i, tag in enumerate(tags):
+        if tag == OUTSIDE:
+            continue
+        mark, label = _split(tag, i + 1, "BI")
+        goes_on = bool(found) and found[-1][1] == i and found[-1][2] == label
+        if mark == "B" and not goes_on:
+            raise Broken(f"tag {i + 1}, {quote(tag)}, does not follow one of its type")
+        if mark == "I" and goes_on:
+            found[-1] = (found[-1][0], i + 1, label)
+        else:
+            found.append((i, i + 1, label))
+    return found
+
+
 def _bilou(tags: Sequence[str]) -> list[Span]:
     found: list[Span] = []
     is_open = False
@@ -74,3 +92,15 @@ def _bilou(tags: Sequence[str]) -> list[Span]:
             found.append((i, i + 1, label))
         is_open = mark in ("B", "I")
     return found
+
+
+def types(names: Sequence[str]) -> tuple[str, ...]:
+    """The types of entities that names of tags speak of, in order; none where they are no names of tags.
+
+    >>> types(["O", "B-a", "I-a", "B-b"]), types(["a", "b"])
+    (('a', 'b'), ())
+    """
+    marked = [name for name in names if name != OUTSIDE]
+    if OUTSIDE not in names or not all(name[:1] in SAME and name[1:2] == "-" and name[2:] for name in marked):
+        return ()
+    return tuple(dict.fromkeys(name[2:] for name in marked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._classification import (
     METRICS,
+    SEVERAL,
     TARGETS,
     TARGETS_FROM,
     Options,
@@ -24,6 +25,7 @@ __all__ = [
     "METRICS",
     "MODALITY",
     "NEEDS",
+    "SEVERAL",
     "TARGETS",
     "TARGETS_FROM",
     "Options",

@@ -91,7 +91,7 @@ def answers_of(row: Mapping[str, Any], columns: Mapping[str, Any]) -> Found | Un
 class Tally:
     """Counts the rows of a split with and without an answer while they are read."""
 
-    def __init__(self, columns: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.columns = columns
         self.rows = self.answered = 0
 

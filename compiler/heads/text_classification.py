@@ -9,6 +9,7 @@ from pydantic import Field
 from . import _classification
 from ._classification import (
     METRICS,
+    SEVERAL,
     TARGETS,
     TARGETS_FROM,
     Tally,
@@ -28,6 +29,7 @@ __all__ = [
     "METRICS",
     "MODALITY",
     "NEEDS",
+    "SEVERAL",
     "TARGETS",
     "TARGETS_FROM",
     "Options",

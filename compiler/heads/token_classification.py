@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,19 @@ from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Row as Place
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell, kind_of
-from ._classification import disagreements, label_word, order, read_counts, written_counts
+from ._classification import disagreements
+from ._entities import NAMED, are_numbers, raw, spans_of, spelt
+from ._labels import names, order, read_counts, written_counts
 from ._stack import Width, count
-from ._tags import OUTSIDE, Broken, read
+from ._tags import OUTSIDE, types
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from ...runtime.spans import Span
+
+__all__ = ["raw", "spelt"]
 
 MODALITY = "text"
 NEEDS = "tokens"
@@ -34,7 +38,7 @@ JOINED = ("text",)
 IN_FILES = False
 TARGETS = ("tags", "spans")
 READ_WITH = {"tags": ("tokens",), "spans": ("text",)}  # the roles that go with each of them
-TARGETS_FROM = ("labels",)  # the fields of the record that a row's targets depend on
+TARGETS_FROM = ("labels", "names")  # the fields of the record that a row's targets depend on
 METRICS = "entities"
 ALONG = True  # a target for each token
 IGNORED = -100  # the target of a token that begins no word
@@ -46,7 +50,7 @@ class Options(Frozen):
     labels: tuple[str | int | bool, ...] | None = Field(
         None,
         min_length=1,
-        description="types of entities in order, without marks; default the sorted types of the data",
+        description="types of entities in order, default the sorted types of the data; or the tags that numbers stand for",
     )
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
@@ -55,13 +59,6 @@ class Options(Frozen):
 def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
     """Files that a row refers to and that count as data: none."""
     return ()
-
-
-def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str:
-    """The text of a row: its words with a space between."""
-    if "tokens" in columns:
-        return " ".join(row[columns["tokens"][0]])
-    return " ".join(str(row[name]) for name in columns["text"])
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
@@ -81,71 +78,17 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     return None
 
 
-def spans_of(row: Mapping[str, Any], columns: Mapping[str, Any]) -> tuple[list[Span], frozenset[str]] | Unusable:
-    """The spans of a row in characters of its text, and the schemes that its tags may follow; or what is wrong."""
-    if "spans" in columns:
-        found = _written(row.get(columns["spans"][0]), columns["spans"][0], raw(row, columns, Path()))
-        return found if isinstance(found, Unusable) else (found, frozenset())
-    name, words = columns["tags"][0], row[columns["tokens"][0]]
-    tags = row.get(name)
-    if not isinstance(tags, list | tuple):
-        reason = "is missing" if tags is None else f"is {kind_of(tags)}, not a list of tags"
-        return Unusable(name, reason)
-    for i, tag in enumerate(tags, 1):
-        if not isinstance(tag, str):
-            return Unusable(
-                name, f"holds {kind_of(tag)}, not a tag", f"tag {i} is {clean(tag)}; tags are words such as `B-person`"
-            )
-    if len(tags) != len(words):
-        detail = f"{len(words)} in {quote(columns['tokens'][0])}, {len(tags)} in {quote(name)}"
-        return Unusable(name, "has another number of tags than there are words", detail, "E0360")
-    try:
-        entities, schemes = read(tags)
-    except Broken as broken:
-        return Unusable(name, "is no sequence of tags", str(broken), "E0361")
-    edges = [0]
-    for word in words:
-        edges.append(edges[-1] + len(word) + 1)
-    return [(edges[first], edges[end] - 1, label) for first, end, label in entities], schemes
-
-
-def _written(value: Any, name: str, text: str) -> list[Span] | Unusable:
-    if not isinstance(value, list | tuple):
-        return Unusable(name, "is missing" if value is None else f"is {kind_of(value)}, not a list of spans")
-    found: list[Span] = []
-    for i, span in enumerate(value, 1):
-        if not isinstance(span, Mapping) or not {"start", "end", "label"} <= span.keys():
-            return Unusable(name, "holds what is no span", f"span {i} is not {{start, end, label}}")
-        start, end, label = span["start"], span["end"], label_word(span["label"])
-        if type(start) is not int or type(end) is not int or not label:
-            return Unusable(
-                name, "holds what is no span", f"span {i}: `start` and `end` are whole numbers, `label` is a word"
-            )
-        if not 0 <= start < end <= len(text) or not text[start:end].strip():
-            detail = (
-                f"span {i} is {start} to {end}, the text has {len(text)} characters; `end` is the one after the last"
-            )
-            return Unusable(name, "has a span that marks nothing of the text", detail, "E0362")
-        marked = text[start:end]  # white space at either end belongs to no word
-        found.append((start + len(marked) - len(marked.lstrip()), start + len(marked.rstrip()), label))
-    found.sort()
-    for (start, end, label), (other, last, second) in pairwise(found):
-        if other < end:
-            detail = f"{quote(label)} is {start} to {end}, {quote(second)} {other} to {last}"
-            return Unusable(name, "has spans that overlap", detail, "E0363")
-    return found
-
-
 class Tally:
     """Counts the entities of a split by type while its rows are read."""
 
-    def __init__(self, columns: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.columns = columns
         self.role = "spans" if "spans" in columns else "tags"
         self.column = columns[self.role][0]
         self.counts: Counter[str] = Counter()
         self.first: dict[str, tuple[str, int]] = {}
         self.only: dict[str, tuple[str, int]] = {}  # a scheme → the first row that no other allows
+        self.options, self.is_numbered = options, False
         self.rows = self.found = 0
 
     @property
@@ -155,12 +98,17 @@ class Tally:
 
     def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
         """Counts one row; returns what is wrong when its tags or spans are unusable."""
-        read = spans_of(values, self.columns)
+        row = spelt(self.options, values, self.columns)
+        read = spans_of(row, self.columns)
         if isinstance(read, Unusable):
-            return read
+            return self._numbered(read)
         spans, schemes = read
         if len(schemes) == 1:
-            self.only.setdefault(next(iter(schemes)), place)
+            (scheme,) = schemes
+            if self.only and scheme not in self.only:
+                return self._other(scheme)
+            self.only.setdefault(scheme, place)
+        self.is_numbered = self.is_numbered or are_numbers(values.get(self.column))
         for _, _, label in spans:
             self.counts[label] += 1
             self.first.setdefault(label, place)
@@ -168,10 +116,23 @@ class Tally:
         self.found += bool(spans)
         return None
 
+    def _numbered(self, wrong: Unusable) -> Unusable:
+        """What is wrong with numbers that `head.labels` has no names for, where it has some."""
+        named = names(getattr(self.options, "labels", None))
+        if wrong.help != NAMED or not types(named):
+            return wrong
+        return replace(wrong, help=f"`head.labels` names the numbers 0 to {len(named) - 1}: mend the row, or name more")
+
+    def _other(self, scheme: str) -> Unusable:
+        ((first, (file, row)),) = self.only.items()
+        detail = f"they follow {scheme}, and those of {clean(file)}:{row} {first}"
+        return Unusable(self.column, "follows another scheme of tags than the rows before", detail, "E0361")
+
     def record(self) -> dict[str, Any]:
         """What a lock keeps of the count, for `recall`."""
-        counts = written_counts(self.counts)
-        return {"rows": self.rows, "found": self.found, "schemes": tuple(sorted(self.only)), "counts": counts}
+        schemes, counts = tuple(sorted(self.only)), written_counts(self.counts)
+        numbered = {"numbered": True} if self.is_numbered else {}
+        return {"rows": self.rows, "found": self.found, "schemes": schemes, "counts": counts, **numbered}
 
     @classmethod
     def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
@@ -183,6 +144,7 @@ class Tally:
         tally.counts = Counter(read_counts(record["counts"]))
         tally.first = dict.fromkeys(tally.counts, place)
         tally.only = dict.fromkeys(record["schemes"], place)
+        tally.is_numbered = bool(dict(record).get("numbered"))
         tally.rows, tally.found = record["rows"], record["found"]
         if not 0 <= tally.found <= tally.rows:
             raise ValueError(f"{tally.found} of {tally.rows} rows")
@@ -190,8 +152,9 @@ class Tally:
 
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
-    """The types of entities: as written, else the sorted types of the training rows."""
-    return tuple(map(label_word, options.labels)) if options.labels else order(train.counts)
+    """The types of entities: as written or as the names of tags have them, else the sorted types of the training rows."""
+    written = names(options.labels)
+    return types(written) or written or order(train.counts)
 
 
 def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
@@ -209,19 +172,23 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     for tally in tallies.values():
         schemes = tally.only | schemes
     if len(schemes) > 1:
-        (_, one), (_, other) = sorted(schemes.items())
-        notes = (
-            f"{clean(one[0])}:{one[1]} follows IOB2 and not BILOU, {clean(other[0])}:{other[1]} BILOU and not IOB2",
-        )
-        help = "write all tags in one scheme"
-        yield Diagnostic(
-            "E0361", f"{quote(train.column)} mixes schemes of tags", Place(*other), (Place(*one),), notes, help
-        )
-    yield from disagreements(labels, bool(options.labels), tallies)
+        (first, one), (second, other), *_ = sorted(schemes.items())
+        notes = (f"{clean(one[0])}:{one[1]} follows {first}, {clean(other[0])}:{other[1]} {second}",)
+        help, headline = "write all tags in one scheme", f"{quote(train.column)} mixes schemes of tags"
+        yield Diagnostic("E0361", headline, Place(*other), (Place(*one),), notes, help)
+    yield from disagreements(labels, bool(options.labels), tallies, _places(options, labels))
     if not train.counts:
         help = "entities are spans, or tags such as `B-person`"
         notes = (f"{quote(train.column)} marks nothing in {train.rows:,} rows",)
         yield Diagnostic("E0315", "no training row has an entity", At(("data", "train")), notes=notes, help=help)
+
+
+def _places(options: Options, labels: tuple[str, ...]) -> list[int]:
+    """Where `head.labels` has each of the types: as it is, or in the name of a tag."""
+    written = names(options.labels)
+    if not types(written):
+        return list(range(len(labels)))
+    return [next(i for i, name in enumerate(written) if name[2:] == label) for label in labels]
 
 
 def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -236,9 +203,14 @@ def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str,
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record, whose labels are IOB2 tags: pure data that training and bundle share."""
+    """The head's record, whose labels are IOB2 tags: pure data that training and bundle share.
+
+    `scheme` says that the data's tags are read as IOB1, `names` which tags its numbers stand for.
+    """
     tags = (OUTSIDE, *(f"{mark}-{label}" for label in labels_of(options, train) for mark in "BI"))
-    return {"labels": tags, "dropout": options.dropout, "hidden": options.hidden}
+    scheme = {"scheme": "IOB1"} if "IOB1" in train.only else {}
+    numbers = {"names": names(options.labels)} if train.is_numbered else {}
+    return {"labels": tags, "dropout": options.dropout, "hidden": options.hidden, **scheme, **numbers}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ ROLES = ("image",)
 OPTIONAL = ()
 JOINED = ()
 IN_FILES = True
+TAIL = 64  # bytes at a file's end in which its end mark stands
+ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}  # the first bytes of JPEG and PNG → their end marks
 
 
 class Augment(Frozen):
@@ -126,7 +128,18 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with a row's picture, judged by its file's header, or None; pixels are read when building."""
+    """What is wrong with a row's picture, judged by its file's header and end, or None; pixels are read when building."""
+    return _wrong(row, columns, folder, _opens)
+
+
+def damage(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
+    """What is wrong with a row's picture, all of its pixels read, or None."""
+    return _wrong(row, columns, folder, _reads)
+
+
+def _wrong(
+    row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path, test: Callable[[Any], str | None]
+) -> Unusable | None:
     (column,) = columns["image"]
     if row.get(column) in (None, ""):
         return Unusable(column, "is missing")
@@ -135,7 +148,7 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     if _is_path(value) and not os.path.isfile(value):
         reason = "names a folder, not an image" if os.path.isdir(value) else "names an image that does not exist"
         return Unusable(column, reason, shown, "E0316")
-    reason = _opens(value) or ""
+    reason = test(value) or ""
     return Unusable(column, "is no image that can be read", f"{shown}: {reason}", "E0316") if reason else None
 
 
@@ -148,7 +161,30 @@ def _opens(value: Any) -> str | None:
         raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
     from ...runtime.inputs.image import opens
 
-    return opens(value)
+    return opens(value) or (_reads(value) if _is_cut(value) else None)
+
+
+def _reads(value: Any) -> str | None:
+    if find_spec("PIL") is None:
+        raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
+    from ...runtime.inputs.image import rgb
+
+    try:
+        rgb(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _is_cut(value: Any) -> bool:
+    """Whether a file has no end mark, as one that was cut while it was copied; such a file is read to see."""
+    if not _is_path(value):
+        return False
+    with open(value, "rb") as file:
+        start = file.read(4)
+        file.seek(-min(TAIL, os.path.getsize(value)), os.SEEK_END)
+        end = file.read()
+    return any(start.startswith(mark) and last not in end for mark, last in ENDS.items())
 
 
 def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:

@@ -51,6 +51,12 @@ class HeldOut(Frozen):
     fraction: float = Field(gt=0.0, lt=1.0, description="share of the training rows, stratified by label and seeded")
 
 
+class Skip(Frozen):
+    """Rows that can't be used are left out, up to a share of a split's rows."""
+
+    skip: float = Field(gt=0.0, le=0.5, description="the largest share of a split's rows that may be left out")
+
+
 Tables = File | Table | Annotated[tuple[File | Table, ...], Field(min_length=1, max_length=MOST)]
 
 
@@ -63,6 +69,9 @@ class Data(Frozen):
     )
     test: Tables | None = Field(None, description="rows that are scored once and decide nothing")
     columns: dict[str, str | Columns] = Field(default_factory=dict, description="role: column, or a list of columns")
+    bad_rows: Literal["refuse"] | Skip = Field(
+        "refuse", description="what becomes of rows that can't be used: an error, or {skip: 0.01} leaves them out"
+    )
 
 
 class Rates(Frozen):

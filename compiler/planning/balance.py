@@ -10,6 +10,8 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..language.spec import Draft, HeldOut, Train
 from ..world.facts import Facts
+from ..world.spelling import folded
+from .oddities import odd
 from .sampling import held_out_rows
 
 FEW = 12  # validation rows: below, one standard error of an accuracy of 80% is 12 points and more
@@ -64,6 +66,7 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if not hasattr(train.tally, "counts"):
         return
     yield from _doubled(train.tally.counts, train.tally.first)
+    yield from odd(train.tally, getattr(spec.head, "labels", None) or ())
     if hasattr(train.tally, "joined"):
         yield from _joined(train.tally)
     if not hasattr(train.tally, "is_multi"):  # what it counts are no labels of rows
@@ -121,15 +124,17 @@ def _lonely(size: int, rows: int, least: int) -> Diagnostic:
 
 
 def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) -> Iterator[Diagnostic]:
-    """Labels that differ in nothing but case and spaces: probably one label, misspelt."""
+    """Labels that differ in nothing but case, spaces and the point of a whole number: probably one label, misspelt."""
     alike: dict[str, list[str]] = {}
     for label in counts:
-        alike.setdefault("".join(label.split()).casefold(), []).append(label)
+        alike.setdefault(folded(label), []).append(label)
     for labels in alike.values():
-        often, *rest = sorted(labels, key=lambda label: (-counts[label], label))
+        often, *rest = sorted(labels, key=lambda label: (label != label.strip(), -counts[label], label))
         for label in rest:
             notes = (f"{quote(label)} has {_rows(counts[label])}, {quote(often)} has {counts[often]:,}",)
-            headline = f"the labels {quote(label)} and {quote(often)} differ only in case or spaces"
+            is_number = label.replace(".", "").isdecimal()
+            differ = "are one number" if is_number else "differ only in case or spaces"
+            headline = f"the labels {quote(label)} and {quote(often)} {differ}"
             also = (Row(*first[often]),)
             yield Diagnostic("W0319", headline, Row(*first[label]), also, notes, f"write {quote(often)} in the data")
 

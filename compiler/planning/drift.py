@@ -177,7 +177,10 @@ def _of_table(was: LockedTable, now: LockedTable | None) -> Iterator[str]:
     if now is None or (was.path, was.format, was.split) != (now.path, now.format, now.split):
         yield f"it is read as {quote(now.path)}, {now.format}" if now else "it is not read"
         return
-    yield _both("fingerprint", _short(was.fingerprint), _short(now.fingerprint))
+    if was.fingerprint != now.fingerprint:
+        yield _both("fingerprint", _short(was.fingerprint), _short(now.fingerprint))
+    if was.skipped != now.skipped:
+        yield _both("rows left out", clean(was.skipped) or "none", clean(now.skipped) or "none")
     if was.bytes != now.bytes:
         yield _both("bytes", str(was.bytes), str(now.bytes))
 

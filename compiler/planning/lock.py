@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ class LockedTable(Frozen):
     split: str | None = None
     bytes: int | None = None  # of a file
     fingerprint: Sha
+    skipped: str = Field("", exclude_if=operator.not_)  # numbers of rows that are left out
 
 
 class LockedSplit(Frozen):
@@ -54,6 +56,7 @@ class LockedSplit(Frozen):
     rows: int
     tables: tuple[LockedTable, ...]
     tally: Json
+    left_out: Json = Field(Json({}), exclude_if=operator.not_)  # rows that can't be used, by what is wrong with them
 
 
 class LockedData(Frozen):
@@ -192,7 +195,13 @@ def _data(facts: Facts) -> dict[str, Any]:
     return {
         "columns": facts.columns,
         "splits": tuple(
-            LockedSplit(name=name, rows=split.rows, tables=lock_tables(split), tally=Json(split.tally.record()))  # type: ignore[arg-type]
+            LockedSplit(
+                name=name,  # type: ignore[arg-type]
+                rows=split.rows,
+                tables=lock_tables(split),
+                tally=Json(split.tally.record()),
+                left_out=Json(split.kinds),
+            )
             for name, split in facts.splits.items()
         ),
         "preprocessing": digest(Json(facts.preprocessing).plain()),
@@ -250,6 +259,10 @@ BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_conf
 def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:
     """The tables of a split as a lock has them."""
     return tuple(
-        LockedTable(path=table.shown, format=table.format, split=table.split, fingerprint=sha256, bytes=size)
-        for table, sha256, size in zip(split.tables, split.sha256, split.bytes, strict=True)
+        LockedTable(
+            path=table.shown, format=table.format, split=table.split, fingerprint=sha256, bytes=size, skipped=skipped
+        )
+        for table, sha256, size, skipped in zip(
+            split.tables, split.sha256, split.bytes, split.each_skipped, strict=True
+        )
     )

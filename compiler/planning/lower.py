@@ -188,7 +188,11 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
     for name, split in facts.splits.items():
         splits.append(
             SplitPlan(
-                name=name, tables=_tables(split), held_out=None, rows=split.rows - (taken if name == "train" else 0)
+                name=name,
+                tables=_tables(split),
+                held_out=None,
+                rows=split.rows - (taken if name == "train" else 0),
+                left_out=Json(split.kinds),
             )
         )
     assert facts.backbone is not None
@@ -211,8 +215,8 @@ def _blocks(rows: int, facts: Facts) -> int:
 
 def _tables(split: SplitFacts) -> tuple[TablePlan, ...]:
     return tuple(
-        TablePlan(path=t.shown, format=t.format, split=t.split, sha256=s)
-        for t, s in zip(split.tables, split.sha256, strict=True)
+        TablePlan(path=table.shown, format=table.format, split=table.split, sha256=sha256, skipped=skipped)
+        for table, sha256, skipped in zip(split.tables, split.sha256, split.each_skipped, strict=True)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
@@ -54,6 +55,8 @@ class TablePlan(Frozen):
     format: str
     split: str | None
     sha256: str
+    # numbers of rows that are left out, as `world.bad_rows.ranges` writes them
+    skipped: str = Field("", exclude_if=operator.not_)
 
 
 class SplitPlan(Frozen):
@@ -63,6 +66,7 @@ class SplitPlan(Frozen):
     tables: tuple[TablePlan, ...]
     held_out: float | None
     rows: int
+    left_out: Json = Field(Json({}), exclude_if=operator.not_)  # rows that can't be used, by what is wrong with them
 
 
 class DataPlan(Frozen):

@@ -114,4 +114,5 @@ def _split(task: str, locked: Locked, data: LockedData, at: Keys, split: LockedS
     place = (beside(locked.source).name, locked.written.values[at].line)
     counted = tally.recall(data.columns, split.tally, place)
     digests, sizes = tuple(t.fingerprint for t in split.tables), tuple(t.bytes for t in split.tables)
-    return SplitFacts(tables, digests, sizes, split.rows, counted, ())
+    kinds, skipped = split.left_out.plain(), tuple(t.skipped for t in split.tables)
+    return SplitFacts(tables, digests, sizes, split.rows, counted, (), kinds=kinds, skipped=skipped)

@@ -42,10 +42,8 @@ def _stage(stage: PretrainPlan, number: int) -> list[str]:
         lines.append(
             _line("first", f"the head, which the checkpoint lacks, alone: {steps} at {stage.fit.head_learning_rate:g}")
         )
-    lines += [
-        _line(split.name, _rows(split, "block" if task.data.preprocessing.get("is_packed") else "row"))
-        for split in task.data.splits
-    ]
+    word = "block" if task.data.preprocessing.get("is_packed") else "row"
+    lines += [line for split in task.data.splits for line in (_line(split.name, _rows(split, word)), *left_out(split))]
     train = stage.train
     schedule = f"{counted(train.steps, 'step')} of {counted(train.batch_size, 'row')}, rate {train.learning_rate:g}"
     keeps = f"best {train.metric} on validation" if stage.has("validation") else "the last step"
@@ -144,6 +142,10 @@ def _head(task: TaskPlan) -> list[str]:
     if "labels" in record:
         kind = "any number of" if record.get("is_multi") else "one of"
         lines.append(_line("labels", f"{kind} {len(record['labels'])}: {_in_order(record['labels'])}"))
+    if "scheme" in record:
+        lines.append(_line("tags", f"read as {record['scheme']}, learned as IOB2"))
+    if "names" in record:
+        lines.append(_line("tags", f"numbers from 0: {_in_order(record['names'])}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
     lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
     return lines
@@ -163,6 +165,7 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
         files = ", ".join(table.path + (f" (split {table.split})" if table.split else "") for table in split.tables)
         taken = f" (held out: {split.held_out:.0%} of the training rows)" if split.held_out else ""
         lines.append(_line(split.name, f"{counted(split.rows, 'row'):>13}  {files}{taken}"))
+        lines += left_out(split)
     lines.append(
         _line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in task.data.columns.items()))
     )
@@ -188,6 +191,13 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     if task.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
+
+
+def left_out(split: SplitPlan) -> list[str]:
+    """The rows of a split that can't be used, by kind."""
+    kinds = [f"{count:,} {clean(kind)}" for kind, count in split.left_out.items()]
+    rows = counted(sum(split.left_out.values()), "row")
+    return [_line("left out", f"{rows:>13}  {', '.join(kinds)}")] if kinds else []
 
 
 def _plain(value: object) -> str:

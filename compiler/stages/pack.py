@@ -63,7 +63,8 @@ def run(work: Work) -> None:
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     (out / "spec.yaml").write_text(spec, encoding="utf-8")
-    receipt = work.machine.model_dump() | {name: manifest[name] for name in ("optimize", "fused")} | micro
+    told = {name: manifest[name] for name in ("optimize", "fused", "left_out") if name in manifest}
+    receipt = work.machine.model_dump() | told | micro
     (out / "receipt.json").write_text(json.dumps(receipt, indent=2, sort_keys=True) + "\n")
     _seal(out, manifest)
 

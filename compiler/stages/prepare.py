@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...runtime.rows import Rows
 from .. import variants
-from ..diagnostics import Row, refuse
+from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
 from ..digest import file_sha256
 from ..execution.prepared import NUMBERS, write_rows
 from ..execution.work import Work
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
+from ..world.bad_rows import numbers
 from ..world.rows import Opened, fingerprint, lacks, rows
 
+SKIP = "leave such rows out: `bad_rows: {skip: 0.01}` under `data`"
+WITHIN = 40  # bits of a row's number within its table; above them, the table's
+MOST = 20  # inputs named that can't be read
 UNCUT = 1 << 24  # tokens of a text that is not cut
 CHUNK = 1000  # rows handed to the tokenizer at once
+
+
+class Read(NamedTuple):
+    """A row of a split's tables: its number among all of them, where it stands, its values and its input."""
+
+    number: int
+    table: Opened
+    row: int
+    values: Mapping[str, Any]
+    input: Any
 
 
 def preprocessor(plan: Phase, backbone: Path, is_whole: bool = False) -> Any:
@@ -45,7 +59,7 @@ def run(work: Work) -> None:
     assert split is not None
     head, record, columns = variants.top(task.head.type), task.head.record, task.data.columns
     read = list(raw_rows(work.plan, task, split, work.root))
-    kept = _kept(work.plan, task, split, [values for _, _, values, _ in read])
+    kept = _kept(work.plan, task, split, read)
     if split.held_out is not None:
         np.save(work.out / "held_out.npy", kept)
     is_packed = hasattr(head, "pack")
@@ -56,11 +70,11 @@ def run(work: Work) -> None:
     with work.progress.steps("rows", len(kept)) as advance:
         for at in range(0, len(kept), CHUNK):
             chosen = [read[i] for i in kept[at : at + CHUNK]]
-            rows = _rows(processor, [place for _, place, _, _ in chosen], [value for *_, value in chosen])
+            rows = _rows(work, processor, [row.input for row in chosen])
             features += rows.features
             owners += [at + int(owner) for owner in rows.owners]
-            for i, (_, _, values, _) in enumerate(chosen):
-                targets += head.target(record, values, columns, [rows.features[j] for j in rows.of(i)])
+            for i, row in enumerate(chosen):
+                targets += head.target(record, row.values, columns, [rows.features[j] for j in rows.of(i)])
             advance(len(chosen))
     if hasattr(head, "draw") and split.name != "train":  # what training draws anew for each step is asked once
         drawn = [head.draw(record, row, np.random.default_rng([0, i]), False) for i, row in enumerate(features)]
@@ -69,37 +83,49 @@ def run(work: Work) -> None:
         features = head.pack(record, features)
         targets, owners = [head.aims(record, block) for block in features], list(range(len(features)))
     keeps = getattr(head, "reference", None)
-    references = [keeps(read[i][2], columns) for i in kept] if keeps else ()
-    numbers = range(len(features)) if is_packed else [read[i][0] for i in kept]  # of blocks of text, their own
-    np.save(work.out / NUMBERS, np.array(numbers, np.int64))
+    references = [keeps(read[i].values, columns) for i in kept] if keeps else ()
+    places = range(len(features)) if is_packed else [read[i].number for i in kept]  # of blocks of text, their own
+    np.save(work.out / NUMBERS, np.array(places, np.int64))
     write_rows(work.out, features, targets, np.array(owners), getattr(head, "ALONG", False), references)
 
 
-def _kept(plan: Phase, task: TaskPlan, split: SplitPlan, values: list[dict[str, Any]]) -> np.ndarray:
+def _kept(plan: Phase, task: TaskPlan, split: SplitPlan, read: Sequence[Read]) -> np.ndarray:
     """Which rows of a split's tables are the split's: those held out, those that are left, or all."""
     validation = task.split("validation")
     share = validation.held_out if validation else None
-    every = np.arange(len(values))
+    every = np.arange(len(read))
     if share is None or split.name not in ("train", "validation"):
         return every
-    out = held_out(_strata(plan, task, values), share, plan.seed)
+    out = held_out(_strata(plan, task, read), share, plan.seed)
     return out if split.held_out is not None else np.setdiff1d(every, out)
 
 
-def _strata(plan: Phase, task: TaskPlan, values: list[dict[str, Any]]) -> list[int]:
+def _strata(plan: Phase, task: TaskPlan, read: Sequence[Read]) -> list[int]:
     """What rows are held out by: what their head says, or where several learn from them, for which of these they are.
 
     Then the same rows are held out for all, and none tests one head that taught another.
     """
     together = plan.together(task.name)
     if len(together) > 1:
-        answers = [_answers(plan.task(name)) for name in together]
-        return [sum(1 << i for i, names in enumerate(answers) if not lacks(row, names)) for row in values]
+        heads = [(_answers(plan.task(name)), _skipped(plan.task(name))) for name in together]
+        return [
+            sum(
+                1 << i for i, (names, out) in enumerate(heads) if row.number not in out and not lacks(row.values, names)
+            )
+            for row in read
+        ]
     head = variants.top(task.head.type)
     stratum = getattr(head, "stratum", lambda row, columns: 0)
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
     seen: dict[Any, int] = {}
-    return [seen.setdefault(stratum(row, task.data.columns), len(seen)) for row in values]
+    return [seen.setdefault(stratum(row.values, task.data.columns), len(seen)) for row in read]
+
+
+def _skipped(task: TaskPlan) -> frozenset[int]:
+    """The training rows that are left out for a task, by number."""
+    train = task.split("train")
+    tables = enumerate(train.tables) if train else ()
+    return frozenset(at << WITHIN | number for at, table in tables for number in numbers(table.skipped))
 
 
 def _answers(task: TaskPlan) -> list[str]:
@@ -108,43 +134,61 @@ def _answers(task: TaskPlan) -> list[str]:
     return [name for role in targets for name in task.data.columns.get(role, ())]
 
 
-def _rows(processor: Any, places: list[Row], inputs: list[Any]) -> Rows:
+def _rows(work: Work, processor: Any, inputs: list[Any]) -> Rows:
     try:
         found: Rows = processor.rows(inputs)
         return found
     except ValueError:
-        for place, value in zip(places, inputs, strict=True):
-            try:
-                processor.rows([value])
-            except ValueError as error:
-                raise refuse("E0316", "an input can't be read", str(error), at=place) from None
+        if wrong := list(_unreadable(work, processor)):
+            raise Refused((_refusal(wrong),)) from None
         raise
 
 
-def raw_rows(
-    plan: Phase, task: TaskPlan, split: SplitPlan, root: Path
-) -> Iterator[tuple[int, Row, dict[str, Any], Any]]:
-    """(number, place, values, input) of every row of a split's tables that is for a task.
+def _unreadable(work: Work, processor: Any) -> Iterator[tuple[Row, str]]:
+    """Every input of any split of a task that can't be read, and why."""
+    seen: set[tuple[str, int]] = set()
+    for split in work.task.data.splits:
+        for read in raw_rows(work.plan, work.task, split, work.root):
+            if (read.table.shown, read.row) not in seen:
+                seen.add((read.table.shown, read.row))
+                try:
+                    processor.rows([read.input])
+                except ValueError as error:
+                    yield read.table.row(read.row), str(error)
 
-    Where several read them together, a row may have no answer for one; the number counts all rows.
+
+def _refusal(wrong: Sequence[tuple[Row, str]]) -> Diagnostic:
+    """One finding for all of them, at the first."""
+    (at, reason), count = wrong[0], len(wrong)
+    if count == 1:
+        return Diagnostic("E0316", "an input can't be read", at, notes=(reason,), help=f"mend it, or {SKIP}")
+    notes = tuple(f"{clean(p.file)}{f':{p.number}' * bool(p.number)}: {why}" for p, why in wrong[:MOST])
+    more = (f"… {count - MOST} more",) if count > MOST else ()
+    return Diagnostic(
+        "E0316", f"{count:,} inputs can't be read", at, notes=(*notes, *more), help=f"mend them, or {SKIP}"
+    )
+
+
+def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Iterator[Read]:
+    """Every row of a split's tables that is for a task, without those that are left out.
+
+    Where several read them together, a row may have no answer for one; its number is the same for all.
 
     Raises Refused E0405 at the end of a table that is not the one planned.
     """
-    module, count = variants.reader(task.head.type), 0
+    module, head = variants.reader(task.head.type), variants.top(task.head.type)
+    spelt = getattr(head, "spelt", lambda record, row, columns: row)
     answers = _answers(task) if len(plan.together(task.name)) > 1 else []
-    for table in split.tables:
-        path = root / table.path
-        if table.split and (path / table.split).is_dir():
-            path = path / table.split
-        opened = Opened(path, table.path, table.format, table.split if path.is_file() else None)
+    for at, table in enumerate(split.tables):
+        opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
         files: list[Path] = []
-        held: list[tuple[int, Row, dict[str, Any], Any]] = []
-        for number, values in rows(opened):
-            count += 1
+        held: list[Read] = []
+        for number, written in rows(opened):
+            values = spelt(task.head.record, written, task.data.columns)
             files += module.files(values, task.data.columns, opened.folder)
             if not answers or not lacks(values, answers):
                 raw = module.raw(values, task.data.columns, opened.folder)
-                held.append((count - 1, Row(table.path, number), values, raw))
+                held.append(Read(at << WITHIN | number, opened, number, values, raw))
         if fingerprint(opened, files) != table.sha256:
             raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
         yield from held

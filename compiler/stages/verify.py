@@ -154,7 +154,7 @@ def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> 
     """Raw inputs of a task's split, in the order of its prepared rows."""
     planned = task.split(split)
     assert planned is not None
-    inputs = [value for *_, value in raw_rows(work.plan, task, planned, work.root)]
+    inputs = [row.input for row in raw_rows(work.plan, task, planned, work.root)]
     if planned.held_out is not None:
         kept = np.load(work.prepared(task, split) / "held_out.npy")
         inputs = [inputs[i] for i in kept]

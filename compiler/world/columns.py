@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
 
@@ -110,6 +111,27 @@ def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collec
 def absent(role: str, name: str, names: Collection[str], split: str, table: Opened, is_written: bool) -> Diagnostic:
     """What to say of a table that lacks the column of a role, which is written in the spec or the role's own."""
     at = At(("data", "columns", role) if is_written else ("data", split))
-    help = nearest(name, names) if is_written else f"name it under `data.columns`: `{role}: <column>`"
+    default = nearest(name, names) if is_written else f"name it under `data.columns`: `{role}: <column>`"
+    help = _padded(role, name, names) or _other_format(name, names, table) or default
     headline = f"{quote(table.shown)} has no column {quote(name)}"
     return Diagnostic("E0312", headline, at, (), (f"its columns: {', '.join(map(clean, list(names)[:MOST]))}",), help)
+
+
+def _padded(role: str, name: str, names: Collection[str]) -> str:
+    """The way out where a header has the column with blanks around it, or in other letters."""
+    alike = [other for other in names if other.strip().casefold() == name.strip().casefold()]
+    if not alike:
+        return ""
+    way = f"write `{role}: {json.dumps(alike[0], ensure_ascii=False)}` under `data.columns`"
+    return f"{way}, or take the blanks out of the header" if alike[0] != alike[0].strip() else way
+
+
+def _other_format(name: str, names: Collection[str], table: Opened) -> str:
+    """The way out where a table is read by a format that has other columns than another one always has."""
+    own = getattr(variants.load("formats", table.format), "COLUMNS", ())
+    if not own or set(names) != set(own):
+        return ""
+    for word in variants.words("formats"):
+        if word != table.format and name in getattr(variants.load("formats", word), "COLUMNS", ()):
+            return f"`{{from: {clean(table.shown)}, format: {word}}}` would read {quote(name)}, if it is such a file"
+    return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
 from ..digest import identity
+from ..formats import stop
 from ..language.places import SPLITS
-from ..language.spec import Data, Draft, HeldOut
+from ..language.spec import Data, Draft, HeldOut, Skip
 from .backbone import BackboneFacts, gather_backbone
+from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
 from .paths import absolute
 from .rows import Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
@@ -43,6 +45,14 @@ class SplitFacts:
     sample: tuple[Any, ...]
     sketch: Sketch | None = None  # of the inputs, where they were read
     places: tuple[int, ...] = ()  # of its rows, where other heads read the same table
+    left_out: tuple[LeftOut, ...] = ()  # rows that can't be used, where they were read
+    kinds: Mapping[str, int] = field(default_factory=dict)  # these rows by what is wrong with them
+    skipped: tuple[str, ...] = ()  # their numbers in each table, as `bad_rows.ranges` writes them
+
+    @property
+    def each_skipped(self) -> tuple[str, ...]:
+        """What is left out of each table."""
+        return self.skipped or ("",) * len(self.tables)
 
     def place(self, place: int) -> Row:
         """The data row of a place in the sketch."""
@@ -165,6 +175,9 @@ class Gathering:
 
     def _split(self, reader: _Split, tables: tuple[Opened, ...]) -> SplitFacts | None:
         fingerprints = [reader.table(table, number << NUMBERS) for number, table in enumerate(tables)]
+        if not reader.is_broken and reader.left is not None:
+            self.found += (wrong := tuple(reader.left.too_many(reader.name, reader.count)))
+            reader.is_broken = bool(wrong)
         if reader.is_broken or not tables:
             return None
         if not reader.count:
@@ -182,6 +195,7 @@ class Gathering:
             tuple(reader.sample),
             reader.sketch,
             tuple(reader.places),
+            **reader.left_out(tables),
         )
 
 
@@ -208,6 +222,8 @@ class _Split:
         self.is_shared = len(gathering.spec.together) > 1
         self.places: list[int] = []
         self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
+        bad_rows = gathering.data.bad_rows
+        self.left = BadRows(bad_rows.skip) if isinstance(bad_rows, Skip) else None
         self.seen = 0  # rows of the table
         self.is_broken = False
         self.sample: list[Any] = []
@@ -217,7 +233,8 @@ class _Split:
 
     def begin(self, table: Opened) -> None:
         """Reads the first rows of a table, which tell its columns."""
-        before, numbered = identity(table.path), rows(table)
+        before, left = identity(table.path), self.left
+        numbered = rows(table, partial(left.malformed, table) if left is not None else stop)
         first, broken = peek(numbered)
         self.begun[table] = _Beginning(first, numbered, broken, not first or self._settle(first, table), before)
 
@@ -258,23 +275,30 @@ class _Split:
             return False
         self.columns = self.gathering.columns = columns
         self.targets = [name for role in head.TARGETS for name in columns.get(role, ())]
-        self.tally = self.tally or head.Tally(columns)
+        self.tally = self.tally or head.Tally(columns, self.gathering.spec.head)
         return True
 
     def _take(self, table: Opened, numbered: Iterable[Numbered], place: int, fingerprint: Fingerprint) -> None:
         """Takes up the sound rows; an input that lies in a file is known by the file's bytes."""
         reader, columns, targets, folder = self.reader, self.columns, self.targets, table.folder
-        refusal, tell, tally, remember = reader.refusal, reader.raw, self.tally.add, self.sketch.add
-        in_files = getattr(reader, "IN_FILES", True)
+        refusal = reader.refusal if self.left is None else getattr(reader, "damage", reader.refusal)
+        tell, tally, remember = reader.raw, self.tally.add, self.sketch.add
+        in_files, left = getattr(reader, "IN_FILES", True), self.left
+        spelt = getattr(self.gathering.head, "spelt", None)
         for number, values in numbered:
             self.seen += 1
+            if spelt:
+                values = spelt(self.gathering.spec.head, values, columns)
             wrong = refusal(values, columns, folder)
             if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
                 continue
             wrong = wrong or tally(values, (table.shown, number))
             if wrong:
-                self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
+                if left is not None:
+                    left.unusable(table, number, wrong)
+                else:
+                    self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
                 continue
             raw = known = tell(values, columns, folder)
             if in_files:
@@ -287,6 +311,14 @@ class _Split:
                 self.sample.append(raw)
             elif (chosen := int(self.random.random() * self.count)) < SAMPLE:
                 self.sample[chosen] = raw
+
+    def left_out(self, tables: Sequence[Opened]) -> dict[str, Any]:
+        """What SplitFacts keeps of rows that can't be used."""
+        if self.left is None or not self.left.found:
+            return {}
+        found, order = self.left, {table: i for i, table in enumerate(tables)}
+        rows = sorted(found.found, key=lambda left: (order[left.table], left.number))
+        return {"left_out": tuple(rows), "kinds": found.kinds, "skipped": found.skipped(tables)}
 
     def _report(self, table: Opened) -> None:
         """One diagnostic per kind of mistake, at the first of its rows."""

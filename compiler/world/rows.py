@@ -16,9 +16,10 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, quote, refuse
 from ..digest import file_sha256
 from ..extras import installing
-from ..formats import Malformed
+from ..formats import Malformed, Told, stop
 
 SHOWN = 5  # rows named per kind of mistake
+MOST = 20  # files
 HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 
 
@@ -35,10 +36,13 @@ class Unusable:
 
 def in_rows(wrong: Unusable, numbers: Sequence[int], table: Opened, split: str, role: str) -> Diagnostic:
     """One kind of mistake, at the first of its rows; `role` is what the spec takes a column for that is so in every row."""
-    shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+    places = [table.row(number) for number in numbers[: MOST if table.path.is_dir() else SHOWN]]
+    is_file = not places[0].number  # in a folder a row is the file that it is
+    shown = ", ".join(clean(place.file) if is_file else str(place.number) for place in places)
+    shown += ", …" if len(numbers) > len(places) else ""
     count = f"{len(numbers)} rows of the {split} data: {shown}" if len(numbers) > 1 else ""
     notes = tuple(note for note in (wrong.detail, count) if note)
-    headline, at, one = f"{quote(wrong.column)} {wrong.reason}", Row(table.shown, numbers[0]), len(numbers) == 1
+    headline, at, one = f"{quote(wrong.column)} {wrong.reason}", places[0], len(numbers) == 1
     if role:
         also, way = (
             (At(("data", "columns", role), "so it is in every row"),),
@@ -46,7 +50,8 @@ def in_rows(wrong: Unusable, numbers: Sequence[int], table: Opened, split: str, 
         )
         return Diagnostic(wrong.code, headline, at, also, notes, wrong.help or f"{way}, or mend {clean(table.shown)}")
     which = f"row{'' if one else 's'} {shown}" if len(numbers) <= SHOWN else "these rows"
-    help = wrong.help or f"mend {which} of {clean(table.shown)}, or take {'it' if one else 'them'} out"
+    what = ("it" if one else "these files") if is_file else f"{which} of {clean(table.shown)}"
+    help = wrong.help or f"mend {what}, or take {'it' if one else 'them'} out"
     return Diagnostic(wrong.code, headline, at, notes=notes, help=help)
 
 
@@ -84,7 +89,9 @@ def answers(values: Mapping[str, Any], names: Sequence[str]) -> str:
     value = values.get(names[0]) if len(names) == 1 else [values.get(name) for name in names]
     if type(value) is str:
         return value
-    return "|".join(sorted(map(str, value))) if isinstance(value, list) else str(value)
+    if isinstance(value, list) and len(names) == 1:
+        return "|".join(sorted(map(str, value)))
+    return str(value)
 
 
 def peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
@@ -100,52 +107,80 @@ def peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
 
 @dataclass(frozen=True)
 class Opened:
-    """One data file or folder, found and with its format settled."""
+    """One data file or folder, found and with its format settled; `skipped` are numbers of rows that are left out."""
 
     path: Path
     shown: str
     format: str
     split: str | None
+    skipped: frozenset[int] = frozenset()
+
+    @classmethod
+    def again(cls, root: Path, shown: str, format: str, split: str | None, skipped: frozenset[int]) -> Opened:
+        """A table that was found before, in another folder perhaps."""
+        path = root / shown
+        path = path / split if split and (path / split).is_dir() else path
+        return cls(path, shown, format, split if path.is_file() else None, skipped)
 
     @cached_property
     def folder(self) -> Path:
         """What paths inside the rows are relative to."""
         return self.path if self.path.is_dir() else self.path.parent
 
+    @cached_property
+    def _files(self) -> dict[int, str]:
+        """Of a folder, the file that each row is."""
+        found = variants.load("formats", self.format).rows(self.path, lambda error: None)
+        return {n: next((v for v in values.values() if (self.path / v).is_file()), "") for n, values in found}
+
     def row(self, number: int) -> Row:
         """A row as a place: in a folder, where nobody counts, the file that it is."""
-        if self.path.is_dir():
-            _, values = next(islice(rows(self), number - 1, None), (0, {}))
-            for value in values.values():
-                if (self.path / value).is_file():
-                    return Row(f"{self.shown}/{value}")
+        if self.path.is_dir() and (file := self._files.get(number)):
+            return Row(f"{self.shown}/{file}")
         return Row(self.shown, number)
 
 
-def rows(table: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (number, values) for every row of a table's split; numbers count as the format's module says.
 
+    Rows that a table skips are no rows. `told` hears of those that can't be read, where reading goes on after them.
     Raises Refused E0317 at the row that can't be read, and E0312 where
     a split is asked for and no row names its own.
     """
-    module = variants.load("formats", table.format)
-    if module.EXTRA == "parquet" and find_spec("pyarrow") is None:
+    if variants.load("formats", table.format).EXTRA == "parquet" and find_spec("pyarrow") is None:
         raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
-    is_divided = table.split is None
     try:
-        if table.split is None:
-            yield from module.rows(table.path)
-        else:
-            for number, values in module.rows(table.path):
-                is_divided = is_divided or "split" in values
-                if values.get("split") == table.split:
-                    yield number, values
+        yield from _divided(table, _past(table) if table.skipped else told)
     except Malformed as error:
         at = None if table.path.is_dir() else Row(table.shown, error.row)  # no line to point at: the spec's is better
         raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=error.help) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise refuse("E0310", f"{quote(table.shown)} can't be read", reason, at=Row(table.shown)) from None
+
+
+def _past(table: Opened) -> Told:
+    """Goes past rows that are skipped, and stops at others."""
+
+    def told(error: Malformed) -> None:
+        if error.row not in table.skipped:
+            raise error
+
+    return told
+
+
+def _divided(table: Opened, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
+    found = variants.load("formats", table.format).rows(table.path, told)
+    if table.skipped:
+        found = ((number, values) for number, values in found if number not in table.skipped)
+    if table.split is None:
+        yield from found
+        return
+    is_divided = False
+    for number, values in found:
+        is_divided = is_divided or "split" in values
+        if values.get("split") == table.split:
+            yield number, values
     if not is_divided:
         headline = f"{quote(table.shown)} has no column `split`"
         raise refuse("E0312", headline, f"rows of the split {quote(table.split)} were asked for", at=Row(table.shown))

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftc.compiler.formats import Malformed, csv, image_folder, json, jsonl, parquet, tsv, txt
+from graftc.compiler.formats import Malformed, conll, csv, image_folder, json, jsonl, parquet, tsv, txt
 from graftc.compiler.variants import words
 
-FORMATS = (csv, image_folder, json, jsonl, parquet, tsv, txt)
+FORMATS = (conll, csv, image_folder, json, jsonl, parquet, tsv, txt)
 Rows = list[tuple[int, dict[str, Any]]]
 
 
@@ -50,11 +50,11 @@ def refused(tmp_path: Path) -> Callable[[ModuleType, bytes | str], tuple[Rows, M
 
 
 def test_every_format_is_a_word_and_no_two_claim_one_suffix() -> None:
-    assert words("formats") == ("csv", "image-folder", "json", "jsonl", "parquet", "tsv", "txt")
+    assert words("formats") == ("conll", "csv", "image-folder", "json", "jsonl", "parquet", "tsv", "txt")
     suffixes = [suffix for module in FORMATS for suffix in module.SUFFIXES]
     assert len(suffixes) == len(set(suffixes))
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in suffixes)
-    assert [module.EXTRA for module in FORMATS] == ["", "", "", "", "parquet", "", ""]
+    assert [module.EXTRA for module in FORMATS] == ["", "", "", "", "", "parquet", "", ""]
     assert image_folder.SUFFIXES == ()
 
 
@@ -67,7 +67,7 @@ def test_modules_named_like_the_standard_library_do_not_stand_in_for_it() -> Non
 def test_importing_every_format_loads_neither_arrow_nor_pillow() -> None:
     code = (
         "import sys\n"
-        "from graftc.compiler.formats import csv, image_folder, json, jsonl, parquet, tsv, txt\n"
+        "from graftc.compiler.formats import conll, csv, image_folder, json, jsonl, parquet, tsv, txt\n"
         "print(sorted({'pyarrow', 'PIL', 'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]
@@ -126,10 +126,11 @@ def test_a_long_document_fits_into_a_cell(read: Any) -> None:
         ("a,b\n1\n", 2, "1 cell, but the header names 2 columns"),
         ('a,b\n"x\ny",1\n"x"y,1\n', 4, "written twice"),
         ('a,b\n1,2\n"x,3\n4,5\n', 3, "never closed"),
-        ("a\rb\rc", 1, "carriage return"),
+        ("a\nb\rc\n", 2, "carriage return"),
         ("a\nx\0y\n", 2, "NUL byte at column 2"),
         (b"a\nb\n\xe9t\xe9\n", 3, "not UTF-8: byte 0xe9"),
-        ("a,b\n1,2\n".encode("utf-16"), 1, "not UTF-8: byte 0xff"),
+        ("a,b\n1,2\n".encode("utf-32"), 1, "not UTF-8: byte 0xff"),
+        ("a,b\n1,2\n".encode("utf-16")[:-1], 2, "not UTF-16"),
     ],
 )
 def test_damaged_tables_are_refused_by_line(refused: Any, content: bytes | str, row: int, reason: str) -> None:

@@ -131,7 +131,7 @@ def bases(draw: Draw) -> Case:
 def _locked(world: Path) -> bytes:
     """The lock of the sound spec."""
     (world / "spec.yaml").write_bytes(TEXT)
-    return lock_source(read(world / "spec.yaml"))[0].text("spec.yaml").encode()
+    return lock_source(read(world / "spec.yaml")).lock.text("spec.yaml").encode()
 
 
 @st.composite

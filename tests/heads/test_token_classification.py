@@ -138,7 +138,7 @@ def test_schemes_are_told_apart(sequence: list[str], expected: list[Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    "sequence", [["I-a"], ["B-a", "I-b"], ["B-"], ["person"], ["X-a"], ["B-a", "L-b"], ["B-a", "U-a"], ["L-a"], ["B-a", "O", "U-a"]]
+    "sequence", [["I-a", "O", "B-a"], ["B-a", "I-b"], ["B-"], ["person"], ["X-a"], ["B-a", "L-b"], ["B-a", "U-a"], ["L-a"], ["B-a", "O", "U-a"]]
 )  # fmt: skip
 def test_what_no_scheme_allows_is_refused(sequence: list[str]) -> None:
     with pytest.raises(_tags.Broken, match="tag"):

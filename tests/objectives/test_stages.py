@@ -221,7 +221,7 @@ def test_a_lock_holds_the_text_of_stages_and_plans_without_it(tmp_path: Path) ->
     stage = {"objective": "causal-language-modeling"}
     spec = written(tmp_path, "gpt2", stage, transformers.AutoModelForCausalLM, retain={"data": "held.jsonl"})
     source = read(spec)
-    locked, _ = lock_source(source)
+    locked = lock_source(source).lock
     (tmp_path / "spec.lock.yaml").write_text(locked.text("spec.yaml"), encoding="utf-8")
     planned, found = check(source, Footing(is_locked=True))
     assert planned
