@@ -14,7 +14,7 @@ from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
 from ._joined import Joined, apart, joined
-from ._stack import Width, count
+from ._stack import STARTS, Start, Width, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,7 @@ class Options(Frozen):
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     loss: Loss = Field(default=Loss(), description="how answers are scored while training")
+    start: Start = Field(None, description=STARTS)
 
 
 class Tally:
@@ -336,6 +337,11 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=targets.device)
     score = binary_cross_entropy if record["is_multi"] else cross_entropy
     return score(outputs["logits"], targets, weights, record["label_smoothing"], record["focal"])
+
+
+def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record by whose loss the head alone has one best fit: without focal; None where it has hidden layers."""
+    return None if record["hidden"] else {**record, "focal": 0.0}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

@@ -35,6 +35,26 @@ def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
     return Decided("mean", "the default of encoders, which give a state per token")
 
 
+def start(spec: Spec, train: TrainPlan) -> Decided[str]:
+    """What the weights of a head are before the first step."""
+    if written := getattr(spec.head, "start", None):
+        return Decided(str(written))
+    module, method = variants.top(spec.head_type), variants.load("methods", spec.method)
+    if not hasattr(module, "convex"):
+        return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
+    if getattr(spec.head, "hidden", ()):
+        return Decided("random", "a head with hidden layers has no one best fit")
+    if not getattr(method, "STARTS_UNTOUCHED", False):
+        return Decided("random", f"`{spec.method}` changes the backbone's features before the first step")
+    if train.steps == 0:
+        return Decided("fitted", "nothing else would teach the head: there are no steps")
+    if method.FREEZES:
+        return Decided("random", f"the head is all that learns in `{spec.method}`")
+    if train.epochs <= 1 and train.steps < train.steps_per_epoch:
+        return Decided("random", "training ends before it has seen every row, which a fit would")
+    return Decided("fitted", f"`{spec.method}` leaves the backbone's features as they are before the first step")
+
+
 def is_still(task: str) -> bool:
     """Whether a head has nothing to learn and nothing to learn from: the backbone is exported as it is."""
     return getattr(variants.top(task), "IS_STILL", False)
@@ -220,14 +240,16 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }
     for view, seen in zip(spec.each, facts.each, strict=True):
-        found |= _of_head(view, seen)
+        found |= _of_head(view, seen, plan.train)
     return found | _of_stages(spec, facts, plan)
 
 
-def _of_head(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
+def _of_head(spec: Spec, facts: Facts, train: TrainPlan) -> dict[Path, Decided[Any]]:
     """What is decided for a head, under its own keys."""
     assert facts.backbone is not None
-    found: dict[Path, Decided[Any]] = {("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES)}
+    found: dict[Path, Decided[Any]] = {
+        ("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES), ("head", "start"): start(spec, train),
+    }  # fmt: skip
     chosen = metric(spec, facts)
     if not spec.name:
         return {**found, ("train", "metric"): chosen} | _of_variants(spec, facts) | _of_data(spec, facts)

@@ -72,10 +72,16 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     planned = _backbone(spec, backbone, frozen, lowered)
     each = zip(spec.each, facts.each, strict=True)
     tasks = tuple(_task(view, seen, backbone, has_head, len(spec.each) > 1) for view, seen in each)
+    train = _train(spec, facts, planned, tasks)
     return Phase(
         seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
-        tasks=tasks, train=_train(spec, facts, planned, tasks),
+        tasks=tuple(_started(view, task, train) for view, task in zip(spec.each, tasks, strict=True)), train=train,
     )  # fmt: skip
+
+
+def _started(spec: Spec, task: TaskPlan, train: TrainPlan) -> TaskPlan:
+    head = task.head.model_copy(update={"start": decisions.start(spec, train).value})
+    return task.model_copy(update={"head": head})
 
 
 def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:

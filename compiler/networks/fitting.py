@@ -1,0 +1,150 @@
+"""A linear head fitted to convergence on features that stay as they are: L-BFGS on its own loss with a ridge penalty.
+
+The penalty's strength is chosen by cross-validation, from the strongest down to where held-out rows lose no less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, targets) → mean over rows
+Layer = tuple[torch.Tensor, torch.Tensor]  # weight (outputs, width), bias (outputs,)
+
+STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(0, 13))  # of the penalty at SAMPLE rows, the strongest first
+FOLDS = 5
+SAMPLE = 2000  # rows, drawn where there are more, on which the strength is chosen
+MOST = 500  # iterations of one fit
+CLOSE = 1e-7  # largest slope at which a fit has converged
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A linear layer: outputs = features @ weight.T + bias, weight (outputs, width), bias (outputs,)."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    strength: float
+    iterations: int
+    loss: float  # over the rows that it was fitted to, without the penalty
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Features moved to mean 0 and scaled, all alike, to a mean square of 1: then one strength means the same anywhere."""
+
+    mean: torch.Tensor
+    deviation: float
+
+    @classmethod
+    def of(cls, features: torch.Tensor) -> _Scale:
+        mean = features.mean(0)
+        return cls(mean, float((features - mean).square().mean().sqrt()) or 1.0)
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        return (features - self.mean) / self.deviation
+
+    def back(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The layer for features as they come."""
+        own = weight / self.deviation
+        return own, bias - own @ self.mean
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Scaled features, their targets, and the loss in units of what the best constant answer loses."""
+
+    seen: torch.Tensor
+    targets: torch.Tensor
+    outputs: int
+    loss: Loss
+    unit: float
+
+    def start(self) -> Layer:
+        return self.seen.new_zeros(self.outputs, self.seen.shape[1]), self.seen.new_zeros(self.outputs)
+
+    def of(self, rows: torch.Tensor) -> _Problem:
+        return replace(self, seen=self.seen[rows], targets=self.targets[rows])
+
+    def lost(self, layer: Layer) -> torch.Tensor:
+        """What a layer loses, a mean over rows."""
+        return self.loss(self.seen @ layer[0].T + layer[1], self.targets) / self.unit
+
+    def solved(self, strength: float, start: Layer) -> tuple[Layer, int]:
+        """The layer with the least loss + strength / 2 · |weight|², and in how many iterations it was found."""
+        weight, bias = (value.clone().requires_grad_() for value in start)
+        optimizer = torch.optim.LBFGS(
+            [weight, bias], max_iter=MOST, max_eval=2 * MOST, tolerance_grad=CLOSE, tolerance_change=1e-14,
+            history_size=20, line_search_fn="strong_wolfe",
+        )  # fmt: skip
+
+        def closure() -> torch.Tensor:
+            optimizer.zero_grad(set_to_none=True)
+            value = self.lost((weight, bias)) + strength / 2 * weight.square().sum()
+            value.backward()  # type: ignore[no-untyped-call]
+            return value
+
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        return (weight.detach(), bias.detach()), int(optimizer.state[weight]["n_iter"])
+
+
+def _problem(features: torch.Tensor, targets: torch.Tensor, outputs: int, loss: Loss) -> tuple[_Problem, _Scale]:
+    features = features.double()
+    targets = targets.double() if targets.is_floating_point() else targets
+    scale = _Scale.of(features)
+    whole = _Problem(scale(features), targets, outputs, loss, 1.0)
+    constant = replace(whole, seen=torch.zeros_like(whole.seen[:, :1]))
+    with torch.no_grad():
+        unit = float(constant.lost(constant.solved(0.0, constant.start())[0]))
+    return replace(whole, unit=unit or 1.0), scale
+
+
+def fitted(features: torch.Tensor, targets: torch.Tensor, outputs: int, loss: Loss, draws: np.random.Generator) -> Fit:
+    """The layer that loses least, its penalty as strong as is best for rows that are held out.
+
+    features (rows, width), targets as the loss wants them; `draws` picks the rows on which the strength is chosen.
+    """
+    problem, scale = _problem(features, targets, outputs, loss)
+    return _fit(problem, scale, chosen(problem, draws))
+
+
+def solve(features: torch.Tensor, targets: torch.Tensor, outputs: int, loss: Loss, strength: float) -> Fit:
+    """The layer with the least loss + strength / 2 · |weight|², in which both are as `chosen` has them."""
+    return _fit(*_problem(features, targets, outputs, loss), strength)
+
+
+def _fit(problem: _Problem, scale: _Scale, strength: float) -> Fit:
+    layer, iterations = problem.solved(strength, problem.start())
+    with torch.no_grad():
+        lost = float(problem.lost(layer)) * problem.unit
+    return Fit(*scale.back(*layer), strength, iterations, lost)
+
+
+def chosen(problem: _Problem, draws: np.random.Generator) -> float:
+    """The strength at which rows that were held out lose least, from the strongest on."""
+    rows = len(problem.seen)
+    sample = problem.of(torch.from_numpy(draws.permutation(rows)[:SAMPLE]))
+    fold = torch.from_numpy(_folds(sample.targets.numpy()))
+    parts = [(sample.of(fold != number), sample.of(fold == number)) for number in range(FOLDS)]
+    layers = [inside.start() for inside, _ in parts]
+    best, least = STRENGTHS[0], math.inf
+    for strength in STRENGTHS:
+        layers = [inside.solved(strength, layer)[0] for (inside, _), layer in zip(parts, layers, strict=True)]
+        with torch.no_grad():
+            lost = sum(float(out.lost(layer)) * len(out.seen) for (_, out), layer in zip(parts, layers, strict=True))
+        if lost >= least:
+            break
+        best, least = strength, lost
+    return best * len(sample.seen) / rows  # one and the same prior weighs the less, the more rows there are
+
+
+def _folds(targets: np.ndarray) -> np.ndarray:
+    """A fold for each row, in turn within each label, so that every label is in most of them."""
+    order = np.arange(len(targets)) if targets.ndim > 1 else np.argsort(targets, kind="stable")
+    fold = np.empty(len(targets), np.int64)
+    fold[order] = np.arange(len(targets)) % FOLDS
+    return fold
