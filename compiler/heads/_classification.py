@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TARGETS = ("label", "labels")
 TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
 METRICS = "classification"
+GIVES_SHARES = True  # its answers are shares of certainty: a fit must not be surer of its rows than of others
 SHOWN = 3  # labels named per kind of mistake
 COMPARED = 10_000  # pairs of labels, when one is sought that was meant
 MOST = 1 << 16  # different labels: what has more is no label

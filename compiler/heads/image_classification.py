@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._classification import (
+    GIVES_SHARES,
     METRICS,
     TARGETS,
     TARGETS_FROM,
@@ -22,6 +23,7 @@ from ._classification import (
 )
 
 __all__ = [
+    "GIVES_SHARES",
     "METRICS",
     "MODALITY",
     "NEEDS",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from . import _classification
 from ._classification import (
+    GIVES_SHARES,
     METRICS,
     TARGETS,
     TARGETS_FROM,
@@ -26,6 +27,7 @@ from ._classification import (
 )
 
 __all__ = [
+    "GIVES_SHARES",
     "METRICS",
     "MODALITY",
     "NEEDS",

@@ -20,14 +20,14 @@ from ..store import write_atomically
 
 
 def run(work: Work) -> None:
-    """Writes `learned.safetensors`, the weights of each head, and `fit.json`: by head strength, iterations and loss."""
+    """Writes `learned.safetensors`, the weights of each head, and `fit.json`: by head strength, iterations, loss and scale."""
     tensors: dict[str, torch.Tensor] = {}
     said: dict[str, dict[str, Any]] = {}
     for task in work.plan.fitted:
         found = _fit(work, task)
         tensors |= {f"head.{task.named('out.weight')}": found.weight, f"head.{task.named('out.bias')}": found.bias}
         said[task.name] = {
-            "strength": found.strength, "iterations": found.iterations, "loss": round(found.loss, 6),
+            "strength": found.strength, "iterations": found.iterations, "loss": round(found.loss, 6), "scale": found.scale,
         }  # fmt: skip
         named = f"{task.name}: " if task.name else ""
         work.progress.say(f"  {named}fitted in {found.iterations} iterations, loss {found.loss:.4f}")
@@ -46,4 +46,5 @@ def _fit(work: Work, task: TaskPlan) -> Fit:
 
     draws = generator(work.plan.seed, "fit", task.name)
     targets = torch.from_numpy(np.asarray(rows.targets))
-    return fitted(torch.from_numpy(np.array(features, np.float32)), targets, array["shape"][-1], loss, draws)
+    seen, count = torch.from_numpy(np.array(features, np.float32)), array["shape"][-1]
+    return fitted(seen, targets, count, loss, draws, is_sure=getattr(module, "GIVES_SHARES", False))
