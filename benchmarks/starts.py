@@ -113,7 +113,9 @@ def run(name: str, start: str, seed: int, data: Path, output: Path, weights: Pat
     case = CASES[name]
     (output / "specs").mkdir(parents=True, exist_ok=True)
     text = {"max_length": 64} if case.head.startswith("text") else {}
-    backbone = {"from": f"./{os.path.relpath(weights.absolute(), output / 'specs')}"} if not text and weights else MINILM
+    backbone = (
+        {"from": f"./{os.path.relpath(weights.absolute(), output / 'specs')}"} if not text and weights else MINILM
+    )
     sections = {
         "backbone": backbone, "seed": seed, "adapt": {"method": case.method},
         "head": {"type": case.head, "start": start},
@@ -142,15 +144,16 @@ def _predicted(done: Trained) -> np.ndarray:
 def held(name: str, output: Path, data: Path) -> dict[str, Any]:
     """What the cells of a case say of both starts, and whether what is asked of it holds; of the seeds that are there."""
     case = CASES[name]
-    path = {
-        (start, seed): output / "cells" / f"{name}-{start}-{seed}.json" for start in STARTS for seed in SEEDS
-    }
+    path = {(start, seed): output / "cells" / f"{name}-{start}-{seed}.json" for start in STARTS for seed in SEEDS}
     seeds = [seed for seed in SEEDS if all(path[start, seed].is_file() for start in STARTS)]
     cells = {key: json.loads(path[key].read_bytes()) for key in path if key[1] in seeds}
     arrays = {key: np.load(path[key].with_suffix(".npz")) for key in cells}
     score = macro_f1 if case.metric == "f1_macro" else accuracy
     epochs = {start: np.mean([cells[start, seed]["validation"] for seed in seeds], 0) for start in STARTS}
-    pairs = [(arrays["fitted", s]["predicted"], arrays["random", s]["predicted"], arrays["random", s]["targets"]) for s in seeds]
+    pairs = [
+        (arrays["fitted", s]["predicted"], arrays["random", s]["predicted"], arrays["random", s]["targets"])
+        for s in seeds
+    ]
     ahead, error = paired(pairs, score)
     first, end = float(epochs["random"][0]), max(float(each[-1]) for each in epochs.values())
     gap = end - first
@@ -207,13 +210,20 @@ def words(files: Mapping[str, Any], folder: Path) -> float:
     from graftc.compiler.execution.prepared import Examples
     from graftc.compiler.metrics import classification
 
-    read = {split: [json.loads(line) for line in (folder / name).read_text().splitlines()] for split, name in files.items()}
+    read = {
+        split: [json.loads(line) for line in (folder / name).read_text().splitlines()] for split, name in files.items()
+    }
     texts = {split: [row["text"] for row in rows] for split, rows in read.items()}
     labels = MultiLabelBinarizer().fit([row["labels"] for row in read["train"]])
     hot = {split: labels.transform([row["labels"] for row in rows]).astype(np.float32) for split, rows in read.items()}
     seen = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2).fit(texts["train"])
-    model = OneVsRestClassifier(LogisticRegression(C=10, max_iter=1000)).fit(seen.transform(texts["train"]), hot["train"])
-    outputs = {split: model.decision_function(seen.transform(texts[split])).astype(np.float32) for split in ("validation", "test")}
+    model = OneVsRestClassifier(LogisticRegression(C=10, max_iter=1000)).fit(
+        seen.transform(texts["train"]), hot["train"]
+    )
+    outputs = {
+        split: model.decision_function(seen.transform(texts[split])).astype(np.float32)
+        for split in ("validation", "test")
+    }
     record = {"labels": tuple(labels.classes_), "is_multi": True, "thresholds": (0.5,) * len(labels.classes_)}
     held_out = Examples(hot["validation"], np.arange(len(hot["validation"])), (), ())
     limits = np.array(classification.calibrate(record, {"logits": outputs["validation"]}, held_out)["thresholds"])

@@ -39,7 +39,8 @@ class Trained:
     outputs: np.ndarray
     targets: np.ndarray
     thresholds: np.ndarray | None  # of labels, where a row has several
-    seconds: Mapping[str, float]  # by the stages that ran, by the wall
+    seconds: Mapping[str, float]  # of each stage, by the wall
+    busy: Mapping[str, float]  # of the processor
 
 
 def trained(name: str, sections: Mapping[str, Any], output: Path) -> Trained:
@@ -53,13 +54,16 @@ def trained(name: str, sections: Mapping[str, Any], output: Path) -> Trained:
     store, machine = Store(output / "store"), describe()
     stages = _until_scored(stages_of(plan, folder, store))
     known = pipeline.keys(stages, machine)
-    start = time.monotonic()
-    ran = run_stages(stages, known, Work(plan, path.parent.absolute(), folder, machine, {}, Path(), Progress()), store)
-    at = {stage.name: store.path(stage.name, known[stage.name]) for stage in stages}
-    kept = output / "seconds" / f"{name}.json"  # of the run that did the work
+    work = Work(plan, path.parent.absolute(), folder, machine, {}, Path(), Progress())
+    kept = output / "seconds" / f"{name}.json"  # of the runs that did the work
     kept.parent.mkdir(exist_ok=True)
-    if "train" in ran or not kept.is_file():
-        kept.write_text(json.dumps({**ran, "all": time.monotonic() - start}))
+    took: dict[str, tuple[float, float]] = json.loads(kept.read_bytes()) if kept.is_file() else {}
+    for end in range(1, len(stages) + 1):
+        before = time.process_time()
+        for stage, seconds in run_stages(stages[:end], known, work, store).items():
+            took[stage] = (round(seconds, 3), round(time.process_time() - before, 3))
+    kept.write_text(json.dumps(took))
+    at = {stage.name: store.path(stage.name, known[stage.name]) for stage in stages}
     (task,) = plan.tasks
     calibrated = json.loads((at["evaluate"] / "calibrated.json").read_bytes())[task.name]
     with np.load(at["evaluate"] / "test.npz", allow_pickle=False) as arrays:
@@ -68,7 +72,8 @@ def trained(name: str, sections: Mapping[str, Any], output: Path) -> Trained:
         plan, json.loads((at["train"] / "history.json").read_bytes()),
         json.loads((at["evaluate"] / "metrics.json").read_bytes()), outputs,
         np.load(at["prepare-test"] / "targets.npy"),
-        np.array(calibrated["thresholds"]) if "thresholds" in calibrated else None, json.loads(kept.read_bytes()),
+        np.array(calibrated["thresholds"]) if "thresholds" in calibrated else None,
+        {stage: wall for stage, (wall, _) in took.items()}, {stage: busy for stage, (_, busy) in took.items()},
     )  # fmt: skip
 
 

@@ -109,9 +109,10 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
             "backbone": {**whole["backbone"], "weights": weights}, "assets": assets,
         }  # fmt: skip
         _without_paths(model)
-        found += _preparing(phase, name, assets)
+        own = "" if phase.reads_head else name  # whose rows it reads
+        found += [] if phase.reads_head else _preparing(phase, name, assets)
         learns, scores = (
-            _prepared(phase.tasks, splits, name) for splits in (("train", "validation"), ("validation", "test"))
+            _prepared(phase.tasks, splits, own) for splits in (("train", "validation"), ("validation", "test"))
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
@@ -134,10 +135,25 @@ def _fitting(plan: Plan, whole: Mapping[str, Any], backbone: Mapping[str, Any], 
         for task in phase.tasks:
             rows = _prepared([task], ["train"])
             found.append(
-                Stage("fold", 9, _folds(phase, task, "train", backbone), (*rows, *made), TORCH, task.name, "train", resumes=True, is_fit=True, below=below, rows_of=rows)  # fmt: skip
+                Stage(
+                    "fold",
+                    9,
+                    _folds(phase, task, "train", backbone),
+                    (*rows, *made),
+                    TORCH,
+                    task.name,
+                    "train",
+                    resumes=True,
+                    is_fit=True,
+                    below=below,
+                    rows_of=rows,
+                )
             )
     folds = tuple(stage.name for stage in found) or tuple(stage_name("fold", t.name, "train") for t in phase.tasks)
-    heads = {task.name: {"head": {k: task.head.model_dump(mode="json")[k] for k in ("type", "record")}} for task in phase.tasks}
+    heads = {
+        task.name: {"head": {k: task.head.model_dump(mode="json")[k] for k in ("type", "record")}}
+        for task in phase.tasks
+    }
     rows = _prepared(phase.tasks, ["train"])
     record = {"tasks": heads, "seed": plan.seed}
     return [*found, Stage(FIT, 1, record, (*rows, *folds), ("torch", "numpy", "safetensors"))]
@@ -186,7 +202,7 @@ def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> 
     }  # fmt: skip
 
 
-def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) -> dict[str, Any]:
+def _folds(plan: Phase, task: TaskPlan, split: str, backbone: Mapping[str, Any]) -> dict[str, Any]:
     """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
     train = plan.train
     is_whole = train.fold == "feature"

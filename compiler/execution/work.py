@@ -36,7 +36,8 @@ class Work:
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
-        return self.inputs[stage_name("prepare", task.name, split, self.phase)]
+        own = stage_name("prepare", task.name, split, self.phase)
+        return self.inputs[own if own in self.inputs else stage_name("prepare", task.name, split)]  # a head's
 
     @property
     def fitted(self) -> Path | None:

@@ -117,10 +117,10 @@ def _minimise(values: tuple[torch.Tensor, ...], value: Callable[[], torch.Tensor
     def closure() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
         found = value()
-        found.backward()  # type: ignore[no-untyped-call]
+        found.backward()
         return found
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return int(optimizer.state[values[0]]["n_iter"])
 
 

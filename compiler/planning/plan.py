@@ -83,7 +83,9 @@ class HeadPlan(Frozen):
     pooling: str
     record: Json
     parameters: int
-    start: Literal["fitted", "random"] = "random"  # of its weights: fitted to the untouched backbone's features, or drawn
+    start: Literal["fitted", "random"] = (
+        "random"  # of its weights: fitted to the untouched backbone's features, or drawn
+    )
 
 
 class TaskPlan(Frozen):
@@ -270,6 +272,7 @@ class PretrainPlan(Phase):
 
     fit: TrainPlan | None  # of the head alone, on a frozen backbone, where the checkpoint lacks it
     language_model: str  # whose head the backbone has afterwards, "" for none
+    reads_head: bool = False  # the training rows of the head of its task's name, which are prepared once for both
 
     def fitting(self) -> Phase:
         """The training of the head alone."""

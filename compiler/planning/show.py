@@ -144,6 +144,8 @@ def _head(task: TaskPlan) -> list[str]:
     if "labels" in record:
         kind = "any number of" if record.get("is_multi") else "one of"
         lines.append(_line("labels", f"{kind} {len(record['labels'])}: {_in_order(record['labels'])}"))
+    if task.head.start == "fitted":
+        lines.append(_line("starts", "fitted to the features of the untouched backbone"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
     lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
     return lines
@@ -199,7 +201,8 @@ def _plain(value: object) -> str:
 def _train(plan: Plan) -> list[str]:
     train = plan.train
     if not train.steps:
-        return ["train", _line("nothing", "the head has nothing to learn")]
+        why = "a fitted head is all that is learnt" if plan.fitted else "the head has nothing to learn"
+        return ["train", _line("nothing", why)]
     rates = (
         f"{train.learning_rate:g}"
         if train.learning_rate == train.head_learning_rate
