@@ -335,9 +335,10 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
     from ..layers.losses import binary_cross_entropy, cross_entropy
 
-    weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=targets.device)
+    logits, written = outputs["logits"], record["class_weights"]
+    weights = None if written is None else torch.tensor(written, dtype=logits.dtype, device=targets.device)
     score = binary_cross_entropy if record["is_multi"] else cross_entropy
-    return score(outputs["logits"], targets, weights, record["label_smoothing"], record["focal"])
+    return score(logits, targets, weights, record["label_smoothing"], record["focal"])
 
 
 def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
