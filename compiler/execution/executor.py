@@ -184,7 +184,7 @@ def _compute(stage: pipeline.Stage, work: Work) -> None:
 def _phase(stage: pipeline.Stage, plan: Plan) -> Plan:
     """What a stage sees of a plan: all of it, or the phase that it is of."""
     if not stage.phase:
-        return plan
+        return cast(Plan, plan.fitting()) if stage.is_fit else plan
     if stage.phase == "retain":
         return cast(Plan, plan.retain)
     phase = plan.pretrain[int(stage.phase.rpartition("-")[2]) - 1]

@@ -13,7 +13,7 @@ from ..digest import combined, digest, file_sha256
 from ..planning.plan import Phase, Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
 from .machine import Machine, versions
-from .work import stage_name
+from .work import FIT, fitting, stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]
 TORCH = ("torch", "transformers", "safetensors", "numpy")
@@ -44,7 +44,8 @@ class Stage:
     @property
     def name(self) -> str:
         """`train`, `prepare-test` …: unlike that of every other stage of a plan."""
-        return stage_name(self.module, self.task, self.split, self.phase) + ("-head" if self.is_fit else "")
+        name = stage_name(self.module, self.task, self.split, self.phase)
+        return fitting(name) if self.is_fit else name
 
 
 def assets_sha256(hashes: Mapping[str, str]) -> str:
@@ -84,7 +85,8 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *folds,
-        Stage("train", 7, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), "rehearse", *made), TRAINING, resumes=True, below=below),
+        *_fitting(plan, whole, {**backbone, "assets": assets_sha256}, below),
+        Stage("train", 8, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 6, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
@@ -107,9 +109,10 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
             "backbone": {**whole["backbone"], "weights": weights}, "assets": assets,
         }  # fmt: skip
         _without_paths(model)
-        found += _preparing(phase, name, assets)
+        own = "" if phase.reads_head else name  # whose rows it reads
+        found += [] if phase.reads_head else _preparing(phase, name, assets)
         learns, scores = (
-            _prepared(phase.tasks, splits, name) for splits in (("train", "validation"), ("validation", "test"))
+            _prepared(phase.tasks, splits, own) for splits in (("train", "validation"), ("validation", "test"))
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
@@ -120,6 +123,40 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
         ]  # fmt: skip
         below = found[-1].name
     return found, below
+
+
+def _fitting(plan: Plan, whole: Mapping[str, Any], backbone: Mapping[str, Any], below: str) -> list[Stage]:
+    """The stages that fit heads before the first step: the features of training rows, where no other stage has them."""
+    if not plan.fitted:
+        return []
+    phase, made = plan.fitting(), (below,) if below else ()
+    found: list[Stage] = []
+    if plan.train.fold != "feature" or plan.train.fold_views > 1 or plan.train.fold_precision != "fp32":
+        for task in phase.tasks:
+            rows = _prepared([task], ["train"])
+            found.append(
+                Stage(
+                    "fold",
+                    9,
+                    _folds(phase, task, "train", backbone),
+                    (*rows, *made),
+                    TORCH,
+                    task.name,
+                    "train",
+                    resumes=True,
+                    is_fit=True,
+                    below=below,
+                    rows_of=rows,
+                )
+            )
+    folds = tuple(stage.name for stage in found) or tuple(stage_name("fold", t.name, "train") for t in phase.tasks)
+    heads = {
+        task.name: {"head": {k: task.head.model_dump(mode="json")[k] for k in ("type", "record")}}
+        for task in phase.tasks
+    }
+    rows = _prepared(phase.tasks, ["train"])
+    record = {"tasks": heads, "seed": plan.seed}
+    return [*found, Stage(FIT, 1, record, (*rows, *folds), ("torch", "numpy", "safetensors"))]
 
 
 def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]:
@@ -172,7 +209,7 @@ def _beside(task: TaskPlan) -> dict[str, Any]:
     return {"columns": task.data.columns.plain()} | ({"skipped": skipped} if any(skipped) else {})
 
 
-def _folds(plan: Plan, task: TaskPlan, split: str, backbone: Mapping[str, Any]) -> dict[str, Any]:
+def _folds(plan: Phase, task: TaskPlan, split: str, backbone: Mapping[str, Any]) -> dict[str, Any]:
     """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
     train = plan.train
     is_whole = train.fold == "feature"

@@ -36,17 +36,35 @@ class Work:
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
-        return self.inputs[stage_name("prepare", task.name, split, self.phase)]
+        own = stage_name("prepare", task.name, split, self.phase)
+        return self.inputs[own if own in self.inputs else stage_name("prepare", task.name, split)]  # a head's
 
     @property
     def fitted(self) -> Path | None:
-        """The file of a head that was fitted alone before this phase, None where that was not needed."""
-        folder = self.inputs.get(f"{self.phase}-head")
+        """The file of heads that were fitted alone before this phase, None where that was not needed."""
+        folder = self.inputs.get(f"{self.phase}-head" if self.phase else FIT)
         return folder / "learned.safetensors" if folder else None
 
     def folded(self, task: TaskPlan, split: str) -> Path | None:
         """The folder of what a split's frozen work gave, None where nothing is folded."""
         return self.inputs.get(stage_name("fold", task.name, split))
+
+    def features(self, task: TaskPlan) -> Path:
+        """The folder of the untouched backbone's features of training rows."""
+        name = stage_name("fold", task.name, "train")
+        return self.inputs[name if name in self.inputs else fitting(name)]
+
+
+FIT = "fit"  # the stage in which heads are fitted before the first step
+
+
+def fitting(name: str) -> str:
+    """What a stage is called that works for a fit alone.
+
+    >>> fitting("fold-train")
+    'fold-train-head'
+    """
+    return f"{name}-head"
 
 
 def stage_name(module: str, task: str = "", split: str = "", phase: str = "") -> str:

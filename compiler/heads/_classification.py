@@ -16,7 +16,7 @@ from ..world.spelling import otherwise
 from ._joined import apart
 from ._labels import Tally as Tally
 from ._labels import names, order, read_flags, read_labels
-from ._stack import Width, count
+from ._stack import STARTS, Start, Width, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,7 @@ TARGETS = ("label", "labels")
 SEVERAL = ("labels",)  # several columns are a label each
 TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
 METRICS = "classification"
+GIVES_SHARES = True  # its answers are shares of certainty: a fit must not be surer of its rows than of others
 SHOWN = 3  # labels named per kind of mistake
 COMPARED = 10_000  # pairs of labels, when one is sought that was meant
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
@@ -55,6 +56,7 @@ class Options(Frozen):
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     loss: Loss = Field(default=Loss(), description="how answers are scored while training")
+    start: Start = Field(None, description=STARTS)
 
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
@@ -259,9 +261,15 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
     from ..layers.losses import binary_cross_entropy, cross_entropy
 
-    weights = None if record["class_weights"] is None else torch.tensor(record["class_weights"], device=targets.device)
+    logits, written = outputs["logits"], record["class_weights"]
+    weights = None if written is None else torch.tensor(written, dtype=logits.dtype, device=targets.device)
     score = binary_cross_entropy if record["is_multi"] else cross_entropy
-    return score(outputs["logits"], targets, weights, record["label_smoothing"], record["focal"])
+    return score(logits, targets, weights, record["label_smoothing"], record["focal"])
+
+
+def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record by whose loss the head alone has one best fit: without focal; None where it has hidden layers."""
+    return None if record["hidden"] else {**record, "focal": 0.0}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

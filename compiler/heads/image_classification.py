@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._classification import (
+    GIVES_SHARES,
     METRICS,
     SEVERAL,
     TARGETS,
@@ -10,6 +11,7 @@ from ._classification import (
     Options,
     Tally,
     build,
+    convex,
     decided,
     loss,
     lower,
@@ -22,6 +24,7 @@ from ._classification import (
 )
 
 __all__ = [
+    "GIVES_SHARES",
     "METRICS",
     "MODALITY",
     "NEEDS",
@@ -31,6 +34,7 @@ __all__ = [
     "Options",
     "Tally",
     "build",
+    "convex",
     "decided",
     "loss",
     "lower",

@@ -8,12 +8,14 @@ from pydantic import Field
 
 from . import _classification
 from ._classification import (
+    GIVES_SHARES,
     METRICS,
     SEVERAL,
     TARGETS,
     TARGETS_FROM,
     Tally,
     build,
+    convex,
     decided,
     loss,
     lower,
@@ -26,6 +28,7 @@ from ._classification import (
 )
 
 __all__ = [
+    "GIVES_SHARES",
     "METRICS",
     "MODALITY",
     "NEEDS",
@@ -35,6 +38,7 @@ __all__ = [
     "Options",
     "Tally",
     "build",
+    "convex",
     "decided",
     "loss",
     "lower",

@@ -11,7 +11,7 @@ from .. import variants
 from ..diagnostics import Diagnostic
 from ..frozen import Frozen
 from ._scores import Tally, all_equal, numbers, stratum
-from ._stack import Width, count
+from ._stack import STARTS, Start, Width, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,7 @@ class Options(Frozen):
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     loss: Literal["mse", "l1", "huber"] = Field("mse", description="how far an answer is from its target")
+    start: Start = Field(None, description=STARTS)
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
         None, description="how token states become one feature; default mean for encoders"
     )
@@ -75,6 +76,11 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     functions: dict[str, Any] = {"mse": functional.mse_loss, "l1": functional.l1_loss, "huber": functional.huber_loss}
     found: torch.Tensor = functions[record["loss"]](outputs["logits"], targets)
     return found
+
+
+def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record by whose loss the head alone has one best fit: squares; None where it has hidden layers."""
+    return None if record["hidden"] else {**record, "loss": "mse"}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, Refused, Row, listed, nearest, quote
 from ..frozen import Frozen
+from .feeding import fed, reads_head
 from .heads import OWN, alone, misnamed, placed, written
 from .migrations import misversioned
 from .mistakes import explain, explain_kind, meant, nested, nothing, unknown_key
@@ -79,7 +80,8 @@ class _Reading:
             shared = replace(shared, tasks=tuple(replace(task, together=together[task.name]) for task in tasks))
         else:
             shared = self.alone(shared)
-        shared = replace(shared, pretrain=stages, retain=retain)
+        fed = tuple(self._fed(i, stage, shared) for i, stage in enumerate(stages))
+        shared = replace(shared, pretrain=fed, retain=retain)
         return replace(shared, found=tuple(dict.fromkeys(self.found)), lost=frozenset(self.lost))
 
     def alone(self, shared: Draft) -> Draft:
@@ -249,6 +251,15 @@ class _Reading:
             return ()
         return tuple(self._stage(i, value, top, backbone) for i, value in enumerate(values))
 
+    def _fed(self, number: int, stage: Draft, shared: Draft) -> Draft:
+        """A stage with the data of the head whose training rows it reads; as it is where it has data of its own."""
+        if not reads_head(stage.head_type):
+            return stage
+        given = self.data["pretrain"][number]
+        found = fed(number, stage, shared, "data" in given)
+        self.found += found.found
+        return replace(found, found=(*stage.found, *found.found))
+
     def _stage(self, number: int, values: Any, top: Any, backbone: Any) -> Draft:
         path, outer, before = ("pretrain", number), self.lost, len(self.found)
         self.lost = set()
@@ -257,7 +268,8 @@ class _Reading:
         method, adapt = self._named((*path, "adapt"), given.get("adapt", DEFAULTS["adapt"]), VARIANTS["adapt"])
         train = self.section(Train, given.get("train", {}), (*path, "train"))
         freeze = self.section(Freeze, {key: given[key] for key in given if key == "freeze"}, path)
-        data, inputs = self._data(word, (*path, "data"), given.get("data")) if given else (None, None)
+        has_data = given and not reads_head(word)
+        data, inputs = self._data(word, (*path, "data"), given.get("data")) if has_data else (None, None)
         lost, self.lost = self.lost, outer
         return Draft(
             top=top, backbone=backbone and backbone.model_copy(update={"freeze": freeze.freeze if freeze else ()}),

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from .. import variants
 from ..frozen import Frozen
+from .feeding import reads_head
 from .heads import NAME
 from .spec import DEFAULTS, LANGUAGE, MOST_PARTS, OBJECTIVE, SECTIONS, VARIANTS, Data, Entry, Freeze, Retain, Top
 
@@ -197,8 +198,14 @@ def _stage(word: str, models: Models) -> Node:
         "data": _told(f"data.{module.MODALITY}", "its text"),
         "train": _told("train", "how long and fast"),
     }
-    properties = {**branch["properties"], **models[Freeze]["properties"], **shared}
-    return {**branch, "properties": properties, "required": [*branch["required"], "data"]}
+    is_fed = reads_head(word)
+    needed = branch["required"] if is_fed else [*branch["required"], "data"]
+    shared = {key: node for key, node in shared.items() if key != "data" or not is_fed}
+    return {
+        **branch,
+        "properties": {**branch["properties"], **models[Freeze]["properties"], **shared},
+        "required": needed,
+    }
 
 
 def _data(word: str, models: Models) -> Node:

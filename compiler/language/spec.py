@@ -117,7 +117,9 @@ class Train(Frozen):
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["epochs", "max_steps"]}})  # E0209
 
-    epochs: int | None = Field(None, ge=1, le=100_000, description="passes over the training rows; default 3")
+    epochs: int | None = Field(
+        None, ge=0, le=100_000, description="passes over the training rows; default 3; 0: a fitted head is all there is"
+    )
     max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="optimiser steps, instead of epochs")
     batch_size: int = Field(32, ge=1, le=1_000_000, description="rows per optimiser step, over all devices")
     group_by_length: bool = Field(True, description="rows of like length share a batch, so that little is padding")

@@ -23,6 +23,7 @@ NEEDS = frozenset({"sublayers"})
 ADDS = True
 MERGES = False
 FREEZES = False
+STARTS_UNTOUCHED = True
 PLACES = {"houlsby": ("attention-output", "mlp-output"), "pfeiffer": ("mlp-output",)}
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PARTS = {"down.weight": (1, 0), "down.bias": (1,), "up.weight": (0, 1), "up.bias": (0,)}  # 0: width, 1: middle

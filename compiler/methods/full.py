@@ -21,6 +21,7 @@ NEEDS: frozenset[str] = frozenset()
 ADDS = False  # its checkpoint is the backbone itself
 MERGES = False
 FREEZES = False
+STARTS_UNTOUCHED = True
 
 
 class Options(Frozen):

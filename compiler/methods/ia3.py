@@ -24,6 +24,7 @@ NEEDS: frozenset[str] = frozenset()
 ADDS = True
 MERGES = True
 FREEZES = False
+STARTS_UNTOUCHED = True
 RESCALES = "mlp-output"  # the kind whose input is rescaled; of all others it is the output
 
 

@@ -18,6 +18,7 @@ NEEDS: frozenset[str] = frozenset()
 ADDS = False
 MERGES = False
 FREEZES = False
+STARTS_UNTOUCHED = True
 
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:

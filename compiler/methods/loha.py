@@ -25,6 +25,7 @@ NEEDS = frozenset({"plain-weights"})
 ADDS = True
 MERGES = True
 FREEZES = False
+STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):

@@ -26,6 +26,7 @@ NEEDS: frozenset[str] = frozenset()
 ADDS = True
 MERGES = True
 FREEZES = False
+STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):

@@ -13,6 +13,7 @@ __all__ = [
     "LEARNING_RATE",
     "MERGES",
     "NEEDS",
+    "STARTS_UNTOUCHED",
     "USUAL",
     "Options",
     "apply",
@@ -28,6 +29,7 @@ HEAD_LEARNING_RATE = 2e-3
 USUAL = (1e-4, 1e-1)
 ADDS = False
 FREEZES = True  # the whole backbone runs in inference mode
+STARTS_UNTOUCHED = True
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:

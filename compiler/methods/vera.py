@@ -25,6 +25,7 @@ NEEDS = frozenset({"linear-layers"})
 ADDS = True
 MERGES = True
 FREEZES = False
+STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):

@@ -211,11 +211,11 @@ def of_heads(graft: Graft) -> dict[str, torch.Tensor]:
 
 
 def load_heads(graft: Graft, file: Path) -> None:
-    """Puts the heads' tensors of a training in place."""
-    saved = load_file(file)
+    """Puts the tensors of a training's or a fit's heads in place; a head of which the file has none stays as it is."""
+    targets = of_heads(graft)
     with torch.no_grad():
-        for name, target in of_heads(graft).items():
-            target.copy_(saved[f"head.{name}"])
+        for name, value in load_file(file).items():
+            targets[name.removeprefix("head.")].copy_(value)
 
 
 def load_learned(graft: Graft, plan: Phase, values: Mapping[str, torch.Tensor]) -> None:

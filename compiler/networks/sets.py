@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..planning.plan import Phase
-from ..planning.split import epoch_order, generator, grouped_by_length
+from ..planning.split import epoch_order, generator, grouped_by_length, paired_by_label
 from .batches import Batch, Rows, arrays
 from .folding import STATE
 
@@ -27,6 +27,8 @@ class RowSet:
         self.lengths = self._lengths()
         self.local = [dict(zip(each.prepared.numbers.tolist(), range(len(each)), strict=True)) for each in rows]
         self.groups = self._groups()
+        is_paired = getattr(rows[0].module, "IS_PAIRED", False)
+        self.labels = np.asarray(rows[0].prepared.targets) if is_paired else None  # of each row, by its index
 
     def _lengths(self) -> np.ndarray | None:
         """The length of the longest row that each input makes; None where it costs nothing to mix them."""
@@ -44,8 +46,10 @@ class RowSet:
             # the first pass over the first set is drawn as that over the only one is
             which = (place, again) if place or again else ()
             order = epoch_order(len(self.every), plan.seed, epoch, *which)
-            if plan.train.group_by_length and self.lengths is not None:
+            if plan.train.group_by_length and self.lengths is not None and self.labels is None:
                 order = grouped_by_length(order, self.lengths, size, plan.seed, epoch, *which)
+            if self.labels is not None:
+                order = paired_by_label(order, self.labels)
             order = self.every[order]
             for at in range(0, self.planned, size):  # blocks of text are planned by a sample
                 yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()

@@ -10,7 +10,8 @@ from .. import variants
 from ..amounts import SIZES, amount, in_bytes
 from ..decided import Decided
 from ..diagnostics import Path, clean
-from ..language.spec import Folding, HeldOut, Rates, Spec, Table
+from ..language.feeding import reads_head
+from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
 from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS
 from ..world.facts import Facts
@@ -33,6 +34,26 @@ def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
     if "causal" in provides:
         return Decided("last", "the default of what reads from left to right: only its last state has seen all")
     return Decided("mean", "the default of encoders, which give a state per token")
+
+
+def start(spec: Spec, train: TrainPlan) -> Decided[str]:
+    """What the weights of a head are before the first step."""
+    if written := getattr(spec.head, "start", None):
+        return Decided(str(written))
+    module, method = variants.top(spec.head_type), variants.load("methods", spec.method)
+    if not hasattr(module, "convex"):
+        return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
+    if getattr(spec.head, "hidden", ()):
+        return Decided("random", "a head with hidden layers has no one best fit")
+    if not getattr(method, "STARTS_UNTOUCHED", False):
+        return Decided("random", f"`{spec.method}` changes the backbone's features before the first step")
+    if train.steps == 0:
+        return Decided("fitted", "nothing else would teach the head: there are no steps")
+    if method.FREEZES:
+        return Decided("random", f"the head is all that learns in `{spec.method}`")
+    if train.steps < train.steps_per_epoch:
+        return Decided("random", "training ends before it has seen every row, which a fit would")
+    return Decided("fitted", f"`{spec.method}` leaves the backbone's features as they are before the first step")
 
 
 def is_still(task: str) -> bool:
@@ -85,14 +106,19 @@ def steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
         return Decided(0, f"`{spec.each[0].head_type}` has nothing to learn")
     if spec.train.max_steps:
         return Decided(spec.train.max_steps, "`train.max_steps`")
-    each, count = steps_per_epoch(spec, sets).value, spec.train.epochs or EPOCHS
+    each, count = steps_per_epoch(spec, sets).value, passes(spec.train)
     return Decided(count * each, f"{counted(count, 'epoch')} of {counted(each, 'step')}")
+
+
+def passes(train: Train) -> int:
+    """How many epochs are written, or as many as are meant where none are."""
+    return EPOCHS if train.epochs is None else train.epochs
 
 
 def epochs(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
     """How many passes over the training rows are begun."""
     count = math.ceil(steps(spec, sets).value / steps_per_epoch(spec, sets).value)
-    if spec.train.epochs and count:
+    if spec.train.epochs is not None and count == spec.train.epochs:
         return Decided(count)
     why = f"as many as {spec.train.max_steps} steps reach into" if spec.train.max_steps else "the language's default"
     return Decided(count, why)
@@ -220,14 +246,16 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }
     for view, seen in zip(spec.each, facts.each, strict=True):
-        found |= _of_head(view, seen)
+        found |= _of_head(view, seen, plan.train)
     return found | _of_stages(spec, facts, plan)
 
 
-def _of_head(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
+def _of_head(spec: Spec, facts: Facts, train: TrainPlan) -> dict[Path, Decided[Any]]:
     """What is decided for a head, under its own keys."""
     assert facts.backbone is not None
-    found: dict[Path, Decided[Any]] = {("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES)}
+    found: dict[Path, Decided[Any]] = {
+        ("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES), ("head", "start"): start(spec, train),
+    }  # fmt: skip
     chosen = metric(spec, facts)
     if not spec.name:
         return {**found, ("train", "metric"): chosen} | _of_variants(spec, facts) | _of_data(spec, facts)
@@ -245,7 +273,8 @@ def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]
     for i, (stage, seen) in enumerate(zip(spec.pretrain, facts.pretrain, strict=False)):
         phase = plan.pretrain[i]  # type: ignore[attr-defined]
         own = decisions(stage, seen, phase)
-        found |= {("pretrain", i, *path): value for path, value in own.items() if path[0] in ("train", "data", "adapt")}
+        sections = ("train", "adapt") if reads_head(stage.head_type) else ("train", "data", "adapt")
+        found |= {("pretrain", i, *path): value for path, value in own.items() if path[0] in sections}
         if phase.fit:
             why = "the checkpoint lacks the head of its language model, which is fitted alone before the stage"
             found["pretrain", i, "head_steps"] = Decided(phase.fit.steps, why)

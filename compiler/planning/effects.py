@@ -11,7 +11,7 @@ from ..language.spec import Draft, Export, Folding, Rates, Train
 from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
-from .decisions import EPOCHS, head_record, is_still
+from .decisions import head_record, is_still, passes
 from .selectors import selected
 
 HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
@@ -118,7 +118,7 @@ def _of_a_still_backbone(train: Train, cause: At) -> Iterator[Diagnostic]:
 
 def _patience(train: Train) -> Iterator[Diagnostic]:
     """Patience that the last epoch comes before: the first can be best, and then as many must pass."""
-    epochs = train.epochs or EPOCHS
+    epochs = passes(train)
     if train.early_stopping and not train.max_steps and train.early_stopping.patience >= epochs - 1:
         also = (At(("train", "epochs"), "the last of them comes first"),) if train.epochs else ()
         path = ("train", "early_stopping", "patience")
@@ -152,7 +152,7 @@ def _held_back(
     if is_still:
         yield _useless(("train", "gradual_unfreezing"), "`gradual_unfreezing` has no effect", "no layer learns")
     elif backbone and not train.max_steps and (depth := _lowest(backbone, frozen)):
-        epochs = train.epochs or EPOCHS
+        epochs = passes(train)
         joined = (epochs - 1) // train.gradual_unfreezing
         if joined < depth:
             at = At(

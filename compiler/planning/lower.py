@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import variants
 from ..frozen import Json
+from ..language.feeding import reads_head
 from ..language.spec import HeldOut, Spec, Temperature
 from ..methods import Lowered
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
@@ -72,10 +73,16 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     planned = _backbone(spec, backbone, frozen, lowered)
     each = zip(spec.each, facts.each, strict=True)
     tasks = tuple(_task(view, seen, backbone, has_head, len(spec.each) > 1) for view, seen in each)
+    train = _train(spec, facts, planned, tasks)
     return Phase(
         seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
-        tasks=tasks, train=_train(spec, facts, planned, tasks),
+        tasks=tuple(_started(view, task, train) for view, task in zip(spec.each, tasks, strict=True)), train=train,
     )  # fmt: skip
+
+
+def _started(spec: Spec, task: TaskPlan, train: TrainPlan) -> TaskPlan:
+    head = task.head.model_copy(update={"start": decisions.start(spec, train).value})
+    return task.model_copy(update={"head": head})
 
 
 def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
@@ -86,13 +93,25 @@ def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
     found = []
     for stage, seen in zip(spec.pretrain, facts.pretrain, strict=True):
         phase = _phase(stage, seen, bool(kind))
+        phase = _training_rows(phase) if reads_head(stage.head_type) else phase
         need = variants.load("objectives", stage.head_type).NEEDS
         fit = None
         if need in LANGUAGE_MODELS:
             fit = None if kind else decisions.fitting(stage, phase.train)
             kind = need
-        found.append(PretrainPlan(**_parts(phase), fit=fit, language_model=kind))
+        found.append(
+            PretrainPlan(**_parts(phase), fit=fit, language_model=kind, reads_head=reads_head(stage.head_type))
+        )
     return tuple(found)
+
+
+def _training_rows(phase: Phase) -> Phase:
+    """A phase that reads the training rows of a head, those of no other split."""
+    (task,) = phase.tasks
+    train = tuple(split for split in task.data.splits if split.name == "train")
+    return phase.model_copy(
+        update={"tasks": (task.model_copy(update={"data": task.data.model_copy(update={"splits": train})}),)}
+    )
 
 
 def _retain(spec: Spec, facts: Facts) -> Phase | None:

@@ -87,6 +87,9 @@ class HeadPlan(Frozen):
     pooling: str
     record: Json
     parameters: int
+    start: Literal["fitted", "random"] = (
+        "random"  # of its weights: fitted to the untouched backbone's features, or drawn
+    )
 
 
 class TaskPlan(Frozen):
@@ -273,14 +276,20 @@ class PretrainPlan(Phase):
 
     fit: TrainPlan | None  # of the head alone, on a frozen backbone, where the checkpoint lacks it
     language_model: str  # whose head the backbone has afterwards, "" for none
+    reads_head: bool = False  # the training rows of the head of its task's name, which are prepared once for both
 
     def fitting(self) -> Phase:
         """The training of the head alone."""
         assert self.fit is not None
-        still = tuple(t.model_copy(update={"state": "frozen"}) for t in self.backbone.tensors if t.state != "added")
-        frozen = self.backbone.model_copy(update={"tensors": still, "inference": ("",), "is_frozen": True})
-        probe = MethodPlan(method="probe", record=Json({}))
-        return Phase(seed=self.seed, backbone=frozen, method=probe, tasks=self.tasks, train=self.fit)
+        return _still(self, self.tasks, self.fit)
+
+
+def _still(phase: Phase, tasks: tuple[TaskPlan, ...], train: TrainPlan) -> Phase:
+    """A phase in which nothing of the backbone learns, and nothing is added to it."""
+    still = tuple(t.model_copy(update={"state": "frozen"}) for t in phase.backbone.tensors if t.state != "added")
+    frozen = phase.backbone.model_copy(update={"tensors": still, "inference": ("",), "is_frozen": True})
+    probe = MethodPlan(method="probe", record=Json({}))
+    return Phase(seed=phase.seed, backbone=frozen, method=probe, tasks=tasks, train=train)
 
 
 class Plan(Phase):
@@ -298,6 +307,20 @@ class Plan(Phase):
     retain: Phase | None = (
         None  # the backbone's own pretrained objective, on a text of the `test` split; nothing learns
     )
+
+    @property
+    def fitted(self) -> tuple[TaskPlan, ...]:
+        """The tasks whose heads are fitted before the first step."""
+        return tuple(task for task in self.tasks if task.head.start == "fitted")
+
+    def fitting(self) -> Phase:
+        """What heads are fitted to: the features of the frozen backbone, of training rows as they are."""
+        tasks = tuple(
+            task.model_copy(update={"data": task.data.model_copy(update={"augment": None}), "adapt": "shared"})
+            for task in self.fitted
+        )
+        train = self.train.model_copy(update={"fold": "feature", "fold_views": 1, "fold_precision": "fp32"})
+        return _still(self, tasks, train)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..language.feeding import reads_head
 from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
@@ -17,6 +18,7 @@ from .repetition import repetition
 from .sampling import held_out_rows
 from .selectors import select
 from .several import several
+from .starting import starting
 
 FEWEST = 4  # training rows from which some may be held out
 TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route
@@ -28,7 +30,7 @@ def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
     found = [*facts.found, *_validated(spec)]
     views = [(view, seen) for view in spec.each for seen in [_of(view, spec, facts)]]
     for view, seen in views:
-        own = [*_together(view), *_backbone(view, seen), *_data(view, seen), *_metric(view, seen)]
+        own = [*_together(view), *_backbone(view, seen), *starting(view), *_data(view, seen), *_metric(view, seen)]
         found += placed(own, view.name, view.own, view.entry.metric is not None)
     found += several(spec, facts)
     if not any(_is_other(view, facts.backbone) for view in spec.each):
@@ -70,7 +72,7 @@ def _validated(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _train(train: Train) -> Iterator[Diagnostic]:
-    if train.epochs and train.max_steps:
+    if train.epochs is not None and train.max_steps:
         at, also = At(("train", "max_steps"), "one of the two"), (At(("train", "epochs"), "the other"),)
         yield Diagnostic("E0209", "`epochs` and `max_steps` are both given", at, also, help="keep one")
 
@@ -203,6 +205,8 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
 def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """What is wrong with the data; where nothing is, what of it is worth a look."""
     if "train" not in facts.splits or spec.head_type is None or spec.data is None:
+        return
+    if reads_head(spec.head_type):  # of whose rows the head says it
         return
     found = tuple(unlabelled(spec, facts)) or tuple(_unusable(spec, spec.data, facts))
     yield from found or (*repetition(facts), *balance(spec, facts), *_doubts(spec, facts))

@@ -146,6 +146,8 @@ def _head(task: TaskPlan) -> list[str]:
         lines.append(_line("tags", f"read as {record['scheme']}, learned as IOB2"))
     if "names" in record:
         lines.append(_line("tags", f"numbers from 0: {_in_order(record['names'])}"))
+    if task.head.start == "fitted":
+        lines.append(_line("starts", "fitted to the features of the untouched backbone"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
     lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
     return lines
@@ -209,7 +211,8 @@ def _plain(value: object) -> str:
 def _train(plan: Plan) -> list[str]:
     train = plan.train
     if not train.steps:
-        return ["train", _line("nothing", "the head has nothing to learn")]
+        why = "a fitted head is all that is learnt" if plan.fitted else "the head has nothing to learn"
+        return ["train", _line("nothing", why)]
     rates = (
         f"{train.learning_rate:g}"
         if train.learning_rate == train.head_learning_rate

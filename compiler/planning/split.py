@@ -84,3 +84,24 @@ def grouped_by_length(order: np.ndarray, lengths: np.ndarray, batch: int, seed: 
     batches = sorted_[: full * batch].reshape(full, batch)
     shuffled = batches[generator(seed, "batches", *purpose).permutation(full)]
     return np.concatenate([shuffled.ravel(), sorted_[full * batch :]])
+
+
+def paired_by_label(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """An epoch's order in which two rows of a label follow each other, so that each finds a partner in its batch.
+
+    A label's row that is left over stands at the end. `labels` are of rows by their index.
+
+    >>> import numpy as np
+    >>> paired_by_label(np.array([0, 1, 2, 3, 4]), np.array([7, 8, 7, 8, 8])).tolist()
+    [0, 2, 1, 3, 4]
+    """
+    import numpy as np
+
+    waiting: dict[int, int] = {}
+    pairs: list[int] = []
+    for row, label in zip(order.tolist(), labels[order].tolist(), strict=True):
+        if label in waiting:
+            pairs += [waiting.pop(label), row]
+        else:
+            waiting[label] = row
+    return np.array([*pairs, *waiting.values()], np.int64)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, listed
+from ..language.feeding import reads_head, unlabelled
 from ..language.spec import Draft
 from ..world.facts import Facts
 from ..world.stages import retained
@@ -20,11 +21,18 @@ def stage_problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
     """Every diagnostic of the stages of a spec, in its own places."""
     found: list[Diagnostic] = []
     for i, (stage, seen) in enumerate(zip(spec.pretrain, facts.pretrain, strict=False)):
-        own = (d for d in problems(stage, seen) if d.code not in _unsaid(seen))
+        own = (d for d in problems(stage, seen) if d.code not in _unsaid(seen) and not _is_of_head(d, stage))
         found += _moved(own, lambda path, i=i: _of_stage(path, i))  # type: ignore[misc]
+        found += _labels(stage, seen, spec, ("pretrain", i)) if reads_head(stage.head_type) else ()
         found += _stage(stage, seen, ("pretrain", i))
     found += _retain(spec, facts)
     return tuple(d for d in dict.fromkeys(found) if d not in facts.found)
+
+
+def _is_of_head(found: Diagnostic, stage: Draft) -> bool:
+    """Whether it is the head's own to say, whose rows the stage reads."""
+    is_of_data = not isinstance(found.at, At) or found.at.path[:1] in (("data",), ("heads",))
+    return reads_head(stage.head_type) and is_of_data
 
 
 def _unsaid(facts: Facts) -> set[str]:
@@ -78,12 +86,20 @@ def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
             f"methods that work here: {listed(working, 40)}",
         )
         yield Diagnostic("E0393", headline, at, notes=(MERGING,), help=help)
+    if reads_head(stage.head_type):
+        return
     if stage.data and "train" in facts.splits and stage.data.validation is None and stage.data.test is None:
         at, help = At((*path, "data"), on_key=True), "add `validation: {fraction: 0.1}` under its `data`"
         if not stage.lost & {"validation", "test"}:
             headline = "no text is held out: what this stage learns is not measured"
             yield Diagnostic("W0390", headline, at, help=help)
     yield from _short(facts, At((*path, "data", "train")))
+
+
+def _labels(stage: Draft, facts: Facts, spec: Draft, path: Path) -> Iterator[Diagnostic]:
+    """Rows with several labels, none of which attracts those that share only some."""
+    if "train" in facts.splits and getattr(facts.splits["train"].tally, "is_multi", False):
+        yield unlabelled(stage, next(task for task in spec.each if task.name == stage.name), path)
 
 
 def _becomes_part(word: str) -> bool:

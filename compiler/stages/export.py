@@ -93,7 +93,8 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
 def _updates(work: Work, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """How much was learned; raises Refused E0404 for an adapter that learned nothing."""
     changed = [name for name, tensor in before.items() if not torch.equal(after[name], tensor)]
-    for adapter in work.plan.each_adapter:
+    is_untaught = _best(work) == 0  # no step made more of the fitted heads, so what learns beside them is as it began
+    for adapter in () if is_untaught else work.plan.each_adapter:
         names = [name for name in before if name.startswith(f"{part_of(adapter)}.")]
         if not set(names) & set(changed):
             raise refuse(
@@ -108,9 +109,14 @@ def _updates(work: Work, before: Mapping[str, torch.Tensor], after: Mapping[str,
     return {"changed": len(changed), "adapted": len(before), "largest_update": largest}
 
 
+def _best(work: Work) -> int:
+    """The epoch that is kept, 0 for heads as they were fitted."""
+    return int(json.loads((work.inputs["train"] / "history.json").read_bytes())["best_epoch"])
+
+
 def _unjoined(work: Work) -> Iterator[str]:
     """What `gradual_unfreezing` has to do with it: no layer learns in the first epochs."""
-    best = json.loads((work.inputs["train"] / "history.json").read_bytes())["best_epoch"]
+    best = _best(work)
     if best <= work.plan.train.gradual_unfreezing:
         yield f"epoch {best} was the best, when no layer had joined yet: see `train.gradual_unfreezing`"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -46,12 +46,13 @@ HISTORY = "history.json"  # written last: where it lies, training is over
 
 def run(work: Work) -> None:
     """Writes `learned.safetensors` (the best), `losses.npy` (one loss per step) and `history.json`."""
-    if not work.plan.train.steps:
+    if not work.plan.train.steps and not work.fitted:
         _nothing(work)
     elif not (work.out / HISTORY).is_file():
         training = Training(work)
         training.resume()
         with _threads(work.plan):
+            training.begin()
             training.epochs()
         training.finish()
     for name in (CHECKPOINT, f"{CHECKPOINT}.partial"):
@@ -107,6 +108,7 @@ class Training:
         self.losses: list[float] = []
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
+        self.start: dict[str, Any] = {}  # what fitted heads score before the first step
         self.kept: dict[str, torch.Tensor] = {}
         self.saves = Saves()
         for place, each in enumerate(self.sets):
@@ -117,6 +119,13 @@ class Training:
             if scored.kept:
                 refuse_unlike(self.graft, scored, first(scored, plan.train.batch_size))
         return_memory()  # of what was compared, before steps take what lies between
+
+    def begin(self) -> None:
+        """Scores heads that were fitted before the first step: no epoch may make them better."""
+        if self.work.fitted and not self.work.phase and not self.step and not self.start:
+            self.start = {"epoch": 0, "step": 0, **validated(self.graft, self.validation.values(), self.plan)}
+            self._keep_if_best(0, self.start.get(self.plan.train.metric, math.nan))
+            self.work.progress.say(f"  fitted head{self._scored(self.start)}")
 
     def epochs(self) -> None:
         """Runs to the last step, evaluating after each epoch."""
@@ -208,19 +217,23 @@ class Training:
         }
         entry |= validated(self.graft, self.validation.values(), self.plan)
         self.history.append(entry)
-        value, sign = entry.get(self.plan.train.metric, math.nan), direction(self.plan)
+        self._keep_if_best(epoch, entry.get(self.plan.train.metric, math.nan))
+
+    def _keep_if_best(self, epoch: int, value: float) -> None:
+        sign = direction(self.plan)
         if math.isnan(self.best["value"]) or math.isnan(value) or sign * value > sign * self.best["value"]:
             self.best = {"epoch": epoch, "value": value}
             self.kept = {name: tensor.detach().clone() for name, tensor in learned(self.graft, self.plan).items()}
 
     def _note(self) -> str:
         last = self.history[-1]
-        metric = (
-            f", {self.plan.train.metric} {last[self.plan.train.metric]:.4f}" if self.plan.train.metric in last else ""
-        )
-        note = f"loss {last['train_loss']:.4f}{metric}"
+        note = f"loss {last['train_loss']:.4f}{self._scored(last)}"
         self.work.progress.say(f"  epoch {last['epoch']}/{self.plan.train.epochs}: {note}")
         return note
+
+    def _scored(self, entry: Mapping[str, Any]) -> str:
+        metric = self.plan.train.metric
+        return f", {metric} {entry[metric]:.4f}" if metric in entry else ""
 
     def _is_stopped(self) -> bool:
         patience = self.plan.train.patience
@@ -243,6 +256,7 @@ class Training:
             "best": self.best["epoch"],
             "value": repr(self.best["value"]),
             "parts": self.parts.count,
+            "start": self.start,
         }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
@@ -264,7 +278,7 @@ class Training:
 
     def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         self.step, self.history, self.parts.count = state["step"], state["history"], state["parts"]
-        self.best = {"epoch": state["best"], "value": float(state["value"])}
+        self.best, self.start = {"epoch": state["best"], "value": float(state["value"])}, state["start"]
         self.losses = tensors["losses"].tolist()
         load_learned(self.graft, self.plan, under(tensors, "now."))
         self.kept = {name: t.to(self.accelerator.device) for name, t in under(tensors, "best.").items()}
@@ -275,6 +289,11 @@ class Training:
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
 
+    def _fit(self) -> dict[str, Any]:
+        """Strength, iterations and loss of each head's fit; of a stage of `pretrain` there is no such word."""
+        path = self.work.fitted.with_name("fit.json") if self.work.fitted else None
+        return json.loads(path.read_bytes()) if path and path.is_file() else {}
+
     def finish(self) -> None:
         """Writes the results, each in one step, the history last."""
         kept = {n: t.cpu().contiguous() for n, t in self.kept.items()}
@@ -284,6 +303,7 @@ class Training:
             "steps": self.step,
             "metric": self.plan.train.metric,
             "micro_batch": self.micro_batch(),
+            **({"start": self.start, "fit": self._fit()} if self.start else {}),
         }
         write_atomically(self.work.out / "learned.safetensors", lambda path: save_file(kept, path))
         write_array(self.work.out / "losses.npy", np.array(self.losses))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import variants
 from ..diagnostics import Status
+from ..language.feeding import reads_head
 from ..language.spec import Data, Draft, Export, Train
 from .backbone import BackboneFacts
 from .facts import Facts, Gathering, look_at
@@ -19,13 +20,25 @@ def gather_stages(spec: Draft, folder: Path, facts: Facts, known: Known | None =
     """The facts of a spec with those of its stages; `known` is what a lock says of the data."""
     whole = known.pretrain if known else ()
     stages = [
-        look_at(Gathering(stage, folder, one), facts.backbone)
+        _of_head(stage, spec, facts)
+        if reads_head(stage.head_type)
+        else look_at(Gathering(stage, folder, one), facts.backbone)
         for stage, one in zip_longest(spec.pretrain, whole[: len(spec.pretrain)])
     ]
     text = retained(spec, facts.backbone)
     retain = look_at(Gathering(text, folder, known.retain if known else None), facts.backbone) if text else None
     status = _worst([facts.status, *(stage.status for stage in stages), *([retain.status] if retain else [])])
     return replace(facts, pretrain=tuple(stages), retain=retain, status=status)
+
+
+def _of_head(stage: Draft, spec: Draft, facts: Facts) -> Facts:
+    """The training rows of the head that a stage reads, as they were seen for it; what is wrong with them it has said."""
+    by_name = dict(zip((task.name for task in spec.each), facts.each, strict=True))
+    seen = by_name.get(stage.name) if stage.data else None
+    if seen is None:
+        return Facts(facts.backbone, {}, {}, None, {})
+    train = {name: split for name, split in seen.splits.items() if name == "train"}
+    return replace(seen, splits=train, found=(), pretrain=(), retain=None, tasks=())
 
 
 def _worst(found: Iterable[Status]) -> Status:

@@ -72,7 +72,9 @@ def spec(folder: Path, backbone: Path, adapt: dict[str, Any], head: str, data: d
         "max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "warmup": WARMUP / STEPS, "weight_decay": DECAY,
         "fold": "off", "group_by_length": False,
     }  # fmt: skip
-    off = {"dropout": 0.0} if "dropout" in variants.load("heads", head).Options.model_fields else {}
+    fields = variants.load("heads", head).Options.model_fields
+    plain = {"dropout": 0.0, "start": "random"}  # as a script begins, that fits no head
+    off = {name: value for name, value in plain.items() if name in fields}
     return running.write_spec(
         folder,
         backbone={"from": str(backbone)},

@@ -1,0 +1,90 @@
+"""Texts of one label come to lie close, those of other labels apart (Khosla et al., 2020, arXiv:2004.11362).
+
+It reads what the head after it trains on: the training rows alone, none that is held out, validates or tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from ..diagnostics import Diagnostic
+from ..frozen import Frozen
+from ..heads import _classification as labelled
+from ..heads._labels import order
+
+if TYPE_CHECKING:
+    import torch
+
+MODALITY = "text"
+NEEDS = "pooled"
+TARGETS = labelled.TARGETS
+METRICS = "contrast"
+IS_JOINT = True  # the texts of a batch are held against each other
+READS_HEAD = True  # the training rows of a head, and no data of its own
+IS_PAIRED = True  # a batch has each label at least twice, as far as there are rows
+Tally = labelled.Tally
+target, stratum = labelled.target, labelled.stratum
+
+
+class Options(Frozen):
+    """Keys of a stage with objective supervised-contrastive."""
+
+    head: str | None = Field(None, description="whose training rows it reads, where there are several heads")
+    temperature: float = Field(0.1, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
+    pooling: Literal["mean", "cls", "max", "last"] | None = Field(
+        None, description="how token states become one feature; default mean for encoders"
+    )
+
+
+def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Nothing that the head would not say of the same rows."""
+    yield from ()
+
+
+def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Metrics that a spec may name under `train.metric`, the default first."""
+    return ("loss",)
+
+
+def lower(options: Options, train: Any) -> dict[str, Any]:
+    """The record; `labels` are those of the training rows."""
+    return {"temperature": options.temperature, "labels": order(train.counts), "is_multi": False}
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """(batch, width) → (batch, width) of length one; nothing in it learns."""
+    from ..layers.embedder import Embedder
+
+    return Embedder(width, None)
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean over the texts that have a partner in the batch: what is lost against finding each of one's partners.
+
+    Khosla et al.'s L_out: vectors (texts, width) of length one, targets (texts,) the numbers of their labels.
+    """
+    import torch
+
+    vectors = outputs["sentence_embedding"]
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    partners = (targets[:, None] == targets[None]) & ~itself
+    logits = (vectors @ vectors.T / record["temperature"]).masked_fill(itself, float("-inf"))
+    shares = torch.log_softmax(logits, -1).masked_fill(~partners, 0.0).sum(-1)
+    counts = partners.sum(-1)
+    paired = counts > 0
+    if not bool(paired.any()):  # each has another label: there is nothing to attract
+        return vectors.sum() * 0.0
+    return -(shares[paired] / counts[paired]).mean()
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """None."""
+    return 0
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    return {"sentence_embedding": {"dtype": "float32", "shape": ["batch", "width"]}}

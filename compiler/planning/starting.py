@@ -1,0 +1,55 @@
+"""Finds heads that can't start fitted though a spec says so, and trainings without steps that teach nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import variants
+from ..diagnostics import At, Diagnostic, listed
+from ..language.spec import Draft
+from .decisions import is_still
+
+UNIQUE = "a fit goes to the one best head, and layers before the last have many that are as good"
+
+
+def starting(spec: Draft) -> Iterator[Diagnostic]:
+    """What is wrong with `head.start` and with `epochs: 0`."""
+    if spec.head_type is None or spec.method is None:
+        return
+    if getattr(spec.head, "start", None) == "fitted":
+        yield from _unfit(spec, spec.method)
+    if spec.train and spec.train.epochs == 0 and not is_still(spec.head_type):
+        yield from _idle(spec, spec.method)
+
+
+def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
+    """A written fit that there can't be: of a head with hidden layers, or to features that no longer are the backbone's."""
+    at = At(("head", "start"), "can't be fitted")
+    if getattr(spec.head, "hidden", ()):
+        also, notes = (At(("head", "hidden"), "layers before the last"),), (UNIQUE,)
+        help = "remove `hidden`, or write `start: random`"
+        yield Diagnostic("E0460", "a head with hidden layers can't start fitted", at, also, notes, help)
+    if not _is_untouched(word):
+        also = (At(("adapt", "method"), "changes the features before the first step"),)
+        works = [each for each in variants.words("methods") if _is_untouched(each)]
+        headline = f"`{word}` leaves no features of the untouched backbone to fit a head to"
+        help = f"write `start: random`, or adapt by one of: {listed(works, 40)}"
+        yield Diagnostic("E0461", headline, at, also, help=help)
+
+
+def _is_untouched(word: str) -> bool:
+    return bool(getattr(variants.load("methods", word), "STARTS_UNTOUCHED", False))
+
+
+def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
+    """No steps, where there is more to learn than a fit gives."""
+    at, also = At(("train", "epochs"), "no step is made"), (At(("adapt", "method"), "would never learn"),)
+    if not variants.load("methods", word).FREEZES:
+        help = "write `method: probe`, or `epochs: 1` or more"
+        yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
+    elif not hasattr(variants.top(str(spec.head_type)), "convex") or len(getattr(spec.head, "hidden", ())):
+        headline = f"without a step this `{spec.head_type}` head learns nothing"
+        yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: it is none that is fitted")
+    elif getattr(spec.head, "start", None) == "random":
+        also = (At(("head", "start"), "stays as it was drawn"),)
+        yield Diagnostic("E0462", "without a step a random head learns nothing", at, also, help="write `start: fitted`")

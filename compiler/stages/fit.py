@@ -1,0 +1,50 @@
+"""Fits linear heads to the features of the untouched backbone, before the first step (Kumar et al. 2022, arXiv:2202.10054)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from .. import variants
+from ..execution.kept import read_kept
+from ..execution.prepared import Prepared
+from ..execution.work import Work
+from ..networks.fitting import Fit, fitted
+from ..planning.plan import TaskPlan
+from ..planning.split import generator
+from ..store import write_atomically
+
+
+def run(work: Work) -> None:
+    """Writes `learned.safetensors`, the weights of each head, and `fit.json`: by head strength, iterations, loss and scale."""
+    tensors: dict[str, torch.Tensor] = {}
+    said: dict[str, dict[str, Any]] = {}
+    for task in work.plan.fitted:
+        found = _fit(work, task)
+        tensors |= {f"head.{task.named('out.weight')}": found.weight, f"head.{task.named('out.bias')}": found.bias}
+        said[task.name] = {
+            "strength": found.strength, "iterations": found.iterations, "loss": round(found.loss, 6), "scale": found.scale,
+        }  # fmt: skip
+        named = f"{task.name}: " if task.name else ""
+        work.progress.say(f"  {named}fitted in {found.iterations} iterations, loss {found.loss:.4f}")
+    save_file({name: tensor.float().contiguous() for name, tensor in tensors.items()}, work.out / "learned.safetensors")
+    write_atomically(work.out / "fit.json", lambda path: path.write_text(json.dumps(said)))
+
+
+def _fit(work: Work, task: TaskPlan) -> Fit:
+    module, rows = variants.top(task.head.type), Prepared(work.prepared(task, "train"))
+    record, features = module.convex(task.head.record), read_kept(work.features(task)).values
+    ((output, array),) = module.outputs(record).items()
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = module.loss(record, {output: outputs}, targets)
+        return found
+
+    draws = generator(work.plan.seed, "fit", task.name)
+    targets = torch.from_numpy(np.asarray(rows.targets))
+    seen, count = torch.from_numpy(np.array(features, np.float32)), array["shape"][-1]
+    return fitted(seen, targets, count, loss, draws, is_sure=getattr(module, "GIVES_SHARES", False))
