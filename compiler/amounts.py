@@ -28,3 +28,12 @@ def amount(text: str, units: Mapping[str, int]) -> int:
     if not hit or hit[2].lower() not in units:
         raise ValueError(text)
     return int(float(hit[1]) * units[hit[2].lower()])
+
+
+def score(value: float | None) -> str:
+    """A score as people read it; a dash for one that is undefined.
+
+    >>> score(0.88235), score(None)
+    ('0.8824', '–')
+    """
+    return "–" if value is None else f"{value:.4f}"

@@ -164,11 +164,14 @@ class Decoder(Protocol):
 
 
 class Metrics(Protocol):
-    """`metrics/<kind>.py`: scores of outputs (rows, …) against examples."""
+    """`metrics/<kind>.py`: scores of outputs (rows, …) against examples; None is a score that is undefined.
+
+    `is_defined`, if there, says of a head's tally of validation rows whether a metric can have a value on them.
+    """
 
     direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
     names: Callable[[bool], tuple[str, ...]]  # (whether rows have several labels), the default first
-    one: Callable[[str, Record, Mapping[str, np.ndarray], Any], float]  # (name, record, outputs, examples)
+    one: Callable[[str, Record, Mapping[str, np.ndarray], Any], float | None]  # (name, record, outputs, examples)
     report: Callable[[Record, Mapping[str, np.ndarray], Any], Record]  # every metric
     calibrate: Callable[[Record, Mapping[str, np.ndarray], Any], Record]  # what replaces fields of the record
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ..amounts import score
 from ..diagnostics import Row, quote, refuse
 from ..execution.delivery import require_place
 from ..execution.executor import Built
@@ -130,6 +131,6 @@ def _report(built: Built) -> None:
         if not task.metric:  # nothing of it is scored
             continue
         name = task.named(task.metric)
-        scores = ", ".join(f"{values[name]:.4f} {runner}" for runner, values in built.metrics[split].items())
+        scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
         print(f"  {split:<11} {name} {scores}")
     print(f"  bundle      {built.folder}")

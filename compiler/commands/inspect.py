@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ...runtime.shape import ANY, NUMBER
+from ..amounts import score
 from ..diagnostics import clean
 from ..reports import one_line, printable
 from . import _bundles
@@ -59,8 +60,8 @@ def _text(manifest: dict[str, Any]) -> str:
     metrics = [f"{name}.{head['metric']}".lstrip(".") for name, head in manifest["heads"].items()]
     for split, name in ((split, name) for split in manifest["metrics"] for name in metrics):
         runners = manifest["metrics"][split]
-        known = {runner: values.get(name) for runner, values in runners.items()}
-        scores = ", ".join(f"{value:.4f} {runner}" for runner, value in known.items() if isinstance(value, float))
+        known = {runner: values[name] for runner, values in runners.items() if name in values}
+        scores = ", ".join(f"{score(value)} {runner}" for runner, value in known.items())
         lines += [f"  {split:<11} {name} {scores}"] if scores else []
     lines.append(
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"

@@ -14,7 +14,7 @@ from ..diagnostics import Status, refuse
 from ..extras import installing
 from ..frozen import Frozen
 
-BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "torchmetrics", "safetensors")
+BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "safetensors")
 RECORDED = (*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")
 
 

@@ -17,7 +17,7 @@ from .work import FIT, fitting, stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]
 TORCH = ("torch", "transformers", "safetensors", "numpy")
-TRAINING = (*TORCH, "peft", "accelerate", "torchmetrics", "kornia")
+TRAINING = (*TORCH, "peft", "accelerate", "kornia")
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         *before,
         *folds,
         *_fitting(plan, whole, {**backbone, "assets": assets_sha256}, below),
-        Stage("train", 8, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
-        Stage("evaluate", 6, {}, ("train", *_inputs(plan, scores), *made), (*TORCH, "torchmetrics"), below=below),
+        Stage("train", 9, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("evaluate", 7, {}, ("train", *_inputs(plan, scores), *made), TORCH, below=below),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
-        Stage("verify", 6, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy", "torchmetrics")),
+        Stage("verify", 7, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
         Stage("pack", 6, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
@@ -116,10 +116,10 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
-            found.append(Stage("train", 5, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
+            found.append(Stage("train", 6, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
         found += [
-            Stage("train", 5, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
-            Stage("merge", 3, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft", "torchmetrics"), phase=name, below=below),
+            Stage("train", 6, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
+            Stage("merge", 4, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft"), phase=name, below=below),
         ]  # fmt: skip
         below = found[-1].name
     return found, below
@@ -164,7 +164,7 @@ def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]
     if plan.retain is None:
         return []
     inputs = (*_prepared(plan.retain.tasks, ("test",), "retain"), "train", *((below,) if below else ()))
-    measure = Stage("retain", 2, {"weights": weights}, inputs, (*TORCH, "peft", "torchmetrics"), below=below)
+    measure = Stage("retain", 3, {"weights": weights}, inputs, (*TORCH, "peft"), below=below)
     return [*_preparing(plan.retain, "retain", assets), measure]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..amounts import score
 from ..frozen import Json
 from ..planning.plan import Plan, TaskPlan
 from .machine import installed
@@ -64,7 +65,7 @@ def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
 def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     """Writes the model card, `README.md`."""
     scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
-    numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in scores.items() if value is None or isinstance(value, int | float)}
     example, reading = _example(plan), plan.reading.preprocessing.plain()
     card = {
         "manifest": manifest,
@@ -99,6 +100,7 @@ def _template(name: str) -> Any:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["score"] = score
     environment.filters["pyrepr"] = lambda value: repr(_tuples(value))
     return environment.get_template(name)
 

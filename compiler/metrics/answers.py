@@ -100,8 +100,7 @@ def _true(examples: Any) -> list[list[str]]:
 def _mean(given: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
     functions = {"f1": f1, "exact_match": exact}
     return {
-        name: round(fmean(function(*pair) for pair in zip(given, true, strict=True)), 6)
-        for name, function in functions.items()
+        name: fmean(function(*pair) for pair in zip(given, true, strict=True)) for name, function in functions.items()
     }
 
 

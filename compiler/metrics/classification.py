@@ -1,11 +1,16 @@
-"""Scores of answers chosen among labels, computed by torchmetrics."""
+"""Scores of answers chosen among labels.
+
+A score over labels is the mean over those for which it is defined, and None where it is defined for none: precision,
+recall and F1 for a label that some row has or some answer gives (0 where the other is missing, as in scikit-learn), ROC
+AUC for one that some rows have and others have not, average precision for one that some row has.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from ._means import mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +38,7 @@ MULTI = (
 )
 LOWER_IS_BETTER = frozenset({"ece"})
 ECE_BINS = 15
+CONFUSED = 100  # labels at most, of which a confusion matrix is kept
 
 
 def names(is_multi: bool) -> tuple[str, ...]:
@@ -45,102 +51,150 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
-    """One metric of logits (rows, labels) against targets."""
-    import numpy as np
-    import torch
+def is_defined(name: str, tally: Any) -> bool:
+    """Whether a metric has a value on rows that were counted like this, whatever is answered."""
+    counts = [count for count in tally.counts.values() if count]
+    if name.startswith("roc_auc"):
+        return any(count < tally.rows for count in counts)
+    return bool(counts) if name.startswith("average_precision") or name == "f1_weighted" else tally.rows > 0
 
-    return _value(
-        name,
-        record,
-        torch.from_numpy(outputs["logits"]).float(),
-        torch.from_numpy(np.ascontiguousarray(examples.targets)),
-    )
+
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
+    """One metric of logits (rows, labels) against targets; None where it is undefined."""
+    return _value(name, record, outputs["logits"], examples.targets)
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """Every metric, F1 per class, and the confusion matrix (rows true, columns answered) up to 100 labels."""
-    import numpy as np
-    import torch
-
-    logits, truth = (
-        torch.from_numpy(outputs["logits"]).float(),
-        torch.from_numpy(np.ascontiguousarray(examples.targets)),
-    )
+    logits, truth = outputs["logits"], examples.targets
     found: dict[str, Any] = {name: _value(name, record, logits, truth) for name in names(record["is_multi"])}
-    found["f1_per_class"] = dict(zip(record["labels"], _per_class(record, logits, truth), strict=True))
-    if not record["is_multi"] and len(record["labels"]) <= 100:
-        from torchmetrics.functional.classification import multiclass_confusion_matrix
-
-        found["confusion_matrix"] = multiclass_confusion_matrix(logits, truth, len(record["labels"])).tolist()
+    each = [None if score != score else float(score) for score in _per_label("f1", *_counted(record, logits, truth))]
+    found["f1_per_class"] = dict(zip(record["labels"], each, strict=True))
+    if not record["is_multi"] and len(record["labels"]) <= CONFUSED:
+        found["confusion_matrix"] = _confusion(logits.argmax(-1), truth, len(record["labels"]))
     return found
 
 
-def _value(name: str, record: Mapping[str, Any], logits: Any, truth: Any) -> float:
-    from torchmetrics.functional import classification as tm
-
-    count = len(record["labels"])
+def _value(name: str, record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray) -> float | None:
+    if not len(logits):
+        return None
+    if name in WHOLE:
+        return float(WHOLE[name](record, logits, truth))
     kind, _, average = name.rpartition("_")
-    if record["is_multi"]:
-        chosen = _chosen(record, logits)
-        if name == "subset_accuracy":
-            return float((chosen == truth.int()).all(1).float().mean())
-        rank = {"roc_auc": tm.multilabel_auroc, "average_precision": tm.multilabel_average_precision}
-        if kind in rank:
-            with _classes_without_rows():
-                return _round(rank[kind](logits.sigmoid(), truth.int(), count, average=average))
-        functions = {"f1": tm.multilabel_f1_score, "precision": tm.multilabel_precision, "recall": tm.multilabel_recall}
-        return _round(functions[kind](chosen, truth.int(), count, average=average))
-    if name == "accuracy":
-        return _round(tm.multiclass_accuracy(logits, truth, count, average="micro"))
-    if name == "ece":
-        return _round(tm.multiclass_calibration_error(logits.softmax(-1), truth, count, n_bins=ECE_BINS))
-    single = {
-        "f1": tm.multiclass_f1_score, "precision": tm.multiclass_precision, "recall": tm.multiclass_recall,
-        "roc_auc": tm.multiclass_auroc, "average_precision": tm.multiclass_average_precision,
-    }  # fmt: skip
-    scores = logits.softmax(-1) if kind in ("roc_auc", "average_precision") else logits
-    with _classes_without_rows():
-        return _round(single[kind](scores, truth, count, average=average))
+    if kind in RANKED:
+        shares, hot = _shares(record, logits), _hot(record, truth)
+        return mean([RANKED[kind](shares[:, i], hot[:, i]) for i in range(hot.shape[1])])
+    right, answered, true = _counted(record, logits, truth)
+    if average == "micro":
+        return float(2 * right.sum() / (answered + true).sum()) if (answered + true).any() else None
+    scores = _per_label(kind, right, answered, true)
+    if average == "weighted":
+        return float(scores[true > 0] @ true[true > 0] / true.sum()) if true.any() else None
+    return mean(scores)
 
 
-@contextmanager
-def _classes_without_rows() -> Iterator[None]:
-    """Keeps torchmetrics quiet of classes that a split has no rows of: the mean is over the others, as is meant."""
-    with warnings.catch_warnings():
-        for said in ("No (positive|negative) samples", "Average precision score for one or more classes was `nan`"):
-            warnings.filterwarnings("ignore", said, UserWarning)
-        yield
+def _counted(
+    record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that got a label rightly, that got it, and that have it: three arrays (labels,)."""
+    chosen, hot = _chosen(record, logits), _hot(record, truth)
+    return (chosen & hot).sum(0), chosen.sum(0), hot.sum(0)
 
 
-def _chosen(record: Mapping[str, Any], logits: Any) -> Any:
-    import torch
+def _per_label(kind: str, right: np.ndarray, answered: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Precision, recall or F1 of each label: (labels,), NaN where neither rows nor answers have it."""
+    import numpy as np
 
-    return (logits.sigmoid() >= torch.tensor(record["thresholds"])).int()
+    over = {"precision": answered, "recall": true, "f1": (answered + true) / 2}[kind]
+    return np.where(answered + true > 0, right / np.maximum(over, 0.5), np.nan)
 
 
-def _per_class(record: Mapping[str, Any], logits: Any, truth: Any) -> list[float]:
-    from torchmetrics.functional import classification as tm
+def _hot(record: Mapping[str, Any], truth: np.ndarray) -> np.ndarray:
+    """Which labels each row has: bool (rows, labels)."""
+    import numpy as np
+
+    return truth > 0.5 if record["is_multi"] else truth[:, None] == np.arange(len(record["labels"]))
+
+
+def _chosen(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
+    """Which labels each row gets: bool (rows, labels), by the same arithmetic as a bundle's answers."""
+    import numpy as np
 
     if record["is_multi"]:
-        scores = tm.multilabel_f1_score(_chosen(record, logits), truth.int(), len(record["labels"]), average="none")
-    else:
-        scores = tm.multiclass_f1_score(logits, truth, len(record["labels"]), average="none")
-    return [_round(score) for score in scores]
+        chosen: np.ndarray = _shares(record, logits) >= np.asarray(record["thresholds"], np.float64)
+        return chosen
+    return _hot(record, logits.argmax(-1))
 
 
-def _round(value: Any) -> float:
-    number = float(value)
-    return round(number, 6) if number == number else 0.0
+def _shares(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
+    """The certainty of each label: float64 (rows, labels), of rows with one label each summing to one."""
+    import numpy as np
+
+    exact = np.asarray(logits, np.float64)
+    if record["is_multi"]:
+        return 1 / (1 + np.exp(-np.clip(exact, -700, 700)))
+    raised = np.exp(exact - exact.max(-1, keepdims=True))
+    return np.asarray(raised / raised.sum(-1, keepdims=True))
+
+
+def _confusion(answered: np.ndarray, truth: np.ndarray, count: int) -> list[list[int]]:
+    import numpy as np
+
+    found: list[list[int]] = np.bincount(truth * count + answered, minlength=count**2).reshape(count, count).tolist()
+    return found
+
+
+def _accuracy(record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray) -> float:
+    return float((logits.argmax(-1) == truth).mean())
+
+
+def _subset(record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray) -> float:
+    return float((_chosen(record, logits) == _hot(record, truth)).all(1).mean())
+
+
+def _ece(record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray) -> float:
+    """The expected calibration error of the likeliest label, over equal bins of its certainty (Guo et al., 2017)."""
+    import numpy as np
+
+    certain = _shares(record, logits).max(-1)
+    bins = np.clip(np.ceil(certain * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+    surplus = certain - (logits.argmax(-1) == truth)
+    return float(np.abs(np.bincount(bins, surplus, ECE_BINS)).sum() / len(truth))
+
+
+def _roc_auc(scores: np.ndarray, has: np.ndarray) -> float | None:
+    """The share of pairs, one row with the label and one without, in the right order; a tie is half of one."""
+    import numpy as np
+
+    ours, others = int(has.sum()), int((~has).sum())
+    if not ours or not others:
+        return None
+    _, place, alike = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(alike) - (alike - 1) / 2)[place]
+    return float((ranks[has].sum() - ours * (ours + 1) / 2) / (ours * others))
+
+
+def _average_precision(scores: np.ndarray, has: np.ndarray) -> float | None:
+    """The mean over rows with the label of the precision at their score."""
+    import numpy as np
+
+    if not has.any():
+        return None
+    _, place, alike = np.unique(-scores, return_inverse=True, return_counts=True)
+    hits = np.bincount(place, has, len(alike))
+    return float((hits * np.cumsum(hits) / np.cumsum(alike)).sum() / has.sum())
+
+
+Whole = Callable[[Mapping[str, Any], "np.ndarray", "np.ndarray"], float]
+WHOLE: Mapping[str, Whole] = {"accuracy": _accuracy, "subset_accuracy": _subset, "ece": _ece}
+RANKED = {"roc_auc": _roc_auc, "average_precision": _average_precision}
 
 
 def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """What validation decides after training: for several labels, the threshold per label with the best F1."""
-    import numpy as np
-
     if not record["is_multi"]:
         return {}
-    scores = 1 / (1 + np.exp(-outputs["logits"].astype(np.float64)))
+    scores = _shares(record, outputs["logits"])
     return {"thresholds": tuple(_threshold(scores[:, i], examples.targets[:, i]) for i in range(scores.shape[1]))}
 
 

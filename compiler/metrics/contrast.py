@@ -38,7 +38,7 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
         logits = np.where(twins, -np.inf, logits)
         most = logits.max(1)
         losses.append(np.log(np.exp(logits - most[:, None]).sum(1)) + most - right)
-    return round(float(np.concatenate(losses).mean()), 6)
+    return float(np.concatenate(losses).mean())
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:

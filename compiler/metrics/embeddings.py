@@ -1,9 +1,14 @@
-"""Scores of vectors: how their cosines go with scores, or how high a text's partner stands among all others."""
+"""Scores of vectors: how their cosines go with scores, or how high a text's partner stands among all others.
+
+Correlations are None where cosines or scores don't vary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from .regression import correlation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +29,14 @@ def direction(name: str) -> int:
     return 1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
-    """One metric of `sentence_embedding` (texts, width), the texts of a row together."""
+def is_defined(name: str, tally: Any) -> bool:
+    """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
+    varies = any(tally.least[column][0] < tally.most[column][0] for column in tally.columns if column in tally.least)
+    return varies if name in SCORED else tally.rows > 0
+
+
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
+    """One metric of `sentence_embedding` (texts, width), the texts of a row together; None where it is undefined."""
     return _scores(record, outputs, examples)[name]
 
 
@@ -39,7 +50,7 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exam
     return {}
 
 
-def _scores(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float]:
+def _scores(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float | None]:
     import numpy as np
 
     count = record["texts"]
@@ -47,12 +58,12 @@ def _scores(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exampl
     vectors = found.reshape(-1, count, found.shape[-1])
     near = (vectors[:, 0] * vectors[:, 1]).sum(-1)
     if record["is_scored"]:
-        return _correlations(near, examples.targets[::count])
+        return {name: correlation(name, near, examples.targets[::count]) for name in SCORED}
     places = _places(vectors, np.asarray(examples.targets).reshape(-1, count))
     scores = {"mrr": (1 / places).mean(), "recall@1": (places <= 1).mean(), "recall@10": (places <= 10).mean()}
     if count > 2:
         scores[TRIPLETS] = (near > (vectors[:, 0] * vectors[:, 2]).sum(-1)).mean()
-    return {name: round(float(value), 6) for name, value in scores.items()}
+    return {name: float(value) for name, value in scores.items()}
 
 
 def _places(vectors: np.ndarray, texts: np.ndarray) -> np.ndarray:
@@ -74,14 +85,3 @@ def _places(vectors: np.ndarray, texts: np.ndarray) -> np.ndarray:
             right = list(partners[int(texts[at + i, 0])])
             places[at + i] = 1 + (np.delete(row, right) >= row[right].max()).sum()
     return places
-
-
-def _correlations(near: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    import torch
-    from torchmetrics import functional as tm
-
-    if len(near) < 2 or near.std() == 0 or scores.std() == 0:  # what does not vary goes with nothing
-        return dict.fromkeys(SCORED, 0.0)
-    ours, theirs = torch.as_tensor(near), torch.as_tensor(scores).double()
-    functions = {"spearman": tm.spearman_corrcoef, "pearson": tm.pearson_corrcoef}
-    return {name: round(float(function(ours, theirs)), 6) for name, function in functions.items()}

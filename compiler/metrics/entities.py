@@ -1,11 +1,14 @@
-"""Scores of entities found in texts, computed by seqeval: right means the same words and the same type."""
+"""Scores of entities found in texts, counted by seqeval: right means the same words and the same type.
+
+A mean over types is over those that some text has or some answer gives; a score is None where there are none.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from ._means import mean
 
 if TYPE_CHECKING:
     from ...runtime.rows import Outputs
@@ -25,8 +28,8 @@ def direction(name: str) -> int:
     return 1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float:
-    """One metric of logits, (tokens, tags) of each row, against the spans of the rows."""
+def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float | None:
+    """One metric of logits, (tokens, tags) of each row, against the spans of the rows; None where it is undefined."""
     return _value(name, *_sequences(record, outputs, examples))
 
 
@@ -79,39 +82,44 @@ def _sound(said: Sequence[str]) -> list[str]:
     return found
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps numpy quiet of types without entities, which seqeval divides by."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _value(name: str, truth: Tags, found: Tags) -> float:
+def _value(name: str, truth: Tags, found: Tags) -> float | None:
     from seqeval import metrics
-    from seqeval.scheme import IOB2
 
+    if not any(truth):
+        return None
     if name == "accuracy":
-        return round(float(metrics.accuracy_score(truth, found)), 6)
+        return float(metrics.accuracy_score(truth, found))
     kind, _, average = name.partition("_")
-    function = {"f1": metrics.f1_score, "precision": metrics.precision_score, "recall": metrics.recall_score}[kind]
-    if not any(tag != OUTSIDE for row in truth for tag in row):  # seqeval can't average over no types
-        return 0.0
-    with _quiet():
-        return round(float(function(truth, found, average=average, mode="strict", scheme=IOB2, zero_division=0)), 6)
+    counts = list(_counted(truth, found).values())
+    if average == "micro":
+        return _score(kind, *(sum(each) for each in zip(*counts, strict=True))) if counts else None
+    scores = [_score(kind, *each) for each in counts]
+    if average == "macro":
+        return mean(scores)
+    total = sum(true for *_, true in counts)
+    weighted = ((score or 0.0) * true for score, (*_, true) in zip(scores, counts, strict=True))
+    return sum(weighted) / total if total else None
 
 
-def _per_entity(truth: Tags, found: Tags) -> Iterator[tuple[str, dict[str, float]]]:
-    from seqeval import metrics
-    from seqeval.scheme import IOB2
+def _counted(truth: Tags, found: Tags) -> dict[str, tuple[int, int, int]]:
+    """By type, how many entities were found rightly, were found, and are there."""
+    from seqeval.scheme import IOB2, Entities
 
-    if not any(tag != OUTSIDE for row in truth for tag in row):
-        return
-    with _quiet():
-        scores = metrics.classification_report(
-            truth, found, output_dict=True, mode="strict", scheme=IOB2, zero_division=0
-        )
-    for label in {tag[2:] for row in truth for tag in row if tag != OUTSIDE}:
-        score = scores[label]
-        values = {"precision": score["precision"], "recall": score["recall"], "f1": score["f1-score"]}
-        yield label[1:-1], {k: round(float(v), 6) for k, v in values.items()} | {"number": int(score["support"])}
+    true, said = (Entities(side, IOB2, False) for side in (truth, found))
+    counts = {}
+    for word in sorted(true.unique_tags | said.unique_tags):
+        ours, theirs = said.filter(word), true.filter(word)
+        counts[word] = len(ours & theirs), len(ours), len(theirs)
+    return counts
+
+
+def _score(kind: str, right: int, answered: int, true: int) -> float | None:
+    """0 where entities are on one side only, None where they are on neither."""
+    over = {"precision": answered, "recall": true, "f1": (answered + true) / 2}[kind]
+    return right / over if over else 0.0 if answered + true else None
+
+
+def _per_entity(truth: Tags, found: Tags) -> Iterator[tuple[str, dict[str, Any]]]:
+    for label, counts in _counted(truth, found).items():
+        if counts[2]:
+            yield label[1:-1], {k: _score(k, *counts) for k in ("precision", "recall", "f1")} | {"number": counts[2]}

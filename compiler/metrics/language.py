@@ -23,19 +23,20 @@ def direction(name: str) -> int:
     return 1 if name == "accuracy" else -1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
-    """One metric of `losses` and `hits`, for each row those of its words; 0 where there are no words."""
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
+    """One metric of `losses` and `hits`, for each row those of its words; None where there are no words."""
     return report(record, outputs, examples)[name]
 
 
-def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float]:
+def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float | None]:
     """Every metric, over all words alike."""
     import numpy as np
 
     losses, hits = (np.concatenate([np.asarray(row, np.float64) for row in outputs[key]]) for key in ("losses", "hits"))
-    loss, accuracy = (float(values.mean()) if len(values) else 0.0 for values in (losses, hits))
-    found = {"loss": loss, "perplexity": math.exp(min(loss, LARGEST)), "accuracy": accuracy}
-    return {name: round(value, 6) for name, value in found.items()}
+    if not len(losses):
+        return dict.fromkeys(NAMES)
+    loss = float(losses.mean())
+    return {"loss": loss, "perplexity": math.exp(min(loss, LARGEST)), "accuracy": float(hits.mean())}
 
 
 def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scores of the order in which passages stand for their queries, computed by torchmetrics.
+"""Scores of the order in which passages stand for their queries, over queries.
 
 Passages of equal query text are one list; queries without a relevant passage say nothing and are left out.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from ._means import mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,24 +26,27 @@ def direction(name: str) -> int:
     return 1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
+def is_defined(name: str, tally: Any) -> bool:
+    """Whether a metric has a value on rows that were looked at like this: a relevant passage is needed."""
+    return any(place[0] > 0 for place in tally.most.values())
+
+
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
     """One metric of logits (rows, 1) against scores; `examples.references` are the queries.
 
     Mean reciprocal rank and mean average precision count a score of at least `relevant` as an answer; the normalised
-    discounted cumulative gain (Järvelin and Kekäläinen, 2002) takes scores as they are.
+    discounted cumulative gain (Järvelin and Kekäläinen, 2002) takes scores as they are, negative ones raised to zero
+    and all others with them. None where no query has a relevant passage.
     """
-    import torch
-    from torchmetrics import retrieval
+    import numpy as np
 
-    known: dict[str, int] = {}
-    lists = torch.tensor([known.setdefault(query, len(known)) for query in examples.references])
-    truth = torch.as_tensor(examples.targets).reshape(-1).float()
-    # places in order for logits: torchmetrics takes a score of zero or less for one that was not found
-    found = torch.unique(torch.as_tensor(outputs["logits"]).reshape(-1), return_inverse=True)[1] + 1.0
-    if name == "ndcg":
-        return _round(retrieval.RetrievalNormalizedDCG("skip")(found, truth - truth.min().clamp(max=0), lists))
-    functions = {"mrr": retrieval.RetrievalMRR, "map": retrieval.RetrievalMAP}
-    return _round(functions[name]("skip")(found, (truth >= record["relevant"]).long(), lists))
+    truth = np.asarray(examples.targets, np.float64).reshape(-1)
+    found = np.asarray(outputs["logits"], np.float64).reshape(-1)
+    gains = truth - min(truth.min(initial=0.0), 0.0) if name == "ndcg" else (truth >= record["relevant"]).astype(float)
+    lists: dict[str, list[int]] = {}
+    for place, query in enumerate(examples.references):
+        lists.setdefault(query, []).append(place)
+    return mean([SCORES[name](found[rows], gains[rows]) for rows in lists.values() if gains[rows].any()])
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
@@ -55,5 +60,30 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exam
     return {}
 
 
-def _round(value: Any) -> float:
-    return round(float(value), 6)
+def _reciprocal_rank(found: np.ndarray, gains: np.ndarray) -> float:
+    """One over the place of the first relevant passage; of equal scores the wrong ones stand first."""
+    best = found[gains > 0].max()
+    return 1.0 / (1 + int((found[gains == 0] >= best).sum()))
+
+
+def _average_precision(found: np.ndarray, gains: np.ndarray) -> float:
+    """The mean over relevant passages of the precision at their score."""
+    import numpy as np
+
+    _, place, alike = np.unique(-found, return_inverse=True, return_counts=True)
+    hits = np.bincount(place, gains, len(alike))
+    return float((hits * np.cumsum(hits) / np.cumsum(alike)).sum() / gains.sum())
+
+
+def _ndcg(found: np.ndarray, gains: np.ndarray) -> float:
+    """The gain of an order over that of the best one; passages of equal scores share the mean of their places."""
+    import numpy as np
+
+    discounts = 1 / np.log2(np.arange(len(found)) + 2)
+    _, place, alike = np.unique(-found, return_inverse=True, return_counts=True)
+    ends = np.cumsum(discounts)[np.cumsum(alike) - 1]
+    shared = np.diff(ends, prepend=0.0) / alike
+    return float((shared[place] * gains).sum() / (np.sort(gains)[::-1] * discounts).sum())
+
+
+SCORES = {"mrr": _reciprocal_rank, "map": _average_precision, "ndcg": _ndcg}

@@ -1,10 +1,14 @@
-"""Scores of numbers against numbers, computed by torchmetrics; of several numbers the mean over them."""
+"""Scores of numbers against numbers; of several numbers the mean over those for which it is defined.
+
+Correlations are None where one side does not vary, R² where the true numbers don't.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from ._means import mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +27,16 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
-    """One metric of logits (rows, numbers) against targets of the same shape."""
-    import torch
+def is_defined(name: str, tally: Any) -> bool:
+    """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
+    varies = any(tally.least[column][0] < tally.most[column][0] for column in tally.columns if column in tally.least)
+    return varies if name in ("pearson", "spearman", "r2") else tally.rows > 0
 
-    found, truth = (torch.as_tensor(values).double() for values in (outputs["logits"], examples.targets))
-    return _mean([_value(name, found[:, i].contiguous(), truth[:, i].contiguous()) for i in range(found.shape[1])])
+
+def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
+    """One metric of logits (rows, numbers) against targets of the same shape; None where it is undefined."""
+    columns = zip(outputs["logits"].T, examples.targets.T, strict=True)
+    return mean([_value(name, found, truth) for found, truth in columns])
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
@@ -36,7 +44,7 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
     found: dict[str, Any] = {name: one(name, record, outputs, examples) for name in NAMES}
     if len(record["names"]) > 1:
         columns = zip(record["names"], outputs["logits"].T, examples.targets.T, strict=True)
-        found["pearson_per_number"] = {name: correlation("pearson", ours, truth) for name, ours, truth in columns}
+        found["pearson_per_number"] = {name: _value("pearson", ours, truth) for name, ours, truth in columns}
     return found
 
 
@@ -45,29 +53,47 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exam
     return {}
 
 
-def correlation(name: str, found: np.ndarray, truth: np.ndarray) -> float:
-    """`pearson` or `spearman` of two rows of numbers; 0 where one of them does not vary."""
-    import torch
+def _value(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
+    """One metric of one number over all rows."""
+    import numpy as np
 
-    return _mean([_value(name, torch.as_tensor(found).double(), torch.as_tensor(truth).double())])
-
-
-def _value(name: str, found: Any, truth: Any) -> float:
-    """One metric of one number over all rows; those that compare rows are 0 where there is one row only."""
-    from torchmetrics import functional as tm
-
-    if name in ("mse", "rmse"):
-        return float(tm.mean_squared_error(found, truth, squared=name == "mse"))
+    found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
+    if not len(truth):
+        return None
+    if name in ("pearson", "spearman"):
+        return correlation(name, found, truth)
     if name == "mae":
-        return float(tm.mean_absolute_error(found, truth))
-    if len(found) < 2:
-        return 0.0
-    functions = {"pearson": tm.pearson_corrcoef, "spearman": tm.spearman_corrcoef, "r2": tm.r2_score}
-    with warnings.catch_warnings():  # of numbers that do not vary, which have no correlation
-        warnings.simplefilter("ignore", UserWarning)
-        value = float(functions[name](found, truth))
-    return value if abs(value) < float("inf") else 0.0  # a NaN is not below either
+        return float(np.abs(found - truth).mean())
+    squared = float(np.square(found - truth).mean())
+    if name == "r2":
+        return None if (truth == truth[0]).all() else 1 - squared / float(np.square(truth - truth.mean()).mean())
+    return squared if name == "mse" else squared**0.5
 
 
-def _mean(values: list[float]) -> float:
-    return round(sum(values) / len(values), 6)
+def correlation(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
+    """`pearson`, or `spearman`, which is that of ranks, of two rows of numbers; None where one of them does not vary."""
+    import numpy as np
+
+    sides = [np.asarray(side, np.float64) for side in (found, truth)]
+    if any(len(side) < 2 or (side == side[0]).all() for side in sides):
+        return None
+    ours, theirs = (_normal(_ranks(side) if name == "spearman" else side) for side in sides)
+    return float(np.clip(ours @ theirs, -1.0, 1.0))
+
+
+def _normal(values: np.ndarray) -> np.ndarray:
+    """Numbers of mean zero and length one; scaled first, so that no square is too large or too small."""
+    import numpy as np
+
+    centred = values - values.mean()
+    centred = centred / np.abs(centred).max()
+    return np.asarray(centred / np.sqrt(centred @ centred))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Places from one; equal numbers share the mean of theirs."""
+    import numpy as np
+
+    _, place, alike = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(alike) - (alike - 1) / 2)[place]
+    return ranks

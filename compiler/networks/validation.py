@@ -22,30 +22,38 @@ SEEN: dict[tuple[Path, bytes], torch.Tensor] = {}
 UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # relative, by the type of what is kept
 
 
-def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float]:
+def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float | None]:
     """The loss over the validation rows of all tasks, the metric of each, and what picks the best epoch.
 
     That is one of these metrics, or their mean by the tasks' weights, those of which less is better counted below zero.
-    Empty without validation rows.
+    The mean of metrics is None where one of them is: epochs would be held against each other by unlike means. Empty
+    without validation rows.
     """
-    found: dict[str, float] = {}
-    loss = signed = weights = 0.0
+    found: dict[str, float | None] = {}
+    loss = weights = 0.0
+    signed: float | None = 0.0
     for rows in splits:
         task, outputs = rows.task, outputs_of(graft, rows)
         metrics, value = metrics_of(task), _metric(task, outputs, rows.prepared.examples())
         loss += task.weight * loss_of(outputs, rows, plan.train.batch_size)
-        signed, weights = signed + task.weight * metrics.direction(task.metric) * value, weights + task.weight
+        weights += task.weight
+        if signed is not None:
+            signed = None if value is None else signed + task.weight * metrics.direction(task.metric) * value
         found |= {"validation_loss": round(loss, 6), task.named(task.metric): value}
-    return found | {MEAN: signed / weights} if found and plan.train.metric == MEAN else found
+    if not found or plan.train.metric != MEAN:
+        return found
+    return found | {MEAN: None if signed is None else signed / weights}
 
 
-def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float:
+def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float | None:
     """A task's metric with what validation decides after training, such as thresholds, decided as for the bundle.
 
     By the plan's own thresholds every epoch of rare labels would score 0, and the first one be kept.
     """
     metrics, record = metrics_of(task), task.head.record.plain()
-    return float(metrics.one(task.metric, record | metrics.calibrate(record, outputs, examples), outputs, examples))
+    calibrated = record | metrics.calibrate(record, outputs, examples)
+    value: float | None = metrics.one(task.metric, calibrated, outputs, examples)
+    return value
 
 
 def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> None:
@@ -104,7 +112,7 @@ def scored(graft: Graft, rows: Rows) -> dict[str, Any]:
     task, outputs = rows.task, outputs_of(graft, rows)
     found = {"loss": round(loss_of(outputs, rows, len(rows)), 6)}
     report = metrics_of(task).report(task.head.record, outputs, rows.prepared.examples())
-    return found | {name: value for name, value in report.items() if isinstance(value, int | float)}
+    return found | {name: value for name, value in report.items() if value is None or isinstance(value, int | float)}
 
 
 def direction(plan: Phase) -> int:

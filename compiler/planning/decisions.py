@@ -17,6 +17,7 @@ from ..world.backbone import LANGUAGE_MODELS
 from ..world.facts import Facts
 from .folding import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
+from .scoring import defined
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
 FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted alone, and their peak rate
@@ -136,8 +137,12 @@ def metric(spec: Spec, facts: Facts) -> Decided[str]:
         return Decided("", f"`{spec.head_type}` has nothing that could be scored")
     if spec.train.metric:
         return Decided(spec.train.metric)
-    first = str(variants.top(spec.head_type).metrics(facts.columns)[0])
-    return Decided(first, f"the first metric of `{spec.head_type}` with these columns")
+    names = [str(name) for name in variants.top(spec.head_type).metrics(facts.columns)]
+    usable = defined(spec, facts, names) or names
+    if usable[0] != names[0]:
+        why = f"`{names[0]}`, the first metric of `{spec.head_type}`, has no value on these validation rows"
+        return Decided(usable[0], why)
+    return Decided(names[0], f"the first metric of `{spec.head_type}` with these columns")
 
 
 def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:

@@ -16,6 +16,7 @@ from .balance import balance, unlabelled
 from .effects import effects, freezes, still
 from .repetition import repetition
 from .sampling import held_out_rows
+from .scoring import undefined, unscored
 from .selectors import select
 from .several import several
 from .starting import starting
@@ -86,6 +87,8 @@ def _metric(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
             "E0321", f"{quote(train.metric)} is not a metric of `{spec.head_type}`", At(("train", "metric"), "not known"),
             (), (f"metrics: {listed(names, 40)}",), nearest(train.metric, names),
         )  # fmt: skip
+    elif names and "validation" in facts.splits:
+        yield from undefined(spec, facts, names)
 
 
 def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
@@ -209,7 +212,7 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if reads_head(spec.head_type):  # of whose rows the head says it
         return
     found = tuple(unlabelled(spec, facts)) or tuple(_unusable(spec, spec.data, facts))
-    yield from found or (*repetition(facts), *balance(spec, facts), *_doubts(spec, facts))
+    yield from found or (*repetition(facts), *balance(spec, facts), *unscored(spec, facts), *_doubts(spec, facts))
 
 
 def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:

@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
+from ..amounts import score
 from ..diagnostics import refuse
 from ..execution.interrupts import held_back
 from ..execution.machine import return_memory
@@ -124,7 +125,7 @@ class Training:
         """Scores heads that were fitted before the first step: no epoch may make them better."""
         if self.work.fitted and not self.work.phase and not self.step and not self.start:
             self.start = {"epoch": 0, "step": 0, **validated(self.graft, self.validation.values(), self.plan)}
-            self._keep_if_best(0, self.start.get(self.plan.train.metric, math.nan))
+            self._keep_if_best(0, self.start.get(self.plan.train.metric))
             self.work.progress.say(f"  fitted head{self._scored(self.start)}")
 
     def epochs(self) -> None:
@@ -217,12 +218,13 @@ class Training:
         }
         entry |= validated(self.graft, self.validation.values(), self.plan)
         self.history.append(entry)
-        self._keep_if_best(epoch, entry.get(self.plan.train.metric, math.nan))
+        self._keep_if_best(epoch, entry.get(self.plan.train.metric))
 
-    def _keep_if_best(self, epoch: int, value: float) -> None:
-        sign = direction(self.plan)
-        if math.isnan(self.best["value"]) or math.isnan(value) or sign * value > sign * self.best["value"]:
-            self.best = {"epoch": epoch, "value": value}
+    def _keep_if_best(self, epoch: int, value: float | None) -> None:
+        """Keeps the weights of an epoch with a better score than all before; the last where none has a score."""
+        sign, best = direction(self.plan), self.best["value"]
+        if math.isnan(best) or (value is not None and sign * value > sign * best):
+            self.best = {"epoch": epoch, "value": math.nan if value is None else value}
             self.kept = {name: tensor.detach().clone() for name, tensor in learned(self.graft, self.plan).items()}
 
     def _note(self) -> str:
@@ -233,7 +235,7 @@ class Training:
 
     def _scored(self, entry: Mapping[str, Any]) -> str:
         metric = self.plan.train.metric
-        return f", {metric} {entry[metric]:.4f}" if metric in entry else ""
+        return f", {metric} {score(entry[metric])}" if metric in entry else ""
 
     def _is_stopped(self) -> bool:
         patience = self.plan.train.patience

@@ -170,13 +170,15 @@ def _gate(
     theirs: Outputs,
     examples: Examples,
     draft: Path,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
     metrics, name = metrics_of(task), task.metric
     sign = metrics.direction(name)
     torch_score, score = (metrics.one(name, record, outputs, examples) for outputs in (ours, theirs))
+    if torch_score is None or score is None:  # a score that is undefined gates nothing
+        return {"drop": None, "allowed": plan.export.metric_drop}
     drop = sign * (torch_score - score)
-    found = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
+    found: dict[str, float | None] = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
     if drop <= plan.export.metric_drop:
         return found
     draws = generator(plan.seed, "standard error").integers(0, len(examples), (RESAMPLES, len(examples)))
@@ -184,13 +186,14 @@ def _gate(
     for draw in draws:
         rows, drawn = examples.taken(draw)
         first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for outputs in (ours, theirs))
-        drops.append(first - second)
-    found["standard_error"] = round(float(np.std(drops)), 6)
-    if drop <= plan.export.metric_drop + found["standard_error"]:
+        if first is not None and second is not None:  # a draw may lack what a score needs
+            drops.append(first - second)
+    found["standard_error"] = error = round(float(np.std(drops)), 6) if drops else 0.0
+    if drop <= plan.export.metric_drop + error:
         return found
     raise refuse(
         "E0402", f"the {precision} graph scores worse than the trained model",
-        f"{task.named(name)} on {len(examples)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {found['standard_error']:.4f}",
+        f"{task.named(name)} on {len(examples)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {error:.4f}",
         f"kept for inspection: {draft}",
         help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
     )  # fmt: skip

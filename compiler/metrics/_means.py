@@ -1,0 +1,15 @@
+"""Means over what has a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that there are, None and NaN being none; None where there is none.
+
+    >>> mean([1.0, None, 0.0]), mean([None])
+    (0.5, None)
+    """
+    found = [float(value) for value in values if value is not None and value == value]
+    return sum(found) / len(found) if found else None

@@ -1,0 +1,70 @@
+"""Says which metrics have a value on the validation rows, and which labels no row there can score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .. import variants
+from ..diagnostics import At, Diagnostic, listed, quote
+from ..language.spec import Draft, HeldOut, Spec
+from ..world.facts import Facts
+from .split import held_out_count
+
+SHOWN = 5  # labels named
+
+
+def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str, ...]:
+    """The metrics, of some of a head, that have a value on its validation rows; all of them where these are not counted."""
+    validation = facts.splits.get("validation")
+    metrics = variants.load("metrics", variants.top(str(spec.head_type)).METRICS)
+    if validation is None or not hasattr(metrics, "is_defined"):
+        return tuple(names)
+    return tuple(name for name in names if metrics.is_defined(name, validation.tally))
+
+
+def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagnostic]:
+    """The error where a written metric has no value on the validation rows, whatever is answered."""
+    written = spec.train.metric if spec.train else None
+    usable = defined(spec, facts, names)
+    if written is None or written not in names or written in usable:
+        return
+    headline = f"`{written}` has no value on the validation rows"
+    at, also = At(("train", "metric"), "can't pick an epoch"), (At(("data", "validation")),)
+    help = f"use one that has: {listed(usable, 40)}" if usable else "give it other validation rows"
+    yield Diagnostic("E0430", headline, at, also, (f"of {_told(facts)}",), help)
+
+
+def _told(facts: Facts) -> str:
+    tally = facts.splits["validation"].tally
+    counts = getattr(tally, "counts", {})
+    if not counts:
+        return "these rows every one has the same answer, or none has one"
+    most = max(counts, key=counts.__getitem__)
+    return f"{tally.rows:,} rows, {counts[most]:,} have {quote(most)}, and labels in all are {len(counts)}"
+
+
+def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """Warns of labels without a row in validation or test: scores say nothing of them."""
+    train = facts.splits["train"].tally
+    if not hasattr(train, "is_multi") or spec.head_type not in variants.words("heads"):
+        return
+    for split in ("validation", "test"):
+        labels = _absent(spec, facts, split, train)
+        if labels and len(labels) < len(train.counts):
+            shown = f"{', '.join(map(quote, labels[:SHOWN]))}{f' and {len(labels) - SHOWN} more' if len(labels) > SHOWN else ''}"
+            one = len(labels) == 1
+            headline = f"{'a label has' if one else f'{len(labels):,} labels have'} no {split} row: {shown}"
+            notes = ("scores are means over the labels that have rows there: they say nothing of the others",)
+            help = f"give {'it' if one else 'them'} rows there, or take {'it' if one else 'them'} out of the labels"
+            yield Diagnostic("W0430", headline, At(("data", split)), (), notes, help)
+
+
+def _absent(spec: Draft, facts: Facts, split: str, train: Any) -> list[str]:
+    """Labels of training rows that no row of a split has; of rows held out where it is known which labels they have."""
+    if split in facts.splits:
+        return [label for label in train.counts if not facts.splits[split].tally.counts.get(label)]
+    validation = spec.data.validation if spec.data else None
+    if split != "validation" or not isinstance(validation, HeldOut) or train.is_multi or facts.patterns:
+        return []
+    return [label for label, rows in train.counts.items() if not held_out_count([rows], validation.fraction)]
