@@ -34,7 +34,7 @@ class Options(Frozen):
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     loss: Literal["mse", "l1", "huber"] = Field("mse", description="how far an answer is from its target")
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import installing
-from . import Located, Missing
+from . import SENTENCES, Located, Missing
 
 IS_PATH = False  # what stands after the word is a name
 CONFIG = "config.json"
@@ -30,6 +30,7 @@ SMALL = (
     "tokenizer.json",
     "tokenizer_config.json",
     "README.md",  # for the licence
+    *SENTENCES,
 )
 TIMEOUT = 10.0  # seconds until a Hub that does not answer counts as unreachable
 
