@@ -46,9 +46,9 @@ def read_sentences(folder: Path) -> Sentences | None:
 
     Raises Refused E0580 for a file that can't be what they wrote.
     """
-    modules = _read(folder, MODULES)
-    if modules is None:
+    if not _is_there(folder, MODULES):
         return None
+    modules = _read(folder, MODULES)
     if not isinstance(modules, list):
         raise _wrong(MODULES, f"it holds {kind_of(modules)}, not a list of modules")
     kinds = [_kind(module) for module in modules]
@@ -81,7 +81,7 @@ def _modes(folder: Path, module: Mapping[str, Any]) -> tuple[str, ...]:
         return (f"the Pooling of {quote(str(module.get('path')))}",)
     found = _read(folder, POOLING)
     if not isinstance(found, dict):
-        raise _wrong(POOLING, "it is not there" if found is None else f"it holds {kind_of(found)}, not an object")
+        raise _wrong(POOLING, f"it holds {kind_of(found)}, not an object")
     modes = found["pooling_mode"] if "pooling_mode" in found else [m for k, m in KEYS.items() if _is_on(found, k)]
     modes = [modes] if isinstance(modes, str) else modes or ["mean"]
     if not isinstance(modes, list) or any(mode not in KEYS.values() for mode in modes):
@@ -98,8 +98,7 @@ def _is_on(found: Mapping[str, Any], key: str) -> bool:
 
 def _length(folder: Path) -> tuple[int | None, bool]:
     """Tokens of a text, and whether texts are put into lower case before the tokenizer sees them."""
-    found = _read(folder, LENGTH)
-    found = {} if found is None else found
+    found = _read(folder, LENGTH) if _is_there(folder, LENGTH) else {}
     if not isinstance(found, dict):
         raise _wrong(LENGTH, f"it holds {kind_of(found)}, not an object")
     length = found.get("max_seq_length")
@@ -108,13 +107,16 @@ def _length(folder: Path) -> tuple[int | None, bool]:
     return length, found.get("do_lower_case") is True
 
 
+def _is_there(folder: Path, name: str) -> bool:
+    return (folder / name).is_file()  # a pipe would be waited for
+
+
 def _read(folder: Path, name: str) -> Any:
-    """A file's JSON; None where there is none."""
-    path = folder / name
+    """A file's JSON."""
+    if not _is_there(folder, name):
+        raise _wrong(name, "it is not there")
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
+        with (folder / name).open("rb") as file:
             raw = file.read(MOST + 1)
         if len(raw) > MOST:
             raise _wrong(name, f"it is longer than {MOST >> 20} MiB")
