@@ -103,7 +103,8 @@ class Head(Protocol):
     depend on, else all of them count. `settle`, if there, completes the record with what is known of the backbone; one
     that NEEDS a language model has it, and its `build` takes transformers' model instead of a width. `draw`, if there,
     says what of a row is asked in a step, and what is aimed at; `condense` what scores need of outputs that are too
-    many to be kept. What else a task may want, CONTRIBUTING says.
+    many to be kept. `IS_VECTOR`, if there, says that the answer is a vector of the text, which a sentence-transformers
+    folder has made its own way. What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/

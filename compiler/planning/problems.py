@@ -17,6 +17,7 @@ from .effects import effects, freezes, still
 from .repetition import repetition
 from .sampling import held_out_rows
 from .selectors import select
+from .sentences import sentences
 from .several import several
 from .starting import starting
 
@@ -130,6 +131,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
+    yield from sentences(spec, facts)
     if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
