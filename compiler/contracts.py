@@ -113,7 +113,7 @@ class Head(Protocol):
     METRICS: str  # a module of metrics/
     Options: type[Frozen]  # keys under `head`
     # (columns, options or None) → sees every row once: `add(values, place)`, `strata`, `record` and `recall`
-    Tally: Callable[..., Any]
+    Tally: Callable[[Columns, Any], Any]
 
     problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
     metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
@@ -138,7 +138,7 @@ class Objective(Protocol):
     TARGETS: tuple[str, ...]  # roles of columns that hold the answer: mostly none
     METRICS: str  # a module of metrics/
     Options: type[Frozen]  # keys of a stage
-    Tally: Callable[..., Any]  # as a head's
+    Tally: Callable[[Columns, Any], Any]  # as a head's
 
     problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
     metrics: Callable[[Columns], tuple[str, ...]]  # the first one picks the best epoch
@@ -200,12 +200,16 @@ class Method(Protocol):
 
 
 class Format(Protocol):
-    """`formats/<format>.py`: reads a data file into numbered rows."""
+    """`formats/<format>.py`: reads a data file into numbered rows.
+
+    One that always has the same columns names them, `COLUMNS`: a file that lacks them may be read by another format.
+    """
 
     SUFFIXES: tuple[str, ...]  # file endings that select it, with the dot
     EXTRA: str  # the pip extra that it needs, or ""
 
-    rows: Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]  # raises rows.Malformed
+    # hands a row that can't be read to the second argument, which raises it or goes on; raises Malformed for a whole file
+    rows: Callable[[Path, Callable[[Exception], None]], Iterator[tuple[int, dict[str, Any]]]]
 
 
 class SourceKind(Protocol):
