@@ -268,9 +268,9 @@ def _of_head(spec: Spec, facts: Facts, train: TrainPlan) -> dict[Path, Decided[A
     """What is decided for a head, under its own keys."""
     assert facts.backbone is not None
     found: dict[Path, Decided[Any]] = {
-        ("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES), ("head", "start"): start(spec, train),
-    }  # fmt: skip
-    found: dict[Path, Decided[Any]] = {("head", "pooling"): pooling(spec, facts.backbone)}
+        ("head", "pooling"): pooling(spec, facts.backbone),
+        ("head", "start"): start(spec, train),
+    }
     chosen = metric(spec, facts)
     if not spec.name:
         return {**found, ("train", "metric"): chosen} | _of_variants(spec, facts) | _of_data(spec, facts)
