@@ -103,7 +103,8 @@ class Head(Protocol):
     depend on, else all of them count. `settle`, if there, completes the record with what is known of the backbone; one
     that NEEDS a language model has it, and its `build` takes transformers' model instead of a width. `draw`, if there,
     says what of a row is asked in a step, and what is aimed at; `condense` what scores need of outputs that are too
-    many to be kept. What else a task may want, CONTRIBUTING says.
+    many to be kept. `IS_VECTOR`, if there, says that the answer is a vector of the text, which a sentence-transformers
+    folder has made its own way. What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -112,7 +113,7 @@ class Head(Protocol):
     METRICS: str  # a module of metrics/
     Options: type[Frozen]  # keys under `head`
     # (columns, options or None) → sees every row once: `add(values, place)`, `strata`, `record` and `recall`
-    Tally: Callable[..., Any]
+    Tally: Callable[[Columns, Any], Any]
 
     problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
     metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
@@ -137,7 +138,7 @@ class Objective(Protocol):
     TARGETS: tuple[str, ...]  # roles of columns that hold the answer: mostly none
     METRICS: str  # a module of metrics/
     Options: type[Frozen]  # keys of a stage
-    Tally: Callable[..., Any]  # as a head's
+    Tally: Callable[[Columns, Any], Any]  # as a head's
 
     problems: Callable[[Any, Mapping[str, Any]], Iterable[Diagnostic]]  # (options, tally by split)
     metrics: Callable[[Columns], tuple[str, ...]]  # the first one picks the best epoch
@@ -202,12 +203,16 @@ class Method(Protocol):
 
 
 class Format(Protocol):
-    """`formats/<format>.py`: reads a data file into numbered rows."""
+    """`formats/<format>.py`: reads a data file into numbered rows.
+
+    One that always has the same columns names them, `COLUMNS`: a file that lacks them may be read by another format.
+    """
 
     SUFFIXES: tuple[str, ...]  # file endings that select it, with the dot
     EXTRA: str  # the pip extra that it needs, or ""
 
-    rows: Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]  # raises rows.Malformed
+    # hands a row that can't be read to the second argument, which raises it or goes on; raises Malformed for a whole file
+    rows: Callable[[Path, Callable[[Exception], None]], Iterator[tuple[int, dict[str, Any]]]]
 
 
 class SourceKind(Protocol):

@@ -40,10 +40,11 @@ def raw_lines(path: Path, is_json: bool = False) -> Iterator[tuple[int, bytes]]:
     with path.open("rb", buffering=START) as buffered:
         start = buffered.read(START)
         buffered.seek(0)
-        if start.startswith(UTF_16) and not start.startswith(codecs.BOM_UTF32_LE):
-            yield from _recoded(buffered, "utf-16", "\n")
-        elif b"\r" in start and b"\n" not in start and not is_json:
-            yield from _recoded(buffered, "latin-1", "\r")
+        is_wide = start.startswith(UTF_16) and not start.startswith(codecs.BOM_UTF32_LE)
+        text = start.decode("utf-16", errors="ignore") if is_wide else start.decode("latin-1")
+        end = "\r" if "\r" in text and "\n" not in text and not is_json else "\n"
+        if is_wide or end == "\r":
+            yield from _recoded(buffered, "utf-16" if is_wide else "latin-1", end)
         else:
             yield from _numbered(partial(buffered.readline, LONGEST + 1))
 

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from ..world.backbone import BackboneFacts
+
 __all__ = ["Tally", "stratum"]
 
 MODALITY = "text"
 NEEDS = "pooled"
 TARGETS: tuple[str, ...] = ()
 METRICS = "nothing"
+IS_VECTOR = True
 IS_STILL = True  # there is nothing to learn and nothing to learn from
 
 
@@ -32,7 +35,10 @@ class Options(Frozen):
 
     pooling: Literal["mean", "cls", "max", "last", "none"] | None = Field(
         None,
-        description="how token states become one feature; default mean for encoders; none: a vector for each token",
+        description="how token states become one feature; default the folder's own, else mean for encoders; none: a vector for each token",
+    )
+    normalize: bool | None = Field(
+        None, description="whether vectors have length one; default as a sentence-transformers folder says, else not"
     )
 
 
@@ -48,7 +54,14 @@ def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The head's record: pure data that training and bundle share."""
-    return {"is_pooled": options.pooling != "none"}
+    return {"is_pooled": options.pooling != "none", "is_normalized": options.normalize}
+
+
+def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """The record in which a folder of sentence-transformers has its say on the length of a text's vector."""
+    said = backbone.sentences
+    usual = bool(said and said.is_normalized and record["is_pooled"])
+    return {**record, "is_normalized": usual if record["is_normalized"] is None else record["is_normalized"]}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
@@ -75,7 +88,7 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
     """The head: what it is given, by name."""
     from ..layers.embedder import Features
 
-    return Features()
+    return Features(record["is_normalized"])
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:

@@ -34,6 +34,7 @@ JOINED = ROLES
 TARGETS = ("score",)
 TARGETS_FROM = ("is_scored", "score_range")
 METRICS = "embeddings"
+IS_VECTOR = True
 IS_JOINT = True  # the texts of a batch are held against each other, so that its loss is no mean over its rows
 
 
@@ -50,7 +51,7 @@ class Options(Frozen):
         None, description="the lowest and the highest score of the data, which become 0 and 1"
     )
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 

@@ -58,5 +58,5 @@ class Options(_classification.Options):
     """Keys under `head` for text-classification."""
 
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )

@@ -43,7 +43,7 @@ class Options(Frozen):
         None, description="the lowest and the highest score of the data, which become 0 and 1"
     )
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 

@@ -35,7 +35,7 @@ class Options(Frozen):
     loss: Literal["mse", "l1", "huber"] = Field("mse", description="how far an answer is from its target")
     start: Start = Field(None, description=STARTS)
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 

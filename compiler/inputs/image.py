@@ -58,6 +58,7 @@ def preprocessing(
     options: Options,
     longest: int | None = None,
     columns: Mapping[str, Any] | None = None,
+    usual: Decided[int] | None = None,
 ) -> dict[str, Any]:
     """The record that fixes how pixels are prepared, from the backbone's own processor file.
 
@@ -81,7 +82,9 @@ def preprocessing(
     return record
 
 
-def decided(options: Options, record: Mapping[str, Any], longest: int | None) -> dict[str, Decided[Any]]:
+def decided(
+    options: Options, record: Mapping[str, Any], longest: int | None, usual: Decided[int] | None = None
+) -> dict[str, Decided[Any]]:
     """What the options leave open: the size that the record has."""
     height, width = _final(record)
     size = height if height == width else (height, width)

@@ -41,7 +41,7 @@ class Options(Frozen):
         None,
         ge=4,
         le=1_000_000,
-        description="tokens kept of one input, special tokens included; default 128, or what the backbone can hold",
+        description="tokens kept of one input, special tokens included; default what a sentence-transformers folder says, else 128, or what the backbone can hold",
     )
     stride: int | None = Field(
         None,
@@ -52,9 +52,14 @@ class Options(Frozen):
 
 
 def preprocessing(
-    folder: Path, config: Mapping[str, Any], options: Options, longest: int | None, columns: Mapping[str, Any]
+    folder: Path,
+    config: Mapping[str, Any],
+    options: Options,
+    longest: int | None,
+    columns: Mapping[str, Any],
+    usual: Decided[int] | None = None,
 ) -> dict[str, Any]:
-    """The record that plan, training and bundle share.
+    """The record that plan, training and bundle share; `usual` is the length that the backbone's folder asks for.
 
     Raises Refused E0306 when the backbone has no readable tokenizer.json.
     """
@@ -68,7 +73,7 @@ def preprocessing(
         )
     sha256 = file_sha256(path)
     pad_id, pad_token = _padding(folder, sha256, config)
-    length = options.max_length or decided(options, {}, longest)["max_length"].value
+    length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     return {
         "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": sha256},
         "is_pair": "text_pair" in columns, "max_length": length,
@@ -76,10 +81,15 @@ def preprocessing(
     }  # fmt: skip
 
 
-def decided(options: Options, record: Mapping[str, Any], longest: int | None) -> dict[str, Decided[Any]]:
-    """What the options leave open; `longest` is how many positions the backbone has."""
+def decided(
+    options: Options, record: Mapping[str, Any], longest: int | None, usual: Decided[int] | None = None
+) -> dict[str, Decided[Any]]:
+    """What the options leave open; `longest` is how many positions the backbone has, `usual` what its folder asks for."""
     if options.max_length:
         return {}
+    if usual:
+        capped = Decided(min(longest or usual.value, usual.value), f"{usual.because}, capped by positions")
+        return {"max_length": usual if usual.value == capped.value else capped}
     if longest and longest < DEFAULT_LENGTH:
         return {"max_length": Decided(longest, "all that the backbone has positions for")}
     return {"max_length": Decided(DEFAULT_LENGTH, "the default for text")}

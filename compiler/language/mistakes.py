@@ -187,7 +187,8 @@ def _kind(path: Path, items: list[_Item], value: Any, models: list[type[BaseMode
     choices = [word for item in items if item.type == "literal_error" for word in _words_of(item.context["expected"])]
     if choices and isinstance(value, str | int | float) and not isinstance(value, bool):
         at = At(path, f"one of: {', '.join(choices)}")
-        return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=did_you_mean(value, choices))
+        help = as_map(value, models) or did_you_mean(value, choices)
+        return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=help)
     kinds = [KINDS[item.type] for item in items if item.type in KINDS]
     wanted = dict.fromkeys([*kinds, *([f"one of {', '.join(choices)}"] if choices else [])])
     label = f"expected {' or '.join(wanted) or 'something else'}, this is {kind_of(value)}"

@@ -19,8 +19,12 @@ class Embedder(nn.Module):
 
 
 class Features(nn.Module):
-    """A feature as it is, by name."""
+    """A feature by name, as it is or divided by its length."""
+
+    def __init__(self, is_normalized: bool) -> None:
+        super().__init__()
+        self.is_normalized = is_normalized
 
     def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
         """The feature of a text, or those of its tokens."""
-        return {"features": feature}
+        return {"features": nn.functional.normalize(feature, dim=-1) if self.is_normalized else feature}

@@ -38,7 +38,7 @@ class Options(Frozen):
 
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 

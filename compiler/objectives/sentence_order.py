@@ -43,7 +43,7 @@ class Options(Frozen):
     """Keys of a stage with objective sentence-order."""
 
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
-        None, description="how token states become one feature; default mean for encoders"
+        None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 

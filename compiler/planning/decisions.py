@@ -13,8 +13,9 @@ from ..diagnostics import Path, clean
 from ..language.feeding import reads_head
 from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
 from ..reports import counted
-from ..world.backbone import LANGUAGE_MODELS
+from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
+from ..world.sentences import MODULES, POOLING
 from .folding import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 from .scoring import defined
@@ -24,14 +25,17 @@ FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted 
 LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
 
 
-def pooling(spec: Spec, provides: frozenset[str]) -> Decided[str]:
-    """How token states become one feature; `provides` is what the backbone's family gives."""
+def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
+    """How token states become one feature."""
+    provides, said = backbone.family.PROVIDES, backbone.sentences
     if _reads_tokens(spec):
         return Decided("none", f"`{spec.head_type}` reads every token's state")
     if written := getattr(spec.head, "pooling", None):
         return Decided(str(written))
     if "tokens" not in provides:
         return Decided("own", "the backbone gives one feature by itself")
+    if said and said.pooling:
+        return Decided(said.pooling, f"the backbone's {POOLING}{_normalised(spec, said.is_normalized)}")
     if "causal" in provides:
         return Decided("last", "the default of what reads from left to right: only its last state has seen all")
     return Decided("mean", "the default of encoders, which give a state per token")
@@ -55,6 +59,15 @@ def start(spec: Spec, train: TrainPlan) -> Decided[str]:
     if train.steps < train.steps_per_epoch:
         return Decided("random", "training ends before it has seen every row, which a fit would")
     return Decided("fitted", f"`{spec.method}` leaves the backbone's features as they are before the first step")
+
+
+def _normalised(spec: Spec, is_normalized: bool) -> str:
+    """What becomes of the length of one that a sentence-transformers folder gives its vectors."""
+    if not is_normalized:
+        return ""
+    if getattr(variants.top(spec.head_type), "IS_VECTOR", False):
+        return f"; its {MODULES} says `Normalize`, too"
+    return f"; `Normalize` in its {MODULES} is left out, because `{spec.head_type}` answers no vector of the text"
 
 
 def is_still(task: str) -> bool:
@@ -210,7 +223,8 @@ def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -
     record: dict[str, Any] = module.lower(options, facts.splits["train"].tally)
     if hasattr(module, "settle"):
         record = module.settle(record, facts.backbone, facts.preprocessing)
-        record["is_new"] = record["is_new"] and not has_head
+        if "is_new" in record:
+            record["is_new"] = record["is_new"] and not has_head
     return record
 
 
@@ -259,8 +273,9 @@ def _of_head(spec: Spec, facts: Facts, train: TrainPlan) -> dict[Path, Decided[A
     """What is decided for a head, under its own keys."""
     assert facts.backbone is not None
     found: dict[Path, Decided[Any]] = {
-        ("head", "pooling"): pooling(spec, facts.backbone.family.PROVIDES), ("head", "start"): start(spec, train),
-    }  # fmt: skip
+        ("head", "pooling"): pooling(spec, facts.backbone),
+        ("head", "start"): start(spec, train),
+    }
     chosen = metric(spec, facts)
     if not spec.name:
         return {**found, ("train", "metric"): chosen} | _of_variants(spec, facts) | _of_data(spec, facts)
@@ -296,7 +311,7 @@ def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
             "data",
             "inputs",
             spec.modality,
-            (spec.input, facts.preprocessing, facts.backbone.room(spec.method, spec.adapt)),
+            (spec.input, facts.preprocessing, facts.backbone.room(spec.method, spec.adapt), facts.usual),
         ),
     )
     found: dict[Path, Decided[Any]] = {}

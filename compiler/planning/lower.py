@@ -189,7 +189,7 @@ def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool, is_
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> HeadPlan:
     module = variants.top(spec.head_type)
     record = Json(decisions.head_record(spec.head_type, spec.head, facts, has_head))
-    pooling = decisions.pooling(spec, backbone.family.PROVIDES)
+    pooling = decisions.pooling(spec, backbone)
     return HeadPlan(
         type=spec.head_type, pooling=pooling.value, record=record, parameters=module.parameters(record, backbone.width)
     )

@@ -18,6 +18,7 @@ from .repetition import repetition
 from .sampling import held_out_rows
 from .scoring import undefined, unscored
 from .selectors import select
+from .sentences import sentences
 from .several import several
 from .starting import starting
 
@@ -133,6 +134,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
+    yield from sentences(spec, facts)
     if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# what sentence-transformers keeps beside a backbone
+SENTENCES = ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
+
 
 @dataclass(frozen=True)
 class Located:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import installing
-from . import Located, Missing
+from . import SENTENCES, Located, Missing
 
 IS_PATH = False  # what stands after the word is a name
 CONFIG = "config.json"
@@ -30,6 +30,7 @@ SMALL = (
     "tokenizer.json",
     "tokenizer_config.json",
     "README.md",  # for the licence
+    SENTENCES[0],
 )
 TIMEOUT = 10.0  # seconds until a Hub that does not answer counts as unreachable
 
@@ -122,9 +123,13 @@ class _Snapshot:
             raise Missing(f"the index of the weights of `{self.repo}` is damaged", "choose another revision")
         return tuple(names)
 
+    def sentences(self) -> tuple[str, ...]:
+        """Names of the files that the modules of sentence-transformers are read with, where there are such."""
+        return SENTENCES[1:] if isinstance(self.look(SENTENCES[0]), str) else ()
+
     def unknown(self, weights: bool) -> list[str]:
         """Files of which only the Hub can say whether they exist."""
-        names = SMALL + self.weights() if weights else SMALL
+        names = SMALL + self.sentences() + (self.weights() if weights else ())
         return [name for name in names if self.look(name) is True]
 
 

@@ -18,6 +18,7 @@ from ..digest import canonical, digest
 from ..sources import Located, Missing, split
 from .header import Fetch, Header, Tensor, read_header
 from .rows import kind_of
+from .sentences import Sentences, read_sentences
 
 AT = At(("backbone", "from"))
 # what preprocessing and a checkpoint take from a backbone besides its config and its weights
@@ -46,6 +47,7 @@ class BackboneFacts:
     config_sha256: str
     header: Header
     tensors: tuple[Tensor, ...]
+    sentences: Sentences | None = None  # of a folder of sentence-transformers
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -187,7 +189,7 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
 def gather_backbone(reference: str, base: Path, weights: bool = False) -> BackboneFacts:
     """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
 
-    Raises Refused with E0301, E0303, E0304, E0305 or E0320.
+    Raises Refused with E0301, E0303, E0304, E0305, E0320 or E0580.
     """
     located, fetch = locate(reference, base, weights)
     raw = _config_bytes(located.folder)
@@ -205,8 +207,9 @@ def gather_backbone(reference: str, base: Path, weights: bool = False) -> Backbo
     family = variants.load("backbones", word)
     header = read_header(located.folder, fetch)
     facts = BackboneFacts(
-        located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family)
-    )
+        located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family),
+        read_sentences(located.folder) if family.MODALITY == "text" else None,
+    )  # fmt: skip
     _check(facts)
     return facts
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import variants
+from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
 from ..digest import identity
 from ..formats import stop
@@ -22,6 +23,7 @@ from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
 from .paths import absolute
 from .rows import Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
+from .sentences import usual_length
 from .sketch import Sketch
 from .tables import open_tables
 
@@ -76,6 +78,7 @@ class Facts:
     tasks: tuple[Facts, ...] = ()  # of a spec with `heads`: for each as if it were the only one
     # heads → training rows that are for just these
     patterns: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    usual: Decided[int] | None = None  # length of an input, as the backbone's folder asks for it
 
     @property
     def each(self) -> tuple[Facts, ...]:
@@ -99,6 +102,7 @@ class Gathering:
     columns: Columns | None = None
     absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
     status: Status = Status.FINE
+    heads: tuple[str, ...] = ()  # that read inputs of one length; by default its own
 
     @cached_property
     def head(self) -> ModuleType:
@@ -347,11 +351,13 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
     splits = gathering.splits()
     preprocessing, measured = None, {}
+    usual = usual_length(backbone.sentences if backbone else None, gathering.heads or (str(spec.head_type),))
     if backbone and spec.input is not None:
         input, source = gathering.input, backbone.located.folder
         room = backbone.room(spec.method, spec.adapt)
         try:
-            preprocessing = input.preprocessing(source, backbone.config, spec.input, room, gathering.columns or {})
+            columns = gathering.columns or {}
+            preprocessing = input.preprocessing(source, backbone.config, spec.input, room, columns, usual)
             if hasattr(gathering.head, "reads"):
                 preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
             # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
@@ -368,5 +374,6 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         except Refused as refused:
             gathering.note(refused)
     return Facts(
-        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status
-    )
+        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
+        usual=usual,
+    )  # fmt: skip

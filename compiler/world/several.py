@@ -27,7 +27,10 @@ def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None =
     backbone = gathering.backbone(reference)
     if not spec.tasks:
         return look_at(gathering, backbone)
-    tasks = [look_at(Gathering(task, folder, known and known.of(task.name)), backbone) for task in spec.tasks]
+    heads = tuple(task.head_type for task in spec.tasks if task.head_type)
+    tasks = [
+        look_at(Gathering(task, folder, known and known.of(task.name), heads=heads), backbone) for task in spec.tasks
+    ]
     found = list(gathering.found)
     for task, facts in zip(spec.tasks, tasks, strict=True):
         found += placed(facts.found, task.name, task.own, task.entry.metric is not None)

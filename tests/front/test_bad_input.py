@@ -378,7 +378,7 @@ CELLS: list[tuple[str, Callable[[int, dict[str, Any]], Any], str, str, int]] = [
     ("a text that is a list", lambda i, row: i == 2 and row.update(body=["a"]), "`body` is a list, not text", "3", 1),
     ("a label that is missing", lambda i, row: i == 9 and row.pop("queue"), "`queue` is missing", "10", 1),
     ("a label that is empty", lambda i, row: i == 9 and row.update(queue=""), "`queue` is missing", "10", 1),
-    ("a label that is a fraction", lambda i, row: i == 9 and row.update(queue=1.5), "`queue` holds a number, not a label", "10", 1),
+    ("a label that is a fraction", lambda i, row: i == 9 and row.update(queue=1.5), "`queue` holds a number that is not whole, not a label", "10", 1),
     ("a label that is a list", lambda i, row: i == 9 and row.update(queue=["bug"]), "`queue` holds a list, not a label", "10", 1),
 ]  # fmt: skip
 
@@ -420,7 +420,6 @@ def test_nan_in_a_table_is_a_missing_value(project: Project) -> None:
     project.replace("train: train.jsonl", "train: rows.parquet")
     answer = project.validate()
     assert [(f.headline, f.place) for f in answer.findings] == [
-        ("`queue` holds a number, not a label", "rows.parquet:1"),
         ("`queue` is missing", "rows.parquet:2"),
         ("`body` is missing", "rows.parquet:3"),
     ]
@@ -494,9 +493,9 @@ def test_any_number_of_labels(project: Project) -> None:
     answer = project.validate()
     assert [(f.headline, f.place) for f in answer.findings] == [
         ("`queue` is a number, not a list of labels", "train.jsonl:2"),
-        ("`queue` holds a number, not a label", "train.jsonl:3"),
+        ("`queue` holds a number that is not whole, not a label", "train.jsonl:3"),
         ("`queue` is an object, not a list of labels", "train.jsonl:4"),
-        ("`queue` is missing", "train.jsonl:5"),
+        ("`queue` holds an empty label", "train.jsonl:5"),
     ]
     project.write("train.jsonl", [{"body": "x", "queue": []}])
     project.replace("  validation: validation.jsonl\n", "")
@@ -540,7 +539,7 @@ HOSTILE = [
     "a" * 10_000,
     "$(true)",
     "../../etc",
-    "\u2028",
+    "a\u2028b",
 ]
 
 

@@ -105,7 +105,7 @@ def test_the_file_says_what_a_reviewer_asks(folder: Path) -> None:
     assert written["versions"]["graftc"]
 
 
-LABELS = ["no", "1e-4", "<<", "a: b # c", "数据 🙂", "\u202egnillib", "two\nlines", " ", "null", "- x", "'\"", "12"]
+LABELS = ["no", "1e-4", "<<", "a: b # c", "数据 🙂", "\u202egnillib", "two\nlines", " x", "null", "- x", "'\"", "12"]
 
 
 def test_labels_that_look_like_something_else_come_back_as_they_were(folder: Path, graftc: Command) -> None:

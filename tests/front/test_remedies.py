@@ -43,9 +43,7 @@ SPECS: dict[str, tuple[str, str, str, str]] = {
 }  # fmt: skip
 # rows in place of the training rows, the file's name, the code, and the way out
 DATA: dict[str, tuple[str, str, str, str]] = {
-    "semicolons": ("text;label\na;b\n", "rows.csv", "E0317", "save it anew with commas between the cells"),
-    "tabs in a csv": ("text\tlabel\na\tb\n", "rows.csv", "E0317", "write `{from: …, format: tsv}`"),
-    "commas in a tsv": ("text,label\na,b\n", "rows.tsv", "E0317", "write `{from: …, format: csv}`"),
+    "commas in a tsv": ("text,label\na,b\n", "rows.tsv", "E0317", "write `{from: …, format: csv}`, or save it anew with tabs between the cells"),
     "a comma in a cell": ("text,label\na,b\nhello, you,b\n", "rows.csv", "E0317", "put quotes around a cell that holds commas"),
     "an empty text": ('{"text": " ", "label": "bug"}\n', "rows.jsonl", "E0313", "mend row 1 of rows.jsonl, or take it out"),
     "two empty texts": ('{"text": " ", "label": "bug"}\n' * 2, "rows.jsonl", "E0313", "mend rows 1, 2 of rows.jsonl, or take them out"),

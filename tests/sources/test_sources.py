@@ -306,6 +306,18 @@ def test_a_branch_becomes_a_commit_and_nothing_dangerous_is_asked_for(ask: Any, 
     assert not [end for end in (".bin", ".pt", ".ckpt", ".py", ".onnx", "1_Pooling", "fp16") if end in asked]
 
 
+def test_what_sentence_transformers_keeps_comes_with_the_backbone(ask: Any, server: Hub) -> None:
+    kept = {"modules.json": b"[]", "sentence_bert_config.json": b'{"max_seq_length": 32}'}
+    server.repositories["org/model"].commits[NEW] |= kept
+    (found,) = ask(server.endpoint, locate("org/model", False))
+    folder = Path(found["folder"])
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
+    assert (folder / "1_Pooling" / "config.json").read_bytes() == FILES["1_Pooling/config.json"]
+    before = len(server.log)
+    assert ask(server.endpoint, locate(f"org/model@{NEW}", False)) == [found]
+    assert len(server.log) == before
+
+
 @pytest.mark.parametrize("revision", ["v1", "refs/pr/1", OLD, OLD.upper()])
 def test_every_kind_of_revision_is_pinned(ask: Any, server: Hub, revision: str) -> None:
     (found,) = ask(server.endpoint, locate(f"org/model@{revision}", False))

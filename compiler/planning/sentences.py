@@ -1,0 +1,58 @@
+"""Finds where a spec says otherwise than the sentence-transformers folder that its backbone is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import variants
+from ..diagnostics import At, Diagnostic, quote
+from ..language.spec import Draft
+from ..world.facts import Facts
+from ..world.sentences import LENGTH, MODULES, POOLING, Sentences
+
+
+def sentences(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """A pooling that graftc has not where none is written; of heads that answer a vector, whatever makes it another one."""
+    backbone = facts.backbone
+    said = backbone.sentences if backbone else None
+    if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.PROVIDES:
+        return
+    head = variants.top(str(spec.head_type))
+    written = getattr(spec.head, "pooling", None)
+    if head.NEEDS != "pooled" or written == "none":
+        return
+    if said.foreign and not written and "pooling" not in spec.lost:
+        yield _foreign(said)
+    if getattr(head, "IS_VECTOR", False):
+        yield from _another(spec, said, written)
+
+
+def _foreign(said: Sentences) -> Diagnostic:
+    headline = f"the backbone's own pooling is one that graftc has not: {quote(said.foreign)}"
+    at = At(("backbone", "from"), f"its {POOLING if 'Pooling of' not in said.foreign else MODULES} says so")
+    notes = ("any other gives other vectors than the backbone was trained to give",)
+    return Diagnostic("E0581", headline, at, notes=notes, help="choose one beside the head's type: `pooling: mean`")
+
+
+def _another(spec: Draft, said: Sentences, written: str | None) -> Iterator[Diagnostic]:
+    backbone = At(("backbone", "from"), "a sentence-transformers folder")
+    own = said.pooling or said.foreign
+    if written and own and written != own:
+        at, notes = At(("head", "pooling"), f"{written} here"), (f"its {POOLING} says `{own}`",)
+        help = "remove `pooling`" if said.pooling else "choose another backbone if its own vectors are wanted"
+        yield Diagnostic("W0370", "vectors are pooled otherwise than the backbone's own", at, (backbone,), notes, help)
+    if said.is_normalized and getattr(spec.head, "normalize", None) is False:
+        at, notes = At(("head", "normalize"), "of any length here"), (f"its {MODULES} ends with `Normalize`",)
+        headline, help = "vectors are not normalised, and the backbone's own are", "remove `normalize`"
+        yield Diagnostic("W0370", headline, at, (backbone,), notes, help)
+    if said.unread:
+        at, notes = At(("backbone", "from"), f"its {MODULES} or {LENGTH} names them"), (", ".join(said.unread),)
+        headline = "the backbone's own vectors go through more than graftc reads"
+        yield Diagnostic(
+            "W0371", headline, at, notes=notes, help="compare some vectors before they are mixed with its own"
+        )
+    length = getattr(spec.input, "max_length", None)
+    if length and said.max_length and length > said.max_length:
+        at, notes = At(("data", "max_length"), f"{length} here"), (f"its {LENGTH} says {said.max_length}",)
+        headline = "texts are read further than the backbone's own vectors are made of"
+        yield Diagnostic("W0372", headline, at, (backbone,), notes, "remove `max_length`")
