@@ -56,7 +56,7 @@ def is_defined(name: str, tally: Any) -> bool:
     counts = [count for count in tally.counts.values() if count]
     if name.startswith("roc_auc"):
         return any(count < tally.rows for count in counts)
-    return bool(counts) if name.startswith("average_precision") or name == "f1_weighted" else tally.rows > 0
+    return tally.rows > 0 if name in WHOLE else bool(counts)
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:

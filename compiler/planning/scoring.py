@@ -32,16 +32,16 @@ def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagn
     headline = f"`{written}` has no value on the validation rows"
     at, also = At(("train", "metric"), "can't pick an epoch"), (At(("data", "validation")),)
     help = f"use one that has: {listed(usable, 40)}" if usable else "give it other validation rows"
-    yield Diagnostic("E0430", headline, at, also, (f"of {_told(facts)}",), help)
+    yield Diagnostic("E0430", headline, at, also, (_told(facts),), help)
 
 
 def _told(facts: Facts) -> str:
     tally = facts.splits["validation"].tally
     counts = getattr(tally, "counts", {})
     if not counts:
-        return "these rows every one has the same answer, or none has one"
+        return "its rows have the same answer, or none"
     most = max(counts, key=counts.__getitem__)
-    return f"{tally.rows:,} rows, {counts[most]:,} have {quote(most)}, and labels in all are {len(counts)}"
+    return f"of its {tally.rows:,} row{'s' * (tally.rows > 1)} {counts[most]:,} {'has' if counts[most] == 1 else 'have'} {quote(most)}"
 
 
 def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:

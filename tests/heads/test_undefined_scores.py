@@ -1,0 +1,101 @@
+"""Scores that are undefined: never chosen, stopped or gated by, null in JSON and a dash for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from graftc.compiler.commands import main
+from graftc.compiler.stages.train import Training
+
+from . import building
+
+NUMBERS = [{"text": f"it took {i % 7} days", "score": i % 7} for i in range(30)]
+WORDS = [{"text": f"the {'bill' if i % 2 else 'bug'} {i}", "label": "ab"[i % 2]} for i in range(30)]
+
+
+def test_a_default_metric_without_a_value_gives_way_to_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    building.write_rows(tmp_path / "train.jsonl", NUMBERS)
+    building.write_rows(tmp_path / "validation.jsonl", [{**row, "score": 3} for row in NUMBERS[:12]])
+    data = {"train": "train.jsonl", "validation": "validation.jsonl"}
+    spec = building.written(tmp_path, "bert", {"type": "text-regression"}, data)
+    main(["plan", str(spec), "--why", "train.metric"])
+    assert "has no value on these validation rows" in capsys.readouterr().out
+    bundle = building.built(spec)
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    assert manifest["metric"] == "mse"
+    scores = manifest["metrics"]["validation"]["fp32"]
+    assert scores["pearson"] is None
+    assert scores["spearman"] is None
+    assert scores["mse"] > 0
+    row = next(
+        line for line in (bundle / "README.md").read_text().splitlines() if line.startswith("| validation | fp32")
+    )
+    assert row.split("|")[3].strip() == "–"
+
+
+def test_a_written_metric_without_a_value_is_refused(tmp_path: Path) -> None:
+    building.write_rows(tmp_path / "train.jsonl", WORDS)
+    building.write_rows(tmp_path / "validation.jsonl", [row for row in WORDS if row["label"] == "a"])
+    data = {"train": "train.jsonl", "validation": "validation.jsonl"}
+    spec = building.written(
+        tmp_path, "bert", {"type": "text-classification"}, data, train={"epochs": 1, "metric": "roc_auc_macro"}
+    )
+    found = {each.code: each for each in building.found(spec)}
+    assert "accuracy" in found["E0430"].help
+    assert "`b`" in found["W0430"].headline
+
+
+@pytest.mark.parametrize(
+    ("fraction", "counts", "absent"),
+    [(0.2, {"a": 20, "b": 1}, ["b"]), (0.2, {"a": 20, "b": 2}, [])],
+)
+def test_labels_that_holding_out_leaves_without_a_row_are_told(
+    fraction: float, counts: dict[str, int], absent: list[str], tmp_path: Path
+) -> None:
+    rows = [{"text": f"{label} {i}", "label": label} for label, count in counts.items() for i in range(count)]
+    building.write_rows(tmp_path / "train.jsonl", rows)
+    data = {"train": "train.jsonl", "validation": {"fraction": fraction}}
+    spec = building.written(tmp_path, "bert", {"type": "text-classification"}, data)
+    told = [each.headline for each in building.found(spec) if each.code == "W0430"]
+    assert [label for label in counts if any(f"`{label}`" in each for each in told)] == absent
+
+
+class Kept(Training):
+    """A training of which only the choice of the best epoch is run."""
+
+    def __init__(self, scores: list[float | None], direction: int) -> None:
+        task = SimpleNamespace(named=lambda name: name, metric="m", head=SimpleNamespace(type="text-regression"))
+        self.plan: Any = SimpleNamespace(tasks=[task], train=SimpleNamespace(metric="x" if direction > 0 else "mse"))
+        task.metric = self.plan.train.metric
+        self.best = {"epoch": 0, "value": math.nan}
+        self.graft: Any = None
+        self.scores = scores
+
+
+@pytest.mark.parametrize(
+    ("scores", "direction", "best"),
+    [
+        ([None, 0.5, None, 0.4], 1, 2),
+        ([0.5, None, 0.6, None], 1, 3),
+        ([0.5, None, 0.6, None], -1, 1),
+        ([None, None, None], 1, 3),
+        ([0.5, 0.5], 1, 1),
+    ],
+)
+def test_no_epoch_is_chosen_by_a_score_that_it_lacks(
+    scores: list[float | None], direction: int, best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graftc.compiler.stages.train.learned", lambda graft, plan: {})
+    monkeypatch.setattr("graftc.compiler.stages.train.direction", lambda plan: direction)
+    training = Kept(scores, direction)
+    for epoch, score in enumerate(scores, 1):
+        training._keep_if_best(epoch, score)
+    assert training.best["epoch"] == best
