@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..floors import Floor, Sample, linear
+from . import _classification
 from ._classification import (
     METRICS,
     TARGETS,
@@ -26,10 +31,12 @@ __all__ = [
     "NEEDS",
     "TARGETS",
     "TARGETS_FROM",
+    "VECTORS",
     "Options",
     "Tally",
     "build",
     "decided",
+    "floors",
     "loss",
     "lower",
     "metrics",
@@ -42,3 +49,10 @@ __all__ = [
 
 MODALITY = "image"
 NEEDS = "pooled"
+VECTORS = "kept"  # its floors take the features that are kept for training, where they are
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the commonest label, and logistic regression on mean colours, or on features kept anyway."""
+    ways = {"mean colours": (linear.colours, 1.0), "features": (linear.features, 0.01)}
+    return _classification.floors(record, train, ways)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -115,3 +116,12 @@ def _per_entity(truth: Tags, found: Tags) -> Iterator[tuple[str, dict[str, float
         score = scores[label]
         values = {"precision": score["precision"], "recall": score["recall"], "f1": score["f1-score"]}
         yield label[1:-1], {k: round(float(v), 6) for k, v in values.items()} | {"number": int(score["support"])}
+
+
+def answered(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, tuple[int, int]]:
+    """How many entities of each type are found and how many there are."""
+    truth, found = (
+        Counter(tag[3:-1] for row in rows for tag in row if tag[:1] == "B")
+        for rows in _sequences(record, outputs, examples)
+    )
+    return {label: (found[label], truth[label]) for label in sorted({*truth, *found})}

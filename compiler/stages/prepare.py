@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,12 @@ UNCUT = 1 << 24  # tokens of a text that is not cut
 CHUNK = 1000  # rows handed to the tokenizer at once
 
 
-def preprocessor(plan: Phase, backbone: Path, is_whole: bool = False) -> Any:
+def preprocessor(
+    plan: Phase, backbone: Path, is_whole: bool = False, otherwise: Mapping[str, Any] = MappingProxyType({})
+) -> Any:
     """The bundle's own preprocessing, reading its assets from the backbone's folder; with `is_whole` it cuts nothing.
+
+    `otherwise` replaces fields of its record.
 
     Raises Refused E0405 where one of them is not the one planned.
     """
@@ -33,7 +38,7 @@ def preprocessor(plan: Phase, backbone: Path, is_whole: bool = False) -> Any:
             raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
     module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
     uncut = {"max_length": UNCUT} if is_whole else {}
-    return module.Preprocessor(plan.reading.preprocessing.plain() | uncut, backbone)
+    return module.Preprocessor(plan.reading.preprocessing.plain() | uncut | dict(otherwise), backbone)
 
 
 def run(work: Work) -> None:
