@@ -198,7 +198,7 @@ def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progre
     The store is then brought down to $GRAFTC_STORE_LIMIT, if that is set.
     """
     from .cache import collect, limit
-    from .execution.executor import Built, execute
+    from .execution.executor import execute
     from .store import Store, default_root
 
     is_just_planned, most, kept = ready.source is not None, limit(), Store(store or default_root())
@@ -209,7 +209,7 @@ def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progre
         raise
     if most is not None:
         collect(kept, most, None)
-    return Built(built.folder, built.plan, built.ran, built.metrics, ready.found)
+    return replace(built, warnings=ready.found)
 
 
 def build_source(

@@ -11,13 +11,15 @@ from pathlib import Path
 import click
 
 from ..amounts import score
-from ..diagnostics import Row, quote, refuse
+from ..diagnostics import At, Diagnostic, Row, quote, refuse
 from ..execution.delivery import require_place
 from ..execution.executor import Built
 from ..execution.progress import Progress
+from ..health import Finding
 from ..language.overrides import override
-from ..language.source import read
+from ..language.source import Source, read
 from ..planning.plan import read_plan
+from ..reports import beside
 from ..reports.text import text
 from ..verbs import Ready, build_ready, place, ready
 from ._several import of_each
@@ -67,6 +69,8 @@ def command(
         if built.warnings:
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
+        if built.findings:
+            print("\n" + text([_warning(found, plan.source) for found in built.findings], plan.source), file=sys.stderr)
         for stage, seconds in built.ran.items():
             spent[_kind(stage)] += seconds
     if len(specs) > 1:
@@ -124,6 +128,15 @@ def _refuse_outputs(specs: tuple[str, ...], outputs: Mapping[str, Path]) -> None
         require_place(outputs[name])
 
 
+def _warning(finding: Finding, source: Source | None) -> Diagnostic:
+    """A finding as a warning about the spec, at the key to change where that is written."""
+    headline = f"{finding.head}: {finding.headline}" if finding.head else finding.headline
+    path = tuple(finding.key.split("."))
+    path = ("heads", finding.head, *path[1:]) if finding.head and path[0] == "head" else path
+    at = At(path) if source and path in source.values else None
+    return Diagnostic(finding.code, headline, at, notes=finding.notes, help=finding.help)
+
+
 def _report(built: Built) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
     print(f"{built.plan.name}: {stages}")
@@ -132,5 +145,5 @@ def _report(built: Built) -> None:
             continue
         name = task.named(task.metric)
         scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
-        print(f"  {split:<11} {name} {scores}")
+        print(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
     print(f"  bundle      {built.folder}")

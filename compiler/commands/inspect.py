@@ -11,7 +11,7 @@ import click
 from ...runtime.shape import ANY, NUMBER
 from ..amounts import score
 from ..diagnostics import clean
-from ..reports import one_line, printable
+from ..reports import beside, one_line, printable
 from . import _bundles
 
 SHOWN = {
@@ -29,6 +29,8 @@ SHOWN = {
     "metrics": {ANY: {ANY: dict}},
     "hashes": {"plan": str},
     "versions": {"torch": str},
+    "?floors": {ANY: {ANY: dict}},
+    "?findings": [{"code": str, "headline": str, "head": str}],
 }
 
 
@@ -62,7 +64,12 @@ def _text(manifest: dict[str, Any]) -> str:
         runners = manifest["metrics"][split]
         known = {runner: values[name] for runner, values in runners.items() if name in values}
         scores = ", ".join(f"{score(value)} {runner}" for runner, value in known.items())
-        lines += [f"  {split:<11} {name} {scores}"] if scores else []
+        floors = beside(name, manifest.get("floors", {}).get(split, {}))
+        lines += [f"  {split:<11} {name} {scores}{floors}"] if scores else []
+    lines += [
+        f"  {found['code']:<11} {found['head'] and clean(found['head']) + ': '}{found['headline']}"
+        for found in manifest.get("findings", [])
+    ]
     lines.append(
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )

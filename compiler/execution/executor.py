@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ import numpy as np
 from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Status, refuse
 from ..digest import combined, file_sha256
+from ..health import Finding
 from ..planning.plan import Plan, TablePlan, TaskPlan
 from ..store import Store
 from ..world.backbone import PREPROCESSING, gather_backbone
@@ -42,6 +43,8 @@ class Built:
     ran: dict[str, float]
     metrics: dict[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
+    floors: dict[str, Any] = field(default_factory=dict)  # as the manifest has them: scores by split and floor
+    findings: tuple[Finding, ...] = ()  # what is worth a look in the training
 
 
 def execute(
@@ -71,8 +74,9 @@ def execute(
     with store.using(known.items()):
         ran = run_stages(found, known, Work(plan, root, folder, machine, {}, Path(), progress), store)
         deliver(packed, output, store)
-        metrics = json.loads((packed / MANIFEST).read_bytes())["metrics"]
-    return Built(output, plan, ran, metrics)
+        manifest = json.loads((packed / MANIFEST).read_bytes())
+    findings = tuple(map(Finding.read, manifest["findings"]))
+    return Built(output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings)
 
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:

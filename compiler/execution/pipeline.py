@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import variants
 from ..digest import combined, digest, file_sha256
+from ..planning.floors import SCORED, has_floor, untouched, vectors
 from ..planning.plan import Phase, Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
 from .machine import Machine, versions
@@ -17,6 +18,7 @@ from .work import FIT, fitting, stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]
 TORCH = ("torch", "transformers", "safetensors", "numpy")
+FLOOR = ("scikit-learn", "numpy", "torch", "transformers")
 TRAINING = (*TORCH, "peft", "accelerate", "kornia")
 
 
@@ -79,6 +81,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
+    floors = tuple(stage_name("floor", task.name) for task in plan.tasks if has_floor(task))
     folds = [Stage("fold", 9, _folds(plan, task, split.name, {**backbone, "assets": assets_sha256}), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, resumes=True, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
         *(Stage("prepare", 6, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
@@ -86,14 +89,16 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         *before,
         *folds,
         *_fitting(plan, whole, {**backbone, "assets": assets_sha256}, below),
+        *(_floor(plan, task, backbone) for task in plan.tasks if has_floor(task)),
         Stage("train", 9, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 7, {}, ("train", *_inputs(plan, scores), *made), TORCH, below=below),
+        Stage("health", 1, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
         Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 7, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
-        Stage("pack", 6, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("pack", 7, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
@@ -225,6 +230,22 @@ def _folds(plan: Phase, task: TaskPlan, split: str, backbone: Mapping[str, Any])
         sees["data"]["augment"], works["fold_views"] = task.data.augment.plain(), train.fold_views
         record["seed"] = plan.seed
     return record
+
+
+def _floor(plan: Plan, task: TaskPlan, backbone: Mapping[str, Any]) -> Stage:
+    """What a task's floors depend on: its rows and its head, the untouched backbone where it is asked, no training."""
+    whole, asked = task.model_dump(mode="json"), untouched(plan, task)
+    data = {"columns": whole["data"]["columns"]}
+    head = {k: whole["head"][k] for k in ("type", "pooling", "record")}
+    record: dict[str, Any] = {"tasks": {task.name: {"head": head, "data": data}}}
+    if asked:
+        data["preprocessing"] = whole["data"]["preprocessing"]
+        kept = {name: backbone[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
+        record |= {"backbone": kept, "untouched": asked}
+    inputs = _prepared([task], ("train", *SCORED))
+    has_kept = plan.train.fold == "feature" and vectors(task) == "kept"
+    folded = tuple(name.replace("prepare", "fold", 1) for name in inputs) if has_kept else ()
+    return Stage("floor", 1, record, (*inputs, *folded), FLOOR, task.name)
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic
+from ..floors import Floor, Sample
 from ._masking import (
     ALONG,
     METRICS,
@@ -27,6 +28,10 @@ from ._masking import (
     target,
 )
 from ._scores import Tally
+from ._vocabulary import IGNORED
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "ALONG",
@@ -57,3 +62,24 @@ class Options(Masked):
 def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
     """Nothing can be wrong with texts that are texts."""
     yield from ()
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: each word by how often it stands in the training rows, one counted beside what is there."""
+    import numpy as np
+
+    counts = np.zeros(record["vocabulary"], np.int64)
+    for row in train.examples.features:
+        np.add.at(counts, row["input_ids"], 1)
+    counts[list(record["special_ids"])] = 0
+    losses = np.log(counts.sum() + len(counts)) - np.log(counts + 1.0)
+    yield Floor("commonest word", lambda sample: _held(losses, int(counts.argmax()), sample), is_constant=True)
+
+
+def _held(losses: np.ndarray, commonest: int, sample: Sample) -> dict[str, list[np.ndarray]]:
+    """Of each word that was to be found its loss and whether it is the commonest, as `condense` gives them."""
+    import numpy as np
+
+    wanted = [target[target != IGNORED] for target in sample.examples.targets]
+    hits = [(row == commonest).astype(np.float32) for row in wanted]
+    return {"losses": [losses[row].astype(np.float32) for row in wanted], "hits": hits}

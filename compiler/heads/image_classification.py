@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..floors import Floor, Sample, linear
+from . import _classification
 from ._classification import (
     GIVES_SHARES,
     METRICS,
@@ -31,11 +36,13 @@ __all__ = [
     "SEVERAL",
     "TARGETS",
     "TARGETS_FROM",
+    "VECTORS",
     "Options",
     "Tally",
     "build",
     "convex",
     "decided",
+    "floors",
     "loss",
     "lower",
     "metrics",
@@ -48,3 +55,10 @@ __all__ = [
 
 MODALITY = "image"
 NEEDS = "pooled"
+VECTORS = "kept"  # its floors take the features that are kept for training, where they are
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the commonest label, and logistic regression on mean colours, or on features kept anyway."""
+    ways = {"mean colours": (linear.colours, 1.0), "features": (linear.features, 0.01)}
+    return _classification.floors(record, train, ways)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, quote
+from ..floors import Floor, Sample
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell, kind_of
 from ._stack import Width, count
@@ -217,3 +218,22 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
     entropy = torch.nn.functional.cross_entropy
     return (entropy(outputs["start_logits"], targets[:, 0]) + entropy(outputs["end_logits"], targets[:, 1])) / 2
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: no answer to any question, where some have none."""
+    if record["null_threshold"] is not None:
+        yield Floor("no answer", _none, is_calibrated=False)
+
+
+def _none(sample: Sample) -> dict[str, list[np.ndarray]]:
+    """Scores (tokens,) of each window that are zero but at the place that stands for no answer."""
+    import numpy as np
+
+    from ...runtime.windows import nowhere
+
+    scores = []
+    for feature in sample.examples.features:
+        scores.append(np.zeros(len(feature["input_ids"]), np.float32))
+        scores[-1][nowhere(feature)] = 1.0
+    return {"start_logits": scores, "end_logits": scores}

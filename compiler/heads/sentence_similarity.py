@@ -14,6 +14,7 @@ from pydantic import Field
 
 from .. import variants
 from ..diagnostics import At, Diagnostic
+from ..floors import Floor, Sample, cosine
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, files, unusable
 from ..world.rows import Unusable
@@ -35,6 +36,7 @@ TARGETS = ("score",)
 TARGETS_FROM = ("is_scored", "score_range")
 METRICS = "embeddings"
 IS_VECTOR = True
+VECTORS = "apart"  # its floors take the untouched backbone's features of each text for itself
 IS_JOINT = True  # the texts of a batch are held against each other, so that its loss is no mean over its rows
 
 
@@ -167,3 +169,13 @@ def parameters(record: Mapping[str, Any], width: int) -> int:
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
     """Output arrays of the graph, by name."""
     return {"sentence_embedding": {"dtype": "float32", "shape": ["batch", record["dimensions"] or "width"]}}
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the vectors of TF-IDF and of the untouched backbone."""
+    yield Floor(cosine.TFIDF, lambda sample: {"sentence_embedding": cosine.weighed(train, sample).toarray()})
+    yield Floor(cosine.UNTOUCHED, _untouched)
+
+
+def _untouched(sample: Sample) -> dict[str, np.ndarray] | None:
+    return None if sample.vectors is None else {"sentence_embedding": cosine.unit(sample.vectors)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
+from ..floors import Floor, Sample, linear
 from . import _classification
 from ._classification import (
     GIVES_SHARES,
@@ -40,6 +42,7 @@ __all__ = [
     "build",
     "convex",
     "decided",
+    "floors",
     "loss",
     "lower",
     "metrics",
@@ -60,3 +63,8 @@ class Options(_classification.Options):
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
         None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the commonest label, and logistic regression on words."""
+    return _classification.floors(record, train, {"words": (linear.words, 10.0)})

@@ -6,12 +6,14 @@ A cross-encoder (Nogueira and Cho, 2019).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from .. import variants
 from ..diagnostics import Diagnostic
+from ..floors import Floor, Sample, cosine
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, JOINED, ROLES, files, raw, refusal
 from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled, stratum
@@ -29,6 +31,7 @@ OPTIONAL = ()  # a query without a passage has no score
 TARGETS = ("label", "score")
 TARGETS_FROM = ("score_range",)
 METRICS = "ranking"
+VECTORS = "apart"  # its floors take the untouched backbone's features of each text for itself
 
 
 class Options(Frozen):
@@ -109,3 +112,14 @@ def parameters(record: Mapping[str, Any], width: int) -> int:
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
     """Output arrays of the graph, by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", 1]}}
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the cosine of query and passage, by TF-IDF and by the untouched backbone."""
+    for name, near in cosine.pairs(train):
+        yield Floor(name, partial(_logits, near))
+
+
+def _logits(near: cosine.Near, sample: Sample) -> dict[str, np.ndarray] | None:
+    found = near(sample)
+    return None if found is None else {"logits": found}

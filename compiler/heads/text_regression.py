@@ -9,6 +9,7 @@ from pydantic import Field
 
 from .. import variants
 from ..diagnostics import Diagnostic
+from ..floors import Floor, Sample, constant, linear
 from ..frozen import Frozen
 from ._scores import Tally, all_equal, numbers, stratum
 from ._stack import STARTS, Start, Width, count
@@ -91,3 +92,11 @@ def parameters(record: Mapping[str, Any], width: int) -> int:
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
     """Output arrays of the graph, by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", len(record["names"])]}}
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the mean, and ridge regression on words."""
+    targets = train.examples.targets
+    assert not isinstance(targets, list)
+    yield constant.of_numbers(targets)
+    yield from linear.floors(train, targets, linear.numbers(1.0), {"words": linear.words})

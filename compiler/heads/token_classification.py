@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .. import variants
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Row as Place
+from ..floors import Floor, Sample
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell, kind_of
 from ._classification import disagreements
@@ -279,3 +281,43 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     from ..layers.losses import cross_entropy_along
 
     return cross_entropy_along(outputs["logits"], targets, IGNORED)
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """What costs nothing: the commonest tag of all words, and the commonest of each word in the training rows."""
+    import numpy as np
+
+    counts: dict[bytes, Counter[int]] = {}
+    whole: Counter[int] = Counter()
+    for feature, target in zip(train.examples.features, train.examples.targets, strict=True):
+        for first, word in _words(feature):
+            if (tag := int(target[first])) != IGNORED:
+                counts.setdefault(word, Counter())[tag] += 1
+                whole[tag] += 1
+    shares = np.log(np.array([whole[tag] + 1.0 for tag in range(len(record["labels"]))])).astype(np.float32)
+    known = {word: min(own, key=lambda tag: (-own[tag], tag)) for word, own in counts.items()}
+    yield Floor("most frequent", lambda sample: {"logits": _tagged(sample, shares, {})}, is_constant=True)
+    yield Floor("commonest tag of a word", lambda sample: {"logits": _tagged(sample, shares, known)})
+
+
+def _words(feature: Mapping[str, np.ndarray]) -> Iterator[tuple[int, bytes]]:
+    """The first token of each word of a row, and the numbers of all its tokens."""
+    from ...runtime.spans import placed
+
+    for first, end in pairwise([*placed(feature)[0].tolist(), len(feature["words"])]):
+        own = feature["words"][first:end] == feature["words"][first]
+        yield first, feature["input_ids"][first:end][own].tobytes()
+
+
+def _tagged(sample: Sample, shares: np.ndarray, known: Mapping[bytes, int]) -> list[np.ndarray]:
+    """Logits (tokens, tags) of each row: the shares of all tags, and above them the tag that a word is known for."""
+    import numpy as np
+
+    found = []
+    for feature in sample.examples.features:
+        logits = np.tile(shares, (len(feature["input_ids"]), 1))
+        for first, word in _words(feature):
+            if word in known:
+                logits[first, known[word]] = shares.max() + 1.0
+        found.append(logits)
+    return found

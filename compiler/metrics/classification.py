@@ -213,3 +213,14 @@ def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:
     below = scores[ranked][best + 1] if best + 1 < len(scores) else 0.0
     middle = float((scores[ranked][best] + below) / 2)
     return middle if below < middle else float(scores[ranked][best])
+
+
+def answered(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, tuple[int, int]]:
+    """How often each label is answered and how often it is true, where a row has one; thresholds see to it elsewhere."""
+    import numpy as np
+
+    if record["is_multi"]:
+        return {}
+    count = len(record["labels"])
+    given, true = (np.bincount(v, minlength=count) for v in (outputs["logits"].argmax(-1), examples.targets))
+    return {label: (int(given[i]), int(true[i])) for i, label in enumerate(record["labels"])}

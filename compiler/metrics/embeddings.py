@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .regression import correlation
+from ._correlation import correlation
 
 if TYPE_CHECKING:
     import numpy as np

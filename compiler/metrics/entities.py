@@ -5,6 +5,7 @@ A mean over types is over those that some text has or some answer gives; a score
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -123,3 +124,12 @@ def _per_entity(truth: Tags, found: Tags) -> Iterator[tuple[str, dict[str, Any]]
     for label, counts in _counted(truth, found).items():
         if counts[2]:
             yield label[1:-1], {k: _score(k, *counts) for k in ("precision", "recall", "f1")} | {"number": counts[2]}
+
+
+def answered(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, tuple[int, int]]:
+    """How many entities of each type are found and how many there are."""
+    truth, found = (
+        Counter(tag[3:-1] for row in rows for tag in row if tag[:1] == "B")
+        for rows in _sequences(record, outputs, examples)
+    )
+    return {label: (found[label], truth[label]) for label in sorted({*truth, *found})}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._correlation import correlation
 from ._means import mean
 
 if TYPE_CHECKING:
@@ -68,32 +69,3 @@ def _value(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
     if name == "r2":
         return None if (truth == truth[0]).all() else 1 - squared / float(np.square(truth - truth.mean()).mean())
     return squared if name == "mse" else squared**0.5
-
-
-def correlation(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
-    """`pearson`, or `spearman`, which is that of ranks, of two rows of numbers; None where one of them does not vary."""
-    import numpy as np
-
-    sides = [np.asarray(side, np.float64) for side in (found, truth)]
-    if any(len(side) < 2 or (side == side[0]).all() for side in sides):
-        return None
-    ours, theirs = (_normal(_ranks(side) if name == "spearman" else side) for side in sides)
-    return float(np.clip(ours @ theirs, -1.0, 1.0))
-
-
-def _normal(values: np.ndarray) -> np.ndarray:
-    """Numbers of mean zero and length one; scaled first, so that no square is too large or too small."""
-    import numpy as np
-
-    centred = values - values.mean()
-    centred = centred / np.abs(centred).max()
-    return np.asarray(centred / np.sqrt(centred @ centred))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Places from one; equal numbers share the mean of theirs."""
-    import numpy as np
-
-    _, place, alike = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: np.ndarray = (np.cumsum(alike) - (alike - 1) / 2)[place]
-    return ranks

@@ -15,11 +15,11 @@ from torch import nn
 
 from .. import variants
 from ..diagnostics import refuse
-from ..planning.plan import Phase, TensorPlan
+from ..planning.plan import Phase, TaskPlan, TensorPlan
 from ..planning.split import derived_seed
 from .adapters import twins
 from .folding import Prefix
-from .graft import POOLINGS, Graft
+from .graft import POOLINGS, Graft, Pool
 from .language_models import AUTO, load_language_model, refuse_another
 
 DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
@@ -67,7 +67,6 @@ def of_adapter(checkpoint: Path, adapter: str) -> Path:
 
 def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Graft:
     """Backbones with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
-    family = variants.load("backbones", plan.backbone.family)
     heads = []
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
         torch.manual_seed(derived_seed(plan.seed, "head"))
@@ -79,11 +78,16 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Gra
             heads.append(head)
         else:
             heads.append(module.build(task.head.record, plan.backbone.width))
-    pools = [POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs)) for task in plan.tasks]
-    graft = Graft(backbones, plan.tasks, heads, pools)
+    graft = Graft(backbones, plan.tasks, heads, [pooling(plan, task) for task in plan.tasks])
     if plan.train.folded_layers:
         graft.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}
     return graft
+
+
+def pooling(plan: Phase, task: TaskPlan) -> Pool:
+    """What makes a task's feature of a backbone's outputs: the pooling that the plan names, else the family's own."""
+    family = variants.load("backbones", plan.backbone.family)
+    return POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
 
 
 def load_backbone(plan: Phase, folder: Path) -> nn.Module:

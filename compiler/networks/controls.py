@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -31,8 +31,8 @@ class Pull:
                     tensor.grad.add_(tensor - start, alpha=self.strength)
 
 
-def clip(parameters: Sequence[torch.nn.Parameter], most: float) -> None:
-    """Scales gradients down where their norm over all of them is above `most`, by torch's own functions.
+def clip(parameters: Sequence[torch.nn.Parameter], most: float) -> float:
+    """Scales gradients down where their norm over all of them is above `most`, by torch's own functions; returns it.
 
     `torch.nn.utils.clip_grad_norm_` multiplies every gradient by one where it isn't, which passes over all of them.
     """
@@ -40,6 +40,12 @@ def clip(parameters: Sequence[torch.nn.Parameter], most: float) -> None:
     norm = torch.nn.utils.get_total_norm(gradients)
     if not norm + 1e-6 <= most:  # torch's own term; a norm that isn't a number scales as it would there
         torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    return float(norm)
+
+
+def norm_of(parameters: Iterable[torch.nn.Parameter]) -> float:
+    """The norm over the gradients of some parameters, before they are clipped."""
+    return float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
 def wake(graft: Graft, plan: Phase, epoch: int) -> None:

@@ -7,10 +7,11 @@ checked when it is asked for, so a format that can show one at a time does so wh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from json import dumps
+from typing import Any
 
 from ..diagnostics import At, Diagnostic, Row, Span, Status
 from ..language.source import FLAGS, Source
@@ -144,3 +145,14 @@ def one_line(text: str) -> str:
     """Text for a terminal: line breaks and control characters stand as escapes, and it ends somewhere."""
     cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def beside(name: str, floors: Mapping[str, Mapping[str, Any]]) -> str:
+    """What is printed after a score: the same metric of what costs nothing, by floor; empty where nothing has it.
+
+    >>> beside("accuracy", {"most frequent": {"accuracy": 0.2}, "words": {"accuracy": 0.75}})
+    '; floors 0.2000 most frequent, 0.7500 words'
+    """
+    known = {floor: values.get(name) for floor, values in floors.items()}
+    shown = ", ".join(f"{value:.4f} {one_line(floor)}" for floor, value in known.items() if isinstance(value, float))
+    return f"; floors {shown}" if shown else ""

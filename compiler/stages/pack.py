@@ -19,7 +19,7 @@ from ..digest import combined, digest, file_sha256
 from ..execution.machine import installed
 from ..execution.manifest import FILES, compose, licence
 from ..execution.rendering import PACKAGE, write_card, write_wrapper
-from ..execution.work import Work
+from ..execution.work import Work, stage_name
 from ..planning.plan import Plan
 from ..planning.portable import portable
 
@@ -63,7 +63,7 @@ def run(work: Work) -> None:
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     (out / "spec.yaml").write_text(spec, encoding="utf-8")
-    told = {name: manifest[name] for name in ("optimize", "fused", "left_out") if name in manifest}
+    told = {name: manifest[name] for name in ("optimize", "fused", "left_out", "findings") if name in manifest}
     receipt = work.machine.model_dump() | told | micro
     (out / "receipt.json").write_text(json.dumps(receipt, indent=2, sort_keys=True) + "\n")
     _seal(out, manifest)
@@ -78,6 +78,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
             ("verify", "gates"),
             ("train", "history"),
             ("export", "fused"),
+            ("health", "findings"),
         )
     }
     manifest = compose(plan, read["calibrated"], read["metrics"], read["gates"])
@@ -86,7 +87,19 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     hashes = manifest["hashes"] | {"weights": weights}
     training = read["history"] | gap(read["history"])
     own = {"training": training, "licences": licences, "hashes": hashes, "fused": read["fused"]}
-    return manifest | own | _unsupervised(work)
+    return manifest | own | {"findings": read["findings"], **_floors(work, plan)} | _unsupervised(work)
+
+
+def _floors(work: Work, plan: Plan) -> dict[str, Any]:
+    """What floors score, by split and floor, every metric under the name that the model's has."""
+    scores: dict[str, dict[str, dict[str, Any]]] = {}
+    for task in plan.tasks:
+        folder = work.inputs.get(stage_name("floor", task.name))
+        found = json.loads((folder / "floors.json").read_bytes())["scores"] if folder else {}
+        for split, floor, values in ((s, f, v) for s, floors in found.items() for f, v in floors.items()):
+            own = {task.named(name): value for name, value in values.items()}
+            scores.setdefault(split, {}).setdefault(floor, {}).update(own)
+    return {"floors": scores} if scores else {}
 
 
 def gap(history: Mapping[str, Any]) -> dict[str, float]:

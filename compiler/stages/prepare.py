@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,8 +38,12 @@ class Read(NamedTuple):
     input: Any
 
 
-def preprocessor(plan: Phase, backbone: Path, is_whole: bool = False) -> Any:
+def preprocessor(
+    plan: Phase, backbone: Path, is_whole: bool = False, otherwise: Mapping[str, Any] = MappingProxyType({})
+) -> Any:
     """The bundle's own preprocessing, reading its assets from the backbone's folder; with `is_whole` it cuts nothing.
+
+    `otherwise` replaces fields of its record.
 
     Raises Refused E0405 where one of them is not the one planned.
     """
@@ -47,7 +52,7 @@ def preprocessor(plan: Phase, backbone: Path, is_whole: bool = False) -> Any:
             raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
     module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
     uncut = {"max_length": UNCUT} if is_whole else {}
-    return module.Preprocessor(plan.reading.preprocessing.plain() | uncut, backbone)
+    return module.Preprocessor(plan.reading.preprocessing.plain() | uncut | dict(otherwise), backbone)
 
 
 def run(work: Work) -> None:

@@ -30,7 +30,7 @@ from ..execution.work import Work
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
-from ..networks.controls import Pull, clip, groups, schedule, wake
+from ..networks.controls import Pull, clip, groups, norm_of, schedule, wake
 from ..networks.dropout import quickly_drawn
 from ..networks.memory import Parts, answers_in_parts
 from ..networks.sets import RowSet, batches, whole_loss
@@ -46,7 +46,7 @@ HISTORY = "history.json"  # written last: where it lies, training is over
 
 
 def run(work: Work) -> None:
-    """Writes `learned.safetensors` (the best), `losses.npy` (one loss per step) and `history.json`."""
+    """Writes `learned.safetensors` (the best), `losses.npy`, `norms.npy` (steps, 2) of gradients, and `history.json`."""
     if not work.plan.train.steps and not work.fitted:
         _nothing(work)
     elif not (work.out / HISTORY).is_file():
@@ -64,6 +64,7 @@ def _nothing(work: Work) -> None:
     """What a training without steps writes."""
     save_file({}, work.out / "learned.safetensors")
     np.save(work.out / "losses.npy", np.zeros(0))
+    np.save(work.out / "norms.npy", np.zeros((0, 2)))
     history = {"epochs": [], "best_epoch": 0, "steps": 0, "metric": work.plan.train.metric, "micro_batch": 0}
     (work.out / HISTORY).write_text(json.dumps(history))
 
@@ -107,6 +108,7 @@ class Training:
         self.learns: list[torch.nn.Parameter] = []  # in this epoch
         self.step = 0
         self.losses: list[float] = []
+        self.norms: list[list[float]] = []  # of each step, before it is clipped: of all that learns, of the heads
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.start: dict[str, Any] = {}  # what fitted heads score before the first step
@@ -173,7 +175,8 @@ class Training:
             self.scaler.unscale_(self.optimizer)
         if self.pull:
             self.pull.add()
-        clip(self.learns, self.plan.train.max_grad_norm)
+        of_heads = norm_of(self.graft.heads.parameters())
+        self.norms.append([clip(self.learns, self.plan.train.max_grad_norm), of_heads])
         self._update()
         self.optimizer.zero_grad(set_to_none=True)
         if not math.isfinite(value):
@@ -252,6 +255,7 @@ class Training:
             for name, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{i}.{name}"] = value
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        tensors["norms"] = torch.tensor(self.norms, dtype=torch.float64)
         state: dict[str, Any] = {
             "step": self.step,
             "history": self.history,
@@ -281,7 +285,7 @@ class Training:
     def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         self.step, self.history, self.parts.count = state["step"], state["history"], state["parts"]
         self.best, self.start = {"epoch": state["best"], "value": float(state["value"])}, state["start"]
-        self.losses = tensors["losses"].tolist()
+        self.losses, self.norms = tensors["losses"].tolist(), tensors["norms"].tolist()
         load_learned(self.graft, self.plan, under(tensors, "now."))
         self.kept = {name: t.to(self.accelerator.device) for name, t in under(tensors, "best.").items()}
         for i, parameter in enumerate(self._parameters()):
@@ -309,4 +313,5 @@ class Training:
         }
         write_atomically(self.work.out / "learned.safetensors", lambda path: save_file(kept, path))
         write_array(self.work.out / "losses.npy", np.array(self.losses))
+        write_array(self.work.out / "norms.npy", np.array(self.norms, np.float64))
         write_atomically(self.work.out / HISTORY, lambda path: path.write_text(json.dumps(history)))

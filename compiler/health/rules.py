@@ -1,0 +1,301 @@
+"""The rules by which a training that has ended is looked at; each gives a finding or nothing.
+
+Their thresholds are set so that what trains soundly meets none: every one is far from what sound trainings show, and
+what it must not mistake stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from . import Finding
+from .seen import FEWEST, Answers, Training
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FLAT = 0.98  # of what knowing nothing loses: a training that learns anything leaves less than this
+ROSE = 2.0  # times the start: sound losses fluctuate, but the mean of many steps does not double
+GROWN = 1.5  # times the first steps: a random head may begin above the start, and comes down
+SMOOTH = 5  # steps at least over which a loss is averaged
+STEEP = 0.15  # of the loss: what another third of the training would still take away
+LEARNED = 0.25  # of the start: below this a loss that halves once more changes few answers
+SMALL = 0.05  # of the start: falls that are smaller are no news
+VANISHED = 1e-3  # of the loss, or of the heads' gradient: sound backbones get a hundredth or more
+CLIPPED = 0.95  # of the steps
+FAR = 30.0  # times the limit: AdamW undoes a constant factor, so that gradients often a few times the limit do no harm
+GAP = 0.5  # of the start, between the losses of validation and training rows
+FEW = 8  # rows of a label from which on never to answer it is no chance
+SAME = 0.995  # of the answers
+TOLD = 0.97  # of a constant answer's loss: less than this is left where inputs tell anything of the answers
+
+
+def findings(training: Training, answers: Sequence[Answers]) -> list[Finding]:
+    """Everything worth a look, each thing once, the gravest first."""
+    untold = [each.head for each in answers if _is_untold(each)]
+    own = [f for each in answers for f in _of_answers(each, training, each.head in untold)]
+    if len(training.losses) == 0:
+        return own
+    whole = list(_of_training(training, bool(untold)))
+    return [*own, *whole]
+
+
+def _of_answers(answers: Answers, training: Training, is_untold: bool) -> Iterator[Finding]:
+    if is_untold:
+        yield _untold(answers)
+        return
+    if answers.is_below:
+        yield below(answers, training)
+    if answers.commonest and answers.commonest[1] >= SAME:
+        yield _same(answers)
+    elif answers.unused:
+        yield _unused(answers)
+
+
+def _of_training(training: Training, is_untold: bool) -> Iterator[Finding]:
+    is_risen = rises(training)
+    if is_risen:
+        yield _risen(training)
+    if fades(training):
+        yield _faded(training)
+    if clips(training):
+        yield _clipped(training)
+    if is_untold:  # what follows would blame the training for what its labels are
+        return
+    if not is_risen and stays(training):
+        yield _flat(training)
+    elif not is_risen and falls(training):
+        yield _steep(training)
+    elif is_last(training):
+        yield _last(training)
+    if is_first(training):
+        yield _first(training)
+    if gaps(training):
+        yield _gap(training)
+
+
+def stays(training: Training) -> bool:
+    """Whether the loss never left what knowing nothing loses; a head that was fitted first begins where others end."""
+    return not training.is_fitted and training.start is not None and training.end >= FLAT * training.start
+
+
+def rises(training: Training) -> bool:
+    """Whether the mean over some steps rose far above the start and above the first steps."""
+    width = max(SMOOTH, len(training.losses) // 20)
+    if not training.has_one_set or len(training.losses) < 2 * width or training.start is None:
+        return False
+    return _peak(training) > max(ROSE * training.start, GROWN * training.begun)
+
+
+def _peak(training: Training) -> float:
+    import numpy as np
+
+    width = max(SMOOTH, len(training.losses) // 20)
+    means = np.convolve(training.losses, np.ones(width) / width, "valid")
+    return float(means[len(means) // 20 :].max())
+
+
+def falls(training: Training) -> bool:
+    """Whether another third of the training, at its rates, would take much from the loss of training and validation rows.
+
+    A schedule that ends at zero flattens every loss at its end. So time is measured by the sum of the rates, in which a
+    loss falls as evenly as if the rate stayed.
+    """
+    import numpy as np
+
+    start, losses = training.start, training.losses
+    if start is None or not training.has_one_set or len(losses) < FEWEST:
+        return False
+    time = np.cumsum(training.rates) / max(float(training.rates.sum()), 1e-12)
+    middle, last = losses[(time > 1 / 3) & (time <= 2 / 3)], losses[time > 2 / 3]
+    if len(middle) < 2 or len(last) < 2 or last.mean() < LEARNED * start:
+        return False
+    fall = middle.mean() - last.mean()
+    noise = (middle.var() / len(middle) + last.var() / len(last)) ** 0.5
+    if fall < max(STEEP * last.mean(), SMALL * start, 3 * noise):
+        return False
+    return _validation_falls(training, time)
+
+
+def _validation_falls(training: Training, time: np.ndarray) -> bool:
+    """Whether the loss of validation rows falls as steeply in the last epoch; true where nothing speaks against it."""
+    losses = [epoch["validation_loss"] for epoch in training.epochs if "validation_loss" in epoch]
+    if len(losses) < 2:
+        return True
+    share = 1 - float(time[training.epochs[-2]["step"] - 1])
+    return bool(share > 0 and (losses[-2] - losses[-1]) / (3 * share) >= STEEP * losses[-1])
+
+
+def is_first(training: Training) -> bool:
+    """Whether the first of several epochs is the best, and the last is worse by more than chance."""
+    values = training.values()
+    first, last = (values[0], values[-1]) if values else (None, None)
+    if len(values) < 3 or training.best_epoch != 1 or first is None or last is None:
+        return False
+    return training.direction * (first - last) >= training.margin(first)
+
+
+def is_last(training: Training) -> bool:
+    """Whether the last of several epochs is the best, by more than chance."""
+    values = training.values()
+    if len(values) < 2 or training.best_epoch != len(values) or None in values[-2:]:
+        return False
+    before = [training.direction * value for value in values[:-1] if value is not None]
+    last = training.direction * float(values[-1] or 0.0)
+    return last - max(before) >= training.margin(float(values[-1] or 0.0))
+
+
+def fades(training: Training) -> bool:
+    """Whether what learns, or the backbone beneath the heads, gets almost no gradient while there is much to learn."""
+    import numpy as np
+
+    if training.start is None or training.end < LEARNED * training.start or not len(training.norms):
+        return False
+    whole, heads = np.median(training.norms, axis=0)
+    return bool(
+        whole < VANISHED * training.end or (training.has_backbone and _share(training) < VANISHED and heads > 0)
+    )
+
+
+def _share(training: Training) -> float:
+    """The gradient of the backbone as a share of that of the heads, in half of the steps at most so much."""
+    import numpy as np
+
+    whole, heads = training.norms.T
+    beneath = np.sqrt(np.maximum(whole**2 - heads**2, 0.0))
+    return float(np.median(beneath / np.maximum(heads, 1e-30)))
+
+
+def clips(training: Training) -> bool:
+    """Whether nearly every step is cut to a small part of its gradient."""
+    import numpy as np
+
+    whole, limit = training.norms[:, 0], training.max_grad_norm
+    return bool(len(whole) and (whole > limit).mean() >= CLIPPED and np.median(whole) >= FAR * limit)
+
+
+def gaps(training: Training) -> bool:
+    """Whether in the epoch that is kept validation rows lose more than training rows by half of what knowing nothing loses."""
+    gap, start = _gap_of(training), training.start
+    return gap is not None and start is not None and gap >= GAP * start
+
+
+def _gap_of(training: Training) -> float | None:
+    kept = next((epoch for epoch in training.epochs if epoch["epoch"] == training.best_epoch), {})
+    return kept["validation_loss"] - kept["train_loss"] if "validation_loss" in kept else None
+
+
+def _is_untold(answers: Answers) -> bool:
+    """Whether neither the model nor any floor knows more of the answers than which are frequent."""
+    return all(each is not None and each >= TOLD for each in (answers.tells, answers.learned))
+
+
+def below(answers: Answers, training: Training) -> Finding:
+    """A model below its best floor, with the likely reason."""
+    key, help = "train.epochs", "train longer: the loss was still falling when training ended"
+    if rises(training):
+        key, help = "train.learning_rate", "lower the rate: the loss rose on the way"
+    elif gaps(training) or is_first(training):
+        help = "train for fewer epochs or on more rows: training rows are learned by heart"
+    elif not falls(training):
+        key, help = "train.learning_rate", "raise the rate, or set `head.start: fitted`: the loss moves too little"
+    name = f"{answers.head}.{answers.metric}".lstrip(".")
+    note = (
+        f"{name} on {answers.rows:,} validation rows: {answers.model:.4f}, and {answers.value:.4f} of `{answers.floor}`, "
+        f"which needs no network; the standard error of the difference is {answers.error:.4f}"
+    )
+    return Finding("W0435", "the model is below what costs nothing", key, (note,), help, answers.head)
+
+
+def _flat(training: Training) -> Finding:
+    note = f"it is {training.end:.4g} at the end; to know nothing of the inputs loses {training.start:.4g}"
+    help = "raise `train.learning_rate`, by ten times for a start, or set `head.start: fitted`"
+    return Finding("W0436", "the loss never left its start", "train.learning_rate", (note,), help)
+
+
+def _steep(training: Training) -> Finding:
+    epochs = len(training.epochs)
+    note = f"training ended after {epochs} epoch{'s' if epochs != 1 else ''} with a loss of {training.end:.4g}"
+    best = ("the last epoch was the best",) if epochs > 1 and training.best_epoch == epochs else ()
+    help = "train longer, with `train.epochs` twice as many, or at a higher `train.learning_rate`"
+    return Finding("W0437", "the loss was still falling when training ended", "train.epochs", (note, *best), help)
+
+
+def _last(training: Training) -> Finding:
+    *_, before, last = training.values()
+    note = f"{training.metric} was {before:.4f} one epoch before and {last:.4f} in the last"
+    help = "train longer: `train.epochs`, with `train.early_stopping` to end where nothing is gained"
+    return Finding("W0438", "the best epoch is the last one, by far", "train.epochs", (note,), help)
+
+
+def _first(training: Training) -> Finding:
+    values = training.values()
+    note = f"{training.metric} was {values[0]:.4f} after the first epoch and {values[-1]:.4f} after the last"
+    help = "lower `train.learning_rate`, or train for one epoch: what came after the first was thrown away"
+    return Finding("W0439", "the best epoch is the first one", "train.learning_rate", (note,), help)
+
+
+def _faded(training: Training) -> Finding:
+    import numpy as np
+
+    whole = float(np.median(training.norms[:, 0]))
+    is_whole = whole < VANISHED * training.end
+    note = (
+        f"its norm is {whole:.1e} in half of the steps, beside a loss of {training.end:.4g}"
+        if is_whole
+        else f"the backbone gets less than {VANISHED:g} of the head's gradient in half of the steps, so it hardly learns"
+    )
+    key = "adapt.method" if is_whole else "head.hidden"
+    help = (
+        "see what learns in `graftc plan`, and try another `adapt.method`"
+        if is_whole
+        else "use fewer layers in `head.hidden`, or none"
+    )
+    return Finding("W0440", "the gradient vanishes", key, (note,), help)
+
+
+def _clipped(training: Training) -> Finding:
+    import numpy as np
+
+    middle = float(np.median(training.norms[:, 0]))
+    note = f"half of the norms are {middle:.3g} or more, and gradients are cut to {training.max_grad_norm:g}"
+    help = "raise `train.max_grad_norm`; 1.0 is the default"
+    return Finding("W0441", "every gradient is clipped", "train.max_grad_norm", (note,), help)
+
+
+def _gap(training: Training) -> Finding:
+    gap = _gap_of(training)
+    note = f"validation rows lose {gap:.4g} more in the epoch that is kept; to know nothing loses {training.start:.4g}"
+    help = "train for fewer epochs or on more rows, or let less learn: `adapt.method: lora`, `backbone.freeze`"
+    return Finding("W0442", "training rows are learned by heart", "train.epochs", (note,), help)
+
+
+def _unused(answers: Answers) -> Finding:
+    named = ", ".join(f"`{label}` ({rows} rows)" for label, rows in list(answers.unused.items())[:5])
+    more = f", … {len(answers.unused) - 5} more" if len(answers.unused) > 5 else ""
+    note = f"of {answers.rows:,} validation rows none gets {named}{more}"
+    help = "weigh rare labels with `head.loss: {class_weights: balanced}`, train longer, or gather more rows of them"
+    return Finding("W0443", "some labels are never the answer", "head.loss", (note,), help, answers.head)
+
+
+def _risen(training: Training) -> Finding:
+    note = f"it was up to {_peak(training):.4g} on average; to know nothing of the inputs loses {training.start:.4g}"
+    help = "lower `train.learning_rate`, by ten times for a start"
+    return Finding("W0444", "the loss rose above its start", "train.learning_rate", (note,), help)
+
+
+def _untold(answers: Answers) -> Finding:
+    note = (
+        f"on {answers.rows:,} validation rows neither the model nor a linear model knows more than which are frequent"
+    )
+    help = "check that `data.columns` names the right columns and that labels belong to their rows; then the rate"
+    return Finding("W0445", "inputs tell nothing of the answers", "data.columns", (note,), help, answers.head)
+
+
+def _same(answers: Answers) -> Finding:
+    assert answers.commonest is not None
+    label, share, truth = answers.commonest
+    note = f"`{label}` is {share:.0%} of the answers, and right for {truth:.0%} of {answers.rows:,} validation rows"
+    help = "weigh labels with `head.loss: {class_weights: balanced}`, or change `train.learning_rate`"
+    return Finding("W0446", "every answer is the same", "head.loss", (note,), help, answers.head)

@@ -1,0 +1,178 @@
+"""Scores what costs nothing on the rows that the trained network is scored on: its floors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from ...runtime.rows import Outputs, Values, by_length
+from .. import variants
+from ..execution.kept import read_kept
+from ..execution.prepared import Prepared, write_outputs
+from ..execution.work import Work
+from ..floors import Floor, Sample
+from ..networks.assembly import load_backbone, pooling
+from ..networks.batches import IGNORED, NOTHING, arrays, budget_on
+from ..networks.validation import metrics_of
+from ..planning.floors import SCORED, untouched
+from ..planning.plan import TaskPlan
+from ..planning.split import generator
+from .prepare import preprocessor, raw_rows
+
+MOST = 20_000  # training rows that a floor learns from
+# an answer goes so far from the constant one towards a floor's: one that is too certain may still know something
+SHRUNK = (0.1, 0.3, 1.0)
+BATCH = 32
+
+
+def run(work: Work) -> None:
+    """Writes `floors.json` of the stage's task, and the outputs of each floor for validation rows (`0.npz` …).
+
+    In it `scores` has by split and floor every metric that is one number; `untrained` is the loss on training rows of
+    the best answer that is always the same, None where no floor gives one; `tells` the least loss on validation rows
+    that a floor comes to on the way there from that answer, as a share of what that answer loses.
+    """
+    task, record = work.task, work.task.head.record.plain()
+    head, metrics = variants.top(task.head.type), metrics_of(task)
+    train = _train(work)
+    asked = {split: _sample(work, split) for split in SCORED if task.split(split)}
+    scores: dict[str, dict[str, Any]] = {split: {} for split in asked}
+    found: dict[str, Any] = {
+        "scores": scores,
+        "untrained": None,
+        "tells": None,
+        "train_rows": len(train),
+        "names": [],
+        "calibrated": {},
+    }
+    constant: Outputs | None = None
+    with threadpool_limits(1):
+        for number, floor in enumerate(head.floors(record, train)):
+            decided: dict[str, Any] = {}
+            found["names"].append(floor.name)
+            for split, sample in asked.items():
+                outputs = floor.answer(sample)
+                if outputs is None:
+                    continue
+                if split == "validation":
+                    write_outputs(work.out / f"{number}.npz", outputs)
+                    if floor.is_calibrated:
+                        decided = metrics.calibrate(record, outputs, sample.examples)
+                    found["calibrated"][floor.name] = decided
+                    found["tells"] = _told(found["tells"], task, constant, outputs, sample)
+                    constant = outputs if floor.is_constant else constant
+                scores[split][floor.name] = _numbers(metrics.report(record | decided, outputs, sample.examples))
+            if floor.is_constant and not hasattr(head, "condense"):
+                found["untrained"] = _untrained(task, floor, train)
+    (work.out / "floors.json").write_text(json.dumps(found))
+
+
+def _numbers(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in report.items() if value is None or isinstance(value, int | float)}
+
+
+def _train(work: Work) -> Sample:
+    """At most MOST training rows, drawn as they are drawn for every spec that has the same rows."""
+    prepared = Prepared(work.prepared(work.task, "train"))
+    every = np.arange(len(prepared))
+    chosen = np.sort(generator(0, "floor").permutation(every)[:MOST])
+    rows, examples = prepared.examples().taken(chosen)
+    vectors = _vectors(work, "train")
+    return Sample(
+        examples, partial(_inputs, work, "train", prepared.numbers[chosen]), None if vectors is None else vectors[rows]
+    )
+
+
+def _sample(work: Work, split: str) -> Sample:
+    prepared = Prepared(work.prepared(work.task, split))
+    return Sample(prepared.examples(), partial(_inputs, work, split, prepared.numbers), _vectors(work, split))
+
+
+def _inputs(work: Work, split: str, numbers: np.ndarray) -> list[Any]:
+    """The raw inputs of some rows of a split's tables, by their numbers."""
+    wanted, planned = set(numbers.tolist()), work.task.split(split)
+    assert planned is not None
+    found = {
+        row.number: row.input for row in raw_rows(work.plan, work.task, planned, work.root) if row.number in wanted
+    }
+    return [found[number] for number in numbers.tolist()]
+
+
+def _vectors(work: Work, split: str) -> np.ndarray | None:
+    """The untouched backbone's features of each row, where they are kept for training or a head wants them."""
+    if split in untouched(work.plan, work.task):
+        return _untouched(work, split)
+    folded = work.folded(work.task, split)  # an input of this stage where its head takes them
+    rows = Prepared(work.prepared(work.task, split)).rows  # of pictures, the first of several views
+    return np.asarray(read_kept(folded).values[:rows], np.float32) if folded else None
+
+
+def _untouched(work: Work, split: str) -> np.ndarray:
+    """Features (texts, width) of the backbone that the spec names, of the texts of each input each for itself."""
+    plan, device = work.plan, work.machine.device
+    numbers = Prepared(work.prepared(work.task, split)).numbers
+    processor = preprocessor(plan, work.origin, otherwise={"is_pair": False, "is_apart": True})
+    rows = processor.rows(_inputs(work, split, numbers)).features
+    pool = pooling(plan, work.task)
+    backbone = load_backbone(plan, work.origin).to(device).eval()
+    lengths = np.array([len(next(iter(row.values()))) for row in rows])
+    found = np.zeros((len(rows), plan.backbone.width), np.float32)
+    for chosen in by_length(lengths, BATCH, budget_on(device, processor)):
+        batch = arrays(processor.collate([rows[i] for i in chosen]), device)
+        given = {name: batch[name] for name in work.task.data.inputs}
+        with torch.inference_mode():
+            found[chosen] = pool(backbone(**given), given).float().cpu().numpy()
+    return found
+
+
+def _untrained(task: TaskPlan, floor: Floor, train: Sample) -> float | None:
+    """The loss of a constant answer, or where weights of labels make that better, of the one that prefers none."""
+    outputs = floor.answer(train)
+    assert outputs is not None
+    even: Outputs = {name: _flat(values) for name, values in outputs.items()}
+    return round(min(_loss(task, given, train.examples.targets) for given in (outputs, even)), 6)
+
+
+def _flat(values: Values) -> Values:
+    """Logits of the same size that prefer no label; a single one is a number, and stays."""
+    if isinstance(values, list):
+        return [np.zeros_like(row) for row in values]
+    return values if values.shape[-1] == 1 else np.zeros_like(values)
+
+
+def _told(
+    least: float | None, task: TaskPlan, constant: Outputs | None, outputs: Outputs, sample: Sample
+) -> float | None:
+    """What part of a constant answer's loss is left at best where it goes some way towards a floor's answer."""
+    values = outputs.get("logits")
+    if constant is None or not isinstance(values, np.ndarray):
+        return least
+    known, targets = np.asarray(constant["logits"]), sample.examples.targets
+    nothing = _loss(task, constant, targets)
+    if not nothing > 0:
+        return least
+    steps = (_loss(task, {"logits": known + share * (values - known)}, targets) / nothing for share in SHRUNK)
+    return round(min([*steps, 1.0 if least is None else least]), 6)
+
+
+def _loss(task: TaskPlan, outputs: Outputs, targets: Values) -> float:
+    """A task's own loss of outputs, those that run along a text padded with what no loss gives a share."""
+    tensors = {name: torch.from_numpy(_padded(values, NOTHING)) for name, values in outputs.items()}
+    wanted = torch.from_numpy(_padded(targets, IGNORED))
+    with torch.no_grad():
+        return float(variants.top(task.head.type).loss(task.head.record, tensors, wanted))
+
+
+def _padded(values: Values, with_: float) -> np.ndarray:
+    if not isinstance(values, list):
+        return np.ascontiguousarray(values)
+    found = np.full((len(values), max(map(len, values)), *values[0].shape[1:]), with_, values[0].dtype)
+    for i, row in enumerate(values):
+        found[i, : len(row)] = row
+    return found

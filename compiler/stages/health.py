@@ -1,0 +1,150 @@
+"""Looks at a training that has ended: what it left behind, and how the model stands beside its floors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...runtime.rows import Outputs, taken
+from .. import variants
+from ..execution.prepared import Examples, Prepared, read_outputs
+from ..execution.work import Work, stage_name
+from ..health.rules import FEW, findings
+from ..health.seen import Answers, Training
+from ..networks.controls import schedule
+from ..networks.validation import direction, metrics_of
+from ..planning.plan import Plan, TaskPlan
+from ..planning.split import generator
+
+RESAMPLES = 200  # of the validation rows, for the standard error of a difference
+Json = dict[str, Any]
+
+
+def run(work: Work) -> None:
+    """Writes `findings.json`: what is worth a look, each thing once, as `health.Finding` has it."""
+    floors = {task.name: _floors(work, task) for task in work.plan.tasks}
+    training = _training(work, floors)
+    answers = [
+        _answers(work, task, floors[task.name], training) for task in work.plan.tasks if task.split("validation")
+    ]
+    found = findings(training, [each for each in answers if each.metric])
+    (work.out / "findings.json").write_text(json.dumps([each.plain() for each in found]))
+
+
+def _floors(work: Work, task: TaskPlan) -> Json:
+    folder = work.inputs.get(stage_name("floor", task.name))
+    return json.loads((folder / "floors.json").read_bytes()) if folder else {}
+
+
+def _training(work: Work, floors: Mapping[str, Json]) -> Training:
+    plan, folder = work.plan, work.inputs["train"]
+    history = json.loads((folder / "history.json").read_bytes())
+    losses, norms = np.load(folder / "losses.npy"), np.load(folder / "norms.npy")
+    factor = schedule(plan) if len(losses) else None
+    rates = np.array([factor(step) for step in range(len(losses))]) if factor else np.zeros(0)
+    heads = [variants.top(task.head.type) for task in plan.tasks if task.metric]
+    validation = [task.split("validation") for task in plan.tasks]
+    return Training(
+        losses=losses,
+        norms=norms,
+        rates=rates,
+        epochs=history["epochs"],
+        best_epoch=history["best_epoch"],
+        metric=plan.train.metric,
+        direction=direction(plan),
+        validation_rows=min((split.rows for split in validation if split), default=0),
+        max_grad_norm=plan.train.max_grad_norm,
+        untrained=_untrained(plan, floors),
+        is_fitted=_is_fitted(plan),
+        starts_random=all(
+            hasattr(head, "TARGETS") and not getattr(head, "IS_JOINT", False) and not hasattr(head, "condense")
+            for head in heads
+        ),
+        has_one_set=len(plan.train.sets) == 1,
+        has_backbone=not plan.backbone.is_frozen and not any(hasattr(head, "condense") for head in heads),
+    )
+
+
+def _is_fitted(plan: Plan) -> bool:
+    """Whether the heads were fitted before the first step."""
+    return getattr(plan.train, "start", "random") == "fitted"
+
+
+def _untrained(plan: Plan, floors: Mapping[str, Json]) -> float | None:
+    """What all tasks lose together, by their weights, whose answers are always the same."""
+    own = [(task.weight, floors[task.name].get("untrained")) for task in plan.tasks if task.metric]
+    known = [weight * loss for weight, loss in own if loss is not None]
+    return sum(known) if len(known) == len(own) and known else None
+
+
+def _answers(work: Work, task: TaskPlan, floors: Json, training: Training) -> Answers:
+    """What the model and its floors say of a task's validation rows."""
+    examples = Prepared(work.prepared(task, "validation")).examples()
+    outputs = read_outputs(work.inputs["evaluate"] / f"{task.named('validation')}.npz")
+    calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
+    record = task.head.record.plain() | calibrated[task.name]
+    found: Json = {"head": task.name, "metric": task.metric, "rows": len(examples)}
+    if not task.metric:
+        return Answers(**found)
+    found |= _spoken(task, record, outputs, examples)
+    if floors:
+        found |= _compared(work, task, floors, record, outputs, examples)
+        found |= {"tells": floors["tells"], "learned": _learned(work.plan, floors, training)}
+    return Answers(**found)
+
+
+def _learned(plan: Plan, floors: Json, training: Training) -> float | None:
+    """What the model leaves of a constant answer's loss on validation rows, in its best epoch; of one task alone."""
+    losses = [epoch["validation_loss"] for epoch in training.epochs if "validation_loss" in epoch]
+    if len(plan.tasks) > 1 or not losses or not floors.get("untrained"):
+        return None
+    return min(losses) / float(floors["untrained"])
+
+
+def _spoken(task: TaskPlan, record: Json, outputs: Outputs, examples: Examples) -> Json:
+    """Labels that are never answered though many rows have them, and the commonest answer where each row has one."""
+    metrics = metrics_of(task)
+    if not hasattr(metrics, "answered"):
+        return {}
+    tally: Mapping[str, tuple[int, int]] = metrics.answered(record, outputs, examples)
+    unused = {label: true for label, (given, true) in tally.items() if not given and true >= FEW}
+    total, rows = sum(given for given, _ in tally.values()), len(examples)
+    label = max(tally, key=lambda word: tally[word][0], default="")
+    if not unused or total != rows:
+        return {"unused": unused}
+    return {"unused": unused, "commonest": (label, tally[label][0] / rows, tally[label][1] / rows)}
+
+
+def _compared(work: Work, task: TaskPlan, floors: Json, record: Json, outputs: Outputs, examples: Examples) -> Json:
+    """The best floor beside the model, and whether the model is below it by more than one standard error."""
+    metrics, name = metrics_of(task), task.metric
+    sign = metrics.direction(name)
+    scores = {floor: found.get(name) for floor, found in floors["scores"].get("validation", {}).items()}
+    known = {floor: value for floor, value in scores.items() if value is not None}
+    ours = metrics.one(name, record, outputs, examples)
+    if not known or ours is None:
+        return {}
+    best = max(known, key=lambda floor: sign * known[floor])
+    found: Json = {"floor": best, "value": known[best], "model": ours}
+    if sign * (known[best] - ours) <= 0:
+        return found
+    folder = work.inputs[stage_name("floor", task.name)]
+    theirs = read_outputs(folder / f"{list(floors['names']).index(best)}.npz")
+    pairs = ((record, outputs), (task.head.record.plain() | floors["calibrated"][best], theirs))
+    error = standard_error(work.plan, metrics, name, pairs, examples)
+    return found | {"error": error, "is_below": sign * (known[best] - ours) > error}
+
+
+def standard_error(plan: Plan, metrics: Any, name: str, pairs: Any, examples: Examples) -> float:
+    """That of the difference of a metric between two answers, each with its record, by the paired bootstrap."""
+    draws = generator(plan.seed, "floor").integers(0, len(examples), (RESAMPLES, len(examples)))
+    drops = []
+    for draw in draws:
+        rows, drawn = examples.taken(draw)
+        first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for record, outputs in pairs)
+        if first is not None and second is not None:  # of rows that a metric says nothing of
+            drops.append(first - second)
+    return round(float(np.std(drops)), 6) if drops else 0.0
