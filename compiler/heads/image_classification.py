@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from ._classification import (
-    GIVES_SHARES,
     METRICS,
     TARGETS,
     TARGETS_FROM,
     Options,
     Tally,
-    build,
-    convex,
     decided,
-    loss,
     lower,
     metrics,
-    outputs,
-    parameters,
     problems,
     stratum,
     target,
 )
+from ._shares import GIVES_SHARES, build, convex, loss, outputs, parameters
 
 __all__ = [
     "GIVES_SHARES",

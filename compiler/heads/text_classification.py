@@ -8,23 +8,18 @@ from pydantic import Field
 
 from . import _classification
 from ._classification import (
-    GIVES_SHARES,
     METRICS,
     TARGETS,
     TARGETS_FROM,
     Tally,
-    build,
-    convex,
     decided,
-    loss,
     lower,
     metrics,
-    outputs,
-    parameters,
     problems,
     stratum,
     target,
 )
+from ._shares import GIVES_SHARES, build, convex, loss, outputs, parameters
 
 __all__ = [
     "GIVES_SHARES",

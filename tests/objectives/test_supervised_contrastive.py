@@ -99,7 +99,9 @@ def test_only_training_rows_come_in(validation: Any, tmp_path: Path, monkeypatch
     assert held_out == stage.tasks[0].data.splits[0].rows == len(TRAIN) - (6 if isinstance(validation, dict) else 0)
     texts = {tuple(Prepared(read[0]).row(i)["input_ids"].tolist()) for i in range(held_out)}
     running.trained(path, tmp_path / "store", "evaluate")
-    others = [folder for name in ("validation", "test") for folder in (tmp_path / "store").glob(f"stages/prepare-{name}/*")]
+    others = [
+        folder for name in ("validation", "test") for folder in (tmp_path / "store").glob(f"stages/prepare-{name}/*")
+    ]
     assert len(others) == 2
     for folder in others:
         rows = Prepared(folder)
