@@ -102,7 +102,9 @@ class Head(Protocol):
     depend on, else all of them count. `settle`, if there, completes the record with what is known of the backbone; one
     that NEEDS a language model has it, and its `build` takes transformers' model instead of a width. `draw`, if there,
     says what of a row is asked in a step, and what is aimed at; `condense` what scores need of outputs that are too
-    many to be kept. What else a task may want, CONTRIBUTING says.
+    many to be kept. `convex`, if there, gives the record by whose loss its one linear layer, `out`, has a best fit, None
+    where it has other layers; with `GIVES_SHARES` a fit is no surer of its rows than of held-out ones. What else a task
+    may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -126,7 +128,8 @@ class Head(Protocol):
 class Objective(Protocol):
     """`objectives/<objective>.py`: what a stage of `pretrain` learns without labels; it is a head that no bundle has.
 
-    What a head may have besides, it may have too. One that joins texts has `pack`: (record, rows) → blocks, and
+    What a head may have besides, it may have too. One with `READS_HEAD` learns from the training rows of the head after
+    it and has no data of its own; with `IS_PAIRED` a batch has each label twice, as far as there are rows. One that joins texts has `pack`: (record, rows) → blocks, and
     `aims`: (record, block) → the target of each token.
     """
 
@@ -176,7 +179,8 @@ class Method(Protocol):
 
     One that ADDS tensors also has `reload`, which puts its checkpoint on the backbone again; a head may have it for
     itself, so `apply` and `reload` also meet modules over tensors that others stand on, and write into none of them.
-    `decided`, if there, tells the options that were left open.
+    `decided`, if there, tells the options that were left open; `STARTS_UNTOUCHED` says that the backbone answers as it
+    did until the first step, so that heads can be fitted to its features.
     """
 
     Options: type[Frozen]  # keys under `adapt`
