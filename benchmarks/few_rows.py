@@ -35,7 +35,7 @@ CASES = {"sst2": 30, "banking77": 8}  # rows of each label
 SEEDS = (0, 1, 2)
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 LENGTH = 128
-STAGE: dict[str, Any] = {"objective": "supervised-contrastive", "train": {"epochs": 10, "batch_size": 32}}
+STAGE: dict[str, Any] = {"objective": "supervised-contrastive", "train": {"epochs": 16, "batch_size": 32}}
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
     python benchmarks/starts.py --data DIR [--weights DIR] [--only NAME …] [--output DIR]
 
-DIR holds banking77, sst2, goemotions and, with `--weights` (the folder mobilenet_v2_0.35_224), ants_bees. Every cell,
+DIR holds banking77, sst2, sick, goemotions and, with `--weights` (the folder mobilenet_v2_0.35_224), ants_bees. Every cell,
 of a case, a start and a seed, is kept in the output folder: what was killed goes on, what is there is not run again.
 Prints a line as each cell ends, then for each case the validation score after every epoch, the share of the gap that
 is closed after the first, and the paired difference of test scores with its bootstrap standard error; writes
@@ -67,10 +67,15 @@ def _rarest(data: Path, out: Path, seed: int) -> Mapping[str, Any]:
 
 
 RARE: dict[str, Any] = {"metric": "f1_macro", "columns": {"text": "text", "labels": "labels"}, "is_rare": True}
+GRADE: dict[str, Any] = {
+    "metric": "pearson", "head": "text-regression",
+    "columns": {"text": "sentence1", "text_pair": "sentence2", "score": "score"},
+}  # fmt: skip
 CASES = {
     **{f"sst2-{each}-{method}": Case(_few("sst2", each), method, 10) for each in (8, 30) for method in ("lora", "full")},
     **{f"banking77-8-{method}": Case(_few("banking77", 8), method, 6) for method in ("lora", "full")},
     **{f"rarest-{method}": Case(_rarest, method, 6, **RARE) for method in ("lora", "adapter")},
+    **{f"sick-200-{method}": Case(_drawn("sick", 200), method, 6, **GRADE) for method in ("lora", "full")},
     "ants_bees-full": Case(_insects, "full", 6, columns={"image": "file_name", "label": "label_name"}, head="image-classification"),
     **{f"banking77-30-{method}": Case(_few("banking77", 30), method, 4) for method in ("lora",)},
     **{f"banking77-2000-{method}": Case(_drawn("banking77", 2000), method, 4) for method in ("lora", "adapter", "full")},
@@ -80,7 +85,9 @@ CASES = {
 def main() -> int:
     """Runs the cells that are missing; exit status 1 where a case does not hold."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--data", type=Path, required=True, help="folder with banking77, sst2, goemotions, ants_bees")
+    options.add_argument(
+        "--data", type=Path, required=True, help="folder with banking77, sst2, sick, goemotions, ants_bees"
+    )
     options.add_argument("--weights", type=Path, help="folder of the MobileNetV2 that ants_bees is learnt with")
     options.add_argument("--only", nargs="*", help="cases, or what their names begin with")
     options.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="seeds to run")
@@ -96,12 +103,17 @@ def main() -> int:
             for start in STARTS:
                 cell = run(name, start, seed, chosen.data.absolute(), output, chosen.weights)
                 print(f"{name} {start} {seed}: {_words(cell)}", flush=True)
-    found = {name: held(name, output, chosen.data.absolute()) for name in names}
+    found = {name: held(name, output, chosen.data.absolute()) for name in names if _is_paired(name, output)}
     text = table(found)
     print(text)
     (output / "starts.md").write_text(text + "\n")
     (output / "starts.json").write_text(json.dumps(found, indent=2) + "\n")
     return int(not all(case["holds"] for case in found.values()))
+
+
+def _is_paired(name: str, output: Path) -> bool:
+    """Whether any seed of a case has been run from both starts."""
+    return any(all((output / "cells" / f"{name}-{start}-{seed}.json").is_file() for start in STARTS) for seed in SEEDS)
 
 
 def run(name: str, start: str, seed: int, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
@@ -136,6 +148,8 @@ def run(name: str, start: str, seed: int, data: Path, output: Path, weights: Pat
 
 def _predicted(done: Trained) -> np.ndarray:
     """The label of each test row, or of each label whether it has it, by the thresholds that validation chose."""
+    if done.plan.tasks[0].head.type == "text-regression":
+        return np.asarray(done.outputs)
     if done.thresholds is None:
         return np.asarray(done.outputs.argmax(-1))
     return np.asarray(1 / (1 + np.exp(-done.outputs)) >= done.thresholds, np.float32)
@@ -148,7 +162,7 @@ def held(name: str, output: Path, data: Path) -> dict[str, Any]:
     seeds = [seed for seed in SEEDS if all(path[start, seed].is_file() for start in STARTS)]
     cells = {key: json.loads(path[key].read_bytes()) for key in path if key[1] in seeds}
     arrays = {key: np.load(path[key].with_suffix(".npz")) for key in cells}
-    score = macro_f1 if case.metric == "f1_macro" else accuracy
+    score = {"f1_macro": macro_f1, "pearson": pearson}.get(case.metric, accuracy)
     epochs = {start: np.mean([cells[start, seed]["validation"] for seed in seeds], 0) for start in STARTS}
     pairs = [
         (arrays["fitted", s]["predicted"], arrays["random", s]["predicted"], arrays["random", s]["targets"])
@@ -178,6 +192,11 @@ def _mean(values: Any) -> float:
 def accuracy(predicted: np.ndarray, targets: np.ndarray) -> float:
     """The share of rows that get their label."""
     return float((predicted == targets).mean())
+
+
+def pearson(predicted: np.ndarray, targets: np.ndarray) -> float:
+    """The correlation of one number a row."""
+    return float(np.corrcoef(predicted.ravel(), targets.ravel())[0, 1])
 
 
 def macro_f1(predicted: np.ndarray, targets: np.ndarray) -> float:

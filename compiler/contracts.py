@@ -104,7 +104,9 @@ class Head(Protocol):
     that NEEDS a language model has it, and its `build` takes transformers' model instead of a width. `draw`, if there,
     says what of a row is asked in a step, and what is aimed at; `condense` what scores need of outputs that are too
     many to be kept. `IS_VECTOR`, if there, says that the answer is a vector of the text, which a sentence-transformers
-    folder has made its own way. What else a task may want, CONTRIBUTING says.
+    folder has made its own way. `convex`, if there, gives the record by whose loss its one linear layer, `out`, has a
+    best fit, None where it has other layers; with `GIVES_SHARES` a fit is no surer of its rows than of held-out ones.
+    What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -129,7 +131,8 @@ class Head(Protocol):
 class Objective(Protocol):
     """`objectives/<objective>.py`: what a stage of `pretrain` learns without labels; it is a head that no bundle has.
 
-    What a head may have besides, it may have too. One that joins texts has `pack`: (record, rows) → blocks, and
+    What a head may have besides, it may have too. One with `READS_HEAD` learns from the training rows of the head after
+    it and has no data of its own; with `IS_PAIRED` a batch has each label twice, as far as there are rows. One that joins texts has `pack`: (record, rows) → blocks, and
     `aims`: (record, block) → the target of each token.
     """
 
@@ -182,7 +185,8 @@ class Method(Protocol):
 
     One that ADDS tensors also has `reload`, which puts its checkpoint on the backbone again; a head may have it for
     itself, so `apply` and `reload` also meet modules over tensors that others stand on, and write into none of them.
-    `decided`, if there, tells the options that were left open.
+    `decided`, if there, tells the options that were left open; `STARTS_UNTOUCHED` says that the backbone answers as it
+    did until the first step, so that heads can be fitted to its features.
     """
 
     Options: type[Frozen]  # keys under `adapt`

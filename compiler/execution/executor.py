@@ -19,6 +19,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Refused, Status, refuse
 from ..digest import combined, file_sha256
 from ..health import Finding
+from ..planning import fits
 from ..planning.plan import Plan, TablePlan, TaskPlan
 from ..store import Store
 from ..world.backbone import PREPROCESSING, gather_backbone
@@ -188,11 +189,11 @@ def _compute(stage: pipeline.Stage, work: Work) -> None:
 def _phase(stage: pipeline.Stage, plan: Plan) -> Plan:
     """What a stage sees of a plan: all of it, or the phase that it is of."""
     if not stage.phase:
-        return cast(Plan, plan.fitting()) if stage.is_fit else plan
+        return cast(Plan, fits.of_heads(plan)) if stage.is_fit else plan
     if stage.phase == "retain":
         return cast(Plan, plan.retain)
     phase = plan.pretrain[int(stage.phase.rpartition("-")[2]) - 1]
-    return cast(Plan, phase.fitting() if stage.is_fit else phase)
+    return cast(Plan, fits.of_stage(phase) if stage.is_fit else phase)
 
 
 def _settle(stage: pipeline.Stage, work: Work) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import variants
 from ..digest import combined, digest, file_sha256
+from ..planning import fits
 from ..planning.floors import SCORED, has_floor, untouched, vectors
 from ..planning.plan import Phase, Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
@@ -134,7 +135,7 @@ def _fitting(plan: Plan, whole: Mapping[str, Any], backbone: Mapping[str, Any], 
     """The stages that fit heads before the first step: the features of training rows, where no other stage has them."""
     if not plan.fitted:
         return []
-    phase, made = plan.fitting(), (below,) if below else ()
+    phase, made = fits.of_heads(plan), (below,) if below else ()
     found: list[Stage] = []
     if plan.train.fold != "feature" or plan.train.fold_views > 1 or plan.train.fold_precision != "fp32":
         for task in phase.tasks:

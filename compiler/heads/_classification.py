@@ -17,17 +17,15 @@ from ..world.spelling import otherwise
 from ._joined import apart
 from ._labels import Tally as Tally
 from ._labels import names, order, read_flags, read_labels
-from ._stack import STARTS, Start, Width, count
+from ._stack import STARTS, Start, Width
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
 TARGETS = ("label", "labels")
 SEVERAL = ("labels",)  # several columns are a label each
 TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
 METRICS = "classification"
-GIVES_SHARES = True  # its answers are shares of certainty: a fit must not be surer of its rows than of others
 SHOWN = 3  # labels named per kind of mistake
 COMPARED = 10_000  # pairs of labels, when one is sought that was meant
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
@@ -247,40 +245,6 @@ def _words(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[s
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
     """What rows are held out by: their label, where they have one each."""
     return "" if "labels" in columns else _words({"is_multi": False}, row, columns)[0]
-
-
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
-    """The head: (batch, width) → (batch, labels), untrained."""
-    from ..layers.classifier import Classifier
-
-    return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
-
-
-def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label; focal where the spec says so."""
-    import torch
-
-    from ..layers.losses import binary_cross_entropy, cross_entropy
-
-    logits, written = outputs["logits"], record["class_weights"]
-    weights = None if written is None else torch.tensor(written, dtype=logits.dtype, device=targets.device)
-    score = binary_cross_entropy if record["is_multi"] else cross_entropy
-    return score(logits, targets, weights, record["label_smoothing"], record["focal"])
-
-
-def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The record by whose loss the head alone has one best fit: without focal; None where it has hidden layers."""
-    return None if record["hidden"] else {**record, "focal": 0.0}
-
-
-def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns."""
-    return count(width, record["hidden"], len(record["labels"]))
-
-
-def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
-    return {"logits": {"dtype": "float32", "shape": ["batch", len(record["labels"])]}}
 
 
 def floors(record: Mapping[str, Any], train: Sample, ways: Mapping[str, tuple[linear.See, float]]) -> Iterator[Floor]:

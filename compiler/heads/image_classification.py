@@ -8,25 +8,20 @@ from typing import Any
 from ..floors import Floor, Sample, linear
 from . import _classification
 from ._classification import (
-    GIVES_SHARES,
     METRICS,
     SEVERAL,
     TARGETS,
     TARGETS_FROM,
     Options,
     Tally,
-    build,
-    convex,
     decided,
-    loss,
     lower,
     metrics,
-    outputs,
-    parameters,
     problems,
     stratum,
     target,
 )
+from ._shares import GIVES_SHARES, build, convex, loss, outputs, parameters
 
 __all__ = [
     "GIVES_SHARES",

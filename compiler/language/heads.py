@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
-from .spec import TAGS
+from .spec import TAGS, Draft
 
 NAME = r"^[a-z][a-z0-9_]{0,31}$"  # it becomes part of the names of outputs, and a key of Python programs
 OWN = ("data", "weight", "metric", "adapt")  # keys of an entry that are not its head's
@@ -83,3 +84,18 @@ def misnamed(names: Iterable[str]) -> Iterator[Diagnostic]:
             word = re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")[:32]
             help = f"write `{word}:`" if re.match(NAME, word) else ""
             yield Diagnostic("E0380", f"{quote(name)} can't name a head", at, (), notes, help)
+
+
+def together(task: Draft, tasks: Iterable[Draft]) -> tuple[str, ...]:
+    """The heads that read the same training rows in the same way: columns of answers apart."""
+    # one that is not sound may be meant to read them too: then nothing is said of rows without answers
+    alike = (other for other in tasks if other is task or other.head_type is None or _rows(other) == _rows(task))
+    return tuple(other.name for other in alike)
+
+
+def _rows(task: Draft) -> Any:
+    if task.data is None or task.head_type is None:
+        return object()
+    targets = variants.load("heads", task.head_type).TARGETS
+    columns = {role: names for role, names in task.data.columns.items() if role not in targets}
+    return task.data.train, task.data.validation, columns

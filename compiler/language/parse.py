@@ -13,7 +13,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, Refused, Row, listed, nearest, quote
 from ..frozen import Frozen
 from .feeding import fed, reads_head
-from .heads import OWN, alone, misnamed, placed, written
+from .heads import OWN, alone, misnamed, placed, together, written
 from .migrations import misversioned
 from .mistakes import explain, explain_kind, meant, nested, nothing, unknown_key
 from .source import Source
@@ -76,8 +76,7 @@ class _Reading:
         shared = Draft(top=top, method=method, adapt=adapt, **parts)
         if "heads" in self.data:
             tasks = tuple(self._heads(shared))
-            together = {task.name: _together(task, tasks) for task in tasks}
-            shared = replace(shared, tasks=tuple(replace(task, together=together[task.name]) for task in tasks))
+            shared = replace(shared, tasks=tuple(replace(task, together=together(task, tasks)) for task in tasks))
         else:
             shared = self.alone(shared)
         fed = tuple(self._fed(i, stage, shared) for i, stage in enumerate(stages))
@@ -320,21 +319,6 @@ def _of(name: str, entry: Entry | None, train: Train | None) -> Train | None:
     head, _, metric = (train.metric or "").partition(".")
     named = metric if head == name and metric else None
     return train.model_copy(update={"metric": (entry.metric if entry else None) or named})
-
-
-def _together(task: Draft, tasks: Iterable[Draft]) -> tuple[str, ...]:
-    """The heads that read the same training rows in the same way: columns of answers apart."""
-    # one that is not sound may be meant to read them too: then nothing is said of rows without answers
-    alike = (other for other in tasks if other is task or other.head_type is None or _rows(other) == _rows(task))
-    return tuple(other.name for other in alike)
-
-
-def _rows(task: Draft) -> Any:
-    if task.data is None or task.head_type is None:
-        return object()
-    targets = variants.load("heads", task.head_type).TARGETS
-    columns = {role: names for role, names in task.data.columns.items() if role not in targets}
-    return task.data.train, task.data.validation, columns
 
 
 def _is_a_plan(source: Source) -> Diagnostic | None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ..diagnostics import Diagnostic
 from ..frozen import Frozen
-from ..heads import _classification, _scores
+from ..heads import _classification, _scores, _shares
 from ..inputs import text
 from ..world.rows import Unusable
 
@@ -31,12 +31,7 @@ ORDERS = ("in order", "swapped")
 SENTENCES, WORDS = re.compile(r"(?<=[.!?…。！？])\s+"), re.compile(r"\s+")
 Tally = _scores.Tally
 files, stratum = text.files, _scores.stratum
-build, loss, parameters, outputs = (
-    _classification.build,
-    _classification.loss,
-    _classification.parameters,
-    _classification.outputs,
-)
+build, loss, parameters, outputs = _shares.build, _shares.loss, _shares.parameters, _shares.outputs
 
 
 class Options(Frozen):

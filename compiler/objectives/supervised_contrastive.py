@@ -49,6 +49,11 @@ def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return ("loss",)
 
 
+def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing besides what the head reads."""
+    return {}
+
+
 def lower(options: Options, train: Any) -> dict[str, Any]:
     """The record; `labels` are those of the training rows."""
     return {"temperature": options.temperature, "labels": order(train.counts), "is_multi": False}

@@ -278,19 +278,6 @@ class PretrainPlan(Phase):
     language_model: str  # whose head the backbone has afterwards, "" for none
     reads_head: bool = False  # the training rows of the head of its task's name, which are prepared once for both
 
-    def fitting(self) -> Phase:
-        """The training of the head alone."""
-        assert self.fit is not None
-        return _still(self, self.tasks, self.fit)
-
-
-def _still(phase: Phase, tasks: tuple[TaskPlan, ...], train: TrainPlan) -> Phase:
-    """A phase in which nothing of the backbone learns, and nothing is added to it."""
-    still = tuple(t.model_copy(update={"state": "frozen"}) for t in phase.backbone.tensors if t.state != "added")
-    frozen = phase.backbone.model_copy(update={"tensors": still, "inference": ("",), "is_frozen": True})
-    probe = MethodPlan(method="probe", record=Json({}))
-    return Phase(seed=phase.seed, backbone=frozen, method=probe, tasks=tasks, train=train)
-
 
 class Plan(Phase):
     """A spec resolved against the world; the executor sees this and nothing else."""
@@ -312,15 +299,6 @@ class Plan(Phase):
     def fitted(self) -> tuple[TaskPlan, ...]:
         """The tasks whose heads are fitted before the first step."""
         return tuple(task for task in self.tasks if task.head.start == "fitted")
-
-    def fitting(self) -> Phase:
-        """What heads are fitted to: the features of the frozen backbone, of training rows as they are."""
-        tasks = tuple(
-            task.model_copy(update={"data": task.data.model_copy(update={"augment": None}), "adapt": "shared"})
-            for task in self.fitted
-        )
-        train = self.train.model_copy(update={"fold": "feature", "fold_views": 1, "fold_precision": "fp32"})
-        return _still(self, tasks, train)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

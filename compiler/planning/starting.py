@@ -47,7 +47,7 @@ def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
     if not variants.load("methods", word).FREEZES:
         help = "write `method: probe`, or `epochs: 1` or more"
         yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
-    elif not hasattr(variants.top(str(spec.head_type)), "convex") or len(getattr(spec.head, "hidden", ())):
+    elif not hasattr(variants.top(str(spec.head_type)), "convex") or getattr(spec.head, "hidden", None):
         headline = f"without a step this `{spec.head_type}` head learns nothing"
         yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: it is none that is fitted")
     elif getattr(spec.head, "start", None) == "random":

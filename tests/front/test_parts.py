@@ -15,7 +15,7 @@ STAGE = "pretrain:\n  - objective: contrastive\n    data: {train: train.jsonl, v
 # sections, then code, headline and what the notes and the help say
 CASES = [
     (HEADS + "    wieght: 2\n", "E0201", "unknown key `wieght`", "did you mean `weight`?"),
-    (HEADS + "    colour: red\n", "E0201", "unknown key `colour`", "keys: adapt, data, dropout, hidden, labels, loss, metric, pooling, type, weight"),
+    (HEADS + "    colour: red\n", "E0201", "unknown key `colour`", "keys: adapt, data, dropout, hidden, labels, loss, metric, pooling, start, type, weight"),
     (HEADS + "    method: lora\n", "E0207", "`method` does not belong under `heads.other`", "move it under `adapt`"),
     (HEADS + "    data: [train.jsonl]\n", "E0202", "`data` is not a mapping", ""),
     (STAGE + "    epochs: 1\n", "E0207", "`epochs` does not belong under `pretrain`", "move it under `train` of this stage"),

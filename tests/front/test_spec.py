@@ -100,7 +100,7 @@ KINDS: list[Case] = [
 ]  # fmt: skip
 
 RANGES: list[Case] = [
-    ("epochs: 2", "epochs: 0", "E0205", "`epochs` is out of range", "0", ""),
+    ("epochs: 2", "epochs: -1", "E0205", "`epochs` is out of range", "-1", ""),
     ("epochs: 2", "epochs: 1000000", "E0205", "`epochs` is out of range", "1000000", ""),
     ("epochs: 2", "max_steps: -1", "E0205", "`max_steps` is out of range", "-1", ""),
     ("epochs: 2", "batch_size: 0", "E0205", "`batch_size` is out of range", "0", ""),
@@ -374,7 +374,7 @@ SETS = [
     ("backbone.freeze=[layers[0:2]]", 2, ["E0105"], "layers[0:2]"),
     ("head.loss={label_smoothing: 0.1, label_smoothing: 0.2}", 2, ["E0102"], "label_smoothing"),
     ("train.epochs=two", 1, ["E0202"], "two"),
-    ("train.epochs=0", 1, ["E0205"], "0"),
+    ("train.epochs=-1", 1, ["E0205"], "-1"),
     ("train.learning_rate={backbone: 1, head: no}", 1, ["E0202"], "no"),
     ("train.learning_rate={backbone: 1, haed: 1}", 1, ["E0201"], "haed"),
     ("train.rank=8", 1, ["E0207"], "train.rank"),

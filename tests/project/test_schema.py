@@ -125,7 +125,7 @@ LAYERS = {
     "no key of any variant": ("adapt: {rnak: 4}", False),
     "no key of that variant": ("adapt: {method: probe, rank: 4}", False),
     "a wrong kind": ("train: {epochs: three}", False),
-    "out of range": ("train: {epochs: 0}", False),
+    "out of range": ("train: {epochs: -1}", False),
 }
 
 

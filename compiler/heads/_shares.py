@@ -1,0 +1,47 @@
+"""What heads that choose among labels learn: layers, their loss, and the fit that they may begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ._stack import count
+
+if TYPE_CHECKING:
+    import torch
+
+GIVES_SHARES = True  # its answers are shares of certainty: a fit must not be surer of its rows than of others
+
+
+def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+    """The head: (batch, width) → (batch, labels), untrained."""
+    from ..layers.classifier import Classifier
+
+    return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
+
+
+def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label; focal where the spec says so."""
+    import torch
+
+    from ..layers.losses import binary_cross_entropy, cross_entropy
+
+    logits, written = outputs["logits"], record["class_weights"]
+    weights = None if written is None else torch.tensor(written, dtype=logits.dtype, device=targets.device)
+    score = binary_cross_entropy if record["is_multi"] else cross_entropy
+    return score(logits, targets, weights, record["label_smoothing"], record["focal"])
+
+
+def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record by whose loss the head alone has one best fit: without focal; None where it has hidden layers."""
+    return None if record["hidden"] else {**record, "focal": 0.0}
+
+
+def parameters(record: Mapping[str, Any], width: int) -> int:
+    """How many numbers the head learns."""
+    return count(width, record["hidden"], len(record["labels"]))
+
+
+def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Output arrays of the graph, by name."""
+    return {"logits": {"dtype": "float32", "shape": ["batch", len(record["labels"])]}}
