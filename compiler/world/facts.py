@@ -287,13 +287,14 @@ class _Split:
         spelt = getattr(self.gathering.head, "spelt", None)
         for number, values in numbered:
             self.seen += 1
+            written = values  # of which a tally tells how it is written
             if spelt:
                 values = spelt(self.gathering.spec.head, values, columns)
             wrong = refusal(values, columns, folder)
             if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
                 continue
-            wrong = wrong or tally(values, (table.shown, number))
+            wrong = wrong or tally(written, (table.shown, number))
             if wrong:
                 if left is not None:
                     left.unusable(table, number, wrong)
