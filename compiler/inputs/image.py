@@ -7,17 +7,16 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ..decided import Decided
-from ..diagnostics import At, Diagnostic, Refused, Status, listed, quote, refuse
-from ..extras import installing
+from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
+from ._damage import is_path, opens, reads
 from ._processors import OF_MODEL, PROCESSORS, Steps
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ ROLES = ("image",)
 OPTIONAL = ()
 JOINED = ()
 IN_FILES = True
-TAIL = 64  # bytes at a file's end in which its end mark stands
-ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}  # the first bytes of JPEG and PNG → their end marks
 
 
 class Augment(Frozen):
@@ -98,7 +95,7 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, str | tuple[str, ...]], fo
     value = row[name]
     if isinstance(value, Mapping):  # how datasets writes pictures to Parquet
         value = value.get("bytes") or value.get("path")
-    return os.path.abspath(folder / value) if _is_path(value) else value
+    return os.path.abspath(folder / value) if is_path(value) else value
 
 
 def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
@@ -132,12 +129,12 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
     """What is wrong with a row's picture, judged by its file's header and end, or None; pixels are read when building."""
-    return _wrong(row, columns, folder, _opens)
+    return _wrong(row, columns, folder, opens)
 
 
 def damage(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
     """What is wrong with a row's picture, all of its pixels read, or None."""
-    return _wrong(row, columns, folder, _reads)
+    return _wrong(row, columns, folder, reads)
 
 
 def _wrong(
@@ -148,52 +145,17 @@ def _wrong(
         return Unusable(column, "is missing")
     value = raw(row, columns, folder)
     shown = quote(row[column]) if isinstance(row[column], str) else f"it is {kind_of(row[column])}"
-    if _is_path(value) and not os.path.isfile(value):
+    if is_path(value) and not os.path.isfile(value):
         reason = "names a folder, not an image" if os.path.isdir(value) else "names an image that does not exist"
         return Unusable(column, reason, shown, "E0316")
     reason = test(value) or ""
     return Unusable(column, "is no image that can be read", f"{shown}: {reason}", "E0316") if reason else None
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and not value.startswith(("data:", "http://", "https://"))
-
-
-def _opens(value: Any) -> str | None:
-    if find_spec("PIL") is None:
-        raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
-    from ...runtime.inputs.image import opens
-
-    return opens(value) or (_reads(value) if _is_cut(value) else None)
-
-
-def _reads(value: Any) -> str | None:
-    if find_spec("PIL") is None:
-        raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
-    from ...runtime.inputs.image import rgb
-
-    try:
-        rgb(value)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _is_cut(value: Any) -> bool:
-    """Whether a file has no end mark, as one that was cut while it was copied; such a file is read to see."""
-    if not _is_path(value):
-        return False
-    with open(value, "rb") as file:
-        start = file.read(4)
-        file.seek(-min(TAIL, os.path.getsize(value)), os.SEEK_END)
-        end = file.read()
-    return any(start.startswith(mark) and last not in end for mark, last in ENDS.items())
-
-
 def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
     """The file that a row's picture lies in, where it lies in one."""
     value = raw(row, columns, folder)
-    return (Path(value),) if _is_path(value) else ()
+    return (Path(value),) if is_path(value) else ()
 
 
 def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,8 +63,7 @@ def run(work: Work) -> None:
     task, split = work.task, work.task.split(work.split)
     assert split is not None
     head, record, columns = variants.top(task.head.type), task.head.record, task.data.columns
-    read = list(raw_rows(work.plan, task, split, work.root))
-    kept = _kept(work.plan, task, split, read)
+    read, kept = split_rows(work.plan, task, split, work.root)
     if split.held_out is not None:
         np.save(work.out / "held_out.npy", kept)
     is_packed = hasattr(head, "pack")
@@ -92,6 +91,15 @@ def run(work: Work) -> None:
     places = range(len(features)) if is_packed else [read[i].number for i in kept]  # of blocks of text, their own
     np.save(work.out / NUMBERS, np.array(places, np.int64))
     write_rows(work.out, features, targets, np.array(owners), getattr(head, "ALONG", False), references)
+
+
+def split_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> tuple[list[Read], np.ndarray]:
+    """Every row of a split's tables that can be used, and which of them are the split's: int64 of shape (rows,), sorted.
+
+    Of training rows those that are held out are no part, and the other way round. Raises Refused as `raw_rows` does.
+    """
+    read = list(raw_rows(plan, task, split, root))
+    return read, _kept(plan, task, split, read)
 
 
 def _kept(plan: Phase, task: TaskPlan, split: SplitPlan, read: Sequence[Read]) -> np.ndarray:

@@ -21,9 +21,7 @@ from ..language.spec import Data, Draft, HeldOut, Skip
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
-from .paths import absolute
 from .rows import Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
-from .sentences import usual_length
 from .sketch import Sketch
 from .tables import open_tables
 
@@ -291,13 +289,14 @@ class _Split:
         spelt = getattr(self.gathering.head, "spelt", None)
         for number, values in numbered:
             self.seen += 1
+            written = values  # of which a tally tells how it is written
             if spelt:
                 values = spelt(self.gathering.spec.head, values, columns)
             wrong = refusal(values, columns, folder)
             if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
                 continue
-            wrong = wrong or tally(values, (table.shown, number))
+            wrong = wrong or tally(written, (table.shown, number))
             if wrong:
                 if left is not None:
                     left.unusable(table, number, wrong)
@@ -338,42 +337,3 @@ class _Split:
 def _unsettled(table: Opened) -> Refused:
     headline, help = f"{quote(table.shown)} changed while it was read", "run again once nothing writes to it"
     return refuse("E0351", headline, at=Row(table.shown), help=help)
-
-
-def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
-    """Looks at the data of one head."""
-    spec, known = gathering.spec, gathering.known
-    gathering.found += absolute(spec, gathering.folder)
-    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
-    if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
-        # rows would be held against a head or roles that are not meant; `problems` says so
-        gathering.look()
-        return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
-    splits = gathering.splits()
-    preprocessing, measured = None, {}
-    usual = usual_length(backbone.sentences if backbone else None, gathering.heads or (str(spec.head_type),))
-    if backbone and spec.input is not None:
-        input, source = gathering.input, backbone.located.folder
-        room = backbone.room(spec.method, spec.adapt)
-        try:
-            columns = gathering.columns or {}
-            preprocessing = input.preprocessing(source, backbone.config, spec.input, room, columns, usual)
-            if hasattr(gathering.head, "reads"):
-                preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
-            # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
-            if preprocessing.get("is_masked") and gathering.head.NEEDS in backbone.provides:
-                preprocessing |= input.masking(source)
-            if preprocessing.get("is_packed"):
-                preprocessing |= input.special(source)
-            if getattr(gathering.head, "IS_WINDOWED", False):
-                preprocessing |= input.windows(spec.input, preprocessing)
-            if known:
-                measured = dict(known.measured)
-            elif "train" in splits:
-                measured = input.measure(splits["train"].sample, preprocessing, source)
-        except Refused as refused:
-            gathering.note(refused)
-    return Facts(
-        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
-        usual=usual,
-    )  # fmt: skip

@@ -12,8 +12,9 @@ from ..diagnostics import Status
 from ..language.feeding import reads_head
 from ..language.spec import Data, Draft, Export, Train
 from .backbone import BackboneFacts
-from .facts import Facts, Gathering, look_at
+from .facts import Facts, Gathering
 from .known import Known
+from .looking import look_at
 
 
 def gather_stages(spec: Draft, folder: Path, facts: Facts, known: Known | None = None) -> Facts:

@@ -346,3 +346,144 @@ def test_an_option_that_the_task_has_not_is_refused() -> None:
     model.heads, model.decoders = {"": {}}, {"": token_classification}
     with pytest.raises(BundleError, match="takes no option `top_k`"):
         model.predict("a text", top_k=2)
+
+
+COLUMNS = {"tokens": ("tokens",), "tags": ("tags",)}
+TAGGED: list[tuple[list[str], list[str], list[tuple[int, int, str]]]] = [  # words, IOB2 tags, spans
+    (["Ada", "Lark", "left"], ["B-person", "I-person", "O"], [(0, 8, "person")]),
+    (["Nord", "Port", "Ada"], ["B-place", "B-place", "B-person"], [(0, 4, "place"), (5, 9, "place"), (10, 13, "person")]),
+    (["it", "rained"], ["O", "O"], []),
+]  # fmt: skip
+
+
+def iob1(sequence: list[str]) -> list[str]:
+    """IOB2 tags as CoNLL-2003 was published: `B-` only right after an entity of the same type."""
+    pairs = zip(["O", *sequence], sequence, strict=False)
+    return [tag if tag == "O" or (tag[0] == "B" and before[2:] == tag[2:]) else f"I-{tag[2:]}" for before, tag in pairs]
+
+
+def told(rows: list[dict[str, Any]], labels: list[str] | None = None) -> list[Any]:
+    """What the tally says of rows, in order: None for those that can be used."""
+    tally = token_classification.Tally(COLUMNS, token_classification.Options(labels=labels and tuple(labels)))
+    return [tally.add(row, ("x", i)) for i, row in enumerate(rows, 1)]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        (["I-a", "I-a", "O", "I-b"], [(0, 2, "a"), (3, 4, "b")]),
+        (["I-a", "B-a", "I-a"], [(0, 1, "a"), (1, 3, "a")]),
+        (["I-a", "I-b"], [(0, 1, "a"), (1, 2, "b")]),
+    ],
+)
+def test_iob1_is_read_as_what_it_is(sequence: list[str], expected: list[Any]) -> None:
+    assert _tags.read(sequence) == (expected, frozenset({"IOB1"}))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_iob1_and_iob2_of_random_entities_are_the_same_spans(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    sequence: list[str] = []
+    while len(sequence) < 12:
+        label = str(chance.choice(["a", "b"]))
+        sequence += [f"B-{label}", *[f"I-{label}"] * int(chance.integers(0, 3)), *["O"] * int(chance.integers(0, 2))]
+    spans, schemes = _tags.read(sequence)
+    assert schemes == {"IOB2"}
+    assert _tags.read(iob1(sequence)) == (spans, frozenset({"IOB1"}))
+
+
+def test_a_row_of_another_scheme_is_told_at_its_place() -> None:
+    rows = [{"tokens": words, "tags": sequence} for words, sequence, _ in TAGGED]
+    odd = {"tokens": ["Ada", "left"], "tags": ["I-person", "O"]}
+    *fine, wrong = told([*rows, odd])
+    assert fine == [None] * 3
+    assert (wrong.code, "IOB1, and those of x:1 IOB2" in wrong.detail) == ("E0361", True)
+
+
+NAMES = ["O", "B-place", "I-place", "B-person", "I-person"]
+
+
+@pytest.mark.parametrize("is_text", [False, True], ids=["lists", "cells"])
+def test_numbers_are_the_tags_that_head_labels_names(is_text: bool) -> None:
+    rows = [{"tokens": words, "tags": [NAMES.index(tag) for tag in sequence]} for words, sequence, _ in TAGGED]
+    rows = [{key: str(value) for key, value in row.items()} for row in rows] if is_text else rows
+    assert told(rows, NAMES) == [None] * 3
+    tally = token_classification.Tally(COLUMNS, token_classification.Options(labels=tuple(NAMES)))
+    assert [tally.add(row, ("x", 1)) for row in rows] == [None] * 3
+    record = token_classification.lower(tally.options, tally)
+    assert record["labels"] == ("O", "B-place", "I-place", "B-person", "I-person")
+    assert record["names"] == tuple(NAMES)
+    for row, (words, _, spans) in zip(rows, TAGGED, strict=True):
+        whole = token_classification.spelt(record, row, COLUMNS)
+        assert token_classification.raw(whole, COLUMNS, Path()) == " ".join(words)
+        assert token_classification.reference(whole, COLUMNS) == spans
+    again = token_classification.Tally.recall(COLUMNS, tally.record(), ("x", 0))
+    assert token_classification.lower(tally.options, again) == record
+
+
+def test_numbers_without_names_are_refused_with_a_way_out() -> None:
+    row = {"tokens": ["a", "b"], "tags": [0, 3]}
+    (without,) = told([row])
+    assert "`head: {labels: [O, B-…, I-…]}`" in without.help
+    (types,) = told([row], ["place", "person"])
+    assert "`head: {labels: [O, B-…, I-…]}`" in types.help, "types are no names of tags"
+    (beyond,) = told([row | {"tags": [0, 9]}], NAMES)
+    assert "names the numbers 0 to 4" in beyond.help
+    (negative,) = told([row | {"tags": [0, -1]}], NAMES)
+    assert negative is not None, "-1 is not the last"
+    (mixed,) = told([row | {"tags": [0, "O"]}], NAMES)
+    assert mixed is not None
+
+
+@pytest.mark.parametrize("form", ["iob1", "numbers", "conll", "cells"])
+def test_every_form_plans_as_words_do_and_says_so(form: str, folder: Path, command: Command) -> None:
+    sentences = [(words, sequence) for words, sequence, _ in TAGGED * 6]
+    columns, labels, file = "{tokens: tokens, tags: tags}", "", "rows.jsonl"
+    if form == "conll":
+        file = "rows.conll"
+        text = "\n\n".join("\n".join(f"{w} NN X {t}" for w, t in zip(*pair, strict=True)) for pair in sentences)
+    elif form == "cells":
+        file = "rows.csv"
+        text = "tokens,tags\n" + "\n".join(f'"{words}","{sequence}"' for words, sequence in sentences)
+    else:
+        labels = f", labels: [{', '.join(NAMES)}]" if form == "numbers" else ""
+        change = iob1 if form == "iob1" else lambda sequence: [NAMES.index(tag) for tag in sequence]
+        text = "\n".join(json.dumps({"tokens": words, "tags": change(sequence)}) for words, sequence in sentences)
+    Path(file).write_text(text + "\n", encoding="utf-8")
+    head = f"head: {{type: token-classification{labels}}}\n"
+    Path("spec.yaml").write_text(ground.replaced(f"{head}data: {{train: {file}, columns: {columns}}}\n"))
+    answer = command("plan", "spec.yaml")
+    assert answer.status == 0, answer.err
+    said = {
+        "iob1": "tags         read as IOB1, learned as IOB2",
+        "numbers": "tags         numbers from 0: O, B-place, I-place, B-person, I-person",
+    }
+    assert [text in answer.out for text in said.values()] == [form == word for word in said]
+    planned = json.loads(command("plan", "--json", "spec.yaml").out)["tasks"][0]
+    assert sorted(planned["head"]["record"]["labels"]) == sorted(NAMES)
+    assert planned["data"]["splits"][0]["rows"] == 18
+    assert command("lock", "spec.yaml").status == 0
+    Path(file).rename("away")
+    assert json.loads(command("plan", "--json", "--no-data", "spec.yaml").out)["tasks"][0] == planned
+
+
+def test_numbers_become_the_bundle_of_their_words(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone")
+    rows = [json.loads(line) for line in (TRIPS / "train.jsonl").read_text().splitlines()]
+    kinds = sorted({tag[2:] for row in rows for tag in row["tags"] if tag != "O"})
+    names = ["O", *(f"{mark}-{kind}" for kind in kinds for mark in "BI")]
+    found = {}
+    for form in ("words", "numbers", "iob1"):
+        changed = {"words": lambda t: t, "numbers": lambda t: [names.index(tag) for tag in t], "iob1": iob1}[form]
+        text = "".join(json.dumps(row | {"tags": changed(row["tags"])}) + "\n" for row in rows)
+        (tmp_path / "rows.jsonl").write_text(text)
+        head = {"type": "token-classification"} | ({"labels": names} if form == "numbers" else {})
+        spec = running.write_spec(
+            tmp_path, backbone={"from": "./backbone"}, head=head, adapt={"method": "probe"},
+            data={"train": "rows.jsonl", "validation": {"fraction": 0.2}, "max_length": 48},
+            train={"max_steps": 3, "batch_size": 16},
+        )  # fmt: skip
+        built = graftc.build(spec, tmp_path / form, tmp_path / "store")
+        assert list(verify(built.folder)) == ["fp32"]
+        found[form] = built.metrics
+    assert found["words"] == found["numbers"] == found["iob1"]

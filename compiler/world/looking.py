@@ -1,0 +1,48 @@
+"""Looks at the data of one head: its rows, and how its inputs become arrays."""
+
+from __future__ import annotations
+
+from ..diagnostics import Refused
+from .backbone import BackboneFacts
+from .facts import Facts, Gathering
+from .paths import absolute
+from .sentences import usual_length
+
+
+def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
+    """Looks at the data of one head."""
+    spec, known = gathering.spec, gathering.known
+    gathering.found += absolute(spec, gathering.folder)
+    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
+    if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
+        # rows would be held against a head or roles that are not meant; `problems` says so
+        gathering.look()
+        return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
+    splits = gathering.splits()
+    preprocessing, measured = None, {}
+    usual = usual_length(backbone.sentences if backbone else None, gathering.heads or (str(spec.head_type),))
+    if backbone and spec.input is not None:
+        input, source = gathering.input, backbone.located.folder
+        room = backbone.room(spec.method, spec.adapt)
+        try:
+            columns = gathering.columns or {}
+            preprocessing = input.preprocessing(source, backbone.config, spec.input, room, columns, usual)
+            if hasattr(gathering.head, "reads"):
+                preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
+            # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
+            if preprocessing.get("is_masked") and gathering.head.NEEDS in backbone.provides:
+                preprocessing |= input.masking(source)
+            if preprocessing.get("is_packed"):
+                preprocessing |= input.special(source)
+            if getattr(gathering.head, "IS_WINDOWED", False):
+                preprocessing |= input.windows(spec.input, preprocessing)
+            if known:
+                measured = dict(known.measured)
+            elif "train" in splits:
+                measured = input.measure(splits["train"].sample, preprocessing, source)
+        except Refused as refused:
+            gathering.note(refused)
+    return Facts(
+        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
+        usual=usual,
+    )  # fmt: skip
