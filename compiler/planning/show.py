@@ -12,6 +12,7 @@ from ..frozen import Json
 from ..reports import counted, one_line
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 
+FEW = 32  # rows of a label
 WORDS = {
     "frozen": "frozen",
     "held": "held (an adapter learns around it)",
@@ -22,7 +23,7 @@ WORDS = {
 
 def show(plan: Plan) -> str:
     """The plan in blocks: backbone, learning, data, schedule, what comes out, what it costs."""
-    tasks = [block for task in plan.tasks for block in (_head(task), _data(task, plan))]
+    tasks = [block for task in plan.tasks for block in (_head(task, plan), _data(task, plan))]
     stages = [_stage(stage, number) for number, stage in enumerate(plan.pretrain, 1)]
     blocks = (_title(plan), _backbone(plan), *stages, *tasks, _train(plan), *_retain(plan), _export(plan), _cost(plan))
     return "\n\n".join("\n".join(map(one_line, block)) for block in blocks)
@@ -136,7 +137,7 @@ def summary(names: Iterable[str], most: int = 8) -> list[str]:
     return shown[:most] + ([f"… {len(shown) - most} more"] if len(shown) > most else [])
 
 
-def _head(task: TaskPlan) -> list[str]:
+def _head(task: TaskPlan, plan: Plan) -> list[str]:
     record = task.head.record
     lines = [_titled("head", task), _line("type", task.head.type), _line("pooling", task.head.pooling)]
     if "labels" in record:
@@ -150,7 +151,19 @@ def _head(task: TaskPlan) -> list[str]:
         lines.append(_line("starts", "fitted to the features of the untouched backbone"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
     lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
-    return lines
+    return lines + _few(task, plan)
+
+
+def _few(task: TaskPlan, plan: Plan) -> list[str]:
+    """What is worth a try where a text has one of some labels, and few rows have each."""
+    train, labels = task.split("train"), task.head.record.get("labels", ())
+    is_read = any(stage.reads_head and stage.tasks[0].name == task.name for stage in plan.pretrain)
+    if not train or is_read or task.data.modality != "text" or "label" not in task.data.columns:
+        return []
+    if train.rows > FEW * len(labels):
+        return []
+    each = f"about {train.rows / len(labels):.0f} of each label"
+    return [_line("few rows", f"{each}: a stage `supervised-contrastive` of `pretrain` may score higher")]
 
 
 def _titled(word: str, task: TaskPlan) -> str:
