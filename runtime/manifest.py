@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import BundleError
+from .precisions import FORMER, lifted
 from .shape import ANY, FILE, NUMBER, wrong
 
-FORMAT = 2
+FORMAT = 3
 NAME = "manifest.json"
 LARGEST = 64 << 20  # bytes
 # what running a bundle takes; heads and inputs say what they need of their own records
@@ -20,6 +21,8 @@ RUNS = {
     "precisions": [str],
     "graphs": {"model": {ANY: FILE}},
     "heads": {ANY: {"type": str}},
+    "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
+    "quantization": {ANY: {"kind": str}},
     "preprocessing": {"modality": str},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
@@ -55,11 +58,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if type(version) is not int or version < 1:
         raise _damaged(folder, "it names no bundle format")
-    if version < FORMAT:
+    if version == FORMER:
+        manifest = lifted(manifest)
+    elif version < FORMAT:
         raise BundleError(
             "E0506",
             f"bundle format {version} is no longer read",
-            f"this runtime reads format {FORMAT}",
+            f"this runtime reads formats {FORMER} and {FORMAT}",
             help="build the bundle again, or use the graftc that built it",
         )
     require(folder, manifest, RUNS)

@@ -13,6 +13,7 @@ import numpy as np
 from .errors import BundleError
 from .given import many, stream_of
 from .manifest import read_manifest, require
+from .precisions import heads_in
 from .rows import Outputs, Rows, Values, by_length, extent, gathered
 from .session import Session
 
@@ -35,10 +36,10 @@ class Model:
         self.precision = precision or self.manifest["precisions"][0]
         if self.precision not in graphs:
             raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
-        self.heads, record = self.manifest["heads"], self.manifest["preprocessing"]
+        self.heads, record = heads_in(self.manifest, self.precision), self.manifest["preprocessing"]
         self.decoders = {name: _module("heads", head["type"]) for name, head in self.heads.items()}
         for name, decoder in self.decoders.items():
-            require(self.folder, self.manifest, decoder.HEAD, ("heads", name))
+            require(self.folder, {"heads": self.heads}, decoder.HEAD, ("heads", name))
         inputs = _module("inputs", record["modality"])
         require(self.folder, self.manifest, inputs.RECORD, ("preprocessing",))
         self.session = Session(self.folder / graphs[self.precision], threads)

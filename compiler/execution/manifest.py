@@ -14,17 +14,16 @@ from ..planning.plan import Plan, TaskPlan
 from .machine import installed
 
 FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+Calibrated = Mapping[str, Mapping[str, Mapping[str, Any]]]
 SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
 
 
-def compose(
-    plan: Plan, calibrated: Mapping[str, Any], metrics: Mapping[str, Any], gates: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The manifest without its list of files and licences; `calibrated` is by task what replaces fields of its record."""
+def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gates: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without its list of files and licences; `calibrated` is by precision and task what replaces fields of its record."""
     return {
         "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description,
-        "heads": {task.name: _head(task, calibrated.get(task.name, {})) for task in plan.tasks},
-        "precisions": list(plan.export.precision),
+        "heads": {task.name: _head(task, calibrated) for task in plan.tasks}, "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
+        "precisions": list(plan.export.precision), "quantization": {"int8": {"kind": "dynamic"}} if "int8" in plan.export.precision else {},
         "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
         "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
         "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter, "optimize": plan.export.optimize,
@@ -57,15 +56,16 @@ def _adapters(plan: Plan) -> dict[str, Any]:
     return {"adapters": plan.adapters.model_dump(mode="json")} if plan.adapters else {}
 
 
-def _head(task: TaskPlan, calibrated: Mapping[str, Any]) -> dict[str, Any]:
+def _head(task: TaskPlan, calibrated: Calibrated) -> dict[str, Any]:
+    """What is the same in every precision."""
+    own = {field for each in calibrated.values() for field in each.get(task.name, {})}
     found = {
         "type": task.head.type,
         "pooling": task.head.pooling,
         "metric": task.metric,
         **task.head.record.plain(),
-        **calibrated,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in found.items() if value is not None and key not in own}
 
 
 def licence(backbone: Path) -> str:

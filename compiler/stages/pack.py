@@ -73,7 +73,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     read = {
         name: json.loads((work.inputs[stage] / f"{name}.json").read_bytes())
         for stage, name in (
-            ("evaluate", "calibrated"),
+            ("verify", "calibrated"),
             ("verify", "metrics"),
             ("verify", "gates"),
             ("train", "history"),

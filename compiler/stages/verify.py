@@ -16,7 +16,7 @@ from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each, taken
 from ...runtime.verify import plain
 from .. import variants
-from ..diagnostics import Refused, refuse
+from ..diagnostics import Diagnostic, Refused, refuse
 from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
@@ -31,30 +31,40 @@ from .prepare import raw_rows
 RESAMPLES = 200  # of the validation rows, for the standard error of a difference
 CHUNK = 64  # prepared rows that the graph is asked at once
 SPLITS = ("validation", "test")  # that are scored; the gates are on the first
-Scored = tuple[dict[str, dict[str, Any]], dict[str, Any]]  # metrics by split, and gates
+Scored = tuple[
+    dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]
+]  # metrics by split, gates, and thresholds by task
 GOLDEN = 16  # rows that travel with `samples: validation`
 
 
 def run(work: Work) -> None:
-    """Writes `metrics.json`, `gates.json` and `samples.jsonl`; raises Refused E0402 where a metric fell too far."""
+    """Writes `metrics.json`, `gates.json`, `calibrated.json` (by precision and task) and `samples.jsonl`.
+
+    Raises Refused E0402 where a metric fell too far.
+    """
     plan = work.plan
     calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
     scores = json.loads((work.inputs["evaluate"] / "metrics.json").read_bytes())
-    draft = _draft(work, calibrated)
+    draft = _draft(work)
     metrics = {split: {"torch": found} for split, found in scores.items()}
     gates: dict[str, Any] = {}
     in_float: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     for precision in plan.export.precision:
-        scored, gated = _settled(work, draft, precision, lambda p: _scored(work, draft, calibrated, p), in_float)
+        scored, gated, own[precision] = _settled(
+            work, draft, precision, lambda p: _scored(work, draft, calibrated, p), in_float
+        )
         for split, found in scored.items():
             metrics[split][precision] = found
         gates |= gated
+    _describe(draft, plan, own)
     samples = _samples(work, draft)
     parity = json.loads((work.inputs["export"] / "parity.json").read_bytes())
     (work.out / "samples.jsonl").write_text(
         "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples), encoding="utf-8"
     )
     (work.out / "metrics.json").write_text(json.dumps(metrics))
+    (work.out / "calibrated.json").write_text(json.dumps(own))
     found = {**parity, "metric": gates, **({"in_float": in_float} if in_float else {})}
     (work.out / "gates.json").write_text(json.dumps(found))
     for path in draft.iterdir():
@@ -67,9 +77,9 @@ def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Score
     try:
         return ask(precision)
     except Refused as refused:
+        failed = _without(work.plan, precision, refused)
         if precision != "int8":
-            raise
-        (failed,) = refused.diagnostics
+            raise Refused((failed,)) from None
     source, link, mixed = work.inputs["export"] / FILES["fp32"], draft / FILES["int8"], work.out / FILES["int8"]
     whole, choices = link.readlink(), candidates(source)
     for words, nodes in choices.items():
@@ -86,27 +96,45 @@ def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Score
     raise Refused((replace(failed, notes=(*failed.notes, tried)),))
 
 
+def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
+    """What failed, with the way out that costs seconds where another precision is left."""
+    (failed,) = refused.diagnostics
+    others = [other for other in plan.export.precision if other != precision]
+    if not others:
+        return failed
+    note = f"only {precision} is lost: the trained model is kept, and nothing is trained again without it"
+    help = f"build again with `export.precision: [{', '.join(others)}]`, which takes seconds, or allow more with `export.gate.metric_drop`"
+    return replace(failed, notes=(*failed.notes, note), help=help)
+
+
 def _link(link: Path, target: Path) -> None:
     link.unlink()
     link.symlink_to(target)
 
 
 def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: str) -> Scored:
-    """The metrics of a graph by split, and its gates; raises Refused E0402."""
+    """The metrics of a graph by split, its gates, and what its own validation scores decide; raises Refused E0402.
+
+    `calibrated` is what those of the trained network decided.
+    """
     plan = work.plan
     model = Model(draft, precision, work.machine.threads)
     metrics: dict[str, dict[str, Any]] = {}
     gates: dict[str, Any] = {}
+    own: dict[str, Any] = {task.name: {} for task in plan.tasks}
     for split, task in ((split, task) for split in SPLITS for task in plan.tasks if task.split(split)):
         outputs = _outputs(work, model, task, split, draft)
         examples = Prepared(work.prepared(task, split)).examples()
-        record = task.head.record.plain() | calibrated[task.name]
-        found = metrics_of(task).report(record, outputs, examples)
+        record = task.head.record.plain()
+        if split == "validation":
+            own[task.name] = dict(metrics_of(task).calibrate(record, outputs, examples))
+        records = record | calibrated[task.name], record | own[task.name]
+        found = metrics_of(task).report(records[1], outputs, examples)
         metrics.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
         if split == "validation" and task.metric:
             ours = read_outputs(work.inputs["evaluate"] / f"{task.named(split)}.npz")
-            gates[task.named(precision)] = _gate(plan, task, record, precision, ours, outputs, examples, draft)
-    return metrics, gates
+            gates[task.named(precision)] = _gate(plan, task, records, precision, ours, outputs, examples, draft)
+    return metrics, gates, own
 
 
 def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) -> Outputs:
@@ -135,12 +163,11 @@ def _refuse_holes(precision: str, outputs: Outputs, draft: Path) -> None:
             )
 
 
-def _draft(work: Work, calibrated: Mapping[str, Any]) -> Path:
+def _draft(work: Work) -> Path:
     """A folder that the runtime takes for a bundle, before there is one."""
     draft = work.out / "draft"
     draft.mkdir()
-    manifest = compose(work.plan, calibrated, {}, {"parity": {"allowed": work.plan.export.parity}})
-    (draft / "manifest.json").write_text(json.dumps({**manifest, "files": {}}))
+    _describe(draft, work.plan, {})
     for precision in work.plan.export.precision:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
         for file in source.glob(f"{FILES[precision]}*"):
@@ -148,6 +175,11 @@ def _draft(work: Work, calibrated: Mapping[str, Any]) -> Path:
     for name, file in variants.load("inputs", work.plan.reading.modality).assets(work.backbone).items():
         (draft / name).symlink_to(file)
     return draft
+
+
+def _describe(draft: Path, plan: Plan, calibrated: Mapping[str, Any]) -> None:
+    manifest = compose(plan, calibrated, {}, {"parity": {"allowed": plan.export.parity}})
+    (draft / "manifest.json").write_text(json.dumps({**manifest, "files": {}}))
 
 
 def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> list[Any]:
@@ -164,17 +196,22 @@ def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> 
 def _gate(
     plan: Plan,
     task: TaskPlan,
-    record: Mapping[str, Any],
+    records: tuple[Mapping[str, Any], Mapping[str, Any]],
     precision: str,
     ours: Outputs,
     theirs: Outputs,
     examples: Examples,
     draft: Path,
 ) -> dict[str, float | None]:
-    """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference."""
+    """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference.
+
+    `records` are the trained network's and the graph's, each with the thresholds of its own.
+    """
     metrics, name = metrics_of(task), task.metric
     sign = metrics.direction(name)
-    torch_score, score = (metrics.one(name, record, outputs, examples) for outputs in (ours, theirs))
+    torch_score, score = (
+        metrics.one(name, record, outputs, examples) for record, outputs in zip(records, (ours, theirs), strict=True)
+    )
     if torch_score is None or score is None:  # a score that is undefined gates nothing
         return {"drop": None, "allowed": plan.export.metric_drop}
     drop = sign * (torch_score - score)
@@ -185,7 +222,10 @@ def _gate(
     drops = []
     for draw in draws:
         rows, drawn = examples.taken(draw)
-        first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for outputs in (ours, theirs))
+        first, second = (
+            metrics.one(name, record, taken(outputs, rows), drawn)
+            for record, outputs in zip(records, (ours, theirs), strict=True)
+        )
         if first is not None and second is not None:  # a draw may lack what a score needs
             drops.append(first - second)
     found["standard_error"] = error = round(float(np.std(drops)), 6) if drops else 0.0

@@ -1,0 +1,22 @@
+"""What differs between the graphs of a bundle: thresholds and the like, which belong to a precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+FORMER = 2  # the format in which all graphs of a bundle shared one set of them, among the fields of a head
+
+
+def lifted(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of the former format as one of the present: what its heads say holds for every precision."""
+    found = {**manifest, "bundle": FORMER + 1, "calibrated": {}}
+    precisions = manifest.get("precisions")
+    is_int8 = isinstance(precisions, list) and "int8" in precisions
+    return {**found, "quantization": {"int8": {"kind": "dynamic"}} if is_int8 else {}}
+
+
+def heads_in(manifest: Mapping[str, Any], precision: str) -> dict[str, dict[str, Any]]:
+    """The records of a bundle's heads as a decoder sees them, with the thresholds of one precision alone."""
+    own = manifest["calibrated"].get(precision, {})
+    return {name: {**head, **own.get(name, {})} for name, head in manifest["heads"].items()}
