@@ -33,7 +33,7 @@ def amount(text: str, units: Mapping[str, int]) -> int:
 def score(value: float | None) -> str:
     """A score as people read it; a dash for one that is undefined.
 
-    >>> score(0.88235), score(None)
+    >>> score(0.88236), score(None)
     ('0.8824', '–')
     """
     return "–" if value is None else f"{value:.4f}"

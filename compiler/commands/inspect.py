@@ -62,7 +62,7 @@ def _text(manifest: dict[str, Any]) -> str:
     metrics = [f"{name}.{head['metric']}".lstrip(".") for name, head in manifest["heads"].items()]
     for split, name in ((split, name) for split in manifest["metrics"] for name in metrics):
         runners = manifest["metrics"][split]
-        known = {runner: values[name] for runner, values in runners.items() if name in values}
+        known = {runner: values[name] for runner, values in runners.items() if _is_score(values.get(name, ""))}
         scores = ", ".join(f"{score(value)} {runner}" for runner, value in known.items())
         floors = beside(name, manifest.get("floors", {}).get(split, {}))
         lines += [f"  {split:<11} {name} {scores}{floors}"] if scores else []
@@ -74,6 +74,10 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
     return "\n".join(one_line(line) for line in lines if line)
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
 
 
 def _labels(head: str, labels: list[str]) -> str:

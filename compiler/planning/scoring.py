@@ -9,6 +9,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, listed, quote
 from ..language.spec import Draft, HeldOut, Spec
 from ..world.facts import Facts
+from ..world.spelling import folded
 from .split import held_out_count
 
 SHOWN = 5  # labels named
@@ -50,7 +51,7 @@ def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if not hasattr(train, "is_multi") or spec.head_type not in variants.words("heads"):
         return
     for split in ("validation", "test"):
-        labels = _absent(spec, facts, split, train)
+        labels = [label for label in _absent(spec, facts, split, train) if _is_alone(label, train)]
         if labels and len(labels) < len(train.counts):
             shown = f"{', '.join(map(quote, labels[:SHOWN]))}{f' and {len(labels) - SHOWN} more' if len(labels) > SHOWN else ''}"
             one = len(labels) == 1
@@ -58,6 +59,12 @@ def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
             notes = ("scores are means over the labels that have rows there: they say nothing of the others",)
             help = f"give {'it' if one else 'them'} rows there, or take {'it' if one else 'them'} out of the labels"
             yield Diagnostic("W0430", headline, At(("data", split)), (), notes, help)
+
+
+def _is_alone(label: str, train: Any) -> bool:
+    """Whether no more frequent label is spelt nearly alike: such a slip is told for itself."""
+    alike = (other for other in train.counts if other != label and folded(other) == folded(label))
+    return all(train.counts[other] < train.counts[label] for other in alike)
 
 
 def _absent(spec: Draft, facts: Facts, split: str, train: Any) -> list[str]:

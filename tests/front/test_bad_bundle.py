@@ -218,7 +218,7 @@ TEXTS: list[tuple[str, bytes, str]] = [
     ("a format of words", b'{"bundle": "one"}', "E0503"),
     ("true for a format", b'{"bundle": true}', "E0503"),
     ("an older format", b'{"bundle": 0}', "E0503"),
-    ("a later format", b'{"bundle": 3, "news": 1}', "E0506"),
+    ("a later format", b'{"bundle": 4, "news": 1}', "E0506"),
     ("an earlier format", b'{"bundle": 1, "head": {}}', "E0506"),
     ("a far later format", b'{"bundle": 1000000000000000000000000000000}', "E0506"),
 ]

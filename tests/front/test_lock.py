@@ -295,7 +295,7 @@ def test_everything_that_drifted_is_said_at_once(folder: Path, graftc: Command) 
         (folder / "train.jsonl").read_text() + '{"text": "it is lost", "label": "parcel"}\n'
     )
     answer = graftc("validate", "--locked", "spec.yaml")
-    assert sorted(set(answer.codes) - {"W0313"}) == ["E0344", "E0345", "E0346"]
+    assert sorted(set(answer.codes) - {"W0313", "W0430"}) == ["E0344", "E0345", "E0346"]
     assert answer.codes.count("E0345") == 2
     assert "rows of the train data: locked 60, found 61" in answer.err
     assert "labels: locked billing, bug, howto, found billing, bug, howto, parcel" in answer.err
