@@ -14,6 +14,7 @@ RANGES = {
     "E03": "a spec against its backbone and its data",
     "W03": "worth a look",
     "E04": "building, and the machine",
+    "W04": "a training worth a look",
     "E05": "bundles",
     "W05": "labels worth a look",
 }
