@@ -21,6 +21,7 @@ GROWN = 1.5  # times the first steps: a random head may begin above the start, a
 SMOOTH = 5  # steps at least over which a loss is averaged
 STEEP = 0.15  # of the loss: what another third of the training would still take away
 LEARNED = 0.25  # of the start: below this a loss that halves once more changes few answers
+RECENT = 0.2  # of the rates' sum: since when a validation loss is asked how it fell
 SMALL = 0.05  # of the start: falls that are smaller are no news
 VANISHED = 1e-3  # of the loss, or of the heads' gradient: sound backbones get a hundredth or more
 CLIPPED = 0.95  # of the steps
@@ -32,40 +33,39 @@ TOLD = 0.97  # of a constant answer's loss: less than this is left where inputs 
 
 
 def findings(training: Training, answers: Sequence[Answers]) -> list[Finding]:
-    """Everything worth a look, each thing once, the gravest first."""
-    untold = [each.head for each in answers if _is_untold(each)]
-    own = [f for each in answers for f in _of_answers(each, training, each.head in untold)]
-    if len(training.losses) == 0:
-        return own
-    whole = list(_of_training(training, bool(untold)))
-    return [*own, *whole]
+    """Everything worth a look, each thing once: not what follows from another thing that is said."""
+    untold = [_untold(each) for each in answers if _is_untold(each)]
+    named = {finding.head for finding in untold}
+    known = [each for each in answers if each.head not in named]
+    found = [*untold, *(below(each, training) for each in known if each.is_below)]
+    if not len(training.losses):
+        return found
+    causes = list(_causes(training, bool(untold)))
+    if not causes:  # a network that learned nothing answers anything
+        found += [finding for each in known for finding in _of_labels(each)]
+    clipped = [_clipped(training)] if clips(training) else []
+    return [*found, *causes, *clipped, *([] if causes or untold else _of_epochs(training))]
 
 
-def _of_answers(answers: Answers, training: Training, is_untold: bool) -> Iterator[Finding]:
-    if is_untold:
-        yield _untold(answers)
-        return
-    if answers.is_below:
-        yield below(answers, training)
+def _causes(training: Training, is_untold: bool) -> Iterator[Finding]:
+    """Why nothing was learned; where inputs tell nothing, a loss that stays is no fault of the training."""
+    if rises(training):
+        yield _risen(training)
+    elif fades(training):
+        yield _faded(training)
+    elif stays(training) and not is_untold:
+        yield _flat(training)
+
+
+def _of_labels(answers: Answers) -> Iterator[Finding]:
     if answers.commonest and answers.commonest[1] >= SAME:
         yield _same(answers)
     elif answers.unused:
         yield _unused(answers)
 
 
-def _of_training(training: Training, is_untold: bool) -> Iterator[Finding]:
-    is_risen = rises(training)
-    if is_risen:
-        yield _risen(training)
-    if fades(training):
-        yield _faded(training)
-    if clips(training):
-        yield _clipped(training)
-    if is_untold:  # what follows would blame the training for what its labels are
-        return
-    if not is_risen and stays(training):
-        yield _flat(training)
-    elif not is_risen and falls(training):
+def _of_epochs(training: Training) -> Iterator[Finding]:
+    if falls(training):
         yield _steep(training)
     elif is_last(training):
         yield _last(training)
@@ -119,12 +119,17 @@ def falls(training: Training) -> bool:
 
 
 def _validation_falls(training: Training, time: np.ndarray) -> bool:
-    """Whether the loss of validation rows falls as steeply in the last epoch; true where nothing speaks against it."""
-    losses = [epoch["validation_loss"] for epoch in training.epochs if "validation_loss" in epoch]
-    if len(losses) < 2:
+    """Whether the loss of validation rows falls as steeply since about a third before the end; true where none is known.
+
+    Since the last epoch alone would be too short: at rates near zero a loss also falls because steps lose their noise.
+    """
+    known = [epoch for epoch in training.epochs if "validation_loss" in epoch]
+    since = [(1 - float(time[epoch["step"] - 1]), epoch["validation_loss"]) for epoch in known[:-1]]
+    since = [(share, loss) for share, loss in since if share >= RECENT]
+    if not since:
         return True
-    share = 1 - float(time[training.epochs[-2]["step"] - 1])
-    return bool(share > 0 and (losses[-2] - losses[-1]) / (3 * share) >= STEEP * losses[-1])
+    (share, before), last = min(since), known[-1]["validation_loss"]
+    return bool((before - last) / (3 * share) >= STEEP * last)
 
 
 def is_first(training: Training) -> bool:
@@ -188,7 +193,8 @@ def _gap_of(training: Training) -> float | None:
 
 def _is_untold(answers: Answers) -> bool:
     """Whether neither the model nor any floor knows more of the answers than which are frequent."""
-    return all(each is not None and each >= TOLD for each in (answers.tells, answers.learned))
+    is_chance = answers.lead < 0.5 / max(1, answers.rows) ** 0.5  # the most that a mean of scores errs by
+    return is_chance and all(each is not None and each >= TOLD for each in (answers.tells, answers.learned))
 
 
 def below(answers: Answers, training: Training) -> Finding:
@@ -211,7 +217,8 @@ def below(answers: Answers, training: Training) -> Finding:
 def _flat(training: Training) -> Finding:
     note = f"it is {training.end:.4g} at the end; to know nothing of the inputs loses {training.start:.4g}"
     help = "raise `train.learning_rate`, by ten times for a start, or set `head.start: fitted`"
-    return Finding("W0436", "the loss never left its start", "train.learning_rate", (note,), help)
+    where = "left its start" if training.begun <= GROWN * training.end else "fell below that of a constant answer"
+    return Finding("W0436", f"the loss never {where}", "train.learning_rate", (note,), help)
 
 
 def _steep(training: Training) -> Finding:

@@ -88,6 +88,7 @@ class Answers:
     model: float | None = None
     floor: str = ""
     value: float | None = None
+    lead: float = 0.0  # of the model over that floor
     error: float = 0.0
     is_below: bool = False
     tells: float | None = None

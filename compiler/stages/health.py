@@ -128,14 +128,15 @@ def _compared(work: Work, task: TaskPlan, floors: Json, record: Json, outputs: O
     if not known or ours is None:
         return {}
     best = max(known, key=lambda floor: sign * known[floor])
-    found: Json = {"floor": best, "value": known[best], "model": ours}
+    found: Json = {"floor": best, "value": known[best], "model": ours, "lead": sign * (ours - known[best])}
     if sign * (known[best] - ours) <= 0:
         return found
     folder = work.inputs[stage_name("floor", task.name)]
     theirs = read_outputs(folder / f"{list(floors['names']).index(best)}.npz")
     pairs = ((record, outputs), (task.head.record.plain() | floors["calibrated"][best], theirs))
+    # one row more or less is no evidence, whatever the error of so rare a thing
     error = standard_error(work.plan, metrics, name, pairs, examples)
-    return found | {"error": error, "is_below": sign * (known[best] - ours) > error}
+    return found | {"error": error, "is_below": sign * (known[best] - ours) > max(error, 1 / len(examples))}
 
 
 def standard_error(plan: Plan, metrics: Any, name: str, pairs: Any, examples: Examples) -> float:
