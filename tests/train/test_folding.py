@@ -52,7 +52,7 @@ def write(folder: Path, name: str = "spec.yaml", **sections: Any) -> Path:
         "graftc": 1,
         "name": "t",
         "backbone": {"from": "./backbone", "freeze": ["embeddings", "layers[0:1]"]},
-        "head": {"type": "text-classification", "dropout": 0.1},
+        "head": {"type": "text-classification", "dropout": 0.1, "start": "random"},
         "data": {
             "train": "train.jsonl",
             "validation": {"fraction": 0.2},
