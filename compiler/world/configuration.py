@@ -1,0 +1,113 @@
+"""What transformers takes in a backbone's config.json, known without it: kinds, bounds and words by family and key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import listed, nearest, quote
+
+FILE = Path(__file__).parent.parent / "backbones" / "_configurations.json"  # written by tests/backbones/configurations.py
+Rule = Mapping[str, Any]  # of a key: its kinds, default, the least and the most, the words that it takes
+KINDS = {
+    **{"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number with a point"},
+    **{"str": "a text", "list": "a list", "dict": "an object"},
+    **{"list[int]": "a list of whole numbers", "list[str]": "a list of texts"},
+}
+PLAIN = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
+OWN_CODE = ("AutoConfig", "AutoModel")  # of auto_map, what a backbone is loaded by
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A key of config.json whose value can't be, said of the key."""
+
+    key: str
+    headline: str
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a family; other keys are not read by it."""
+
+    aliases: Mapping[str, str]  # another name of a key → the one that counts
+    keys: Mapping[str, Rule]
+    words: Mapping[str, tuple[str, ...]]  # such as the activations that there are
+
+    def named(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json in which aliases stand under the keys that they mean, over what stands there, as when loaded."""
+        found = dict(config)
+        return found | {key: found.pop(alias) for alias, key in self.aliases.items() if alias in found}
+
+    def resolved(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json with all that it leaves out."""
+        return {key: rule["default"] for key, rule in self.keys.items() if "default" in rule} | self.named(config)
+
+    def wrong(self, config: Mapping[str, Any]) -> Iterator[Wrong]:
+        """Everything that transformers would refuse of a config.json by itself."""
+        for key, value in config.items():
+            rule = self.keys.get(self.aliases.get(key, key))
+            if rule and (found := _wrong(key, value, rule, self.words)):
+                yield found
+
+
+@cache
+def rules(word: str) -> Rules:
+    """The rules of a family by its word."""
+    table = json.loads(FILE.read_bytes())
+    family = table["families"][word]
+    words = {name: tuple(listed) for name, listed in table["words"].items()}
+    return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
+
+
+def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]]) -> Wrong | None:
+    """What is wrong with the value of a key, or None."""
+    if not any(_is(kind, value) for kind in rule["kinds"]):
+        kinds = " or ".join(KINDS[kind] for kind in rule["kinds"])
+        return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"expected {kinds}")
+    if isinstance(value, str) and "of" in rule:
+        known = words.get(rule["of"], ()) if isinstance(rule["of"], str) else tuple(rule["of"])
+        if value not in known:
+            return _unknown(key, value, known)
+    if type(value) in (int, float):
+        least, most = rule.get("least"), rule.get("most")
+        if least is not None and value < least:
+            return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"at least {least}")
+        if most is not None and value > most:
+            return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"at most {most}")
+    if isinstance(value, dict) and rule.get("keys") == "int":
+        odd = next((name for name in value if not _is_number(name)), None)
+        if odd is not None:
+            return Wrong(key, f"`{key}` of the backbone's config.json has a key that is no number", quote(odd))
+    return None
+
+
+def _unknown(key: str, value: str, known: tuple[str, ...]) -> Wrong:
+    headline = f"{quote(value)} is no {key.rstrip('s')} that transformers knows"
+    notes, help = (f"it knows {listed(known, 40)}",), nearest(value, known)
+    return Wrong(key, headline, "not known", notes, help)
+
+
+def _is(kind: str, value: Any) -> bool:
+    """Whether a value is of a kind; every item of a list is, too."""
+    if kind.startswith("list["):
+        return isinstance(value, list) and all(_is(kind[5:-1], item) for item in value)
+    return PLAIN.get(type(value)) == kind
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return int(text) is not None
+    except ValueError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    return quote(json.dumps(value))
