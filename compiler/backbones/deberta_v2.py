@@ -106,7 +106,8 @@ def _of_positions(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _relative(config: Mapping[str, Any]) -> Shapes:
     """The table of relative positions, and the norm on it."""
-    width, found = config["hidden_size"], {}
+    width = config["hidden_size"]
+    found: Shapes = {}
     if config["relative_attention"]:
         reach, buckets = config["max_relative_positions"], config.get("position_buckets", -1)
         reach = buckets if buckets > 0 else config["max_position_embeddings"] if reach < 1 else reach

@@ -26,6 +26,7 @@ LOAD = vit.LOAD
 
 width = vit.width
 longest = vit.longest
+pixels = vit.pixels
 mistakes = vit.mistakes
 pooled = vit.pooled  # the class token alone; the teacher's token counts only with the teacher's head
 

@@ -78,7 +78,10 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         **_turned("mlp.c_proj", inner, width),
     }
     if config["add_cross_attention"]:
-        layer |= {**_turned("crossattention.c_attn", width, 2 * width), **_turned("crossattention.q_attn", width, width)}
+        layer |= {
+            **_turned("crossattention.c_attn", width, 2 * width),
+            **_turned("crossattention.q_attn", width, width),
+        }
         layer |= {**_turned("crossattention.c_proj", width, width), **norm("ln_cross_attn", width)}
     return {
         "wte.weight": (config["vocab_size"], width),

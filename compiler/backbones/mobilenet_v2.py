@@ -41,7 +41,7 @@ def width(config: Mapping[str, Any]) -> int:
 
 def _channels(config: Mapping[str, Any], wanted: float) -> int:
     """As many channels as are wanted, to the next multiple that the configuration asks for."""
-    step, wanted = config.get("depth_divisible_by", 8), int(round(wanted))
+    step, wanted = config.get("depth_divisible_by", 8), round(wanted)
     channels = max(config.get("min_depth", 8), int(wanted + step / 2) // step * step)
     return int(channels + step if channels < 0.9 * wanted else channels)
 

@@ -39,5 +39,8 @@ def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
 def shapes(config: Mapping[str, Any]) -> Shapes:
     """Every tensor of Qwen3Model."""
     bias = config["attention_bias"]
-    halves = {**norm("self_attn.q_norm", config["head_dim"], False), **norm("self_attn.k_norm", config["head_dim"], False)}
+    halves = {
+        **norm("self_attn.q_norm", config["head_dim"], False),
+        **norm("self_attn.k_norm", config["head_dim"], False),
+    }
     return {**llama.decoder(config, bias, bias, False), **stack("layers", config["num_hidden_layers"], halves)}

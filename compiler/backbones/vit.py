@@ -56,6 +56,11 @@ def longest(config: Mapping[str, Any]) -> int | None:
     return None
 
 
+def pixels(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the pictures, whose patches have a position each."""
+    return sides(config.get("image_size", 224))
+
+
 def pooled(outputs: Any) -> torch.Tensor:
     """The state of the class token, as ViTForImageClassification takes it."""
     return outputs.last_hidden_state[:, 0]

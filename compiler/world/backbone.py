@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Status, listed, nearest, quote, refuse
+from ..diagnostics import At, Refused, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
 from ..sources import Located, Missing, split
+from .agreement import Checkpoint, disagreements
+from .configuration import rules
 from .header import Fetch, Header, Tensor, read_header
 from .rows import kind_of
 
@@ -187,7 +189,7 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
 def gather_backbone(reference: str, base: Path, weights: bool = False) -> BackboneFacts:
     """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
 
-    Raises Refused with E0301, E0303, E0304, E0305 or E0320.
+    Raises Refused with E0301, E0303, E0304, E0305, E0320, or all of E0382, E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights)
     raw = _config_bytes(located.folder)
@@ -204,9 +206,11 @@ def gather_backbone(reference: str, base: Path, weights: bool = False) -> Backbo
         )
     family = variants.load("backbones", word)
     header = read_header(located.folder, fetch)
-    facts = BackboneFacts(
-        located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family)
-    )
+    tensors = _loaded(header, family)
+    if found := disagreements(Checkpoint(located.folder, word, family, config, header, tensors)):
+        raise Refused(found)
+    named = rules(word).named(config)
+    facts = BackboneFacts(located, word, family, named, hashlib.sha256(raw).hexdigest(), header, tensors)
     _check(facts)
     return facts
 
@@ -215,7 +219,7 @@ def _config(raw: bytes) -> dict[str, Any]:
     """A config.json that names its family; raises Refused E0305 for any other."""
     help = "get the file anew from where the backbone came from, or let `save_pretrained` write it"
     try:
-        config = json.loads(raw)
+        config = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError) else "it is nothing that can be read as JSON"
         raise refuse("E0305", "the backbone's config.json is not JSON", reason.lower(), at=AT, help=help) from None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import listed, nearest, quote
+from ..diagnostics import Span, listed, nearest, quote
 
-FILE = Path(__file__).parent.parent / "backbones" / "_configurations.json"  # written by tests/backbones/configurations.py
+FILE = (
+    Path(__file__).parent.parent / "backbones" / "_configurations.json"
+)  # written by tests/backbones/configurations.py
 Rule = Mapping[str, Any]  # of a key: its kinds, default, the least and the most, the words that it takes
 KINDS = {
     **{"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number with a point"},
@@ -19,7 +22,6 @@ KINDS = {
     **{"list[int]": "a list of whole numbers", "list[str]": "a list of texts"},
 }
 PLAIN = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
-OWN_CODE = ("AutoConfig", "AutoModel")  # of auto_map, what a backbone is loaded by
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Rules:
         """A config.json with all that it leaves out."""
         return {key: rule["default"] for key, rule in self.keys.items() if "default" in rule} | self.named(config)
 
+    def written(self, key: str, config: Mapping[str, Any]) -> str:
+        """The name under which a config.json writes a key."""
+        return next((alias for alias, meant in self.aliases.items() if meant == key and alias in config), key)
+
     def wrong(self, config: Mapping[str, Any]) -> Iterator[Wrong]:
         """Everything that transformers would refuse of a config.json by itself."""
         for key, value in config.items():
@@ -67,15 +73,28 @@ def rules(word: str) -> Rules:
     return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
 
 
+def key_span(path: Path, key: str, label: str = "") -> Span:
+    """Where a key stands in a file that holds a JSON object; the whole file where it has none such."""
+    text, depth, found = path.read_text(encoding="utf-8"), 0, None
+    for hit in re.finditer(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(hit[0], 0)
+        if depth == 1 and hit[2] and hit[1] == key:  # the last of several counts
+            found = hit.start()
+    if found is None:
+        return Span(str(path), 0, 1, 0, label)
+    return Span(str(path), text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found), len(key) + 2, label)
+
+
 def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]]) -> Wrong | None:
     """What is wrong with the value of a key, or None."""
     if not any(_is(kind, value) for kind in rule["kinds"]):
         kinds = " or ".join(KINDS[kind] for kind in rule["kinds"])
         return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"expected {kinds}")
-    if isinstance(value, str) and "of" in rule:
+    if "of" in rule and isinstance(value, str | list):
         known = words.get(rule["of"], ()) if isinstance(rule["of"], str) else tuple(rule["of"])
-        if value not in known:
-            return _unknown(key, value, known)
+        for word in [value] if isinstance(value, str) else value:
+            if word not in known:
+                return _unknown(key, word, known)
     if type(value) in (int, float):
         least, most = rule.get("least"), rule.get("most")
         if least is not None and value < least:
@@ -90,7 +109,7 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
 
 
 def _unknown(key: str, value: str, known: tuple[str, ...]) -> Wrong:
-    headline = f"{quote(value)} is no {key.rstrip('s')} that transformers knows"
+    headline = f"`{key}` of the backbone's config.json can't be {quote(value)}"
     notes, help = (f"it knows {listed(known, 40)}",), nearest(value, known)
     return Wrong(key, headline, "not known", notes, help)
 

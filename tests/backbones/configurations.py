@@ -18,6 +18,7 @@ import torch
 import transformers
 from transformers import initialization
 from transformers.activations import ACT2FN
+from transformers.configuration_utils import ALLOWED_ATTN_LAYER_TYPES
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -38,7 +39,10 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "dict": ({}, {"0": "a"}),
 }
 # what __post_init__ takes besides fields
-LEGACY = ("num_labels", "torch_dtype", "output_attentions", "attn_implementation", "per_layer_config")
+LEGACY = (
+    *("num_labels", "torch_dtype", "output_attentions", "attn_implementation", "per_layer_config", "text_config"),
+    *("rope_scaling", "rope_theta", "use_return_dict", "pruned_heads"),
+)
 OUTSIDE = ("model_type", "transformers_version")  # names the family; is written anew
 
 
@@ -50,6 +54,7 @@ def configurations() -> dict[str, Any]:
         "words": {
             "activations": sorted(ACT2FN),
             "attention": sorted({"eager", "paged|eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}),
+            "layer types": sorted(ALLOWED_ATTN_LAYER_TYPES),
             "dtypes": sorted(name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)),
         },
         "common": {key: rule for key in _common() if (rule := _tried("bert", key))},
@@ -64,9 +69,7 @@ def _common() -> list[str]:
 
 def _tried(word: str, key: str) -> dict[str, Any]:
     """The rule of a key whose kinds the class does not check; empty where nothing is refused."""
-    taken = {
-        kind: [not refused(word, {key: value}) for value in values] for kind, values in SAMPLES.items()
-    }
+    taken = {kind: [not refused(word, {key: value}) for value in values] for kind, values in SAMPLES.items()}
     if all(map(all, taken.values())):
         return {}
     rule: dict[str, Any] = {"kinds": [kind for kind, each in taken.items() if any(each)]}
@@ -92,7 +95,9 @@ def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:
         kinds.remove("null")
     words = [value for value in typing.get_args(field.type) if isinstance(value, str)]
     rule = {"kinds": kinds, "default": list(field.default) if isinstance(field.default, tuple) else field.default}
-    if typing.get_origin(field.type) is typing.Literal:
+    if field.name == "layer_types":
+        rule["of"] = "layer types"
+    elif typing.get_origin(field.type) is typing.Literal:
         rule["of"] = words
     elif "str" in kinds and refused(word, {field.name: "no-such-word"}):
         is_activation = not refused(word, {field.name: "relu"})

@@ -51,7 +51,9 @@ def test_the_rules_are_those_of_the_transformers_that_is_installed() -> None:
     )
 
 
-@pytest.mark.parametrize(("word", "more"), CASES, ids=lambda value: value if isinstance(value, str) else ",".join(value))
+@pytest.mark.parametrize(
+    ("word", "more"), CASES, ids=lambda value: value if isinstance(value, str) else ",".join(value)
+)
 def test_a_family_knows_every_tensor_of_its_module(word: str, more: dict[str, Any]) -> None:
     config = tiny.config(word, **more)
     with torch.device("meta"):
