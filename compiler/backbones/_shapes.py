@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Shapes = dict[str, tuple[int, ...]]
+DEEPEST = 10_000  # layers; more are a mistake, and would take the memory of the machine
 Mistake = tuple[str, str]  # a key of config.json, and what speaks against its value
 
 
@@ -28,7 +29,9 @@ def convolution(name: str, inputs: int, outputs: int, size: int) -> Shapes:
 
 
 def stack(name: str, count: int, layer: Mapping[str, tuple[int, ...]]) -> Shapes:
-    """Layers that are alike, numbered from 0."""
+    """Layers that are alike, numbered from 0; raises ValueError for more than there can be."""
+    if count > DEEPEST:
+        raise ValueError(f"{count} layers")
     return {f"{name}.{i}.{part}": shape for i in range(count) for part, shape in layer.items()}
 
 

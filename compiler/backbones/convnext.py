@@ -46,7 +46,7 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         **norm("embeddings.layernorm", sizes[0]),
         **norm("layernorm", sizes[-1]),
     }
-    for i in range(config["num_stages"]):
+    for i in range(min(config["num_stages"], len(sizes) + 1)):  # one more has no size
         at = f"encoder.stages.{i}"
         if i:
             found |= norm(f"{at}.downsampling_layer.0", sizes[i - 1])

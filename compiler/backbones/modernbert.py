@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import bert
-from ._shapes import Shapes, linear, norm, stack
+from ._shapes import DEEPEST, Shapes, linear, norm, stack
 
 MODALITY = bert.MODALITY
 PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
@@ -69,7 +69,7 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         **linear("mlp.Wi", width, 2 * inner, config["mlp_bias"]),
         **linear("mlp.Wo", inner, width, config["mlp_bias"]),
     }
-    later = range(1, config["num_hidden_layers"])  # the first has the embeddings' norm before it
+    later = range(1, min(config["num_hidden_layers"], DEEPEST))  # the first has the embeddings' norm before it
     return {
         "embeddings.tok_embeddings.weight": (config["vocab_size"], width),
         **norm("embeddings.norm", width, is_biased),

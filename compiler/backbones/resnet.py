@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._shapes import Shapes, convolution
+from ._shapes import DEEPEST, Shapes, convolution
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     found = convolution("embedder.embedder", config["num_channels"], inputs, 7)
     for stage, (outputs, depth) in enumerate(zip(config["hidden_sizes"], config["depths"], strict=False)):
         is_strided = stage > 0 or config["downsample_in_first_stage"]
-        for i in range(max(depth, 1)):
+        for i in range(min(max(depth, 1), DEEPEST)):
             at = f"encoder.stages.{stage}.layers.{i}"
             if i == 0 and (inputs != outputs or is_strided):
                 found |= convolution(f"{at}.shortcut", inputs, outputs, 1)

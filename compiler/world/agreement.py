@@ -126,12 +126,16 @@ def _impossible(files: Checkpoint) -> Iterator[Wrong]:
 def _mismatches(files: Checkpoint) -> Iterator[Diagnostic]:
     """Sizes that the weights do not have, and tensors that are missing or of no part."""
     expected = files.shapes()
-    if expected is None:
+    if expected == files.stored:
+        return
+    fitting = next(_fitting(files), None)
+    if fitting:
+        yield files.at_key("E0383", _other_size(files, *fitting))
+    elif expected is not None:
+        yield _others(files, expected)
+    else:
         span = Span(str(files.folder / "config.json"), 0, 1, 0)
         yield Diagnostic("E0382", "the sizes in the backbone's config.json make no network", span, ALSO)
-    elif expected != files.stored:
-        fitting = next(_fitting(files), None)
-        yield files.at_key("E0383", _other_size(files, *fitting)) if fitting else _others(files, expected)
 
 
 def _fitting(files: Checkpoint) -> Iterator[tuple[str, int | bool]]:

@@ -21,6 +21,7 @@ KINDS = {
     **{"str": "a text", "list": "a list", "dict": "an object"},
     **{"list[int]": "a list of whole numbers", "list[str]": "a list of texts"},
 }
+ANEW = "write it as transformers does, or get config.json anew from where the backbone came from"
 PLAIN = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
 
 
@@ -58,10 +59,14 @@ class Rules:
 
     def wrong(self, config: Mapping[str, Any]) -> Iterator[Wrong]:
         """Everything that transformers would refuse of a config.json by itself."""
+        whole = self.resolved(config)
         for key, value in config.items():
             rule = self.keys.get(self.aliases.get(key, key))
             if rule and (found := _wrong(key, value, rule, self.words)):
                 yield found
+            elif rule and "below" in rule and type(value) is type(whole[rule["below"]]) is int:
+                if value >= whole[rule["below"]]:
+                    yield _wrongly(key, value, f"below `{rule['below']}`, {whole[rule['below']]:,}")
 
 
 @cache
@@ -89,7 +94,7 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
     """What is wrong with the value of a key, or None."""
     if not any(_is(kind, value) for kind in rule["kinds"]):
         kinds = " or ".join(KINDS[kind] for kind in rule["kinds"])
-        return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"expected {kinds}")
+        return _wrongly(key, value, f"expected {kinds}" if kinds else "leave it out")
     if "of" in rule and isinstance(value, str | list):
         known = words.get(rule["of"], ()) if isinstance(rule["of"], str) else tuple(rule["of"])
         for word in [value] if isinstance(value, str) else value:
@@ -98,14 +103,18 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
     if type(value) in (int, float):
         least, most = rule.get("least"), rule.get("most")
         if least is not None and value < least:
-            return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"at least {least}")
+            return _wrongly(key, value, f"at least {least}")
         if most is not None and value > most:
-            return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", f"at most {most}")
+            return _wrongly(key, value, f"at most {most}")
     if isinstance(value, dict) and rule.get("keys") == "int":
         odd = next((name for name in value if not _is_number(name)), None)
         if odd is not None:
             return Wrong(key, f"`{key}` of the backbone's config.json has a key that is no number", quote(odd))
     return None
+
+
+def _wrongly(key: str, value: Any, label: str) -> Wrong:
+    return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", label, help=ANEW)
 
 
 def _unknown(key: str, value: str, known: tuple[str, ...]) -> Wrong:

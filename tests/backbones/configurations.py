@@ -107,11 +107,12 @@ def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:
     return rule
 
 
-def _bounds(word: str, key: str, is_real: bool) -> dict[str, int]:
+def _bounds(word: str, key: str, is_real: bool) -> dict[str, Any]:
     """The least and the most that a number may be, as far as anything is refused."""
+    found: dict[str, Any] = {}
     if key.endswith("_token_id"):
-        return {}  # the tokenizer and the rows of the embedding say which tokens there are
-    found = {}
+        found |= {"least": 0} if refused(word, {key: -1}) else {}
+        return found | ({"below": "vocab_size"} if refused(word, {key: 10**6}) else {})
     if is_real:
         found |= {"least": 0} if refused(word, {key: -0.5}) else {}
         found |= {"most": 1} if refused(word, {key: 1.5}) and not refused(word, {key: 0.5}) else {}
