@@ -37,11 +37,12 @@ def _pad_word(folder: Path) -> str:
     try:
         word = json.loads(path.read_text(encoding="utf-8")).get("pad_token") if path.is_file() else None
         word = word["content"] if isinstance(word, dict) else word
+        if not isinstance(word, str | None):
+            raise TypeError("padding is no word")
     except BROKEN:
-        raise refuse(
-            "E0306", "the backbone's tokenizer_config.json can't be read", at=Span(str(path), 0, 1, 0), help=AGAIN
-        ) from None
-    return word if isinstance(word, str) and word else "[PAD]"
+        headline = "the backbone's tokenizer_config.json can't be read"
+        raise refuse("E0306", headline, at=At(("backbone", "from")), help=AGAIN) from None
+    return word or "[PAD]"
 
 
 def unreadable(*notes: str) -> Refused:
@@ -67,6 +68,9 @@ def _numbered(path: Path, sha256: str) -> dict[str, int]:
     added = json.loads(path.read_bytes())
     tokens = {token["content"]: token["id"] for token in added.get("added_tokens") or ()}
     vocabulary = added["model"]["vocab"]
+    numbers = (*tokens.values(), *(vocabulary.values() if isinstance(vocabulary, dict) else ()))
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError("a token's number is none")
     if isinstance(vocabulary, dict):
         return tokens | vocabulary
     return tokens | {"": len(vocabulary) - 1}  # pieces with scores, numbered in their order; no word is empty
@@ -80,7 +84,7 @@ def misfits(record: Mapping[str, Any], folder: Path, backbone: BackboneFacts) ->
     found = list(_beyond(folder, word, number, rows)) or list(_no_padding(record, folder, rows))
     yield from found
     if not found:
-        yield from _encoded(tokenizer_of(path, sha256), record, folder, backbone, rows)
+        yield from _encoded(path, sha256, record, backbone, rows)
 
 
 def _beyond(folder: Path, word: str, number: int, rows: int) -> Iterable[Diagnostic]:
@@ -106,15 +110,16 @@ def _no_padding(record: Mapping[str, Any], folder: Path, rows: int) -> Iterable[
 
 @silenced()
 def _encoded(
-    tokenizer: Any, record: Mapping[str, Any], folder: Path, backbone: BackboneFacts, rows: int
+    path: Path, sha256: str, record: Mapping[str, Any], backbone: BackboneFacts, rows: int
 ) -> tuple[Diagnostic, ...]:
     """What comes out of a short text, or a pair: tokens that are put around it, and segments."""
     try:
-        encoding = tokenizer.encode("a", "a") if record["is_pair"] else tokenizer.encode("a")
+        encoding = tokenizer_of(path, sha256).encode("a", "a" if record["is_pair"] else None)
     except BaseException as error:  # the library raises plain Exception, and panics that are none
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise unreadable(str(error)[:200]) from None
         raise
+    folder = path.parent
     number, segment = max(encoding.ids, default=-1), max(encoding.type_ids, default=0)
     types = rules(backbone.word).resolved(backbone.config).get("type_vocab_size", 0)
     if number >= rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -143,9 +144,10 @@ def _fitting(files: Checkpoint) -> Iterator[tuple[str, int | bool]]:
     sides = {side for shape in files.stored.values() for side in shape}
     depths = {int(number) + 1 for name in files.stored for number in re.findall(r"\d+", name)}
     for key, value in files.whole.items():
-        if type(value) not in (int, bool) or key.endswith("_token_id"):
+        is_open = value is None and "int" in files.rules.keys.get(key, {}).get("kinds", ())
+        if not (is_open or type(value) in (int, bool)) or key.endswith("_token_id"):
             continue
-        for other in (not value,) if isinstance(value, bool) else sorted({0} | sides | depths):
+        for other in (not value,) if isinstance(value, bool) else sorted(sides | depths):
             if other != value and files.shapes(**{key: other}) == files.stored:
                 yield key, other
 
@@ -153,9 +155,9 @@ def _fitting(files: Checkpoint) -> Iterator[tuple[str, int | bool]]:
 def _other_size(files: Checkpoint, key: str, value: int | bool) -> Wrong:
     written = files.rules.written(key, files.config)
     says = "config.json says" if written in files.config else f"config.json leaves `{written}` out, which then is"
-    label = f"{says} {str(files.whole[key]).lower()}, the weights have {str(value).lower()}"
+    label = f"{says} {json.dumps(files.whole[key])}, the weights have {json.dumps(value)}"
     headline = f"`{written}` in the backbone's config.json is not that of its weights"
-    help = f"write `{str(value).lower()}` there if the weights are right, else get the weights that belong to it"
+    help = f"write `{json.dumps(value)}` there if the weights are right, else get the weights that belong to it"
     return Wrong(written, headline, label, (), help)
 
 

@@ -62,11 +62,12 @@ class Rules:
         whole = self.resolved(config)
         for key, value in config.items():
             rule = self.keys.get(self.aliases.get(key, key))
+            if rule and config.get(rule.get("unless", "")) is not None:
+                continue
             if rule and (found := _wrong(key, value, rule, self.words)):
                 yield found
-            elif rule and "below" in rule and type(value) is type(whole[rule["below"]]) is int:
-                if value >= whole[rule["below"]]:
-                    yield _wrongly(key, value, f"below `{rule['below']}`, {whole[rule['below']]:,}")
+            elif rule and "below" in rule and _reaches(value, whole[rule["below"]]):
+                yield _wrongly(key, value, f"below `{rule['below']}`, {whole[rule['below']]:,}")
 
 
 @cache
@@ -102,9 +103,9 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
                 return _unknown(key, word, known)
     if type(value) in (int, float):
         least, most = rule.get("least"), rule.get("most")
-        if least is not None and value < least:
+        if least is not None and not value >= least:  # NaN is in no bounds
             return _wrongly(key, value, f"at least {least}")
-        if most is not None and value > most:
+        if most is not None and not value <= most:
             return _wrongly(key, value, f"at most {most}")
     if isinstance(value, dict) and rule.get("keys") == "int":
         odd = next((name for name in value if not _is_number(name)), None)
@@ -115,6 +116,10 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
 
 def _wrongly(key: str, value: Any, label: str) -> Wrong:
     return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", label, help=ANEW)
+
+
+def _reaches(value: Any, end: Any) -> bool:
+    return type(value) is int and type(end) is int and value >= end
 
 
 def _unknown(key: str, value: str, known: tuple[str, ...]) -> Wrong:

@@ -41,8 +41,9 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
 # what __post_init__ takes besides fields
 LEGACY = (
     *("num_labels", "torch_dtype", "output_attentions", "attn_implementation", "per_layer_config", "text_config"),
-    *("rope_scaling", "rope_theta", "use_return_dict", "pruned_heads"),
+    *("use_return_dict", "pruned_heads"),
 )
+READ_BY_SOME = ("chunk_size_feed_forward",)
 OUTSIDE = ("model_type", "transformers_version")  # names the family; is written anew
 
 
@@ -64,7 +65,7 @@ def configurations() -> dict[str, Any]:
 
 def _common() -> list[str]:
     fields = [f.name for f in dataclasses.fields(transformers.PreTrainedConfig)]
-    return [key for key in (*fields, *LEGACY) if key not in OUTSIDE]
+    return [key for key in (*fields, *LEGACY) if key not in (*OUTSIDE, *READ_BY_SOME)]
 
 
 def _tried(word: str, key: str) -> dict[str, Any]:
@@ -77,6 +78,8 @@ def _tried(word: str, key: str) -> dict[str, Any]:
         rule["of"] = "dtypes" if taken["str"][0] else "attention"
     if taken["dict"] == [True, True] and refused(word, {key: {"a": "b"}}):
         rule["keys"] = "int"
+    if not refused(word, {"dtype": "float32", key: "no-such-word"}):
+        rule["unless"] = "dtype"  # which counts where both are given
     if taken["int"][0] and refused(word, {key: 5}):
         rule["most"] = 0
     return rule
@@ -86,7 +89,8 @@ def _family(word: str) -> dict[str, Any]:
     kind = type(tiny.config(word))
     common = {f.name for f in dataclasses.fields(transformers.PreTrainedConfig)}
     fields = [f for f in dataclasses.fields(kind) if f.name not in common and not f.name.startswith("_")]
-    return {"aliases": dict(kind.attribute_map), "keys": {f.name: _rule(word, f) for f in fields}}
+    some = {key: rule for key in READ_BY_SOME if (rule := _tried(word, key))}
+    return {"aliases": dict(kind.attribute_map), "keys": {f.name: _rule(word, f) for f in fields} | some}
 
 
 def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:

@@ -63,7 +63,13 @@ class Editor:
             *[(1, self.extra), (1, self.layer_gone), (1, self.broken_weights)],
         ]
         if self.is_text:
-            kinds += [(2, self.added), (2, self.number), (1, self.template), (1, self.padding), (1, self.broken_tokenizer)]
+            kinds += [
+                (2, self.added),
+                (2, self.number),
+                (1, self.template),
+                (1, self.padding),
+                (1, self.broken_tokenizer),
+            ]
         if self.sentences:
             kinds += [(2, self.sentence)]
         weights = [weight for weight, _ in kinds]
@@ -80,7 +86,9 @@ class Editor:
 
     def value(self) -> Edit:
         """A value of another kind."""
-        return self._with("config: another kind of value", **{self.random.choice(self.keys): self.random.choice(OTHERS)})
+        return self._with(
+            "config: another kind of value", **{self.random.choice(self.keys): self.random.choice(OTHERS)}
+        )
 
     def size(self) -> Edit:
         """Another number, near or far."""
@@ -136,7 +144,14 @@ class Editor:
         """A file that is no UTF-8, or no JSON, or no object."""
         raw = (self.folder / CONFIG).read_bytes()
         at = self.random.randrange(len(raw))
-        contents = (raw[:at], raw[:at] + b"}" + raw[at:], b"\xef\xbb\xbf" + raw, raw.decode().encode("utf-16"), b"[]", b"")
+        contents = (
+            raw[:at],
+            raw[:at] + b"}" + raw[at:],
+            b"\xef\xbb\xbf" + raw,
+            raw.decode().encode("utf-16"),
+            b"[]",
+            b"",
+        )
         return Edit("config: no JSON object", CONFIG, {CONFIG: self.random.choice(contents)}, False)
 
     # ---- model.safetensors
@@ -267,7 +282,12 @@ class Editor:
         """Another word for padding, or a file of it that can't be read."""
         written = json.loads((self.folder / TOKENS).read_bytes())
         word = self.random.choice(("[PAD]", "<no such token>", 5, ["a"], {"content": 5}, None))
-        return Edit("tokenizer: another padding", repr(word), {TOKENS: json.dumps({**written, "pad_token": word}).encode()}, True)
+        return Edit(
+            "tokenizer: another padding",
+            repr(word),
+            {TOKENS: json.dumps({**written, "pad_token": word}).encode()},
+            True,
+        )
 
     def broken_tokenizer(self) -> Edit:
         """A file that is cut, or that lacks its model."""
@@ -303,10 +323,30 @@ class Editor:
 
     def _unknown(self) -> Edit:
         pairs: list[tuple[str, Any]] = [
-            *[("finetuning_task", "sst2"), ("_name_or_path", "/home/x"), ("pooler_fc_size", 768), ("directionality", "b")],
-            *[("my_own_key", {"a": [1, None]}), ("description", "é" * 50), ("output_past", True), ("architectures", None)],
-            *[("transformers_version", "4.5.1"), ("gradient_checkpointing", False), ("license", "mit"), ("_commit", None)],
-            *[("problem_type", None), ("num_labels", 7), ("torch_dtype", "float16"), ("id2label", {"0": "a", "1": "b"})],
+            *[
+                ("finetuning_task", "sst2"),
+                ("_name_or_path", "/home/x"),
+                ("pooler_fc_size", 768),
+                ("directionality", "b"),
+            ],
+            *[
+                ("my_own_key", {"a": [1, None]}),
+                ("description", "é" * 50),
+                ("output_past", True),
+                ("architectures", None),
+            ],
+            *[
+                ("transformers_version", "4.5.1"),
+                ("gradient_checkpointing", False),
+                ("license", "mit"),
+                ("_commit", None),
+            ],
+            *[
+                ("problem_type", None),
+                ("num_labels", 7),
+                ("torch_dtype", "float16"),
+                ("id2label", {"0": "a", "1": "b"}),
+            ],
         ]
         key, value = self.random.choice(pairs)
         return self._with("harmless: a key that is not read", **{key: value})

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import transformers
 from PIL import Image
+from tokenizers import Tokenizer
 
 import graftc
 from graftc.compiler import variants
@@ -28,7 +29,7 @@ from graftc.compiler.networks.batches import arrays
 from graftc.compiler.stages.prepare import preprocessor
 
 from ..backbones import tiny
-from .edits import Edit, Editor
+from .edits import Edit, Editor, read_weights
 
 FAMILIES = ("bert", "vit", "llama")
 TEXTS = ("refund my parcel, zażółć", "a cat")
@@ -161,6 +162,8 @@ class Bench:
             return f"{len(more)} tensors are not loaded"
         if names := [name for name in sound if not close(outputs[name], sound[name])]:
             return f"other outputs: {names}"
+        if tiny.is_text(word) and self._is_cut_otherwise(place):
+            return "texts are cut otherwise than tokenizer.json says"
         return self._claims(place) or (self._sentence(place) if edit.kind == "sentence-transformers" else "")
 
     def _theirs(self, word: str, place: Path) -> tuple[dict[str, Any], frozenset[str]]:
@@ -195,13 +198,22 @@ class Bench:
         cut["the last token"] = {name: largest if name == "input_ids" else torch.ones_like(largest) for name in names}
         return {kind: {name: batch[name] for name in names} for kind, batch in cut.items()}
 
+    def _is_cut_otherwise(self, place: Path) -> bool:
+        """Whether transformers takes its tokens from elsewhere than the file: some classes build what is in it anew."""
+        theirs = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
+        written = Tokenizer.from_file(str(place / "tokenizer.json")).encode(TEXTS[0])
+        said = theirs(TEXTS[0], return_token_type_ids=True)
+        return (said["input_ids"], said["token_type_ids"]) != (written.ids, written.type_ids)
+
     def _claims(self, place: Path) -> str:
         """What config.json claims and a model of transformers' own, in floating point, does not keep."""
         config = json.loads((place / "config.json").read_bytes())
         own = config.get("auto_map") or ()
         if "AutoModel" in own or "AutoConfig" in own:
             return "it brings code of its own, and is loaded without"
-        return "it is quantised, and is loaded as if it were not" if config.get("quantization_config") else ""
+        if config.get("quantization_config") or whole_numbers((place / "model.safetensors").read_bytes()):
+            return "it is quantised, and is loaded as if it were not"
+        return "it claims fewer positions than it reads" if config.get("max_position_embeddings", 1) < 1 else ""
 
     # ---- sentence-transformers
 
@@ -233,6 +245,12 @@ class Bench:
             except Exception as error:
                 return f"sentence-transformers: {type(error).__name__}: {error}"[:200]
         return "" if close(vectors, self.vectors) else "sentence-transformers: other vectors"
+
+
+def whole_numbers(raw: bytes) -> list[str]:
+    """The weights that are stored as whole numbers; batch norms count with some."""
+    found = {name: dtype for name, (dtype, _, _) in read_weights(raw).items() if "num_batches" not in name}
+    return [name for name, dtype in found.items() if dtype[0] in "IUB" and dtype != "BF16"]
 
 
 def close(these: torch.Tensor, those: torch.Tensor) -> bool:
