@@ -104,7 +104,9 @@ def test_a_flag_that_is_wrong_reads_as_it_was_accepted(project: Project) -> None
 
 def test_every_accepted_text_belongs_to_a_case() -> None:
     # those named by a code belong to its page, and those of locks, builds and trainings to their own tests
-    found = {path.stem for path in GOLDEN.glob("[a-z]*.txt") if not path.stem.startswith(("lock_", "build_", "health_"))}
+    found = {
+        path.stem for path in GOLDEN.glob("[a-z]*.txt") if not path.stem.startswith(("lock_", "build_", "health_"))
+    }
     assert found == {*CASES, "flags", "flag_of_no_shape"}
 
 
