@@ -33,7 +33,9 @@ class Family(Protocol):
     names in transformers' ForMaskedLM or ForCausalLM, with shapes in the words width, embedding (of a word) and
     vocabulary; `BARE`, if there, names modules without tensors by the part that they belong to, and `UNFOLDED` says why
     its layers can't be computed once; `WORDS`, the tensor of the words' embedding; `TIED`, which of the head's are another one by a second
-    name; and `TIES`, whether they are so where config.json says nothing of it.
+    name; and `TIES`, whether they are so where config.json says nothing of it. `shapes` takes a config.json with all
+    that it leaves out; `mistakes`, if there, gives keys of it and what speaks against their values; `pixels`, if there,
+    the height and width that pictures must have.
     """
 
     MODALITY: str  # a module of inputs/
@@ -49,6 +51,7 @@ class Family(Protocol):
     INPUTS: tuple[str, ...]  # arguments of the module's forward that carry data
     LOAD: Mapping[str, Any]  # further arguments of AutoModel.from_pretrained
 
+    shapes: Callable[[Mapping[str, Any]], Mapping[str, tuple[int, ...]]]  # config.json → every tensor of the module
     width: Callable[[Mapping[str, Any]], int]  # config.json → size of one state
     longest: Callable[[Mapping[str, Any]], int | None]  # config.json → most positions, None for no limit
 
@@ -69,6 +72,7 @@ class Input(Protocol):
     preprocessing: Callable[
         [Path, Columns, Any, Any, Columns], Record
     ]  # (folder, config.json, options, longest, columns) → the plan's record
+    misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
     problems: Callable[[Any, Any], Iterable[Diagnostic]]  # (options, longest)
     refusal: Callable[[Row, Columns, Path], Any]  # what is wrong with a row, or None
     raw: Callable[[Row, Columns, Path], Any]  # a row's input: a text, a path …

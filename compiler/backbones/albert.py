@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import bert
+from ._shapes import Shapes, linear, norm, stack
 
 MODALITY = bert.MODALITY
 PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
@@ -41,6 +42,7 @@ TIES = bert.TIES
 UNFOLDED = "its layers share one set of weights"
 
 longest = bert.longest
+mistakes = bert.mistakes
 
 
 def width(config: Mapping[str, Any]) -> int:
@@ -58,4 +60,23 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "predictions.LayerNorm.bias": ("embedding",),
         "predictions.decoder.weight": ("vocabulary", "embedding"),
         "predictions.decoder.bias": ("vocabulary",),
+    }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of AlbertModel without its pooler: embeddings, and one set of weights for a group of layers."""
+    width, inner, narrow = config["hidden_size"], config["intermediate_size"], config["embedding_size"]
+    layer = {
+        **norm("full_layer_layer_norm", width),
+        **norm("attention.LayerNorm", width),
+        **linear("ffn", width, inner),
+        **linear("ffn_output", inner, width),
+    }
+    for part in ("query", "key", "value", "dense"):
+        layer |= linear(f"attention.{part}", width, width)
+    group = stack("albert_layers", config["inner_group_num"], layer)
+    return {
+        **bert.words(config, narrow),
+        **linear("encoder.embedding_hidden_mapping_in", narrow, width),
+        **stack("encoder.albert_layer_groups", config["num_hidden_groups"], group),
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ._shapes import Mistake, Shapes, linear, norm, stack, undivided
 
 MODALITY = "text"
 PROVIDES = frozenset({"tokens", "word-embeddings", "past-key-values", "masked-language-model"})
@@ -59,3 +61,45 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "cls.predictions.decoder.weight": ("vocabulary", "width"),
         "cls.predictions.decoder.bias": ("vocabulary",),
     }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of BertModel without its pooler."""
+    return {**words(config, config["hidden_size"]), **layers(config)}
+
+
+def words(config: Mapping[str, Any], width: int) -> Shapes:
+    """The embeddings, of which ELECTRA's are narrower than its layers."""
+    return {
+        "embeddings.word_embeddings.weight": (config["vocab_size"], width),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], width),
+        "embeddings.token_type_embeddings.weight": (config["type_vocab_size"], width),
+        **norm("embeddings.LayerNorm", width),
+    }
+
+
+def layers(config: Mapping[str, Any]) -> Shapes:
+    """The stack; that of a decoder may attend to another text too."""
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    layer = {
+        **_attention("attention", width),
+        **(_attention("crossattention", width) if config.get("add_cross_attention") else {}),
+        **linear("intermediate.dense", width, inner),
+        **linear("output.dense", inner, width),
+        **norm("output.LayerNorm", width),
+    }
+    return stack("encoder.layer", config["num_hidden_layers"], layer)
+
+
+def _attention(name: str, width: int) -> Shapes:
+    found = {**linear(f"{name}.output.dense", width, width), **norm(f"{name}.output.LayerNorm", width)}
+    for part in ("query", "key", "value"):
+        found |= linear(f"{name}.self.{part}", width, width)
+    return found
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    yield from undivided(config, "hidden_size", "num_attention_heads")
+    if config.get("add_cross_attention") and not config.get("is_decoder"):
+        yield "add_cross_attention", "only a decoder attends to another text: `is_decoder` is false"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import resnet
+from ._shapes import Shapes, linear, norm, sides, stack
 
 MODALITY = resnet.MODALITY
 PROVIDES = resnet.PROVIDES
@@ -34,3 +35,33 @@ pooled = resnet.pooled
 def width(config: Mapping[str, Any]) -> int:
     """The channels of the last stage."""
     return int(config.get("hidden_sizes", (96, 192, 384, 768))[-1])
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of ConvNextModel."""
+    sizes, patch = config["hidden_sizes"], sides(config["patch_size"])
+    found: Shapes = {
+        "embeddings.patch_embeddings.weight": (sizes[0], config["num_channels"], *patch),
+        "embeddings.patch_embeddings.bias": (sizes[0],),
+        **norm("embeddings.layernorm", sizes[0]),
+        **norm("layernorm", sizes[-1]),
+    }
+    for i in range(min(config["num_stages"], len(sizes) + 1)):  # one more has no size
+        at = f"encoder.stages.{i}"
+        if i:
+            found |= norm(f"{at}.downsampling_layer.0", sizes[i - 1])
+            found[f"{at}.downsampling_layer.1.weight"] = (sizes[i], sizes[i - 1], 2, 2)
+            found[f"{at}.downsampling_layer.1.bias"] = (sizes[i],)
+        found |= stack(f"{at}.layers", config["depths"][i], _layer(sizes[i], config["layer_scale_init_value"] > 0))
+    return found
+
+
+def _layer(width: int, is_scaled: bool) -> Shapes:
+    return {
+        **({"layer_scale_parameter": (width,)} if is_scaled else {}),
+        "dwconv.weight": (width, 1, 7, 7),
+        "dwconv.bias": (width,),
+        **norm("layernorm", width),
+        **linear("pwconv1", width, 4 * width),
+        **linear("pwconv2", 4 * width, width),
+    }

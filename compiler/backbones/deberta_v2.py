@@ -7,10 +7,11 @@ tensors beneath them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import bert
+from ._shapes import Shapes, linear, norm, stack
 
 MODALITY = bert.MODALITY
 PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
@@ -43,6 +44,7 @@ WORDS = bert.WORDS
 TIED = bert.TIED
 TIES = bert.TIES
 
+mistakes = bert.mistakes
 longest = bert.longest  # relative positions reach further, but no model has learned there
 
 
@@ -62,3 +64,63 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "lm_predictions.lm_head.LayerNorm.weight": ("width",),
         "lm_predictions.lm_head.LayerNorm.bias": ("width",),
     }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of DebertaV2Model; what published models have besides BERT's, config.json says key by key."""
+    width, narrow = config["hidden_size"], config.get("embedding_size", config["hidden_size"])
+    found = {"embeddings.word_embeddings.weight": (config["vocab_size"], narrow), **norm("embeddings.LayerNorm", width)}
+    if config["position_biased_input"]:
+        found["embeddings.position_embeddings.weight"] = (config["max_position_embeddings"], narrow)
+    if config["type_vocab_size"] > 0:
+        found["embeddings.token_type_embeddings.weight"] = (config["type_vocab_size"], narrow)
+    if narrow != width:
+        found["embeddings.embed_proj.weight"] = (width, narrow)
+    layers = stack("encoder.layer", config["num_hidden_layers"], _layer(config))
+    return {**found, **layers, **_relative(config), **_convolution(config)}
+
+
+def _layer(config: Mapping[str, Any]) -> Shapes:
+    width, inner, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
+    whole = heads * config.get("attention_head_size", width // heads)
+    found = {
+        **linear("attention.output.dense", width, width),
+        **norm("attention.output.LayerNorm", width),
+        **linear("intermediate.dense", width, inner),
+        **linear("output.dense", inner, width),
+        **norm("output.LayerNorm", width),
+    }
+    for part in ("query_proj", "key_proj", "value_proj", *_of_positions(config)):
+        found |= linear(f"attention.self.{part}", width, whole)
+    return found
+
+
+def _of_positions(config: Mapping[str, Any]) -> Iterator[str]:
+    """Projections that relative positions have to themselves."""
+    if config["relative_attention"] and not config.get("share_att_key", False):
+        kinds = config["pos_att_type"] or ()
+        kinds = [kind.strip() for kind in kinds.lower().split("|")] if isinstance(kinds, str) else kinds
+        yield from ("pos_key_proj",) if "c2p" in kinds else ()
+        yield from ("pos_query_proj",) if "p2c" in kinds else ()
+
+
+def _relative(config: Mapping[str, Any]) -> Shapes:
+    """The table of relative positions, and the norm on it."""
+    width = config["hidden_size"]
+    found: Shapes = {}
+    if config["relative_attention"]:
+        reach, buckets = config["max_relative_positions"], config.get("position_buckets", -1)
+        reach = buckets if buckets > 0 else config["max_position_embeddings"] if reach < 1 else reach
+        found["encoder.rel_embeddings.weight"] = (2 * reach, width)
+    if "layer_norm" in (word.strip() for word in config.get("norm_rel_ebd", "none").lower().split("|")):
+        found |= norm("encoder.LayerNorm", width)
+    return found
+
+
+def _convolution(config: Mapping[str, Any]) -> Shapes:
+    width, size = config["hidden_size"], config.get("conv_kernel_size", 0)
+    if size <= 0:
+        return {}
+    kernel = (width, width // config.get("conv_groups", 1), size)
+    at = "encoder.conv"
+    return {f"{at}.conv.weight": kernel, f"{at}.conv.bias": (width,), **norm(f"{at}.LayerNorm", width)}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import bert
+from ._shapes import Mistake, Shapes, linear, norm, stack, undivided
 
 MODALITY = bert.MODALITY
 PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
@@ -50,3 +51,27 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "vocab_projector.weight": ("vocabulary", "width"),
         "vocab_projector.bias": ("vocabulary",),
     }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of DistilBertModel."""
+    width, inner = config["dim"], config["hidden_dim"]
+    layer = {
+        **norm("sa_layer_norm", width),
+        **linear("ffn.lin1", width, inner),
+        **linear("ffn.lin2", inner, width),
+        **norm("output_layer_norm", width),
+    }
+    for part in "q", "k", "v", "out":
+        layer |= linear(f"attention.{part}_lin", width, width)
+    return {
+        "embeddings.word_embeddings.weight": (config["vocab_size"], width),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], width),
+        **norm("embeddings.LayerNorm", width),
+        **stack("transformer.layer", config["n_layers"], layer),
+    }
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    yield from undivided(config, "dim", "n_heads")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import bert
+from ._shapes import Shapes, linear
 
 MODALITY = bert.MODALITY
 PROVIDES = bert.PROVIDES
@@ -28,6 +29,7 @@ TIED: tuple[str, ...] = ("generator_lm_head.weight",)
 TIES = bert.TIES
 
 longest = bert.longest
+mistakes = bert.mistakes
 
 
 def width(config: Mapping[str, Any]) -> int:
@@ -50,3 +52,10 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "generator_lm_head.weight": ("vocabulary", "embedding"),
         "generator_lm_head.bias": ("vocabulary",),
     }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of ElectraModel; the projection is there only where the two widths differ."""
+    narrow, width = config["embedding_size"], config["hidden_size"]
+    between = linear("embeddings_project", narrow, width) if narrow != width else {}
+    return {**bert.words(config, narrow), **between, **bert.layers(config)}

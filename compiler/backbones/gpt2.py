@@ -6,8 +6,10 @@ The layer norm after the last layer is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ._shapes import Mistake, Shapes, norm, stack, undivided
 
 MODALITY = "text"
 PROVIDES = frozenset({"tokens", "causal", "word-embeddings", "past-key-values", "causal-language-model"})
@@ -61,3 +63,38 @@ def ready(module: Any) -> Any:
 def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The tensors of GPT2LMHeadModel's head: a decoder over words and nothing else."""
     return {"lm_head.weight": ("vocabulary", "width")}
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of GPT2Model; its linear layers are written as (inputs, outputs)."""
+    width = config["n_embd"]
+    inner = 4 * width if config["n_inner"] is None else config["n_inner"]
+    layer = {
+        **norm("ln_1", width),
+        **_turned("attn.c_attn", width, 3 * width),
+        **_turned("attn.c_proj", width, width),
+        **norm("ln_2", width),
+        **_turned("mlp.c_fc", width, inner),
+        **_turned("mlp.c_proj", inner, width),
+    }
+    if config["add_cross_attention"]:
+        layer |= {
+            **_turned("crossattention.c_attn", width, 2 * width),
+            **_turned("crossattention.q_attn", width, width),
+        }
+        layer |= {**_turned("crossattention.c_proj", width, width), **norm("ln_cross_attn", width)}
+    return {
+        "wte.weight": (config["vocab_size"], width),
+        "wpe.weight": (config["n_positions"], width),
+        **stack("h", config["n_layer"], layer),
+        **norm("ln_f", width),
+    }
+
+
+def _turned(name: str, inputs: int, outputs: int) -> Shapes:
+    return {f"{name}.weight": (inputs, outputs), f"{name}.bias": (outputs,)}
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    yield from undivided(config, "n_embd", "n_head")

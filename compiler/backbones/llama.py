@@ -5,10 +5,11 @@ The norm after the last layer is in no part: it stays with whatever is trained o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import gpt2
+from ._shapes import Mistake, Shapes, linear, norm, stack, undivided
 
 MODALITY = gpt2.MODALITY
 PROVIDES = gpt2.PROVIDES
@@ -54,3 +55,53 @@ def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
     heads = int(config.get("num_attention_heads", 32))
     size = int(config.get("head_dim") or width(config) // heads)
     return int(config.get("num_hidden_layers", 32)), int(config.get("num_key_value_heads") or heads), size
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of LlamaModel."""
+    return decoder(config, config["attention_bias"], config["attention_bias"], config["mlp_bias"])
+
+
+def decoder(config: Mapping[str, Any], qkv: bool, output: bool, mlp: bool) -> Shapes:
+    """The tensors of a decoder of Llama's kind; the flags say which of its layers have biases."""
+    width, inner, size = config["hidden_size"], config["intermediate_size"], head_size(config)
+    queries, keys = config["num_attention_heads"] * size, pairs(config) * size
+    layer = {
+        **linear("self_attn.q_proj", width, queries, qkv),
+        **linear("self_attn.k_proj", width, keys, qkv),
+        **linear("self_attn.v_proj", width, keys, qkv),
+        **linear("self_attn.o_proj", queries, width, output),
+        **linear("mlp.gate_proj", width, inner, mlp),
+        **linear("mlp.up_proj", width, inner, mlp),
+        **linear("mlp.down_proj", inner, width, mlp),
+        **norm("input_layernorm", width, bias=False),
+        **norm("post_attention_layernorm", width, bias=False),
+    }
+    stacked = stack("layers", config["num_hidden_layers"], layer)
+    return {"embed_tokens.weight": (config["vocab_size"], width), **stacked, **norm("norm", width, bias=False)}
+
+
+def head_size(config: Mapping[str, Any]) -> int:
+    """The numbers of a head, which config.json may leave open."""
+    found = config.get("head_dim")
+    return int(config["hidden_size"] // config["num_attention_heads"] if found is None else found)
+
+
+def pairs(config: Mapping[str, Any]) -> int:
+    """The heads of keys and values."""
+    found = config["num_key_value_heads"]
+    return int(config["num_attention_heads"] if found is None else found)
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    yield from undivided(config, "hidden_size", "num_attention_heads")
+    yield from grouped(config)
+
+
+def grouped(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Says so where heads of keys can't be shared evenly, and where positions can't turn the halves of a head."""
+    if config["num_attention_heads"] % pairs(config):
+        yield "num_key_value_heads", f"{config['num_attention_heads']} heads can't share {pairs(config)} of keys evenly"
+    if head_size(config) % 2:
+        yield "head_dim", f"a head of {head_size(config)} numbers has no halves for positions to turn"

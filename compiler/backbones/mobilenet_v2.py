@@ -6,10 +6,12 @@ The convolution before pooling, `conv_1x1`, is in no part: it stays with whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from . import resnet
+from ._shapes import Mistake, Shapes, convolution
 
 MODALITY = resnet.MODALITY
 PROVIDES = resnet.PROVIDES
@@ -23,6 +25,7 @@ KINDS: Mapping[str, str] = {"convolution": r"(first_conv|\w+_1x1)\.convolution$"
 TARGET: tuple[str, ...] = ("convolution",)
 INPUTS = resnet.INPUTS
 LOAD: Mapping[str, Any] = {}
+CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)  # between blocks, at full width
 
 longest = resnet.longest
 pooled = resnet.pooled
@@ -33,7 +36,36 @@ def width(config: Mapping[str, Any]) -> int:
     multiplier = config.get("depth_multiplier", 1.0)
     if config.get("finegrained_output", True) and multiplier < 1:
         return 1280
-    step = config.get("depth_divisible_by", 8)
-    wanted = round(1280 * multiplier)
+    return _channels(config, 1280 * multiplier)
+
+
+def _channels(config: Mapping[str, Any], wanted: float) -> int:
+    """As many channels as are wanted, to the next multiple that the configuration asks for."""
+    step, wanted = config.get("depth_divisible_by", 8), round(wanted)
     channels = max(config.get("min_depth", 8), int(wanted + step / 2) // step * step)
     return int(channels + step if channels < 0.9 * wanted else channels)
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of MobileNetV2Model."""
+    channels = [_channels(config, wanted * config["depth_multiplier"]) for wanted in CHANNELS]
+    stem = _channels(config, 32 * config["depth_multiplier"])
+    found = {
+        **convolution("conv_stem.first_conv", config["num_channels"], stem, 3),
+        **({} if config["first_layer_is_expansion"] else convolution("conv_stem.expand_1x1", stem, stem, 1)),
+        **convolution("conv_stem.conv_3x3", 1, stem, 3),
+        **convolution("conv_stem.reduce_1x1", stem, channels[0], 1),
+        **convolution("conv_1x1", channels[-1], width(config), 1),
+    }
+    for i, (inputs, outputs) in enumerate(pairwise(channels)):
+        inner = _channels(config, inputs * config["expand_ratio"])
+        found |= convolution(f"layer.{i}.expand_1x1", inputs, inner, 1)
+        found |= convolution(f"layer.{i}.conv_3x3", 1, inner, 3)
+        found |= convolution(f"layer.{i}.reduce_1x1", inner, outputs, 1)
+    return found
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    if config["depth_multiplier"] <= 0:
+        yield "depth_multiplier", "it is a share of channels, above 0"

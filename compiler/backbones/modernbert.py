@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import bert
+from ._shapes import DEEPEST, Shapes, linear, norm, stack
 
 MODALITY = bert.MODALITY
 PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
@@ -35,6 +36,7 @@ TIED: tuple[str, ...] = ("decoder.weight",)
 TIES = bert.TIES
 
 width = bert.width
+mistakes = bert.mistakes
 
 
 def longest(config: Mapping[str, Any]) -> int:
@@ -54,4 +56,24 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "head.norm.weight": ("width",),
         "decoder.weight": ("vocabulary", "width"),
         **{name: shape for name, shape in biases.items() if shape},
+    }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of ModernBertModel; whether its parts have biases, config.json says."""
+    width, inner, is_biased = config["hidden_size"], config["intermediate_size"], config["norm_bias"]
+    layer = {
+        **linear("attn.Wqkv", width, 3 * width, config["attention_bias"]),
+        **linear("attn.Wo", width, width, config["attention_bias"]),
+        **norm("mlp_norm", width, is_biased),
+        **linear("mlp.Wi", width, 2 * inner, config["mlp_bias"]),
+        **linear("mlp.Wo", inner, width, config["mlp_bias"]),
+    }
+    later = range(1, min(config["num_hidden_layers"], DEEPEST))  # the first has the embeddings' norm before it
+    return {
+        "embeddings.tok_embeddings.weight": (config["vocab_size"], width),
+        **norm("embeddings.norm", width, is_biased),
+        **stack("layers", config["num_hidden_layers"], layer),
+        **{name: shape for i in later for name, shape in norm(f"layers.{i}.attn_norm", width, is_biased).items()},
+        **norm("final_norm", width, is_biased),
     }

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import bert
+from ._shapes import Shapes, linear, norm, stack
 
 MODALITY = bert.MODALITY
 PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
@@ -40,6 +41,7 @@ TIED: tuple[str, ...] = ("lm_head.decoder.weight", "lm_head.decoder.bias")
 TIES = bert.TIES
 
 width = bert.width
+mistakes = bert.mistakes
 
 
 def longest(config: Mapping[str, Any]) -> int:
@@ -57,4 +59,25 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "lm_head.layer_norm.bias": ("width",),
         "lm_head.decoder.weight": ("vocabulary", "width"),
         "lm_head.decoder.bias": ("vocabulary",),
+    }
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of MPNetModel without its pooler."""
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    buckets, heads = config["relative_attention_num_buckets"], config["num_attention_heads"]
+    layer = {
+        **norm("attention.LayerNorm", width),
+        **linear("intermediate.dense", width, inner),
+        **linear("output.dense", inner, width),
+        **norm("output.LayerNorm", width),
+    }
+    for part in "qkvo":
+        layer |= linear(f"attention.attn.{part}", width, width)
+    return {
+        "embeddings.word_embeddings.weight": (config["vocab_size"], width),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], width),
+        **norm("embeddings.LayerNorm", width),
+        "encoder.relative_attention_bias.weight": (buckets, heads),
+        **stack("encoder.layer", config["num_hidden_layers"], layer),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import llama
+from ._shapes import Shapes
 
 MODALITY = llama.MODALITY
 PROVIDES = llama.PROVIDES
@@ -24,6 +25,7 @@ TIED = llama.TIED
 TIES = llama.TIES
 
 cache = llama.cache
+mistakes = llama.grouped
 language_model = llama.language_model
 ready = llama.ready
 width = llama.width
@@ -32,3 +34,8 @@ width = llama.width
 def longest(config: Mapping[str, Any]) -> int:
     """Rotary positions reach further, but no model has learned there."""
     return int(config.get("max_position_embeddings", 32768))
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of Qwen2Model."""
+    return llama.decoder(config, qkv=True, output=False, mlp=False)

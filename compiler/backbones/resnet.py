@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._shapes import DEEPEST, Shapes, convolution
+
 if TYPE_CHECKING:
     import torch
 
@@ -35,3 +37,27 @@ def longest(config: Mapping[str, Any]) -> int | None:
 def pooled(outputs: Any) -> torch.Tensor:
     """The mean over the last stage's positions."""
     return outputs.pooler_output.flatten(1)
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of ResNetModel."""
+    inputs = config["embedding_size"]
+    found = convolution("embedder.embedder", config["num_channels"], inputs, 7)
+    for stage, (outputs, depth) in enumerate(zip(config["hidden_sizes"], config["depths"], strict=False)):
+        is_strided = stage > 0 or config["downsample_in_first_stage"]
+        for i in range(min(max(depth, 1), DEEPEST)):
+            at = f"encoder.stages.{stage}.layers.{i}"
+            if i == 0 and (inputs != outputs or is_strided):
+                found |= convolution(f"{at}.shortcut", inputs, outputs, 1)
+            for number, sizes in enumerate(_block(config, outputs if i else inputs, outputs)):
+                found |= convolution(f"{at}.layer.{number}", *sizes)
+        inputs = outputs
+    return found
+
+
+def _block(config: Mapping[str, Any], inputs: int, outputs: int) -> tuple[tuple[int, int, int], ...]:
+    """Inputs, outputs and size of a block's convolutions."""
+    if config["layer_type"] == "basic":
+        return (inputs, outputs, 3), (outputs, outputs, 3)
+    narrow = outputs // 4
+    return (inputs, narrow, 1), (narrow, narrow, 3), (narrow, outputs, 1)

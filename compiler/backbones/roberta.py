@@ -32,6 +32,8 @@ def longest(config: Mapping[str, Any]) -> int:
 
 
 cache = bert.cache
+shapes = bert.shapes
+mistakes = bert.mistakes
 
 
 def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -6,10 +6,11 @@ The layer norm after the last stage is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import resnet
+from ._shapes import Mistake, Shapes, linear, norm, sides, stack
 
 MODALITY = resnet.MODALITY
 PROVIDES = resnet.PROVIDES
@@ -53,3 +54,47 @@ pooled = resnet.pooled
 def width(config: Mapping[str, Any]) -> int:
     """The channels of the last stage; each stage doubles them."""
     return int(config.get("embed_dim", 96) * 2 ** (len(config.get("depths", (2, 2, 6, 2))) - 1))
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of SwinModel without its pooler, which has none."""
+    width, depths, patch = config["embed_dim"], config["depths"], sides(config["patch_size"])
+    found: Shapes = {
+        "embeddings.patch_embeddings.projection.weight": (width, config["num_channels"], *patch),
+        "embeddings.patch_embeddings.projection.bias": (width,),
+        **norm("embeddings.norm", width),
+        **norm("layernorm", width * 2 ** (len(depths) - 1)),
+    }
+    if config["use_absolute_embeddings"]:
+        height, breadth = sides(config["image_size"])
+        found["embeddings.position_embeddings"] = (1, (height // patch[0]) * (breadth // patch[1]), width)
+    for i, (depth, heads) in enumerate(zip(depths, config["num_heads"], strict=True)):
+        at, here = f"encoder.layers.{i}", width * 2**i
+        found |= stack(f"{at}.blocks", depth, _block(config, here, heads))
+        if i + 1 < len(depths):
+            found |= {**linear(f"{at}.downsample.reduction", 4 * here, 2 * here, False)}
+            found |= norm(f"{at}.downsample.norm", 4 * here)
+    return found
+
+
+def _block(config: Mapping[str, Any], width: int, heads: int) -> Shapes:
+    inner, bias = int(config["mlp_ratio"] * width), config["qkv_bias"]
+    table = "attention.relative_position_bias.relative_position_bias_table"
+    found: Shapes = {
+        table: ((2 * config["window_size"] - 1) ** 2, heads),
+        **linear("attention.o_proj", width, width),
+        **norm("layernorm_before", width),
+        **norm("layernorm_after", width),
+        **linear("mlp.fc1", width, inner),
+        **linear("mlp.fc2", inner, width),
+    }
+    for part in "qkv":
+        found |= linear(f"attention.{part}_proj", width, width, bias)
+    return found
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    for i, heads in enumerate(config["num_heads"][: len(config["depths"])]):
+        if (config["embed_dim"] * 2**i) % heads:
+            yield "num_heads", f"{heads} heads can't share a width of {config['embed_dim'] * 2**i}"

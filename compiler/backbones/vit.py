@@ -5,8 +5,10 @@ The layer norm after the last layer is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from ._shapes import Mistake, Shapes, linear, norm, sides, stack, undivided
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +56,45 @@ def longest(config: Mapping[str, Any]) -> int | None:
     return None
 
 
+def pixels(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the pictures, whose patches have a position each."""
+    return sides(config.get("image_size", 224))
+
+
 def pooled(outputs: Any) -> torch.Tensor:
     """The state of the class token, as ViTForImageClassification takes it."""
     return outputs.last_hidden_state[:, 0]
+
+
+def shapes(config: Mapping[str, Any]) -> Shapes:
+    """Every tensor of ViTModel without its pooler."""
+    return encoder(config, special=1)
+
+
+def encoder(config: Mapping[str, Any], special: int) -> Shapes:
+    """The tensors of an encoder of patches, with `special` tokens before these."""
+    width, inner, bias = config["hidden_size"], config["intermediate_size"], config["qkv_bias"]
+    layer = {
+        **linear("attention.o_proj", width, width),
+        **norm("layernorm_before", width),
+        **norm("layernorm_after", width),
+        **linear("mlp.fc1", width, inner),
+        **linear("mlp.fc2", inner, width),
+    }
+    for part in "qkv":
+        layer |= linear(f"attention.{part}_proj", width, width, bias)
+    (height, breadth), patch = sides(config["image_size"]), sides(config["patch_size"])
+    patches = (height // patch[0]) * (breadth // patch[1])
+    return {
+        "embeddings.cls_token": (1, 1, width),
+        "embeddings.position_embeddings": (1, patches + special, width),
+        "embeddings.patch_embeddings.projection.weight": (width, config["num_channels"], *patch),
+        "embeddings.patch_embeddings.projection.bias": (width,),
+        **stack("layers", config["num_hidden_layers"], layer),
+        **norm("layernorm", width),
+    }
+
+
+def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What no tensor's shape shows."""
+    yield from undivided(config, "hidden_size", "num_attention_heads")

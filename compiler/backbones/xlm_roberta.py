@@ -24,3 +24,5 @@ language_model = roberta.language_model
 width = roberta.width
 longest = roberta.longest
 cache = roberta.cache
+shapes = roberta.shapes
+mistakes = roberta.mistakes

@@ -15,6 +15,7 @@ from pydantic import Field
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..frozen import Frozen
+from ..world.configuration import key_span
 from ..world.rows import Unusable, kind_of
 from ._damage import is_path, opens, reads
 from ._processors import OF_MODEL, PROCESSORS, Steps
@@ -77,6 +78,17 @@ def preprocessing(
         record |= _at_size(record, options.image_size)
     _final(record)
     return record
+
+
+def misfits(record: Mapping[str, Any], folder: Path, backbone: Any) -> Iterable[Diagnostic]:
+    """Pictures of another size than the backbone has positions for."""
+    size, pixels = _final(record), getattr(backbone.family, "pixels", None)
+    if pixels is not None and pixels(backbone.config) != size:
+        height, width = pixels(backbone.config)
+        at = key_span(folder / "config.json", "image_size", f"{height} by {width} pixels")
+        headline = f"the backbone reads pictures of another size than they are prepared in: {size[0]} by {size[1]}"
+        help = f"write `image_size: {height}` under `data`" if height == width else "give a backbone of square pictures"
+        yield Diagnostic("E0387", headline, at, (At(("backbone", "from")),), help=help)
 
 
 def decided(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -12,14 +11,15 @@ from typing import Any
 from pydantic import Field
 
 from ..decided import Decided
-from ..diagnostics import At, Diagnostic, Refused, refuse
+from ..diagnostics import At, Diagnostic, refuse
 from ..digest import file_sha256
 from ..frozen import Frozen
 from ..world.rows import Unusable, cell
 from ._masks import masking, special
 from ._panics import silenced
+from ._tokenizer import misfits, padding, tokenizer_of, unreadable
 
-__all__ = ["masking", "special"]
+__all__ = ["masking", "misfits", "special"]
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
@@ -72,7 +72,7 @@ def preprocessing(
             help="write one with `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`",
         )
     sha256 = file_sha256(path)
-    pad_id, pad_token = _padding(folder, sha256, config)
+    pad_id, pad_token = padding(folder, sha256, config)
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     return {
         "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": sha256},
@@ -112,34 +112,6 @@ def crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic]
         notes = ("a window holds the question, too, which may take nearly half of it",)
         help = f"write `stride: {length // 4}`"
         yield Diagnostic("E0365", f"windows of {length} tokens can't share {stride}", at, (), notes, help)
-
-
-def _padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int, str]:
-    """The id and the word that fill a batch: as tokenizer_config.json names it, else as config.json numbers it."""
-    word = _pad_word(folder)
-    try:
-        known = _numbered(folder / "tokenizer.json", sha256)
-        number = known.get(word, config.get("pad_token_id") or 0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        number = None
-    if type(number) is not int or number < 0:
-        raise _unreadable()
-    return number, word
-
-
-def _pad_word(folder: Path) -> str:
-    path = folder / "tokenizer_config.json"
-    try:
-        word = json.loads(path.read_bytes())["pad_token"] if path.is_file() else None
-        word = word["content"] if isinstance(word, dict) else word
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        word = None
-    return word if isinstance(word, str) and word else "[PAD]"
-
-
-def _unreadable(*notes: str) -> Refused:
-    headline = "the backbone's tokenizer.json can't be read"
-    return refuse("E0306", headline, *notes, at=At(("backbone", "from")), help="copy the backbone's tokenizer again")
 
 
 def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
@@ -216,7 +188,7 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
         lengths, unknown = _counted(folder / record["tokenizer"], record["assets"][record["tokenizer"]], texts)
     except BaseException as error:  # the library raises plain Exception, and panics that are none
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise _unreadable(str(error)[:200]) from None
+            raise unreadable(str(error)[:200]) from None
         raise
     most = lengths[-1] if record.get("is_packed") else record["max_length"]  # what is joined is not cut
     kept = [min(length, most) for length in lengths]
@@ -236,19 +208,9 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
 
 
 @lru_cache(maxsize=2)
-def _tokenizer(path: Path, sha256: str) -> Any:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
-@lru_cache(maxsize=2)
 def _counted(path: Path, sha256: str, texts: tuple[Any, ...]) -> tuple[list[int], float]:
     """The sorted numbers of tokens of each input, special ones included, and the share of unknown ones among the others."""
-    tokenizer = _tokenizer(path, sha256)
+    tokenizer = tokenizer_of(path, sha256)
     unknown = _unknown(tokenizer)
     ids = [encoding.ids for encoding in tokenizer.encode_batch(list(_bounded(texts)))]
     lengths = sorted(map(len, ids))
@@ -265,15 +227,6 @@ def _bounded(texts: Iterable[Any]) -> Iterator[Any]:
         cut = tuple(part[:left] for part in text) if isinstance(text, tuple) else text[:left]
         left -= len(cut) if isinstance(cut, str) else sum(map(len, cut))
         yield cut
-
-
-@lru_cache(maxsize=2)
-def _numbered(path: Path, sha256: str) -> dict[str, int]:
-    """The numbers of a tokenizer's words, as far as its file has them as a table."""
-    added = json.loads(path.read_bytes())
-    tokens = {token["content"]: token["id"] for token in added.get("added_tokens") or ()}
-    vocabulary = added["model"]["vocab"]
-    return tokens | vocabulary if isinstance(vocabulary, dict) else tokens
 
 
 def _unknown(tokenizer: Any) -> int | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ from .adapters import twins
 from .folding import Prefix
 from .graft import POOLINGS, Graft, Pool
 from .language_models import AUTO, load_language_model, refuse_another
+from .loading import load_backbone
 
-DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
 HEAD = "head.safetensors"  # of a checkpoint
 OWN = "adapters"  # the folder in a checkpoint that has a folder for each adapter of a head's own
 
@@ -88,43 +86,6 @@ def pooling(plan: Phase, task: TaskPlan) -> Pool:
     """What makes a task's feature of a backbone's outputs: the pooling that the plan names, else the family's own."""
     family = variants.load("backbones", plan.backbone.family)
     return POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
-
-
-def load_backbone(plan: Phase, folder: Path) -> nn.Module:
-    """The pretrained module in fp32, with nothing missing."""
-    from transformers import AutoModel
-    from transformers.utils import logging as their_logging
-
-    family = variants.load("backbones", plan.backbone.family)
-    their_logging.set_verbosity_error()
-    their_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    module, told = AutoModel.from_pretrained(
-        str(folder), config=_config(plan, folder), dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False,
-        output_loading_info=True, **family.LOAD,
-    )  # fmt: skip
-    missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
-    if missing:
-        raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
-    return ready(module, family)
-
-
-def _config(plan: Phase, folder: Path) -> Any:
-    """The backbone's configuration, with the plan's dropout in place of its own."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    if plan.backbone.dropout is not None:
-        for name, value in config.to_dict().items():
-            if DROPOUT.search(name) and isinstance(value, float):
-                setattr(config, name, plan.backbone.dropout)
-    return config
-
-
-def ready(module: nn.Module, family: Any) -> nn.Module:
-    """A loaded module made fit for use, where its family has something to do for that."""
-    found: nn.Module = family.ready(module) if hasattr(family, "ready") else module
-    return found
 
 
 def _compare(plan: Phase, backbone: nn.Module) -> None:

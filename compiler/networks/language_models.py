@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..diagnostics import refuse
+from .loading import PLAINLY, refusing
 
 AUTO = {"masked-language-model": "AutoModelForMaskedLM", "causal-language-model": "AutoModelForCausalLM"}
 
@@ -17,10 +18,10 @@ def load_language_model(kind: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
     """transformers' model of a kind in fp32, and the names of its tensors that the folder lacks; these are drawn."""
     import transformers
 
-    model, told = getattr(transformers, AUTO[kind]).from_pretrained(
-        str(folder), dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False,
-        output_loading_info=True,
-    )  # fmt: skip
+    with refusing(folder):
+        model, told = getattr(transformers, AUTO[kind]).from_pretrained(
+            str(folder), **PLAINLY, output_loading_info=True
+        )
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
     return model, tuple(name for name in missing if not name.startswith(f"{model.base_model_prefix}."))
 

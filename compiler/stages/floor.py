@@ -17,8 +17,9 @@ from ..execution.kept import read_kept
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..floors import Floor, Sample
-from ..networks.assembly import load_backbone, pooling
+from ..networks.assembly import pooling
 from ..networks.batches import IGNORED, NOTHING, arrays, budget_on
+from ..networks.loading import load_backbone
 from ..networks.validation import metrics_of
 from ..planning.floors import SCORED, untouched
 from ..planning.plan import TaskPlan

@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Status, listed, nearest, quote, refuse
+from ..diagnostics import At, Refused, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
 from ..sources import Located, Missing, split
+from .agreement import Checkpoint, disagreements
+from .configuration import rules
 from .header import Fetch, Header, Tensor, read_header
 from .rows import kind_of
 from .sentences import Sentences, read_sentences
@@ -189,7 +191,7 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
 def gather_backbone(reference: str, base: Path, weights: bool = False) -> BackboneFacts:
     """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
 
-    Raises Refused with E0301, E0303, E0304, E0305, E0320 or E0580.
+    Raises Refused with E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382, E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights)
     raw = _config_bytes(located.folder)
@@ -206,10 +208,12 @@ def gather_backbone(reference: str, base: Path, weights: bool = False) -> Backbo
         )
     family = variants.load("backbones", word)
     header = read_header(located.folder, fetch)
-    facts = BackboneFacts(
-        located, word, family, config, hashlib.sha256(raw).hexdigest(), header, _loaded(header, family),
-        read_sentences(located.folder) if family.MODALITY == "text" else None,
-    )  # fmt: skip
+    tensors = _loaded(header, family)
+    if found := disagreements(Checkpoint(located.folder, word, family, config, header, tensors)):
+        raise Refused(found)
+    named = rules(word).named(config)
+    said = read_sentences(located.folder) if family.MODALITY == "text" else None
+    facts = BackboneFacts(located, word, family, named, hashlib.sha256(raw).hexdigest(), header, tensors, said)
     _check(facts)
     return facts
 
@@ -218,7 +222,7 @@ def _config(raw: bytes) -> dict[str, Any]:
     """A config.json that names its family; raises Refused E0305 for any other."""
     help = "get the file anew from where the backbone came from, or let `save_pretrained` write it"
     try:
-        config = json.loads(raw)
+        config = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError) else "it is nothing that can be read as JSON"
         raise refuse("E0305", "the backbone's config.json is not JSON", reason.lower(), at=AT, help=help) from None
@@ -230,17 +234,13 @@ def _config(raw: bytes) -> dict[str, Any]:
 
 
 def _check(facts: BackboneFacts) -> None:
-    """Refuses a config.json that gives no sizes, and weights of another architecture."""
+    """Refuses a config.json whose sizes leave no room for an input."""
     try:
         is_sized = facts.width > 0 and (facts.longest is None or facts.longest > 0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         is_sized = False
     if not is_sized:
         raise refuse("E0305", "the sizes in the backbone's config.json can't be read", at=AT)
-    for part, pattern in facts.family.PARTS.items():
-        if not any(re.match(pattern, name) for name in facts.names):
-            note = f"a `{facts.word}` backbone has tensors of its {part}"
-            raise refuse("E0304", f"the backbone's weights have no {part}", note, at=AT)
 
 
 def _config_bytes(folder: Path) -> bytes:

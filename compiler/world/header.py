@@ -126,7 +126,9 @@ def _entries(path: Path) -> dict[str, Any]:
         text = file.read(length)
     try:
         found: dict[str, Any] = json.loads(text)
-        found.pop("__metadata__", None)
+        noted = found.pop("__metadata__", None) or {}
+        if not all(isinstance(value, str) for value in noted.values()):
+            raise _Lie("its `__metadata__` holds what is no text")
         end = _end(found)
         canonical(found).encode()  # a name that holds half of a character is no text
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -27,6 +27,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         try:
             columns = gathering.columns or {}
             preprocessing = input.preprocessing(source, backbone.config, spec.input, room, columns, usual)
+            gathering.found += input.misfits(preprocessing, source, backbone)
             if hasattr(gathering.head, "reads"):
                 preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
             # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked

@@ -126,7 +126,7 @@ def _gpt2(folder: Path, tickets: list[dict[str, str]]) -> None:
     pieces = _pieces(tickets)
     config = {
         "model_type": "gpt2", "n_embd": WIDTH, "n_layer": 1, "n_head": 2, "n_positions": POSITIONS,
-        "vocab_size": len(pieces), "eos_token_id": 3,
+        "n_inner": WIDER, "vocab_size": len(pieces), "eos_token_id": 3,
     }  # fmt: skip
     shapes = {"wte.weight": (len(pieces), WIDTH), "wpe.weight": (POSITIONS, WIDTH), **_pair("ln_f", WIDTH)}
     for name, into, out in (

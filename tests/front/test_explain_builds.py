@@ -156,6 +156,15 @@ def test_a_backbone_of_another_shape(work: Work, tmp_path: Path) -> None:
     shown("E0406", refused(lambda: assembly.assemble(work.plan, other)), work.root)
 
 
+def test_a_backbone_that_transformers_refuses(work: Work, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    tiny.save("bert", other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "num_attention_heads": 5}))
+    said = refused(lambda: assembly.assemble(work.plan, other)).replace(f"{tmp_path}/", "")
+    shown("E0388", said, work.root)
+
+
 def test_a_loss_that_runs_away(project: Project) -> None:
     """A head whose answers are larger than fp32 holds, in the step after the last."""
     run = running.training(project.spec, project.folder / "store")[2]

@@ -1,0 +1,102 @@
+"""Loads a backbone through transformers; what it refuses of a user's files is said of the file."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import variants
+from ..diagnostics import Refused, Span, refuse
+from ..planning.plan import Phase
+
+DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
+PLAINLY: dict[str, Any] = {
+    **{"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "trust_remote_code": False},
+}
+SIZES = {"batch": 1, "sequence": 2}  # of a first pass
+MEMORY = ("can't allocate memory", " out of memory", "std::bad_alloc")
+
+
+def load_backbone(plan: Phase, folder: Path) -> nn.Module:
+    """The pretrained module in fp32, with nothing missing, after a first pass.
+
+    Raises Refused E0388 where transformers can't load or run it, and E0406 where its checkpoint lacks tensors.
+    """
+    from transformers import AutoModel
+    from transformers.utils import logging as their_logging
+
+    family = variants.load("backbones", plan.backbone.family)
+    their_logging.set_verbosity_error()
+    their_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    with refusing(folder):
+        module, told = AutoModel.from_pretrained(
+            str(folder), config=_config(plan, folder), **PLAINLY, output_loading_info=True, **family.LOAD
+        )
+    missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
+    if missing:
+        raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
+    with refusing(folder):
+        found = ready(module, family)
+        _try(found, plan)
+    return found
+
+
+def _config(plan: Phase, folder: Path) -> Any:
+    """The backbone's configuration, with the plan's dropout in place of its own."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    config.return_dict = True  # outputs are asked for by name
+    if plan.backbone.dropout is not None:
+        for name, value in config.to_dict().items():
+            if DROPOUT.search(name) and isinstance(value, float):
+                setattr(config, name, plan.backbone.dropout)
+    return config
+
+
+def ready(module: nn.Module, family: Any) -> nn.Module:
+    """A loaded module made fit for use, where its family has something to do for that."""
+    found: nn.Module = family.ready(module) if hasattr(family, "ready") else module
+    return found
+
+
+def _try(module: nn.Module, plan: Phase) -> None:
+    """A first pass of two tokens or one picture: what can't run is known before anything is learned."""
+    reading = plan.reading
+    array = variants.load("inputs", reading.modality).array
+    given = {}
+    for name in reading.inputs:
+        said = array(name, reading.preprocessing.plain())
+        shape = [SIZES.get(side, side) for side in said["shape"]]
+        given[name] = torch.zeros(shape, dtype=getattr(torch, said["dtype"]))
+    with torch.no_grad():
+        module.eval()(**given)
+
+
+@contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """Turns what transformers raises of the files in a folder into Refused E0388; what the machine lacks stays."""
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        is_machine = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+        if is_machine or any(word in str(error) for word in MEMORY):
+            raise
+        said = " ".join(str(error).split())[:400]
+        raise refuse(
+            "E0388",
+            "transformers can't load the backbone, or can't run it",
+            f"{type(error).__name__}: {said}",
+            at=Span(str(folder / "config.json"), 0, 1, 0),
+            help="see in config.json what the note speaks of, or copy the backbone again",
+        ) from None

@@ -1,0 +1,181 @@
+"""Holds a backbone's config.json and the header of its weights against each other and against what can be loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..diagnostics import At, Diagnostic, Span, quote
+from .configuration import Rules, Wrong, key_span, rules
+from .header import Header, Tensor
+
+ALSO = (At(("backbone", "from")),)
+WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")  # of data parallel, of torch.compile, of FSDP
+WHOLE = ("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # dtypes that no weight is learned in
+OWN_CODE = ("AutoConfig", "AutoModel")  # of auto_map, what a backbone is loaded by
+MOST = 5  # tensors that a message names
+NO_NETWORK = (ArithmeticError, ValueError, KeyError, TypeError, IndexError, AttributeError)
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The files of a backbone: config.json as it is written, and the header under the loaded module's names too."""
+
+    folder: Path
+    word: str
+    family: ModuleType
+    config: Mapping[str, Any]
+    header: Header
+    tensors: tuple[Tensor, ...]
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What transformers takes of the family."""
+        return rules(self.word)
+
+    @cached_property
+    def whole(self) -> Mapping[str, Any]:
+        """config.json with all that it leaves out."""
+        return self.rules.resolved(self.config)
+
+    @cached_property
+    def stored(self) -> Shapes:
+        """The shapes of the weights."""
+        return {tensor.name: tensor.shape for tensor in self.tensors}
+
+    def shapes(self, **changed: int | bool) -> Shapes | None:
+        """What the module's tensors would be, with some keys of config.json changed; None where there is no such module."""
+        try:
+            found: Shapes = self.family.shapes({**self.whole, **changed})
+        except NO_NETWORK:
+            return None
+        return None if any(side < 0 for shape in found.values() for side in shape) else found
+
+    def at_key(self, code: str, wrong: Wrong) -> Diagnostic:
+        """What is wrong with a key of config.json, at its place there."""
+        span = key_span(self.folder / "config.json", wrong.key, wrong.label)
+        return Diagnostic(code, wrong.headline, span, ALSO, wrong.notes, wrong.help)
+
+    def in_weights(self, code: str, headline: str, *notes: str, help: str) -> Diagnostic:
+        """What is wrong with the weights."""
+        return Diagnostic(code, headline, Span(str(self.folder / self.header.files[0]), 0, 1, 0), ALSO, notes, help)
+
+
+def disagreements(files: Checkpoint) -> tuple[Diagnostic, ...]:
+    """Everything for which transformers would refuse a backbone, or load another than its files say."""
+    found = [files.at_key("E0382", wrong) for wrong in files.rules.wrong(files.config)]
+    is_readable = not found  # else what follows from its values is not known
+    found += [files.at_key("E0384", wrong) for wrong in _foreign(files.config)]
+    if wrapped := tuple(_wrapped(files)):
+        return (*found, *wrapped)
+    found += _whole_numbers(files)
+    if is_readable:
+        impossible = [files.at_key("E0382", wrong) for wrong in _impossible(files)]
+        found += impossible or _mismatches(files)
+    return tuple(found)
+
+
+def _foreign(config: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Code of its own, and weights that are not numbers as they are learned."""
+    own = config.get("auto_map", {})
+    if not isinstance(own, dict | list | str) or any(word in own for word in OWN_CODE):
+        help = "choose a backbone that transformers loads without code of its own"
+        yield Wrong("auto_map", "the backbone brings code of its own, which graftc never runs", help=help)
+    if config.get("quantization_config") is not None:
+        help = "give the checkpoint that it was made from; graftc makes a small graph of what it trains"
+        yield Wrong("quantization_config", "the backbone is quantised, so it can't be trained", help=help)
+
+
+def _wrapped(files: Checkpoint) -> Iterator[Diagnostic]:
+    """Says so where every tensor's name begins with what a wrapper puts before it."""
+    prefix, names = "", [tensor.name for tensor in files.header.tensors]
+    while hit := next((word for word in WRAPPERS if names and all(n.startswith(prefix + word) for n in names)), None):
+        prefix += hit
+    if prefix:
+        headline = f"the names of the backbone's tensors begin with {quote(prefix)}, which a wrapper left"
+        help = "save the module that is inside the wrapper, or write the weights anew without it"
+        yield files.in_weights("E0383", headline, f"such as {quote(names[0])}", help=help)
+
+
+def _whole_numbers(files: Checkpoint) -> Iterator[Diagnostic]:
+    """Says so where weights are stored as whole numbers."""
+    buffers = files.family.BUFFERS
+    found = [t for t in files.tensors if t.dtype in WHOLE and not any(re.search(p, t.name) for p in buffers)]
+    if found:
+        headline = "the backbone's weights are whole numbers, so they can't be trained"
+        notes = (f"{quote(found[0].name)} is {found[0].dtype}, and so are {len(found) - 1:,} more",)
+        help = "give the checkpoint that it was made from, in floating point"
+        yield files.in_weights("E0384", headline, *notes, help=help)
+
+
+def _impossible(files: Checkpoint) -> Iterator[Wrong]:
+    """What the family says against values that can't go together."""
+    try:
+        for key, reason in files.family.mistakes(files.whole) if hasattr(files.family, "mistakes") else ():
+            yield Wrong(files.rules.written(key, files.config), f"the backbone's config.json can't be so: {reason}")
+    except NO_NETWORK:
+        return  # what can't be computed has no shapes either, which is said there
+
+
+def _mismatches(files: Checkpoint) -> Iterator[Diagnostic]:
+    """Sizes that the weights do not have, and tensors that are missing or of no part."""
+    expected = files.shapes()
+    if expected == files.stored:
+        return
+    fitting = next(_fitting(files), None)
+    if fitting:
+        yield files.at_key("E0383", _other_size(files, *fitting))
+    elif expected is not None:
+        yield _others(files, expected)
+    else:
+        span = Span(str(files.folder / "config.json"), 0, 1, 0)
+        yield Diagnostic("E0382", "the sizes in the backbone's config.json make no network", span, ALSO)
+
+
+def _fitting(files: Checkpoint) -> Iterator[tuple[str, int | bool]]:
+    """A key of config.json and the value with which all would agree, where a single one is to blame."""
+    sides = {side for shape in files.stored.values() for side in shape}
+    depths = {int(number) + 1 for name in files.stored for number in re.findall(r"\d+", name)}
+    for key, value in files.whole.items():
+        is_open = value is None and "int" in files.rules.keys.get(key, {}).get("kinds", ())
+        if not (is_open or type(value) in (int, bool)) or key.endswith("_token_id"):
+            continue
+        for other in (not value,) if isinstance(value, bool) else sorted(sides | depths):
+            if other != value and files.shapes(**{key: other}) == files.stored:
+                yield key, other
+
+
+def _other_size(files: Checkpoint, key: str, value: int | bool) -> Wrong:
+    written = files.rules.written(key, files.config)
+    says = "config.json says" if written in files.config else f"config.json leaves `{written}` out, which then is"
+    label = f"{says} {json.dumps(files.whole[key])}, the weights have {json.dumps(value)}"
+    headline = f"`{written}` in the backbone's config.json is not that of its weights"
+    help = f"write `{json.dumps(value)}` there if the weights are right, else get the weights that belong to it"
+    return Wrong(written, headline, label, (), help)
+
+
+def _others(files: Checkpoint, expected: Shapes) -> Diagnostic:
+    """Tensors that config.json does not describe."""
+    stored = files.stored
+    names = sorted(n for n in expected.keys() | stored.keys() if expected.get(n) != stored.get(n))
+    notes = [f"{quote(name)} {_difference(expected.get(name), stored.get(name))}" for name in names[:MOST]]
+    notes += [f"and {len(names) - MOST:,} more"] if len(names) > MOST else []
+    headline = "the backbone's weights are not those that its config.json describes"
+    return files.in_weights("E0383", headline, *notes, help="copy the backbone again, with all of its files")
+
+
+def _difference(expected: tuple[int, ...] | None, stored: tuple[int, ...] | None) -> str:
+    if stored is None:
+        return f"is missing, expected {_sides(expected)}"
+    return f"is {_sides(stored)}, " + (f"expected {_sides(expected)}" if expected is not None else "which has no place")
+
+
+def _sides(shape: tuple[int, ...] | None) -> str:
+    return "×".join(map(str, shape or ())) or "one number"

@@ -1,0 +1,146 @@
+"""What transformers takes in a backbone's config.json, known without it: kinds, bounds and words by family and key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import Span, listed, nearest, quote
+
+FILE = (
+    Path(__file__).parent.parent / "backbones" / "_configurations.json"
+)  # written by tests/backbones/configurations.py
+Rule = Mapping[str, Any]  # of a key: its kinds, default, the least and the most, the words that it takes
+KINDS = {
+    **{"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number with a point"},
+    **{"str": "a text", "list": "a list", "dict": "an object"},
+    **{"list[int]": "a list of whole numbers", "list[str]": "a list of texts"},
+}
+ANEW = "write it as transformers does, or get config.json anew from where the backbone came from"
+PLAIN = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A key of config.json whose value can't be, said of the key."""
+
+    key: str
+    headline: str
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a family; other keys are not read by it."""
+
+    aliases: Mapping[str, str]  # another name of a key → the one that counts
+    keys: Mapping[str, Rule]
+    words: Mapping[str, tuple[str, ...]]  # such as the activations that there are
+
+    def named(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json in which aliases stand under the keys that they mean, over what stands there, as when loaded."""
+        found = dict(config)
+        return found | {key: found.pop(alias) for alias, key in self.aliases.items() if alias in found}
+
+    def resolved(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json with all that it leaves out."""
+        return {key: rule["default"] for key, rule in self.keys.items() if "default" in rule} | self.named(config)
+
+    def written(self, key: str, config: Mapping[str, Any]) -> str:
+        """The name under which a config.json writes a key."""
+        return next((alias for alias, meant in self.aliases.items() if meant == key and alias in config), key)
+
+    def wrong(self, config: Mapping[str, Any]) -> Iterator[Wrong]:
+        """Everything that transformers would refuse of a config.json by itself."""
+        whole = self.resolved(config)
+        for key, value in config.items():
+            rule = self.keys.get(self.aliases.get(key, key))
+            if rule and config.get(rule.get("unless", "")) is not None:
+                continue
+            if rule and (found := _wrong(key, value, rule, self.words)):
+                yield found
+            elif rule and "below" in rule and _reaches(value, whole[rule["below"]]):
+                yield _wrongly(key, value, f"below `{rule['below']}`, {whole[rule['below']]:,}")
+
+
+@cache
+def rules(word: str) -> Rules:
+    """The rules of a family by its word."""
+    table = json.loads(FILE.read_bytes())
+    family = table["families"][word]
+    words = {name: tuple(listed) for name, listed in table["words"].items()}
+    return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
+
+
+def key_span(path: Path, key: str, label: str = "") -> Span:
+    """Where a key stands in a file that holds a JSON object; the whole file where it has none such."""
+    text, depth, found = path.read_text(encoding="utf-8"), 0, None
+    for hit in re.finditer(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(hit[0], 0)
+        if depth == 1 and hit[2] and hit[1] == key:  # the last of several counts
+            found = hit.start()
+    if found is None:
+        return Span(str(path), 0, 1, 0, label)
+    return Span(str(path), text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found), len(key) + 2, label)
+
+
+def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]]) -> Wrong | None:
+    """What is wrong with the value of a key, or None."""
+    if not any(_is(kind, value) for kind in rule["kinds"]):
+        kinds = " or ".join(KINDS[kind] for kind in rule["kinds"])
+        return _wrongly(key, value, f"expected {kinds}" if kinds else "leave it out")
+    if "of" in rule and isinstance(value, str | list):
+        known = words.get(rule["of"], ()) if isinstance(rule["of"], str) else tuple(rule["of"])
+        for word in [value] if isinstance(value, str) else value:
+            if word not in known:
+                return _unknown(key, word, known)
+    if type(value) in (int, float):
+        least, most = rule.get("least"), rule.get("most")
+        if least is not None and not value >= least:  # NaN is in no bounds
+            return _wrongly(key, value, f"at least {least}")
+        if most is not None and not value <= most:
+            return _wrongly(key, value, f"at most {most}")
+    if isinstance(value, dict) and rule.get("keys") == "int":
+        odd = next((name for name in value if not _is_number(name)), None)
+        if odd is not None:
+            return Wrong(key, f"`{key}` of the backbone's config.json has a key that is no number", quote(odd))
+    return None
+
+
+def _wrongly(key: str, value: Any, label: str) -> Wrong:
+    return Wrong(key, f"`{key}` of the backbone's config.json can't be {_shown(value)}", label, help=ANEW)
+
+
+def _reaches(value: Any, end: Any) -> bool:
+    return type(value) is int and type(end) is int and value >= end
+
+
+def _unknown(key: str, value: str, known: tuple[str, ...]) -> Wrong:
+    headline = f"`{key}` of the backbone's config.json can't be {quote(value)}"
+    notes, help = (f"it knows {listed(known, 40)}",), nearest(value, known)
+    return Wrong(key, headline, "not known", notes, help)
+
+
+def _is(kind: str, value: Any) -> bool:
+    """Whether a value is of a kind; every item of a list is, too."""
+    if kind.startswith("list["):
+        return isinstance(value, list) and all(_is(kind[5:-1], item) for item in value)
+    return PLAIN.get(type(value)) == kind
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return int(text) is not None
+    except ValueError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    return quote(json.dumps(value))

@@ -1,0 +1,178 @@
+"""Writes what transformers takes in a config.json: `python -m tests.backbones.configurations`, after an update of it.
+
+Kinds and defaults are those of its configuration classes. Bounds and words are tried on tiny models, in inference and
+in training: a key has a bound where a value beyond it is refused. Keys that the bare backbone does not read have none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import initialization
+from transformers.activations import ACT2FN
+from transformers.configuration_utils import ALLOWED_ATTN_LAYER_TYPES
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from graftc.compiler import variants
+
+from . import tiny
+
+FILE = Path(__file__).parents[2] / "compiler" / "backbones" / "_configurations.json"
+PLAIN = {int: "int", float: "float", bool: "bool", str: "str", type(None): "null", dict: "dict", list: "list"}
+# one value of each kind and more, for keys whose kinds the classes do not check
+SAMPLES: dict[str, tuple[Any, ...]] = {
+    "null": (None,),
+    "bool": (True, False),
+    "int": (0, 1, 2),
+    "float": (0.5,),
+    "str": ("float16", "eager"),
+    "list": ([], [1], ["a"]),
+    "dict": ({}, {"0": "a"}),
+}
+# what __post_init__ takes besides fields
+LEGACY = (
+    *("num_labels", "torch_dtype", "output_attentions", "attn_implementation", "per_layer_config", "text_config"),
+    *("use_return_dict", "pruned_heads"),
+)
+READ_BY_SOME = ("chunk_size_feed_forward",)
+OUTSIDE = ("model_type", "transformers_version")  # names the family; is written anew
+
+
+def configurations() -> dict[str, Any]:
+    """The whole table, by family and key."""
+    transformers.utils.logging.set_verbosity(60)
+    return {
+        "transformers": transformers.__version__,
+        "words": {
+            "activations": sorted(ACT2FN),
+            "attention": sorted({"eager", "paged|eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}),
+            "layer types": sorted(ALLOWED_ATTN_LAYER_TYPES),
+            "dtypes": sorted(name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)),
+        },
+        "common": {key: rule for key in _common() if (rule := _tried("bert", key))},
+        "families": {word: _family(word) for word in variants.words("backbones")},
+    }
+
+
+def _common() -> list[str]:
+    fields = [f.name for f in dataclasses.fields(transformers.PreTrainedConfig)]
+    return [key for key in (*fields, *LEGACY) if key not in (*OUTSIDE, *READ_BY_SOME)]
+
+
+def _tried(word: str, key: str) -> dict[str, Any]:
+    """The rule of a key whose kinds the class does not check; empty where nothing is refused."""
+    taken = {kind: [not refused(word, {key: value}) for value in values] for kind, values in SAMPLES.items()}
+    if all(map(all, taken.values())):
+        return {}
+    rule: dict[str, Any] = {"kinds": [kind for kind, each in taken.items() if any(each)]}
+    if "str" in rule["kinds"]:
+        rule["of"] = "dtypes" if taken["str"][0] else "attention"
+    if taken["dict"] == [True, True] and refused(word, {key: {"a": "b"}}):
+        rule["keys"] = "int"
+    if not refused(word, {"dtype": "float32", key: "no-such-word"}):
+        rule["unless"] = "dtype"  # which counts where both are given
+    if taken["int"][0] and refused(word, {key: 5}):
+        rule["most"] = 0
+    return rule
+
+
+def _family(word: str) -> dict[str, Any]:
+    kind = type(tiny.config(word))
+    common = {f.name for f in dataclasses.fields(transformers.PreTrainedConfig)}
+    fields = [f for f in dataclasses.fields(kind) if f.name not in common and not f.name.startswith("_")]
+    some = {key: rule for key in READ_BY_SOME if (rule := _tried(word, key))}
+    return {"aliases": dict(kind.attribute_map), "keys": {f.name: _rule(word, f) for f in fields} | some}
+
+
+def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:
+    kinds = sorted(set(_kinds(field.type)))
+    if "null" in kinds and refused(word, {field.name: None}):
+        kinds.remove("null")
+    words = [value for value in typing.get_args(field.type) if isinstance(value, str)]
+    rule = {"kinds": kinds, "default": list(field.default) if isinstance(field.default, tuple) else field.default}
+    if field.name == "layer_types":
+        rule["of"] = "layer types"
+    elif typing.get_origin(field.type) is typing.Literal:
+        rule["of"] = words
+    elif "str" in kinds and refused(word, {field.name: "no-such-word"}):
+        is_activation = not refused(word, {field.name: "relu"})
+        rule["of"] = "activations" if is_activation else list(getattr(type(tiny.config(word)), f"{field.name}s"))
+    if {"int", "float"} & set(kinds):
+        rule |= _bounds(word, field.name, "float" in kinds)
+    return rule
+
+
+def _bounds(word: str, key: str, is_real: bool) -> dict[str, Any]:
+    """The least and the most that a number may be, as far as anything is refused."""
+    found: dict[str, Any] = {}
+    if key.endswith("_token_id"):
+        found |= {"least": 0} if refused(word, {key: -1}) else {}
+        return found | ({"below": "vocab_size"} if refused(word, {key: 10**6}) else {})
+    if is_real:
+        found |= {"least": 0} if refused(word, {key: -0.5}) else {}
+        found |= {"most": 1} if refused(word, {key: 1.5}) and not refused(word, {key: 0.5}) else {}
+    elif refused(word, {key: -1}):
+        found["least"] = 1 if refused(word, {key: 0}) else 0
+    return found
+
+
+def _kinds(annotation: Any) -> Iterator[str]:
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation in PLAIN:
+        yield PLAIN[annotation]
+    elif origin in (typing.Union, types.UnionType):
+        for each in inner:
+            yield from _kinds(each)
+    elif origin is typing.Literal:
+        yield "str"
+    elif origin is list:
+        yield f"list[{PLAIN[inner[0]]}]"
+    elif origin is dict:
+        yield "dict"
+    else:  # a tuple, which JSON has not, or a TypedDict, which no dict is an instance of
+        assert origin is tuple or typing.is_typeddict(annotation), annotation
+
+
+def refused(word: str, values: dict[str, Any]) -> bool:
+    """Whether transformers refuses a tiny backbone with some values in its config.json."""
+    written = json.loads(tiny.config(word).to_json_string(use_diff=False)) | values
+    try:
+        config = CONFIG_MAPPING[written["model_type"]].from_dict(written)
+        with initialization.no_init_weights():  # as for a checkpoint that lacks nothing
+            module = transformers.AutoModel.from_config(config, dtype=torch.float32, **load(word))
+        for is_training in (False, True):
+            module.train(is_training)(**inputs(word))
+    except Exception:
+        return True
+    return False
+
+
+def load(word: str) -> dict[str, Any]:
+    """Further arguments of the bare backbone."""
+    return dict(variants.load("backbones", word).LOAD)
+
+
+def inputs(word: str) -> dict[str, torch.Tensor]:
+    """Two short texts, or two pictures."""
+    if not tiny.is_text(word):
+        return {"pixel_values": torch.zeros(2, 3, tiny.IMAGE, tiny.IMAGE)}
+    tokens = torch.arange(14).reshape(2, 7) + 7
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+
+
+def text() -> str:
+    """The file as it is to be."""
+    return json.dumps(configurations(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")
