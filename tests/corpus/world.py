@@ -16,6 +16,9 @@ from typing import Any
 
 from PIL import Image
 
+from graftc.compiler import variants
+from graftc.compiler.world.configuration import rules
+
 WIDTH, LAYERS, POSITIONS = 32, 3, 64
 Shapes = dict[str, tuple[int, ...]]
 Row = dict[str, Any]
@@ -79,7 +82,14 @@ _DISTILBERT = {
     **{"dim": WIDTH, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "pad_token_id": 0, "vocab_size": 400},
     "max_position_embeddings": POSITIONS,
 }
-_VIT = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+_VIT = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+    "intermediate_size": 64,
+}
 _MOBILENET = {"depth_multiplier": 0.25, "finegrained_output": False, "image_size": 32}
 
 
@@ -153,22 +163,9 @@ def _vit() -> Shapes:
 
 
 def _mobilenet() -> Shapes:
-    found: Shapes = {}
-    convolutions = {
-        "conv_stem.first_conv": (8, 3, 3, 3),
-        "conv_stem.conv_3x3": (8, 1, 3, 3),
-        "conv_stem.reduce_1x1": (8, 8, 1, 1),
-        "conv_1x1": (320, 8, 1, 1),
-    }
-    for i in range(16):
-        at = f"layer.{i}"
-        convolutions |= {f"{at}.expand_1x1": (16, 8, 1, 1), f"{at}.conv_3x3": (16, 1, 3, 3)}
-        convolutions |= {f"{at}.reduce_1x1": (8, 16, 1, 1)}
-    for name, shape in convolutions.items():
-        found[f"{name}.convolution.weight"] = shape
-        found |= {f"{name}.normalization.{part}": shape[:1] for part in ("weight", "bias")}
-        found |= {f"{name}.normalization.{part}": shape[:1] for part in ("running_mean", "running_var")}
-    return found
+    """Its channels follow from a rule, which tests of families hold against transformers."""
+    shapes: Shapes = variants.load("backbones", "mobilenet-v2").shapes(rules("mobilenet-v2").resolved(_MOBILENET))
+    return shapes
 
 
 def _tokenizer(texts: Iterable[str]) -> dict[str, Any]:

@@ -325,7 +325,7 @@ class Editor:
         pairs: list[tuple[str, Any]] = [
             *[
                 ("finetuning_task", "sst2"),
-                ("_name_or_path", "/home/x"),
+                ("_name_or_path", "mine"),
                 ("pooler_fc_size", 768),
                 ("directionality", "b"),
             ],
