@@ -50,6 +50,8 @@ def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     train = facts.splits["train"].tally
     if not hasattr(train, "is_multi") or spec.head_type not in variants.words("heads"):
         return
+    if 2 * len(train.counts) > train.rows:  # labels of one row each, which is told for itself
+        return
     for split in ("validation", "test"):
         labels = [label for label in _absent(spec, facts, split, train) if _is_alone(label, train)]
         if labels and len(labels) < len(train.counts):
