@@ -29,6 +29,14 @@ def direction(name: str) -> int:
     return 1
 
 
+def is_defined(name: str, tally: Any) -> bool:
+    """Whether a metric has a value on rows that were counted like this: all but `accuracy` need an entity.
+
+    Where there is none, no answer at all would have no score and a false alarm 0, and the worse epoch be kept.
+    """
+    return tally.rows > 0 if name == "accuracy" else any(tally.counts.values())
+
+
 def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float | None:
     """One metric of logits, (tokens, tags) of each row, against the spans of the rows; None where it is undefined."""
     return _value(name, *_sequences(record, outputs, examples))

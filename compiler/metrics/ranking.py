@@ -27,8 +27,12 @@ def direction(name: str) -> int:
 
 
 def is_defined(name: str, tally: Any) -> bool:
-    """Whether a metric has a value on rows that were looked at like this: a relevant passage is needed."""
-    return any(place[0] > 0 for place in tally.most.values())
+    """Whether a metric has a value on rows that were looked at like this: a relevant passage is needed.
+
+    For `ndcg` that is one above the lowest score, where that is negative.
+    """
+    lowest = {column: min(place[0], 0) if name == "ndcg" else 0 for column, place in tally.least.items()}
+    return any(place[0] > lowest[column] for column, place in tally.most.items())
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:

@@ -88,7 +88,7 @@ def _metric(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
             "E0321", f"{quote(train.metric)} is not a metric of `{spec.head_type}`", At(("train", "metric"), "not known"),
             (), (f"metrics: {listed(names, 40)}",), nearest(train.metric, names),
         )  # fmt: skip
-    elif names and "validation" in facts.splits:
+    elif names:
         yield from undefined(spec, facts, names)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .. import variants
@@ -17,11 +18,41 @@ SHOWN = 5  # labels named
 
 def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str, ...]:
     """The metrics, of some of a head, that have a value on its validation rows; all of them where these are not counted."""
-    validation = facts.splits.get("validation")
+    tally = _tally(spec, facts)
     metrics = variants.load("metrics", variants.top(str(spec.head_type)).METRICS)
-    if validation is None or not hasattr(metrics, "is_defined"):
+    if tally is None or not hasattr(metrics, "is_defined"):
         return tuple(names)
-    return tuple(name for name in names if metrics.is_defined(name, validation.tally))
+    return tuple(name for name in names if metrics.is_defined(name, tally))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is known of rows that are held out: how many, and how many of each label."""
+
+    counts: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Each has one label."""
+        return sum(self.counts.values())
+
+
+def _tally(spec: Spec | Draft, facts: Facts) -> Any:
+    """The tally of the validation rows, of those held out as far as it is known; None where it is not."""
+    if "validation" in facts.splits:
+        return facts.splits["validation"].tally
+    counts = _held_out(spec, facts)
+    return None if counts is None else Counted(counts)
+
+
+def _held_out(spec: Spec | Draft, facts: Facts) -> dict[str, int] | None:
+    """How many rows of each label are held out for validation, None where it is not known."""
+    validation, train = spec.data.validation if spec.data else None, facts.splits.get("train")
+    if train is None or not hasattr(train.tally, "is_multi"):
+        return None
+    if not isinstance(validation, HeldOut) or train.tally.is_multi or facts.patterns:
+        return None
+    return {label: held_out_count([rows], validation.fraction) for label, rows in train.tally.counts.items() if rows}
 
 
 def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagnostic]:
@@ -33,11 +64,10 @@ def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagn
     headline = f"`{written}` has no value on the validation rows"
     at, also = At(("train", "metric"), "can't pick an epoch"), (At(("data", "validation")),)
     help = f"use one that has: {listed(usable, 40)}" if usable else "give it other validation rows"
-    yield Diagnostic("E0430", headline, at, also, (_told(facts),), help)
+    yield Diagnostic("E0430", headline, at, also, (_told(_tally(spec, facts)),), help)
 
 
-def _told(facts: Facts) -> str:
-    tally = facts.splits["validation"].tally
+def _told(tally: Any) -> str:
     counts = getattr(tally, "counts", {})
     if not counts:
         return "its rows have the same answer, or none"
@@ -73,7 +103,5 @@ def _absent(spec: Draft, facts: Facts, split: str, train: Any) -> list[str]:
     """Labels of training rows that no row of a split has; of rows held out where it is known which labels they have."""
     if split in facts.splits:
         return [label for label in train.counts if not facts.splits[split].tally.counts.get(label)]
-    validation = spec.data.validation if spec.data else None
-    if split != "validation" or not isinstance(validation, HeldOut) or train.is_multi or facts.patterns:
-        return []
-    return [label for label, rows in train.counts.items() if not held_out_count([rows], validation.fraction)]
+    counts = _held_out(spec, facts) if split == "validation" else None
+    return [label for label, rows in (counts or {}).items() if not rows]

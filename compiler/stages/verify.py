@@ -212,8 +212,16 @@ def _gate(
     torch_score, score = (
         metrics.one(name, record, outputs, examples) for record, outputs in zip(records, (ours, theirs), strict=True)
     )
-    if torch_score is None or score is None:  # a score that is undefined gates nothing
+    if torch_score is None:  # a score that is undefined gates nothing
         return {"drop": None, "allowed": plan.export.metric_drop}
+    if score is None:  # its answers no longer differ
+        raise refuse(
+            "E0402",
+            f"the {precision} graph has no score where the trained model has one",
+            f"{task.named(name)} on {len(examples)} validation rows is {torch_score:.4f} of the trained model; of the graph's answers, which don't differ, it has no value",
+            f"kept for inspection: {draft}",
+            help="drop this precision from `export.precision`",
+        )
     drop = sign * (torch_score - score)
     found: dict[str, float | None] = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
     if drop <= plan.export.metric_drop:

@@ -175,7 +175,7 @@ def test_numbers_for_texts_and_for_labels(project: Project) -> None:
     assert (found.code, found.under) == ("W0317", "queue")
     halves = [{**row, "queue": f"{1 + i % 9 / 2}"} for i, row in enumerate(rows(200))]
     lay(project, halves, [{**row, "queue": "1.5"} for row in rows(40, 5_000)])
-    assert project.validate().codes == [], "half stars are classes"
+    assert set(project.validate().codes) <= {"W0430"}, "half stars are classes"
 
 
 def test_labels_that_differ_in_case(project: Project) -> None:
@@ -185,7 +185,7 @@ def test_labels_that_differ_in_case(project: Project) -> None:
     assert "`Bug ` has 1 row, `bug` has 33" in found.notes
 
 
-@pytest.mark.parametrize(("each", "codes"), [(1, ["E0330"]), (2, [])])
+@pytest.mark.parametrize(("each", "codes"), [(1, ["E0330"]), (2, ["W0430"])])
 def test_a_label_of_every_row_is_none(project: Project, each: int, codes: list[str]) -> None:
     labels = [f"number {i}" for i in range(1_100)] * each
     train = [{"body": f"a letter {i}", "queue": label} for i, label in enumerate(labels)]
@@ -193,13 +193,13 @@ def test_a_label_of_every_row_is_none(project: Project, each: int, codes: list[s
     assert project.validate().codes == codes
 
 
-@pytest.mark.parametrize(("each", "codes"), [(1, ["W0530"]), (2, [])])
+@pytest.mark.parametrize(("each", "codes"), [(1, ["W0530"]), (2, ["W0430"])])
 def test_a_label_of_nearly_every_row_is_worth_a_look(project: Project, each: int, codes: list[str]) -> None:
     train = [{"body": f"a letter {i}", "queue": f"T-{i // each}"} for i in range(80)]
     lay(project, train, [{**row, "queue": "T-7"} for row in rows(30, 5_000)])
     answer = project.validate()
     assert answer.codes == codes
-    assert not codes or answer.findings[0].under == "queue"
+    assert codes != ["W0530"] or answer.findings[0].under == "queue"
 
 
 def test_data_that_is_wrong_is_not_counted_too(project: Project) -> None:

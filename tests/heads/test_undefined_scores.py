@@ -8,9 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from graftc.compiler.commands import main
+from graftc.compiler.diagnostics import Refused
+from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.metrics import regression
+from graftc.compiler.stages import verify
 from graftc.compiler.stages.train import Training
 
 from . import building
@@ -51,6 +56,50 @@ def test_a_written_metric_without_a_value_is_refused(tmp_path: Path) -> None:
     found = {each.code: each for each in building.found(spec)}
     assert "accuracy" in found["E0430"].help
     assert "`b`" in found["W0430"].headline
+
+
+def test_a_written_metric_without_a_value_on_rows_held_out_is_refused(tmp_path: Path) -> None:
+    rows = [{"text": f"row {i}", "label": "a" if i else "b"} for i in range(100)]
+    building.write_rows(tmp_path / "train.jsonl", rows)
+    data = {"train": "train.jsonl", "validation": {"fraction": 0.2}}
+    spec = building.written(
+        tmp_path, "bert", {"type": "text-classification"}, data, train={"epochs": 1, "metric": "roc_auc_macro"}
+    )
+    (told,) = (each for each in building.found(spec) if each.code == "E0430")
+    assert "of its 20 rows 20 have `a`" in told.notes
+
+
+@pytest.mark.parametrize(("tag", "metric"), [("O", "accuracy"), ("B-PER", "f1_micro")])
+def test_entities_are_scored_by_words_where_validation_has_none(
+    tag: str, metric: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"tokens": ["Ann", "sings", str(i)], "tags": ["B-PER", "O", "O"]} for i in range(20)]
+    building.write_rows(tmp_path / "train.jsonl", rows)
+    building.write_rows(tmp_path / "validation.jsonl", [{**row, "tags": [tag, "O", "O"]} for row in rows[:6]])
+    data = {"train": "train.jsonl", "validation": "validation.jsonl"}
+    spec = building.written(tmp_path, "bert", {"type": "token-classification"}, data)
+    main(["plan", str(spec), "--why", "train.metric"])
+    assert f"train.metric = {metric}" in capsys.readouterr().out
+
+
+def test_a_graph_that_loses_its_score_fails_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that are all alike have no correlation; that is no reason to let them pass."""
+    truth = np.arange(20, dtype=np.float32)[:, None]
+    examples = Examples(truth, np.arange(20), references=[{}] * 20, features=())
+    task: Any = SimpleNamespace(metric="pearson", named=lambda name: name)
+    plan: Any = SimpleNamespace(export=SimpleNamespace(metric_drop=0.01), seed=0)
+    monkeypatch.setattr("graftc.compiler.stages.verify.metrics_of", lambda task: regression)
+    record: dict[str, Any] = {"names": ("score",)}
+
+    def gate(ours: np.ndarray, theirs: np.ndarray) -> Any:
+        answers = {"logits": ours}, {"logits": theirs}
+        return verify._gate(plan, task, (record, record), "int8", *answers, examples, Path("draft"))
+
+    assert gate(truth, truth)["drop"] == 0
+    assert gate(truth * 0, truth)["drop"] is None
+    with pytest.raises(Refused) as refused:
+        gate(truth, truth * 0)
+    assert refused.value.diagnostics[0].code == "E0402"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import special, stats
+from scipy.spatial import distance
 from sklearn import metrics as sk
 
 from graftc.compiler import variants
@@ -27,7 +28,7 @@ Score = float | None
 
 def examples(targets: Any, references: Any = None, features: Any = ()) -> Examples:
     rows = len(targets)
-    return Examples(np.asarray(targets), np.arange(rows), features, references or [{}] * rows)
+    return Examples(np.asarray(targets), np.arange(rows), references=references or [{}] * rows, features=features)
 
 
 def value(function: Callable[[], Any]) -> Score:
@@ -327,13 +328,23 @@ def test_answers_are_scored_by_the_rules_of_squad() -> None:
             same(found[name], theirs, f"{name} {number}: {given} {true}")
 
 
+def test_answers_are_scored_apart_where_there_is_one_and_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, true = ["iron", "", "a tower", "Paris"], [["iron"], [], [], ["in Paris"]]
+    monkeypatch.setattr(answers, "_given", lambda *_: given)
+    seen = examples(np.arange(4), [{"answers": [(0, text) for text in texts]} for texts in true])
+    found = answers.report({}, {}, seen)
+    assert found["answerable"] == {"f1": (1 + 2 / 3) / 2, "exact_match": 0.5, "number": 2}
+    assert found["unanswerable"] == {"f1": 0.5, "exact_match": 0.5, "number": 2}
+
+
 # --- passages, vectors, words
 
 
 def ranked(draw: np.random.Generator, is_poor: bool) -> Case:
     rows = int(draw.integers(1, 6) if is_poor else draw.integers(8, 40))
     found = draw.normal(size=(rows, 1)).astype(np.float32)
-    truth = draw.choice([0.0, 1.0, 0.5] if not is_poor else [0.0, 0.0, 1.0], (rows, 1)).astype(np.float32)
+    levels = [-1.0, 0.0, 1.0, 0.5] if not is_poor else [0.0, 0.0, 1.0]
+    truth = draw.choice(levels, (rows, 1)).astype(np.float32)
     if is_poor and draw.random() < 0.6:
         found = np.round(found)
     queries = [f"query {draw.integers(0, 1 if is_poor else 5)}" for _ in range(rows)]
@@ -347,6 +358,7 @@ def of_ranks(name: str, case: Case) -> Score:
         rows = [i for i, other in enumerate(seen.references) if other == query]
         found, truth = outputs["logits"][rows, 0].astype(np.float64), seen.targets[rows, 0].astype(np.float64)
         relevant = truth >= record["relevant"]
+        truth = truth - min(0.0, float(seen.targets.min()))  # scikit-learn takes no negative gains
         if name == "ndcg" and truth.any():
             # scikit-learn refuses lists of one
             scores.append(1.0 if len(rows) == 1 else value(lambda t=truth, f=found: sk.ndcg_score([t], [f])))
@@ -359,18 +371,21 @@ def of_ranks(name: str, case: Case) -> Score:
 
 
 def test_passages_are_scored_as_scikit_learn_does() -> None:
-    undefined = 0
+    undefined = defined = 0
     for what, case in cases(ranked):
         for name in ranking.NAMES:
             ours = ranking.one(name, *case)
             same(ours, of_ranks(name, case), f"{name}, {what}")
             undefined += ours is None
+            defined += ours is not None
     assert undefined > 5
+    assert defined > RANDOM
 
 
 def test_passages_are_scored_as_sentence_transformers_does() -> None:
     """Its reranking evaluator, told the scores that a cross-encoder would give."""
     evaluation = pytest.importorskip("sentence_transformers.cross_encoder.evaluation")
+    compared = 0
     for number in range(30):
         draw = np.random.default_rng(number)
         record, outputs, seen = ranked(draw, False)
@@ -404,6 +419,8 @@ def test_passages_are_scored_as_sentence_transformers_does() -> None:
         for name in ranking.NAMES:
             ours = ranking.one(name, record, {"logits": outputs["logits"][rows]}, kept)
             same(ours, float(theirs[name]), f"{name} {number}")
+            compared += 1
+    assert compared > 30
 
 
 def vectors(draw: np.random.Generator, is_poor: bool) -> Case:
@@ -472,6 +489,50 @@ def test_partners_are_found_as_sentence_transformers_does() -> None:
         same(embeddings.one("mrr", *case), theirs["mrr@k"][10**6], f"mrr, {what}")
         for k in (1, 10):
             same(embeddings.one(f"recall@{k}", *case), theirs["accuracy@k"][k], f"recall@{k}, {what}")
+
+
+def test_of_three_texts_the_second_is_nearer_than_the_third() -> None:
+    """By scipy's cosines."""
+    for number in range(RANDOM + DEGENERATE):
+        draw = np.random.default_rng(number)
+        rows = int(draw.integers(1, 20 if number < RANDOM else 3))
+        found = draw.normal(size=(rows, 3, 4))
+        if number >= RANDOM:
+            found[:, 2] = found[:, 1]  # which is no nearer
+        found = found / np.linalg.norm(found, axis=-1, keepdims=True)
+        ours = embeddings.report(
+            {"texts": 3, "is_scored": False},
+            {"sentence_embedding": found.reshape(-1, 4)},
+            examples(np.arange(3 * rows)),
+        )
+        nearer = [distance.cosine(*row[:2]) < distance.cosine(row[0], row[2]) for row in found]
+        same(ours[embeddings.TRIPLETS], float(np.mean(nearer)), f"triplets {number}")
+
+
+def loss_of_partners(vectors: np.ndarray, texts: np.ndarray, scale: float) -> float:
+    """Row by row: the own partner against the others of its batch whose text is another."""
+    losses = []
+    for at in range(0, len(vectors), contrast.BATCH):
+        batch = range(at, min(at + contrast.BATCH, len(vectors)))
+        for i in batch:
+            others = [(j, k) for j in batch for k in range(1, vectors.shape[1]) if texts[j, k] != texts[i, 1]]
+            near = [scale * float(vectors[i, 0] @ vectors[j, k]) for j, k in [(i, 1), *others]]
+            losses.append(float(special.logsumexp(near)) - near[0])
+    return float(np.mean(losses))
+
+
+def test_partners_of_a_batch_are_no_strangers_to_equal_texts() -> None:
+    for number in range(20):
+        draw = np.random.default_rng(number)
+        rows, count = int(draw.integers(1, 90)), int(draw.integers(2, 4))
+        texts = draw.integers(0, rows, (rows, count))
+        vectors = draw.normal(size=(rows, count, 4))
+        case = (
+            {"texts": count, "scale": 3.0},
+            {"sentence_embedding": vectors.reshape(-1, 4)},
+            examples(texts.reshape(-1)),
+        )
+        same(contrast.one("loss", *case), loss_of_partners(vectors, texts, 3.0), f"loss {number}")
 
 
 def test_words_and_partners_of_a_batch_are_scored_by_their_definitions() -> None:
