@@ -104,7 +104,9 @@ PLANTED = {
     "labels shuffled": Case(FULL, ("W0445",), labels="shuffled"),
     "one label on nearly every row": Case({**FULL, "epochs": 3}, ("W0435", "W0446"), labels="dominating"),
     "too few epochs": Case({**FULL, "epochs": 2}, ("W0435", "W0437")),
-    "too many epochs on few rows": Case({**FULL, "epochs": 40}, ("W0442",), rows=64, labels="noisy"),
+    "too many epochs on few rows": Case(
+        {**FULL, "epochs": 20, "learning_rate": 1e-2}, ("W0442",), rows=24, noise=0.95, unknown=1
+    ),
     "everything clipped": Case({**FULL, "max_grad_norm": 1e-3}, ("W0441",)),
     "a label that is never answered": Case({**FULL, "epochs": 8}, ("W0443",), labels="rare"),
     "best epoch the first": Case({**FULL, **RISING}, ("W0439",)),
