@@ -102,7 +102,9 @@ class Head(Protocol):
     depend on, else all of them count. `settle`, if there, completes the record with what is known of the backbone; one
     that NEEDS a language model has it, and its `build` takes transformers' model instead of a width. `draw`, if there,
     says what of a row is asked in a step, and what is aimed at; `condense` what scores need of outputs that are too
-    many to be kept. What else a task may want, CONTRIBUTING says.
+    many to be kept. `floors`, if there, gives what costs nothing: (record, training rows) → `floors.Floor`s, each with the
+    head's outputs for any rows; `VECTORS` says which features of the untouched backbone they take, "kept" (for training
+    anyway) or "apart" (of each text for itself). What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -162,7 +164,10 @@ class Decoder(Protocol):
 
 
 class Metrics(Protocol):
-    """`metrics/<kind>.py`: scores of outputs (rows, …) against examples."""
+    """`metrics/<kind>.py`: scores of outputs (rows, …) against examples.
+
+    `answered`, if there, tells of each label how often it is the answer and how often it is true.
+    """
 
     direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
     names: Callable[[bool], tuple[str, ...]]  # (whether rows have several labels), the default first

@@ -24,8 +24,8 @@ from graftc.compiler.verbs import build, plan
 
 from . import subjects
 
-HEAVY = {"torch", "transformers", "peft", "accelerate", "onnx", "onnxruntime", "kornia", "torchmetrics"}
-TRAINED = {"train", "evaluate", "export", "checkpoint", "verify", "pack"}
+HEAVY = {"torch", "transformers", "peft", "accelerate", "onnx", "onnxruntime", "kornia", "torchmetrics", "sklearn"}
+TRAINED = {"train", "evaluate", "health", "export", "checkpoint", "verify", "pack"}
 DRAWN = {"prepare-train", "prepare-validation"}  # one file, some of its rows held out
 PROBE = {"adapt": {"method": "probe"}, "train": {"epochs": 2, "batch_size": 8}}
 SECONDS = 2.0  # of the processor, for a build that finds everything done
@@ -101,8 +101,8 @@ print(used.ru_utime + used.ru_stime, *({HEAVY!r} & sys.modules.keys()))
         (["export.opset=18"], {"export", "verify", "pack"}),
         (["description=Other words."], {"pack"}),
         (["train.learning_rate=0.005"], TRAINED),
-        (["data.test=null"], {"evaluate", "verify", "pack"}),
-        (["seed=2"], {*DRAWN, "rehearse", *TRAINED}),
+        (["data.test=null"], {"floor", "evaluate", "health", "verify", "pack"}),
+        (["seed=2"], {*DRAWN, "rehearse", "floor", *TRAINED}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -120,7 +120,10 @@ def edit(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "ran"),
-    [("test", {"prepare-test", "evaluate", "verify", "pack"}), ("train", DRAWN | TRAINED)],
+    [
+        ("test", {"prepare-test", "floor", "evaluate", "health", "verify", "pack"}),
+        ("train", {*DRAWN, "floor", *TRAINED}),
+    ],
 )
 def test_edited_rows_run_what_reads_them(bench: Bench, file: str, ran: set[str]) -> None:
     path = bench.spec.parent / f"{file}.jsonl"
@@ -136,14 +139,16 @@ def test_edited_validation_rows_train_again_for_they_choose_the_checkpoint(bench
     own = "data.validation=validation.jsonl"
     bench.build(own)
     edit(bench.spec.parent / "validation.jsonl")
-    assert set(bench.build(own).ran) == {"prepare-validation", *TRAINED}
+    assert set(bench.build(own).ran) == {"prepare-validation", "floor", *TRAINED}
 
 
 def test_edited_test_rows_take_the_other_features_from_the_store(probe: Bench) -> None:
     path = probe.spec.parent / "test.jsonl"
     text = path.read_text()
     edit(path)
-    assert set(probe.build().ran) == {"prepare-test", "fold-test", "evaluate", "verify", "pack"}
+    assert set(probe.build().ran) == {
+        "prepare-test", "fold-test", "floor", "evaluate", "health", "verify", "pack",
+    }  # fmt: skip
     path.write_text(text)
 
 
