@@ -11,7 +11,6 @@ from pydantic import Field
 from .. import variants
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Row, clean, nearest, quote
-from ..floors import Floor, Sample, constant, linear
 from ..frozen import Frozen
 from ..world.rows import Unusable, kind_of
 from ._joined import Joined, apart, joined
@@ -347,13 +346,3 @@ def parameters(record: Mapping[str, Any], width: int) -> int:
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
     """Output arrays of the graph, by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", len(record["labels"])]}}
-
-
-def floors(record: Mapping[str, Any], train: Sample, ways: Mapping[str, tuple[linear.See, float]]) -> Iterator[Floor]:
-    """The commonest label, or each label's share, and logistic regression on each way to see a row, by its strength."""
-    targets, count = train.examples.targets, len(record["labels"])
-    assert not isinstance(targets, list)
-    yield constant.of_several(targets) if record["is_multi"] else constant.of_labels(targets, count)
-    for name, (see, strength) in ways.items():
-        fit = linear.any_of(strength) if record["is_multi"] else linear.one_of(count, strength)
-        yield from linear.floors(train, targets, fit, {name: see})
