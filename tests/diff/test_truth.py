@@ -131,7 +131,7 @@ OF_LORA: dict[str, Case] = {
 OF_PROBE: dict[str, Case] = {
     "optimize": (["export.optimize=onnxruntime"], None, {"export", *LAST}),
     "learning rate": (["train.learning_rate=0.005"], None, TRAINED),
-    "head": (["head.dropout=0.3"], None, {"rehearse", *TRAINED}),
+    "head": (["head.dropout=0.3"], None, {"rehearse", "floor", *TRAINED}),
     "training data": ([], replace("train.jsonl", "story", "tale"), None),
 }
 
