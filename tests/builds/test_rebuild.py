@@ -279,7 +279,9 @@ def test_a_build_elsewhere_gives_the_same_bundle_and_says_nothing_else_when_quie
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((elsewhere / "bundle" / "manifest.json").read_bytes())["findings"]
-    assert re.findall(r"^(?:warning|error).*", done.stderr, re.MULTILINE) == [f"warning[{f['code']}]: {f['headline']}" for f in found]
+    assert re.findall(r"^(?:warning|error).*", done.stderr, re.MULTILINE) == [
+        f"warning[{f['code']}]: {f['headline']}" for f in found
+    ]
     bench.build(one_target[1])
     assert contents(elsewhere / "bundle") == contents(bench.output)
     assert subprocess.run(["diff", "-r", elsewhere / "bundle", bench.output]).returncode == 0
