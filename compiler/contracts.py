@@ -110,7 +110,9 @@ class Head(Protocol):
     many to be kept. `IS_VECTOR`, if there, says that the answer is a vector of the text, which a sentence-transformers
     folder has made its own way. `convex`, if there, gives the record by whose loss its one linear layer, `out`, has a
     best fit, None where it has other layers; with `GIVES_SHARES` a fit is no surer of its rows than of held-out ones.
-    What else a task may want, CONTRIBUTING says.
+    `floors`, if there, gives what costs nothing: (record, training rows) → `floors.Floor`s, each with the head's outputs
+    for any rows; `VECTORS` says which features of the untouched backbone they take, "kept" (for training anyway) or
+    "apart" (of each text for itself). What else a task may want, CONTRIBUTING says.
     """
 
     MODALITY: str  # a module of inputs/
@@ -174,7 +176,8 @@ class Decoder(Protocol):
 class Metrics(Protocol):
     """`metrics/<kind>.py`: scores of outputs (rows, …) against examples; None is a score that is undefined.
 
-    `is_defined`, if there, says of a head's tally of validation rows whether a metric can have a value on them.
+    `is_defined`, if there, says of a head's tally of validation rows whether a metric can have a value on them;
+    `answered` tells of each label how often it is the answer and how often it is true.
     """
 
     direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is

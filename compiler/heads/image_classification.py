@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..floors import Floor, Sample, linear
-from . import _classification
+from ..floors import Floor, Sample, labels, linear
 from ._classification import (
     METRICS,
     SEVERAL,
@@ -56,4 +55,4 @@ VECTORS = "kept"  # its floors take the features that are kept for training, whe
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     """What costs nothing: the commonest label, and logistic regression on mean colours, or on features kept anyway."""
     ways = {"mean colours": (linear.colours, 1.0), "features": (linear.features, 0.01)}
-    return _classification.floors(record, train, ways)
+    return labels.floors(record, train, ways)

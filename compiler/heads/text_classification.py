@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..floors import Floor, Sample, linear
+from ..floors import Floor, Sample, labels, linear
 from . import _classification
 from ._classification import (
     METRICS,
@@ -62,4 +62,4 @@ class Options(_classification.Options):
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     """What costs nothing: the commonest label, and logistic regression on words."""
-    return _classification.floors(record, train, {"words": (linear.words, 10.0)})
+    return labels.floors(record, train, {"words": (linear.words, 10.0)})

@@ -70,7 +70,7 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
 
 def _is_fitted(plan: Plan) -> bool:
     """Whether the heads were fitted before the first step."""
-    return getattr(plan.train, "start", "random") == "fitted"
+    return any(task.head.start == "fitted" for task in plan.tasks)
 
 
 def _untrained(plan: Plan, floors: Mapping[str, Json]) -> float | None:

@@ -19,7 +19,20 @@ from . import subjects
 
 HERE = Path(__file__).resolve().parent
 MEMORY = Path("/dev/shm")  # where a kill leaves what it would leave on a disk, and fsync costs nothing
-STAGES = ("start", "prepare", "rehearse", "train", "evaluate", "export", "checkpoint", "verify", "pack", "deliver")
+STAGES = (
+    "start",
+    "prepare",
+    "rehearse",
+    "floor",
+    "train",
+    "evaluate",
+    "health",
+    "export",
+    "checkpoint",
+    "verify",
+    "pack",
+    "deliver",
+)
 STEPS_PER_EPOCH = 4
 TARGETS = {"adapt": {"method": "lora", "rank": 2, "dropout": 0.1, "target": "all-linear"}}  # a set of many words
 Outcome = dict[str, Any]

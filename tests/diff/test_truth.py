@@ -100,7 +100,7 @@ def moved(source: Path) -> None:
 
 
 LAST = {"verify", "pack"}
-TRAINED = {"train", "evaluate", "export", "checkpoint", *LAST}
+TRAINED = {"train", "evaluate", "health", "export", "checkpoint", *LAST}
 Case = tuple[list[str], Callable[[Path], None] | None, set[str] | None]
 OF_LORA: dict[str, Case] = {
     "nothing": ([], None, set()),
@@ -119,7 +119,11 @@ OF_LORA: dict[str, Case] = {
     "method": (["adapt.method=probe"], None, {"rehearse", "fold-train", "fold-validation", "fold-test", *TRAINED}),
     "label order": (["head.labels=[good, bad]"], None, None),
     "max_length": (["data.max_length=16"], None, None),
-    "test data": ([], replace("test.jsonl", "children", "people"), {"prepare-test", "evaluate", *LAST}),
+    "test data": (
+        [],
+        replace("test.jsonl", "children", "people"),
+        {"prepare-test", "floor", "evaluate", "health", *LAST},
+    ),
     "training data": ([], replace("train.jsonl", "story", "tale"), None),
     "column": ([], column, None),
     "place": ([], moved, {"pack"}),
@@ -127,7 +131,7 @@ OF_LORA: dict[str, Case] = {
 OF_PROBE: dict[str, Case] = {
     "optimize": (["export.optimize=onnxruntime"], None, {"export", *LAST}),
     "learning rate": (["train.learning_rate=0.005"], None, TRAINED),
-    "head": (["head.dropout=0.3"], None, {"rehearse", *TRAINED}),
+    "head": (["head.dropout=0.3"], None, {"rehearse", "floor", *TRAINED}),
     "training data": ([], replace("train.jsonl", "story", "tale"), None),
 }
 
