@@ -74,7 +74,7 @@ def findings(case: Case, folder: Path, store: Path) -> list[Finding]:
     (folder / "backbone").symlink_to(store.parent / "backbone")
     given: dict[str, Any] = {
         "backbone": {"from": "./backbone"},
-        "head": {"type": "text-classification"},
+        "head": {"type": "text-classification", "start": "random"},
         "data": {"train": "train.jsonl", "validation": "validation.jsonl", "max_length": 24},
     }
     spec = running.write_spec(folder, **{**given, **case.sections}, train={"batch_size": 16, **case.train})

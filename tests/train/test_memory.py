@@ -78,7 +78,7 @@ def spec(folder: Path, rows: int = ROWS, **sections: Any) -> Path:
     data = {"train": "train.jsonl", "columns": {"text": "text", "label": "label"}, "max_length": 64}
     whole = {
         "backbone": {"from": "./backbone", "dropout": 0.0},
-        "head": {"type": "text-classification", "dropout": 0.0},
+        "head": {"type": "text-classification", "dropout": 0.0, "start": "random"},
         "data": {**data, **sections.pop("data", {})},
         "train": {"epochs": 2, "batch_size": rows, "learning_rate": 1e-3, "warmup": 0},
     }

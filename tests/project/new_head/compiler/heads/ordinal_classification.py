@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from . import _classification
-from ._classification import METRICS, Tally, loss, lower, metrics, outputs, problems, stratum, target
+from . import _classification, _shares
+from ._classification import METRICS, Tally, lower, metrics, problems, stratum, target
+from ._shares import loss, outputs
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ class Options(_classification.Options):
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """One score, and a threshold between each label and the next."""
-    return _classification.parameters({**record, "labels": ("score",)}, width) + len(record["labels"]) - 1
+    return _shares.parameters({**record, "labels": ("score",)}, width) + len(record["labels"]) - 1
 
 
 def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
