@@ -70,6 +70,8 @@ def _recoded(buffered: BinaryIO, encoding: str, end: str) -> Iterator[tuple[int,
             yield number, raw
     except UnicodeError:
         raise Malformed(number + 1, f"not {encoding.upper()}, though its first bytes say so", AS_UTF_8) from None
+    finally:
+        text.detach()  # who opened the file closes it
 
 
 def decoded(number: int, raw: bytes) -> str:

@@ -56,7 +56,7 @@ class Checkpoint:
             found: Shapes = self.family.shapes({**self.whole, **changed})
         except NO_NETWORK:
             return None
-        return None if any(side < 0 for shape in found.values() for side in shape) else found
+        return None if any(type(side) is not int or side < 0 for shape in found.values() for side in shape) else found
 
     def at_key(self, code: str, wrong: Wrong) -> Diagnostic:
         """What is wrong with a key of config.json, at its place there."""

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import subjects
 from calls import Calls, Point
 
-STAGES = ("start", "prepare", "fold", "rehearse", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
+STAGES = ("start", "prepare", "fold", "rehearse", "fit", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
 RESUMING = "train"
 GROWING = ("train", "fold")  # stages whose staging folder a build goes on in
 ROWS = 4  # of a batch that folds

@@ -23,6 +23,7 @@ STAGES = (
     "start",
     "prepare",
     "rehearse",
+    "fit",
     "floor",
     "train",
     "evaluate",

@@ -66,9 +66,8 @@ def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
 def without_dropout(source: Path, target: Path) -> Path:
     """A copy of a backbone whose config turns every dropout off; the weights are linked."""
     target.mkdir()
-    for file in source.iterdir():
-        if file.is_file():
-            (target / file.name).symlink_to(file)
+    for file in source.iterdir():  # folders too, which modules.json names
+        (target / file.name).symlink_to(file)
     config = json.loads((source / "config.json").read_bytes())
     config |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"), 0.0)
     (target / "config.json").unlink()
