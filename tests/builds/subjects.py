@@ -39,7 +39,7 @@ def text(folder: Path, **sections: Any) -> dict[str, Any]:
         "seed": 1,
         "backbone": {"from": "./bert"},
         "adapt": {"method": "lora", "rank": 2, "dropout": 0.1},
-        "head": {"type": "text-classification"},
+        "head": {"type": "text-classification", "start": "random"},
         "data": {
             "train": "train.jsonl",
             "validation": {"fraction": 0.3},
@@ -80,7 +80,7 @@ def images(folder: Path, **sections: Any) -> dict[str, Any]:
         "graftc": 1,
         "name": "tiny-images",
         "backbone": {"from": "./mobilenet"},
-        "head": {"type": "image-classification"},
+        "head": {"type": "image-classification", "start": "random"},
         "data": {
             "train": "train",
             "validation": {"fraction": 0.2},

@@ -23,7 +23,6 @@ STAGES = (
     "start",
     "prepare",
     "rehearse",
-    "fit",
     "floor",
     "train",
     "evaluate",

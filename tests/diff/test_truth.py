@@ -115,7 +115,7 @@ OF_LORA: dict[str, Case] = {
     "batch size": (["train.batch_size=16"], None, TRAINED),
     "rank": (["adapt.rank=4"], None, {"rehearse", *TRAINED}),
     "freeze": (["backbone.freeze=[embeddings]"], None, {"rehearse", *TRAINED}),
-    "weights": ([], weights, {"rehearse", "fold-train-head", "fit", *TRAINED}),
+    "weights": ([], weights, {"rehearse", *TRAINED}),
     "method": (["adapt.method=probe"], None, {"rehearse", "fold-train", "fold-validation", "fold-test", *TRAINED}),
     "label order": (["head.labels=[good, bad]"], None, None),
     "max_length": (["data.max_length=16"], None, None),
