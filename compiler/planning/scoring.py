@@ -52,7 +52,8 @@ def _held_out(spec: Spec | Draft, facts: Facts) -> dict[str, int] | None:
         return None
     if not isinstance(validation, HeldOut) or train.tally.is_multi or facts.patterns:
         return None
-    return {label: held_out_count([rows], validation.fraction) for label, rows in train.tally.counts.items() if rows}
+    counts = {label: held_out_count([rows], validation.fraction) for label, rows in train.tally.counts.items() if rows}
+    return counts if any(counts.values()) else None  # too few rows to hold any out, which is told for itself
 
 
 def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagnostic]:

@@ -156,7 +156,8 @@ def test_a_merge_that_loses_precision_is_no_bundle(
 ) -> None:
     """Adapters whose two ranks all but cancel: small as an update, but lost among the digits of its parts."""
     tiny.save("bert", tmp_path / "backbone", num_hidden_layers=1)
-    lora = {"adapt": {"method": "lora", "rank": 2}, "train": {"epochs": 1}}
+    head = {"type": "text-classification", "start": "random"}
+    lora = {"adapt": {"method": "lora", "rank": 2}, "train": {"epochs": 1}, "head": head}
     build(tmp_path, "bert", data=texts, **lora)
     (path,) = (tmp_path / "store").glob("stages/train/*/learned.safetensors")
     weights = load_file(path)

@@ -169,7 +169,7 @@ def test_two_ways_of_features_and_nothing_to_learn(tmp_path: Path) -> None:
 def test_the_command_says_the_scores_of_those_that_have_some_and_the_gap_is_of_all(tmp_path: Path) -> None:
     """Heads with tables of their own take turns, so that the loss of a step is that of one of them."""
     more = {"train": "corpus.jsonl", "validation": "corpus.jsonl"}
-    heads = {"mood": MOOD, "words": {**WORDS, "data": more}, "vector": VECTOR}
+    heads = {"mood": {**MOOD, "start": "random"}, "words": {**WORDS, "data": more}, "vector": VECTOR}
     spec = lay(tmp_path, heads, train={"epochs": 1, "batch_size": 8, "learning_rate": 1e-9})
     command = [sys.executable, "-m", "graftc", "build", str(spec), "-o", str(tmp_path / "bundle")]
     ran = subprocess.run(
