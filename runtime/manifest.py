@@ -22,7 +22,6 @@ RUNS = {
     "graphs": {"model": {ANY: FILE}},
     "heads": {ANY: {"type": str}},
     "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
-    "quantization": {ANY: {"kind": str}},
     "preprocessing": {"modality": str},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }

@@ -10,10 +10,7 @@ FORMER = 2  # the format in which all graphs of a bundle shared one set of them,
 
 def lifted(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest of the former format as one of the present: what its heads say holds for every precision."""
-    found = {**manifest, "bundle": FORMER + 1, "calibrated": {}}
-    precisions = manifest.get("precisions")
-    is_int8 = isinstance(precisions, list) and "int8" in precisions
-    return {**found, "quantization": {"int8": {"kind": "dynamic"}} if is_int8 else {}}
+    return {**manifest, "bundle": FORMER + 1, "calibrated": {}}
 
 
 def heads_in(manifest: Mapping[str, Any], precision: str) -> dict[str, dict[str, Any]]:

@@ -22,8 +22,9 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
     """The manifest without its list of files and licences; `calibrated` is by precision and task what replaces fields of its record."""
     return {
         "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description,
-        "heads": {task.name: _head(task, calibrated) for task in plan.tasks}, "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
-        "precisions": list(plan.export.precision), "quantization": {"int8": {"kind": "dynamic"}} if "int8" in plan.export.precision else {},
+        "heads": {task.name: _head(task, calibrated) for task in plan.tasks},
+        "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
+        "precisions": list(plan.export.precision),
         "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
         "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
         "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter, "optimize": plan.export.optimize,

@@ -11,7 +11,6 @@ from pydantic import Field
 from .. import variants
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Row, nearest, quote
-from ..floors import Floor, Sample, constant, linear
 from ..frozen import Frozen
 from ..world.spelling import otherwise
 from ._joined import apart
@@ -245,13 +244,3 @@ def _words(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[s
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
     """What rows are held out by: their label, where they have one each."""
     return "" if "labels" in columns else _words({"is_multi": False}, row, columns)[0]
-
-
-def floors(record: Mapping[str, Any], train: Sample, ways: Mapping[str, tuple[linear.See, float]]) -> Iterator[Floor]:
-    """The commonest label, or each label's share, and logistic regression on each way to see a row, by its strength."""
-    targets, count = train.examples.targets, len(record["labels"])
-    assert not isinstance(targets, list)
-    yield constant.of_several(targets) if record["is_multi"] else constant.of_labels(targets, count)
-    for name, (see, strength) in ways.items():
-        fit = linear.any_of(strength) if record["is_multi"] else linear.one_of(count, strength)
-        yield from linear.floors(train, targets, fit, {name: see})

@@ -24,9 +24,8 @@ SAMPLE = 2000  # rows, drawn where there are more, on which the strength is chos
 MOST = 500  # iterations of one fit
 CLOSE, ROUGH = 1e-7, 1e-4  # largest slope at which a fit has converged, and one that only chooses
 HALVINGS = 12  # of the range in which a scale is sought
-CHANCE = (
-    0.99  # of what the best constant answer loses: a head that is worse on held-out rows keeps a direction at least
-)
+# of what the best constant answer loses: a head that is worse on held-out rows keeps a direction at least
+CHANCE = 0.99
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..language.spec import Draft, HeldOut, Train
 from ..world.facts import Facts
-from ..world.spelling import folded
+from ..world.spelling import spellings
 from .oddities import odd
 from .sampling import held_out_rows
 
@@ -125,10 +125,7 @@ def _lonely(size: int, rows: int, least: int) -> Diagnostic:
 
 def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) -> Iterator[Diagnostic]:
     """Labels that differ in nothing but case, spaces and the point of a whole number: probably one label, misspelt."""
-    alike: dict[str, list[str]] = {}
-    for label in counts:
-        alike.setdefault(folded(label), []).append(label)
-    for labels in alike.values():
+    for labels in spellings(counts):
         often, *rest = sorted(labels, key=lambda label: (label != label.strip(), -counts[label], label))
         for label in rest:
             notes = (f"{quote(label)} has {_rows(counts[label])}, {quote(often)} has {counts[often]:,}",)

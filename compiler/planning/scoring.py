@@ -10,7 +10,7 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, listed, quote
 from ..language.spec import Draft, HeldOut, Spec
 from ..world.facts import Facts
-from ..world.spelling import folded
+from ..world.spelling import spellings
 from .split import held_out_count
 
 SHOWN = 5  # labels named
@@ -83,8 +83,9 @@ def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         return
     if 2 * len(train.counts) > train.rows:  # labels of one row each, which is told for itself
         return
+    slips = _slips(train.counts)
     for split in ("validation", "test"):
-        labels = [label for label in _absent(spec, facts, split, train) if _is_alone(label, train)]
+        labels = [label for label in _absent(spec, facts, split, train) if label not in slips]
         if labels and len(labels) < len(train.counts):
             shown = f"{', '.join(map(quote, labels[:SHOWN]))}{f' and {len(labels) - SHOWN} more' if len(labels) > SHOWN else ''}"
             one = len(labels) == 1
@@ -94,10 +95,10 @@ def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
             yield Diagnostic("W0430", headline, At(("data", split)), (), notes, help)
 
 
-def _is_alone(label: str, train: Any) -> bool:
-    """Whether no more frequent label is spelt nearly alike: such a slip is told for itself."""
-    alike = (other for other in train.counts if other != label and folded(other) == folded(label))
-    return all(train.counts[other] < train.counts[label] for other in alike)
+def _slips(counts: Mapping[str, int]) -> frozenset[str]:
+    """All spellings of a label but the most frequent one: such a slip is told for itself."""
+    each = (sorted(same, key=lambda label: -counts[label]) for same in spellings(counts))
+    return frozenset(label for same in each for label in same[1:])
 
 
 def _absent(spec: Draft, facts: Facts, split: str, train: Any) -> list[str]:

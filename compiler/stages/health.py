@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.rows import Outputs, taken
+from ...runtime.rows import Outputs
 from .. import variants
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work, stage_name
 from ..health.rules import FEW, findings
 from ..health.seen import Answers, Training
+from ..networks.bootstrap import standard_error
 from ..networks.controls import schedule
 from ..networks.validation import direction, metrics_of
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 
-RESAMPLES = 200  # of the validation rows, for the standard error of a difference
 Json = dict[str, Any]
 
 
@@ -135,17 +135,5 @@ def _compared(work: Work, task: TaskPlan, floors: Json, record: Json, outputs: O
     theirs = read_outputs(folder / f"{list(floors['names']).index(best)}.npz")
     pairs = ((record, outputs), (task.head.record.plain() | floors["calibrated"][best], theirs))
     # one row more or less is no evidence, whatever the error of so rare a thing
-    error = standard_error(work.plan, metrics, name, pairs, examples)
+    error = standard_error(metrics, name, pairs, examples, generator(work.plan.seed, "floor"))
     return found | {"error": error, "is_below": sign * (known[best] - ours) > max(error, 1 / len(examples))}
-
-
-def standard_error(plan: Plan, metrics: Any, name: str, pairs: Any, examples: Examples) -> float:
-    """That of the difference of a metric between two answers, each with its record, by the paired bootstrap."""
-    draws = generator(plan.seed, "floor").integers(0, len(examples), (RESAMPLES, len(examples)))
-    drops = []
-    for draw in draws:
-        rows, drawn = examples.taken(draw)
-        first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for record, outputs in pairs)
-        if first is not None and second is not None:  # of rows that a metric says nothing of
-            drops.append(first - second)
-    return round(float(np.std(drops)), 6) if drops else 0.0

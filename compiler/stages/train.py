@@ -241,10 +241,10 @@ class Training:
         return f", {metric} {score(entry[metric])}" if metric in entry else ""
 
     def _is_stopped(self) -> bool:
-        patience = self.plan.train.patience
-        return (
-            patience is not None and bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= patience
-        )
+        """Whether so many epochs with a score were no better than the best; one without a score says nothing."""
+        patience, metric = self.plan.train.patience, self.plan.train.metric
+        since = [entry for entry in self.history if entry["epoch"] > self.best["epoch"]]
+        return patience is not None and sum(entry.get(metric) is not None for entry in since) >= patience
 
     def save(self) -> None:
         """Writes a checkpoint in one step: tensors and counters, no pickle."""

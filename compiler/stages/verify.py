@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.model import Model
-from ...runtime.rows import Outputs, gathered, one_each, taken
+from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
 from .. import variants
 from ..diagnostics import Diagnostic, Refused, refuse
@@ -21,6 +21,7 @@ from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
 from ..networks.batches import condensed
+from ..networks.bootstrap import standard_error
 from ..networks.parity import golden_inputs
 from ..networks.quantization import candidates, quantize
 from ..networks.validation import metrics_of
@@ -28,7 +29,6 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from .prepare import raw_rows
 
-RESAMPLES = 200  # of the validation rows, for the standard error of a difference
 CHUNK = 64  # prepared rows that the graph is asked at once
 SPLITS = ("validation", "test")  # that are scored; the gates are on the first
 Scored = tuple[
@@ -226,17 +226,9 @@ def _gate(
     found: dict[str, float | None] = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
     if drop <= plan.export.metric_drop:
         return found
-    draws = generator(plan.seed, "standard error").integers(0, len(examples), (RESAMPLES, len(examples)))
-    drops = []
-    for draw in draws:
-        rows, drawn = examples.taken(draw)
-        first, second = (
-            metrics.one(name, record, taken(outputs, rows), drawn)
-            for record, outputs in zip(records, (ours, theirs), strict=True)
-        )
-        if first is not None and second is not None:  # a draw may lack what a score needs
-            drops.append(first - second)
-    found["standard_error"] = error = round(float(np.std(drops)), 6) if drops else 0.0
+    pair = ((records[0], ours), (records[1], theirs))
+    error = standard_error(metrics, name, pair, examples, generator(plan.seed, "standard error"))
+    found["standard_error"] = error
     if drop <= plan.export.metric_drop + error:
         return found
     raise refuse(

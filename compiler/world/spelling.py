@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 VOID = frozenset({"nan", "<na>", "#n/a", "nat", "null"})  # what programs write where there is no value
@@ -18,6 +18,18 @@ def folded(label: str) -> str:
     plain = "".join(label.split()).casefold()
     whole = _WHOLE.fullmatch(plain)
     return whole[1] if whole else plain
+
+
+def spellings(labels: Iterable[str]) -> Iterable[list[str]]:
+    """The labels in groups of one and the same, however it is written.
+
+    >>> list(spellings(["Spam", "ham", " spam"]))
+    [['Spam', ' spam'], ['ham']]
+    """
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        found.setdefault(folded(label), []).append(label)
+    return found.values()
 
 
 def otherwise(label: str, others: Collection[str]) -> str:

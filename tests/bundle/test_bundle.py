@@ -249,9 +249,9 @@ def test_a_metric_that_falls_too_far_stops_the_build() -> None:
     wrong = {"logits": good["logits"].copy()}
     wrong["logits"][:40] = wrong["logits"][:40, ::-1]
     record = {"labels": ("a", "b"), "is_multi": False}
-    assert stage._gate(plan, task, record, "int8", good, good, examples, Path())["drop"] == 0
+    assert stage._gate(plan, task, (record, record), "int8", good, good, examples, Path())["drop"] == 0
     with pytest.raises(Refused) as caught:
-        stage._gate(plan, task, record, "int8", good, wrong, examples, Path())
+        stage._gate(plan, task, (record, record), "int8", good, wrong, examples, Path())
     assert caught.value.diagnostics[0].code == "E0402"
 
 

@@ -148,3 +148,20 @@ def test_no_epoch_is_chosen_by_a_score_that_it_lacks(
     for epoch, score in enumerate(scores, 1):
         training._keep_if_best(epoch, score)
     assert training.best["epoch"] == best
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_stopped"),
+    [([0.5, None, None], False), ([0.5, 0.4, None], False), ([0.5, 0.4, None, 0.3], True), ([None, None, None], False)],
+)
+def test_nothing_stops_by_epochs_without_a_score(
+    scores: list[float | None], is_stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graftc.compiler.stages.train.learned", lambda graft, plan: {})
+    monkeypatch.setattr("graftc.compiler.stages.train.direction", lambda plan: 1)
+    training = Kept(scores, 1)
+    training.plan.train.patience = 2
+    training.history = [{"epoch": epoch, "x": score} for epoch, score in enumerate(scores, 1)]
+    for epoch, score in enumerate(scores, 1):
+        training._keep_if_best(epoch, score)
+    assert training._is_stopped() == is_stopped

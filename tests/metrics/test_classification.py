@@ -15,7 +15,7 @@ LABELS = ("billing", "bug", "howto")
 
 @pytest.mark.parametrize("is_multi", [False, True])
 def test_a_split_without_rows_of_a_class_is_scored_quietly(is_multi: bool) -> None:
-    """What torchmetrics has to say of it names a file of this machine."""
+    """A warning of a library would name a file of this machine."""
     logits = np.array([[2.0, 0, 0], [0, 2, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     truth = np.array([0, 1, 1, 0])
     targets = np.eye(3, dtype=np.float32)[truth] if is_multi else truth

@@ -1,0 +1,27 @@
+"""The standard error of a difference of scores, by the paired bootstrap (Efron and Tibshirani, 1993)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...runtime.rows import Outputs, taken
+from ..execution.prepared import Examples
+
+RESAMPLES = 200  # of the rows
+Answered = tuple[Mapping[str, Any], Outputs]  # a head's record, and its outputs for the rows
+
+
+def standard_error(
+    metrics: Any, name: str, pair: tuple[Answered, Answered], examples: Examples, draws: np.random.Generator
+) -> float:
+    """That of the difference of a metric between two sets of answers to the same rows; 0 where no draw has a score."""
+    drops = []
+    for draw in draws.integers(0, len(examples), (RESAMPLES, len(examples))):
+        rows, drawn = examples.taken(draw)
+        first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for record, outputs in pair)
+        if first is not None and second is not None:  # a draw may lack what a score needs
+            drops.append(first - second)
+    return round(float(np.std(drops)), 6) if drops else 0.0
