@@ -32,7 +32,7 @@ class Family(Protocol):
     "causal-language-model" has `language_model`: config.json → the tensors of that head beyond the backbone, by their
     names in transformers' ForMaskedLM or ForCausalLM, with shapes in the words width, embedding (of a word) and
     vocabulary; `BARE`, if there, names modules without tensors by the part that they belong to, and `UNFOLDED` says why
-    its layers can't be computed once; `WORDS`, the tensor of the words' embedding; `TIED`, which of the head's are another one by a second
+    its layers can't be computed once; `CONVOLVES` says that its layers are convolutions; `WORDS`, the tensor of the words' embedding; `TIED`, which of the head's are another one by a second
     name; and `TIES`, whether they are so where config.json says nothing of it. `shapes` takes a config.json with all
     that it leaves out; `mistakes`, if there, gives keys of it and what speaks against their values; `pixels`, if there,
     the height and width that pictures must have.
@@ -211,6 +211,23 @@ class Method(Protocol):
     plain: Callable[[str], str]  # a name in the adapted module as the plan has it
     merge: Callable[[torch.nn.Module], torch.nn.Module]
     save: Callable[[Any, Path], None]
+
+
+class Quantization(Protocol):
+    """`quantizations/<kind>.py`: a way to make int8 of a graph.
+
+    `quantize` takes the fp32 graph, the file to write, names of nodes that stay in float, and the rows that fix scales
+    (None unless NEEDS_ROWS); it gives what a manifest tells of it.
+    """
+
+    RANK: int  # its place among those that `auto` tries
+    SCALES: str  # how activations are scaled, as a card says it
+    IS_ALONE: bool  # whether an answer is the same whatever lies beside it in a batch
+    NEEDS_ROWS: bool
+    FOR_CONVOLUTIONS: bool  # whether `auto` tries it where layers are convolutions
+
+    lacks: Callable[[bool, str], str]  # (whether the backbone convolves, export.optimize) → why it can't be had, or ""
+    quantize: Callable[[Path, Path, Sequence[str], Any], Record]
 
 
 class Format(Protocol):

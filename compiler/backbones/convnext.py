@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
 }
 TARGET: tuple[str, ...] = ("mlp",)
 INPUTS = resnet.INPUTS
+CONVOLVES = True
 LOAD: Mapping[str, Any] = {}
 
 longest = resnet.longest

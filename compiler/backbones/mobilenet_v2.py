@@ -24,6 +24,7 @@ NORMS = resnet.NORMS
 KINDS: Mapping[str, str] = {"convolution": r"(first_conv|\w+_1x1)\.convolution$"}  # `conv_3x3` is depthwise
 TARGET: tuple[str, ...] = ("convolution",)
 INPUTS = resnet.INPUTS
+CONVOLVES = True
 LOAD: Mapping[str, Any] = {}
 CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)  # between blocks, at full width
 

@@ -21,6 +21,7 @@ NORMS = r"normalization\.\w+$"
 KINDS: Mapping[str, str] = {"convolution": r"convolution$"}
 TARGET: tuple[str, ...] = ("convolution",)
 INPUTS: tuple[str, ...] = ("pixel_values",)
+CONVOLVES = True
 LOAD: Mapping[str, Any] = {}
 
 

@@ -30,6 +30,7 @@ SHOWN = {
     "hashes": {"plan": str},
     "versions": {"torch": str},
     "?floors": {ANY: {ANY: dict}},
+    "?quantization": {ANY: {"kind": str, "is_alone": bool, "share": NUMBER}},
     "?findings": [{"code": str, "headline": str, "head": str}],
 }
 
@@ -56,6 +57,7 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  backbone    {backbone['source']} ({backbone['family']}, {backbone['method']}), licence {manifest['licences']['backbone']}",
         f"  parameters  {count['total']:,}, {count['trainable']:,} learned",
         f"  graphs      {', '.join(f'{file} ({precision})' for precision, file in manifest['graphs']['model'].items())}, {size / 1e6:.1f} MB in all",
+        *_int8(manifest.get("quantization", {})),
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",
         f"  parity      {manifest['gates']['parity']['worst']:.1e}, allowed {manifest['gates']['parity']['allowed']:.1e}",
     ]  # fmt: skip
@@ -74,6 +76,15 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
     return "\n".join(one_line(line) for line in lines if line)
+
+
+def _int8(quantization: dict[str, Any]) -> list[str]:
+    """How graphs were quantised, and whether an answer depends on its batch."""
+    beside = {False: "an answer moves a little with its batch", True: "an answer is the same in every batch"}
+    return [
+        f"  {precision:<11} {clean(told['kind'])}, {told['share']:.2f} of fp32's bytes without embeddings; {beside[told['is_alone']]}"
+        for precision, told in quantization.items()
+    ]
 
 
 def _is_score(value: Any) -> bool:

@@ -34,6 +34,8 @@ from .prepared import rows_in
 from .progress import Progress
 from .work import Work
 
+TIMES = "milliseconds.json"  # of a row by precision; it stays in the store, as all times do
+
 
 @dataclass(frozen=True)
 class Built:
@@ -45,6 +47,8 @@ class Built:
     metrics: dict[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
     floors: dict[str, Any] = field(default_factory=dict)  # as the manifest has them: scores by split and floor
+    quantization: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
+    milliseconds: dict[str, float] = field(default_factory=dict)  # of a row by precision, as the store noted
     findings: tuple[Finding, ...] = ()  # what is worth a look in the training
 
 
@@ -77,7 +81,17 @@ def execute(
         deliver(packed, output, store)
         manifest = json.loads((packed / MANIFEST).read_bytes())
     findings = tuple(map(Finding.read, manifest["findings"]))
-    return Built(output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings)
+    return Built(
+        output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings,
+        quantization=manifest.get("quantization", {}), milliseconds=_milliseconds(store, known),
+    )  # fmt: skip
+
+
+def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
+    """What a row took when the graphs were verified; empty where that is no longer there."""
+    path = store.path("verify", known["verify"]) / TIMES
+    found: dict[str, float] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
 
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:

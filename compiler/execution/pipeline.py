@@ -79,7 +79,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     }
     fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs", "parity")}
     shape = {"export": fixed} | ({"adapters": whole["adapters"]} if plan.adapters else {})  # of the graph
-    gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "samples", "samples_sha256")}
+    gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "quantization", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
     int8 = ("quantize",) if is_quantised else ()
     floors = tuple(stage_name("floor", task.name) for task in plan.tasks if has_floor(task))
@@ -95,11 +95,11 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("evaluate", 7, {}, ("train", *_inputs(plan, scores), *made), TORCH, below=below),
         Stage("health", 1, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
-        Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
+        _quantizing(plan) if is_quantised else None,
         Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
-        Stage("verify", 10, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
-        Stage("pack", 9, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
+        Stage("pack", 10, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
@@ -163,6 +163,24 @@ def _fitting(plan: Plan, whole: Mapping[str, Any], backbone: Mapping[str, Any], 
     rows = _prepared(phase.tasks, ["train"])
     record = {"tasks": heads, "seed": plan.seed}
     return [*found, Stage(FIT, 1, record, (*rows, *folds), ("torch", "numpy", "safetensors"))]
+
+
+def _quantizing(plan: Plan) -> Stage:
+    """The stage that makes int8 of the first kind, from training rows where its scales are fixed."""
+    planned = plan.export.quantization
+    assert planned is not None
+    rows = _calibrating(plan) if variants.load("quantizations", planned.kinds[0]).NEEDS_ROWS else ()
+    record: dict[str, Any] = {"export": {"quantization": {"kinds": planned.kinds[:1]}}}
+    if rows:
+        record["export"]["quantization"]["samples"] = planned.samples
+        record["seed"] = plan.seed
+    return Stage("quantize", 2, record, ("export", *rows), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy"))
+
+
+def _calibrating(plan: Plan) -> tuple[str, ...]:
+    """The stages that hold the rows which fix scales."""
+    planned = plan.export.quantization
+    return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()
 
 
 def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from .. import variants
 from ..amounts import score
 from ..frozen import Json
 from ..planning.plan import Plan, TaskPlan
@@ -19,7 +20,10 @@ from .machine import installed
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type
 SHOWN = 5  # scores of a head in the card
-BESIDE = "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it."
+BESIDE = {
+    False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
+    True: "int8 scales each input's numbers without regard to the batch: a score is the same beside other inputs, to rounding.",
+}
 LIMITS = {
     "text": "Inputs beyond {max_length} tokens are cut.",
     "windows": "Longer contexts are read in windows: {max_length} tokens with the question, {stride} of them shared with the next.",
@@ -70,16 +74,25 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
+        "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
         "example": example,
         "shell_example": example.strip("()").replace('", "', '" "'),
         "limits": [
             LIMITS["windows" if "stride" in reading else plan.reading.modality].format(**reading),
             "Scores hold for rows like those it was built from; other data may differ.",
-            *([BESIDE] if "int8" in plan.export.precision else []),
+            *(BESIDE[each["is_alone"]] for each in manifest.get("quantization", {}).values()),
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")
+
+
+def quantized(told: Mapping[str, Any]) -> str:
+    """How a graph was made int8, for people."""
+    scales = variants.load("quantizations", told["kind"]).SCALES
+    fixed = told.get("calibration")
+    rows = f" ({fixed['rows']} rows, by {fixed['method']})" if fixed else ""
+    return f"{told['kind']}: {scales}{rows}; {told['share']:.2f} of fp32's bytes, embeddings apart"
 
 
 def _example(plan: Plan) -> str:

@@ -178,6 +178,13 @@ class Export(Frozen):
         description="one graph each; the first is the bundle's default",
         json_schema_extra={"uniqueItems": True},  # E0209
     )
+    quantization: Literal[("auto", *variants.words("quantizations"))] = Field(  # type: ignore[valid-type]
+        "auto",
+        description="how int8 is made: dynamic, static (scales from training rows), weights, or auto, the first that passes",
+    )
+    calibration_samples: int | None = Field(
+        None, ge=1, le=100_000, description="training rows that fix the scales of static int8; default 128"
+    )
     exporter: Literal["tracing", "transformers"] = Field(
         "tracing", description="torch's tracing exporter, or transformers.exporters"
     )

@@ -16,6 +16,7 @@ from ..reports import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from ..world.sentences import MODULES, POOLING
+from . import quantization
 from .folding import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 from .scoring import defined
@@ -262,6 +263,7 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
         ("train", "metric"): picks(spec, plan.tasks),
         ("train", "fold"): fold(spec, plan.backbone, facts, plan.tasks, plan.train.epochs),
         ("export", "opset"): opset(spec),
+        **quantization.decided(spec, facts.backbone, plan.taught),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }
     for view, seen in zip(spec.each, facts.each, strict=True):

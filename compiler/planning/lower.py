@@ -14,7 +14,7 @@ from ..methods import Lowered
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts, SplitFacts
 from ..world.stages import retained
-from . import decisions, sampling
+from . import decisions, quantization, sampling
 from .estimates import estimates
 from .folding import common
 from .plan import (
@@ -41,7 +41,7 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     pretrain = _pretrain(spec, facts)
     has_head = any(stage.language_model for stage in pretrain)
     phase = _phase(spec, facts, has_head)
-    export = _export(spec, facts, phase.tasks)
+    export = _export(spec, facts, phase)
     return Plan(
         format=2, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
         estimates=estimates(phase, export, facts), spec=Json(written), adapters=_adapters(phase, facts),
@@ -275,13 +275,13 @@ def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, 
     return found
 
 
-def _export(spec: Spec, facts: Facts, tasks: tuple[TaskPlan, ...]) -> ExportPlan:
-    export = spec.export
+def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
+    export, tasks = spec.export, phase.tasks
     input = variants.load("inputs", tasks[0].data.modality)
     assert facts.backbone is not None
     outputs = {task.named(name): array for task in tasks for name, array in task.outputs.items()}
     return ExportPlan(
-        precision=export.precision, exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
+        precision=export.precision, quantization=quantization.planned(spec, facts.backbone, phase.taught), exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
         parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
         inputs=Json({name: input.array(name, tasks[0].data.preprocessing) for name in facts.backbone.family.INPUTS}),
         outputs=Json({name: _wide(array, facts.backbone.width) for name, array in outputs.items()}),

@@ -198,10 +198,22 @@ class AdaptersPlan(Frozen):
     common_layers: int  # the lowest layers in which nothing is added, nor beneath them: these run once
 
 
+SMALL = 0.4  # of fp32's bytes, embeddings apart: the most that int8 of quantization `auto` may have
+
+
+class QuantizationPlan(Frozen):
+    """How int8 is made."""
+
+    kinds: tuple[str, ...] = Field(min_length=1)  # in the order in which they are tried
+    is_chosen: bool  # whether the first of them is kept that passes and is small, not the one that the spec names
+    samples: int  # training rows that fix scales, 0 where no kind takes any
+
+
 class ExportPlan(Frozen):
     """What comes out and what it must satisfy."""
 
-    precision: tuple[str, ...]
+    precision: tuple[str, ...] = Field(min_length=1)
+    quantization: QuantizationPlan | None = None  # of int8
     exporter: str
     optimize: str
     opset: int
@@ -253,6 +265,16 @@ class Phase(Frozen):
     def together(self, name: str) -> tuple[str, ...]:
         """The tasks that learn from the same rows as one, itself among them."""
         return next((rows.tasks for rows in self.train.sets if name in rows.tasks), (name,))
+
+    @property
+    def teaching(self) -> tuple[TaskPlan, ...]:
+        """The tasks whose training rows are all that there are: of those that share theirs, the first."""
+        return tuple(task for task in self.tasks if task.split("train") and self.together(task.name)[0] == task.name)
+
+    @property
+    def taught(self) -> int:
+        """How many training rows there are."""
+        return sum(split.rows for task in self.teaching for split in task.data.splits if split.name == "train")
 
     def has(self, split: str) -> bool:
         """Whether any task has rows of a split."""

@@ -14,6 +14,7 @@ from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .balance import balance, unlabelled
 from .effects import effects, freezes, still
+from .quantizing import quantizing
 from .repetition import repetition
 from .sampling import held_out_rows
 from .scoring import undefined, unscored
@@ -40,7 +41,7 @@ def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
     if spec.train:
         found += _train(spec.train)
     if spec.export:
-        found += _export(spec.export)
+        found += [*_export(spec.export), *quantizing(spec, facts)]
     return tuple(dict.fromkeys(found))
 
 

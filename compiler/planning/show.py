@@ -10,7 +10,7 @@ from ..amounts import in_bytes
 from ..diagnostics import clean
 from ..frozen import Json
 from ..reports import counted, one_line
-from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
+from .plan import SMALL, Phase, Plan, PretrainPlan, QuantizationPlan, SplitPlan, TaskPlan
 
 FEW = 32  # rows of a label
 WORDS = {
@@ -282,6 +282,8 @@ def _export(plan: Plan) -> list[str]:
             f"{', '.join(export.precision)} · opset {export.opset} · {export.exporter} exporter · {export.optimize}",
         ),
     ]
+    if export.quantization:
+        lines.append(_line("int8", _int8(export.quantization)))
     lines += [
         _line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items()))
         for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))
@@ -292,6 +294,16 @@ def _export(plan: Plan) -> list[str]:
         else " only (no validation data)"
     )
     return [*lines, _line("gates", gates), _line("samples", export.samples)]
+
+
+def _int8(quantization: QuantizationPlan) -> str:
+    """The kinds that are tried, and which rows fix scales."""
+    kinds = ", else ".join(quantization.kinds)
+    chosen = (
+        f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_chosen else kinds
+    )
+    rows = f"; static scales from {counted(quantization.samples, 'training row')}" if quantization.samples else ""
+    return f"{chosen}{rows}"
 
 
 def _cost(plan: Plan) -> list[str]:

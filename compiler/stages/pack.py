@@ -77,6 +77,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
             ("verify", "metrics"),
             ("verify", "gates"),
             ("train", "history"),
+            ("verify", "quantization"),
             ("export", "fused"),
             ("health", "findings"),
         )
@@ -87,6 +88,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
     hashes = manifest["hashes"] | {"weights": weights}
     training = read["history"] | gap(read["history"])
     own = {"training": training, "licences": licences, "hashes": hashes, "fused": read["fused"]}
+    own |= {"quantization": read["quantization"]} if read["quantization"] else {}
     return manifest | own | {"findings": read["findings"], **_floors(work, plan)} | _unsupervised(work)
 
 

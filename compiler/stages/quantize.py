@@ -1,12 +1,21 @@
-"""Writes the graph with int8 weights."""
+"""Writes the graph in int8, in the first kind that the plan has."""
 
 from __future__ import annotations
 
+import json
+
+from .. import variants
 from ..execution.manifest import FILES
 from ..execution.work import Work
-from ..networks.quantization import quantize
+from ..networks.calibration import drawn
+from .prepare import preprocessor
 
 
 def run(work: Work) -> None:
-    """Writes `model.int8.onnx`."""
-    quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"])
+    """Writes `model.int8.onnx`, and `told.json`: what a manifest tells of it."""
+    planned = work.plan.export.quantization
+    assert planned is not None
+    module = variants.load("quantizations", planned.kinds[0])
+    sample = drawn(work, preprocessor(work.plan, work.backbone)) if module.NEEDS_ROWS else None
+    told = module.quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], (), sample)
+    (work.out / "told.json").write_text(json.dumps(told))

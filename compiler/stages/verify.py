@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -17,30 +18,33 @@ from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
 from .. import variants
 from ..diagnostics import Diagnostic, Refused, refuse
+from ..execution.executor import TIMES
 from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
+from ..networks.attempts import Attempt, attempts
 from ..networks.batches import condensed
 from ..networks.bootstrap import standard_error
+from ..networks.calibration import drawn
 from ..networks.parity import golden_inputs
-from ..networks.quantization import candidates, quantize
 from ..networks.validation import metrics_of
-from ..planning.plan import Plan, TaskPlan
+from ..planning.plan import SMALL, Plan, TaskPlan
 from ..planning.split import generator
-from .prepare import raw_rows
+from .prepare import preprocessor, raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once
 SPLITS = ("validation", "test")  # that are scored; the gates are on the first
 Scored = tuple[
     dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]
 ]  # metrics by split, gates, and thresholds by task
+TIMED, TURNS = 32, 5  # rows that are timed, and how often
 GOLDEN = 16  # rows that travel with `samples: validation`
 
 
 def run(work: Work) -> None:
     """Writes `metrics.json`, `gates.json`, `calibrated.json` (by precision and task) and `samples.jsonl`.
 
-    Raises Refused E0402 where a metric fell too far.
+    Raises Refused E0402 where a metric fell too far, E0452 where no int8 is small.
     """
     plan = work.plan
     calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
@@ -48,11 +52,11 @@ def run(work: Work) -> None:
     draft = _draft(work)
     metrics = {split: {"torch": found} for split, found in scores.items()}
     gates: dict[str, Any] = {}
-    in_float: dict[str, Any] = {}
+    made: dict[str, Attempt] = {}
     own: dict[str, Any] = {}
     for precision in plan.export.precision:
         scored, gated, own[precision] = _settled(
-            work, draft, precision, lambda p: _scored(work, draft, calibrated, p), in_float
+            work, draft, precision, lambda p: _scored(work, draft, calibrated, p), made
         )
         for split, found in scored.items():
             metrics[split][precision] = found
@@ -65,35 +69,64 @@ def run(work: Work) -> None:
     )
     (work.out / "metrics.json").write_text(json.dumps(metrics))
     (work.out / "calibrated.json").write_text(json.dumps(own))
+    in_float = {p: {"what": each.what, "nodes": list(each.nodes)} for p, each in made.items() if each.nodes}
     found = {**parity, "metric": gates, **({"in_float": in_float} if in_float else {})}
     (work.out / "gates.json").write_text(json.dumps(found))
+    told = {precision: dict(attempt.told) for precision, attempt in made.items()}
+    (work.out / "quantization.json").write_text(json.dumps(told))
+    (work.out / TIMES).write_text(json.dumps(_milliseconds(work, draft)))
     for path in draft.iterdir():
         path.unlink()
     draft.rmdir()
 
 
-def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Scored], in_float: dict[str, Any]) -> Scored:
-    """What a graph scores; where int8 fails a gate, some of its nodes stay in float, which `in_float` then tells."""
+def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
+    """What a graph scores; of int8 the first form that passes its gates, which `made` then tells."""
+    if precision == "int8":
+        return _first(work, draft, ask, made)
     try:
         return ask(precision)
     except Refused as refused:
-        failed = _without(work.plan, precision, refused)
-        if precision != "int8":
-            raise Refused((failed,)) from None
-    source, link, mixed = work.inputs["export"] / FILES["fp32"], draft / FILES["int8"], work.out / FILES["int8"]
-    whole, choices = link.readlink(), candidates(source)
-    for words, nodes in choices.items():
-        work.progress.say(f"int8 loses too much: {words} in float …")
-        quantize(source, mixed, nodes)
-        _link(link, mixed)
-        with suppress(Refused):
-            found = ask(precision)
-            in_float[precision] = {"what": words, "nodes": list(nodes)}
+        raise Refused((_without(work.plan, precision, refused),)) from None
+
+
+def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
+    """What the first form of int8 scores that passes; raises Refused E0402 or E0452 where none does."""
+    link = draft / FILES["int8"]
+    failed: list[Refused] = []
+    tried: list[str] = []
+    for attempt in _attempts(work):
+        if tried:
+            work.progress.say(f"int8 loses too much: {attempt.words} …")
+        tried.append(attempt.words)
+        if attempt.is_large:
+            continue
+        _link(link, attempt.file)
+        try:
+            found = ask("int8")
+        except Refused as refused:
+            failed.append(refused)
+        else:
+            made["int8"] = attempt
             return found
-    _link(link, whole)
-    mixed.unlink(missing_ok=True)
-    tried = f"it is no better with parts in float: {'; '.join(choices)}"
-    raise Refused((replace(failed, notes=(*failed.notes, tried)),))
+    (work.out / FILES["int8"]).unlink(missing_ok=True)
+    _link(link, work.inputs["quantize"] / FILES["int8"])
+    raise _hopeless(work.plan, failed, tried)
+
+
+def _attempts(work: Work) -> Iterator[Attempt]:
+    planned, first = work.plan.export.quantization, work.inputs["quantize"]
+    assert planned is not None
+    sample = drawn(work, preprocessor(work.plan, work.backbone)) if planned.samples else None
+    whole = first / FILES["int8"], json.loads((first / "told.json").read_bytes())
+    return attempts(planned, work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], sample, whole)
+
+
+def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
+    """What failed first, and all that was tried besides."""
+    note = f"each has more than {SMALL:g} of fp32's bytes, embeddings apart"
+    found = _without(plan, "int8", failed[0] if failed else refuse("E0452", "no int8 of this graph is small", note))
+    return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))
 
 
 def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
@@ -237,6 +270,30 @@ def _gate(
         f"kept for inspection: {draft}",
         help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
     )  # fmt: skip
+
+
+def _milliseconds(work: Work, draft: Path) -> dict[str, float]:
+    """Milliseconds of one row by precision, in turns of some rows; they are noted in the store and decide nothing."""
+    precisions = work.plan.export.precision
+    if len(precisions) < 2:
+        return {}
+    models = {precision: Model(draft, precision, work.machine.threads) for precision in precisions}
+    inputs = _timed(work)
+    rows = models[precisions[0]].rows(inputs)
+    took: dict[str, list[float]] = {precision: [] for precision in precisions}
+    for precision in [*precisions, *precisions * TURNS]:  # the first of each warms it up
+        start = time.perf_counter()
+        models[precision].run(rows)
+        took[precision].append(time.perf_counter() - start)
+    return {precision: round(1000 * median(each[1:]) / len(inputs), 4) for precision, each in took.items()}
+
+
+def _timed(work: Work) -> list[Any]:
+    """Inputs to time graphs with: validation rows where there are any."""
+    for task in work.plan.tasks:
+        if task.split("validation"):
+            return _inputs(work, task, "validation", TIMED)
+    return golden_inputs(work.plan)
 
 
 def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:

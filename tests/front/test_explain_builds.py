@@ -127,6 +127,15 @@ def test_a_metric_that_falls(work: Work) -> None:
     )
 
 
+def test_int8_that_is_never_small(work: Work) -> None:
+    tried = ("dynamic", "dynamic with the first and the last product in float")
+
+    def act() -> None:
+        raise verify._hopeless(work.plan, [], tried)
+
+    shown("E0452", refused(act), work.root)
+
+
 def test_a_merge_that_disagrees(work: Work) -> None:
     """Updates that all but cancel in fp32, so that their sum depends on the order of adding."""
     graft = assembly.assemble(work.plan, work.backbone)

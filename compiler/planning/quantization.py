@@ -1,0 +1,89 @@
+"""Decides how int8 is made: which kinds are tried, in which order, and how many rows fix scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from .. import variants
+from ..decided import Decided
+from ..diagnostics import Path
+from ..language.spec import Export, Spec
+from ..reports import counted
+from ..world.backbone import BackboneFacts
+from .plan import SMALL, QuantizationPlan
+
+FOLDER = "quantizations"
+SAMPLES = 128  # training rows that fix scales: on ants_bees and sst2 more changed nothing
+KIND, SAMPLED = ("export", "quantization"), ("export", "calibration_samples")
+
+
+def planned(spec: Spec, backbone: BackboneFacts, rows: int) -> QuantizationPlan | None:
+    """How int8 is made of a graph; None where the bundle has none. `rows` are those that can fix scales."""
+    if "int8" not in spec.export.precision:
+        return None
+    kinds = _kinds(spec.export, backbone, rows).value
+    return QuantizationPlan(
+        kinds=kinds, is_chosen=spec.export.quantization == "auto", samples=_samples(spec.export, kinds, rows).value
+    )
+
+
+def decided(spec: Spec, backbone: BackboneFacts, rows: int) -> dict[Path, Decided[Any]]:
+    """What is left open of it, with reasons."""
+    if "int8" not in spec.export.precision:
+        return {}
+    kinds = _kinds(spec.export, backbone, rows)
+    return {KIND: kinds, SAMPLED: _samples(spec.export, kinds.value, rows)}
+
+
+def _kinds(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[str, ...]]:
+    """The kinds that are tried, in their order."""
+    if export.quantization != "auto":
+        return Decided((export.quantization,))
+    is_convolving = convolves(backbone)
+    kinds = tuple(
+        word for word in fitting(export, backbone, rows) if not is_convolving or module(word).FOR_CONVOLUTIONS
+    )
+    what = "convolutions" if is_convolving else "encoders"
+    out = [f"{word}: {why}" for word in every() if (why := lack(word, export, backbone, rows))]
+    because = f"the order for {what}; the first is kept that passes its gates in at most {SMALL:g} of fp32's bytes"
+    return Decided(kinds, "; left out is ".join([because, *out]))
+
+
+def _samples(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
+    """How many training rows fix scales."""
+    if not any(module(kind).NEEDS_ROWS for kind in kinds):
+        return Decided(0, "no kind of int8 that is tried takes rows")
+    if export.calibration_samples:
+        return Decided(export.calibration_samples)
+    if rows < SAMPLES:
+        return Decided(rows, f"the default is {SAMPLES}, and there are {counted(rows, 'training row')}")
+    return Decided(SAMPLES, "the default; drawn from the training rows by the seed")
+
+
+def fitting(export: Export, backbone: BackboneFacts, rows: int) -> tuple[str, ...]:
+    """The kinds that can be had."""
+    return tuple(word for word in every() if not lack(word, export, backbone, rows))
+
+
+def lack(word: str, export: Export, backbone: BackboneFacts, rows: int) -> str:
+    """Why a kind can't be had, empty where it can."""
+    if module(word).NEEDS_ROWS and not rows:
+        return "its scales come from training rows, and there are none"
+    return str(module(word).lacks(convolves(backbone), export.optimize))
+
+
+def every() -> tuple[str, ...]:
+    """All kinds, in the order in which they are tried."""
+    return tuple(sorted(variants.words(FOLDER), key=lambda word: module(word).RANK))
+
+
+def module(word: str) -> ModuleType:
+    """The module of a kind."""
+    return variants.load(FOLDER, word)
+
+
+def convolves(backbone: BackboneFacts) -> bool:
+    """Whether a backbone's layers are convolutions."""
+    return bool(getattr(backbone.family, "CONVOLVES", False))

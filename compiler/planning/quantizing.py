@@ -1,0 +1,76 @@
+"""Finds quantisations that can't be had, and what is written of them to no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..diagnostics import At, Diagnostic, listed
+from ..language.spec import Draft, Export
+from ..reports import counted
+from ..world.backbone import BackboneFacts
+from ..world.facts import Facts
+from .quantization import KIND, SAMPLED, convolves, fitting, lack, module
+from .sampling import held_out_rows
+
+
+def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """What is wrong with how int8 is to be made."""
+    export, backbone = spec.export, facts.backbone
+    if export is None or "precision" in spec.lost:
+        return
+    if "int8" not in export.precision:
+        yield from _useless(export)
+        return
+    rows = _rows(spec, facts)
+    if backbone is None or rows is None:
+        return
+    yield from _impossible(export, backbone, rows)
+    yield from _too_many(export, rows)
+
+
+def _rows(spec: Draft, facts: Facts) -> int | None:
+    """Training rows of all heads, those that several read together once; None where they are not known."""
+    counts = {}
+    for view, seen in zip(spec.each, facts.each, strict=True):
+        if "train" not in seen.splits or view.data is None:
+            return None
+        counts[view.together or (view.name,)] = seen.splits["train"].rows - held_out_rows(view, seen)
+    return sum(counts.values())
+
+
+def _useless(export: Export) -> Iterator[Diagnostic]:
+    also = (At(("export", "precision"), "lists no int8"),)
+    for path in (KIND, SAMPLED):
+        if path[-1] in export.model_fields_set:
+            headline = f"`{path[-1]}` has no effect without int8"
+            help = f"remove `{path[-1]}`, or write `precision: [fp32, int8]`"
+            yield Diagnostic("W0302", headline, At(path, "nothing is quantised"), also, help=help)
+
+
+def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[Diagnostic]:
+    """A kind that can't be had; `auto` where there is none."""
+    able = fitting(export, backbone, rows)
+    if export.quantization != "auto":
+        if why := lack(export.quantization, export, backbone, rows):
+            help = f"kinds that can be had here: {listed(('auto', *able), 40)}"
+            headline = f"`{export.quantization}` int8 can't be had here"
+            yield Diagnostic("E0450", headline, At(KIND, "can't be had"), notes=(why,), help=help)
+    elif convolves(backbone) and not any(module(word).FOR_CONVOLUTIONS for word in able):
+        at, why = At(("export", "precision"), "lists int8"), lack("static", export, backbone, rows)
+        help = f"drop int8; or try one that loses much on convolutions: {listed(able, 40)}"
+        yield Diagnostic("E0450", "int8 of convolutions can't be had here", at, notes=(f"static: {why}",), help=help)
+
+
+def _too_many(export: Export, rows: int) -> Iterator[Diagnostic]:
+    """More rows asked for than there are, and rows for kinds that take none."""
+    wanted = export.calibration_samples
+    if wanted is None:
+        return
+    if export.quantization != "auto" and not module(export.quantization).NEEDS_ROWS:
+        also = (At(KIND, "takes no rows"),)
+        headline = f"`calibration_samples` has no effect on {export.quantization} int8"
+        yield Diagnostic("W0302", headline, At(SAMPLED, "is never read"), also, help="remove `calibration_samples`")
+    elif wanted > rows:
+        at = At(SAMPLED, f"there {'is' if rows == 1 else 'are'} {counted(rows, 'training row')}")
+        headline = f"{wanted:,} calibration samples are more than the training rows"
+        yield Diagnostic("E0451", headline, at, help=f"write `calibration_samples: {rows}` or less, or remove it")

@@ -1,0 +1,1 @@
+"""Kinds of int8, one module per word of `export.quantization`."""

@@ -1,0 +1,177 @@
+"""Kinds of int8: which are tried, what each writes, whom an answer depends on, and what is refused."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from graftc.compiler import variants
+from graftc.compiler.commands import main
+from graftc.compiler.diagnostics import Refused
+from graftc.compiler.networks import attempts
+from graftc.compiler.networks.calibration import Sample
+from graftc.compiler.networks.quantization import share
+from graftc.compiler.planning.plan import QuantizationPlan
+from graftc.runtime.model import Model
+from graftc.runtime.verify import verify
+
+from ..train import running
+from .test_bundle import build
+
+BOTH: dict[str, Any] = {"precision": ["fp32", "int8"], "gate": {"metric_drop": 1.0}}
+PICTURES = {"train": str(running.DIGITS / "train"), "validation": {"fraction": 0.2}}
+ALONE = "my parcel never came and I was charged twice"
+BESIDE = ["no", "I " * 20 + "want everything back that you ever took from me", "?!"]
+OWN = {"dynamic": "DynamicQuantizeLinear", "static": "QuantizeLinear", "weights": "MatMulNBits"}
+
+
+def pictures(folder: Path, family: str = "mobilenet_v2", **export: Any) -> Path:
+    return build(folder, family, head={"type": "image-classification"}, data=PICTURES, export={**BOTH, **export})
+
+
+def operators(bundle: Path) -> set[str]:
+    return {node.op_type for node in onnx.load(bundle / "model.int8.onnx").graph.node}
+
+
+def told(bundle: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((bundle / "manifest.json").read_bytes())["quantization"]["int8"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bundle of each kind, of one training."""
+    folder = tmp_path_factory.mktemp("texts")
+    found = {}
+    for kind in OWN:
+        optimize = "onnxruntime" if kind == "weights" else "portable"
+        bundle = build(folder, "bert", export={**BOTH, "quantization": kind, "optimize": optimize})
+        found[kind] = bundle.rename(folder / kind)
+    return found
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_each_kind_is_what_it_says(texts: dict[str, Path], kind: str) -> None:
+    bundle = texts[kind]
+    assert OWN[kind] in operators(bundle)
+    assert not (set(OWN.values()) - {OWN[kind]}) & operators(bundle)
+    assert told(bundle)["kind"] == kind
+    assert verify(bundle)["int8"] <= 0.05
+    fp32, int8 = (Model(bundle, precision).outputs([ALONE, *BESIDE])["logits"] for precision in ("fp32", "int8"))
+    assert 0 < np.abs(fp32 - int8).max() < 0.3 * np.abs(fp32).max()
+    assert (bundle / "model.int8.onnx").stat().st_size < 0.6 * (bundle / "model.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_the_card_and_inspect_say_whether_an_answer_depends_on_its_batch(
+    texts: dict[str, Path], kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One text alone and beside others, through one run of the graph, so that padding is the only other thing."""
+    model = Model(texts[kind], "int8")
+    rows = model.rows([ALONE, *BESIDE])
+    alone, beside = (
+        model.session.run(model.preprocessor.collate(rows.features[:count]))["logits"][0]
+        for count in (1, len(BESIDE) + 1)
+    )
+    apart = np.abs(alone - beside).max()
+    is_alone = told(texts[kind])["is_alone"]
+    assert is_alone == (kind != "dynamic")
+    assert apart < 1e-4 if is_alone else apart > 1e-3
+    card = (texts[kind] / "README.md").read_text()
+    assert ("a score is the same beside other inputs" in card) == is_alone
+    assert ("a score moves a little with the inputs beside it" in card) != is_alone
+    with pytest.raises(SystemExit):
+        main(["inspect", str(texts[kind])])
+    words = "an answer is the same in every batch" if is_alone else "an answer moves a little with its batch"
+    assert words in capsys.readouterr().out
+
+
+def test_convolutions_are_scaled_by_training_rows(tmp_path: Path) -> None:
+    bundle = pictures(tmp_path, calibration_samples=24)
+    found = told(bundle)
+    assert (found["kind"], found["calibration"]["rows"]) == ("static", 24)
+    assert found["calibration"]["method"] in ("range", "percentile", "entropy")
+    graph = onnx.load(bundle / "model.int8.onnx").graph
+    assert "Conv" in operators(bundle), "QDQ: the runtime fuses it"
+    assert "Clip" not in operators(bundle), "a part of the scale"
+    scales = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "DequantizeLinear"}
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    weights = [
+        node.input[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and len(sizes.get(node.input[0], ())) == 4
+    ]
+    assert weights
+    assert all(list(sizes[scales[name]]) == [sizes[name][0]] for name in weights), "a scale for each output channel"
+    assert verify(bundle)["int8"] <= 0.05
+
+
+def test_two_builds_of_a_static_graph_are_equal_to_the_bit(tmp_path: Path) -> None:
+    first, second = (pictures(tmp_path / name, calibration_samples=16) for name in ("a", "b"))
+    names = [path.relative_to(first).as_posix() for path in first.rglob("*") if path.is_file()]
+    same, other, missing = filecmp.cmpfiles(first, second, names, shallow=False)
+    assert (len(same), other, missing) == (len(names), [], [])
+    store = tmp_path / "a" / "store"
+    (times,) = store.glob("stages/verify/*/milliseconds.json")
+    assert json.loads(times.read_bytes()).keys() == {"fp32", "int8"}, "times stay in the store"
+
+
+def small(share_of: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs of any size count, and have the shares that are named by a word of theirs."""
+    monkeypatch.setattr(attempts, "TINY", 0)
+    real = attempts.share
+
+    def told_of(source: Path, target: Path) -> float:
+        held = {node.op_type for node in onnx.load(target).graph.node}
+        return next((value for kind, value in share_of.items() if OWN[kind] in held), real(source, target))
+
+    monkeypatch.setattr(attempts, "share", told_of)
+
+
+def test_a_kind_that_is_too_large_gives_way_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small({"dynamic": 0.41, "static": 0.39}, monkeypatch)
+    bundle = build(tmp_path, "bert", export=BOTH)
+    assert told(bundle)["kind"] == "static"
+    assert told(bundle)["share"] == 0.39
+    assert "QuantizeLinear" in operators(bundle)
+
+
+def test_a_kind_that_is_named_is_kept_at_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small({"dynamic": 0.9}, monkeypatch)
+    assert told(build(tmp_path, "bert", export={**BOTH, "quantization": "dynamic"}))["share"] == 0.9
+
+
+def test_no_int8_that_is_small_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small({"dynamic": 0.41, "static": 0.41}, monkeypatch)
+    with pytest.raises(Refused) as caught:
+        build(tmp_path, "bert", export=BOTH)
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0452"
+    assert any("static with the embeddings in float" in note for note in found.notes)
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "static", "weights"])
+def test_what_is_to_stay_in_float_stays(tmp_path: Path, kind: str) -> None:
+    """Of every kind, each choice of nodes is smaller than fp32 and larger than the kind throughout."""
+    optimize = "onnxruntime" if kind == "weights" else "portable"
+    bundle = build(tmp_path, "bert", export={**BOTH, "precision": ["fp32"], "optimize": optimize})
+    source = bundle / "model.onnx"
+    model = Model(bundle)
+    rows = model.rows([ALONE, *BESIDE])
+    sample = Sample([model.preprocessor.collate(rows.features)], 4, 1)
+    plan, module = QuantizationPlan(kinds=(kind,), is_chosen=False, samples=4), variants.load("quantizations", kind)
+    whole = tmp_path / "whole.onnx"
+    made = module.quantize(source, whole, (), sample)
+    sizes = {}
+    for attempt in attempts.attempts(plan, source, tmp_path / "part.onnx", sample, (whole, made)):
+        sizes[attempt.words] = attempt.file.stat().st_size
+    assert len(sizes) == 7
+    assert all(sizes[kind] < size < source.stat().st_size for words, size in sizes.items() if words != kind), sizes
+    assert share(source, whole) < 0.6
