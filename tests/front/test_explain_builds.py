@@ -133,7 +133,7 @@ def test_int8_that_is_never_small(work: Work) -> None:
     def act() -> None:
         raise verify._hopeless(work.plan, [], tried)
 
-    shown("E0452", refused(act), work.root)
+    shown("E0420", refused(act), work.root)
 
 
 def test_a_merge_that_disagrees(work: Work) -> None:
