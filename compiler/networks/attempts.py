@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..planning.plan import SMALL, QuantizationPlan
+from ..planning.export import SMALL, QuantizationPlan
 from .calibration import Sample
 from .quantization import bytes_of, candidates, share
 

@@ -9,8 +9,9 @@ from typing import Any
 from .. import variants
 from ..frozen import Json
 from ..world.facts import Facts
+from .export import ExportPlan
 from .folding import kept_bytes
-from .plan import BackbonePlan, DataPlan, Estimates, ExportPlan, Phase, TensorPlan, TrainPlan
+from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPlan
 
 
 def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:

@@ -16,12 +16,12 @@ from ..world.facts import Facts, SplitFacts
 from ..world.stages import retained
 from . import decisions, quantization, sampling
 from .estimates import estimates
+from .export import ExportPlan
 from .folding import common
 from .plan import (
     AdaptersPlan,
     BackbonePlan,
     DataPlan,
-    ExportPlan,
     HeadPlan,
     MethodPlan,
     Phase,

@@ -14,6 +14,7 @@ from .. import variants
 from ..diagnostics import Refused, Row, quote, refuse
 from ..digest import canonical, digest
 from ..frozen import SLUG, Frozen, Json
+from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 MEAN = "mean"  # of the metrics of all heads
@@ -196,33 +197,6 @@ class AdaptersPlan(Frozen):
 
     names: tuple[str, ...]  # a head that has its own by its name, "" for what the others share
     common_layers: int  # the lowest layers in which nothing is added, nor beneath them: these run once
-
-
-SMALL = 0.4  # of fp32's bytes, embeddings apart: the most that int8 of quantization `auto` may have
-
-
-class QuantizationPlan(Frozen):
-    """How int8 is made."""
-
-    kinds: tuple[str, ...] = Field(min_length=1)  # in the order in which they are tried
-    is_chosen: bool  # whether the first of them is kept that passes and is small, not the one that the spec names
-    samples: int  # training rows that fix scales, 0 where no kind takes any
-
-
-class ExportPlan(Frozen):
-    """What comes out and what it must satisfy."""
-
-    precision: tuple[str, ...] = Field(min_length=1)
-    quantization: QuantizationPlan | None = None  # of int8
-    exporter: str
-    optimize: str
-    opset: int
-    parity: float
-    metric_drop: float
-    samples: str
-    samples_sha256: str | None
-    inputs: Json  # name → {"dtype", "shape"}; a word in a shape is a dynamic axis
-    outputs: Json
 
 
 class Estimates(Frozen):

@@ -12,7 +12,7 @@ from ..diagnostics import Path
 from ..language.spec import Export, Spec
 from ..reports import counted
 from ..world.backbone import BackboneFacts
-from .plan import SMALL, QuantizationPlan
+from .export import SMALL, QuantizationPlan
 
 FOLDER = "quantizations"
 SAMPLES = 128  # training rows that fix scales: on ants_bees and sst2 more changed nothing

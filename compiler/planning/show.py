@@ -10,7 +10,8 @@ from ..amounts import in_bytes
 from ..diagnostics import clean
 from ..frozen import Json
 from ..reports import counted, one_line
-from .plan import SMALL, Phase, Plan, PretrainPlan, QuantizationPlan, SplitPlan, TaskPlan
+from .export import SMALL, QuantizationPlan
+from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 
 FEW = 32  # rows of a label
 WORDS = {

@@ -28,7 +28,8 @@ from ..networks.bootstrap import standard_error
 from ..networks.calibration import drawn
 from ..networks.parity import golden_inputs
 from ..networks.validation import metrics_of
-from ..planning.plan import SMALL, Plan, TaskPlan
+from ..planning.export import SMALL
+from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from .prepare import preprocessor, raw_rows
 

@@ -16,7 +16,7 @@ from graftc.compiler.commands import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.networks import attempts
 from graftc.compiler.networks.calibration import Sample
-from graftc.compiler.planning.plan import QuantizationPlan
+from graftc.compiler.planning.export import QuantizationPlan
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
 
