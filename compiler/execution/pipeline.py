@@ -91,7 +91,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         *folds,
         *_fitting(plan, whole, {**backbone, "assets": assets_sha256}, below),
         *(_floor(plan, task, backbone) for task in plan.tasks if has_floor(task)),
-        Stage("train", 9, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("train", 10, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 7, {}, ("train", *_inputs(plan, scores), *made), TORCH, below=below),
         Stage("health", 1, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
@@ -246,7 +246,7 @@ def _floor(plan: Plan, task: TaskPlan, backbone: Mapping[str, Any]) -> Stage:
     inputs = _prepared([task], ("train", *SCORED))
     has_kept = plan.train.fold == "feature" and vectors(task) == "kept"
     folded = tuple(name.replace("prepare", "fold", 1) for name in inputs) if has_kept else ()
-    return Stage("floor", 1, record, (*inputs, *folded), FLOOR, task.name)
+    return Stage("floor", 2, record, (*inputs, *folded), FLOOR, task.name)
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:
