@@ -9,6 +9,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, quote
 from ..language.spec import Draft, HeldOut, Spec
+from ..reports import counted
 from ..world.facts import Facts
 from ..world.spelling import spellings
 from .split import held_out_count
@@ -22,7 +23,19 @@ def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str
     metrics = variants.load("metrics", variants.top(str(spec.head_type)).METRICS)
     if tally is None or not hasattr(metrics, "is_defined"):
         return tuple(names)
-    return tuple(name for name in names if metrics.is_defined(name, tally))
+    record = _record(spec, facts)
+    return tuple(name for name in names if metrics.is_defined(name, tally, record))
+
+
+def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
+    """What the head makes of its options and the training rows, by which answers are scored; empty where that is wrong."""
+    if spec.head is None or "train" not in facts.splits:
+        return {}
+    head, tallies = variants.top(str(spec.head_type)), {name: split.tally for name, split in facts.splits.items()}
+    if any(found.is_error for found in head.problems(spec.head, tallies)):
+        return {}
+    record: Mapping[str, Any] = head.lower(spec.head, tallies["train"])
+    return record
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,9 @@ def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagn
 
 def _told(tally: Any) -> str:
     counts = getattr(tally, "counts", {})
+    if ranges := [(tally.least[each][0], tally.most[each][0]) for each in getattr(tally, "least", ())]:
+        said = listed([f"{least:g}" if least == most else f"{least:g} to {most:g}" for least, most in ranges])
+        return f"its {counted(tally.rows, 'row')} {'says' if tally.rows == 1 else 'say'} {said}"
     if not counts:
         return "its rows have the same answer, or none"
     most = max(counts, key=counts.__getitem__)
