@@ -129,6 +129,25 @@ def test_labels_that_holding_out_leaves_without_a_row_are_told(
     assert [label for label in counts if any(f"`{label}`" in each for each in told)] == absent
 
 
+def test_types_of_entities_without_a_row_are_told(tmp_path: Path) -> None:
+    rows = [{"tokens": ["Ann", "sees", "Oslo"], "tags": ["B-PER", "O", "B-LOC"]} for _ in range(10)]
+    building.write_rows(tmp_path / "train.jsonl", rows)
+    building.write_rows(tmp_path / "validation.jsonl", [{**row, "tags": ["B-PER", "O", "O"]} for row in rows])
+    building.write_rows(tmp_path / "test.jsonl", [{**row, "tags": ["O", "O", "O"]} for row in rows])
+
+    def told(**splits: Any) -> dict[tuple[str, ...], str]:
+        data = {"train": "train.jsonl", **splits}
+        spec = building.written(tmp_path, "bert", {"type": "token-classification"}, data)
+        return {each.at.path: each.headline for each in building.found(spec) if each.code == "W0430"}
+
+    assert told(validation="validation.jsonl", test="test.jsonl") == {
+        ("data", "validation"): "a type of entities has no validation row: `LOC`",
+        ("data", "test"): "2 types of entities have no test row: `PER`, `LOC`",
+    }
+    assert told(validation="train.jsonl", test="train.jsonl") == {}
+    assert told(validation={"fraction": 0.5}) == {}  # which types are held out is not known yet
+
+
 class Kept(Training):
     """A training of which only the choice of the best epoch is run."""
 
