@@ -122,10 +122,10 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
-            found.append(Stage("train", 6, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
+            found.append(Stage("train", 7, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
         found += [
-            Stage("train", 6, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
-            Stage("merge", 4, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft"), phase=name, below=below),
+            Stage("train", 7, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
+            Stage("merge", 5, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft"), phase=name, below=below),
         ]  # fmt: skip
         below = found[-1].name
     return found, below
@@ -170,7 +170,7 @@ def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]
     if plan.retain is None:
         return []
     inputs = (*_prepared(plan.retain.tasks, ("test",), "retain"), "train", *((below,) if below else ()))
-    measure = Stage("retain", 3, {"weights": weights}, inputs, (*TORCH, "peft"), below=below)
+    measure = Stage("retain", 4, {"weights": weights}, inputs, (*TORCH, "peft"), below=below)
     return [*_preparing(plan.retain, "retain", assets), measure]
 
 

@@ -584,6 +584,17 @@ def test_words_and_partners_of_a_batch_are_scored_by_their_definitions() -> None
         same(contrast.one("loss", *case), float(theirs), f"loss {number}")
 
 
+@pytest.mark.parametrize("loss", [79.5, 81.0, 700.0, 710.0, np.inf, np.nan])
+def test_a_perplexity_beyond_all_numbers_is_none(loss: float) -> None:
+    """No bound makes losses that differ look alike."""
+    found = language.report({}, {"losses": [np.array([loss, loss])], "hits": [np.zeros(2, bool)]}, None)
+    with np.errstate(over="ignore"):
+        theirs = float(np.exp(np.float64(loss)))
+    assert found["perplexity"] == (pytest.approx(theirs) if np.isfinite(theirs) else None)
+    assert found["loss"] == (loss if np.isfinite(loss) else None)
+    assert found["accuracy"] == 0.0
+
+
 def test_no_kind_of_metric_is_left_out() -> None:
     assert set(variants.words("metrics")) == {
         *("answers", "classification", "contrast", "embeddings", "entities", "language", "nothing"),
