@@ -6,6 +6,7 @@ Passages of equal query text are one list; queries without a relevant passage sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Any
 
 from ._means import mean
@@ -70,11 +71,14 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exam
 
 
 def _aimed(score: float, ends: Sequence[float] | None) -> float:
-    """A score of the data as it is learned, to the last bit: whether it is relevant may hang on that."""
-    import numpy as np
+    """A score of the data as it is learned, to the last bit of float32: whether it is relevant may hang on that."""
+    value = _single(score)
+    return value if ends is None else _single(_single(value - _single(ends[0])) / _single(ends[1] - ends[0]))
 
-    value = np.float32(score)
-    return float(value if ends is None else (value - np.float32(ends[0])) / np.float32(ends[1] - ends[0]))
+
+def _single(value: float) -> float:
+    """The nearest float32, without the library that checking does not load."""
+    return float(unpack("f", pack("f", value))[0])
 
 
 def _reciprocal_rank(found: np.ndarray, gains: np.ndarray) -> float:
