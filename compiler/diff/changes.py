@@ -162,7 +162,7 @@ def _sentence(path: Keys, field: str, old: Any, new: Any) -> str:
         return labels(old, new)
     if (path and path[-1] in HASHES) or path[-1:] == ("sha256",) or field.endswith("_sha256"):
         what = {
-            "assets": "tokenizer or processor files of the backbone",
+            "assets": "tokenizer, processor or pooling files of the backbone",
             "backbone.weights": "the backbone's weights",
             "backbone.config_sha256": "the backbone's config.json",
             "backbone.header_sha256": "names, shapes or types of the backbone's tensors",

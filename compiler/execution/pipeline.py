@@ -52,14 +52,14 @@ class Stage:
 
 
 def assets_sha256(hashes: Mapping[str, str]) -> str:
-    """One hash of the backbone's files that `world.backbone.PREPROCESSING` names, from the hash of each that there is."""
+    """One hash of the backbone's files that `world.backbone.ASSETS` names, from the hash of each that there is."""
     return combined(f"{name} {hashes[name]}" for name in sorted(hashes))
 
 
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
     """The stages of a plan in an order in which each finds its inputs done.
 
-    The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.PREPROCESSING` names.
+    The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.ASSETS` names.
     """
     whole = plan.model_dump(mode="json", exclude={"estimates", "pretrain", "retain"})
     before, below = _pretraining(plan, weights_sha256, assets_sha256)
@@ -96,7 +96,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("health", 1, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         Stage("quantize", 1, {}, ("export",), ("onnx", "onnxruntime")) if is_quantised else None,
-        Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
+        Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 10, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
         Stage("pack", 9, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
