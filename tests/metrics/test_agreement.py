@@ -417,7 +417,8 @@ def test_passages_are_scored_as_scikit_learn_does() -> None:
 
 def test_passages_are_scored_as_sentence_transformers_does() -> None:
     """Its reranking evaluator, told the scores that a cross-encoder would give."""
-    evaluation = pytest.importorskip("sentence_transformers.cross_encoder.evaluation")
+    from sentence_transformers.cross_encoder import evaluation
+
     compared = 0
     for number in range(30):
         draw = np.random.default_rng(number)
@@ -490,8 +491,8 @@ def found_pairs(draw: np.random.Generator, is_poor: bool) -> Case:
 
 def test_partners_are_found_as_sentence_transformers_does() -> None:
     """Its evaluator of retrieval, with the vectors as a model would give them."""
-    evaluation = pytest.importorskip("sentence_transformers.evaluation")
     import torch
+    from sentence_transformers.sentence_transformer import evaluation
 
     for what, case in [pair for number, pair in enumerate(cases(found_pairs)) if number % 5 == 0]:
         _, outputs, seen = case

@@ -87,7 +87,9 @@ def place(tmp_path: Path, backbone: Path) -> Path:
 def test_vectors_are_the_folder_s_own(
     tmp_path: Path, mode: str, ours: str, family: str, is_old: bool, more: tuple[str, ...]
 ) -> None:
-    """Against sentence-transformers where it is installed, and a reading of the folder by hand everywhere."""
+    """Against sentence-transformers, and a reading of the folder by hand."""
+    from sentence_transformers import SentenceTransformer
+
     tiny.save(family, tmp_path / "backbone")
     lay(tmp_path / "backbone", mode, *more, length=24, is_old=is_old)
     path = spec(tmp_path, {"type": "feature-extraction"}, adapt={"method": "probe"})
@@ -97,7 +99,7 @@ def test_vectors_are_the_folder_s_own(
     model = Model(building.built(path))
     found = np.array([answer.features for answer in model.predict(TEXTS)])
     assert found == pytest.approx(_by_hand(tmp_path / "backbone", mode, bool(more)), abs=1e-5)
-    theirs = pytest.importorskip("sentence_transformers").SentenceTransformer(str(tmp_path / "backbone"), device="cpu")
+    theirs = SentenceTransformer(str(tmp_path / "backbone"), device="cpu")
     theirs.tokenizer.padding_side = "right"
     if theirs.tokenizer.pad_token is None:
         theirs.tokenizer.pad_token = theirs.tokenizer.eos_token
@@ -293,14 +295,14 @@ def test_what_they_write_is_read(tmp_path: Path) -> None:
 
 
 def test_their_own_folder_is_read_as_they_wrote_it(place: Path) -> None:
-    theirs = pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
     parts = [
         modules.Transformer(str(place / "backbone"), max_seq_length=48),
         modules.Pooling(32, "cls"), modules.Normalize(),
     ]  # fmt: skip
-    theirs.SentenceTransformer(modules=parts, device="cpu").save(str(place / "theirs"))
+    SentenceTransformer(modules=parts, device="cpu").save(str(place / "theirs"))
     assert read_sentences(place / "theirs") is not None
     shutil.rmtree(place / "backbone")
     (place / "theirs").rename(place / "backbone")
