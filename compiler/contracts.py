@@ -176,7 +176,8 @@ class Decoder(Protocol):
 class Metrics(Protocol):
     """`metrics/<kind>.py`: scores of outputs (rows, …) against examples; None is a score that is undefined.
 
-    `is_defined`, if there, says of a head's tally of validation rows whether a metric can have a value on them;
+    `is_defined`, if there, says of a head's tally of validation rows whether a metric can have a value on them, by the
+    record of the head, which is empty where its options or its rows are wrong;
     `answered` tells of each label how often it is the answer and how often it is true.
     """
 

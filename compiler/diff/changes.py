@@ -10,10 +10,13 @@ from typing import Any
 from ..diagnostics import clean, quote
 from ..frozen import Frozen
 from ..planning.show import WORDS, summary
+from ..reports import counted
+from ..world.bad_rows import numbers
 
 Keys = tuple[str, ...]
 Difference = tuple[Keys, Any, Any]
 SHOWN = 8  # items of a list
+LONG = 60  # letters of the numbers of rows
 ASSETS = "data.assets."  # files that the plan names one by one
 READING = ("modality", "inputs", "preprocessing", "augment")  # of a task's data: the same for all heads
 INSIDE = re.compile(r"\.\d+\.")  # in the name of a module of a stack
@@ -35,6 +38,8 @@ SPELLINGS = (
     (r"^golden\.|^export\.(?=samples)", "export."),
     (r"^data\.splits\.(\w+)\.held_out$", r"data.\1.fraction"),
     (r"^data\.splits\.", "data."),
+    (r"^(data\.\w+\.left_out)\..*$", r"\1"),  # by what is wrong with the rows
+    (r"^data\.skipped$", "data.bad_rows"),
     (r"^inputs$", "data.inputs"),
     (r"^validation$", "splits"),
     (r"^train\.patience", "train.early_stopping.patience"),
@@ -160,9 +165,14 @@ def _sentence(path: Keys, field: str, old: Any, new: Any) -> str:
         return _table(path, field, old, new)
     if field == "head.labels" and old and new:
         return labels(old, new)
+    if field == "data.bad_rows":
+        return f"{field} leaves out {_left_out(old)} → {_left_out(new)}"
+    if "left_out" in path:
+        sides = (side if isinstance(side, Mapping) else {path[-1]: side} if side else {} for side in (old, new))
+        return f"{field}: {' → '.join(map(_kinds, sides))}"
     if (path and path[-1] in HASHES) or path[-1:] == ("sha256",) or field.endswith("_sha256"):
         what = {
-            "assets": "tokenizer or processor files of the backbone",
+            "assets": "tokenizer, processor or pooling files of the backbone",
             "backbone.weights": "the backbone's weights",
             "backbone.config_sha256": "the backbone's config.json",
             "backbone.header_sha256": "names, shapes or types of the backbone's tensors",
@@ -183,10 +193,29 @@ def _table(path: Keys, field: str, old: Any, new: Any) -> str:
         name = quote(path[where + 1])
         if path[-1] == "sha256":
             return f"the content of {name} ({split}) differs"
+        if path[-1] == "skipped":
+            return f"rows left out of {name} ({split}): {_left_out(old)} → {_left_out(new)}"
         if len(path) == where + 2:
             return f"{name} ({split}) {_verb(old, new)}"
         return f"{path[-1]} of {name} ({split}) {spelt(old)} → {spelt(new)}"
     return f"tables of {split} {_verb(old, new)}"
+
+
+def _left_out(ranges: str | Iterable[str] | None) -> str:
+    """Numbers of rows as `bad_rows.ranges` writes them, of one table or of several, not too long."""
+    every = [ranges] if isinstance(ranges, str) else list(ranges or ())
+    return "; ".join(map(_shortened, every)) or "none"
+
+
+def _shortened(ranges: str) -> str:
+    if len(ranges) <= LONG:
+        return ranges or "none"
+    return f"{ranges[:LONG].rpartition(', ')[0]}, … ({len(numbers(ranges)):,} rows)"
+
+
+def _kinds(left_out: Mapping[str, int]) -> str:
+    """Rows that are left out by what is wrong with them."""
+    return ", ".join(f"{counted(count, 'row')}, where {clean(kind)}" for kind, count in left_out.items()) or "none"
 
 
 def _verb(old: Any, new: Any) -> str:

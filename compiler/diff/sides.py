@@ -14,7 +14,7 @@ from ..execution.pipeline import assets_sha256
 from ..language.source import Source
 from ..planning.locked import read_lock
 from ..planning.plan import Plan, read_plan
-from ..world.backbone import PREPROCESSING, locate
+from ..world.backbone import ASSETS, locate
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     locked = _hashes(plan, _locked(source))
     if is_of_today and locked.weights and locked.assets:
         return Side(name, plan, replace(locked, licence=licence(folder)), notes)
-    assets = {asset: file_sha256(folder / asset) for asset in PREPROCESSING if (folder / asset).is_file()}
+    assets = {asset: file_sha256(folder / asset) for asset in ASSETS if (folder / asset).is_file()}
     rest = {"assets": assets_sha256(assets), "licence": licence(folder)}
     if fetch is not None:  # its weights stay elsewhere, at a commit
         return Side(name, plan, Files(locked.weights, plan.backbone.source, **rest), notes)
@@ -76,7 +76,7 @@ def _locked(source: Source) -> Mapping[str, str]:
 def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
     """What hashes by file say of weights and other files."""
     weights = [files.get(file) for file in plan.backbone.files]
-    assets = {asset: files[asset] for asset in PREPROCESSING if asset in files}
+    assets = {asset: files[asset] for asset in ASSETS if asset in files}
     return Files(
         combined(sha for sha in weights if sha) if all(weights) else None,
         assets=assets_sha256(assets) if files else None,

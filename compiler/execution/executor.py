@@ -22,7 +22,7 @@ from ..health import Finding
 from ..planning import fits
 from ..planning.plan import Plan, TablePlan, TaskPlan
 from ..store import Store
-from ..world.backbone import PREPROCESSING, gather_backbone
+from ..world.backbone import ASSETS, gather_backbone
 from ..world.bad_rows import numbers
 from ..world.rows import Opened, fingerprint, rows
 from . import pipeline
@@ -96,7 +96,7 @@ def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:
     """The stages of a plan whose backbone lies in a folder."""
-    assets = [name for name in PREPROCESSING if (folder / name).is_file()]
+    assets = [name for name in ASSETS if (folder / name).is_file()]
     return pipeline.stages(
         plan,
         combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),

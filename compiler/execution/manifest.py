@@ -42,10 +42,11 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
 
 def _left_out(plan: Plan) -> dict[str, Any]:
     """The rows that could not be used, by split and kind; of a stage before the supervised one under its name."""
-    phases = [("", plan), *((f"pretrain-{i}.", phase) for i, phase in enumerate(plan.pretrain, 1))]
+    before = [(f"pretrain-{i}.", phase) for i, phase in enumerate(plan.pretrain, 1)]
+    phases = [("", plan), *before, *([("retain.", plan.retain)] if plan.retain else [])]
     found = {
-        f"{before}{task.named(split.name)}": split.left_out.plain()
-        for before, phase in phases
+        f"{name}{task.named(split.name)}": split.left_out.plain()
+        for name, phase in phases
         for task in phase.tasks
         for split in task.data.splits
         if split.left_out

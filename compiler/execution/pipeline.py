@@ -52,14 +52,14 @@ class Stage:
 
 
 def assets_sha256(hashes: Mapping[str, str]) -> str:
-    """One hash of the backbone's files that `world.backbone.PREPROCESSING` names, from the hash of each that there is."""
+    """One hash of the backbone's files that `world.backbone.ASSETS` names, from the hash of each that there is."""
     return combined(f"{name} {hashes[name]}" for name in sorted(hashes))
 
 
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
     """The stages of a plan in an order in which each finds its inputs done.
 
-    The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.PREPROCESSING` names.
+    The hashes and the licence are of the backbone's files: its weights, and those that `world.backbone.ASSETS` names.
     """
     whole = plan.model_dump(mode="json", exclude={"estimates", "pretrain", "retain"})
     before, below = _pretraining(plan, weights_sha256, assets_sha256)
@@ -91,12 +91,12 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         *folds,
         *_fitting(plan, whole, {**backbone, "assets": assets_sha256}, below),
         *(_floor(plan, task, backbone) for task in plan.tasks if has_floor(task)),
-        Stage("train", 9, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
+        Stage("train", 10, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 7, {}, ("train", *_inputs(plan, scores), *made), TORCH, below=below),
         Stage("health", 1, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         _quantizing(plan) if is_quantised else None,
-        Stage("checkpoint", 2, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
+        Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
         Stage("pack", 10, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
@@ -122,10 +122,10 @@ def _pretraining(plan: Plan, weights: str, assets: str) -> tuple[list[Stage], st
         )
         fitted = (f"{name}-head",) if phase.fit else ()
         if phase.fit:
-            found.append(Stage("train", 6, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
+            found.append(Stage("train", 7, {**model, "method": "probe", "train": whole["fit"]}, (*learns, *made), TRAINING, resumes=True, phase=name, is_fit=True, below=below))  # fmt: skip
         found += [
-            Stage("train", 6, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
-            Stage("merge", 4, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft"), phase=name, below=below),
+            Stage("train", 7, {**model, "train": whole["train"]}, (*learns, *fitted, *made), TRAINING, resumes=True, phase=name, below=below),
+            Stage("merge", 5, {"language_model": phase.language_model}, (name, *fitted, *scores, *made), (*TORCH, "peft"), phase=name, below=below),
         ]  # fmt: skip
         below = found[-1].name
     return found, below
@@ -188,7 +188,7 @@ def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]
     if plan.retain is None:
         return []
     inputs = (*_prepared(plan.retain.tasks, ("test",), "retain"), "train", *((below,) if below else ()))
-    measure = Stage("retain", 3, {"weights": weights}, inputs, (*TORCH, "peft"), below=below)
+    measure = Stage("retain", 4, {"weights": weights}, inputs, (*TORCH, "peft"), below=below)
     return [*_preparing(plan.retain, "retain", assets), measure]
 
 
@@ -264,7 +264,7 @@ def _floor(plan: Plan, task: TaskPlan, backbone: Mapping[str, Any]) -> Stage:
     inputs = _prepared([task], ("train", *SCORED))
     has_kept = plan.train.fold == "feature" and vectors(task) == "kept"
     folded = tuple(name.replace("prepare", "fold", 1) for name in inputs) if has_kept else ()
-    return Stage("floor", 1, record, (*inputs, *folded), FLOOR, task.name)
+    return Stage("floor", 2, record, (*inputs, *folded), FLOOR, task.name)
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:

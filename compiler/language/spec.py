@@ -234,6 +234,7 @@ class Retain(Frozen):
 
     data: Tables = Field(description="rows: a path, {from, format, split}, or a list of them, concatenated")
     columns: dict[str, str | Columns] = Field(default_factory=dict, description="role: column; the role is `text`")
+    bad_rows: Literal["refuse"] | Skip = Field("refuse", description="as that of `data`")
 
 
 class Top(Frozen):

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def correlation(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
-    """`pearson`, or `spearman`, which is that of ranks, of two rows of numbers; None where one of them does not vary."""
+    """`pearson`, or `spearman`, which is that of ranks; None where one side does not vary or has what is no number."""
     import numpy as np
 
     sides = [np.asarray(side, np.float64) for side in (found, truth)]
-    if any(len(side) < 2 or (side == side[0]).all() for side in sides):
+    if any(len(side) < 2 or (side == side[0]).all() or not np.isfinite(side).all() for side in sides):
         return None
     ours, theirs = (_normal(_ranks(side) if name == "spearman" else side) for side in sides)
     return float(np.clip(ours @ theirs, -1.0, 1.0))

@@ -51,7 +51,7 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def is_defined(name: str, tally: Any) -> bool:
+def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were counted like this, whatever is answered."""
     counts = [count for count in tally.counts.values() if count]
     if name.startswith("roc_auc"):

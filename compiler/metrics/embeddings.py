@@ -29,7 +29,7 @@ def direction(name: str) -> int:
     return 1
 
 
-def is_defined(name: str, tally: Any) -> bool:
+def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
     varies = any(tally.least[column][0] < tally.most[column][0] for column in tally.columns if column in tally.least)
     return varies if name in SCORED else tally.rows > 0

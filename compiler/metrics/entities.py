@@ -29,7 +29,7 @@ def direction(name: str) -> int:
     return 1
 
 
-def is_defined(name: str, tally: Any) -> bool:
+def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were counted like this: all but `accuracy` need an entity.
 
     Where there is none, no answer at all would have no score and a false alarm 0, and the worse epoch be kept.

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAMES = ("loss", "perplexity", "accuracy")
-LARGEST = 80.0  # of a loss, in whose exponent there is still a number
 
 
 def names(is_multi: bool) -> tuple[str, ...]:
@@ -29,16 +28,25 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float | None]:
-    """Every metric, over all words alike."""
+    """Every metric, over all words alike; None where it is no number."""
     import numpy as np
 
     losses, hits = (np.concatenate([np.asarray(row, np.float64) for row in outputs[key]]) for key in ("losses", "hits"))
     if not len(losses):
         return dict.fromkeys(NAMES)
     loss = float(losses.mean())
-    return {"loss": loss, "perplexity": math.exp(min(loss, LARGEST)), "accuracy": float(hits.mean())}
+    found = {"loss": loss, "perplexity": _exponential(loss), "accuracy": float(hits.mean())}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """Nothing is left to decide after training."""
     return {}
+
+
+def _exponential(loss: float) -> float:
+    """The perplexity of a loss, which from 709.8 on is beyond all numbers."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf

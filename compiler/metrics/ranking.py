@@ -5,7 +5,8 @@ Passages of equal query text are one list; queries without a relevant passage sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Any
 
 from ._means import mean
@@ -26,13 +27,18 @@ def direction(name: str) -> int:
     return 1
 
 
-def is_defined(name: str, tally: Any) -> bool:
+def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were looked at like this: a relevant passage is needed.
 
-    For `ndcg` that is one above the lowest score, where that is negative.
+    For `ndcg` that is one above zero, or above the lowest score where that is negative.
     """
-    lowest = {column: min(place[0], 0) if name == "ndcg" else 0 for column, place in tally.least.items()}
-    return any(place[0] > lowest[column] for column, place in tally.most.items())
+    if not record:
+        return True
+    for column, most in tally.most.items():
+        least, best = (_aimed(end[0], record["score_range"]) for end in (tally.least[column], most))
+        if best > min(least, 0.0) if name == "ndcg" else best >= record["relevant"]:
+            return True
+    return False
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
@@ -62,6 +68,17 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
 def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """Nothing is left to decide after training."""
     return {}
+
+
+def _aimed(score: float, ends: Sequence[float] | None) -> float:
+    """A score of the data as it is learned, to the last bit of float32: whether it is relevant may hang on that."""
+    value = _single(score)
+    return value if ends is None else _single(_single(value - _single(ends[0])) / _single(ends[1] - ends[0]))
+
+
+def _single(value: float) -> float:
+    """The nearest float32, without the library that checking does not load."""
+    return float(unpack("f", pack("f", value))[0])
 
 
 def _reciprocal_rank(found: np.ndarray, gains: np.ndarray) -> float:

@@ -1,21 +1,24 @@
-"""Scores of numbers against numbers; of several numbers the mean over those for which it is defined.
+"""Scores of numbers against numbers; of several numbers the mean over all that these rows can score.
 
-Correlations are None where one side does not vary, R² where the true numbers don't.
+Correlations and R² can't score a number whose true values don't vary, whatever is answered. Of the others each must
+have a value: where the answers to one don't vary, which leaves its correlation undefined, the mean is None. Without
+that number it would be over fewer, and may be higher than before the answers collapsed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._correlation import correlation
-from ._means import mean
 
 if TYPE_CHECKING:
     import numpy as np
 
 NAMES = ("pearson", "spearman", "r2", "mse", "rmse", "mae")
 LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae"})
+NEEDS_SPREAD = frozenset({"pearson", "spearman", "r2"})  # of the true numbers
 
 
 def names(is_multi: bool) -> tuple[str, ...]:
@@ -28,16 +31,18 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def is_defined(name: str, tally: Any) -> bool:
+def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
     varies = any(tally.least[column][0] < tally.most[column][0] for column in tally.columns if column in tally.least)
-    return varies if name in ("pearson", "spearman", "r2") else tally.rows > 0
+    return varies if name in NEEDS_SPREAD else tally.rows > 0
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
     """One metric of logits (rows, numbers) against targets of the same shape; None where it is undefined."""
     columns = zip(outputs["logits"].T, examples.targets.T, strict=True)
-    return mean([_value(name, found, truth) for found, truth in columns])
+    values = [_value(name, found, truth) for found, truth in columns if _is_scored(name, truth)]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
@@ -54,18 +59,21 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exam
     return {}
 
 
+def _is_scored(name: str, truth: np.ndarray) -> bool:
+    """Whether some answers to these rows have a value, which only true numbers decide."""
+    return len(truth) > 0 and not (name in NEEDS_SPREAD and (truth == truth[0]).all())
+
+
 def _value(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
-    """One metric of one number over all rows."""
+    """One metric of one number over rows that score it."""
     import numpy as np
 
     found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
-    if not len(truth):
-        return None
     if name in ("pearson", "spearman"):
         return correlation(name, found, truth)
     if name == "mae":
         return float(np.abs(found - truth).mean())
     squared = float(np.square(found - truth).mean())
     if name == "r2":
-        return None if (truth == truth[0]).all() else 1 - squared / float(np.square(truth - truth.mean()).mean())
+        return 1 - squared / float(np.square(truth - truth.mean()).mean())
     return squared if name == "mse" else squared**0.5

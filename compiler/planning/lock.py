@@ -17,8 +17,7 @@ from ..frozen import Frozen, Json
 from ..language.heads import alone
 from ..language.source import Source
 from ..reports import printable
-from ..sources import SENTENCES
-from ..world.backbone import PREPROCESSING, BackboneFacts
+from ..world.backbone import ASSETS, BackboneFacts
 from ..world.facts import Facts, SplitFacts
 from .plan import Plan
 
@@ -254,7 +253,7 @@ def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, st
 
 
 # what a backbone is made of, its weights apart
-BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *PREPROCESSING, *SENTENCES)
+BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *ASSETS)
 
 
 def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:

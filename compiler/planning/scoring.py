@@ -9,6 +9,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, quote
 from ..language.spec import Draft, HeldOut, Spec
+from ..reports import counted
 from ..world.facts import Facts
 from ..world.spelling import spellings
 from .split import held_out_count
@@ -22,7 +23,19 @@ def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str
     metrics = variants.load("metrics", variants.top(str(spec.head_type)).METRICS)
     if tally is None or not hasattr(metrics, "is_defined"):
         return tuple(names)
-    return tuple(name for name in names if metrics.is_defined(name, tally))
+    record = _record(spec, facts)
+    return tuple(name for name in names if metrics.is_defined(name, tally, record))
+
+
+def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
+    """What the head makes of its options and the training rows, by which answers are scored; empty where that is wrong."""
+    if spec.head is None or "train" not in facts.splits:
+        return {}
+    head, tallies = variants.top(str(spec.head_type)), {name: split.tally for name, split in facts.splits.items()}
+    if any(found.is_error for found in head.problems(spec.head, tallies)):
+        return {}
+    record: Mapping[str, Any] = head.lower(spec.head, tallies["train"])
+    return record
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,9 @@ def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagn
 
 def _told(tally: Any) -> str:
     counts = getattr(tally, "counts", {})
+    if ranges := [(tally.least[each][0], tally.most[each][0]) for each in getattr(tally, "least", ())]:
+        said = listed([f"{least:g}" if least == most else f"{least:g} to {most:g}" for least, most in ranges])
+        return f"its {counted(tally.rows, 'row')} {'says' if tally.rows == 1 else 'say'} {said}"
     if not counts:
         return "its rows have the same answer, or none"
     most = max(counts, key=counts.__getitem__)
@@ -77,22 +93,30 @@ def _told(tally: Any) -> str:
 
 
 def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Warns of labels without a row in validation or test: scores say nothing of them."""
+    """Warns of labels, or types of entities, without a row in validation or test: scores say nothing of them."""
     train = facts.splits["train"].tally
-    if not hasattr(train, "is_multi") or spec.head_type not in variants.words("heads"):
+    if not hasattr(train, "counts") or spec.head_type not in variants.words("heads"):
         return
-    if 2 * len(train.counts) > train.rows:  # labels of one row each, which is told for itself
+    are_labels = hasattr(train, "is_multi")
+    if are_labels and 2 * len(train.counts) > train.rows:  # labels of one row each, which is told for itself
         return
     slips = _slips(train.counts)
     for split in ("validation", "test"):
         labels = [label for label in _absent(spec, facts, split, train) if label not in slips]
-        if labels and len(labels) < len(train.counts):
-            shown = f"{', '.join(map(quote, labels[:SHOWN]))}{f' and {len(labels) - SHOWN} more' if len(labels) > SHOWN else ''}"
-            one = len(labels) == 1
-            headline = f"{'a label has' if one else f'{len(labels):,} labels have'} no {split} row: {shown}"
-            notes = ("scores are means over the labels that have rows there: they say nothing of the others",)
-            help = f"give {'it' if one else 'them'} rows there, or take {'it' if one else 'them'} out of the labels"
-            yield Diagnostic("W0430", headline, At(("data", split)), (), notes, help)
+        # rows without any label of the training rows are told for themselves; rows without entities are sound
+        if labels and not (are_labels and len(labels) == len(train.counts)):
+            yield _unscored(labels, split, are_labels)
+
+
+def _unscored(labels: Sequence[str], split: str, are_labels: bool) -> Diagnostic:
+    one, many = ("a label", "labels") if are_labels else ("a type of entities", "types of entities")
+    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+    shown, it = f"{', '.join(map(quote, labels[:SHOWN]))}{more}", "it" if len(labels) == 1 else "them"
+    have = f"{one} has" if len(labels) == 1 else f"{len(labels):,} {many} have"
+    of = "means over the labels that have rows" if are_labels else "of the types that entities have"
+    notes = (f"scores are {of} there: they say nothing of the others",)
+    help = f"give {it} rows there, or take {it} out of the labels"
+    return Diagnostic("W0430", f"{have} no {split} row: {shown}", At(("data", split)), (), notes, help)
 
 
 def _slips(counts: Mapping[str, int]) -> frozenset[str]:
@@ -102,7 +126,7 @@ def _slips(counts: Mapping[str, int]) -> frozenset[str]:
 
 
 def _absent(spec: Draft, facts: Facts, split: str, train: Any) -> list[str]:
-    """Labels of training rows that no row of a split has; of rows held out where it is known which labels they have."""
+    """What training rows are counted by that no row of a split has; of rows held out where it is known what they have."""
     if split in facts.splits:
         return [label for label in train.counts if not facts.splits[split].tally.counts.get(label)]
     counts = _held_out(spec, facts) if split == "validation" else None

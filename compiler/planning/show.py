@@ -67,7 +67,8 @@ def _retain(plan: Plan) -> list[list[str]]:
     (task,) = plan.retain.tasks
     word = "block" if task.data.preprocessing.get("is_packed") else "row"
     measure = _line("measures", f"{task.head.type}, before all training and after")
-    return [["retain", measure, *(_line("text", _rows(split, word)) for split in task.data.splits)]]
+    rows = [line for split in task.data.splits for line in (_line("text", _rows(split, word)), *left_out(split))]
+    return [["retain", measure, *rows]]
 
 
 def _line(name: str, text: str) -> str:

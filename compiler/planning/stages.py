@@ -68,8 +68,8 @@ def _of_stage(path: Path, number: int) -> Path | None:
 
 
 def _of_retain(path: Path) -> Path | None:
-    if path[:2] in (("data", "train"), ("data", "columns")):
-        return ("retain", {"train": "data"}.get(str(path[1]), "columns"), *path[2:])
+    if path[:2] in (("data", "train"), ("data", "columns"), ("data", "bad_rows")):
+        return ("retain", {"train": "data"}.get(str(path[1]), path[1]), *path[2:])
     return path if path == ("backbone", "from") else None
 
 

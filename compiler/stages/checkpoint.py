@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -15,7 +16,9 @@ from ..execution.work import Work
 from ..networks.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
+from ..sources import SENTENCES
 from ..world.backbone import PREPROCESSING
+from ..world.sentences import read_sentences
 from .prepare import preprocessor
 
 FEW = 4  # inputs that the reloaded network answers again
@@ -53,9 +56,9 @@ def run(work: Work) -> None:
             method.save(backbone, folder)
         _anonymise(folder, source)
     # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
-    for name in PREPROCESSING:
-        if (work.backbone / name).is_file():
-            shutil.copyfile(work.backbone / name, work.out / name)
+    _copy(work.backbone, work.out, PREPROCESSING)
+    if not method.ADDS and _pools_as_before(work):
+        _copy(work.origin, work.out, SENTENCES)
     heads = of_heads(graft)
     save_file({name: tensor.detach().contiguous() for name, tensor in heads.items()}, work.out / HEAD)
     processor = preprocessor(plan, work.backbone)
@@ -71,6 +74,27 @@ def run(work: Work) -> None:
             f"kept for inspection: {work.out}",
             help="report this with the spec",
         )
+
+
+def _pools_as_before(work: Work) -> bool:
+    """Whether what sentence-transformers keeps beside the backbone is true of the trained one.
+
+    It is where nothing in it learned, and where every head pooled as it says: other vectors were not trained.
+    """
+    plan = work.plan
+    said = read_sentences(work.origin) if plan.reading.modality == "text" else None
+    if said is None:
+        return False
+    is_untouched = plan.backbone.is_frozen and not plan.pretrain
+    return is_untouched or all(task.head.pooling == said.pooling for task in plan.tasks)
+
+
+def _copy(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Copies files of a folder, as far as they are there."""
+    for name in names:
+        if (source / name).is_file():
+            (target / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, target / name)
 
 
 def _copy_base(made: Path, folder: Path, source: str) -> None:

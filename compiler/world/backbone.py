@@ -15,7 +15,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import At, Refused, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
-from ..sources import Located, Missing, split
+from ..sources import SENTENCES, Located, Missing, split
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, read_header
@@ -25,6 +25,8 @@ from .sentences import Sentences, read_sentences
 AT = At(("backbone", "from"))
 # what preprocessing and a checkpoint take from a backbone besides its config and its weights
 PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
+# all of which the results of stages may depend on
+ASSETS = (*PREPROCESSING, *SENTENCES)
 LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
 
 

@@ -51,6 +51,8 @@ class Calls:
         path = os.path.abspath(path)
         if path == self.store or path.startswith(self.store + "/"):
             parts = Path(path).relative_to(self.store).parts
+            if parts and parts[0] == "likenesses":  # whose names tell no stage; what is folded is all that has them
+                return "fold"
             return parts[1].split("-")[0] if len(parts) > 1 and parts[0] != "digests" else "start"
         return "deliver" if path == self.beside or path.startswith(self.beside + "/") else None
 

@@ -2,7 +2,7 @@
 
 A script of its own: it loads the libraries once and forks a process per build, before there are threads to lose.
 
-    python forked.py FOLDER [--only text|features|images] [--all]     prints the outcomes as JSON
+    python forked.py FOLDER [--only text|features|fitted|images] [--all]     prints the outcomes as JSON
 
 Kills are made where the disk differs from all points before, as far as a build that goes on can tell, at one in
 three of the points around each checkpoint, and at a few more; `--all` makes every one (a quarter of an hour).
@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import subjects
 from calls import Calls, Point
 
-STAGES = ("start", "prepare", "fold", "rehearse", "fit", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
+STAGES = ("start", "prepare", "rehearse", "fold", "fit", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
 RESUMING = "train"
 GROWING = ("train", "fold")  # stages whose staging folder a build goes on in
 ROWS = 4  # of a batch that folds
@@ -183,9 +183,9 @@ class Subject:
         shutil.rmtree(self.work, ignore_errors=True)
         if stage in STAGES[:2]:
             return
-        for folder in (self.complete / "stages").iterdir():
+        for folder in (*(self.complete / "stages").iterdir(), *(self.complete / "records").iterdir()):
             if folder.name.split("-")[0] in STAGES[: STAGES.index(stage)]:  # some run once for each split
-                shutil.copytree(folder, self.store / "stages" / folder.name)
+                shutil.copytree(folder, self.store / folder.relative_to(self.complete))
         for name in ("locks", "staging"):
             (self.store / name).mkdir()
         if with_older:
@@ -297,6 +297,16 @@ def features(subject: Subject, is_all: bool) -> dict[str, Any]:
     return {"states": states(points), "outcomes": outcomes}
 
 
+def fitted(subject: Subject, is_all: bool) -> dict[str, Any]:
+    """Kills while a head is fitted, in every state that this leaves on the disk, and in some while its features are computed."""
+    points = subject.points()
+    subject.store.rename(subject.complete)
+    folding, fitting = ([found for found in points if found[0][0] == stage] for stage in ("fold", "fit"))
+    picked = [*folding, *fitting] if is_all else [*chosen(folding, 0)[::5], *chosen(fitting, 0)]
+    outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
+    return {"fold": states(folding), "fit": states(fitting), "outcomes": outcomes}
+
+
 def images(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while batch norms gather statistics of augmented pictures."""
     points = subject.points()
@@ -378,7 +388,7 @@ def rarely() -> None:
     saves.EVERY, saves.SHARE = 60.0, 20.0
 
 
-KINDS = {"text": text, "features": features, "images": images}
+KINDS = {"text": text, "features": features, "fitted": fitted, "images": images}
 
 
 def load() -> None:

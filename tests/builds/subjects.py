@@ -62,6 +62,12 @@ def features(folder: Path, **sections: Any) -> dict[str, Any]:
     return text(folder, adapt={"method": "probe"}, train={"max_steps": 2, "batch_size": 8}, **sections)
 
 
+def fitted(folder: Path, **sections: Any) -> dict[str, Any]:
+    """A tiny BERT with LoRA whose head starts fitted to features that are computed for that alone."""
+    head, train = {"type": "text-classification", "start": "fitted"}, {"max_steps": 2, "batch_size": 8}
+    return text(folder, **{"head": head, "train": train, **sections})
+
+
 def images(folder: Path, **sections: Any) -> dict[str, Any]:
     """A tiny MobileNetV2 in full, augmented: its batch norms gather statistics while it learns."""
     import numpy as np

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transformers
 
 import graftc
 from graftc.compiler import verbs
@@ -83,6 +84,23 @@ def test_a_bundle_is_that_of_the_sound_rows(backbone: Path, tmp_path: Path) -> N
     ).read_text(encoding="utf-8")
     again = graftc.build(specs["spoilt"], tmp_path / "spoilt" / "bundle", tmp_path / "store")
     assert not again.ran
+
+
+def test_what_is_retained_is_measured_on_the_sound_rows(tmp_path: Path) -> None:
+    backbone = tmp_path / "reader"
+    tiny.save("gpt2", backbone, transformers.AutoModelForCausalLM)
+    texts: list[Any] = [{"text": row["text"]} for row in rows(24)]
+    kept: dict[str, Any] = {}
+    for name, more in (("clean", {}), ("spoilt", {"bad_rows": {"skip": 0.1}})):
+        data = {"train": "rows.jsonl", "max_length": 32}
+        retain = {"data": "kept.jsonl", **more}
+        path = spec(tmp_path / name, backbone, head={"type": "text-classification"}, data=data, retain=retain)
+        lines(path.parent / "rows.jsonl", rows())
+        lines(path.parent / "kept.jsonl", [*texts[:9], *(["[1]", {"text": " "}] if more else []), *texts[9:]])
+        folder = graftc.build(path, path.parent / "bundle", tmp_path / "store").folder
+        kept[name] = json.loads((folder / "manifest.json").read_bytes())
+    assert kept["clean"]["retain"] == kept["spoilt"]["retain"]
+    assert kept["spoilt"]["left_out"] == {"retain.test": {"`text` is empty": 1, "can't be read": 1}}
 
 
 def test_the_rows_of_a_split_are_those_that_can_be_used(backbone: Path, tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def features(told: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def fitted(told: dict[str, Any]) -> dict[str, Any]:
+    return told["fitted"]
+
+
+@pytest.fixture(scope="module")
 def images(told: dict[str, Any]) -> dict[str, Any]:
     return told["images"]
 
@@ -166,6 +171,17 @@ def test_features_that_were_half_computed_go_on_to_the_same_bundle(features: dic
         assert (outcome["stage"], outcome["disturbed"]) == ("fold", -9), outcome["point"]
         assert_whole(outcome)
     assert any("going on from row" in outcome["said"] for outcome in kills)
+
+
+def test_a_head_that_was_half_fitted_is_fitted_to_the_same_bundle(fitted: dict[str, Any]) -> None:
+    kills = of(fitted, "kill")
+    stages = [outcome["stage"] for outcome in kills]
+    assert stages.count("fit") >= fitted["fit"] >= 5
+    assert 5 * stages.count("fold") >= fitted["fold"] >= 10
+    assert any(o["stage"] == "fit" and o["point"].startswith("after rename") for o in kills)
+    for outcome in kills:
+        assert outcome["disturbed"] == -9, outcome["point"]
+        assert_whole(outcome)
 
 
 def test_statistics_of_batch_norms_and_augmentation_go_on_as_well(images: dict[str, Any]) -> None:

@@ -199,6 +199,35 @@ def test_each_head_has_its_own(folder: Path, graftc: Command) -> None:
         assert next(split["left_out"] for split in tasks["mood"]) == {"`text` is empty": 1}
 
 
+def test_the_text_of_retain_leaves_rows_out_too(folder: Path, graftc: Command) -> None:
+    Path("kept.jsonl").write_bytes(Path("train.jsonl").read_bytes())
+    spoil("kept.jsonl", bad={11: BAD[11], 21: BAD[21]})  # 2 of 60
+
+    def retaining(bad_rows: str) -> None:
+        retain = f"retain:\n  data: kept.jsonl\n  bad_rows: {bad_rows}\n"
+        Path("spec.yaml").write_text(ground.replaced("backbone: {from: ./reader}\n" + retain), encoding="utf-8")
+
+    retaining("refuse")
+    assert graftc("validate", "spec.yaml").codes == ["E0317"]
+    retaining("{skip: 0.02}")
+    (found,) = graftc("validate", "spec.yaml").findings
+    assert (found.code, found.under) == ("E0397", "0.02")
+    retaining("{skip: 0.6}")
+    assert "E0205" in graftc("validate", "spec.yaml").codes
+    retaining("{skip: 0.1}")
+    (split,) = planned(graftc)["retain"]["tasks"][0]["data"]["splits"]
+    assert split["left_out"] == {"`text` is empty": 1, "can't be read": 1}
+    assert split["tables"][0]["skipped"] == "11, 21"
+    shown = graftc("plan", "spec.yaml").out
+    assert re.search(r"kept.jsonl\n +left out +2 rows  1 `text` is empty, 1 can't be read", shown), shown
+    assert graftc("lock", "spec.yaml").status == 0
+    listed = [json.loads(line) for line in Path("spec.bad_rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(each["file"], each["row"]) for each in listed] == [("kept.jsonl", 11), ("kept.jsonl", 21)]
+    with_data = planned(graftc)
+    Path("kept.jsonl").rename("away.jsonl")
+    assert planned(graftc, "--no-data") == with_data
+
+
 def test_tables_of_every_kind_leave_rows_out(folder: Path, graftc: Command) -> None:
     rows = [json.loads(line) for line in Path("train.jsonl").read_text().splitlines()]
     cells = [f'"{row["text"]}",{row["label"]}' for row in rows]

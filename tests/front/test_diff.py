@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler.diff.changes import changes
 from graftc.compiler.diff.compare import Diff
 from graftc.compiler.frozen import Json
 from graftc.compiler.planning.plan import read_plan
+from graftc.compiler.world.bad_rows import ranges
 
 from . import ground
 from .cli import Answer, Command
@@ -117,6 +119,28 @@ def shorter(folder: Path) -> None:
     weights(folder)
 
 
+def other_bad_rows(folder: Path) -> None:
+    """Both leave rows out: of training rows others, of validation rows none before."""
+    skipping = DATA + "  bad_rows: {skip: 0.1}\n"
+    spec(skipping, skipping)(folder)
+    for name, numbers in (("before/train.jsonl", (2,)), ("train.jsonl", (2, 7, 8)), ("validation.jsonl", (3,))):
+        lines = (folder / name).read_text().splitlines()
+        lines = ['{"text": ""}' if number in numbers else line for number, line in enumerate(lines, 1)]
+        (folder / name).write_text("\n".join(lines) + "\n")
+
+
+def unlabelled(folder: Path) -> None:
+    """Heads of one file, of which one leaves out what it can't use."""
+    for name in ("train.jsonl", "validation.jsonl"):
+        for place in (folder, folder / "before"):
+            lines = [json.loads(line) for line in (place / name).read_text().splitlines()]
+            rows = [{**row, "mood": "good" if i % 2 else "bad"} for i, row in enumerate(lines)]
+            rows[4]["mood"] = [1] if place == folder and name == "train.jsonl" else "good"
+            (place / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    heads = HEADS + "    data: {columns: {label: mood}}\n" + DATA + "  bad_rows: {skip: 0.1}\n"
+    spec(heads, heads)(folder)
+
+
 TRAIN = "train:\n  epochs: 2\n  batch_size: 8\n"
 DATA = "data:\n  train: train.jsonl\n  validation: validation.jsonl\n  max_length: 64\n"
 FULL = "adapt:\n  method: full\n"
@@ -150,6 +174,8 @@ CASES: dict[str, Edit] = {
         replace("test.jsonl", "manager", "director")(folder),
     ),
     "train_data_edited": replace("train.jsonl", "manager", "director"),
+    "rows_left_out": other_bad_rows,
+    "rows_left_out_of_a_head": unlabelled,
     "gradual_unfreezing": spec(FULL + TRAIN + "  gradual_unfreezing: 1\n", FULL + TRAIN),
     "stage_added": spec(STAGE, ""),
     "stage_trains_otherwise": spec(STAGE + "    train: {epochs: 2}\n", STAGE),
@@ -182,6 +208,14 @@ def test_a_difference_reads_as_it_was_accepted(name: str, folder: Path, graftc: 
     answer = graftc("plan", "spec.yaml", "--diff", OLD)
     assert answer.status == 0, answer.err
     compare(f"diff/{name}", answer.out)
+
+
+def test_many_rows_left_out_are_cut_and_counted() -> None:
+    path = ("tasks", "", "data", "splits", "train", "tables", "rows.jsonl", "skipped")
+    (told,) = changes([(path, None, ranges(range(1, 2000, 2)))])
+    assert told.text == (
+        "rows left out of `rows.jsonl` (train): none → 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31, … (1,000 rows)"
+    )
 
 
 def test_what_more_runtimes_can_run_breaks_nobody(folder: Path, graftc: Command) -> None:

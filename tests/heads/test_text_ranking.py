@@ -111,6 +111,52 @@ def test_a_query_without_passages_and_a_range_backwards_are_refused(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "scores", "defined"),
+    [
+        ({}, [0.0, 0.4], {"ndcg"}),  # above zero, but not relevant
+        ({}, [0.0, 0.5], {"mrr", "ndcg", "map"}),
+        ({}, [0.0, 0.0], set()),
+        ({"loss": "mse"}, [0.0, 1.4], {"ndcg"}),  # of training scores from 0 to 3
+        ({"loss": "mse"}, [-1.0, 1.5], {"mrr", "ndcg", "map"}),
+        ({"loss": "mse"}, [-1.0, -1.0], set()),
+        ({"score_range": (0.1, 3.1)}, [0.1, 1.5], {"ndcg"}),
+        ({"score_range": (0.1, 3.1)}, [0.1, 1.6], {"mrr", "ndcg", "map"}),
+        ({"score_range": (-2.0, 3.0)}, [-2.0, -2.0], set()),
+        ({"score_range": (-2.0, 3.0)}, [0.4, 0.5], {"mrr", "ndcg", "map"}),
+    ],
+)
+def test_a_metric_is_defined_where_it_gives_a_value(options: Any, scores: list[float], defined: set[str]) -> None:
+    """What is said of rows before anything is trained is what the scores then are."""
+    columns = {"text": ("text",), "text_pair": ("text_pair",), "score": ("score",)}
+    train, validation = head.Tally(columns), head.Tally(columns)
+    for score in (0.0, 1.0) if not options else (0.1, 3.1) if "score_range" in options else (0.0, 3.0):
+        train.add({"score": score}, ("train.jsonl", 1))
+    for score in scores:
+        validation.add({"score": score}, ("validation.jsonl", 1))
+    record = head.lower(head.Options(**options), train)
+    targets = np.stack([head.target(record, {"score": score}, columns, [{}])[0] for score in scores])
+    examples = Examples(targets, np.arange(len(scores)), ["a query"] * len(scores), ())
+    given = {name: ranking.one(name, record, {"logits": np.zeros_like(targets)}, examples) for name in ranking.NAMES}
+    assert {name for name, value in given.items() if value is not None} == defined
+    assert {name for name in ranking.NAMES if ranking.is_defined(name, validation, record)} == defined
+
+
+def test_a_metric_of_relevant_passages_is_refused_where_there_are_none(tmp_path: Path) -> None:
+    low = [{**row, "score": row["score"] % 2} for row in GRADED]
+    building.write_rows(tmp_path / "train.jsonl", GRADED)
+    building.write_rows(tmp_path / "validation.jsonl", low)
+    data = {"train": "train.jsonl", "validation": "validation.jsonl"}
+    options = {"type": "text-ranking", "score_range": [0, 3]}
+    spec = building.written(tmp_path, "bert", options, data, train={"epochs": 1, "metric": "mrr"})
+    (told,) = (each for each in building.found(spec) if each.is_error)
+    assert (told.code, told.notes) == ("E0430", ("its 60 rows say 0 to 1",))
+    assert "ndcg" in told.help
+    assert "E0430" not in {
+        each.code for each in building.found(building.written(tmp_path, "bert", options, data, train={"epochs": 1}))
+    }
+
+
 def test_scores_are_learned_within_their_range() -> None:
     columns = {"text": ("text",), "text_pair": ("text_pair",), "score": ("score",)}
     for scores, wanted in (((0.0, 4.0), 0.75), ((1.0, 3.0), 1.0), (None, 3.0)):

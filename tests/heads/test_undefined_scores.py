@@ -82,23 +82,35 @@ def test_entities_are_scored_by_words_where_validation_has_none(
     assert f"train.metric = {metric}" in capsys.readouterr().out
 
 
-def test_a_graph_that_loses_its_score_fails_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers that are all alike have no correlation; that is no reason to let them pass."""
-    truth = np.arange(20, dtype=np.float32)[:, None]
-    examples = Examples(truth, np.arange(20), references=[{}] * 20, features=())
+def gate(ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the gate on `pearson` says of a trained network's and a graph's answers."""
+    rows, names = truth.shape[0], tuple(f"score {number}" for number in range(truth.shape[1]))
+    examples = Examples(truth, np.arange(rows), references=[{}] * rows, features=())
     task: Any = SimpleNamespace(metric="pearson", named=lambda name: name)
     plan: Any = SimpleNamespace(export=SimpleNamespace(metric_drop=0.01), seed=0)
     monkeypatch.setattr("graftc.compiler.stages.verify.metrics_of", lambda task: regression)
-    record: dict[str, Any] = {"names": ("score",)}
+    record: dict[str, Any] = {"names": names}
+    answers = {"logits": ours}, {"logits": theirs}
+    return verify._gate(plan, task, (record, record), "int8", *answers, examples, Path("draft"))
 
-    def gate(ours: np.ndarray, theirs: np.ndarray) -> Any:
-        answers = {"logits": ours}, {"logits": theirs}
-        return verify._gate(plan, task, (record, record), "int8", *answers, examples, Path("draft"))
 
-    assert gate(truth, truth)["drop"] == 0
-    assert gate(truth * 0, truth)["drop"] is None
+def test_a_graph_that_loses_its_score_fails_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that are all alike have no correlation; that is no reason to let them pass."""
+    truth = np.arange(20, dtype=np.float32)[:, None]
+    assert gate(truth, truth, truth, monkeypatch)["drop"] == 0
+    assert gate(truth * 0, truth, truth, monkeypatch)["drop"] is None
     with pytest.raises(Refused) as refused:
-        gate(truth, truth * 0)
+        gate(truth, truth * 0, truth, monkeypatch)
+    assert refused.value.diagnostics[0].code == "E0402"
+
+
+def test_a_graph_that_loses_one_of_several_numbers_fails_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worse one: over the other alone, the mean would have risen."""
+    truth = np.stack([np.arange(20.0), np.arange(20.0) % 7], -1)
+    ours = truth + np.stack([np.zeros(20), np.arange(20.0) % 3 * 4], -1)
+    assert gate(ours, ours, truth, monkeypatch)["drop"] == 0
+    with pytest.raises(Refused) as refused:
+        gate(ours, ours * [1, 0], truth, monkeypatch)
     assert refused.value.diagnostics[0].code == "E0402"
 
 
@@ -115,6 +127,25 @@ def test_labels_that_holding_out_leaves_without_a_row_are_told(
     spec = building.written(tmp_path, "bert", {"type": "text-classification"}, data)
     told = [each.headline for each in building.found(spec) if each.code == "W0430"]
     assert [label for label in counts if any(f"`{label}`" in each for each in told)] == absent
+
+
+def test_types_of_entities_without_a_row_are_told(tmp_path: Path) -> None:
+    rows = [{"tokens": ["Ann", "sees", "Oslo"], "tags": ["B-PER", "O", "B-LOC"]} for _ in range(10)]
+    building.write_rows(tmp_path / "train.jsonl", rows)
+    building.write_rows(tmp_path / "validation.jsonl", [{**row, "tags": ["B-PER", "O", "O"]} for row in rows])
+    building.write_rows(tmp_path / "test.jsonl", [{**row, "tags": ["O", "O", "O"]} for row in rows])
+
+    def told(**splits: Any) -> dict[tuple[str, ...], str]:
+        data = {"train": "train.jsonl", **splits}
+        spec = building.written(tmp_path, "bert", {"type": "token-classification"}, data)
+        return {each.at.path: each.headline for each in building.found(spec) if each.code == "W0430"}
+
+    assert told(validation="validation.jsonl", test="test.jsonl") == {
+        ("data", "validation"): "a type of entities has no validation row: `LOC`",
+        ("data", "test"): "2 types of entities have no test row: `PER`, `LOC`",
+    }
+    assert told(validation="train.jsonl", test="train.jsonl") == {}
+    assert told(validation={"fraction": 0.5}) == {}  # which types are held out is not known yet
 
 
 class Kept(Training):

@@ -95,6 +95,7 @@ def backbone(folder: Path) -> Path:
 
 FULL = {"epochs": 6, "learning_rate": 4e-3, "metric": "accuracy"}
 DEEP = {"head": {"type": "text-classification", "hidden": [8] * 6, "dropout": 0.0}}
+FITTED = {"head": {"type": "text-classification", "start": "fitted"}}
 PROBE = {"adapt": {"method": "probe"}}
 # a rate that grows until what was learned is lost again
 RISING = {"schedule": "constant", "warmup": 0.9, "learning_rate": 8e-2, "weight_decay": 1.0, "epochs": 3}
@@ -119,6 +120,7 @@ SOUND = {
     "full": Case(FULL),
     "lora": Case({**FULL, "learning_rate": 2e-2}, sections={"adapt": {"method": "lora"}}),
     "a probe": Case({**FULL, "epochs": 20, "learning_rate": 3e-2}, noise=0.9, unknown=5, sections=PROBE),
+    "a fitted head": Case({**FULL, "learning_rate": 1e-3}, sections=FITTED),
     "one epoch": Case({**FULL, "epochs": 1}, rows=1600, unknown=3),
     "no validation rows": Case(FULL, sections={"data": {"train": "train.jsonl", "max_length": 24}}),
 }

@@ -160,8 +160,8 @@ def test_the_mean_is_over_labels_that_have_a_value() -> None:
 def numbers(draw: np.random.Generator, is_poor: bool) -> Case:
     rows, count = int(draw.integers(1, 5) if is_poor else draw.integers(5, 40)), int(draw.integers(1, 4))
     truth, found = (draw.normal(size=(rows, count)).astype(np.float32) for _ in range(2))
-    if is_poor:
-        truth, found = (side if draw.random() < 0.4 else np.full_like(side, 0.1) for side in (truth, found))
+    if is_poor:  # column by column, so that some of several numbers are flat on one side
+        truth, found = (np.where(draw.random(count) < 0.5, side, np.float32(0.1)) for side in (truth, found))
     elif draw.random() < 0.5:
         truth, found = np.round(truth), np.round(found)
     return {"names": tuple("abc"[:count])}, {"logits": found}, examples(truth)
@@ -181,17 +181,50 @@ def of_numbers(name: str, found: np.ndarray, truth: np.ndarray) -> Score:
     return value(functions[name])
 
 
+def of_columns(name: str, found: np.ndarray, truth: np.ndarray) -> Score:
+    """The mean over the numbers that the rows can score; none where a library gives one of them no value."""
+    scored = [i for i in range(truth.shape[1]) if np.ptp(truth[:, i]) > 0 or name in ("mse", "rmse", "mae")]
+    each = [of_numbers(name, found[:, i], truth[:, i]) for i in scored]
+    return None if None in each else mean(each)
+
+
 def test_numbers_are_scored_as_scipy_and_scikit_learn_do() -> None:
     undefined: Counter[str] = Counter()
+    partly = 0
     for what, (record, outputs, seen) in cases(numbers):
         for name in regression.NAMES:
-            columns = zip(outputs["logits"].T, seen.targets.T, strict=True)
-            theirs = mean([of_numbers(name, found, truth) for found, truth in columns])
             ours = regression.one(name, record, outputs, seen)
-            same(ours, theirs, f"{name}, {what}")
+            same(ours, of_columns(name, outputs["logits"], seen.targets), f"{name}, {what}")
             undefined[name] += ours is None
+            partly += ours is not None and bool((np.ptp(seen.targets, 0) == 0).any())
     assert undefined["pearson"] > 5
     assert undefined["mse"] == 0
+    assert partly > 5
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_no_mean_of_several_numbers_gains_where_the_answers_to_one_collapse(name: str) -> None:
+    """The worse number is left out by nobody: a mean over the other alone would be higher."""
+    draw = np.random.default_rng(0)
+    truth = draw.normal(size=(40, 2))
+    found = truth + draw.normal(size=(40, 2)) * [0.1, 2.0]
+    record = {"names": ("a", "b")}
+    whole = regression.one(name, record, {"logits": found}, examples(truth))
+    best = regression.one(name, {"names": ("a",)}, {"logits": found[:, :1]}, examples(truth[:, :1]))
+    assert whole is not None
+    assert best is not None
+    assert whole < best
+    collapsed = np.where([True, False], found, 0.5)
+    assert regression.one(name, record, {"logits": collapsed}, examples(truth)) is None
+    flat = np.where([True, False], truth, 3.0)  # which scores no answers, collapsed or not
+    for answers_given in (found, collapsed):
+        assert regression.one(name, record, {"logits": answers_given}, examples(flat)) == best
+
+
+def test_answers_that_are_no_numbers_have_no_score() -> None:
+    found = np.array([[1.0, np.nan], [2.0, 1.0]])
+    for name in regression.NAMES:
+        assert regression.one(name, {"names": ("a", "b")}, {"logits": found}, examples(np.eye(2))) is None
 
 
 # --- entities
@@ -384,7 +417,8 @@ def test_passages_are_scored_as_scikit_learn_does() -> None:
 
 def test_passages_are_scored_as_sentence_transformers_does() -> None:
     """Its reranking evaluator, told the scores that a cross-encoder would give."""
-    evaluation = pytest.importorskip("sentence_transformers.cross_encoder.evaluation")
+    from sentence_transformers.cross_encoder import evaluation
+
     compared = 0
     for number in range(30):
         draw = np.random.default_rng(number)
@@ -457,8 +491,8 @@ def found_pairs(draw: np.random.Generator, is_poor: bool) -> Case:
 
 def test_partners_are_found_as_sentence_transformers_does() -> None:
     """Its evaluator of retrieval, with the vectors as a model would give them."""
-    evaluation = pytest.importorskip("sentence_transformers.evaluation")
     import torch
+    from sentence_transformers.sentence_transformer import evaluation
 
     for what, case in [pair for number, pair in enumerate(cases(found_pairs)) if number % 5 == 0]:
         _, outputs, seen = case
@@ -549,6 +583,17 @@ def test_words_and_partners_of_a_batch_are_scored_by_their_definitions() -> None
         theirs = -np.diag(special.log_softmax(logits, -1)).mean()
         case = {"texts": 2, "scale": 2.0}, {"sentence_embedding": vectors}, examples(np.arange(10))
         same(contrast.one("loss", *case), float(theirs), f"loss {number}")
+
+
+@pytest.mark.parametrize("loss", [79.5, 81.0, 700.0, 710.0, np.inf, np.nan])
+def test_a_perplexity_beyond_all_numbers_is_none(loss: float) -> None:
+    """No bound makes losses that differ look alike."""
+    found = language.report({}, {"losses": [np.array([loss, loss])], "hits": [np.zeros(2, bool)]}, None)
+    with np.errstate(over="ignore"):
+        theirs = float(np.exp(np.float64(loss)))
+    assert found["perplexity"] == (pytest.approx(theirs) if np.isfinite(theirs) else None)
+    assert found["loss"] == (loss if np.isfinite(loss) else None)
+    assert found["accuracy"] == 0.0
 
 
 def test_no_kind_of_metric_is_left_out() -> None:

@@ -15,6 +15,7 @@ import yaml
 
 import graftc
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.sources import SENTENCES
 from graftc.compiler.world.sentences import Sentences, read_sentences
 from graftc.runtime.model import Model
 
@@ -86,7 +87,9 @@ def place(tmp_path: Path, backbone: Path) -> Path:
 def test_vectors_are_the_folder_s_own(
     tmp_path: Path, mode: str, ours: str, family: str, is_old: bool, more: tuple[str, ...]
 ) -> None:
-    """Against sentence-transformers where it is installed, and a reading of the folder by hand everywhere."""
+    """Against sentence-transformers, and a reading of the folder by hand."""
+    from sentence_transformers import SentenceTransformer
+
     tiny.save(family, tmp_path / "backbone")
     lay(tmp_path / "backbone", mode, *more, length=24, is_old=is_old)
     path = spec(tmp_path, {"type": "feature-extraction"}, adapt={"method": "probe"})
@@ -96,7 +99,7 @@ def test_vectors_are_the_folder_s_own(
     model = Model(building.built(path))
     found = np.array([answer.features for answer in model.predict(TEXTS)])
     assert found == pytest.approx(_by_hand(tmp_path / "backbone", mode, bool(more)), abs=1e-5)
-    theirs = pytest.importorskip("sentence_transformers").SentenceTransformer(str(tmp_path / "backbone"), device="cpu")
+    theirs = SentenceTransformer(str(tmp_path / "backbone"), device="cpu")
     theirs.tokenizer.padding_side = "right"
     if theirs.tokenizer.pad_token is None:
         theirs.tokenizer.pad_token = theirs.tokenizer.eos_token
@@ -292,14 +295,14 @@ def test_what_they_write_is_read(tmp_path: Path) -> None:
 
 
 def test_their_own_folder_is_read_as_they_wrote_it(place: Path) -> None:
-    theirs = pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
     parts = [
         modules.Transformer(str(place / "backbone"), max_seq_length=48),
         modules.Pooling(32, "cls"), modules.Normalize(),
     ]  # fmt: skip
-    theirs.SentenceTransformer(modules=parts, device="cpu").save(str(place / "theirs"))
+    SentenceTransformer(modules=parts, device="cpu").save(str(place / "theirs"))
     assert read_sentences(place / "theirs") is not None
     shutil.rmtree(place / "backbone")
     (place / "theirs").rename(place / "backbone")
@@ -319,3 +322,51 @@ def test_a_lock_covers_the_files(place: Path, graftc_command: Command, monkeypat
     answer = graftc_command("validate", "spec.yaml", "--locked")
     assert "E0344" in answer.codes
     assert "1_Pooling/config.json" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("method", "head", "kept"),
+    [
+        ("full", {"type": "text-classification"}, "cls"),
+        ("probe", {"type": "text-classification", "pooling": "max"}, "cls"),  # nothing in the backbone learned
+        ("full", {"type": "text-classification", "pooling": "max"}, "mean"),  # cls vectors were not trained
+    ],
+)
+def test_a_bundle_of_a_folder_keeps_its_pooling_where_it_still_pools_so(
+    place: Path, method: str, head: dict[str, Any], kept: str
+) -> None:
+    lay(place / "backbone", "cls", "Normalize", length=40)
+    train = {"max_steps": 2, "batch_size": 8}
+    bundle = building.built(spec(place, head, adapt={"method": method}, train=train))
+    of_bundle = {"backbone": {"from": f"bundle:{bundle.name}"}, "head": {"type": "text-classification"}}
+    next_one = running.write_spec(place, data={"train": "rows.jsonl"}, **of_bundle)
+    plan = planned(next_one)
+    assert plan.tasks[0].head.pooling == kept
+    assert plan.reading.preprocessing["max_length"] == (40 if kept == "cls" else 64)
+    carried = [name for name in SENTENCES if (bundle / "checkpoint" / name).is_file()]
+    assert carried == (list(SENTENCES) if kept == "cls" else [])
+    for name in carried:
+        assert (bundle / "checkpoint" / name).read_bytes() == (place / "backbone" / name).read_bytes()
+
+
+def test_stages_before_leave_a_bundle_its_pooling_and_a_head_of_tokens_does_not(place: Path) -> None:
+    lay(place / "backbone", "cls", length=40)
+    building.write_rows(place / "texts.jsonl", [{"text": text} for text in TEXTS * 4])
+    stage = {"objective": "contrastive", "adapt": {"method": "full"}, "data": {"train": "texts.jsonl"}}
+    stages = [{**stage, "train": {"max_steps": 1}}]
+    path = spec(place, {"type": "text-classification"}, adapt={"method": "probe"}, pretrain=stages)
+    checkpoint = building.built(path) / "checkpoint"
+    assert read_sentences(checkpoint) == Sentences("cls", "", 40, False, ())
+    rows = [{"tokens": ["a", "film"], "tags": ["O", "B-X"]} for _ in range(8)]
+    path = spec(place, {"type": "token-classification"}, rows, adapt={"method": "full"}, train={"max_steps": 1})
+    assert read_sentences(building.built(path) / "checkpoint") is None
+
+
+def test_another_pooling_of_the_folder_makes_another_checkpoint(place: Path) -> None:
+    """Also where the spec says how it pools, so that nothing else of the plan changes."""
+    lay(place / "backbone", "cls", length=40)
+    head = {"type": "text-classification", "pooling": "cls"}
+    path = spec(place, head, data={"max_length": 16}, adapt={"method": "full"}, train={"max_steps": 1})
+    assert read_sentences(building.built(path) / "checkpoint") is not None
+    lay(place / "backbone", "mean", length=40)
+    assert read_sentences(building.built(path) / "checkpoint") is None
