@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..diagnostics import nearest, quote
-from ..explanations import RANGES, codes, headline, page
+from ..explanations import RANGES, codes, headline, page, range_of
 
 
 @click.command("explain")
@@ -28,6 +28,6 @@ def command(code: str | None) -> None:
 def _listing() -> str:
     groups = []
     for start, meaning in RANGES.items():
-        lines = [f"  {code}  {headline(code)}" for code in codes() if code.startswith(start)]
-        groups.append("\n".join([f"{start}xx  {meaning}", *lines]))
+        lines = [f"  {code}  {headline(code)}" for code in codes() if range_of(code) == start]
+        groups.append("\n".join([f"{start.ljust(5, 'x')}  {meaning}", *lines]))
     return "\n\n".join(groups)

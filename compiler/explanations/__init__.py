@@ -7,12 +7,18 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-# what the first two digits of a code mean, in the order of work
+# what the beginning of a code means, the longest that fits, in the order of work
 RANGES = {
     "E01": "the text of a spec",
     "E02": "the shape of a spec",
     "E03": "a spec against its backbone and its data",
     "W03": "worth a look",
+    "E043": "a metric against the data",
+    "E045": "int8 against the backbone and the data",
+    "E046": "where a training starts",
+    "E055": "heads against each other",
+    "E057": "a training against its rows",
+    "E058": "what a folder of sentence-transformers says",
     "E04": "building, and the machine",
     "W04": "scores and training worth a look",
     "E05": "bundles",
@@ -28,6 +34,15 @@ def codes() -> tuple[str, ...]:
     True
     """
     return tuple(sorted(path.stem for path in _HERE.glob("[EW][0-9][0-9][0-9][0-9].md")))
+
+
+def range_of(code: str) -> str:
+    """The beginning of a code by which it is listed.
+
+    >>> range_of("E0450"), range_of("E0402")
+    ('E045', 'E04')
+    """
+    return max((start for start in RANGES if code.startswith(start)), key=len)
 
 
 def page(code: str) -> str:
