@@ -252,7 +252,7 @@ def _gate(
         raise refuse(
             "E0402",
             f"the {precision} graph has no score where the trained model has one",
-            f"{task.named(name)} on {len(examples)} validation rows is {torch_score:.4f} of the trained model; of the graph's answers, which don't differ, it has no value",
+            f"{task.named(name)} on {len(examples)} validation rows is {torch_score:.4f} of the trained model; of the graph's answers it has no value, because they no longer differ, all of them or those to one number",
             f"kept for inspection: {draft}",
             help="drop this precision from `export.precision`",
         )
