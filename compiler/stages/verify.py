@@ -98,7 +98,7 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
     tried: list[str] = []
     for attempt in _attempts(work):
         if tried:
-            work.progress.say(f"int8 loses too much: {attempt.words} …")
+            work.progress.say(f"that int8 will not do; {attempt.words} …")
         tried.append(attempt.words)
         if attempt.is_large:
             continue
