@@ -61,7 +61,7 @@ def command(
     plan = seen.plan
     if plan is None:
         raise Refused(seen.found, source=seen.source)
-    if seen.found:
+    if seen.found and not keys:
         print(text(seen.found, seen.source) + "\n", file=sys.stderr)
     if keys:
         _explain(why(keys, source, parse(source), seen.facts, plan), source, as_json)

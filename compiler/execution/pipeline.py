@@ -161,8 +161,8 @@ def _fitting(plan: Plan, whole: Mapping[str, Any], backbone: Mapping[str, Any], 
         for task in phase.tasks
     }
     rows = _prepared(phase.tasks, ["train"])
-    record = {"tasks": heads, "seed": plan.seed}
-    return [*found, Stage(FIT, 1, record, (*rows, *folds), ("torch", "numpy", "safetensors"))]
+    record = {"tasks": heads, "seed": plan.seed, "train": {"is_followed": plan.train.steps > 0}}
+    return [*found, Stage(FIT, 2, record, (*rows, *folds), ("torch", "numpy", "safetensors"))]
 
 
 def _quantizing(plan: Plan) -> Stage:

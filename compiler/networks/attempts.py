@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..planning.export import SMALL, QuantizationPlan
 from .calibration import Sample
 from .quantization import bytes_of, candidates, share
 
+WHOLE = 1.0  # what is no smaller than fp32 is kept by nobody
 TINY = 1_000_000  # bytes of a graph, embeddings apart, up to which nobody minds what int8 saves
 
 
@@ -24,7 +25,7 @@ class Attempt:
     told: Mapping[str, Any]
     what: str = ""  # in words
     nodes: tuple[str, ...] = ()
-    is_large: bool = field(default=False)  # more than `auto` keeps
+    is_large: bool = False  # more than is kept
 
     @property
     def words(self) -> str:
@@ -48,7 +49,8 @@ def attempts(
             file, told = whole if is_first else (target, module.quantize(source, target, nodes, sample))
             size = share(source, file)
             told = {"kind": kind, "is_alone": module.IS_ALONE, "share": round(size, 3), **told}
-            yield Attempt(file, kind, told, what, nodes, plan.is_chosen and size > SMALL and _weighs(source))
+            is_large = _weighs(source) and size > (SMALL if plan.is_chosen else WHOLE)
+            yield Attempt(file, kind, told, what, nodes, is_large)
 
 
 def _weighs(graph: Path) -> bool:

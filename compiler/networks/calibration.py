@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +19,10 @@ from ...runtime.session import Session
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..planning.split import generator
-from .quantization import TABLES, dynamic, excluded, quiet, rewrite, unfuse
+from .quantization import TABLES, dynamic, excluded, quiet, rewrite, unfuse, untied
 
 FLOAT = onnx.TensorProto.FLOAT
-BINS = 512  # of a tensor's histogram; the search for least entropy takes their square
+BINS = 256  # of a tensor's histogram; the search for least entropy takes their square
 PERCENTILE = 99.99
 AT_ONCE = 8  # rows, all of whose tensors are in memory
 METHODS = {
@@ -43,6 +43,7 @@ class Sample:
     batches: Sequence[Mapping[str, np.ndarray]]
     rows: int
     threads: int
+    say: Callable[[str], None] = lambda _: None  # told what goes on, as it may take a while
     found: dict[Path, tuple[str, TensorsData]] = field(default_factory=dict)
 
 
@@ -58,14 +59,14 @@ def drawn(work: Work, processor: Any) -> Sample:
     ]
     lengths = np.array([len(next(iter(row.values()))) for row in features], np.int64)
     batches = [[features[i] for i in rows] for rows in by_length(lengths, AT_ONCE, processor.budget)]
-    return Sample([processor.collate(batch) for batch in batches], len(chosen), work.machine.threads)
+    return Sample([processor.collate(batch) for batch in batches], len(chosen), work.machine.threads, work.progress.say)
 
 
 def calibrated(source: Path, target: Path, in_float: Sequence[str], sample: Sample) -> dict[str, Any]:
     """Writes the graph in int8 by fixed scales, but for nodes named in `in_float`; how they were found."""
     with TemporaryDirectory(dir=target.parent) as made:
         folder = Path(made)
-        plain = _folded(source, folder)
+        plain = _folded(source, folder, in_float)
         operators = _operators(plain)
         if source not in sample.found:
             sample.found[source] = _better(plain, folder, operators, sample)
@@ -75,9 +76,9 @@ def calibrated(source: Path, target: Path, in_float: Sequence[str], sample: Samp
     return {"method": method, "rows": sample.rows}
 
 
-def _folded(source: Path, folder: Path) -> Path:
+def _folded(source: Path, folder: Path, in_float: Sequence[str]) -> Path:
     """The graph as onnxruntime simplifies it in standard operators: constants computed, padding a part of convolutions."""
-    model = onnx.load(str(source))
+    model = untied(onnx.load(str(source)), in_float)
     unfuse(model)
     plain = folder / "unfused.onnx"
     onnx.save(model, str(plain))
@@ -113,6 +114,7 @@ def _better(graph: Path, folder: Path, operators: Sequence[str], sample: Sample)
     wanted = _outputs(graph, sample)
     found: dict[str, tuple[float, TensorsData]] = {}
     for method, ranges in _ranges(graph, folder, operators, sample):
+        sample.say(f"  scales by {method} …")
         tried = folder / f"{method}.onnx"
         _write(graph, tried, operators, method, ranges, ())
         found[method] = _error(wanted, _outputs(tried, sample)), ranges
@@ -139,6 +141,7 @@ def _error(wanted: Sequence[Mapping[str, np.ndarray]], found: Sequence[Mapping[s
 
 def _ranges(graph: Path, folder: Path, operators: Sequence[str], sample: Sample) -> Iterator[tuple[str, TensorsData]]:
     """Lowest and highest value of each tensor that is scaled, by method, all from one histogram of it."""
+    sample.say(f"  what {sample.rows} training rows make of each tensor …")
     with quiet():
         options = {"num_bins": BINS, "percentile": PERCENTILE, "symmetric": False}
         calibrator = create_calibrator(graph, list(operators), str(folder / "seen.onnx"), CalibrationMethod.Percentile, extra_options=options)  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -44,14 +45,17 @@ def dynamic(source: Path, target: Path, in_float: Iterable[str], operators: Sequ
 
     See onnxruntime's `quantize_dynamic`.
     """
-    with quiet():
+    left = list(in_float)
+    with TemporaryDirectory(dir=target.parent) as made, quiet():
+        apart = Path(made) / "apart.onnx"
+        onnx.save(untied(onnx.load(str(source)), left), str(apart))
         quantize_dynamic(
-            source,
+            apart,
             target,
             op_types_to_quantize=list(operators),
             weight_type=QuantType.QInt8,
             per_channel=True,
-            nodes_to_exclude=excluded(in_float),
+            nodes_to_exclude=excluded(left),
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
     rewrite(onnx.load(str(target)), target)
@@ -60,8 +64,9 @@ def dynamic(source: Path, target: Path, in_float: Iterable[str], operators: Sequ
 def by_block(source: Path, target: Path, in_float: Iterable[str]) -> None:
     """Products' weights in 8 bits by block (onnxruntime's `MatMulNBitsQuantizer`), embeddings in int8."""
     left = list(in_float)
-    model = onnx.load(str(source))
+    model = untied(onnx.load(str(source)), left)
     unfuse(model)
+    multiply(model)
     with quiet():
         quantizer = MatMulNBitsQuantizer(
             model,
@@ -74,6 +79,67 @@ def by_block(source: Path, target: Path, in_float: Iterable[str]) -> None:
         quantizer.process()
     onnx.save(quantizer.model.model, str(target))
     dynamic(target, target, left, TABLES)
+
+
+def untied(model: onnx.ModelProto, in_float: Iterable[str] = ()) -> onnx.ModelProto:
+    """Gives weights that several nodes share a copy for each kind of use: as a table, in int8, in float.
+
+    A quantiser rewrites a weight where it stands, whoever else reads it, and does not see one behind an Identity.
+    """
+    left, tensors = set(in_float), {tensor.name: tensor for tensor in model.graph.initializer}
+    same = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in tensors}
+    given = {value.name for value in model.graph.output}
+    nodes = [node for node in model.graph.node if not (node.output[0] in same and node.output[0] not in given)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    owners: dict[str, dict[tuple[str, bool], str]] = {}
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            name = same.get(name, name)
+            node.input[i] = name
+            if name in tensors and len(tensors[name].dims) > 1:
+                use = (node.op_type, node.name in left)
+                node.input[i] = _own(model, tensors[name], owners.setdefault(name, {}), use)
+    return model
+
+
+def _own(
+    model: onnx.ModelProto, tensor: onnx.TensorProto, owned: dict[tuple[str, bool], str], use: tuple[str, bool]
+) -> str:
+    """The name of a tensor for a kind of use: its own for the first, that of a copy for each other."""
+    if use not in owned:
+        owned[use] = f"{tensor.name}_{len(owned)}" if owned else tensor.name
+        if owned[use] != tensor.name:
+            copy = model.graph.initializer.add()
+            copy.CopyFrom(tensor)
+            copy.name = owned[use]
+    return owned[use]
+
+
+def multiply(model: onnx.ModelProto) -> None:
+    """Writes each Gemm of constant weights as the MatMul and the Add that it is, which is what is stored by block."""
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        told = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        is_plain = told.get("alpha", 1.0) == told.get("beta", 1.0) == 1.0 and not told.get("transA")
+        if node.op_type != "Gemm" or not is_plain or node.input[1] not in weights:
+            model.graph.node.append(node)
+            continue
+        name = node.input[1]
+        if told.get("transB"):
+            turned = onnx.numpy_helper.to_array(weights[name]).T
+            name = f"{name}_turned"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(turned), name))
+        product = f"{node.name}_MatMul"
+        made = product if len(node.input) > 2 else node.output[0]
+        model.graph.node.append(helper.make_node("MatMul", [node.input[0], name], [made], name=product))
+        if len(node.input) > 2:
+            model.graph.node.append(helper.make_node("Add", [made, node.input[2]], list(node.output), name=node.name))
+    used = {name for node in model.graph.node for name in node.input}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
+        model.graph.initializer.remove(tensor)
 
 
 def _block(model: onnx.ModelProto) -> int:

@@ -14,6 +14,7 @@ from ..world.spelling import spellings
 from .oddities import odd
 from .sampling import held_out_rows
 
+PAIR = 2  # rows that can attract each other
 FEW = 12  # validation rows: below, one standard error of an accuracy of 80% is 12 points and more
 RATIO = 10  # of the rows of the most frequent label to those of the rarest
 MEASUREMENTS = 10  # labels with a fraction: more are a scale, not classes
@@ -121,6 +122,18 @@ def _lonely(size: int, rows: int, least: int) -> Diagnostic:
         at, help = At(("train", "batch_size")), f"write `batch_size: {min(32, rows)}`"
     notes = ("the loss is zero whatever the texts are, and nothing is learned",)
     return Diagnostic("E0570", headline, at, (), notes, help)
+
+
+def partnerless(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
+    """A stage in which rows of one label attract each other, and no batch could hold two of one."""
+    counts = getattr(facts.splits["train"].tally, "counts", None)
+    if spec.train and spec.train.batch_size < PAIR:
+        yield _lonely(spec.train.batch_size, facts.splits["train"].rows, PAIR)
+    elif counts and max(counts.values()) < PAIR and not facts.splits["train"].tally.is_multi:
+        at = At(("head", "type"), "draws rows of one label together")
+        notes = ("the loss is zero whatever the texts are, and nothing is learned",)
+        headline = "no label has two training rows"
+        yield Diagnostic("E0466", headline, at, (), notes, "give it more rows, or remove this stage")
 
 
 def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) -> Iterator[Diagnostic]:

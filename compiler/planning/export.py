@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
 
+from pydantic import Field, field_validator, model_validator
+
+from .. import variants
 from ..frozen import Frozen, Json
 
+KINDS = "quantizations"
 SMALL = 0.4  # of fp32's bytes, embeddings apart: the most that int8 of quantization `auto` may have
 
 
@@ -14,20 +18,51 @@ class QuantizationPlan(Frozen):
 
     kinds: tuple[str, ...] = Field(min_length=1)  # in the order in which they are tried
     is_chosen: bool  # whether the first of them is kept that passes and is small, not the one that the spec names
-    samples: int  # training rows that fix scales, 0 where no kind takes any
+    samples: int = Field(ge=0, le=100_000)  # training rows that fix scales, 0 where no kind takes any
+
+    @model_validator(mode="after")
+    def _has_what_it_takes(self) -> QuantizationPlan:
+        strange = next((kind for kind in self.kinds if kind not in variants.words(KINDS)), None)
+        if strange is not None or len(set(self.kinds)) < len(self.kinds):
+            raise ValueError(f"each kind once, of {', '.join(variants.words(KINDS))}")
+        if (self.samples > 0) != any(variants.load(KINDS, kind).NEEDS_ROWS for kind in self.kinds):
+            raise ValueError("samples are for kinds that take rows, and these take at least one")
+        return self
+
+
+# of plans from before there were kinds
+FORMER = QuantizationPlan(kinds=("dynamic",), is_chosen=False, samples=0)
 
 
 class ExportPlan(Frozen):
     """What comes out and what it must satisfy."""
 
-    precision: tuple[str, ...] = Field(min_length=1)
+    precision: tuple[Literal["fp32", "int8"], ...] = Field(min_length=1)
     quantization: QuantizationPlan | None = None  # of int8
-    exporter: str
-    optimize: str
-    opset: int
+    exporter: Literal["tracing", "transformers"]
+    optimize: Literal["portable", "onnxruntime"]
+    opset: int = Field(ge=14, le=22)
     parity: float
     metric_drop: float
     samples: str
     samples_sha256: str | None
     inputs: Json  # name → {"dtype", "shape"}; a word in a shape is a dynamic axis
     outputs: Json
+
+    @field_validator("precision")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("each precision once")
+        return value
+
+    @model_validator(mode="after")
+    def _says_how_int8_is_made(self) -> ExportPlan:
+        if "quantization" not in self.model_fields_set and "int8" in self.precision:
+            return self.model_copy(update={"quantization": FORMER})
+        if ("int8" in self.precision) != (self.quantization is not None):
+            raise ValueError("quantization goes with int8 among the precisions")
+        for kind in self.quantization.kinds if self.quantization else ():
+            if why := variants.load(KINDS, kind).lacks(False, self.optimize):
+                raise ValueError(f"{kind}: {why}")
+        return self

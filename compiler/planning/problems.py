@@ -12,7 +12,7 @@ from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
-from .balance import balance, unlabelled
+from .balance import balance, partnerless, unlabelled
 from .effects import effects, freezes, still
 from .quantizing import quantizing
 from .repetition import repetition
@@ -212,7 +212,8 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """What is wrong with the data; where nothing is, what of it is worth a look."""
     if "train" not in facts.splits or spec.head_type is None or spec.data is None:
         return
-    if reads_head(spec.head_type):  # of whose rows the head says it
+    if reads_head(spec.head_type):  # of whose rows the head says all else
+        yield from partnerless(spec, facts)
         return
     found = tuple(unlabelled(spec, facts)) or tuple(_unusable(spec, spec.data, facts))
     yield from found or (*repetition(facts), *balance(spec, facts), *unscored(spec, facts), *_doubts(spec, facts))

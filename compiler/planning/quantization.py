@@ -12,9 +12,8 @@ from ..diagnostics import Path
 from ..language.spec import Export, Spec
 from ..reports import counted
 from ..world.backbone import BackboneFacts
-from .export import SMALL, QuantizationPlan
+from .export import KINDS, SMALL, QuantizationPlan
 
-FOLDER = "quantizations"
 SAMPLES = 128  # training rows that fix scales: on ants_bees and sst2 more changed nothing
 KIND, SAMPLED = ("export", "quantization"), ("export", "calibration_samples")
 
@@ -76,12 +75,12 @@ def lack(word: str, export: Export, backbone: BackboneFacts, rows: int) -> str:
 
 def every() -> tuple[str, ...]:
     """All kinds, in the order in which they are tried."""
-    return tuple(sorted(variants.words(FOLDER), key=lambda word: module(word).RANK))
+    return tuple(sorted(variants.words(KINDS), key=lambda word: module(word).RANK))
 
 
 def module(word: str) -> ModuleType:
     """The module of a kind."""
-    return variants.load(FOLDER, word)
+    return variants.load(KINDS, word)
 
 
 def convolves(backbone: BackboneFacts) -> bool:

@@ -47,4 +47,6 @@ def _fit(work: Work, task: TaskPlan) -> Fit:
     draws = generator(work.plan.seed, "fit", task.name)
     targets = torch.from_numpy(np.asarray(rows.targets))
     seen, count = torch.from_numpy(np.array(features, np.float32)), array["shape"][-1]
-    return fitted(seen, targets, count, loss, draws, is_sure=getattr(module, "GIVES_SHARES", False))
+    # where no step follows the head is all that there is, and nothing has to be left for a backbone to learn
+    is_sure = getattr(module, "GIVES_SHARES", False) and work.plan.train.steps > 0
+    return fitted(seen, targets, count, loss, draws, is_sure=is_sure)

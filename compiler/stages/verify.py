@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.errors import BundleError
 from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
@@ -107,6 +108,9 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
             found = ask("int8")
         except Refused as refused:
             failed.append(refused)
+        except BundleError as error:
+            said = "; ".join((error.message, *error.notes))
+            failed.append(refuse("E0402", "the int8 graph can't be run", said, f"kept for inspection: {draft}"))
         else:
             made["int8"] = attempt
             return found
@@ -125,7 +129,9 @@ def _attempts(work: Work) -> Iterator[Attempt]:
 
 def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
     """What failed first, and all that was tried besides."""
-    note = f"each has more than {SMALL:g} of fp32's bytes, embeddings apart"
+    planned = plan.export.quantization
+    most = f"{SMALL:g} of fp32's bytes" if planned and planned.is_chosen else "fp32 itself"
+    note = f"each has more than {most}, embeddings apart"
     found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
     return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))
 
