@@ -11,7 +11,7 @@ import click
 from ...runtime.shape import ANY, NUMBER
 from ..amounts import score
 from ..diagnostics import clean
-from ..reports import beside, one_line, printable
+from ..reports import beside, kept_fit, one_line, printable
 from . import _bundles
 
 SHOWN = {
@@ -31,6 +31,7 @@ SHOWN = {
     "versions": {"torch": str},
     "?floors": {ANY: {ANY: dict}},
     "?quantization": {ANY: {"kind": str, "is_alone": bool, "share": NUMBER}},
+    "?training": {"epochs": [dict], "best_epoch": int, "?start": dict},
     "?findings": [{"code": str, "headline": str, "head": str}],
 }
 
@@ -68,6 +69,8 @@ def _text(manifest: dict[str, Any]) -> str:
         scores = ", ".join(f"{score(value)} {runner}" for runner, value in known.items())
         floors = beside(name, manifest.get("floors", {}).get(split, {}))
         lines += [f"  {split:<11} {name} {scores}{floors}"] if scores else []
+    said = kept_fit(manifest.get("training", {}))
+    lines += [f"  training    {said}"] if said else []
     lines += [
         f"  {found['code']:<11} {found['head'] and clean(found['head']) + ': '}{found['headline']}"
         for found in manifest.get("findings", [])
