@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...runtime.shape import ANY, NUMBER
-from ..amounts import score
+from ..amounts import learned_before, score
 from ..diagnostics import clean
 from ..reports import beside, kept_fit, one_line, printable
 from . import _bundles
@@ -24,7 +24,7 @@ SHOWN = {
     },
     "backbone": {"source": str, "family": str, "method": str},
     "licences": {"backbone": str},
-    "parameters": {"total": int, "trainable": int},
+    "parameters": {"total": int, "trainable": int, "?pretrain": [int]},
     "gates": {"parity": {"worst": NUMBER, "allowed": NUMBER}},
     "metrics": {ANY: {ANY: dict}},
     "hashes": {"plan": str},
@@ -56,7 +56,7 @@ def _text(manifest: dict[str, Any]) -> str:
         f"{manifest['name']}: {' + '.join(head['type'] for head in manifest['heads'].values())}", *([manifest["description"]] if manifest["description"] else []),
         *(_labels(name, head.get("labels", [])) for name, head in manifest["heads"].items()),
         f"  backbone    {backbone['source']} ({backbone['family']}, {backbone['method']}), licence {manifest['licences']['backbone']}",
-        f"  parameters  {count['total']:,}, {count['trainable']:,} learned",
+        f"  parameters  {count['total']:,}, {count['trainable']:,} learned{learned_before(count)}",
         f"  graphs      {', '.join(f'{file} ({precision})' for precision, file in manifest['graphs']['model'].items())}, {size / 1e6:.1f} MB in all",
         *_int8(manifest.get("quantization", {})),
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import variants
-from ..amounts import score
+from ..amounts import learned_before, score
 from ..frozen import Json
+from ..planning.fits import fitted_to
 from ..planning.plan import Plan, TaskPlan
 from .machine import installed
 
@@ -74,6 +75,8 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
+        "learned_before": learned_before(manifest["parameters"]),
+        "fitted_to": fitted_to(bool(plan.pretrain)),
         "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
         "example": example,

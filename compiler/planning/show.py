@@ -11,6 +11,7 @@ from ..diagnostics import clean
 from ..frozen import Json
 from ..reports import counted, one_line
 from .export import SMALL, QuantizationPlan
+from .fits import fitted_to
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 
 FEW = 32  # rows of a label
@@ -150,7 +151,7 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
     if "names" in record:
         lines.append(_line("tags", f"numbers from 0: {_in_order(record['names'])}"))
     if task.head.start == "fitted":
-        lines.append(_line("starts", "fitted to the features of the untouched backbone"))
+        lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
     lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
     return lines + _few(task, plan)
