@@ -79,6 +79,12 @@ def image_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(folder, "resnet", head={"type": "image-classification"}, data=data, adapt={"method": "probe"})
 
 
+def test_a_card_says_which_loss_was_lower(text_bundle: Path) -> None:
+    gap = json.loads((text_bundle / "manifest.json").read_bytes())["training"]["gap"]
+    said = f"Its loss on validation rows was {abs(gap):.4f} {'below' if gap < 0 else 'above'} that on training rows."
+    assert said in (text_bundle / "README.md").read_text()
+
+
 def test_bundles_run_in_a_venv_of_their_requirements_and_hold_no_path(text_bundle: Path, image_bundle: Path) -> None:
     ran = subprocess.run(
         [sys.executable, str(STANDALONE), str(text_bundle), str(image_bundle)],
