@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...runtime.shape import ANY, NUMBER
-from ..amounts import learned_before, score
+from ..amounts import in_bytes, learned_before, score
 from ..diagnostics import clean
 from ..reports import beside, kept_fit, one_line, printable
 from . import _bundles
@@ -51,13 +51,13 @@ def command(bundle: str, as_json: bool) -> None:
 
 def _text(manifest: dict[str, Any]) -> str:
     backbone, count = manifest["backbone"], manifest["parameters"]
-    size = sum(entry["bytes"] for entry in manifest["files"].values())
+    size, graphs = _bytes(manifest, ""), manifest["graphs"]["model"].items()
     lines = [
         f"{manifest['name']}: {' + '.join(head['type'] for head in manifest['heads'].values())}", *([manifest["description"]] if manifest["description"] else []),
         *(_labels(name, head.get("labels", [])) for name, head in manifest["heads"].items()),
         f"  backbone    {backbone['source']} ({backbone['family']}, {backbone['method']}), licence {manifest['licences']['backbone']}",
         f"  parameters  {count['total']:,}, {count['trainable']:,} learned{learned_before(count)}",
-        f"  graphs      {', '.join(f'{file} ({precision})' for precision, file in manifest['graphs']['model'].items())}, {size / 1e6:.1f} MB in all",
+        f"  graphs      {', '.join(f'{file} ({precision}, {in_bytes(_bytes(manifest, file))})' for precision, file in graphs)}; all files {in_bytes(size)}",
         *_int8(manifest.get("quantization", {})),
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",
         f"  parity      {manifest['gates']['parity']['worst']:.1e}, allowed {manifest['gates']['parity']['allowed']:.1e}",
@@ -79,6 +79,11 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
     return "\n".join(one_line(line) for line in lines if line)
+
+
+def _bytes(manifest: dict[str, Any], begins: str) -> int:
+    """The size of all files whose names begin so: of a graph its weights too, where they lie beside it."""
+    return sum(entry["bytes"] for name, entry in manifest["files"].items() if name.startswith(begins))
 
 
 def _int8(quantization: dict[str, Any]) -> list[str]:
