@@ -291,11 +291,9 @@ def _export(plan: Plan) -> list[str]:
         _line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items()))
         for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))
     ]
-    gates = f"parity {export.parity:g}" + (
-        f", {plan.train.metric} may fall {export.metric_drop:g}"
-        if plan.has("validation")
-        else " only (no validation data)"
-    )
+    names = [task.named(task.metric) for task in plan.tasks if task.metric and task.split("validation")]
+    fall = f"{' and '.join(names)} may get worse by {export.metric_drop:g} beyond one standard error"
+    gates = f"parity {export.parity:g}" + (f", {fall}" if names else " only (no validation data)")
     return [*lines, _line("gates", gates), _line("samples", export.samples)]
 
 

@@ -98,6 +98,27 @@ def card(bundle: Path, folder: Path, **changed: Any) -> str:
     return (folder / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ({"drop": 0.0, "allowed": 0.01}, "the same as the trained network's (allowed 0.01 worse)"),
+        ({"drop": -0.002, "allowed": 0.01}, "0.0020 better than the trained network's (allowed 0.01 worse)"),
+        (
+            {"drop": 0.02, "allowed": 0.01, "standard_error": 0.0123},
+            "0.0200 worse than the trained network's (allowed 0.01 worse, beyond one standard error of 0.0123)",
+        ),
+    ],
+)
+def test_a_card_says_how_far_a_graph_is_from_the_network(
+    gate: dict[str, float], said: str, text_bundle: Path, tmp_path: Path
+) -> None:
+    gates = json.loads((text_bundle / "manifest.json").read_bytes())["gates"]
+    written = card(text_bundle, tmp_path, gates={**gates, "metric": {"int8": gate}})
+    metric = json.loads((text_bundle / "manifest.json").read_bytes())["metric"]
+    assert f"| metric | int8: {metric} is {said} |\n" in written
+    assert written.count("| metric |") == 1
+
+
 @pytest.mark.parametrize(("gap", "said"), [(-0.00021, "0.0002 below"), (0.5, "0.5000 above")])
 def test_a_card_says_which_loss_was_lower(gap: float, said: str, text_bundle: Path, tmp_path: Path) -> None:
     training = {"epochs": [{}], "best_epoch": 1, "gap": gap}
