@@ -315,6 +315,6 @@ def _cost(plan: Plan) -> list[str]:
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
         _line(
             "about",
-            f"{in_bytes(cost.memory_bytes)} memory, {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
+            f"{in_bytes(cost.memory_bytes)} memory for tensors, beside that of the libraries; {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
         ),
     ]
