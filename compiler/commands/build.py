@@ -32,7 +32,7 @@ from ._several import of_each
     "-o",
     "--output",
     type=click.Path(),
-    help="The bundle's folder; of several specs, the folder of their bundles. Default: bundles/NAME.",
+    help="The bundle's folder; of several specs, the folder of their bundles, each called as its file. Default: bundles/NAME.",
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 @click.option(
