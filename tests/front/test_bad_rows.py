@@ -11,7 +11,8 @@ import pytest
 
 from graftc.compiler.language.source import read
 from graftc.compiler.verbs import Footing, look
-from graftc.compiler.world.bad_rows import numbers, ranges
+from graftc.compiler.world.bad_rows import BadRows, numbers, ranges
+from graftc.compiler.world.rows import Opened, Unusable
 
 from . import ground
 from .cli import Answer, Command
@@ -104,6 +105,27 @@ def test_a_share_that_can_t_be_is_told_at_its_key(written: str, code: str, folde
     assert all(found.place.startswith("spec.yaml:17:") for found in answer.findings), answer.err
     assert code in answer.codes, answer.err
     assert written != "0.1" or "write `{skip: 0.1}`" in answer.err
+
+
+def test_a_word_for_a_map_is_told_the_map(folder: Path, graftc: Command) -> None:
+    spec("refuse")
+    for written, way in (("skip", "write `{skip: 0.01}`"), ("leave", "")):
+        answer = graftc("plan", "--set", f"data.bad_rows={written}", "spec.yaml")
+        assert answer.codes == ["E0202"]
+        assert "one of: refuse, {skip: 0.01}" in answer.err
+        assert way in answer.err
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "share"),
+    [(17, 1000, "0.02"), (1, 10_000, "0.001"), (100, 1000, "0.1"), (101, 1000, "0.2"), (501, 1000, "")],
+)
+def test_the_next_round_share_is_proposed(count: int, every: int, share: str) -> None:
+    left = BadRows(0.00001)
+    for number in range(count):
+        left.unusable(Opened(Path("a.jsonl"), "a.jsonl", "jsonl", None), number + 1, Unusable("text", "is empty"))
+    (found,) = left.too_many("train", every - count)
+    assert found.help.partition("or allow more, ")[2] == (f"`skip: {share}`" if share else "")
 
 
 def test_the_share_is_of_each_split(folder: Path, graftc: Command) -> None:
