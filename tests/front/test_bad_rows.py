@@ -63,7 +63,20 @@ def test_by_default_they_are_refused(folder: Path, graftc: Command) -> None:
     spoil(bad={4: BAD[4], 21: BAD[21]})
     for bad_rows in ("refuse", '"refuse"'):
         spec(bad_rows)
-        assert graftc("validate", "spec.yaml").codes == ["E0313", "E0313"]
+        answer = graftc("validate", "spec.yaml")
+        assert answer.codes == ["E0313", "E0313"]
+        assert answer.err.count("or leave such rows out: `bad_rows: {skip: 0.01}` under `data`\n") == 1
+        assert answer.err.count("out\n") == 1, "the other's help ends with the words before"
+
+
+def test_a_row_that_cannot_be_read_may_be_left_out_and_a_whole_file_may_not(folder: Path, graftc: Command) -> None:
+    spoil(bad={11: BAD[11]})
+    spec("refuse")
+    assert "help: mend it, or leave such rows out" in graftc("validate", "spec.yaml").err
+    Path("train.csv").write_text("text,text\na,b\n")
+    spec("refuse", train="train.csv")
+    answer = graftc("validate", "spec.yaml")
+    assert (answer.codes, "skip" in answer.err) == (["E0317"], False)
 
 
 def test_they_are_left_out_and_counted_by_kind(folder: Path, graftc: Command) -> None:
