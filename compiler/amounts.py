@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 SIZE = r"^\d+(\.\d+)? ?([kKmMgGtT]?[bB])$"  # of SIZES, with a unit
 SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -37,3 +38,13 @@ def score(value: float | None) -> str:
     ('0.8824', '–')
     """
     return "–" if value is None else f"{value:.4f}"
+
+
+def learned_before(parameters: Mapping[str, Any]) -> str:
+    """What follows how many parameters learned, where stages of `pretrain` taught others before.
+
+    >>> learned_before({"pretrain": [22_566_528, 1_000]}), learned_before({})
+    (', after 22,566,528 and 1,000 in `pretrain`', '')
+    """
+    counts = " and ".join(f"{count:,}" for count in parameters.get("pretrain", ()))
+    return f", after {counts} in `pretrain`" if counts else ""

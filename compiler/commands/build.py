@@ -20,7 +20,7 @@ from ..health import Finding
 from ..language.overrides import override
 from ..language.source import Source, read
 from ..planning.plan import read_plan
-from ..reports import beside
+from ..reports import beside, kept_fit
 from ..reports.text import text
 from ..verbs import Ready, build_ready, place, ready
 from ._several import of_each
@@ -32,7 +32,7 @@ from ._several import of_each
     "-o",
     "--output",
     type=click.Path(),
-    help="The bundle's folder; of several specs, the folder of their bundles. Default: bundles/NAME.",
+    help="The bundle's folder; of several specs, the folder of their bundles, each called as its file. Default: bundles/NAME.",
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 @click.option(
@@ -147,6 +147,8 @@ def _report(built: Built) -> None:
         name = task.named(task.metric)
         scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
         print(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
+    if said := kept_fit(built.training):
+        print(f"  training    {said}")
     for precision, told in built.quantization.items():
         print(f"  {precision:<11} {_quantized(built, precision, told)}")
     print(f"  bundle      {built.folder}")

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from ...runtime.shape import ANY, NUMBER
-from ..amounts import score
+from ..amounts import in_bytes, learned_before, score
 from ..diagnostics import clean
-from ..reports import beside, one_line, printable
+from ..reports import beside, kept_fit, one_line, printable
 from . import _bundles
 
 SHOWN = {
@@ -24,13 +24,14 @@ SHOWN = {
     },
     "backbone": {"source": str, "family": str, "method": str},
     "licences": {"backbone": str},
-    "parameters": {"total": int, "trainable": int},
+    "parameters": {"total": int, "trainable": int, "?pretrain": [int]},
     "gates": {"parity": {"worst": NUMBER, "allowed": NUMBER}},
     "metrics": {ANY: {ANY: dict}},
     "hashes": {"plan": str},
     "versions": {"torch": str},
     "?floors": {ANY: {ANY: dict}},
     "?quantization": {ANY: {"kind": str, "is_alone": bool, "share": NUMBER}},
+    "?training": {"epochs": [dict], "best_epoch": int, "?start": dict},
     "?findings": [{"code": str, "headline": str, "head": str}],
 }
 
@@ -50,13 +51,13 @@ def command(bundle: str, as_json: bool) -> None:
 
 def _text(manifest: dict[str, Any]) -> str:
     backbone, count = manifest["backbone"], manifest["parameters"]
-    size = sum(entry["bytes"] for entry in manifest["files"].values())
+    size, graphs = _bytes(manifest, ""), manifest["graphs"]["model"].items()
     lines = [
         f"{manifest['name']}: {' + '.join(head['type'] for head in manifest['heads'].values())}", *([manifest["description"]] if manifest["description"] else []),
         *(_labels(name, head.get("labels", [])) for name, head in manifest["heads"].items()),
         f"  backbone    {backbone['source']} ({backbone['family']}, {backbone['method']}), licence {manifest['licences']['backbone']}",
-        f"  parameters  {count['total']:,}, {count['trainable']:,} learned",
-        f"  graphs      {', '.join(f'{file} ({precision})' for precision, file in manifest['graphs']['model'].items())}, {size / 1e6:.1f} MB in all",
+        f"  parameters  {count['total']:,}, {count['trainable']:,} learned{learned_before(count)}",
+        f"  graphs      {', '.join(f'{file} ({precision}, {in_bytes(_bytes(manifest, file))})' for precision, file in graphs)}; all files {in_bytes(size)}",
         *_int8(manifest.get("quantization", {})),
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",
         f"  parity      {manifest['gates']['parity']['worst']:.1e}, allowed {manifest['gates']['parity']['allowed']:.1e}",
@@ -68,6 +69,8 @@ def _text(manifest: dict[str, Any]) -> str:
         scores = ", ".join(f"{score(value)} {runner}" for runner, value in known.items())
         floors = beside(name, manifest.get("floors", {}).get(split, {}))
         lines += [f"  {split:<11} {name} {scores}{floors}"] if scores else []
+    said = kept_fit(manifest.get("training", {}))
+    lines += [f"  training    {said}"] if said else []
     lines += [
         f"  {found['code']:<11} {found['head'] and clean(found['head']) + ': '}{found['headline']}"
         for found in manifest.get("findings", [])
@@ -76,6 +79,11 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
     return "\n".join(one_line(line) for line in lines if line)
+
+
+def _bytes(manifest: dict[str, Any], begins: str) -> int:
+    """The size of all files whose names begin so: of a graph its weights too, where they lie beside it."""
+    return sum(entry["bytes"] for name, entry in manifest["files"].items() if name.startswith(begins))
 
 
 def _int8(quantization: dict[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ OUTPUTS = {
     "prepare": "rows as arrays",
     "fold": "what frozen layers hand on",
     "rehearse": "the proof that the untrained network exports",
+    "pretrain": "what a stage of `pretrain` learned",
+    "fit": "the heads as they are before the first step",
     "floor": "what costs nothing scores",
     "train": "the trained weights",
     "evaluate": "scores and thresholds",
@@ -24,6 +26,7 @@ OUTPUTS = {
     "export": "the fp32 graph",
     "quantize": "the int8 graph",
     "checkpoint": "the checkpoint",
+    "retain": "what is left of the backbone's own objective",
     "verify": "gates and golden answers",
     "pack": "the bundle",
 }
@@ -43,15 +46,22 @@ def show(diff: Diff, terminal: Terminal = PIPE) -> str:
             blocks.append([terminal.style("BREAKING for users of the bundle", "red"), *lines])
         head = terminal.style("RETRAINS", "yellow") if diff.retrains else "RUNS AGAIN, without training"
         blocks += [[head, *_runs(diff)]] if diff.runs else []
-        blocks += (
-            [["REUSES", *(_line(name, OUTPUTS.get(name.partition("-")[0], "")) for name in diff.reuses)]]
-            if diff.reuses
-            else []
-        )
+        blocks += [["REUSES", *(_line(name, _left(name)) for name in diff.reuses)]] if diff.reuses else []
         blocks.append(_costs(diff))
     if diff.notes:
         blocks.append([f"note: {note}" for note in diff.notes])
     return "\n\n".join("\n".join(_clean(line) for line in block) for block in blocks)
+
+
+def _left(stage: str) -> str:
+    """What a stage leaves behind, whichever phase it is of.
+
+    >>> _left("pretrain-1-prepare-train"), _left("fold-train-head")
+    ('rows as arrays', 'what frozen layers hand on')
+    """
+    first, *others = stage.split("-")
+    is_prepared = first in ("pretrain", "retain") and "prepare" in others
+    return OUTPUTS["prepare" if is_prepared else first]
 
 
 def _clean(line: str) -> str:

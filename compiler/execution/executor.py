@@ -49,6 +49,7 @@ class Built:
     floors: dict[str, Any] = field(default_factory=dict)  # as the manifest has them: scores by split and floor
     quantization: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
     milliseconds: dict[str, float] = field(default_factory=dict)  # of a row by precision, as the store noted
+    training: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
     findings: tuple[Finding, ...] = ()  # what is worth a look in the training
 
 
@@ -84,6 +85,7 @@ def execute(
     return Built(
         output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings,
         quantization=manifest.get("quantization", {}), milliseconds=_milliseconds(store, known),
+        training=manifest["training"],
     )  # fmt: skip
 
 

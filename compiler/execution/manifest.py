@@ -30,7 +30,7 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
         "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter, "optimize": plan.export.optimize,
         "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
         "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method, **_adapters(plan)},
-        "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable},
+        "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable, **_before(plan)},
         "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits}, **_left_out(plan),
         "hashes": {
             "plan": plan.sha256, "spec": digest(plan.spec.plain()), "backbone": combined([plan.backbone.config_sha256, plan.backbone.header_sha256]),
@@ -52,6 +52,11 @@ def _left_out(plan: Plan) -> dict[str, Any]:
         if split.left_out
     }
     return {"left_out": found} if found else {}
+
+
+def _before(plan: Plan) -> dict[str, Any]:
+    """How many numbers learned in each stage of `pretrain`."""
+    return {"pretrain": [stage.trainable for stage in plan.pretrain]} if plan.pretrain else {}
 
 
 def _adapters(plan: Plan) -> dict[str, Any]:

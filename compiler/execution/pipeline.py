@@ -93,7 +93,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         *(_floor(plan, task, backbone) for task in plan.tasks if has_floor(task)),
         Stage("train", 10, {**model, "tasks": learns_from, "train": train}, (*_inputs(plan, learns), *((FIT,) if plan.fitted else ()), "rehearse", *made), TRAINING, resumes=True, below=below),
         Stage("evaluate", 7, {}, ("train", *_inputs(plan, scores), *made), TORCH, below=below),
-        Stage("health", 1, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
+        Stage("health", 2, {}, ("train", "evaluate", *_prepared(plan.tasks, ("validation",)), *floors), TORCH),
         Stage("export", 3, shape, ("train", *_seen(plan), *made), (*TORCH, "peft", "onnx", "onnxruntime"), below=below),
         _quantizing(plan) if is_quantised else None,
         Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import variants
-from ..amounts import score
+from ..amounts import learned_before, score
 from ..frozen import Json
+from ..planning.fits import fitted_to
 from ..planning.plan import Plan, TaskPlan
 from .machine import installed
 
@@ -74,6 +75,9 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
+        "learned_before": learned_before(manifest["parameters"]),
+        "fitted_to": fitted_to(bool(plan.pretrain)),
+        "gated": list(_gated(plan, manifest)),
         "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
         "example": example,
@@ -85,6 +89,17 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")
+
+
+def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """How far each precision is from the trained network on validation rows, and how far it might be."""
+    for task, precision in ((task, precision) for task in plan.tasks for precision in plan.export.precision):
+        gate = manifest["gates"].get("metric", {}).get(task.named(precision), {})
+        if (drop := gate.get("drop")) is None:
+            continue
+        error = f", beyond one standard error of {gate['standard_error']:.4f}" if "standard_error" in gate else ""
+        how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
+        yield f"{precision}: {task.named(task.metric)} is {how} the trained network's (allowed {gate['allowed']:g} worse{error})"
 
 
 def quantized(told: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ class Malformed(Exception):
         self.row = row
         self.reason = reason
         self.help = help
+        self.is_row = False  # whether reading could go on after it
 
 
 Told = Callable[[Malformed], None]  # what becomes of a row that can't be read, where reading can go on after it
@@ -20,4 +21,5 @@ Told = Callable[[Malformed], None]  # what becomes of a row that can't be read, 
 
 def stop(error: Malformed) -> None:
     """Raises it: a row that can't be read ends the reading."""
+    error.is_row = True
     raise error

@@ -26,9 +26,11 @@ SMALL = 0.05  # of the start: falls that are smaller are no news
 VANISHED = 1e-3  # of the loss, or of the heads' gradient: sound backbones get a hundredth or more
 CLIPPED = 0.95  # of the steps
 FAR = 30.0  # times the limit: AdamW undoes a constant factor, so that gradients often a few times the limit do no harm
+HALF = 0.5  # of the start: a training loss that fell so far has learned its rows
 GAP = 0.5  # of the start, between the losses of validation and training rows
 FEW = 8  # rows of a label from which on never to answer it is no chance
 SAME = 0.995  # of the answers
+OTHER = "a method that changes the backbone, such as `adapt.method: lora`"
 TOLD = 0.97  # of a constant answer's loss: less than this is left where inputs tell anything of the answers
 
 
@@ -38,11 +40,11 @@ def findings(training: Training, answers: Sequence[Answers]) -> list[Finding]:
     named = {finding.head for finding in untold}
     known = [each for each in answers if each.head not in named]
     found = [*untold, *(below(each, training) for each in known if each.is_below)]
-    if not len(training.losses):
-        return found
+    if not len(training.losses):  # whatever was learned, a fit did
+        return [*found, *(finding for each in known for finding in _of_labels(each, training))]
     causes = list(_causes(training, bool(untold)))
     if not causes:  # a network that learned nothing answers anything
-        found += [finding for each in known for finding in _of_labels(each)]
+        found += [finding for each in known for finding in _of_labels(each, training)]
     clipped = [_clipped(training)] if clips(training) else []
     return [*found, *causes, *clipped, *([] if causes or untold else _of_epochs(training))]
 
@@ -57,11 +59,11 @@ def _causes(training: Training, is_untold: bool) -> Iterator[Finding]:
         yield _flat(training)
 
 
-def _of_labels(answers: Answers) -> Iterator[Finding]:
+def _of_labels(answers: Answers, training: Training) -> Iterator[Finding]:
     if answers.commonest and answers.commonest[1] >= SAME:
-        yield _same(answers)
+        yield _same(answers, training)
     elif answers.unused:
-        yield _unused(answers)
+        yield _unused(answers, training)
 
 
 def _of_epochs(training: Training) -> Iterator[Finding]:
@@ -186,6 +188,21 @@ def gaps(training: Training) -> bool:
     return gap is not None and start is not None and gap >= GAP * start
 
 
+def forgets(training: Training) -> bool:
+    """Whether the last epoch loses little on training rows, and is worse on validation rows than an earlier one.
+
+    The epoch that is kept may be one before that, so that its own gap is small.
+    """
+    if len(training.epochs) < 2 or training.start is None or training.end > HALF * training.start:
+        return False
+    last = training.epochs[-1]
+    losses = [epoch["validation_loss"] for epoch in training.epochs if "validation_loss" in epoch]
+    if losses and losses[-1] - last["train_loss"] >= GAP * training.start:
+        return True
+    known = [training.direction * value for value in training.scores() if value is not None]
+    return bool(known) and max(known) - known[-1] >= training.margin(known[-1])
+
+
 def _gap_of(training: Training) -> float | None:
     kept = next((epoch for epoch in training.epochs if epoch["epoch"] == training.best_epoch), {})
     return kept["validation_loss"] - kept["train_loss"] if "validation_loss" in kept else None
@@ -199,13 +216,7 @@ def _is_untold(answers: Answers) -> bool:
 
 def below(answers: Answers, training: Training) -> Finding:
     """A model below its best floor, with the likely reason."""
-    key, help = "train.epochs", "train longer: the loss was still falling when training ended"
-    if rises(training):
-        key, help = "train.learning_rate", "lower the rate: the loss rose on the way"
-    elif gaps(training) or is_first(training):
-        help = "train for fewer epochs or on more rows: training rows are learned by heart"
-    elif not falls(training):
-        key, help = "train.learning_rate", "raise the rate, or set `head.start: fitted`: the loss moves too little"
+    key, help = _way_up(answers, training)
     name = f"{answers.head}.{answers.metric}".lstrip(".")
     note = (
         f"{name} on {answers.rows:,} validation rows: {answers.model:.4f}, and {answers.value:.4f} of `{answers.floor}`, "
@@ -214,9 +225,30 @@ def below(answers: Answers, training: Training) -> Finding:
     return Finding("W0435", "the model is below what costs nothing", key, (note,), help, answers.head)
 
 
+def _way_up(answers: Answers, training: Training) -> tuple[str, str]:
+    """The key to change of a model below its floor, and what to do, by what its losses show."""
+    if not len(training.losses):
+        return "train.epochs", f"let it learn: `train.epochs` of 1 or more, and {OTHER}"
+    if rises(training):
+        return "train.learning_rate", "lower the rate: the loss rose on the way"
+    if gaps(training) or is_first(training) or forgets(training):
+        less = ", or let less learn: `adapt.method: lora`, `backbone.freeze`" if training.has_backbone else ""
+        return "train.epochs", f"train for fewer epochs or on more rows{less}: training rows are learned by heart"
+    if training.is_fitted and not training.best_epoch:
+        key, another = ("train.learning_rate", "another rate") if training.has_backbone else ("adapt.method", OTHER)
+        return key, f"try {another}: no epoch was better than the fitted head"
+    if falls(training):
+        return "train.epochs", "train longer: the loss was still falling when training ended"
+    if training.start is not None and training.end <= HALF * training.start:
+        return "adapt.method", "train on more rows, or try another method: training rows are learned, others hardly"
+    fit = ", or set `head.start: fitted`" if answers.head in training.can_fit else ""
+    return "train.learning_rate", f"raise the rate{fit}: the loss moves too little"
+
+
 def _flat(training: Training) -> Finding:
     note = f"it is {training.end:.4g} at the end; to know nothing of the inputs loses {training.start:.4g}"
-    help = "raise `train.learning_rate`, by ten times for a start, or set `head.start: fitted`"
+    fit = ", or set `head.start: fitted`" if training.can_fit else ""
+    help = f"raise `train.learning_rate`, by ten times for a start{fit}"
     where = "left its start" if training.begun <= GROWN * training.end else "fell below that of a constant answer"
     return Finding("W0436", f"the loss never {where}", "train.learning_rate", (note,), help)
 
@@ -278,11 +310,12 @@ def _gap(training: Training) -> Finding:
     return Finding("W0442", "training rows are learned by heart", "train.epochs", (note,), help)
 
 
-def _unused(answers: Answers) -> Finding:
+def _unused(answers: Answers, training: Training) -> Finding:
     named = ", ".join(f"`{label}` ({rows} rows)" for label, rows in list(answers.unused.items())[:5])
     more = f", … {len(answers.unused) - 5} more" if len(answers.unused) > 5 else ""
     note = f"of {answers.rows:,} validation rows none gets {named}{more}"
-    help = "weigh rare labels with `head.loss: {class_weights: balanced}`, train longer, or gather more rows of them"
+    longer = "train longer" if len(training.losses) else "let it learn with `train.epochs`"
+    help = f"weigh rare labels with `head.loss: {{class_weights: balanced}}`, {longer}, or gather more rows of them"
     return Finding("W0443", "some labels are never the answer", "head.loss", (note,), help, answers.head)
 
 
@@ -300,9 +333,10 @@ def _untold(answers: Answers) -> Finding:
     return Finding("W0445", "inputs tell nothing of the answers", "data.columns", (note,), help, answers.head)
 
 
-def _same(answers: Answers) -> Finding:
+def _same(answers: Answers, training: Training) -> Finding:
     assert answers.commonest is not None
     label, share, truth = answers.commonest
     note = f"`{label}` is {share:.0%} of the answers, and right for {truth:.0%} of {answers.rows:,} validation rows"
-    help = "weigh labels with `head.loss: {class_weights: balanced}`, or change `train.learning_rate`"
+    other = "change `train.learning_rate`" if len(training.losses) else "let it learn with `train.epochs`"
+    help = f"weigh labels with `head.loss: {{class_weights: balanced}}`, or {other}"
     return Finding("W0446", "every answer is the same", "head.loss", (note,), help, answers.head)

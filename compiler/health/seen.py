@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ class Training:
 
     `losses` (steps,), `norms` (steps, 2) of gradients before clipping, of all that learns and of the heads, `rates`
     (steps,) as factors on the peak, and the history of its epochs. `untrained` is the loss of the best answer that is
-    always the same, None where it is not known. `is_fitted`: the heads were fitted before the first step. `starts_random`:
-    the heads began with random numbers.
+    always the same, None where it is not known. `is_fitted`: the heads were fitted before the first step, and `before` has
+    what they scored then. `can_fit`: names of heads that were not fitted and could be. `starts_random`: the heads began
+    with random numbers.
     """
 
     losses: np.ndarray
@@ -35,6 +36,8 @@ class Training:
     max_grad_norm: float
     untrained: float | None = None
     is_fitted: bool = False
+    before: Mapping[str, Any] = field(default_factory=dict)
+    can_fit: Collection[str] = ("",)
     starts_random: bool = True
     has_one_set: bool = True  # of rows; with several, the losses of two steps may be of different tasks
     has_backbone: bool = True  # that learns, and not in the head
@@ -61,6 +64,10 @@ class Training:
     def values(self) -> list[float | None]:
         """What picked the best epoch, of each of them."""
         return [epoch.get(self.metric) for epoch in self.epochs]
+
+    def scores(self) -> list[float | None]:
+        """As `values`, before them that of heads that were fitted."""
+        return [*([self.before.get(self.metric)] if self.before else []), *self.values()]
 
     def margin(self, value: float) -> float:
         """A difference of the metric that is no chance: half of one over the root of the rows, the most that the standard

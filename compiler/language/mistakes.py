@@ -16,7 +16,7 @@ from ..amounts import SIZE
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import SLUG, Frozen
 from .places import SPLITS
-from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, without_quotes
+from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, shown_maps, without_quotes
 from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, VARIANTS
 
 # pydantic's type of error → what the value should have been
@@ -186,8 +186,9 @@ def _kind(path: Path, items: list[_Item], value: Any, models: list[type[BaseMode
     key = quote(_key(path))
     choices = [word for item in items if item.type == "literal_error" for word in _words_of(item.context["expected"])]
     if choices and isinstance(value, str | int | float) and not isinstance(value, bool):
-        at = At(path, f"one of: {', '.join(choices)}")
-        help = as_map(value, models) or did_you_mean(value, choices)
+        maps = shown_maps(models)
+        at = At(path, f"one of: {', '.join([*choices, *maps.values()])}")
+        help = as_map(value, models) or (f"write `{maps[value]}`" if value in maps else did_you_mean(value, choices))
         return Diagnostic("E0202", f"{quote(value)} is not a value of {key}", at, help=help)
     kinds = [KINDS[item.type] for item in items if item.type in KINDS]
     wanted = dict.fromkeys([*kinds, *([f"one of {', '.join(choices)}"] if choices else [])])

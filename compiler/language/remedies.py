@@ -66,6 +66,12 @@ def as_map(value: Any, models: Iterable[type[BaseModel]]) -> str:
     return ""
 
 
+def shown_maps(models: Iterable[type[BaseModel]]) -> dict[Any, str]:
+    """By its one key, each map that a value may be, as one writes it, where its model has an `EXAMPLE`."""
+    shown = ((next(iter(model.model_fields)), model.EXAMPLE) for model in models if hasattr(model, "EXAMPLE"))
+    return {name: f"{{{name}: {example}}}" for name, example in shown}
+
+
 def as_list(value: Any) -> str:
     """The way out where one text stands in place of a list, unless that text would need escapes."""
     if not isinstance(value, str) or value != clean(value) or '"' in value or "\\" in value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -53,6 +53,8 @@ class HeldOut(Frozen):
 
 class Skip(Frozen):
     """Rows that can't be used are left out, up to a share of a split's rows."""
+
+    EXAMPLE: ClassVar[Any] = 0.01
 
     skip: float = Field(gt=0.0, le=0.5, description="the largest share of a split's rows that may be left out")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import variants
@@ -14,26 +14,45 @@ from .folding import kept_bytes
 from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPlan
 
 
-def estimates(phase: Phase, export: ExportPlan, facts: Facts) -> Estimates:
-    """What the supervised phase of a spec costs."""
+def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[Phase] = ()) -> Estimates:
+    """What a spec costs: its supervised phase, and in memory that of its phases which takes the most.
+
+    `before` are the stages of `pretrain`, in the order of `facts.pretrain`. Of memory the tensors are counted: of a
+    process also its libraries take some.
+    """
     backbone, tasks, train, measured = phase.backbone, phase.tasks, phase.train, facts.each[0].measured
     times, merges = len(phase.each_adapter), variants.load("methods", phase.method.method).MERGES
     added = times * _numbers(t for t in backbone.tensors if t.state == "added")
-    own = _numbers(t for t in backbone.tensors if t.state != "added") + added
-    heads = sum(task.head.parameters for task in tasks)
+    whole = _parameters(phase)
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
     stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
     folded = kept_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
     # a weight that takes in the update of one adapter is there again for each of the others
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
-    graph = 4 * (own - (added if merges else 0) + again + heads)
+    graph = 4 * (whole - (added if merges else 0) + again)
     graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
-    kept = 0 if train.fold == "feature" else times * _activations(backbone, data, train, facts)
+    phases = [(phase, facts), *zip(before, facts.pretrain, strict=True)]
     return Estimates(
-        parameters=own + heads, trainable=phase.trainable, memory_bytes=4 * (own + heads) + 16 * phase.trainable + train.batch_size * stored * 64 + kept,
+        parameters=whole, trainable=phase.trainable, memory_bytes=max(_memory(each, seen) for each, seen in phases),
         disk_bytes=rows * stored + folded + 16 * phase.trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
     )  # fmt: skip
+
+
+def _parameters(phase: Phase) -> int:
+    """Numbers of the backbone, of what is added to it for each adapter, and of the heads."""
+    added = (t for t in phase.backbone.tensors if t.state == "added")
+    own = _numbers(t for t in phase.backbone.tensors if t.state != "added")
+    return own + len(phase.each_adapter) * _numbers(added) + sum(task.head.parameters for task in phase.tasks)
+
+
+def _memory(phase: Phase, facts: Facts) -> int:
+    """Bytes of a phase's tensors: weights, gradients with what AdamW keeps, a batch, and what a step keeps of it."""
+    data, train = phase.tasks[0].data, phase.train
+    stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.each[0].measured)
+    steps = 0 if train.fold == "feature" else _activations(phase.backbone, data, train, facts)
+    tensors = 4 * _parameters(phase) + 16 * phase.trainable
+    return tensors + train.batch_size * stored * 64 + len(phase.each_adapter) * steps
 
 
 def _numbers(tensors: Iterator[TensorPlan]) -> int:
@@ -56,10 +75,9 @@ def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts
     """
     assert facts.backbone is not None
     layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.PARTS), default=0)
-    longest = min(
-        max(int(seen.measured.get("tokens_max", 0)) for seen in facts.each),
-        int(data.preprocessing.get("max_length", 0)),
-    )
+    longest = int(data.preprocessing.get("max_length", 0))
+    if not data.preprocessing.get("is_packed"):  # blocks are full
+        longest = min(max(int(seen.measured.get("tokens_max", 0)) for seen in facts.each), longest)
     return 2 * layers * train.batch_size * longest * backbone.width * (34 + 5 * longest // 64)
 
 

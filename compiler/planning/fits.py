@@ -22,6 +22,11 @@ def of_heads(plan: Plan) -> Phase:
     return _still(plan, tasks, train)
 
 
+def fitted_to(is_pretrained: bool) -> str:
+    """The backbone whose features heads are fitted to, in words."""
+    return "the backbone as `pretrain` leaves it" if is_pretrained else "the untouched backbone"
+
+
 def _still(phase: Phase, tasks: tuple[TaskPlan, ...], train: TrainPlan) -> Phase:
     """A phase in which nothing of the backbone learns, and nothing is added to it."""
     still = tuple(t.model_copy(update={"state": "frozen"}) for t in phase.backbone.tensors if t.state != "added")

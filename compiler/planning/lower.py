@@ -44,7 +44,7 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     export = _export(spec, facts, phase)
     return Plan(
         format=2, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
-        estimates=estimates(phase, export, facts), spec=Json(written), adapters=_adapters(phase, facts),
+        estimates=estimates(phase, export, facts, pretrain), spec=Json(written), adapters=_adapters(phase, facts),
         pretrain=pretrain, retain=_retain(spec, facts),
     )  # fmt: skip
 

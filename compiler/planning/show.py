@@ -11,6 +11,7 @@ from ..diagnostics import clean
 from ..frozen import Json
 from ..reports import counted, one_line
 from .export import SMALL, QuantizationPlan
+from .fits import fitted_to
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 
 FEW = 32  # rows of a label
@@ -150,7 +151,7 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
     if "names" in record:
         lines.append(_line("tags", f"numbers from 0: {_in_order(record['names'])}"))
     if task.head.start == "fitted":
-        lines.append(_line("starts", "fitted to the features of the untouched backbone"))
+        lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
     lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
     return lines + _few(task, plan)
@@ -290,11 +291,9 @@ def _export(plan: Plan) -> list[str]:
         _line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items()))
         for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))
     ]
-    gates = f"parity {export.parity:g}" + (
-        f", {plan.train.metric} may fall {export.metric_drop:g}"
-        if plan.has("validation")
-        else " only (no validation data)"
-    )
+    names = [task.named(task.metric) for task in plan.tasks if task.metric and task.split("validation")]
+    fall = f"{' and '.join(names)} may get worse by {export.metric_drop:g} beyond one standard error"
+    gates = f"parity {export.parity:g}" + (f", {fall}" if names else " only (no validation data)")
     return [*lines, _line("gates", gates), _line("samples", export.samples)]
 
 
@@ -316,6 +315,6 @@ def _cost(plan: Plan) -> list[str]:
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
         _line(
             "about",
-            f"{in_bytes(cost.memory_bytes)} memory, {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
+            f"{in_bytes(cost.memory_bytes)} memory for tensors, beside that of the libraries; {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
         ),
     ]

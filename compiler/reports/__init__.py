@@ -156,3 +156,13 @@ def beside(name: str, floors: Mapping[str, Mapping[str, Any]]) -> str:
     known = {floor: values.get(name) for floor, values in floors.items()}
     shown = ", ".join(f"{value:.4f} {one_line(floor)}" for floor, value in known.items() if isinstance(value, float))
     return f"; floors {shown}" if shown else ""
+
+
+def kept_fit(training: Mapping[str, Any]) -> str:
+    """What is printed of a training of which the heads' fit was kept; empty where an epoch was, or none was made.
+
+    >>> kept_fit({"start": {"accuracy": 0.9}, "epochs": [{"accuracy": 0.8}], "best_epoch": 0})
+    'no epoch was better than the fitted head, which is kept'
+    """
+    is_kept = training.get("start") and training["epochs"] and not training["best_epoch"]
+    return "no epoch was better than the fitted head, which is kept" if is_kept else ""

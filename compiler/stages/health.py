@@ -58,7 +58,9 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
         validation_rows=min((split.rows for split in validation if split), default=0),
         max_grad_norm=plan.train.max_grad_norm,
         untrained=_untrained(plan, floors),
-        is_fitted=_is_fitted(plan),
+        is_fitted=bool(plan.fitted),
+        before=history.get("start", {}),
+        can_fit=[task.name for task in plan.tasks if _can_fit(plan, task)],
         starts_random=all(
             hasattr(head, "TARGETS") and not getattr(head, "IS_JOINT", False) and not hasattr(head, "condense")
             for head in heads
@@ -68,9 +70,11 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
     )
 
 
-def _is_fitted(plan: Plan) -> bool:
-    """Whether the heads were fitted before the first step."""
-    return any(task.head.start == "fitted" for task in plan.tasks)
+def _can_fit(plan: Plan, task: TaskPlan) -> bool:
+    """Whether a head was drawn that could be fitted before the first step."""
+    is_convex = hasattr(variants.top(task.head.type), "convex") and not task.head.record.get("hidden")
+    method = variants.load("methods", plan.method.method)
+    return task.head.start != "fitted" and is_convex and getattr(method, "STARTS_UNTOUCHED", False)
 
 
 def _untrained(plan: Plan, floors: Mapping[str, Json]) -> float | None:

@@ -19,9 +19,8 @@ from ..execution.work import Work
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
 from ..world.bad_rows import numbers
-from ..world.rows import Opened, fingerprint, lacks, rows
+from ..world.rows import SKIP, Opened, fingerprint, lacks, rows
 
-SKIP = "leave such rows out: `bad_rows: {skip: 0.01}` under `data`"
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read
 UNCUT = 1 << 24  # tokens of a text that is not cut

@@ -12,6 +12,7 @@ from ..diagnostics import At, Diagnostic, clean, quote
 from ..formats import Malformed
 from .rows import SHOWN, Opened, Unusable
 
+SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # round ones; the last is the most there is
 _PART = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -67,7 +68,7 @@ class BadRows:
         )
         at, also = At(("data", "bad_rows", "skip")), (At(("data", split)),)
         help = "mend the data, or the columns that are named for it"
-        if (share := next((s for s in (0.1, 0.2, 0.3, 0.4, 0.5) if count <= s * every), None)) and rows:
+        if (share := next((share for share in SHARES if count <= share * every), None)) and rows:
             help += f"; or allow more, `skip: {share:g}`"
         yield Diagnostic("E0397", headline, at, also, notes, help)
 

@@ -21,7 +21,7 @@ from ..language.spec import Data, Draft, HeldOut, Skip
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
-from .rows import Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
+from .rows import SKIP, Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
 from .sketch import Sketch
 from .tables import open_tables
 
@@ -162,8 +162,15 @@ class Gathering:
         """Keeps what was refused, at `at` where it has no place, and whether the machine is at fault; looking goes on."""
         if refused.status != Status.WRONG:
             self.status = refused.status
-        placed = [replace(d, at=d.at or at) for d in refused.diagnostics]
-        self.found += [d for d in placed if d not in self.found]
+        for found in (replace(d, at=d.at or at) for d in refused.diagnostics):
+            self.add(found)
+
+    def add(self, found: Diagnostic) -> None:
+        """Keeps what is wrong with rows; that they may be left out is said at the first of such."""
+        if SKIP in found.help and any(SKIP in other.help for other in self.found if other != found):
+            found = replace(found, help=found.help.removesuffix(SKIP).removesuffix("; or ").removesuffix(", or "))
+        if found not in self.found:
+            self.found.append(found)
 
     def _tables(self, name: str) -> tuple[Opened, ...]:
         entry = getattr(self.data, name)
@@ -329,7 +336,7 @@ class _Split:
             role = next((role for role, names in self.columns.items() if wrong.column in names), "")
             is_every = len(numbers) == self.seen > 1 and role in self.gathering.data.columns
             found = in_rows(wrong, numbers, table, self.name, role if is_every else "")
-            self.gathering.found.append(found)
+            self.gathering.add(found)
         self.is_broken = self.is_broken or bool(self.bad)
         self.bad = {}
 

@@ -20,6 +20,7 @@ from ..formats import Malformed, Told, stop
 
 SHOWN = 5  # rows named per kind of mistake
 MOST = 20  # files
+SKIP = "leave such rows out: `bad_rows: {skip: 0.01}` under `data`"
 HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
 
 
@@ -51,7 +52,7 @@ def in_rows(wrong: Unusable, numbers: Sequence[int], table: Opened, split: str, 
         return Diagnostic(wrong.code, headline, at, also, notes, wrong.help or f"{way}, or mend {clean(table.shown)}")
     which = f"row{'' if one else 's'} {shown}" if len(numbers) <= SHOWN else "these rows"
     what = ("it" if one else "these files") if is_file else f"{which} of {clean(table.shown)}"
-    help = wrong.help or f"mend {what}, or take {'it' if one else 'them'} out"
+    help = wrong.help or f"mend {what}, or take {'it' if one else 'them'} out; or {SKIP}"
     return Diagnostic(wrong.code, headline, at, notes=notes, help=help)
 
 
@@ -153,7 +154,8 @@ def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]
         yield from _divided(table, _past(table) if table.skipped else told)
     except Malformed as error:
         at = None if table.path.is_dir() else Row(table.shown, error.row)  # no line to point at: the spec's is better
-        raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=error.help) from None
+        help = f"{error.help or 'mend it'}, or {SKIP}" if error.is_row else error.help
+        raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=help) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise refuse("E0310", f"{quote(table.shown)} can't be read", reason, at=Row(table.shown)) from None

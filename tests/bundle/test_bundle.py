@@ -17,14 +17,18 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from graftc.compiler.amounts import in_bytes
+from graftc.compiler.commands import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
+from graftc.compiler.execution.rendering import write_card
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
-from graftc.compiler.planning.plan import HeadPlan, TaskPlan
+from graftc.compiler.planning.plan import HeadPlan, TaskPlan, read_plan
 from graftc.compiler.verbs import build_source
 from graftc.runtime.errors import BundleError
 from graftc.runtime.model import Model
@@ -77,6 +81,48 @@ def image_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(running.DIGITS, folder / "digits")
     data = {"train": "digits/train", "validation": {"fraction": 0.2}, "test": "digits/test"}
     return build(folder, "resnet", head={"type": "image-classification"}, data=data, adapt={"method": "probe"})
+
+
+def test_inspect_tells_the_size_of_each_graph_and_of_all_files(text_bundle: Path) -> None:
+    out = CliRunner().invoke(cli, ["inspect", str(text_bundle)]).stdout
+    fp32, int8 = (in_bytes((text_bundle / name).stat().st_size) for name in ("model.onnx", "model.int8.onnx"))
+    files = json.loads((text_bundle / "manifest.json").read_bytes())["files"]
+    whole = in_bytes(sum(entry["bytes"] for entry in files.values()))
+    assert f"model.onnx (fp32, {fp32}), model.int8.onnx (int8, {int8}); all files {whole}\n" in out
+
+
+def card(bundle: Path, folder: Path, **changed: Any) -> str:
+    """A bundle's card as it would be with other fields in its manifest."""
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    write_card(read_plan((bundle / "plan.json").read_text(), "plan.json"), manifest | changed, folder)
+    return (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ({"drop": 0.0, "allowed": 0.01}, "the same as the trained network's (allowed 0.01 worse)"),
+        ({"drop": -0.002, "allowed": 0.01}, "0.0020 better than the trained network's (allowed 0.01 worse)"),
+        (
+            {"drop": 0.02, "allowed": 0.01, "standard_error": 0.0123},
+            "0.0200 worse than the trained network's (allowed 0.01 worse, beyond one standard error of 0.0123)",
+        ),
+    ],
+)
+def test_a_card_says_how_far_a_graph_is_from_the_network(
+    gate: dict[str, float], said: str, text_bundle: Path, tmp_path: Path
+) -> None:
+    gates = json.loads((text_bundle / "manifest.json").read_bytes())["gates"]
+    written = card(text_bundle, tmp_path, gates={**gates, "metric": {"int8": gate}})
+    metric = json.loads((text_bundle / "manifest.json").read_bytes())["metric"]
+    assert f"| metric | int8: {metric} is {said} |\n" in written
+    assert written.count("| metric |") == 1
+
+
+@pytest.mark.parametrize(("gap", "said"), [(-0.00021, "0.0002 below"), (0.5, "0.5000 above")])
+def test_a_card_says_which_loss_was_lower(gap: float, said: str, text_bundle: Path, tmp_path: Path) -> None:
+    training = {"epochs": [{}], "best_epoch": 1, "gap": gap}
+    assert f"validation rows was {said} that on training rows." in card(text_bundle, tmp_path, training=training)
 
 
 def test_bundles_run_in_a_venv_of_their_requirements_and_hold_no_path(text_bundle: Path, image_bundle: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from graftc.compiler.language.source import read
 from graftc.compiler.verbs import Footing, look
-from graftc.compiler.world.bad_rows import numbers, ranges
+from graftc.compiler.world.bad_rows import BadRows, numbers, ranges
+from graftc.compiler.world.rows import Opened, Unusable
 
 from . import ground
 from .cli import Answer, Command
@@ -62,7 +63,20 @@ def test_by_default_they_are_refused(folder: Path, graftc: Command) -> None:
     spoil(bad={4: BAD[4], 21: BAD[21]})
     for bad_rows in ("refuse", '"refuse"'):
         spec(bad_rows)
-        assert graftc("validate", "spec.yaml").codes == ["E0313", "E0313"]
+        answer = graftc("validate", "spec.yaml")
+        assert answer.codes == ["E0313", "E0313"]
+        assert answer.err.count("or leave such rows out: `bad_rows: {skip: 0.01}` under `data`\n") == 1
+        assert answer.err.count("out\n") == 1, "the other's help ends with the words before"
+
+
+def test_a_row_that_cannot_be_read_may_be_left_out_and_a_whole_file_may_not(folder: Path, graftc: Command) -> None:
+    spoil(bad={11: BAD[11]})
+    spec("refuse")
+    assert "help: mend it, or leave such rows out" in graftc("validate", "spec.yaml").err
+    Path("train.csv").write_text("text,text\na,b\n")
+    spec("refuse", train="train.csv")
+    answer = graftc("validate", "spec.yaml")
+    assert (answer.codes, "skip" in answer.err) == (["E0317"], False)
 
 
 def test_they_are_left_out_and_counted_by_kind(folder: Path, graftc: Command) -> None:
@@ -104,6 +118,27 @@ def test_a_share_that_can_t_be_is_told_at_its_key(written: str, code: str, folde
     assert all(found.place.startswith("spec.yaml:17:") for found in answer.findings), answer.err
     assert code in answer.codes, answer.err
     assert written != "0.1" or "write `{skip: 0.1}`" in answer.err
+
+
+def test_a_word_for_a_map_is_told_the_map(folder: Path, graftc: Command) -> None:
+    spec("refuse")
+    for written, way in (("skip", "write `{skip: 0.01}`"), ("leave", "")):
+        answer = graftc("plan", "--set", f"data.bad_rows={written}", "spec.yaml")
+        assert answer.codes == ["E0202"]
+        assert "one of: refuse, {skip: 0.01}" in answer.err
+        assert way in answer.err
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "share"),
+    [(17, 1000, "0.02"), (1, 10_000, "0.001"), (100, 1000, "0.1"), (101, 1000, "0.2"), (501, 1000, "")],
+)
+def test_the_next_round_share_is_proposed(count: int, every: int, share: str) -> None:
+    left = BadRows(0.00001)
+    for number in range(count):
+        left.unusable(Opened(Path("a.jsonl"), "a.jsonl", "jsonl", None), number + 1, Unusable("text", "is empty"))
+    (found,) = left.too_many("train", every - count)
+    assert found.help.partition("or allow more, ")[2] == (f"`skip: {share}`" if share else "")
 
 
 def test_the_share_is_of_each_split(folder: Path, graftc: Command) -> None:

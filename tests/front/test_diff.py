@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler import variants
 from graftc.compiler.diff.changes import changes
 from graftc.compiler.diff.compare import Diff
+from graftc.compiler.diff.show import OUTPUTS
 from graftc.compiler.frozen import Json
 from graftc.compiler.planning.plan import read_plan
 from graftc.compiler.world.bad_rows import ranges
@@ -208,6 +210,11 @@ def test_a_difference_reads_as_it_was_accepted(name: str, folder: Path, graftc: 
     answer = graftc("plan", "spec.yaml", "--diff", OLD)
     assert answer.status == 0, answer.err
     compare(f"diff/{name}", answer.out)
+
+
+def test_every_stage_has_words_for_what_it_leaves_behind() -> None:
+    words = {*variants.words("stages"), "pretrain"} - {"merge"}  # `pretrain-1-merge` is one of `pretrain`
+    assert set(OUTPUTS) == words
 
 
 def test_many_rows_left_out_are_cut_and_counted() -> None:

@@ -25,6 +25,7 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.frozen import Frozen, Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import Plan, read_plan
+from graftc.compiler.planning.show import show
 from graftc.compiler.verbs import plan as planned
 from graftc.compiler.world.backbone import gather_backbone
 
@@ -56,6 +57,11 @@ def test_a_plan_is_the_same_bytes_in_every_process(project: Project) -> None:
     assert (
         json.dumps(json.loads(seeds[0]), sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n" == seeds[0]
     )
+
+
+def test_a_plan_says_what_its_gates_allow(project: Project) -> None:
+    said = "gates        parity 0.0001, f1_macro may get worse by 0.01 beyond one standard error\n"
+    assert said in show(planned("spec.yaml"))
 
 
 def test_moving_lines_and_comments_keeps_the_hash(project: Project) -> None:

@@ -12,7 +12,7 @@ import pytest
 from graftc.compiler import explanations
 from graftc.compiler.commands.build import _warning
 from graftc.compiler.health import Finding
-from graftc.compiler.health.rules import findings
+from graftc.compiler.health.rules import below, findings
 from graftc.compiler.health.seen import Answers, Training
 from graftc.compiler.language.source import read
 from graftc.compiler.reports._terminal import Terminal
@@ -75,6 +75,46 @@ def test_every_page_of_health_has_its_case() -> None:
 
 def test_what_is_sound_says_nothing() -> None:
     assert findings(SOUND, [ANSWERS]) == []
+
+
+NONE = training([1.0], losses=np.zeros(0), norms=np.zeros((0, 2)), rates=np.zeros(0), epochs=[], best_epoch=0)
+BEFORE = {"epoch": 0, "step": 0, "accuracy": 0.9}
+FORGETTING = training([0.9, 0.3, 0.05], [0.8, 0.6, 0.6], best_epoch=0, is_fitted=True, before=BEFORE)
+STAYING = training([0.9, 0.9, 0.9], [0.9, 0.9, 0.9], best_epoch=0, is_fitted=True, before=BEFORE, has_backbone=False)
+FITS = "set `head.start: fitted`"
+HELPS = {
+    "moves too little": (training([1.09, 1.0, 1.0]), "train.learning_rate", "raise the rate"),
+    "hidden layers": (training([1.09, 1.0, 1.0], can_fit=()), "train.learning_rate", "raise the rate: the loss moves"),
+    "fitted": (
+        training([1.0] * 3, is_fitted=True, can_fit=()),
+        "train.learning_rate",
+        "raise the rate: the loss moves",
+    ),
+    "no step": (NONE, "train.epochs", "let it learn: `train.epochs` of 1 or more, and a method"),
+    "worse than the fitted head": (FORGETTING, "train.epochs", "fewer epochs or on more rows, or let less learn"),
+    "a probe by heart": (replace(FORGETTING, has_backbone=False), "train.epochs", "on more rows: training rows are"),
+    "nothing over the fitted head": (STAYING, "adapt.method", "such as `adapt.method: lora`: no epoch was better"),
+    "others hardly": (training([0.9, 0.3, 0.28], [0.8, 0.8, 0.8]), "adapt.method", "training rows are learned, others"),
+}
+
+
+@pytest.mark.parametrize("cause", HELPS)
+def test_a_model_below_its_floor_is_told_what_its_losses_show(cause: str) -> None:
+    seen, key, help = HELPS[cause]
+    found = below(LOW, seen)
+    assert (found.key, help in found.help) == (key, True), found.help
+    assert (FITS in found.help) == (cause == "moves too little")
+    assert ("rate" in found.help) == (key == "train.learning_rate")
+
+
+def test_what_never_left_its_start_is_not_told_to_fit_what_cannot_be() -> None:
+    assert FITS not in findings(training([1.1] * 3, can_fit=()), [])[0].help
+
+
+def test_every_answer_alike_is_told_of_a_fitted_head_alone() -> None:
+    (found,) = findings(NONE, [replace(ANSWERS, unused={"money": 12}, commonest=("music", 1.0, 0.833))])
+    assert found.code == "W0446"
+    assert "rate" not in found.help
 
 
 def test_a_fitted_head_never_leaves_its_first_loss() -> None:

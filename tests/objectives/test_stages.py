@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from graftc.compiler.heads import _masking, _vocabulary
 from graftc.compiler.language.source import read
 from graftc.compiler.objectives import causal_language_modeling as causal
 from graftc.compiler.objectives import sentence_order
+from graftc.compiler.planning.show import show
 from graftc.compiler.stages.train import Training
 from graftc.compiler.verbs import Footing, check, lock_source
 
@@ -154,6 +156,21 @@ def test_the_next_word_is_learned_by_an_adapter_that_is_merged(tmp_path: Path) -
     assert kept["after"]["loss"] != kept["before"]["loss"]
     card = (built.folder / "README.md").read_text(encoding="utf-8")
     assert f"{kept['after']['loss']:.4f} after" in card
+
+
+def test_the_memory_of_a_plan_is_that_of_its_largest_phase(tmp_path: Path) -> None:
+    """A probe whose features are kept needs little; all of the backbone learned before it, in larger batches."""
+    stage = {"objective": "contrastive", "train": {"epochs": 1, "batch_size": 8}}
+    path = written(tmp_path, "bert", stage, transformers.AutoModel, adapt={"method": "probe"})
+    small, text = graftc.plan(path).estimates, path.read_text()
+    path.write_text(text.replace("batch_size: 8", "batch_size: 32"))
+    large = graftc.plan(path)
+    path.write_text(re.sub(r"pretrain:\n(- .*\n|  .*\n)+", "", text))
+    alone = graftc.plan(path).estimates
+    assert alone.memory_bytes < small.memory_bytes < large.estimates.memory_bytes
+    assert large.estimates.memory_bytes > 16 * large.pretrain[0].trainable
+    assert (alone.parameters, alone.trainable) == (small.parameters, small.trainable)
+    assert "memory for tensors, beside that of the libraries;" in show(large)
 
 
 def test_an_adapter_brings_the_backbone_that_stages_made(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import graftc
+from graftc.compiler.commands import cli
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.objectives import supervised_contrastive as supervised
+from graftc.compiler.planning.show import show
 from graftc.compiler.planning.split import epoch_order, paired_by_label
 
 from ..heads import building
@@ -108,13 +111,24 @@ def test_only_training_rows_come_in(validation: Any, tmp_path: Path, monkeypatch
         assert not texts & {tuple(rows.row(i)["input_ids"].tolist()) for i in range(len(rows))}
 
 
+def test_a_plan_fits_the_head_to_what_the_stage_leaves(tmp_path: Path) -> None:
+    assert "fitted to the features of the backbone as `pretrain` leaves it" in show(graftc.plan(spec(tmp_path)))
+
+
 def test_a_bundle_is_made_of_a_stage_and_a_fitted_head(tmp_path: Path) -> None:
     bundle = building.built(spec(tmp_path))
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     (stage,) = manifest["pretrain"]
     assert (stage["objective"], stage["split"]) == ("supervised-contrastive", "")
     assert manifest["training"]["steps"] == 0
-    assert "supervised-contrastive" in (bundle / "README.md").read_text()
+    (before,) = manifest["parameters"]["pretrain"]
+    assert before == manifest["parameters"]["total"] - manifest["parameters"]["trainable"]
+    card = (bundle / "README.md").read_text()
+    assert "supervised-contrastive" in card
+    assert f"parameters learned, after {before:,} in `pretrain` |" in card
+    assert "fitted to the features of the backbone as `pretrain` leaves it before" in card
+    out = CliRunner().invoke(cli, ["inspect", str(bundle)]).stdout
+    assert f"learned, after {before:,} in `pretrain`\n" in out
     losses = np.load(next((tmp_path / "store").glob("stages/pretrain-1/*/losses.npy")))
     assert losses[-1] < losses[0]
 

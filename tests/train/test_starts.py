@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch.nn import functional
 
 import graftc
 from graftc.compiler import variants
+from graftc.compiler.commands import cli
 from graftc.compiler.diff.sides import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.execution.kept import read_kept
@@ -174,13 +176,18 @@ def test_before_the_first_step_a_head_answers_as_it_was_fitted(kind: str, tmp_pa
 
 def test_fitted_heads_are_scored_first_and_kept_where_no_epoch_is_better(tmp_path: Path) -> None:
     harm = {"epochs": 2, "batch_size": 8, "learning_rate": {"backbone": 5e-3, "head": 10.0}}
-    bundle = building.built(spec(tmp_path, {"type": "text-classification"}, columns=LABEL, train=harm))
+    path = spec(tmp_path, {"type": "text-classification"}, columns=LABEL, train=harm)
+    bundle = building.built(path)
     training = json.loads((bundle / "manifest.json").read_bytes())["training"]
     assert training["best_epoch"] == 0
     metric = training["metric"]
     assert training["start"][metric] > max(epoch[metric] for epoch in training["epochs"])
     assert training["fit"][""]["iterations"] > 0
     assert "no epoch made more of it" in (bundle / "README.md").read_text()
+    again = ["build", str(path), "-o", str(bundle), "--store", str(tmp_path / "store")]
+    for arguments in (again, ["inspect", str(bundle)]):
+        out = CliRunner().invoke(cli, arguments).stdout
+        assert "  training    no epoch was better than the fitted head, which is kept\n" in out
 
 
 def test_equal_builds_are_equal_and_one_that_was_stopped_goes_on_to_the_same(tmp_path: Path, monkeypatch: Any) -> None:
