@@ -10,18 +10,23 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import transformers
 
 from graftc.compiler import variants
 from graftc.compiler.commands import main
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.networks import attempts
+from graftc.compiler.execution import pipeline
+from graftc.compiler.networks import attempts, calibration
 from graftc.compiler.networks.calibration import Sample
+from graftc.compiler.networks.quantization import share
 from graftc.compiler.planning.export import QuantizationPlan
+from graftc.compiler.planning.plan import read_plan
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
 
+from ..backbones import tiny
 from ..train import running
-from .test_bundle import build
+from .test_bundle import TEXT, build
 
 BOTH: dict[str, Any] = {"precision": ["fp32", "int8"], "gate": {"metric_drop": 1.0}}
 PICTURES = {"train": str(running.DIGITS / "train"), "validation": {"fraction": 0.2}}
@@ -174,7 +179,8 @@ def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, 
     model = Model(bundle)
     rows = model.rows([ALONE, *BESIDE])
     sample = Sample([model.preprocessor.collate(rows.features)], 4, 1)
-    plan, module = QuantizationPlan(kinds=(kind,), is_chosen=False, samples=4), variants.load("quantizations", kind)
+    module = variants.load("quantizations", kind)
+    plan = QuantizationPlan(kinds=(kind,), is_chosen=False, samples=4 if module.NEEDS_ROWS else 0)
     whole = tmp_path / "whole.onnx"
     made = module.quantize(source, whole, (), sample)
     sizes = {}
@@ -182,3 +188,111 @@ def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, 
         sizes[attempt.words] = weights(attempt.file)
     assert len(sizes) == 7
     assert all(sizes[kind] < size < weights(source) for words, size in sizes.items() if words != kind), sizes
+
+
+@pytest.mark.parametrize(("kind", "is_there"), [("dynamic", "MatMulInteger"), ("static", "QuantizeLinear")])
+def test_a_language_model_s_head_is_quantised_apart_from_its_embedding(
+    tmp_path: Path, kind: str, is_there: str
+) -> None:
+    """The decoder is the embedding by a second name, which a quantiser turns where it stands."""
+    data = {key: value for key, value in TEXT.items() if key != "columns"} | {"columns": {"text": "body"}}
+    tiny.save("bert", tmp_path / "backbone", transformers.AutoModelForMaskedLM)
+    bundle = build(tmp_path, "bert", head={"type": "fill-mask"}, data=data, export={**BOTH, "quantization": kind})
+    assert is_there in operators(bundle)
+    assert verify(bundle)["int8"] <= 0.05
+
+
+@pytest.mark.parametrize("family", ["gpt2", "albert"])
+def test_products_are_found_whatever_their_form(tmp_path: Path, family: str) -> None:
+    """GPT-2's are Gemm, ALBERT's layers share theirs: none that has weights stays in float."""
+    optimize = {"gpt2": "onnxruntime", "albert": "portable"}[family]
+    bundle = build(tmp_path, family, export={**BOTH, "precision": ["fp32"], "optimize": optimize})
+    kind = {"gpt2": "weights", "albert": "dynamic"}[family]
+    target = tmp_path / "int8.onnx"
+    variants.load("quantizations", kind).quantize(bundle / "model.onnx", target, (), None)
+    graph = onnx.load(target).graph
+    held = {tensor.name for tensor in graph.initializer}
+    left = [node.name for node in graph.node if node.op_type in ("MatMul", "Gemm") and held & {*node.input[1:2]}]
+    assert left == []
+
+
+def test_weights_are_scaled_by_channel_and_inputs_by_row_and_block(texts: dict[str, Path]) -> None:
+    by_block = [n for n in onnx.load(texts["weights"] / "model.int8.onnx").graph.node if n.op_type == "MatMulNBits"]
+    told = [{a.name: onnx.helper.get_attribute_value(a) for a in node.attribute} for node in by_block]
+    assert {(each["bits"], each["accuracy_level"]) for each in told} == {(8, 4)}
+    graph = onnx.load(texts["dynamic"] / "model.int8.onnx").graph
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    products = [node.input[1] for node in graph.node if node.op_type == "MatMulInteger" and node.input[1] in sizes]
+    scales = [sizes[name.replace("_quantized", "_scale")] for name in products]
+    assert scales
+    assert all(scale == [sizes[name][1]] for name, scale in zip(products, scales, strict=True))
+
+
+def test_the_scales_that_change_least_are_kept(
+    texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(texts["static"])
+    sample = Sample([model.preprocessor.collate(model.rows([ALONE, *BESIDE]).features)], 4, 1)
+    wrong = iter([0.3, 0.1, 0.2])
+    monkeypatch.setattr(calibration, "_error", lambda wanted, found: next(wrong))
+    found = calibration.calibrated(texts["static"] / "model.onnx", tmp_path / "a.onnx", (), sample)
+    assert found == {"method": "percentile", "rows": 4}
+
+
+def test_a_share_is_counted_without_embeddings(tmp_path: Path) -> None:
+    def graph(path: Path, table: int, kind: Any) -> Path:
+        weights = np.zeros((100, 50), kind), np.zeros((table, 100), np.float32)
+        tensors = [onnx.numpy_helper.from_array(array, name) for array, name in zip(weights, ("w", "t"), strict=True)]
+        nodes = [onnx.helper.make_node("Gather", ["t", "i"], ["x"]), onnx.helper.make_node("MatMul", ["x", "w"], ["y"])]
+        values = [onnx.helper.make_tensor_value_info(n, k, None) for n, k in (("i", onnx.TensorProto.INT64), ("y", 1))]
+        made = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], tensors)
+        onnx.save(onnx.helper.make_model(made), path)
+        return path
+
+    large, small = graph(tmp_path / "a.onnx", 9000, np.float32), graph(tmp_path / "b.onnx", 10, np.int8)
+    assert share(large, small) == pytest.approx(0.26, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kinds": ["../x"]}, "each kind once"),
+        ({"kinds": ["static", "static"]}, "each kind once"),
+        ({"samples": -5}, "greater than or equal to 0"),
+        ({"samples": 0}, "samples are for kinds that take rows"),
+        ({"kinds": ["weights"], "samples": 0}, "it takes `export.optimize: onnxruntime`"),
+        (None, "quantization goes with int8"),
+    ],
+)
+def test_a_plan_says_how_int8_is_made_and_nothing_else(
+    texts: dict[str, Path], wrong: dict[str, Any] | None, said: str
+) -> None:
+    plan = json.loads((texts["static"] / "plan.json").read_bytes())
+    export = plan["export"]
+    export["quantization"] = export["quantization"] | wrong if wrong else None
+    with pytest.raises(Refused) as caught:
+        read_plan(json.dumps(plan), "plan.json")
+    assert said in caught.value.diagnostics[0].notes[0]
+
+
+def test_a_plan_from_before_there_were_kinds_is_dynamic(texts: dict[str, Path]) -> None:
+    plan = json.loads((texts["static"] / "plan.json").read_bytes())
+    del plan["export"]["quantization"]
+    found = read_plan(json.dumps(plan), "plan.json").export.quantization
+    assert found == QuantizationPlan(kinds=("dynamic",), is_chosen=False, samples=0)
+
+
+@pytest.mark.parametrize("key", ["quantization.kinds", "quantization.samples", "seed"])
+def test_stages_depend_on_how_int8_is_made(texts: dict[str, Path], key: str) -> None:
+    plan = json.loads((texts["static"] / "plan.json").read_bytes())
+    other = json.loads(json.dumps(plan))
+    if key == "seed":
+        other["seed"] += 1
+    else:
+        other["export"]["quantization"] |= {"kinds": ["static", "dynamic"]} if key.endswith("kinds") else {"samples": 3}
+    stages = [{s.name: s for s in pipeline.stages(read_plan(json.dumps(each), "p"), "w")} for each in (plan, other)]
+    differ = {name for name in ("quantize", "verify") if stages[0][name].record != stages[1][name].record}
+    assert (
+        differ
+        == {"quantization.kinds": {"verify"}, "quantization.samples": {"quantize", "verify"}, "seed": {"quantize"}}[key]
+    )
