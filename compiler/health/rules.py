@@ -67,7 +67,9 @@ def _of_labels(answers: Answers, training: Training) -> Iterator[Finding]:
 
 
 def _of_epochs(training: Training) -> Iterator[Finding]:
-    if falls(training):
+    if spoils(training):
+        yield _spoilt(training)
+    elif falls(training):
         yield _steep(training)
     elif is_last(training):
         yield _last(training)
@@ -141,6 +143,14 @@ def is_first(training: Training) -> bool:
     if len(values) < 3 or training.best_epoch != 1 or first is None or last is None:
         return False
     return training.direction * (first - last) >= training.margin(first)
+
+
+def spoils(training: Training) -> bool:
+    """Whether the first epoch is worse than the heads that were fitted before it, by more than chance, and the others too."""
+    before, values = training.before.get(training.metric), training.values()
+    if before is None or not values or values[0] is None or training.best_epoch:
+        return False
+    return bool(training.direction * (before - values[0]) > training.margin(before))
 
 
 def is_last(training: Training) -> bool:
@@ -273,6 +283,16 @@ def _first(training: Training) -> Finding:
     note = f"{training.metric} was {values[0]:.4f} after the first epoch and {values[-1]:.4f} after the last"
     help = "lower `train.learning_rate`, or train for one epoch: what came after the first was thrown away"
     return Finding("W0439", "the best epoch is the first one", "train.learning_rate", (note,), help)
+
+
+def _spoilt(training: Training) -> Finding:
+    before, values = training.before[training.metric], training.values()
+    note = f"{training.metric} was {before:.4f} before the first step and {values[0]:.4f} after the first epoch"
+    later = f", {max(values, key=lambda value: training.direction * value):.4f} after the best"
+    note += later if len(values) > 1 and None not in values else ""
+    less = ", or let less learn: `backbone.freeze`" if training.has_backbone else ""
+    help = f"lower `train.learning_rate`, by ten times for a start{less}"
+    return Finding("W0447", "training took from the fitted head", "train.learning_rate", (note,), help)
 
 
 def _faded(training: Training) -> Finding:

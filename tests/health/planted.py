@@ -117,6 +117,13 @@ PLANTED = {
     "best epoch the first": Case({**FULL, **RISING}, ("W0439",), rows=640),
     "best epoch the last": Case({**FULL, "epochs": 2, "schedule": "constant", "learning_rate": 5e-3}, ("W0438",)),
     "a gradient that vanishes": Case({**FULL, "epochs": 2}, ("W0435", "W0440"), sections=DEEP),
+    "a fitted head that training spoils": Case(
+        {**FULL, "epochs": 1, "schedule": "constant", "warmup": 0.0, "learning_rate": 0.1},
+        ("W0447",),
+        rows=144,
+        noise=0.6,
+        sections=FITTED,
+    ),
     "below its floor": Case({**FULL, "epochs": 30, "learning_rate": 1e-3}, ("W0435",), sections=PROBE),
 }
 SOUND = {

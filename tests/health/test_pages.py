@@ -54,6 +54,7 @@ SAID = {
     "W0443": (SOUND, replace(ANSWERS, unused={"rare": 15}, commonest=("music", 0.4, 0.3))),
     "W0444": (training([38.8, 9.0, 2.0], untrained=1.099, losses=np.r_[np.full(5, 1.1), np.full(20, 38.8), np.ones(5)]), ANSWERS),
     "W0445": (training([1.1, 1.09, 1.09]), replace(ANSWERS, tells=1.0, learned=1.0)),
+    "W0447": (training([0.6, 0.4], [0.7, 0.8], best_epoch=0, is_fitted=True, before={"accuracy": 0.925}), ANSWERS),
     "W0446": (SOUND, replace(ANSWERS, unused={"money": 12}, commonest=("music", 1.0, 0.833))),
 }  # fmt: skip
 
@@ -115,6 +116,14 @@ def test_every_answer_alike_is_told_of_a_fitted_head_alone() -> None:
     (found,) = findings(NONE, [replace(ANSWERS, unused={"money": 12}, commonest=("music", 1.0, 0.833))])
     assert found.code == "W0446"
     assert "rate" not in found.help
+
+
+def test_a_little_less_than_the_fitted_head_is_chance() -> None:
+    seen, _ = SAID["W0447"]
+    for values in ([0.89, 0.8], [0.7, 0.93]):
+        epochs = training([0.6, 0.4], values).epochs
+        best = 0 if values[1] < 0.925 else 2
+        assert "W0447" not in [found.code for found in findings(replace(seen, epochs=epochs, best_epoch=best), [])]
 
 
 def test_a_fitted_head_never_leaves_its_first_loss() -> None:
