@@ -286,10 +286,13 @@ def _first(training: Training) -> Finding:
 
 
 def _spoilt(training: Training) -> Finding:
-    before, values = training.before[training.metric], training.values()
-    note = f"{training.metric} was {before:.4f} before the first step and {values[0]:.4f} after the first epoch"
-    later = f", {max(values, key=lambda value: training.direction * value):.4f} after the best"
-    note += later if len(values) > 1 and None not in values else ""
+    first, *later = [value for value in training.values() if value is not None]
+    note = (
+        f"{training.metric} was {training.before[training.metric]:.4f} before the first step "
+        f"and {first:.4f} after the first epoch"
+    )
+    best = max((first, *later), key=lambda value: training.direction * value)
+    note += f", {best:.4f} after the best" if later else ""
     less = ", or let less learn: `backbone.freeze`" if training.has_backbone else ""
     help = f"lower `train.learning_rate`, by ten times for a start{less}"
     return Finding("W0447", "training took from the fitted head", "train.learning_rate", (note,), help)
