@@ -11,7 +11,7 @@ import click
 from ...runtime.shape import ANY, NUMBER
 from ..amounts import in_bytes, learned_before, score
 from ..diagnostics import clean
-from ..reports import beside, kept_fit, one_line, printable
+from ..reports import beginning, beside, kept_fit, printable
 from . import _bundles
 
 SHOWN = {
@@ -78,7 +78,7 @@ def _text(manifest: dict[str, Any]) -> str:
     lines.append(
         f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
     )
-    return "\n".join(one_line(line) for line in lines if line)
+    return "\n".join(beginning(line) for line in lines if line)
 
 
 def _bytes(manifest: dict[str, Any], begins: str) -> int:

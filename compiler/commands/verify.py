@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..reports import one_line
+from ..reports import beginning
 from . import _bundles
 
 
@@ -16,5 +16,5 @@ def command(bundle: str) -> None:
         from ...runtime.verify import verify
 
         for precision, worst in verify(bundle).items():
-            print(f"{one_line(precision)}: golden answers given, largest relative difference {worst:.1e}")
-    print(f"{one_line(bundle)}: fine")
+            print(f"{beginning(precision)}: golden answers given, largest relative difference {worst:.1e}")
+    print(f"{beginning(bundle)}: fine")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...runtime.manifest import FORMAT
 from ..digest import combined, digest
 from ..planning.plan import Plan, TaskPlan
+from ..reading import beginning
 from .machine import installed
 
 FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+CARD = 65_536  # bytes of a model card that are looked at
+LICENCE = re.compile(
+    r"""^license:[ \t]*(?P<quote>["']?)(?P<word>[A-Za-z0-9][A-Za-z0-9.+-]{0,63})(?P=quote)[ \t]*$""", re.MULTILINE
+)
 Calibrated = Mapping[str, Mapping[str, Mapping[str, Any]]]
 SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
 
@@ -76,11 +80,8 @@ def _head(task: TaskPlan, calibrated: Calibrated) -> dict[str, Any]:
 
 
 def licence(backbone: Path) -> str:
-    """The licence that a backbone's model card states in its front matter, or `unknown`."""
-    try:
-        text = (backbone / "README.md").read_text(encoding="utf-8")
-        front = yaml.safe_load(text.split("---")[1]) if text.startswith("---") else {}
-    except (OSError, ValueError, yaml.YAMLError, IndexError, RecursionError):
-        return "unknown"
-    found = front.get("license") if isinstance(front, dict) else None
-    return str(found) if found else "unknown"
+    """The licence that a backbone's model card states in its front matter, as one plain word, or `unknown`."""
+    text = (beginning(backbone / "README.md", CARD) or b"").decode("utf-8", "replace")
+    front = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
+    found = LICENCE.search(front)
+    return found["word"] if found else "unknown"

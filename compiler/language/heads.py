@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -75,14 +76,24 @@ def _spelt(text: str, name: str) -> str:
     return re.sub(r"`head(?=[.`])", f"`heads.{name}", text)
 
 
+def is_name(word: str) -> bool:
+    """Whether a head may have a name: it becomes part of the names of outputs and of a program.
+
+    >>> is_name("intent"), is_name("class"), is_name("intent\\n")
+    (True, False, False)
+    """
+    return bool(re.fullmatch(NAME.strip("^$"), word)) and not keyword.iskeyword(word)
+
+
 def misnamed(names: Iterable[str]) -> Iterator[Diagnostic]:
     """Names of heads that could be no part of an output's name."""
     for name in names:
-        if not re.match(NAME, name):
+        if not is_name(name):
             at = At(("heads", name), "not a name for outputs", on_key=True)
-            notes = ("lower case, digits and `_`, a letter first, at most 32 characters",)
-            word = re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")[:32]
-            help = f"write `{word}:`" if re.match(NAME, word) else ""
+            notes = ("lower case, digits and `_`, a letter first, at most 32 characters, no word of Python's own",)
+            word = re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")[:31]
+            word = f"{word}_" if keyword.iskeyword(word) else word
+            help = f"write `{word}:`" if is_name(word) else ""
             yield Diagnostic("E0380", f"{quote(name)} can't name a head", at, (), notes, help)
 
 

@@ -17,6 +17,7 @@ from ..frozen import SLUG, Frozen, Json
 from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
+NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
 MEAN = "mean"  # of the metrics of all heads
 
 
@@ -100,7 +101,7 @@ class TaskPlan(Frozen):
     `augment`.
     """
 
-    name: str
+    name: str = Field(pattern=NAMED)
     head: HeadPlan
     data: DataPlan
     weight: float  # of its loss, and of its metric among those that pick the best epoch

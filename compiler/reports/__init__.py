@@ -142,9 +142,23 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text for a terminal: line breaks and control characters stand as escapes, and it ends somewhere."""
+    """Text for a terminal: line breaks and control characters stand as escapes, and it ends somewhere.
+
+    Where GitHub's runner reads along, its old commands, which may stand anywhere in a line, are taken apart.
+    """
     cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    cut = cut.replace("##[", "# #[") if os.environ.get("GITHUB_ACTIONS") == "true" else cut
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def beginning(word: str) -> str:
+    """A user's word as a line may begin with it: what a runner of GitHub would take for a command is written as a path.
+
+    >>> beginning("a.yaml"), beginning("::stop-commands::x.yaml")
+    ('a.yaml', './::stop-commands::x.yaml')
+    """
+    shown = one_line(word)
+    return f"./{shown}" if shown.lstrip().startswith("::") else shown
 
 
 def beside(name: str, floors: Mapping[str, Mapping[str, Any]]) -> str:
