@@ -70,7 +70,7 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Gra
         torch.manual_seed(derived_seed(plan.seed, "head"))
         module = variants.top(task.head.type)
         if module.NEEDS in AUTO:
-            model, missing = load_language_model(module.NEEDS, folder)
+            model, missing = load_language_model(module.NEEDS, folder, plan.backbone.family)
             head = module.build(task.head.record, model)
             refuse_another(task.head.record, head.language.model.state_dict(), missing)
             heads.append(head)

@@ -9,19 +9,19 @@ from typing import Any
 import torch
 
 from ..diagnostics import refuse
+from .checkpoint_files import alone, refuse_others
 from .loading import PLAINLY, refusing
 
 AUTO = {"masked-language-model": "AutoModelForMaskedLM", "causal-language-model": "AutoModelForCausalLM"}
 
 
-def load_language_model(kind: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
+def load_language_model(kind: str, folder: Path, family: str) -> tuple[Any, tuple[str, ...]]:
     """transformers' model of a kind in fp32, and the names of its tensors that the folder lacks; these are drawn."""
     import transformers
 
-    with refusing(folder):
-        model, told = getattr(transformers, AUTO[kind]).from_pretrained(
-            str(folder), **PLAINLY, output_loading_info=True
-        )
+    with refusing(folder), alone(folder, family) as own:
+        model, told = getattr(transformers, AUTO[kind]).from_pretrained(str(own), **PLAINLY, output_loading_info=True)
+    refuse_others(model, folder, family)
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
     return model, tuple(name for name in missing if not name.startswith(f"{model.base_model_prefix}."))
 

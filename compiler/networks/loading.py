@@ -15,6 +15,7 @@ from torch import nn
 from .. import variants
 from ..diagnostics import Refused, Span, refuse
 from ..planning.plan import Phase
+from .checkpoint_files import alone, refuse_others
 
 DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
 PLAINLY: dict[str, Any] = {
@@ -36,13 +37,14 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
     their_logging.set_verbosity_error()
     their_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    with refusing(folder):
+    with refusing(folder), alone(folder, plan.backbone.family) as own:
         module, told = AutoModel.from_pretrained(
-            str(folder), config=_config(plan, folder), **PLAINLY, output_loading_info=True, **family.LOAD
+            str(own), config=_config(plan, own), **PLAINLY, output_loading_info=True, **family.LOAD
         )
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
     if missing:
         raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
+    refuse_others(module, folder, plan.backbone.family)
     with refusing(folder):
         found = ready(module, family)
         _try(found, plan)

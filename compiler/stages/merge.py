@@ -99,7 +99,7 @@ def _save(work: Work, phase: PretrainPlan, graft: Graft) -> None:
     if hasattr(head, "language"):
         whole = head.language.whole(graft.backbone)
     elif phase.language_model in AUTO:
-        model, _ = load_language_model(phase.language_model, work.backbone)
+        model, _ = load_language_model(phase.language_model, work.backbone, phase.backbone.family)
         whole = LanguageModel(model).whole(graft.backbone)
     else:
         whole = graft.backbone

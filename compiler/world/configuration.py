@@ -15,6 +15,12 @@ from ..diagnostics import Span, listed, nearest, quote
 FILE = (
     Path(__file__).parent.parent / "backbones" / "_configurations.json"
 )  # written by tests/backbones/configurations.py
+# keys that choose what is loaded or run, by whatever name: none of them reaches transformers
+CHOOSING = frozenset(
+    ("transformers_weights", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
+     "experts_implementation", "_experts_implementation", "use_kernels", "kernel_config", "quantization_config", "auto_map",
+     "custom_pipelines", "adapter_config", "peft_config", "base_model_name_or_path", "gguf_file", "subfolder")
+)  # fmt: skip
 Rule = Mapping[str, Any]  # of a key: its kinds, default, the least and the most, the words that it takes
 KINDS = {
     **{"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number with a point"},

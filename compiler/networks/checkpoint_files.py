@@ -1,0 +1,71 @@
+"""Hands transformers the files that a plan names, and nothing else of the folder in which they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from .. import variants
+from ..diagnostics import refuse
+from ..world.backbone import renamed
+from ..world.configuration import CHOOSING, rules
+from ..world.header import INDEX, read_header
+
+CONFIG = "config.json"
+
+
+@contextmanager
+def alone(folder: Path, family: str) -> Iterator[Path]:
+    """A folder with a checkpoint's weights and the keys of its config.json that the architecture knows.
+
+    Other keys can name other weights, adapters or code, and so can other files beside these.
+    """
+    files = read_header(folder).files
+    with TemporaryDirectory(prefix="graftc-") as made:
+        place = Path(made)
+        for name in files:
+            (place / name).symlink_to((folder / name).resolve())
+        if len(files) > 1 or files[0] != "model.safetensors":
+            index = json.loads((folder / INDEX).read_bytes())["weight_map"]
+            (place / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}))
+        (place / CONFIG).write_text(json.dumps(reduced(json.loads((folder / CONFIG).read_bytes()), family)))
+        yield place
+
+
+def reduced(config: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """The keys of a config.json that the architecture reads, without those that choose what runs."""
+    own = rules(family.replace("_", "-"))
+    known = {"model_type", *own.keys, *own.aliases} - CHOOSING
+    return {key: value for key, value in config.items() if key in known}
+
+
+def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:
+    """Raises Refused E0406 where a tensor of a module is not, number for number, that of the folder's files."""
+    known, state = variants.load("backbones", family), module.state_dict()
+    for file in read_header(folder).files:
+        with safe_open(str(folder / file), "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118 - it is no mapping
+                loaded = _loaded(state, name, known)
+                if loaded is not None and not _is_same(loaded, stored.get_tensor(name)):
+                    help = "copy the backbone again, and report this with its config.json if that does not help"
+                    headline = "the loaded weights are not those of the backbone's files"
+                    raise refuse("E0406", headline, f"`{name}` of {file}", help=help)
+
+
+def _loaded(state: Mapping[str, torch.Tensor], name: str, family: Any) -> torch.Tensor | None:
+    """The tensor that a stored one became: with the name of its family's prefix, or without; None for what is left out."""
+    plain = renamed(name.removeprefix(family.PREFIX), family)
+    return next(
+        (state[each] for each in (plain, f"{family.PREFIX}{plain}", renamed(name, family)) if each in state), None
+    )
+
+
+def _is_same(loaded: torch.Tensor, stored: torch.Tensor) -> bool:
+    return loaded.shape == stored.shape and torch.equal(loaded.cpu(), stored.to(loaded.dtype))
