@@ -10,24 +10,28 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import Finding
-from .seen import FEWEST, Answers, Training
+from .seen import Answers, Training
+from .signs import (
+    GROWN,
+    HALF,
+    VANISHED,
+    clips,
+    fades,
+    falls,
+    forgets,
+    gap_of,
+    gaps,
+    is_first,
+    is_last,
+    peak,
+    rises,
+    spoils,
+    stays,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
-FLAT = 0.98  # of what knowing nothing loses: a training that learns anything leaves less than this
-ROSE = 2.0  # times the start: sound losses fluctuate, but the mean of many steps does not double
-GROWN = 1.5  # times the first steps: a random head may begin above the start, and comes down
-SMOOTH = 5  # steps at least over which a loss is averaged
-STEEP = 0.15  # of the loss: what another third of the training would still take away
-LEARNED = 0.25  # of the start: below this a loss that halves once more changes few answers
-RECENT = 0.2  # of the rates' sum: since when a validation loss is asked how it fell
-SMALL = 0.05  # of the start: falls that are smaller are no news
-VANISHED = 1e-3  # of the loss, or of the heads' gradient: sound backbones get a hundredth or more
-CLIPPED = 0.95  # of the steps
-FAR = 30.0  # times the limit: AdamW undoes a constant factor, so that gradients often a few times the limit do no harm
-HALF = 0.5  # of the start: a training loss that fell so far has learned its rows
-GAP = 0.5  # of the start, between the losses of validation and training rows
 FEW = 8  # rows of a label from which on never to answer it is no chance
 SAME = 0.995  # of the answers
 OTHER = "a method that changes the backbone, such as `adapt.method: lora`"
@@ -77,145 +81,6 @@ def _of_epochs(training: Training) -> Iterator[Finding]:
         yield _first(training)
     if gaps(training):
         yield _gap(training)
-
-
-def stays(training: Training) -> bool:
-    """Whether the loss never left what knowing nothing loses; a head that was fitted first begins where others end."""
-    return not training.is_fitted and training.start is not None and training.end >= FLAT * training.start
-
-
-def rises(training: Training) -> bool:
-    """Whether the mean over some steps rose far above the start and above the first steps."""
-    width = max(SMOOTH, len(training.losses) // 20)
-    if not training.has_one_set or len(training.losses) < 2 * width or training.start is None:
-        return False
-    return _peak(training) > max(ROSE * training.start, GROWN * training.begun)
-
-
-def _peak(training: Training) -> float:
-    import numpy as np
-
-    width = max(SMOOTH, len(training.losses) // 20)
-    means = np.convolve(training.losses, np.ones(width) / width, "valid")
-    return float(means[len(means) // 20 :].max())
-
-
-def falls(training: Training) -> bool:
-    """Whether another third of the training, at its rates, would take much from the loss of training and validation rows.
-
-    A schedule that ends at zero flattens every loss at its end. So time is measured by the sum of the rates, in which a
-    loss falls as evenly as if the rate stayed.
-    """
-    import numpy as np
-
-    start, losses = training.start, training.losses
-    if start is None or not training.has_one_set or len(losses) < FEWEST:
-        return False
-    time = np.cumsum(training.rates) / max(float(training.rates.sum()), 1e-12)
-    middle, last = losses[(time > 1 / 3) & (time <= 2 / 3)], losses[time > 2 / 3]
-    if len(middle) < 2 or len(last) < 2 or last.mean() < LEARNED * start:
-        return False
-    fall = middle.mean() - last.mean()
-    noise = (middle.var() / len(middle) + last.var() / len(last)) ** 0.5
-    if fall < max(STEEP * last.mean(), SMALL * start, 3 * noise):
-        return False
-    return _validation_falls(training, time)
-
-
-def _validation_falls(training: Training, time: np.ndarray) -> bool:
-    """Whether the loss of validation rows falls as steeply since about a third before the end; true where none is known.
-
-    Since the last epoch alone would be too short: at rates near zero a loss also falls because steps lose their noise.
-    """
-    known = [epoch for epoch in training.epochs if "validation_loss" in epoch]
-    since = [(1 - float(time[epoch["step"] - 1]), epoch["validation_loss"]) for epoch in known[:-1]]
-    since = [(share, loss) for share, loss in since if share >= RECENT]
-    if not since:
-        return True
-    (share, before), last = min(since), known[-1]["validation_loss"]
-    return bool((before - last) / (3 * share) >= STEEP * last)
-
-
-def is_first(training: Training) -> bool:
-    """Whether the first of several epochs is the best, and the last is worse by more than chance."""
-    values = training.values()
-    first, last = (values[0], values[-1]) if values else (None, None)
-    if len(values) < 3 or training.best_epoch != 1 or first is None or last is None:
-        return False
-    return training.direction * (first - last) >= training.margin(first)
-
-
-def spoils(training: Training) -> bool:
-    """Whether the first epoch is worse than the heads that were fitted before it, by more than chance, and the others too."""
-    before, values = training.before.get(training.metric), training.values()
-    if before is None or not values or values[0] is None or training.best_epoch:
-        return False
-    return bool(training.direction * (before - values[0]) > training.margin(before))
-
-
-def is_last(training: Training) -> bool:
-    """Whether the last of several epochs is the best, by more than chance."""
-    values = training.values()
-    if len(values) < 2 or training.best_epoch != len(values) or None in values[-2:]:
-        return False
-    before = [training.direction * value for value in values[:-1] if value is not None]
-    last = training.direction * float(values[-1] or 0.0)
-    return last - max(before) >= training.margin(float(values[-1] or 0.0))
-
-
-def fades(training: Training) -> bool:
-    """Whether what learns, or the backbone beneath the heads, gets almost no gradient while there is much to learn."""
-    import numpy as np
-
-    if training.start is None or training.end < LEARNED * training.start or not len(training.norms):
-        return False
-    whole, heads = np.median(training.norms, axis=0)
-    return bool(
-        whole < VANISHED * training.end or (training.has_backbone and _share(training) < VANISHED and heads > 0)
-    )
-
-
-def _share(training: Training) -> float:
-    """The gradient of the backbone as a share of that of the heads, in half of the steps at most so much."""
-    import numpy as np
-
-    whole, heads = training.norms.T
-    beneath = np.sqrt(np.maximum(whole**2 - heads**2, 0.0))
-    return float(np.median(beneath / np.maximum(heads, 1e-30)))
-
-
-def clips(training: Training) -> bool:
-    """Whether nearly every step is cut to a small part of its gradient."""
-    import numpy as np
-
-    whole, limit = training.norms[:, 0], training.max_grad_norm
-    return bool(len(whole) and (whole > limit).mean() >= CLIPPED and np.median(whole) >= FAR * limit)
-
-
-def gaps(training: Training) -> bool:
-    """Whether in the epoch that is kept validation rows lose more than training rows by half of what knowing nothing loses."""
-    gap, start = _gap_of(training), training.start
-    return gap is not None and start is not None and gap >= GAP * start
-
-
-def forgets(training: Training) -> bool:
-    """Whether the last epoch loses little on training rows, and is worse on validation rows than an earlier one.
-
-    The epoch that is kept may be one before that, so that its own gap is small.
-    """
-    if len(training.epochs) < 2 or training.start is None or training.end > HALF * training.start:
-        return False
-    last = training.epochs[-1]
-    losses = [epoch["validation_loss"] for epoch in training.epochs if "validation_loss" in epoch]
-    if losses and losses[-1] - last["train_loss"] >= GAP * training.start:
-        return True
-    known = [training.direction * value for value in training.scores() if value is not None]
-    return bool(known) and max(known) - known[-1] >= training.margin(known[-1])
-
-
-def _gap_of(training: Training) -> float | None:
-    kept = next((epoch for epoch in training.epochs if epoch["epoch"] == training.best_epoch), {})
-    return kept["validation_loss"] - kept["train_loss"] if "validation_loss" in kept else None
 
 
 def _is_untold(answers: Answers) -> bool:
@@ -327,7 +192,7 @@ def _clipped(training: Training) -> Finding:
 
 
 def _gap(training: Training) -> Finding:
-    gap = _gap_of(training)
+    gap = gap_of(training)
     note = f"validation rows lose {gap:.4g} more in the epoch that is kept; to know nothing loses {training.start:.4g}"
     help = "train for fewer epochs or on more rows, or let less learn: `adapt.method: lora`, `backbone.freeze`"
     return Finding("W0442", "training rows are learned by heart", "train.epochs", (note,), help)
@@ -343,7 +208,7 @@ def _unused(answers: Answers, training: Training) -> Finding:
 
 
 def _risen(training: Training) -> Finding:
-    note = f"it was up to {_peak(training):.4g} on average; to know nothing of the inputs loses {training.start:.4g}"
+    note = f"it was up to {peak(training):.4g} on average; to know nothing of the inputs loses {training.start:.4g}"
     help = "lower `train.learning_rate`, by ten times for a start"
     return Finding("W0444", "the loss rose above its start", "train.learning_rate", (note,), help)
 

@@ -15,17 +15,17 @@ from safetensors import safe_open
 from .. import variants
 from ..diagnostics import refuse
 from ..world.backbone import renamed
-from ..world.configuration import CHOOSING, rules
+from ..world.configuration import CHOOSING
 from ..world.header import INDEX, read_header
 
 CONFIG = "config.json"
 
 
 @contextmanager
-def alone(folder: Path, family: str) -> Iterator[Path]:
-    """A folder with a checkpoint's weights and the keys of its config.json that the architecture knows.
+def alone(folder: Path) -> Iterator[Path]:
+    """A folder with a checkpoint's weights and its config.json, but for keys that choose what is loaded or run.
 
-    Other keys can name other weights, adapters or code, and so can other files beside these.
+    Such keys can name other weights, adapters or code, and so can other files beside these.
     """
     files = read_header(folder).files
     with TemporaryDirectory(prefix="graftc-") as made:
@@ -35,15 +35,13 @@ def alone(folder: Path, family: str) -> Iterator[Path]:
         if len(files) > 1 or files[0] != "model.safetensors":
             index = json.loads((folder / INDEX).read_bytes())["weight_map"]
             (place / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}))
-        (place / CONFIG).write_text(json.dumps(reduced(json.loads((folder / CONFIG).read_bytes()), family)))
+        (place / CONFIG).write_text(json.dumps(reduced(json.loads((folder / CONFIG).read_bytes()))))
         yield place
 
 
-def reduced(config: Mapping[str, Any], family: str) -> dict[str, Any]:
-    """The keys of a config.json that the architecture reads, without those that choose what runs."""
-    own = rules(family.replace("_", "-"))
-    known = {"model_type", *own.keys, *own.aliases} - CHOOSING
-    return {key: value for key, value in config.items() if key in known}
+def reduced(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config.json without the keys that choose what is loaded or run."""
+    return {key: value for key, value in config.items() if key not in CHOOSING}
 
 
 def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:

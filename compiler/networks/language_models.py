@@ -19,7 +19,7 @@ def load_language_model(kind: str, folder: Path, family: str) -> tuple[Any, tupl
     """transformers' model of a kind in fp32, and the names of its tensors that the folder lacks; these are drawn."""
     import transformers
 
-    with refusing(folder), alone(folder, family) as own:
+    with refusing(folder), alone(folder) as own:
         model, told = getattr(transformers, AUTO[kind]).from_pretrained(str(own), **PLAINLY, output_loading_info=True)
     refuse_others(model, folder, family)
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])

@@ -37,7 +37,7 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
     their_logging.set_verbosity_error()
     their_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    with refusing(folder), alone(folder, plan.backbone.family) as own:
+    with refusing(folder), alone(folder) as own:
         module, told = AutoModel.from_pretrained(
             str(own), config=_config(plan, own), **PLAINLY, output_loading_info=True, **family.LOAD
         )

@@ -31,7 +31,7 @@ def planned(spec: Spec, backbone: BackboneFacts, rows: int) -> QuantizationPlan 
 def decided(spec: Spec, backbone: BackboneFacts, rows: int) -> dict[Path, Decided[Any]]:
     """What is left open of it, with reasons."""
     if "int8" not in spec.export.precision:
-        return {}
+        return dict.fromkeys((KIND, SAMPLED), Decided(None, "`export.precision` lists no int8"))
     kinds = _kinds(spec.export, backbone, rows)
     return {KIND: kinds, SAMPLED: _samples(spec.export, kinds.value, rows)}
 

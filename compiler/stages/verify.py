@@ -130,7 +130,7 @@ def _attempts(work: Work) -> Iterator[Attempt]:
 def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
     """What failed first, and all that was tried besides."""
     planned = plan.export.quantization
-    most = f"{SMALL:g} of fp32's bytes" if planned and planned.is_chosen else "fp32 itself"
+    most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_chosen else "fp32 itself"
     note = f"each has more than {most}, embeddings apart"
     found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
     return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))

@@ -128,7 +128,7 @@ def test_the_action_installs_what_it_belongs_to(repository: Path, temporary: Pat
     stub = commands / "python"  # notes what it is asked, and leaves another of its kind where the environment would be
     stub.write_text(
         f'#!/bin/sh\necho "$@" >> {temporary}/asked\n'
-        f'case "$2" in venv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; esac\n'
+        f'case "$3" in venv) mkdir -p "$4/bin"; cp "$0" "$4/bin/python";; esac\n'
     )
     stub.chmod(0o755)
     for inputs, wanted in (
