@@ -36,7 +36,7 @@ from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.language.source import read
 from graftc.compiler.networks.bootstrap import standard_error
-from graftc.compiler.networks.quantization import share
+from graftc.compiler.networks.quantization import own_bytes
 from graftc.compiler.networks.validation import metrics_of
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.verbs import build_source
@@ -170,8 +170,8 @@ def _measured(name: str, kind: str, sections: Mapping[str, Any], output: Path) -
     told = built.quantization["int8"]
     files = [built.folder / file for file in ("model.onnx", "model.int8.onnx")]
     return {
-        "kind": told["kind"], "is_alone": told["is_alone"], "calibration": told.get("calibration"),
-        "in_float": _in_float(built.folder), "share": round(share(*files), 3),
+        "kind": told["kind"], "is_batch_invariant": told["is_batch_invariant"], "calibration": told.get("calibration"),
+        "in_float": _in_float(built.folder), "share": round(own_bytes(files[1]) / own_bytes(files[0]), 3),
         "megabytes": [round(file.stat().st_size / 1e6, 2) for file in files], **_scores(built.plan, built.folder, _store(name, output)),
     }  # fmt: skip
 
@@ -227,7 +227,7 @@ def table(found: Mapping[str, Any]) -> str:
             what = f"{word}: {each['kind']}" if word == "auto" else word
             what += f", {each['in_float']} in float" if each["in_float"] else ""
             (slow, quick), (large, small) = each["milliseconds"], each["megabytes"]
-            alone = "yes" if each["is_alone"] else "no"
+            alone = "yes" if each["is_batch_invariant"] else "no"
             lines.append(f"| {name} | {what} | {each['fp32']:.4f} | {each['int8']:.4f} | {100 * each['behind']:+.2f} ± {100 * each['error']:.2f} | {slow} | {quick} | {each['ratio']} | {large} | {small} | {each['share']} | {alone} | {holds} |")  # fmt: skip
     return "\n".join(lines)
 

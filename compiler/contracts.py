@@ -223,7 +223,7 @@ class Quantization(Protocol):
 
     RANK: int  # its place among those that `auto` tries
     SCALES: str  # how activations are scaled, as a card says it
-    IS_ALONE: bool  # whether an answer is the same whatever lies beside it in a batch
+    IS_BATCH_INVARIANT: bool  # whether an answer is the same whatever lies beside it in a batch
     NEEDS_ROWS: bool
     FOR_CONVOLUTIONS: bool  # whether `auto` tries it where layers are convolutions
 

@@ -30,7 +30,7 @@ SHOWN = {
     "hashes": {"plan": str},
     "versions": {"torch": str},
     "?floors": {ANY: {ANY: dict}},
-    "?quantization": {ANY: {"kind": str, "is_alone": bool, "share": NUMBER}},
+    "?quantization": {ANY: {"kind": str, "is_batch_invariant": bool, "share": NUMBER}},
     "?training": {"epochs": [dict], "best_epoch": int, "?start": dict},
     "?findings": [{"code": str, "headline": str, "head": str}],
 }
@@ -90,7 +90,7 @@ def _int8(quantization: dict[str, Any]) -> list[str]:
     """How graphs were quantised, and whether an answer depends on its batch."""
     beside = {False: "an answer moves a little with its batch", True: "an answer is the same in every batch"}
     return [
-        f"  {precision:<11} {clean(told['kind'])}, {told['share']:.2f} of fp32's bytes without embeddings; {beside[told['is_alone']]}"
+        f"  {precision:<11} {clean(told['kind'])}, {told['share']:.2f} of fp32's bytes without embeddings; {beside[told['is_batch_invariant']]}"
         for precision, told in quantization.items()
     ]
 

@@ -85,7 +85,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "limits": [
             LIMITS["windows" if "stride" in reading else plan.reading.modality].format(**reading),
             "Scores hold for rows like those it was built from; other data may differ.",
-            *(BESIDE[each["is_alone"]] for each in manifest.get("quantization", {}).values()),
+            *(BESIDE[each["is_batch_invariant"]] for each in manifest.get("quantization", {}).values()),
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")

@@ -1,13 +1,8 @@
-"""The rules by which a training that has ended is looked at; each gives a finding or nothing.
-
-Their thresholds were set on tiny encoders and on the example specs, so that none of the sound trainings in the tests
-meets one; what each must not mistake stands beside it. VANISHED and FAR were not held against larger backbones.
-"""
+"""The rules by which a training that has ended is looked at: by its signs each gives a finding or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from . import Finding
 from .seen import Answers, Training
@@ -28,9 +23,6 @@ from .signs import (
     spoils,
     stays,
 )
-
-if TYPE_CHECKING:
-    pass
 
 FEW = 8  # rows of a label from which on never to answer it is no chance
 SAME = 0.995  # of the answers

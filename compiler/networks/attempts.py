@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..planning.export import SMALL, QuantizationPlan
+from ..planning.export import KINDS, SMALL, QuantizationPlan
 from .calibration import Sample
-from .quantization import bytes_of, candidates, share
+from .quantization import candidates, own_bytes
 
 WHOLE = 1.0  # what is no smaller than fp32 is kept by nobody
 TINY = 1_000_000  # bytes of a graph, embeddings apart, up to which nobody minds what int8 saves
@@ -38,21 +39,30 @@ class Attempt:
 
 
 def attempts(
-    plan: QuantizationPlan, source: Path, target: Path, sample: Sample | None, whole: tuple[Path, Mapping[str, Any]]
+    plan: QuantizationPlan,
+    source: Path,
+    target: Path,
+    draw: Callable[[], Sample],
+    whole: tuple[Path, Mapping[str, Any]],
 ) -> Iterator[Attempt]:
-    """Each kind throughout, then with some nodes in float; `whole` is the first, which is there. Others go to `target`."""
-    choices = {"": (), **candidates(source)}
+    """Each kind throughout, then with some nodes in float; `whole` is the first, which is there. Others go to `target`.
+
+    `draw` gives the rows that fix scales, and is asked once, by a kind that takes any.
+    """
+    plain, sample = own_bytes(source), cache(draw)
     for kind in plan.kinds:
-        module = variants.load("quantizations", kind)
-        for what, nodes in choices.items():
+        module = variants.load(KINDS, kind)
+        for what, nodes in _choices(source):
             is_first = kind == plan.kinds[0] and not what
-            file, told = whole if is_first else (target, module.quantize(source, target, nodes, sample))
-            size = share(source, file)
-            told = {"kind": kind, "is_alone": module.IS_ALONE, "share": round(size, 3), **told}
-            is_large = _weighs(source) and size > (SMALL if plan.is_chosen else WHOLE)
+            rows = sample() if module.NEEDS_ROWS and not is_first else None
+            file, made = whole if is_first else (target, module.quantize(source, target, nodes, rows))
+            size = own_bytes(file) / plain
+            told = {"kind": kind, "is_batch_invariant": module.IS_BATCH_INVARIANT, "share": round(size, 3), **made}
+            is_large = plain > TINY and size > (SMALL if plan.is_auto else WHOLE)
             yield Attempt(file, kind, told, what, nodes, is_large)
 
 
-def _weighs(graph: Path) -> bool:
-    whole, tables = bytes_of(graph)
-    return whole - tables > TINY
+def _choices(source: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Nothing in float, then each choice of nodes: the graph is looked at for these alone."""
+    yield "", ()
+    yield from candidates(source).items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
-from onnxruntime.quantization.calibrate import TensorsData, create_calibrator, save_tensors_data
+from onnxruntime.quantization.calibrate import TensorsData, create_calibrator, load_tensors_data, save_tensors_data
 
 from ...runtime.rows import by_length
 from ...runtime.session import Session
@@ -24,6 +24,7 @@ from .quantization import TABLES, dynamic, excluded, quiet, rewrite, unfuse, unt
 FLOAT = onnx.TensorProto.FLOAT
 BINS = 256  # of a tensor's histogram; the search for least entropy takes their square
 PERCENTILE = 99.99
+RANGES = "ranges.json"
 AT_ONCE = 8  # rows, all of whose tensors are in memory
 METHODS = {
     "range": CalibrationMethod.MinMax,
@@ -38,17 +39,17 @@ IN_FLOAT = {"LayerNormalization", "SkipLayerNormalization", "Softmax", "Attentio
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows that fix scales, as batches of a graph's inputs; what was found of a graph is kept for its next form."""
+    """Rows that fix scales, as batches of a graph's inputs."""
 
     batches: Sequence[Mapping[str, np.ndarray]]
     rows: int
     threads: int
+    ranges: Path  # the file of what was found, which serves the graph's other forms
     say: Callable[[str], None] = lambda _: None  # told what goes on, as it may take a while
-    found: dict[Path, tuple[str, TensorsData]] = field(default_factory=dict)
 
 
-def drawn(work: Work, processor: Any) -> Sample:
-    """Training rows, drawn by the plan's seed, as batches of rows of like length."""
+def drawn(work: Work, processor: Any, ranges: Path) -> Sample:
+    """Training rows, drawn by the plan's seed, as batches of rows of like length; `ranges` as `Sample` has it."""
     plan = work.plan
     assert plan.export.quantization is not None
     prepared = [Prepared(work.prepared(task, "train")) for task in plan.teaching]
@@ -59,7 +60,8 @@ def drawn(work: Work, processor: Any) -> Sample:
     ]
     lengths = np.array([len(next(iter(row.values()))) for row in features], np.int64)
     batches = [[features[i] for i in rows] for rows in by_length(lengths, AT_ONCE, processor.budget)]
-    return Sample([processor.collate(batch) for batch in batches], len(chosen), work.machine.threads, work.progress.say)
+    collated = [processor.collate(batch) for batch in batches]
+    return Sample(collated, len(chosen), work.machine.threads, ranges, work.progress.say)
 
 
 def calibrated(source: Path, target: Path, in_float: Sequence[str], sample: Sample) -> dict[str, Any]:
@@ -68,12 +70,12 @@ def calibrated(source: Path, target: Path, in_float: Sequence[str], sample: Samp
         folder = Path(made)
         plain = _folded(source, folder, in_float)
         operators = _operators(plain)
-        if source not in sample.found:
-            sample.found[source] = _better(plain, folder, operators, sample)
-        method, ranges = sample.found[source]
-        _write(plain, folder / "static.onnx", operators, method, ranges, in_float)
+        if not sample.ranges.is_file():
+            save_tensors_data(_better(plain, folder, operators, sample), sample.ranges)
+        _write(plain, folder / "static.onnx", operators, sample.ranges, in_float)
         dynamic(folder / "static.onnx", target, in_float, TABLES)
-    return {"method": method, "rows": sample.rows}
+    method = load_tensors_data(sample.ranges).calibration_method
+    return {"method": next(word for word, each in METHODS.items() if each == method), "rows": sample.rows}
 
 
 def _folded(source: Path, folder: Path, in_float: Sequence[str]) -> Path:
@@ -109,17 +111,17 @@ def _operators(graph: Path) -> tuple[str, ...]:
     return PRODUCTS if held & IN_FLOAT else (*PRODUCTS, *BETWEEN)
 
 
-def _better(graph: Path, folder: Path, operators: Sequence[str], sample: Sample) -> tuple[str, TensorsData]:
-    """The way to fix scales that changes the graph's outputs least on the sample, and these scales."""
+def _better(graph: Path, folder: Path, operators: Sequence[str], sample: Sample) -> TensorsData:
+    """The ranges that change the graph's outputs least on the sample."""
     wanted = _outputs(graph, sample)
-    found: dict[str, tuple[float, TensorsData]] = {}
+    found: list[tuple[float, TensorsData]] = []
     for method, ranges in _ranges(graph, folder, operators, sample):
         sample.say(f"  scales by {method} …")
-        tried = folder / f"{method}.onnx"
-        _write(graph, tried, operators, method, ranges, ())
-        found[method] = _error(wanted, _outputs(tried, sample)), ranges
-    best = min(found, key=lambda method: found[method][0])
-    return best, found[best][1]
+        kept, tried = folder / f"{method}.json", folder / f"{method}.onnx"
+        save_tensors_data(ranges, kept)
+        _write(graph, tried, operators, kept, ())
+        found.append((_error(wanted, _outputs(tried, sample)), ranges))
+    return min(found, key=lambda each: each[0])[1]
 
 
 def _outputs(graph: Path, sample: Sample) -> list[dict[str, np.ndarray]]:
@@ -171,16 +173,12 @@ class _Once(CalibrationDataReader):
         return next(self.batches, None)
 
 
-def _write(
-    graph: Path, target: Path, operators: Sequence[str], method: str, ranges: TensorsData, in_float: Sequence[str]
-) -> None:
-    kept = target.with_suffix(".json")
-    kept.unlink(missing_ok=True)
-    save_tensors_data(ranges, kept)
+def _write(graph: Path, target: Path, operators: Sequence[str], ranges: Path, in_float: Sequence[str]) -> None:
     with quiet():
         quantize_static(
-            graph, target, None, op_types_to_quantize=list(operators), per_channel=True, nodes_to_exclude=excluded(in_float),
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=METHODS[method],
-            extra_options={"MatMulConstBOnly": True}, calibration_cache_path=kept,
+            graph, target, None, op_types_to_quantize=list(operators), per_channel=True,
+            nodes_to_exclude=excluded(in_float), activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=load_tensors_data(ranges).calibration_method, calibration_cache_path=ranges,
+            extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
     rewrite(onnx.load(str(target)), target)

@@ -24,7 +24,6 @@ OWN = "com.microsoft"  # the domain of onnxruntime's own operators
 BLOCKS = (128, 64, 32, 16)  # inputs that share a scale: the most is the fastest, with half of dynamic's error
 BY_ROW = 4  # MatMulNBits' accuracy_level at which inputs are scaled by row and block, too
 BITS = 8
-EMPTY = 1  # a byte, so that no graph is divided by none
 
 
 @contextmanager
@@ -196,23 +195,16 @@ def rewrite(model: onnx.ModelProto, target: Path) -> None:
     onnx.save(model, str(target))
 
 
-def bytes_of(path: Path) -> tuple[int, int]:
-    """The bytes of a graph, and how many of them are embeddings."""
+def own_bytes(path: Path) -> int:
+    """The bytes of a graph without its embeddings."""
     model = onnx.load(str(path), load_external_data=False)
     tables = {name for node in model.graph.node if node.op_type.endswith(TABLES) for name in node.input}
-    sizes = {t.name: int(np.prod(t.dims)) * _width(t.data_type) for t in model.graph.initializer if len(t.dims) > 1}
-    whole = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
-    return whole, sum(size for name, size in sizes.items() if name in tables)
+    sizes = (_size(tensor) for tensor in model.graph.initializer if tensor.name in tables and len(tensor.dims) > 1)
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")) - sum(sizes)
 
 
-def _width(kind: int) -> int:
-    return int(helper.tensor_dtype_to_np_dtype(kind).itemsize)
-
-
-def share(source: Path, target: Path) -> float:
-    """The bytes of a graph as a share of another's, both without their embeddings."""
-    (whole, tables), (ours, own) = bytes_of(source), bytes_of(target)
-    return (ours - own) / max(whole - tables, EMPTY)
+def _size(tensor: onnx.TensorProto) -> int:
+    return int(np.prod(tensor.dims)) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def candidates(source: Path) -> dict[str, tuple[str, ...]]:

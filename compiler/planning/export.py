@@ -17,7 +17,7 @@ class QuantizationPlan(Frozen):
     """How int8 is made."""
 
     kinds: tuple[str, ...] = Field(min_length=1)  # in the order in which they are tried
-    is_chosen: bool  # whether the first of them is kept that passes and is small, not the one that the spec names
+    is_auto: bool  # the first of them is kept that passes and is small; else the spec names the one
     samples: int = Field(ge=0, le=100_000)  # training rows that fix scales, 0 where no kind takes any
 
     @model_validator(mode="after")
@@ -31,7 +31,7 @@ class QuantizationPlan(Frozen):
 
 
 # of plans from before there were kinds
-FORMER = QuantizationPlan(kinds=("dynamic",), is_chosen=False, samples=0)
+FORMER = QuantizationPlan(kinds=("dynamic",), is_auto=False, samples=0)
 
 
 class ExportPlan(Frozen):

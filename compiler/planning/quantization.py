@@ -24,7 +24,7 @@ def planned(spec: Spec, backbone: BackboneFacts, rows: int) -> QuantizationPlan 
         return None
     kinds = _kinds(spec.export, backbone, rows).value
     return QuantizationPlan(
-        kinds=kinds, is_chosen=spec.export.quantization == "auto", samples=_samples(spec.export, kinds, rows).value
+        kinds=kinds, is_auto=spec.export.quantization == "auto", samples=_samples(spec.export, kinds, rows).value
     )
 
 

@@ -300,9 +300,7 @@ def _export(plan: Plan) -> list[str]:
 def _int8(quantization: QuantizationPlan) -> str:
     """The kinds that are tried, and which rows fix scales."""
     kinds = ", else ".join(quantization.kinds)
-    chosen = (
-        f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_chosen else kinds
-    )
+    chosen = f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_auto else kinds
     rows = f"; static scales from {counted(quantization.samples, 'training row')}" if quantization.samples else ""
     return f"{chosen}{rows}"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RANK = 1
 SCALES = "inputs of products are scaled by what a batch holds"
-IS_ALONE = False
+IS_BATCH_INVARIANT = False
 NEEDS_ROWS = False
 FOR_CONVOLUTIONS = False  # MobileNetV2 on ants_bees: accuracy .57 fell to .28, whatever was left in float
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RANK = 2
 SCALES = "inputs of operators are scaled by fixed numbers, from training rows"
-IS_ALONE = True
+IS_BATCH_INVARIANT = True
 NEEDS_ROWS = True
 FOR_CONVOLUTIONS = True
 

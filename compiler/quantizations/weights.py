@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RANK = 3
 SCALES = "inputs of products are scaled row by row"
-IS_ALONE = True
+IS_BATCH_INVARIANT = True
 NEEDS_ROWS = False
 FOR_CONVOLUTIONS = False
 

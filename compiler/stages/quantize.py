@@ -7,15 +7,15 @@ import json
 from .. import variants
 from ..execution.manifest import FILES
 from ..execution.work import Work
-from ..networks.calibration import drawn
+from ..networks.calibration import RANGES, drawn
 from .prepare import preprocessor
 
 
 def run(work: Work) -> None:
-    """Writes `model.int8.onnx`, and `told.json`: what a manifest tells of it."""
+    """Writes `model.int8.onnx`, `told.json`, what a manifest tells of it, and with fixed scales `ranges.json`."""
     planned = work.plan.export.quantization
     assert planned is not None
     module = variants.load("quantizations", planned.kinds[0])
-    sample = drawn(work, preprocessor(work.plan, work.backbone)) if module.NEEDS_ROWS else None
+    sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if module.NEEDS_ROWS else None
     told = module.quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], (), sample)
     (work.out / "told.json").write_text(json.dumps(told))

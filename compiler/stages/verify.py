@@ -26,7 +26,7 @@ from ..execution.work import Work
 from ..networks.attempts import Attempt, attempts
 from ..networks.batches import condensed
 from ..networks.bootstrap import standard_error
-from ..networks.calibration import drawn
+from ..networks.calibration import RANGES, Sample, drawn
 from ..networks.parity import golden_inputs
 from ..networks.validation import metrics_of
 from ..planning.export import SMALL
@@ -122,15 +122,21 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
 def _attempts(work: Work) -> Iterator[Attempt]:
     planned, first = work.plan.export.quantization, work.inputs["quantize"]
     assert planned is not None
-    sample = drawn(work, preprocessor(work.plan, work.backbone)) if planned.samples else None
+    ranges = (
+        first if (first / RANGES).is_file() else work.out
+    ) / RANGES  # those of the first kind serve its other forms
+
+    def draw() -> Sample:
+        return drawn(work, preprocessor(work.plan, work.backbone), ranges)
+
     whole = first / FILES["int8"], json.loads((first / "told.json").read_bytes())
-    return attempts(planned, work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], sample, whole)
+    return attempts(planned, work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], draw, whole)
 
 
 def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
     """What failed first, and all that was tried besides."""
     planned = plan.export.quantization
-    most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_chosen else "fp32 itself"
+    most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_auto else "fp32 itself"
     note = f"each has more than {most}, embeddings apart"
     found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
     return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))

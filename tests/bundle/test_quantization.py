@@ -18,7 +18,7 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
 from graftc.compiler.networks import attempts, calibration
 from graftc.compiler.networks.calibration import Sample
-from graftc.compiler.networks.quantization import share
+from graftc.compiler.networks.quantization import own_bytes
 from graftc.compiler.planning.export import QuantizationPlan
 from graftc.compiler.planning.plan import read_plan
 from graftc.runtime.model import Model
@@ -94,14 +94,14 @@ def test_the_card_and_inspect_say_whether_an_answer_depends_on_its_batch(
         for count in (1, len(BESIDE) + 1)
     )
     apart = np.abs(alone - beside).max()
-    is_alone = told(texts[kind])["is_alone"]
-    assert is_alone == (kind != "dynamic")
-    assert apart < 5e-5 if is_alone else apart > 2e-4, apart
+    is_invariant = told(texts[kind])["is_batch_invariant"]
+    assert is_invariant == (kind != "dynamic")
+    assert apart < 5e-5 if is_invariant else apart > 2e-4, apart
     card = (texts[kind] / "README.md").read_text()
-    assert ("a score is the same beside other inputs" in card) == is_alone
-    assert ("a score moves a little with the inputs beside it" in card) != is_alone
+    assert ("a score is the same beside other inputs" in card) == is_invariant
+    assert ("a score moves a little with the inputs beside it" in card) != is_invariant
     main(["inspect", str(texts[kind])])
-    words = "an answer is the same in every batch" if is_alone else "an answer moves a little with its batch"
+    words = "an answer is the same in every batch" if is_invariant else "an answer moves a little with its batch"
     assert words in capsys.readouterr().out
 
 
@@ -138,13 +138,12 @@ def test_two_builds_of_a_static_graph_are_equal_to_the_bit(tmp_path: Path) -> No
 def small(share_of: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs of any size count, and have the shares that are named by a word of theirs."""
     monkeypatch.setattr(attempts, "TINY", 0)
-    real = attempts.share
 
-    def told_of(source: Path, target: Path) -> float:
-        held = {node.op_type for node in onnx.load(target).graph.node}
-        return next((value for kind, value in share_of.items() if OWN[kind] in held), real(source, target))
+    def told_of(path: Path) -> float:
+        held = {node.op_type for node in onnx.load(path).graph.node}
+        return next((value for kind, value in share_of.items() if OWN[kind] in held), 1.0)
 
-    monkeypatch.setattr(attempts, "share", told_of)
+    monkeypatch.setattr(attempts, "own_bytes", told_of)
 
 
 def test_a_kind_that_is_too_large_gives_way_to_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +155,7 @@ def test_a_kind_that_is_too_large_gives_way_to_the_next(folder: Path, monkeypatc
 
 
 def test_a_kind_that_is_named_is_kept_at_any_size(texts: dict[str, Path]) -> None:
-    assert json.loads((texts["dynamic"] / "plan.json").read_bytes())["export"]["quantization"]["is_chosen"] is False
+    assert json.loads((texts["dynamic"] / "plan.json").read_bytes())["export"]["quantization"]["is_auto"] is False
     assert told(texts["dynamic"])["share"] > 0.4, "a network this small has more in names than in weights"
 
 
@@ -178,13 +177,13 @@ def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, 
     source = bundle / "model.onnx"
     model = Model(bundle)
     rows = model.rows([ALONE, *BESIDE])
-    sample = Sample([model.preprocessor.collate(rows.features)], 4, 1)
+    sample = Sample([model.preprocessor.collate(rows.features)], 4, 1, tmp_path / "ranges.json")
     module = variants.load("quantizations", kind)
-    plan = QuantizationPlan(kinds=(kind,), is_chosen=False, samples=4 if module.NEEDS_ROWS else 0)
+    plan = QuantizationPlan(kinds=(kind,), is_auto=False, samples=4 if module.NEEDS_ROWS else 0)
     whole = tmp_path / "whole.onnx"
     made = module.quantize(source, whole, (), sample)
     sizes = {}
-    for attempt in attempts.attempts(plan, source, tmp_path / "part.onnx", sample, (whole, made)):
+    for attempt in attempts.attempts(plan, source, tmp_path / "part.onnx", lambda: sample, (whole, made)):
         sizes[attempt.words] = weights(attempt.file)
     assert len(sizes) == 7
     assert all(sizes[kind] < size < weights(source) for words, size in sizes.items() if words != kind), sizes
@@ -232,7 +231,8 @@ def test_the_scales_that_change_least_are_kept(
     texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Model(texts["static"])
-    sample = Sample([model.preprocessor.collate(model.rows([ALONE, *BESIDE]).features)], 4, 1)
+    batches = [model.preprocessor.collate(model.rows([ALONE, *BESIDE]).features)]
+    sample = Sample(batches, 4, 1, tmp_path / "ranges.json")
     wrong = iter([0.3, 0.1, 0.2])
     monkeypatch.setattr(calibration, "_error", lambda wanted, found: next(wrong))
     found = calibration.calibrated(texts["static"] / "model.onnx", tmp_path / "a.onnx", (), sample)
@@ -250,7 +250,7 @@ def test_a_share_is_counted_without_embeddings(tmp_path: Path) -> None:
         return path
 
     large, small = graph(tmp_path / "a.onnx", 9000, np.float32), graph(tmp_path / "b.onnx", 10, np.int8)
-    assert share(large, small) == pytest.approx(0.26, abs=0.02)
+    assert own_bytes(small) / own_bytes(large) == pytest.approx(0.26, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_plan_from_before_there_were_kinds_is_dynamic(texts: dict[str, Path]) 
     plan = json.loads((texts["static"] / "plan.json").read_bytes())
     del plan["export"]["quantization"]
     found = read_plan(json.dumps(plan), "plan.json").export.quantization
-    assert found == QuantizationPlan(kinds=("dynamic",), is_chosen=False, samples=0)
+    assert found == QuantizationPlan(kinds=("dynamic",), is_auto=False, samples=0)
 
 
 @pytest.mark.parametrize("key", ["quantization.kinds", "quantization.samples", "seed"])
@@ -296,3 +296,25 @@ def test_stages_depend_on_how_int8_is_made(texts: dict[str, Path], key: str) -> 
         differ
         == {"quantization.kinds": {"verify"}, "quantization.samples": {"quantize", "verify"}, "seed": {"quantize"}}[key]
     )
+
+
+def test_rows_are_drawn_and_scales_fixed_only_where_a_form_needs_them(
+    texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first form is there; of another kind the rows are drawn once, and their scales serve all its forms."""
+    source, model, drawn, fixed = texts["static"] / "model.onnx", Model(texts["static"]), [], []
+    batches = [model.preprocessor.collate(model.rows([ALONE, *BESIDE]).features)]
+
+    def draw() -> Sample:
+        drawn.append(1)
+        return Sample(batches, 4, 1, tmp_path / "ranges.json")
+
+    better = calibration._better
+    monkeypatch.setattr(calibration, "_better", lambda *a: fixed.append(1) or better(*a))
+    plan = QuantizationPlan(kinds=("dynamic", "static"), is_auto=True, samples=4)
+    first, *others = attempts.attempts(
+        plan, source, tmp_path / "a.onnx", draw, (texts["dynamic"] / "model.int8.onnx", {})
+    )
+    assert first.words == "dynamic"
+    assert sum(each.kind == "static" for each in others) == 7
+    assert (len(drawn), len(fixed)) == (1, 1)
