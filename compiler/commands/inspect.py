@@ -11,7 +11,7 @@ import click
 from ...runtime.shape import ANY, NUMBER
 from ..amounts import in_bytes, learned_before, score
 from ..diagnostics import clean
-from ..reports import beginning, beside, kept_fit, printable
+from ..reports import beside, kept_fit, line_start, printable
 from . import _bundles
 
 SHOWN = {
@@ -50,18 +50,18 @@ def command(bundle: str, as_json: bool) -> None:
 
 
 def _text(manifest: dict[str, Any]) -> str:
-    backbone, count = manifest["backbone"], manifest["parameters"]
-    size, graphs = _bytes(manifest, ""), manifest["graphs"]["model"].items()
+    count, parity = manifest["parameters"], manifest["gates"]["parity"]
     lines = [
-        f"{manifest['name']}: {' + '.join(head['type'] for head in manifest['heads'].values())}", *([manifest["description"]] if manifest["description"] else []),
+        f"{manifest['name']}: {' + '.join(head['type'] for head in manifest['heads'].values())}",
+        manifest["description"],
         *(_labels(name, head.get("labels", [])) for name, head in manifest["heads"].items()),
-        f"  backbone    {backbone['source']} ({backbone['family']}, {backbone['method']}), licence {manifest['licences']['backbone']}",
+        f"  backbone    {_backbone(manifest)}",
         f"  parameters  {count['total']:,}, {count['trainable']:,} learned{learned_before(count)}",
-        f"  graphs      {', '.join(f'{file} ({precision}, {in_bytes(_bytes(manifest, file))})' for precision, file in graphs)}; all files {in_bytes(size)}",
+        f"  graphs      {_graphs(manifest)}",
         *_int8(manifest.get("quantization", {})),
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",
-        f"  parity      {manifest['gates']['parity']['worst']:.1e}, allowed {manifest['gates']['parity']['allowed']:.1e}",
-    ]  # fmt: skip
+        f"  parity      {parity['worst']:.1e}, allowed {parity['allowed']:.1e}",
+    ]
     metrics = [f"{name}.{head['metric']}".lstrip(".") for name, head in manifest["heads"].items()]
     for split, name in ((split, name) for split in manifest["metrics"] for name in metrics):
         runners = manifest["metrics"][split]
@@ -75,10 +75,22 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  {found['code']:<11} {found['head'] and clean(found['head']) + ': '}{found['headline']}"
         for found in manifest.get("findings", [])
     ]
-    lines.append(
-        f"  built by    graftc {manifest['graftc']}, plan {manifest['hashes']['plan'][:12]}, torch {manifest['versions']['torch']}"
-    )
-    return "\n".join(beginning(line) for line in lines if line)
+    plan, torch = manifest["hashes"]["plan"][:12], manifest["versions"]["torch"]
+    lines.append(f"  built by    graftc {manifest['graftc']}, plan {plan}, torch {torch}")
+    return "\n".join(line_start(line) for line in lines if line)
+
+
+def _backbone(manifest: dict[str, Any]) -> str:
+    """Where it came from, what learned in it, and its licence."""
+    backbone, licence = manifest["backbone"], manifest["licences"]["backbone"]
+    return f"{backbone['source']} ({backbone['family']}, {backbone['method']}), licence {licence}"
+
+
+def _graphs(manifest: dict[str, Any]) -> str:
+    """The graphs with their sizes, and that of all files."""
+    graphs = manifest["graphs"]["model"].items()
+    each = [f"{file} ({precision}, {in_bytes(_bytes(manifest, file))})" for precision, file in graphs]
+    return f"{', '.join(each)}; all files {in_bytes(_bytes(manifest, ''))}"
 
 
 def _bytes(manifest: dict[str, Any], begins: str) -> int:
@@ -88,11 +100,12 @@ def _bytes(manifest: dict[str, Any], begins: str) -> int:
 
 def _int8(quantization: dict[str, Any]) -> list[str]:
     """How graphs were quantised, and whether an answer depends on its batch."""
-    beside = {False: "an answer moves a little with its batch", True: "an answer is the same in every batch"}
-    return [
-        f"  {precision:<11} {clean(told['kind'])}, {told['share']:.2f} of fp32's bytes without embeddings; {beside[told['is_batch_invariant']]}"
-        for precision, told in quantization.items()
-    ]
+    lines = []
+    for precision, told in quantization.items():
+        size = f"{told['share']:.2f} of fp32's bytes without embeddings"
+        same = "is the same in every batch" if told["is_batch_invariant"] else "moves a little with its batch"
+        lines.append(f"  {precision:<11} {clean(told['kind'])}, {size}; an answer {same}")
+    return lines
 
 
 def _is_score(value: Any) -> bool:

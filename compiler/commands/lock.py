@@ -13,7 +13,7 @@ from ..language.overrides import override
 from ..language.source import read
 from ..planning.lock import Lock
 from ..planning.locked import beside, refuse_illegible, shown
-from ..reports import beginning
+from ..reports import line_start
 from ..reports.text import text
 from ..verbs import lock_source
 from ._several import of_each
@@ -46,14 +46,14 @@ def _lock(name: str, sets: tuple[str, ...]) -> None:
     refuse_illegible(source, content)
     write_whole(beside(source), content)
     _list(beside(source).with_name(Path(source.file).stem + LISTED), made.left_out)
-    print(f"{beginning(shown(source))}: {len(lock.backbone.files)} files of the backbone, {_rows(lock)}")
+    print(f"{line_start(shown(source))}: {len(lock.backbone.files)} files of the backbone, {_rows(lock)}")
 
 
 def _list(path: Path, left_out: Sequence[Mapping[str, str | int]]) -> None:
     """Writes a line of JSON for each row that is left out; where there is none, no list stays that says otherwise."""
     if left_out:
         write_whole(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in left_out))
-        print(f"{beginning(path.name)}: {len(left_out):,} rows that are left out")
+        print(f"{line_start(path.name)}: {len(left_out):,} rows that are left out")
     else:
         path.unlink(missing_ok=True)
 

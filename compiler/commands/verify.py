@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..reports import beginning
+from ..reports import line_start
 from . import _bundles
 
 
@@ -16,5 +16,5 @@ def command(bundle: str) -> None:
         from ...runtime.verify import verify
 
         for precision, worst in verify(bundle).items():
-            print(f"{beginning(precision)}: golden answers given, largest relative difference {worst:.1e}")
-    print(f"{beginning(bundle)}: fine")
+            print(f"{line_start(precision)}: golden answers given, largest relative difference {worst:.1e}")
+    print(f"{line_start(bundle)}: fine")

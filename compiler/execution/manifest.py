@@ -14,6 +14,7 @@ from ..reading import beginning
 from .machine import installed
 
 FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+LIBRARIES = ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")
 CARD = 65_536  # bytes of a model card that are looked at
 LICENCE = re.compile(
     r"""^license:[ \t]*(?P<quote>["']?)(?P<word>[A-Za-z0-9][A-Za-z0-9.+-]{0,63})(?P=quote)[ \t]*$""", re.MULTILINE
@@ -23,25 +24,45 @@ SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32
 
 
 def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gates: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest without its list of files and licences; `calibrated` is by precision and task what replaces fields of its record."""
+    """The manifest without its list of files and licences.
+
+    `calibrated` is by precision and task what replaces fields of its record.
+    """
+    export = plan.export
     return {
-        "bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description,
+        **{"bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description},
         "heads": {task.name: _head(task, calibrated) for task in plan.tasks},
         "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
-        "precisions": list(plan.export.precision),
-        "graphs": {"model": {precision: FILES[precision] for precision in plan.export.precision}},
-        "inputs": plan.export.inputs.plain(), "outputs": plan.export.outputs.plain(),
-        "preprocessing": plan.reading.preprocessing.plain(), "opset": plan.export.opset, "exporter": plan.export.exporter, "optimize": plan.export.optimize,
-        "metric": plan.train.metric, "metrics": dict(metrics), "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
-        "backbone": {"source": plan.backbone.source, "family": plan.backbone.family, "method": plan.method.method, **_adapters(plan)},
+        "precisions": list(export.precision),
+        "graphs": {"model": {precision: FILES[precision] for precision in export.precision}},
+        **{"inputs": export.inputs.plain(), "outputs": export.outputs.plain()},
+        "preprocessing": plan.reading.preprocessing.plain(),
+        **{"opset": export.opset, "exporter": export.exporter, "optimize": export.optimize},
+        **{"metric": plan.train.metric, "metrics": dict(metrics)},
+        "gates": {"samples_allowed": SAMPLES_ALLOWED, **gates},
+        "backbone": _backbone(plan),
         "parameters": {"total": plan.estimates.parameters, "trainable": plan.estimates.trainable, **_before(plan)},
-        "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits}, **_left_out(plan),
-        "hashes": {
-            "plan": plan.sha256, "spec": digest(plan.spec.plain()), "backbone": combined([plan.backbone.config_sha256, plan.backbone.header_sha256]),
-            "data": combined(table.sha256 for task in plan.tasks for split in task.data.splits for table in split.tables),
-        },
-        "versions": {library: installed(library) for library in ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")},
-    }  # fmt: skip
+        "rows": {task.named(split.name): split.rows for task in plan.tasks for split in task.data.splits},
+        **_left_out(plan),
+        "hashes": _hashes(plan),
+        "versions": {library: installed(library) for library in LIBRARIES},
+    }
+
+
+def _backbone(plan: Plan) -> dict[str, Any]:
+    backbone, method = plan.backbone, plan.method.method
+    return {"source": backbone.source, "family": backbone.family, "method": method, **_adapters(plan)}
+
+
+def _hashes(plan: Plan) -> dict[str, str]:
+    """What the bundle was made of."""
+    tables = (table for task in plan.tasks for split in task.data.splits for table in split.tables)
+    return {
+        "plan": plan.sha256,
+        "spec": digest(plan.spec.plain()),
+        "backbone": combined([plan.backbone.config_sha256, plan.backbone.header_sha256]),
+        "data": combined(table.sha256 for table in tables),
+    }
 
 
 def _left_out(plan: Plan) -> dict[str, Any]:

@@ -23,7 +23,7 @@ LITERALS = 100  # labels that become a Literal type
 SHOWN = 5  # scores of a head in the card
 BESIDE = {
     False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
-    True: "int8 scales each input's numbers without regard to the batch: a score is the same beside other inputs, to rounding.",
+    True: "int8 scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
 }
 LIMITS = {
     "text": "Inputs beyond {max_length} tokens are cut.",

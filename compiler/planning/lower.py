@@ -281,11 +281,18 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
     assert facts.backbone is not None
     outputs = {task.named(name): array for task in tasks for name, array in task.outputs.items()}
     return ExportPlan(
-        precision=export.precision, quantization=quantization.planned(spec, facts.backbone, phase.taught), exporter=export.exporter, optimize=export.optimize, opset=decisions.opset(spec).value,
-        parity=export.gate.parity, metric_drop=export.gate.metric_drop, samples=export.samples, samples_sha256=None,
+        precision=export.precision,
+        quantization=quantization.planned(spec, facts.backbone, phase.taught),
+        exporter=export.exporter,
+        optimize=export.optimize,
+        opset=decisions.opset(spec).value,
+        parity=export.gate.parity,
+        metric_drop=export.gate.metric_drop,
+        samples=export.samples,
+        samples_sha256=None,
         inputs=Json({name: input.array(name, tasks[0].data.preprocessing) for name in facts.backbone.family.INPUTS}),
         outputs=Json({name: _wide(array, facts.backbone.width) for name, array in outputs.items()}),
-    )  # fmt: skip
+    )
 
 
 def _wide(array: Mapping[str, Any], width: int) -> dict[str, Any]:

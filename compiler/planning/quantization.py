@@ -14,7 +14,7 @@ from ..reports import counted
 from ..world.backbone import BackboneFacts
 from .export import KINDS, SMALL, QuantizationPlan
 
-SAMPLES = 128  # training rows that fix scales: on ants_bees and sst2 more changed nothing
+SAMPLES = 128  # training rows that fix scales, where nothing else is said
 KIND, SAMPLED = ("export", "quantization"), ("export", "calibration_samples")
 
 

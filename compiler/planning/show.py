@@ -308,11 +308,10 @@ def _int8(quantization: QuantizationPlan) -> str:
 def _cost(plan: Plan) -> list[str]:
     cost = plan.estimates
     share = cost.trainable / cost.parameters
+    memory = f"{in_bytes(cost.memory_bytes)} memory for tensors, beside that of the libraries"
+    disk = f"{in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph"
     return [
         "costs",
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
-        _line(
-            "about",
-            f"{in_bytes(cost.memory_bytes)} memory for tensors, beside that of the libraries; {in_bytes(cost.disk_bytes)} disk while building, {in_bytes(cost.onnx_bytes)} fp32 graph",
-        ),
+        _line("about", f"{memory}; {disk}"),
     ]

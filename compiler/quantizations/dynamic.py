@@ -16,7 +16,7 @@ RANK = 1
 SCALES = "inputs of products are scaled by what a batch holds"
 IS_BATCH_INVARIANT = False
 NEEDS_ROWS = False
-FOR_CONVOLUTIONS = False  # MobileNetV2 on ants_bees: accuracy .57 fell to .28, whatever was left in float
+FOR_CONVOLUTIONS = False  # MobileNetV2 on ants_bees: accuracy .90 fell to .45, in eight times fp32's time
 
 
 def lacks(convolves: bool, optimize: str) -> str:

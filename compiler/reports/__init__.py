@@ -151,10 +151,10 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
-def beginning(word: str) -> str:
+def line_start(word: str) -> str:
     """A user's word as a line may begin with it: what a runner of GitHub would take for a command is written as a path.
 
-    >>> beginning("a.yaml"), beginning("::stop-commands::x.yaml")
+    >>> line_start("a.yaml"), line_start("::stop-commands::x.yaml")
     ('a.yaml', './::stop-commands::x.yaml')
     """
     shown = one_line(word)

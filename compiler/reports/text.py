@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..diagnostics import Diagnostic, Span
 from ..language.source import Source
-from . import Checked, beginning, counted, in_order, one_line, place, summary
+from . import Checked, counted, in_order, line_start, one_line, place, summary
 from ._terminal import Terminal, columns, terminal_of
 
 MOST = 10
@@ -25,7 +25,7 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
             print(text(checked.found, checked.source) + "\n", file=sys.stderr, flush=True)
         if not checked.errors:
             found = f" ({counted(checked.warnings, 'warning')})" if checked.warnings else ""
-            print(f"{beginning(checked.name)}: fine{found}", flush=True)
+            print(f"{line_start(checked.name)}: fine{found}", flush=True)
     if len(every) != 1 or every[0].errors or (is_strict and every[0].warnings):
         print(summary(every, is_strict))
 

@@ -260,14 +260,12 @@ def _gate(
     )
     if torch_score is None:  # a score that is undefined gates nothing
         return {"drop": None, "allowed": plan.export.metric_drop}
-    if score is None:  # its answers no longer differ
-        raise refuse(
-            "E0402",
-            f"the {precision} graph has no score where the trained model has one",
-            f"{task.named(name)} on {len(examples)} validation rows is {torch_score:.4f} of the trained model; of the graph's answers it has no value, because they no longer differ, all of them or those to one number",
-            f"kept for inspection: {draft}",
-            help="drop this precision from `export.precision`",
-        )
+    on, kept = f"{task.named(name)} on {len(examples)} validation rows", f"kept for inspection: {draft}"
+    if score is None:
+        headline = f"the {precision} graph has no score where the trained model has one"
+        said = f"{on} is {torch_score:.4f} of the trained model, and has no value of the graph"
+        why = "the graph's answers no longer differ, or of several numbers those to one"
+        raise refuse("E0402", headline, said, why, kept, help="drop this precision from `export.precision`")
     drop = sign * (torch_score - score)
     found: dict[str, float | None] = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
     if drop <= plan.export.metric_drop:
@@ -277,12 +275,11 @@ def _gate(
     found["standard_error"] = error
     if drop <= plan.export.metric_drop + error:
         return found
-    raise refuse(
-        "E0402", f"the {precision} graph scores worse than the trained model",
-        f"{task.named(name)} on {len(examples)} validation rows {'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}\nallowed by `export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {error:.4f}",
-        f"kept for inspection: {draft}",
-        help="drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`",
-    )  # fmt: skip
+    fell = f"{'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}"
+    limit = f"`export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {error:.4f}"
+    headline = f"the {precision} graph scores worse than the trained model"
+    help = "drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`"
+    raise refuse("E0402", headline, f"{on} {fell}\nallowed by {limit}", kept, help=help)
 
 
 def _milliseconds(work: Work, draft: Path) -> dict[str, float]:
