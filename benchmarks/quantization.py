@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import yaml
+from accuracy import machine, measured_on  # type: ignore[import-not-found]
 from rows import rarest, some
 
 from graftc.compiler.diagnostics import Refused
@@ -111,9 +112,9 @@ def main() -> int:
             continue
         found[name] = run(name, chosen.data.absolute(), output, chosen.weights)
         print(table({name: found[name]}), flush=True)
-    text = table(found)
+    text = "\n".join([*measured_on(), table(found)])
     (output / "quantization.md").write_text(text + "\n")
-    (output / "quantization.json").write_text(json.dumps(found, indent=2) + "\n")
+    (output / "quantization.json").write_text(json.dumps({"machine": machine(), "cases": found}, indent=2) + "\n")
     print(text)
     return int(not all(case["holds"] for case in found.values()))
 
