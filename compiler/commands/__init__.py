@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
+from ..execution.interrupts import was_interrupted
 from ..reports.text import text
 from ._whole import is_full, is_memory
 
@@ -82,8 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a label may hold what the terminal's encoding has not
     try:
-        cli(args=arguments, prog_name="graftc", standalone_mode=False)
-        sys.stdout.flush()
+        _run(arguments)
     except Refused as refused:
         _leave(refused)
     except click.UsageError as error:
@@ -108,6 +108,16 @@ def main(arguments: list[str] | None = None) -> None:
         if known is None:
             _ours()
         _leave(Refused((known,), Status.MACHINE))
+
+
+def _run(arguments: list[str] | None) -> None:
+    try:
+        cli(args=arguments, prog_name="graftc", standalone_mode=False)
+        sys.stdout.flush()
+    except Exception:
+        if was_interrupted():  # a library made another error of it
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _close_output() -> None:

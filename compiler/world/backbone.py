@@ -177,16 +177,16 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
-    from ..store import default_root, write_atomically  # the store knows of arrays, and numpy takes its time
+    from ..ownership import read_own
+    from ..store import Store, default_root, write_atomically  # the store knows of arrays, and numpy takes its time
 
-    note = default_root() / "headers" / f"{digest([pinned, name])}.json"
+    store, note = Store(default_root()), f"{digest([pinned, name])}.json"
     try:
-        known: Mapping[str, Any] = json.loads(note.read_bytes())
+        known: Mapping[str, Any] = json.loads(read_own(store.root / "headers" / note, store.users) or b"")
         return known
-    except (OSError, ValueError):
+    except ValueError:
         found: Mapping[str, Any] = source.header(pinned, name)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, lambda path: path.write_text(canonical(found)) and None)
+    write_atomically(store.folder("headers") / note, lambda path: path.write_text(canonical(found)) and None)
     return found
 
 
