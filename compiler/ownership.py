@@ -63,12 +63,17 @@ def require_root(root: Path, users: frozenset[int], names: frozenset[str]) -> bo
     real = Path(os.path.realpath(root))
     for status in (root.lstat(), real.stat()):  # it may be a link, if that is as much its owner's
         require_owner(root, status, users)
-    for folder in real.parents:
-        _refuse_open(folder)
+    require_above(root)
     if {path.name for path in real.iterdir()} <= names:
         return tightened(real, real.stat())
     _refuse_open(real)
     return False
+
+
+def require_above(root: Path) -> None:
+    """Raises Refused E0426 where a folder above a store, which need not be there, lets others put another in its place."""
+    for folder in Path(os.path.realpath(root)).parents:
+        _refuse_open(folder)
 
 
 def _refuse_open(folder: Path) -> None:

@@ -24,6 +24,7 @@ from .ownership import (
     make_folders,
     opened_own,
     read_own,
+    require_above,
     require_folder,
     require_owner,
     require_root,
@@ -90,7 +91,9 @@ class Store:
 
     def folder(self, *names: str) -> Path:
         """A folder of the store, made for its owner only where there is none; raises Refused E0426 for another's."""
-        make_folders(self.root)
+        if not os.path.lexists(self.root):
+            require_above(self.root)
+            make_folders(self.root)
         users, path = self.users, self.root
         for name in names:
             path /= name

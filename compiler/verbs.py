@@ -148,12 +148,13 @@ def lock_source(source: Source) -> Locking:
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     try:
-        backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True)
+        memory = Store(default_root()).digests
+        backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True, memory=memory)
     except Refused as refused:
         refused.source = source
         raise
     facts = replace(seen.facts, backbone=backbone)
-    made = lock(source, facts, seen.plan, recorded(), Store(default_root()).digests)
+    made = lock(source, facts, seen.plan, recorded(), memory)
     return Locking(made, seen.found, tuple(_left_out(facts)))
 
 

@@ -63,7 +63,7 @@ def execute(
     """
     root = root.absolute()
     plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
-    backbone = gather_backbone(plan.backbone.source, root, weights=True)
+    backbone = gather_backbone(plan.backbone.source, root, True, store.digests)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_heard: list[bool] = []  # whether this process was interrupted; libraries lose what was raised, or make another error of it
+_heard: list[bool] = []  # each Ctrl-C: libraries lose what was raised, or make another error of it
 
 
 def listen() -> None:

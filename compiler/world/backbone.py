@@ -190,12 +190,17 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     return found
 
 
-def gather_backbone(reference: str, base: Path, weights: bool = False) -> BackboneFacts:
+def gather_backbone(reference: str, base: Path, weights: bool = False, memory: Path | None = None) -> BackboneFacts:
     """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
+
+    The weights, too, are then held against what the source knows of them; `memory` remembers their hashes.
 
     Raises Refused with E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382, E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights)
+    source = variants.load("sources", split(reference)[0])
+    if weights and hasattr(source, "check"):
+        _found(reference, lambda: source.check(located, memory))
     raw = _config_bytes(located.folder)
     config = _config(raw)
     model_type = config["model_type"]
