@@ -268,7 +268,7 @@ def test_all_that_is_made_is_for_its_owner_only(store: Store) -> None:
         assert len(file_sha256(large, store.digests)) == 64
     finally:
         os.umask(before)
-    assert [path for path in store.digests.iterdir()]
+    assert list(store.digests.iterdir())
     assert modes(store.root) == {0o700, 0o600}
 
 
@@ -369,7 +369,7 @@ def test_a_likeness_leads_to_an_output_and_nowhere_else(store: Store, victim: Pa
     assert store.take("likeness", out) == "fold"
     assert (out / "values").stat().st_ino == (source / "values").stat().st_ino
     pointer = store.root / "likenesses" / "likeness"
-    for planted in ('["../..", "home"]', '["fold", "../../../home"]', '[1, 2]', "{}", '["fold"]'):
+    for planted in ('["../..", "home"]', '["fold", "../../../home"]', "[1, 2]", "{}", '["fold"]'):
         pointer.write_text(planted)
         assert store.take("likeness", out) is None
     pointer.write_text(json.dumps(["fold", "a" * 64]))
