@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+LATER = 0.05  # seconds, more than a finaliser takes
 _heard: list[bool] = []  # each Ctrl-C: libraries lose what was raised, or make another error of it
 
 
@@ -43,9 +44,11 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _again(lost: Any) -> None:
-    """An interrupt that fell where nothing can be raised, such as in a finaliser, comes once more."""
+    """An interrupt that fell where nothing can be raised, such as in a finaliser, comes once more, after that."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        _thread.interrupt_main()
+        once_more = threading.Timer(LATER, _thread.interrupt_main)
+        once_more.daemon = True
+        once_more.start()
     else:
         sys.__unraisablehook__(lost)
 
