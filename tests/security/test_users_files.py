@@ -160,6 +160,17 @@ def test_init_leaves_folders_alone_that_are_called_partial(
     assert not list(Path().glob(f"**/.*{ENDING}"))
 
 
+def test_a_file_that_is_called_like_a_list_of_bad_rows_stays(project: Project) -> None:
+    listed, mine = Path("spec.bad_rows.jsonl"), '{"row": 1, "my": "notes"}\n'
+    for kept in (mine, "", "not JSON\n"):
+        listed.write_text(kept)
+        assert project.graftc("lock", "spec.yaml").status == 0
+        assert listed.read_text() == kept
+    listed.write_text(json.dumps(dict.fromkeys(("split", "file", "row", "reason", "detail"), "x")) + "\n")
+    assert project.graftc("lock", "spec.yaml").status == 0
+    assert not listed.exists()
+
+
 # --- who may write
 
 
