@@ -121,7 +121,7 @@ class Store:
             found, loose = entries_of(folder, users)
             self.tightened += loose
             return differences(folder, known, found, None if is_thorough else self.digests)
-        except FileNotFoundError:  # its record, or all of it: a collector may take it just now
+        except (FileNotFoundError, ValueError):  # a collector may take it just now, or its record is none
             return [UNRECORDED]
 
     def _known(self, stage: str, key: str) -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ def _word(name: str, known: Mapping[str, Any], found: Statuses) -> str:
         return f"{name} is {'a link' if stat.S_ISLNK(found[name].st_mode) else 'no file'}"
     if name not in known:
         return f"{name} was added"
-    is_told = isinstance(known[name], list) and len(known[name]) == 2
+    is_told = isinstance(known[name], list) and list(map(type, known[name])) == [int, str]
     return "" if is_told and known[name][0] == found[name].st_size else f"{name} has changed"
 
 

@@ -194,6 +194,18 @@ def test_a_record_of_before_is_held_to_its_key(store: Store) -> None:
     assert store.flaws("pack", key) == [UNRECORDED]
 
 
+@pytest.mark.parametrize(
+    "files", ['{"inner/predict.py": [5, NaN]}', '{"inner/predict.py": {}}', "[]", "1e999", '{"\\ud800": [5, "x"]}']
+)
+def test_an_odd_record_is_none(store: Store, files: str) -> None:
+    made(store)
+    path = store.record("pack", "a" * 64)
+    path.write_text(f'{{"of": ["pack", "{"a" * 64}"], "made": [], "files": {files}}}')
+    assert store.flaws("pack", "a" * 64)
+    assert (made(store) / "inner" / "predict.py").read_text() == "right"
+    assert store.flaws("pack", "a" * 64) == []
+
+
 def test_an_output_is_read_once_and_again_where_it_was_touched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made(store) / "inner" / "predict.py"
     time.sleep(SETTLED)
