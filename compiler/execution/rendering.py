@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,17 @@ LIMITS = {
 }
 
 
-def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) -> None:
-    """Writes `predict.py`; `runtime` is the name under which it loads the bundle's own."""
+@dataclass(frozen=True)
+class Runtime:
+    """A bundle's own runtime: the name that it is loaded under, its modules in order, and the SHA-256 of these."""
+
+    name: str
+    modules: tuple[str, ...]
+    sha256: str
+
+
+def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out: Path) -> None:
+    """Writes `predict.py`, which loads the bundle's own `runtime`."""
     module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
     heads = [_head(task, manifest["heads"][task.name]) for task in plan.tasks]
     predict = {
