@@ -27,6 +27,7 @@ RUNS = {
     "heads": {ANY: {"type": str}},
     "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
     "preprocessing": {"modality": str},
+    "outputs": {ANY: {"shape": list}},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
 VERIFIES = {"gates": {"samples_allowed": NUMBER, "parity": {"allowed": NUMBER}}}
