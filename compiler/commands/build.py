@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from ..amounts import score
-from ..diagnostics import At, Diagnostic, Row, quote, refuse
+from ..boundary import Boundary, outside
+from ..diagnostics import At, Diagnostic, Refused, Row, quote, refuse
 from ..execution.delivery import require_place
 from ..execution.executor import Built
 from ..execution.progress import Progress
@@ -20,9 +21,11 @@ from ..health import Finding
 from ..language.overrides import override
 from ..language.source import Source, read
 from ..planning.plan import read_plan
+from ..planning.redaction import redacted
 from ..reports import beside, kept_fit
 from ..reports.text import text
-from ..verbs import Ready, build_ready, place, ready
+from ..verbs import Ready, build_ready, confined, place, ready
+from ._confine import option
 from ._several import of_each
 
 
@@ -46,6 +49,7 @@ from ._several import of_each
     help="What a PLAN's paths are relative to. Default: its folder.",
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
+@option
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     specs: tuple[str, ...],
@@ -54,13 +58,14 @@ def command(
     store: str | None,
     root: str | None,
     locked: bool,
+    confine: str | None,
     quiet: bool,
 ) -> None:
     """Build SPECS into bundles that run without torch.
 
     A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
     """
-    ready = _ready(specs, sets, root, locked)
+    ready = _ready(specs, sets, root, locked, confined(confine, store))
     outputs = {name: _output(name, output, len(specs)) or place(ready[name]) for name in ready}
     _refuse_outputs(specs, outputs)
     spent: defaultdict[str, float] = defaultdict(float)
@@ -71,7 +76,9 @@ def command(
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
         if built.findings:
-            print("\n" + text([_warning(found, plan.source) for found in built.findings], plan.source), file=sys.stderr)
+            findings = [_warning(found, plan.source) for found in built.findings]
+            shown = redacted(findings, plan.source) if plan.boundary.is_closed else findings
+            print("\n" + text(shown, plan.source), file=sys.stderr)
         for stage, seconds in built.ran.items():
             spent[_kind(stage)] += seconds
     if len(specs) > 1:
@@ -89,21 +96,25 @@ def _kind(stage: str) -> str:
     return next((word for word in words[2:] if word in ("prepare", "merge")), words[0])
 
 
-def _ready(specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool) -> dict[str, Ready]:
+def _ready(
+    specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool, boundary: Boundary
+) -> dict[str, Ready]:
     """Every spec planned, before the first of them trains; what is wrong with each is said."""
-    return of_each(specs, lambda name: _plan(Path(name), name, sets, root, locked))
+    return of_each(specs, lambda name: _plan(Path(name), name, sets, root, locked, boundary))
 
 
-def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked: bool) -> Ready:
+def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked: bool, boundary: Boundary) -> Ready:
     if path.suffix != ".json" or not path.is_file():
-        return ready(override(read(path, name), sets), locked)
+        return ready(override(read(path, name, boundary=boundary), sets), locked)
+    if boundary.leads_out(path):
+        raise Refused((outside("the plan", Row(name), boundary),))
     if sets:
         raise click.UsageError("--set changes a spec; a plan is decided")
     plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
     if locked and plan.pins is None:
         help = "write it with `graftc plan SPEC --locked -o plan.json`"
         raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)
-    return Ready(plan, Path(root) if root else path.parent)
+    return Ready(plan, Path(root) if root else path.parent, boundary=boundary)
 
 
 def _output(name: str, output: str | None, specs: int) -> Path | None:
