@@ -22,7 +22,7 @@ from ..language.overrides import override
 from ..language.source import Source, read
 from ..planning.plan import read_plan
 from ..planning.redaction import redacted
-from ..reports import beside, kept_fit
+from ..reports import beside, kept_fit, line_start
 from ..reports.text import text
 from ..verbs import Ready, build_ready, confined, place, ready
 from ._confine import option
@@ -151,18 +151,18 @@ def _warning(finding: Finding, source: Source | None) -> Diagnostic:
 
 def _report(built: Built) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
-    print(f"{built.plan.name}: {stages}")
+    lines = [f"{built.plan.name}: {stages}"]
     for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
         if not task.metric:  # nothing of it is scored
             continue
         name = task.named(task.metric)
         scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
-        print(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
+        lines.append(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
     if said := kept_fit(built.training):
-        print(f"  training    {said}")
+        lines.append(f"  training    {said}")
     for precision, told in built.quantization.items():
-        print(f"  {precision:<11} {_quantized(built, precision, told)}")
-    print(f"  bundle      {built.folder}")
+        lines.append(f"  {precision:<11} {_quantized(built, precision, told)}")
+    print("\n".join(map(line_start, [*lines, f"  bundle      {built.folder}"])))
 
 
 def _quantized(built: Built, precision: str, told: Mapping[str, Any]) -> str:

@@ -100,8 +100,11 @@ def execute(
 def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
     """What a row took when the graphs were verified; empty where that is no longer there."""
     path = store.path("verify", known["verify"]) / TIMES
-    found: dict[str, float] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return found
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {word: took for word, took in found.items() if type(took) in (int, float)} if isinstance(found, dict) else {}
 
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:

@@ -20,7 +20,7 @@ from ..digest import canonical, digest
 from ..sources import SENTENCES, Located, Missing, split
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
-from .header import Fetch, Header, Tensor, read_header
+from .header import Fetch, Header, Tensor, is_header, read_header
 from .rows import kind_of
 from .sentences import Sentences, read_sentences
 
@@ -212,10 +212,12 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
 
     note = default_root() / "headers" / f"{digest([pinned, name])}.json"
     try:
-        known: Mapping[str, Any] = json.loads(note.read_bytes())
-        return known
-    except (OSError, ValueError):
-        found: Mapping[str, Any] = source.header(pinned, name)
+        known = json.loads(note.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        known = None
+    if is_header(known):
+        return dict(known)
+    found: Mapping[str, Any] = source.header(pinned, name)
     note.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(note, lambda path: path.write_text(canonical(found)) and None)
     return found
