@@ -124,7 +124,7 @@ class Store:
                     path.unlink()
                 for path in source.iterdir():
                     os.link(path, out / path.name)
-        except (OSError, ValueError, TypeError):  # none was offered, or the file system has no links
+        except (OSError, ValueError, TypeError, RecursionError):  # none was offered, or the file system has no links
             return None
         return str(stage)
 
