@@ -219,6 +219,23 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
     return Ready(seen.plan, source.folder, source, seen.found, source.boundary)
 
 
+def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) -> Ready:
+    """A plan that was read from a file called `name`, its paths relative to `root`, planned again from its own spec.
+
+    Raises Refused with what is wrong with the spec now, E0405 where files changed since, E0214 where the plan is not
+    what its spec gives, and E0353 where that leads out of `boundary`.
+    """
+    from .planning.again import refuse_missing, refuse_other, source_of
+
+    source = replace(source_of(plan, name, root), boundary=boundary)
+    refuse_missing(plan, root, boundary)
+    seen = look(source, Footing())
+    if seen.plan is None:
+        raise Refused(seen.found, source=source)
+    refuse_other(plan, seen.plan, name)
+    return Ready(seen.plan.model_copy(update={"pins": plan.pins}), root, source, seen.found, boundary)
+
+
 def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progress) -> Built:
     """Executes a plan; raises Refused where something is wrong or a gate fails.
 

@@ -24,7 +24,8 @@ from ..planning.plan import read_plan
 from ..planning.redaction import redacted
 from ..reports import beside, kept_fit, line_start
 from ..reports.text import text
-from ..verbs import Ready, build_ready, confined, place, ready
+from ..signing import private_key, sign
+from ..verbs import Ready, build_ready, confined, place, ready, ready_again
 from ._confine import option
 from ._several import of_each
 
@@ -50,6 +51,9 @@ from ._several import of_each
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
 @option
+@click.option(
+    "--sign", "key", type=click.Path(), metavar="KEY", help="Sign each bundle with a private key (PEM, ed25519)."
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     specs: tuple[str, ...],
@@ -59,12 +63,14 @@ def command(
     root: str | None,
     locked: bool,
     confine: str | None,
+    key: str | None,
     quiet: bool,
 ) -> None:
     """Build SPECS into bundles that run without torch.
 
     A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
     """
+    signer = private_key(Path(key)) if key is not None else None
     ready = _ready(specs, sets, root, locked, confined(confine, store))
     outputs = {name: _output(name, output, len(specs)) or place(ready[name]) for name in ready}
     _refuse_outputs(specs, outputs)
@@ -72,6 +78,8 @@ def command(
     for name in specs:
         plan = ready[name]
         built = build_ready(plan, outputs[name], Path(store) if store else None, Progress(quiet))
+        if signer is not None:
+            sign(built.folder, signer)
         if built.warnings:
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
@@ -114,7 +122,7 @@ def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked
     if locked and plan.pins is None:
         help = "write it with `graftc plan SPEC --locked -o plan.json`"
         raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)
-    return Ready(plan, Path(root) if root else path.parent, boundary=boundary)
+    return ready_again(plan, name, Path(root) if root else path.parent, boundary)
 
 
 def _output(name: str, output: str | None, specs: int) -> Path | None:

@@ -16,8 +16,8 @@ from typing import Any, cast
 import numpy as np
 
 from .. import variants
-from ..boundary import OPEN, Boundary, outside
-from ..diagnostics import At, Diagnostic, Refused, Status, quote, refuse
+from ..boundary import OPEN, Boundary
+from ..diagnostics import At, Diagnostic, Refused, Status, refuse
 from ..digest import combined, file_sha256
 from ..health import Finding
 from ..planning import fits
@@ -66,7 +66,7 @@ def execute(
     """Runs what is missing and writes the bundle to `output`; a second call runs nothing.
 
     Raises Refused E0405 where the backbone, or data that was not just planned, is no longer what the plan recorded, and
-    E0353 where the plan names what lies outside of `boundary`.
+    E0353 where the backbone lies outside of `boundary`.
     """
     root = root.absolute()
     plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
@@ -78,7 +78,7 @@ def execute(
     refuse_drift(plan, backbone.located.folder, store.digests)
     plan = plan.model_copy(update={"pins": None})  # kept to, they make no difference to the bundle
     if not is_just_planned:
-        refuse_changed(plan, root, boundary)
+        refuse_changed(plan, root)
     folder, machine = backbone.located.folder.absolute(), describe()
     _refuse_precision(plan, machine)
     found = stages_of(plan, folder, store)
@@ -118,8 +118,8 @@ def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, .
     )
 
 
-def refuse_changed(plan: Plan, root: Path, boundary: Boundary = OPEN) -> None:
-    """Raises Refused E0405 where a table is not the one that was planned, E0353 where it lies outside of `boundary`."""
+def refuse_changed(plan: Plan, root: Path) -> None:
+    """Raises Refused E0405 where a table is not the one that was planned."""
     tables = {
         table: task
         for phase in plan.phases
@@ -128,30 +128,22 @@ def refuse_changed(plan: Plan, root: Path, boundary: Boundary = OPEN) -> None:
         for table in split.tables
     }
     for table, task in tables.items():
-        place = root / table.path
-        if boundary.is_outside(place) or (table.split and boundary.is_outside(place / table.split)):
-            raise Refused((outside(f"the plan's table {quote(table.path)}", None, boundary),))
         if not (root / table.path).exists():
             raise refuse("E0405", f"`{table.path}` was there when it was planned", help="plan again, or give --root")
-        if _fingerprint(table, root, task, boundary) != table.sha256:
+        if _fingerprint(table, root, task) != table.sha256:
             raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
 
 
-def _fingerprint(table: TablePlan, root: Path, task: TaskPlan, boundary: Boundary) -> str:
-    opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped), boundary)
+def _fingerprint(table: TablePlan, root: Path, task: TaskPlan) -> str:
+    opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
     if opened.path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
         return whole  # its rows refer to no files
     module = variants.reader(task.head.type)
     try:
         files = [f for _, row in rows(opened) for f in module.files(row, task.data.columns, opened.folder)]
+        return fingerprint(opened, files)
     except (Refused, KeyError, TypeError, ValueError, OSError):
         return "unreadable"  # it could be read when it was planned
-    if any(map(boundary.is_outside, files)):
-        raise Refused((outside(f"a file that a row of {quote(table.path)} names", None, boundary),))
-    try:
-        return fingerprint(opened, files)
-    except OSError:
-        return "unreadable"
 
 
 def _refuse_precision(plan: Plan, machine: Machine) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from graftc.compiler import verbs
+from graftc.compiler.language.source import read
+
 from ..front import ground
 
 SECRET = "Zx81-never-printed"
@@ -202,7 +205,27 @@ def at_revision(fragment: str, link: str = "") -> Callable[[Place], None]:
     return lay
 
 
-BASE = "extends: "
+def planned(fragment: str) -> Callable[[Place], None]:
+    """A plan that was made where nothing was confined."""
+
+    def lay(place: Place) -> None:
+        place.spec(fragment)
+        (place.checkout / "plan.json").write_text(verbs.plan(place.checkout / "spec.yaml").text())
+
+    return lay
+
+
+def locked(fragment: str) -> Callable[[Place], None]:
+    """A lock that was made where nothing was confined."""
+
+    def lay(place: Place) -> None:
+        place.spec(fragment)
+        made = verbs.lock_source(read(place.checkout / "spec.yaml")).lock
+        (place.checkout / "spec.lock.yaml").write_text(made.text("spec.yaml"))
+
+    return lay
+
+
 SPEC = ("validate", "spec.yaml")
 DIFF = ("plan", "spec.yaml", "--diff")
 WAYS = (
@@ -271,4 +294,7 @@ WAYS = (
     Way("data at a revision", at_revision(data("{away}/train.jsonl")), "elsewhere/train.jsonl", words=(*DIFF, "git:HEAD")),
     Way("a link at a revision", at_revision(data("{from: a.txt, format: txt}"), "a.txt"), "a.txt", words=(*DIFF, "git:HEAD")),
     Way("a plan is a link", linked("plan.json", "{away}/config.json"), "plan.json", words=("build", "plan.json")),
+    Way("a plan's data", planned(data("../elsewhere/validation.jsonl")), "plan.json", words=("build", "plan.json")),
+    Way("a plan's backbone", planned("backbone:\n  from: ../elsewhere/reader\n"), "plan.json", words=("build", "plan.json")),
+    Way("a lock's data", locked(data("../elsewhere/validation.jsonl")), "spec.lock.yaml", words=(*SPEC, "--no-data")),
 )  # fmt: skip
