@@ -75,16 +75,18 @@ class Checkpoint:
 
 def disagreements(files: Checkpoint) -> tuple[Diagnostic, ...]:
     """Everything for which transformers would refuse a backbone, or load another than its files say."""
-    found = [files.at_key("E0382", wrong) for wrong in files.rules.wrong(files.config)]
+    impossible = tuple(files.rules.wrong(files.config))
+    found = [files.at_key("E0382", wrong) for wrong in impossible]
     is_readable = not found  # else what follows from its values is not known
     found += [files.at_key("E0384", wrong) for wrong in _foreign(files.config)]
-    found += [files.at_key(code, wrong) for code, wrong in _chosen(files.config)]
+    told = {wrong.key for wrong in impossible}
+    found += [files.at_key(code, wrong) for code, wrong in _chosen(files.config) if wrong.key not in told]
     if wrapped := tuple(_wrapped(files)):
         return (*found, *wrapped)
     found += _whole_numbers(files)
     if is_readable:
-        impossible = [files.at_key("E0382", wrong) for wrong in _impossible(files)]
-        found += impossible or _mismatches(files)
+        together = [files.at_key("E0382", wrong) for wrong in _impossible(files)]
+        found += together or _mismatches(files)
     return tuple(found)
 
 
