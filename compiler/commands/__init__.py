@@ -78,7 +78,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; every way out has its exit status."""
-    sys.exit(_heard(lambda: _run(arguments)))
+    if status := _heard(lambda: _run(arguments)):
+        sys.exit(status)
 
 
 def _heard(run: Callable[[], int]) -> int:

@@ -85,7 +85,7 @@ def strays(ran: Traced, within: Iterable[Path]) -> set[str]:
 
 def test_the_trace_sees_what_is_read(place: Place) -> None:
     """So that an empty one means something: a file of the home, one by a link, and the environment."""
-    (place.folder / "tmp/link").symlink_to("../home/.netrc")
+    (place.folder / "tmp/link").symlink_to(place.folder / "home" / ".netrc")
     code = "open('home/.env'); open('tmp/link'); open('/proc/self/environ'); open('specs/tickets.yaml')"
     ran = place.traced(sys.executable, "-c", code, has_reads=True)
     found = strays(ran, [place.folder / "specs"])
