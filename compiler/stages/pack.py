@@ -19,6 +19,7 @@ from ..digest import combined, digest, file_sha256
 from ..execution.machine import installed
 from ..execution.manifest import FILES, compose, licence
 from ..execution.rendering import PACKAGE, Runtime, write_card, write_wrapper
+from ..execution.sbom import write_sbom
 from ..execution.work import Work, stage_name
 from ..planning.plan import Plan
 from ..planning.portable import portable
@@ -60,6 +61,7 @@ def run(work: Work) -> None:
         *import_module(f"...runtime.inputs.{plan.reading.modality}", __package__).REQUIRES,
     )
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
+    write_sbom(plan, manifest, requires, work.backbone, out)
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     (out / "spec.yaml").write_text(spec, encoding="utf-8")
