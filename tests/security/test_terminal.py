@@ -44,15 +44,14 @@ for words in json.loads(sys.argv[2]):
     print(json.dumps([words, status, open(sys.argv[3]).read()]), flush=True)
 """
 VERBS = (
-    *(["validate", "spec.yaml", "--format", form] for form in ("text", "json", "sarif", "github")),
+    *(["validate", "spec.yaml", "--format", form] for form in ("text", "json", "github")),
     ["validate", "wrong.yaml"],
     ["plan", "spec.yaml"],
     ["plan", "spec.yaml", "--json"],
-    ["plan", "spec.yaml", "--why", "train.epochs"],
     ["plan", "spec.yaml", "--diff", "other.yaml"],
     ["lock", "spec.yaml"],
     *(["cache", *words] for words in (["ls"], ["ls", "--json"], ["verify"], ["gc", "--limit", "0"])),
-    *(["explain"], ["explain", "E0201"], ["schema"], ["init"], ["--help"], ["--version"], ["build", "--help"]),
+    *(["explain"], ["schema"], ["init"], ["--help"], ["--version"], ["build", "--help"]),
     *(["inspect", "bundle"], ["inspect", "bundle", "--json"], ["verify", "bundle"], ["predict", "bundle", "a text"]),
 )
 
