@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 TICK = 100_000_000  # nanoseconds, more than any file system's clock takes
+_SHA256 = re.compile("[0-9a-f]{64}")
 WORTH = 4_000_000  # bytes; smaller files are hashed faster than remembered
 
 
@@ -37,9 +39,9 @@ def file_sha256(path: Path, memory: Path | None = None) -> str:
     note = _note(path, status, memory)
     try:
         known = note.read_text()
-        if len(known) == 64:
+        if _SHA256.fullmatch(known):
             return known
-    except OSError:
+    except (OSError, ValueError):
         pass
     # a change within one tick of the clock leaves the times as they are, so what just changed is not remembered
     is_settled = time.time_ns() - status.st_ctime_ns > TICK
@@ -64,9 +66,9 @@ def known_sha256(path: Path, memory: Path) -> str | None:
         return _read(path)
     try:
         known = _note(path, status, memory).read_text()
-    except OSError:
+    except (OSError, ValueError):
         return None
-    return known if len(known) == 64 else None
+    return known if _SHA256.fullmatch(known) else None
 
 
 def _note(path: Path, status: os.stat_result, memory: Path) -> Path:

@@ -18,16 +18,9 @@ import numpy as np
 
 from .diagnostics import Refused
 from .digest import file_sha256
+from .homes import default_root as default_root
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def default_root() -> Path:
-    """$GRAFTC_STORE, else $XDG_CACHE_HOME/graftc, else ~/.cache/graftc."""
-    if os.environ.get("GRAFTC_STORE"):
-        return Path(os.environ["GRAFTC_STORE"])
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "graftc"
 
 
 class Store:
@@ -131,7 +124,7 @@ class Store:
                     path.unlink()
                 for path in source.iterdir():
                     os.link(path, out / path.name)
-        except (OSError, ValueError, TypeError):  # none was offered, or the file system has no links
+        except (OSError, ValueError, TypeError, RecursionError):  # none was offered, or the file system has no links
             return None
         return str(stage)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..boundary import OPEN, Boundary
 from ..diagnostics import At, Diagnostic, Refused, Row, clean, quote, refuse
 from ..digest import canonical
 from ..language.source import Source
@@ -31,10 +32,10 @@ def _as_read(value: Any) -> Any:
     return tuple(map(_as_read, value)) if isinstance(value, list) else value
 
 
-def refuse_missing(plan: Plan, root: Path) -> None:
-    """Raises Refused E0405 where a table is not at its path any more."""
+def refuse_missing(plan: Plan, root: Path, boundary: Boundary = OPEN) -> None:
+    """Raises Refused E0405 where a table is not at its path any more; nothing is asked of paths outside of `boundary`."""
     for table in _tables(plan):
-        if not (root / table.path).exists():
+        if not boundary.is_outside(root / table.path) and not (root / table.path).exists():
             help = "plan again, or give --root"
             raise refuse("E0405", f"{quote(table.path)} was there when it was planned", help=help)
 
