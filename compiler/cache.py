@@ -16,6 +16,8 @@ from .store import Store
 from .wholeness import discard
 
 LIMIT = "GRAFTC_STORE_LIMIT"
+# what a record tells of a key, and of which kind that is
+PARTS = {"plan": str, "stage": str, "record": dict, "inputs": dict, "versions": dict, "machine": dict}
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,14 @@ def _finished(store: Store) -> Iterator[Entry]:
         record = store.record(folder.parent.name, folder.name)
         with suppress(FileNotFoundError):  # another process may collect it just now
             used = (record if record.is_file() else folder).stat().st_mtime
-            made = store.recorded(folder.parent.name, folder.name).get("made", {})
+            told: Any = store.recorded(folder.parent.name, folder.name).get("made")
+            made = told if _is_record(told) else {}
             yield Entry(folder.parent.name, folder.name, folder, _sizes(folder), used, True, made)
+
+
+def _is_record(made: Any) -> bool:
+    """Whether it is told as graftc tells it what a key was made of; any other telling counts as none."""
+    return isinstance(made, dict) and all(isinstance(made[name], PARTS[name]) for name in PARTS.keys() & made.keys())
 
 
 def _unfinished(store: Store) -> Iterator[Entry]:

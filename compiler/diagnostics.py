@@ -114,7 +114,15 @@ def clean(word: object) -> str:
     ('two\\\\nlines', True)
     """
     text = str(word)
-    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return escaped(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
+
+
+def escaped(text: str) -> str:
+    """Text on one line, in which whatever could rewrite a terminal stands as an escape.
+
+    >>> escaped("a\\x1b[2J\\n")
+    'a\\\\x1b[2J\\\\n'
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any
 from .ownership import is_own, make_file, make_folders, read_own, trusted
 
 TICK = 100_000_000  # nanoseconds, more than any file system's clock takes
+_SHA256 = re.compile("[0-9a-f]{64}")
 WORTH = 4_000_000  # bytes; smaller files are hashed faster than remembered
 
 
@@ -60,7 +62,8 @@ def recall(memory: Path, name: str) -> str:
     """The hash that a memory holds under a name; "" for none, and for one that others could have put there."""
     users = trusted(memory.parent)
     known = read_own(memory / name, users) if _is_own(memory, users) else None
-    return known.decode("ascii", "replace") if known and len(known) == 64 else ""
+    found = (known or b"").decode("ascii", "replace")
+    return found if _SHA256.fullmatch(found) else ""
 
 
 def remember(memory: Path, name: str, found: str) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from .diagnostics import Refused
 from .digest import digest
+from .homes import default_root as default_root
 from .ownership import (
     make_file,
     make_folders,
@@ -38,14 +39,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FOLDERS = frozenset({"stages", "records", "staging", "locks", "digests", "likenesses", "trash", "headers"})
 ABSENT = "it is not there"
 UNRECORDED = "its record is missing: what it held can't be told"
-
-
-def default_root() -> Path:
-    """$GRAFTC_STORE, else $XDG_CACHE_HOME/graftc, else ~/.cache/graftc."""
-    if os.environ.get("GRAFTC_STORE"):
-        return Path(os.environ["GRAFTC_STORE"])
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "graftc"
 
 
 class Store:
@@ -227,7 +220,7 @@ class Store:
                     path.unlink()
                 for path in self.path(stage, key).iterdir():
                     os.link(path, out / path.name)
-        except (OSError, ValueError, TypeError):  # none was offered, or the file system has no links
+        except (OSError, ValueError, TypeError, RecursionError):  # none was offered, or the file system has no links
             return None
         return str(stage)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .boundary import OPEN, Boundary
 from .diagnostics import Diagnostic, Refused, Status
+from .homes import default_root, snapshots
 from .language.overrides import override
 from .language.parse import draft
 from .language.source import Source, read
@@ -15,6 +18,7 @@ from .language.spec import Draft
 from .planning.lower import lower
 from .planning.plan import Plan
 from .planning.problems import problems
+from .planning.redaction import redacted
 from .planning.stages import stage_problems
 from .world.backbone import gather_backbone
 from .world.facts import Facts
@@ -57,15 +61,33 @@ def check(source: Source, footing: Footing = Footing()) -> tuple[Plan | None, tu
     return seen.plan, seen.found
 
 
+def confined(folder: str | Path | None, store: str | Path | None = None) -> Boundary:
+    """The boundary of `--confine`: the folder, and where graftc and the Hub's cache keep their own; None is none."""
+    if folder is None:
+        return OPEN
+    return Boundary(os.path.realpath(folder), str(folder)).including([store or default_root(), snapshots()])
+
+
 def look(source: Source, footing: Footing) -> Seen:
     """What `check` says, with the facts that it says it of; raises Refused as that does."""
+    if not source.boundary.is_closed:
+        return _look(source, footing)
+    try:
+        seen = _look(source, footing)
+    except Refused as refused:
+        raise Refused(redacted(refused.diagnostics, source), refused.status, refused.source) from None
+    return replace(seen, found=redacted(seen.found, source))
+
+
+def _look(source: Source, footing: Footing) -> Seen:
     read = draft(source)
     try:
         locked = None if footing == Footing() else _lock(source)
         known, found = (None, ()) if locked is None or footing.has_data else _recalled(read, locked)
-        facts = gather(read, source.folder, locked.reference() if locked and footing.is_locked else "", known)
+        reference, boundary = locked.reference() if locked and footing.is_locked else "", source.boundary
+        facts = gather(read, source.folder, reference, known, boundary)
         if read.pretrain or read.retain:
-            facts = gather_stages(read, source.folder, facts, known)
+            facts = gather_stages(read, source.folder, facts, known, boundary)
         found += (*read.found, *problems(read, facts), *stage_problems(read, facts))
         found += _measured_otherwise(read, facts, locked) if locked and known else ()
         plan = lower(read.whole(), facts, source.data) if not any(d.is_error for d in found) else None
@@ -101,23 +123,26 @@ def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diag
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
     from .planning.drift import drift, version_drift
-    from .store import Store, default_root  # the store knows of arrays, and numpy takes its time
+    from .store import Store  # it knows of arrays, and numpy takes its time
 
     versions = version_drift(locked, footing.versions) if footing.versions is not None else ()
     return (*drift(locked, facts, plan, Store(default_root()).digests, footing.has_data), *versions)
 
 
-def validate(path: str | Path) -> tuple[Diagnostic, ...]:
-    """Everything wrong with a spec, and warnings; empty for a clean one. Never raises Refused."""
+def validate(path: str | Path, confine: str | Path | None = None) -> tuple[Diagnostic, ...]:
+    """Everything wrong with a spec, and warnings; empty for a clean one. Never raises Refused.
+
+    With `confine`, nothing is opened that the spec names outside of that folder, and no value of its files is told.
+    """
     try:
-        return check(read(Path(path)))[1]
+        return check(read(Path(path), boundary=confined(confine)))[1]
     except Refused as refused:
         return refused.diagnostics
 
 
-def plan(path: str | Path, sets: Sequence[str] = ()) -> Plan:
+def plan(path: str | Path, sets: Sequence[str] = (), confine: str | Path | None = None) -> Plan:
     """The plan of a spec; raises Refused where `validate` finds an error."""
-    source = override(read(Path(path)), sets)
+    source = override(read(Path(path), boundary=confined(confine)), sets)
     planned, found = check(source)
     if planned is None:
         raise Refused(found, source=source)
@@ -140,19 +165,20 @@ def lock_source(source: Source) -> Locking:
     """
     from .execution.machine import recorded
     from .planning.lock import lock
-    from .planning.locked import refuse_shared
-    from .store import Store, default_root
+    from .planning.locked import refuse_outside, refuse_shared
+    from .store import Store
 
     refuse_shared(source)
+    refuse_outside(source)
     seen = look(source, Footing())
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     try:
         memory = Store(default_root()).digests
-        backbone = gather_backbone(seen.plan.backbone.source, source.folder, weights=True, memory=memory)
+        backbone = gather_backbone(seen.plan.backbone.source, source.folder, True, source.boundary, memory)
     except Refused as refused:
-        refused.source = source
-        raise
+        found = redacted(refused.diagnostics, source) if source.boundary.is_closed else refused.diagnostics
+        raise Refused(found, refused.status, source) from None
     facts = replace(seen.facts, backbone=backbone)
     made = lock(source, facts, seen.plan, recorded(), memory)
     return Locking(made, seen.found, tuple(_left_out(facts)))
@@ -178,6 +204,7 @@ class Ready:
     root: Path
     source: Source | None = None  # what it was planned from a moment ago
     found: tuple[Diagnostic, ...] = ()
+    boundary: Boundary = OPEN  # that nothing crosses which the plan names
 
 
 def ready(source: Source, is_locked: bool = False) -> Ready:
@@ -190,7 +217,24 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
     seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
     if seen.plan is None:
         raise Refused(seen.found, source=seen.source)
-    return Ready(seen.plan, source.folder, source, seen.found)
+    return Ready(seen.plan, source.folder, source, seen.found, source.boundary)
+
+
+def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) -> Ready:
+    """A plan that was read from a file called `name`, its paths relative to `root`, planned again from its own spec.
+
+    Raises Refused with what is wrong with the spec now, E0405 where files changed since, E0214 where the plan is not
+    what its spec gives, and E0353 where that leads out of `boundary`.
+    """
+    from .planning.again import refuse_missing, refuse_other, source_of
+
+    source = replace(source_of(plan, name, root), boundary=boundary)
+    refuse_missing(plan, root, boundary)
+    seen = look(source, Footing())
+    if seen.plan is None:
+        raise Refused(seen.found, source=source)
+    refuse_other(plan, seen.plan, name)
+    return Ready(seen.plan.model_copy(update={"pins": plan.pins}), root, source, seen.found, boundary)
 
 
 def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progress) -> Built:
@@ -200,14 +244,14 @@ def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progre
     """
     from .cache import collect, limit
     from .execution.executor import execute
-    from .store import Store, default_root
+    from .store import Store
 
     is_just_planned, most, kept = ready.source is not None, limit(), Store(store or default_root())
     try:
-        built = execute(ready.plan, ready.root, output, kept, progress, is_just_planned)
+        built = execute(ready.plan, ready.root, output, kept, progress, is_just_planned, ready.boundary)
     except Refused as refused:
-        refused.source = refused.source or ready.source
-        raise
+        found = redacted(refused.diagnostics, ready.source) if ready.boundary.is_closed else refused.diagnostics
+        raise Refused(found, refused.status, refused.source or ready.source) from refused.__cause__
     if most is not None:
         collect(kept, most, None)
     return replace(built, warnings=ready.found)
@@ -233,8 +277,12 @@ def place(ready: Ready) -> Path:
 
 
 def build(
-    path: str | Path, output: str | Path | None = None, store: str | Path | None = None, sets: Sequence[str] = ()
+    path: str | Path,
+    output: str | Path | None = None,
+    store: str | Path | None = None,
+    sets: Sequence[str] = (),
+    confine: str | Path | None = None,
 ) -> Built:
     """Executes a spec and writes its bundle; raises Refused where something is wrong or a gate fails."""
-    source = override(read(Path(path)), sets)
+    source = override(read(Path(path), boundary=confined(confine, store)), sets)
     return build_source(source, Path(output) if output else None, Path(store) if store else None)

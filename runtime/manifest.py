@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .bytecode import CACHE, is_bytecode
 from .errors import BundleError
 from .precisions import FORMER, lifted
 from .shape import ANY, FILE, UpTo, wrong
 
-FORMAT = 3
+FORMAT = 4
 NAME = "manifest.json"
+SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
+BESIDE = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
 LARGEST = 64 << 20  # bytes
 # what running a bundle takes; heads and inputs say what they need of their own records
 RUNS = {
@@ -24,6 +28,7 @@ RUNS = {
     "heads": {ANY: {"type": str}},
     "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
     "preprocessing": {"modality": str},
+    "outputs": {ANY: {"shape": list}},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
 SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
@@ -37,6 +42,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises BundleError E0502 (no bundle), E0503 (a damaged manifest) or E0506 (made by a later graftc).
     """
     try:
+        if not (folder / NAME).is_file():  # a pipe would be waited for
+            raise OSError
         with (folder / NAME).open("rb") as file:
             raw = file.read(LARGEST + 1)
     except (OSError, ValueError):
@@ -48,7 +55,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     try:
         manifest = json.loads(raw if len(raw) <= LARGEST else b"", parse_constant=_refuse, parse_float=_finite)
-        version = manifest["bundle"]
+        version, written = manifest["bundle"], seal(manifest)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(folder, "it is not the JSON that graftc writes") from None
     if type(version) is int and version > FORMAT:
@@ -60,15 +67,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if type(version) is not int or version < 1:
         raise _damaged(folder, "it names no bundle format")
-    if version == FORMER:
-        manifest = lifted(manifest)
-    elif version < FORMAT:
+    if version < FORMER:
         raise BundleError(
             "E0506",
             f"bundle format {version} is no longer read",
-            f"this runtime reads formats {FORMER} and {FORMAT}",
+            f"this runtime reads formats {FORMER} to {FORMAT}",
             help="build the bundle again, or use the graftc that built it",
         )
+    if manifest.get("seal") != (written if version == FORMAT else None):
+        raise _damaged(folder, "it was changed after graftc wrote it")
+    if version < FORMAT:
+        manifest = lifted(manifest)
     require(folder, manifest, RUNS)
     if not manifest["heads"] or (len(manifest["heads"]) > 1 and "" in manifest["heads"]):
         raise _damaged(folder, "it names no heads, or one without a name among others")
@@ -87,6 +96,18 @@ def require(folder: Path, manifest: Mapping[str, Any], shape: Any, inside: Seque
         raise _damaged(folder, *mistakes[:5])
 
 
+def seal(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's canonical JSON without its seal: it tells a slip from what was built, no forger."""
+    rest = {key: value for key, value in manifest.items() if key != "seal"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with its seal, for being written."""
+    return {**manifest, "seal": seal(manifest)}
+
+
 def _refuse(word: str) -> Any:
     raise ValueError(word)
 
@@ -103,19 +124,47 @@ def _damaged(folder: Path, *notes: str) -> BundleError:
     )
 
 
-def check_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Everything that differs between the manifest and the folder, one sentence each; empty when all is well."""
-    known = {*manifest["files"], NAME}
-    extra = [
-        f"`{name}` is not part of the bundle"
-        for name in (
-            p.relative_to(folder).as_posix()
-            for p in sorted(folder.rglob("*"))
-            if p.is_file() and "__pycache__" not in p.parts
-        )
-        if name not in known
-    ]
-    return [*_changed(folder, manifest["files"]), *extra]
+def check_files(folder: Path, manifest: Mapping[str, Any], is_strict: bool = False) -> list[str]:
+    """Everything that differs between the manifest and the folder, one sentence each; empty when all is well.
+
+    A bundle may lie in git, and Python may keep byte code of its wrapper; with `is_strict` neither may be there.
+    """
+    return [*_changed(folder, manifest["files"]), *map(_told, strangers(folder, manifest["files"], is_strict))]
+
+
+def _told(name: str) -> str:
+    way = ": delete it" if CACHE in PurePosixPath(name).parts else ""
+    return f"`{name}` is not part of the bundle{way}"
+
+
+def strangers(folder: Path, files: Iterable[str], is_strict: bool = False, inside: str = "") -> Iterator[str]:
+    """What a folder holds besides the files of its manifest: files, folders (with `/`) and links, by their paths.
+
+    No link is followed, and nothing is looked for in folders that are strangers themselves.
+    """
+    known = {*files, NAME, SIGNATURE}
+    folders = {f"{parent}/" for name in known for parent in PurePosixPath(name).parents}
+    for entry in sorted(os.scandir(folder / inside), key=lambda entry: entry.name):
+        name, is_top = f"{inside}{entry.name}", not inside and not is_strict
+        if entry.is_symlink():
+            yield name
+        elif entry.is_dir(follow_symlinks=False):
+            if is_top and name == CACHE:
+                yield from _foreign_bytecode(folder)
+            elif f"{name}/" in folders:
+                yield from strangers(folder, known, is_strict, f"{name}/")
+            elif not (is_top and name in BESIDE):
+                yield f"{name}/"
+        elif not entry.is_file(follow_symlinks=False) or not (name in known or (is_top and name in BESIDE)):
+            yield name
+
+
+def _foreign_bytecode(folder: Path) -> Iterator[str]:
+    """What lies in the cache of byte code and is not what this Python makes of the wrapper."""
+    for entry in sorted(os.scandir(folder / CACHE), key=lambda entry: entry.name):
+        is_file = entry.is_file(follow_symlinks=False) and not entry.is_symlink()
+        if not (is_file and is_bytecode(Path(entry.path), folder / "predict.py")):
+            yield f"{CACHE}/{entry.name}"
 
 
 def _changed(folder: Path, files: Mapping[str, Any]) -> Iterator[str]:

@@ -71,6 +71,7 @@ class Model:
         several = many(inputs, self.preprocessor.is_one)
         rows = self.rows([inputs] if several is None else several)
         outputs = self.run(rows) if rows.inputs else {}
+        _refuse_holes(outputs)
         decoded = {name: self._decode(name, outputs, rows, options) if rows.inputs else [] for name in names}
         if (alone := "" if head is None else head) in decoded:
             answers = decoded[alone]
@@ -151,8 +152,7 @@ class Model:
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
         found = self.session.run(self.preprocessor.collate(features))
-        if any(array.shape[:1] != (len(features),) for array in found.values()):
-            raise BundleError("E0503", "the graph does not give an answer for each input")
+        self._refuse_other(found, len(features))
         ragged = self.session.ragged
         return {
             name: [row[: extent(given, ragged[name])] for row, given in zip(array, features, strict=True)]
@@ -160,6 +160,17 @@ class Model:
             else array
             for name, array in found.items()
         }
+
+    def _refuse_other(self, found: Mapping[str, Any], rows: int) -> None:
+        """Raises BundleError E0503 where a graph gives other arrays than the manifest says, or other than one row each."""
+        for name, told in self.manifest["outputs"].items():
+            array, sizes = found.get(name), told["shape"]
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.ndim != len(sizes):
+                raise BundleError("E0503", f"the graph does not give the array `{name}` of the manifest")
+            if len(array) != rows:
+                raise BundleError("E0503", "the graph does not give an answer for each input")
+            if any(type(size) is int and size != has for size, has in zip(sizes, array.shape, strict=True)):
+                raise BundleError("E0503", f"`{name}` of the graph has other sizes than the manifest says")
 
     def from_words(self, words: Sequence[str]) -> list[Any]:
         """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
@@ -170,6 +181,14 @@ class Model:
         except ValueError as error:
             raise BundleError("E0505", "the words are not inputs", str(error)) from None
         return found
+
+
+def _refuse_holes(outputs: Outputs) -> None:
+    for name, values in outputs.items():
+        if not all(np.isfinite(row).all() for row in (values if isinstance(values, list) else [values])):
+            raise BundleError(
+                "E0503", f"`{name}` of the graph holds what is no number", help="`graftc verify` the bundle"
+            )
 
 
 def _module(folder: str, word: str) -> Any:

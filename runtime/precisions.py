@@ -9,8 +9,8 @@ FORMER = 2  # the format in which all graphs of a bundle shared one set of them,
 
 
 def lifted(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest of the former format as one of the present: what its heads say holds for every precision."""
-    return {**manifest, "bundle": FORMER + 1, "calibrated": {}}
+    """A manifest of a former format as one of the present: where its heads say what holds for every precision."""
+    return {**manifest, "calibrated": {}} if manifest["bundle"] == FORMER else dict(manifest)
 
 
 def heads_in(manifest: Mapping[str, Any], precision: str) -> dict[str, dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import onnxruntime
@@ -12,7 +14,12 @@ from .errors import BundleError
 
 
 class Session:
-    """A loaded graph; calls may come from several threads."""
+    """A loaded graph; calls may come from several threads.
+
+    `seconds` ends a run that takes longer: what a graph computes is its maker's, and may have no end.
+    """
+
+    seconds: float | None = None
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
@@ -38,6 +45,22 @@ class Session:
             raise BundleError("E0503", f"the graph takes an input that is not known: `{missing[0]}`")
         given = {name: arrays[name] for name in self.inputs}
         try:
-            return dict(zip(self.outputs, self.session.run(list(self.outputs), given), strict=True))
+            with self._limited() as options:
+                return dict(zip(self.outputs, self.session.run(list(self.outputs), given, options), strict=True))
         except Exception as error:  # a type of its own for each way a graph can fail
             raise BundleError("E0503", "the graph can't be run", str(error).splitlines()[0][:300]) from None
+
+    @contextmanager
+    def _limited(self) -> Iterator[onnxruntime.RunOptions | None]:
+        """Options by which a run is ended when its time is up; None where it has all the time that it wants."""
+        if self.seconds is None:
+            yield None
+            return
+        options = onnxruntime.RunOptions()
+        timer = Timer(self.seconds, lambda: setattr(options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield options
+        finally:
+            timer.cancel()

@@ -14,16 +14,20 @@ from .manifest import VERIFIES, check_files, read_manifest, require
 from .model import Model
 from .rows import Values
 
+SECONDS = 300.0  # that a graph may take for a batch of golden samples, of which there are few
 
-def verify(folder: str | Path) -> dict[str, float]:
+
+def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
     """Largest difference to the golden outputs per precision, |a−b| / max(1, |a|).
+
+    With `is_strict`, nothing may lie in the folder but the bundle's own files: no `.git`, no byte code.
 
     Raises BundleError E0503 where a file was changed and E0504 where answers differ by more than the bundle allows.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
     require(folder, manifest, VERIFIES)
-    wrong = check_files(folder, manifest)
+    wrong = check_files(folder, manifest, is_strict)
     if wrong:
         raise BundleError("E0503", "the bundle is not as it was built", *wrong[:10], help="build or copy it again")
     try:
@@ -38,6 +42,7 @@ def verify(folder: str | Path) -> dict[str, float]:
 
 def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manifest: dict[str, Any]) -> float:
     model = Model(folder, precision)
+    model.session.seconds = SECONDS
     try:
         rows = model.rows([sample["input"] for sample in samples])
         mine = model.run(rows)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
 from ..execution.interrupts import was_interrupted
+from ..reports import one_line
 from ..reports.text import text
+from . import _streams as streams
 from ._whole import is_full, is_memory
 
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
@@ -79,53 +79,68 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; every way out has its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a label may hold what the terminal's encoding has not
+    if status := _heard(lambda: _run(arguments)):
+        sys.exit(status)
+
+
+def _heard(run: Callable[[], int]) -> int:
+    """The status of a run, unless something of what it printed could not be written."""
     try:
-        _run(arguments)
+        streams.prepare()
+        status = run()
+        sys.stdout.flush()
     except Refused as refused:
-        _leave(refused)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(Status.USAGE)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        print("interrupted; run the same command to go on", file=sys.stderr)
-        sys.exit(Status.INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(Status.USAGE)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        return _say(refused)
     except (_ReaderLeft, BrokenPipeError):
-        _close_output()  # the reader of a pipe went away; nothing more can be said to it
-        sys.exit(UNHEARD)  # never 0: what was wrong may not have been read
+        streams.close(sys.stdout)  # the reader of a pipe went away; nothing more can be said to it
+        return UNHEARD  # never 0: what was wrong may not have been read
     except OSError as error:
-        _close_output()
-        _leave(Refused((machine(error),), Status.MACHINE))
+        streams.close(sys.stdout)
+        return _say(Refused((machine(error),), Status.MACHINE))
+    finally:
+        streams.close(sys.stderr)
+    return status
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        _ask(arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else Status.FINE
+    except click.exceptions.Exit as done:
+        return int(done.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        streams.say("interrupted; run the same command to go on")
+        return Status.INTERRUPTED
+    except click.ClickException as error:
+        _show(error)
+        return Status.USAGE
+    except (Refused, _ReaderLeft, OSError):
+        raise
     except Exception as error:
         known = SCARCE if is_memory(error) else FULL if is_full(error) else None
         if known is None:
-            _ours()
-        _leave(Refused((known,), Status.MACHINE))
+            return _ours()
+        return _say(Refused((known,), Status.MACHINE))
+    return Status.FINE
 
 
-def _run(arguments: list[str] | None) -> None:
+def _ask(arguments: list[str] | None) -> None:
     try:
         cli(args=arguments, prog_name="graftc", standalone_mode=False)
-        sys.stdout.flush()
     except Exception:
         if was_interrupted():  # a library made another error of it
             raise KeyboardInterrupt from None
         raise
 
 
-def _close_output() -> None:
-    """Sends what is still to be printed nowhere, so that the interpreter does not fail on it when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _show(error: click.ClickException) -> None:
+    """Says how a command is used; what was typed may be the name of a file that others chose."""
+    context = getattr(error, "ctx", None)
+    usage = f"{context.get_usage()}\n" if context else ""
+    message = "\n".join(map(one_line, error.format_message().split("\n")))
+    hint = f"Try '{context.command_path} --help' for help.\n\n" if context else ""
+    streams.say(f"{usage}{hint}Error: {message}")
 
 
 SCARCE = Diagnostic(
@@ -149,18 +164,16 @@ def machine(error: OSError) -> Diagnostic:
     return Diagnostic("E0412", f"{(error.strerror or str(error)).lower()}{where}", help=ELSEWHERE)
 
 
-def _leave(refused: Refused) -> NoReturn:
-    print(text(refused.diagnostics, refused.source), file=sys.stderr)  # type: ignore[arg-type]
-    sys.exit(refused.status)
+def _say(refused: Refused) -> int:
+    streams.say(text(refused.diagnostics, refused.source))  # type: ignore[arg-type]
+    return refused.status
 
 
-def _ours() -> NoReturn:
+def _ours() -> int:
     from importlib.metadata import version
     from platform import platform, python_version
 
-    traceback.print_exc()
-    print(
-        f"\nthis is a mistake of graftc's own; please report it with the lines above\ngraftc {version('graftc')}, Python {python_version()}, {platform()}",
-        file=sys.stderr,
-    )
-    sys.exit(Status.OURS)
+    please = "this is a mistake of graftc's own; please report it with the lines above"
+    streams.say(traceback.format_exc())
+    streams.say(f"{please}\ngraftc {version('graftc')}, Python {python_version()}, {platform()}")
+    return Status.OURS

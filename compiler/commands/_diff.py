@@ -33,7 +33,7 @@ def differ(
     from ..diff.show import show
     from ..diff.sides import of_spec
 
-    before = old_side(old, Path(name), Footing(has_data=has_data))
+    before = old_side(old, Path(name), Footing(has_data=has_data), source.boundary)
     diff: Diff = compare(before, of_spec(" ".join((name, *(f"--set {each}" for each in sets))), source, plan))
     print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, terminal_of(sys.stdout)))
     sys.stdout.flush()

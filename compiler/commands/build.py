@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from ..amounts import score
-from ..diagnostics import At, Diagnostic, Row, quote, refuse
+from ..boundary import Boundary, outside
+from ..diagnostics import At, Diagnostic, Refused, Row, quote, refuse
 from ..execution.delivery import require_place
 from ..execution.executor import Built
 from ..execution.progress import Progress
@@ -20,9 +21,12 @@ from ..health import Finding
 from ..language.overrides import override
 from ..language.source import Source, read
 from ..planning.plan import read_plan
-from ..reports import beside, kept_fit
+from ..planning.redaction import redacted
+from ..reports import beside, kept_fit, line_start
 from ..reports.text import text
-from ..verbs import Ready, build_ready, place, ready
+from ..signing import private_key, sign
+from ..verbs import Ready, build_ready, confined, place, ready, ready_again
+from ._confine import option
 from ._several import of_each
 
 
@@ -46,6 +50,10 @@ from ._several import of_each
     help="What a PLAN's paths are relative to. Default: its folder.",
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
+@option
+@click.option(
+    "--sign", "key", type=click.Path(), metavar="KEY", help="Sign each bundle with a private key (PEM, ed25519)."
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     specs: tuple[str, ...],
@@ -54,24 +62,31 @@ def command(
     store: str | None,
     root: str | None,
     locked: bool,
+    confine: str | None,
+    key: str | None,
     quiet: bool,
 ) -> None:
     """Build SPECS into bundles that run without torch.
 
     A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
     """
-    ready = _ready(specs, sets, root, locked)
+    signer = private_key(Path(key)) if key is not None else None
+    ready = _ready(specs, sets, root, locked, confined(confine, store))
     outputs = {name: _output(name, output, len(specs)) or place(ready[name]) for name in ready}
     _refuse_outputs(specs, outputs)
     spent: defaultdict[str, float] = defaultdict(float)
     for name in specs:
         plan = ready[name]
         built = build_ready(plan, outputs[name], Path(store) if store else None, Progress(quiet))
+        if signer is not None:
+            sign(built.folder, signer)
         if built.warnings:
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
         _report(built)
         if built.findings:
-            print("\n" + text([_warning(found, plan.source) for found in built.findings], plan.source), file=sys.stderr)
+            findings = [_warning(found, plan.source) for found in built.findings]
+            shown = redacted(findings, plan.source) if plan.boundary.is_closed else findings
+            print("\n" + text(shown, plan.source), file=sys.stderr)
         for stage, seconds in built.ran.items():
             spent[_kind(stage)] += seconds
     if len(specs) > 1:
@@ -89,21 +104,25 @@ def _kind(stage: str) -> str:
     return next((word for word in words[2:] if word in ("prepare", "merge")), words[0])
 
 
-def _ready(specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool) -> dict[str, Ready]:
+def _ready(
+    specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool, boundary: Boundary
+) -> dict[str, Ready]:
     """Every spec planned, before the first of them trains; what is wrong with each is said."""
-    return of_each(specs, lambda name: _plan(Path(name), name, sets, root, locked))
+    return of_each(specs, lambda name: _plan(Path(name), name, sets, root, locked, boundary))
 
 
-def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked: bool) -> Ready:
+def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked: bool, boundary: Boundary) -> Ready:
     if path.suffix != ".json" or not path.is_file():
-        return ready(override(read(path, name), sets), locked)
+        return ready(override(read(path, name, boundary=boundary), sets), locked)
+    if boundary.leads_out(path):
+        raise Refused((outside("the plan", Row(name), boundary),))
     if sets:
         raise click.UsageError("--set changes a spec; a plan is decided")
     plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
     if locked and plan.pins is None:
         help = "write it with `graftc plan SPEC --locked -o plan.json`"
         raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)
-    return Ready(plan, Path(root) if root else path.parent)
+    return ready_again(plan, name, Path(root) if root else path.parent, boundary)
 
 
 def _output(name: str, output: str | None, specs: int) -> Path | None:
@@ -140,18 +159,18 @@ def _warning(finding: Finding, source: Source | None) -> Diagnostic:
 
 def _report(built: Built) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
-    print(f"{built.plan.name}: {stages}")
+    lines = [f"{built.plan.name}: {stages}"]
     for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
         if not task.metric:  # nothing of it is scored
             continue
         name = task.named(task.metric)
         scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
-        print(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
+        lines.append(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
     if said := kept_fit(built.training):
-        print(f"  training    {said}")
+        lines.append(f"  training    {said}")
     for precision, told in built.quantization.items():
-        print(f"  {precision:<11} {_quantized(built, precision, told)}")
-    print(f"  bundle      {built.folder}")
+        lines.append(f"  {precision:<11} {_quantized(built, precision, told)}")
+    print("\n".join(map(line_start, [*lines, f"  bundle      {built.folder}"])))
 
 
 def _quantized(built: Built, precision: str, told: Mapping[str, Any]) -> str:

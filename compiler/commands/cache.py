@@ -76,7 +76,7 @@ def ls(store: str | None, as_json: bool) -> None:
         line = f"{entry.stage:<20} {entry.key[:SHORT]}  {in_bytes(entry.bytes):>9}  {_ago(entry.used):>8}  {entry.plan}{state}"
         print(one_line(line).rstrip())
     total = in_bytes(sum(entry.bytes for entry in there))
-    print(f"{counted(len(there), 'stage')}, {total}, in {kept.root}")
+    print(one_line(f"{counted(len(there), 'stage')}, {total}, in {kept.root}"))
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
     if seen.plan is None:
         raise Refused(seen.found, source=seen.source)
     plan, kept = seen.plan, _store(store)
-    located = gather_backbone(plan.backbone.source, source.folder, True, kept.digests).located
+    located = gather_backbone(plan.backbone.source, source.folder, True, memory=kept.digests).located
     found = stages_of(plan, located.folder.absolute(), kept)
     rows = standing(found, describe(), kept, plan.name, entries(kept))
     if as_json:
@@ -137,7 +137,7 @@ def gc(limit: int | None, age: int | None, store: str | None) -> None:
         raise click.UsageError("say what may go: --limit 20GB, --unused 30d, or both")
     kept = _store(store)
     before = None if age is None else time.time() - age
-    removed = collect(kept, limit, before, lambda entry: print(f"removing {entry.stage} {entry.key[:SHORT]}"))
+    removed = collect(kept, limit, before, lambda entry: print(one_line(f"removing {entry.stage} {entry.key[:SHORT]}")))
     found = entries(kept)
     left, lie = sum(entry.bytes for entry in found), {inode for entry in found for inode in entry.sizes}
     freed = {inode: size for entry in removed for inode, size in entry.sizes.items() if inode not in lie}

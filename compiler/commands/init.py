@@ -13,6 +13,7 @@ import click
 
 from ..diagnostics import Status, listed, nearest, refuse
 from ..language.source import Source, read
+from ..reports import line_start, one_line
 from ..workplace import beside
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
@@ -37,10 +38,10 @@ def command(example: str | None, folder: Path | None) -> None:
         )
     target = folder or Path(example)
     count = copy(EXAMPLES / f"{example}.yaml", target)
-    print(f"{target / f'{example}.yaml'} is yours, with {count} files of data; go on with")
+    print(f"{line_start(str(target / f'{example}.yaml'))} is yours, with {count} files of data; go on with")
     way = [f"cd {target}"] if target != Path() else []
     for line in (*way, *(f"graftc {verb} {example}.yaml" for verb in ("validate", "plan", "build"))):
-        print(f"  {line}")
+        print(one_line(f"  {line}"))
 
 
 def _listing(names: list[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ..boundary import Boundary
 from ..language.overrides import override
 from ..language.source import read
 from ..planning.lock import Lock
@@ -16,7 +17,8 @@ from ..planning.locked import beside, refuse_illegible, shown
 from ..reading import beginning
 from ..reports import line_start
 from ..reports.text import text
-from ..verbs import lock_source
+from ..verbs import confined, lock_source
+from ._confine import option
 from ._several import of_each
 from ._whole import write_whole
 
@@ -27,8 +29,9 @@ LONGEST = 65_536  # bytes of a line of the list
 
 @click.command("lock")
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
+@option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
-def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
+def command(specs: tuple[str, ...], confine: str | None, sets: tuple[str, ...]) -> None:
     """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.
 
     \b
@@ -36,11 +39,12 @@ def command(specs: tuple[str, ...], sets: tuple[str, ...]) -> None:
     and `validate` and `plan` do without the data with --no-data.
     Rows that `data.bad_rows` leaves out are listed in NAME.bad_rows.jsonl.
     """
-    of_each(specs, lambda name: _lock(name, sets))
+    boundary = confined(confine)
+    of_each(specs, lambda name: _lock(name, sets, boundary))
 
 
-def _lock(name: str, sets: tuple[str, ...]) -> None:
-    source = override(read(Path(name), name), sets)
+def _lock(name: str, sets: tuple[str, ...], boundary: Boundary) -> None:
+    source = override(read(Path(name), name, boundary=boundary), sets)
     made = lock_source(source)
     lock = made.lock
     if made.found:

@@ -17,7 +17,8 @@ from ..planning.show import show
 from ..planning.why import Reason, show_why, why
 from ..reports import one_line, printable
 from ..reports.text import text
-from ..verbs import Footing, look
+from ..verbs import Footing, confined, look
+from ._confine import option
 from ._diff import differ
 from ._whole import write_json
 
@@ -39,6 +40,7 @@ from ._whole import write_json
 )
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
 @click.option("--why", "keys", multiple=True, metavar="KEY", help="Say where a value comes from, and nothing else.")
+@option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 def command(
     spec: str,
@@ -49,6 +51,7 @@ def command(
     locked: bool,
     no_data: bool,
     keys: tuple[str, ...],
+    confine: str | None,
     sets: tuple[str, ...],
 ) -> None:
     """Show what is frozen, what learns, what it costs and what comes out of SPEC."""
@@ -56,7 +59,7 @@ def command(
         raise click.UsageError("--fail-on judges a difference: give --diff OLD too")
     if keys and (output or old):
         raise click.UsageError("--why says where values come from and writes no plan: leave -o and --diff out")
-    source = override(read(Path(spec), spec), sets)
+    source = override(read(Path(spec), spec, boundary=confined(confine)), sets)
     seen = look(source, Footing(locked, not no_data))
     plan = seen.plan
     if plan is None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import click
 
 from .. import variants
+from ..boundary import Boundary
 from ..diagnostics import Refused, Status
 from ..language.overrides import override
 from ..language.source import LARGEST, Source, content, read
 from ..reports import STANDARD_INPUT, Checked, exit_status
-from ..verbs import Footing, look
+from ..verbs import Footing, confined, look
 from . import machine
+from ._confine import option
 
 # what a file needs to be taken for a spec; also where the rest of its YAML is broken
 _SPEC = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{ *)?["']?graftc["']?[ ]*:""", re.MULTILINE)
@@ -43,6 +45,7 @@ _NAMED = re.compile(
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
+@option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
 def command(
     specs: tuple[str, ...],
@@ -51,6 +54,7 @@ def command(
     only_specs: bool,
     locked: bool,
     no_data: bool,
+    confine: str | None,
     sets: tuple[str, ...],
 ) -> None:
     """Check SPECS: their YAML, their keys, their backbone and their data. `-` reads one from a pipe.
@@ -59,19 +63,22 @@ def command(
     Exit status: 0 fine, 1 something is wrong, 2 usage, 4 the machine (network, a missing extra).
     """
     results: list[Checked] = []
+    boundary = confined(confine)
 
     def checking() -> Iterator[Checked]:
         for name in specs:
-            if not only_specs or _is_spec(name):
-                results.append(_check(name, sets, Footing(locked, not no_data)))
+            if not only_specs or _is_spec(name, boundary):
+                results.append(_check(name, sets, Footing(locked, not no_data), boundary))
                 yield results[-1]
 
     variants.load("reports", form).report(checking(), strict)
     sys.exit(exit_status(results, strict))
 
 
-def _is_spec(name: str) -> bool:
-    """Whether a file says that it is a spec; one that can't be read is left to what says so."""
+def _is_spec(name: str, boundary: Boundary) -> bool:
+    """Whether a file says that it is a spec; one that can't be read, or may not be, is left to what says so."""
+    if boundary.leads_out(name):
+        return True
     try:
         text = content(Path(name))
         return bool(_SPEC.search(text) and _NAMED.search(text))
@@ -79,10 +86,10 @@ def _is_spec(name: str) -> bool:
         return True
 
 
-def _check(name: str, sets: tuple[str, ...], footing: Footing) -> Checked:
+def _check(name: str, sets: tuple[str, ...], footing: Footing, boundary: Boundary) -> Checked:
     source: Source | None = None
     try:
-        source = override(_read(name), sets)
+        source = override(_read(name, boundary), sets)
         seen = look(source, footing)
         return Checked(name, seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG)
     except Refused as refused:
@@ -91,11 +98,11 @@ def _check(name: str, sets: tuple[str, ...], footing: Footing) -> Checked:
         return Checked(name, source, (machine(error),), Status.MACHINE)
 
 
-def _read(name: str) -> Source:
+def _read(name: str, boundary: Boundary) -> Source:
     if name == "-":
-        return read(Path(name), STANDARD_INPUT, lambda file: _piped() if file == Path(name) else content(file))
-    return read(Path(name), name)
+        return read(Path(name), STANDARD_INPUT, _piped_or_content, boundary=boundary)
+    return read(Path(name), name, boundary=boundary)
 
 
-def _piped() -> bytes:
-    return sys.stdin.buffer.read(LARGEST + 1)
+def _piped_or_content(file: Path) -> bytes:
+    return sys.stdin.buffer.read(LARGEST + 1) if file == Path("-") else content(file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ..reports import line_start
@@ -10,11 +12,24 @@ from . import _bundles
 
 @click.command("verify")
 @click.argument("bundle", type=click.Path())
-def command(bundle: str) -> None:
-    """Check the checksums and golden samples of BUNDLE."""
+@click.option(
+    "--key", type=click.Path(), help="Refuse a bundle that the owner of this public key (PEM, ed25519) did not sign."
+)
+@click.option("--strict", is_flag=True, help="Refuse git's files and Python's byte code beside the bundle's own too.")
+def command(bundle: str, key: str | None, strict: bool) -> None:
+    """Check the checksums and golden samples of BUNDLE, and its signature with --key.
+
+    \b
+    Every file, folder and link must be one that manifest.json lists. Without --strict a bundle may lie
+    in git (.git, .gitattributes), and Python may keep byte code of predict.py that is really its own.
+    """
+    if key is not None:
+        from ..signing import check, public_key
+
+        check(Path(bundle), public_key(Path(key)))
     with _bundles.refusals():
         from ...runtime.verify import verify
 
-        for precision, worst in verify(bundle).items():
+        for precision, worst in verify(bundle, strict).items():
             print(f"{line_start(precision)}: golden answers given, largest relative difference {worst:.1e}")
-    print(f"{line_start(bundle)}: fine")
+    print(f"{line_start(bundle)}: fine{', and signed' if key else ''}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
 from ..language.source import Source, read
 from ..planning.plan import Plan
@@ -15,19 +16,22 @@ from .sides import Side, of_bundle, of_plan, of_spec
 GIT = "git:"
 
 
-def old_side(reference: str, spec: Path, footing: Footing) -> Side:
+def old_side(reference: str, spec: Path, footing: Footing, boundary: Boundary = OPEN) -> Side:
     """What `reference` names, planned if it is a spec; `spec` is the new one, of which git:REV is an earlier state.
 
-    `footing` says whether the old data is read, or what the old lock says of it.
+    `footing` says whether the old data is read, or what the old lock says of it. What `reference` names is the user's
+    own word; what that names in turn lies within `boundary`.
 
-    Raises Refused: E0231 where there is nothing, E0232–E0235 and E0350 for what git can't give, and all that is wrong with
+    Raises Refused: E0353 where it does not, E0231 where there is nothing, E0232–E0235 and E0350 for what git can't give, and all that is wrong with
     an old spec.
     """
     if reference.startswith(GIT):
-        return _at_revision(reference, spec, footing)
+        return _at_revision(reference, spec, footing, boundary)
     path = Path(reference)
+    if boundary.leads_out(path):
+        raise Refused((outside(quote(reference), None, boundary),))
     if path.is_dir():
-        return of_bundle(reference, path)
+        return of_bundle(reference, path, boundary.including([path]))
     if not path.is_file():
         raise refuse(
             "E0231",
@@ -37,7 +41,7 @@ def old_side(reference: str, spec: Path, footing: Footing) -> Side:
         )
     if path.suffix == ".json":
         return of_plan(reference, path)
-    source = read(path, reference)
+    source = read(path, reference, boundary=boundary)
     return of_spec(reference, source, _planned(source, footing))
 
 
@@ -48,11 +52,11 @@ def _planned(source: Source, footing: Footing) -> Plan:
     return plan
 
 
-def _at_revision(reference: str, spec: Path, footing: Footing) -> Side:
-    with at_revision(reference.removeprefix(GIT), spec) as checkout:
+def _at_revision(reference: str, spec: Path, footing: Footing, boundary: Boundary) -> Side:
+    with at_revision(reference.removeprefix(GIT), spec, boundary) as checkout:
         shown = f"{GIT}{checkout.revision}:{checkout.name}"
         try:
-            source = read(checkout.spec, shown, checkout.fetch)
+            source = read(checkout.spec, shown, checkout.fetch, boundary=checkout.boundary)
             checkout.bring_all(source)
             plan = _planned(source, footing)
             is_of_today = any(Path(name).name in plan.backbone.files for name in checkout.today)

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from .. import variants
+from ..boundary import OPEN, Boundary
 from ..diagnostics import Refused, clean, listed, quote, refuse
 from ..language.parse import parse
 from ..language.paths import paths
@@ -38,6 +39,7 @@ class Checkout:
     name: str  # of the spec in the repository
     folder: Path
     today: list[str] = field(default_factory=list)  # what git does not watch and so is taken as it is now
+    boundary: Boundary = OPEN  # with the folder inside: what was brought by a link lies where the link leads
 
     @property
     def spec(self) -> Path:
@@ -47,6 +49,8 @@ class Checkout:
     def fetch(self, file: Path) -> bytes:
         """The content of a file of then, brought when it is asked for: the spec, or what it extends."""
         self.bring([os.path.relpath(file, self.spec.parent)])
+        if self.boundary.is_outside(file):
+            raise OSError("it lies outside of what `--confine` names")
         return content(file)
 
     def notes(self) -> tuple[str, ...]:
@@ -64,7 +68,7 @@ class Checkout:
             entry = getattr(task.data, name)
             if entry is not None and not isinstance(entry, HeldOut):
                 with suppress(Refused):  # checking the old spec will say it better
-                    for table in open_tables(entry, folder, ("data", name)):
+                    for table in open_tables(entry, folder, ("data", name), self.boundary):
                         self.bring(self._named_by_rows(task, table))
 
     def _bring_lock(self, place: Path) -> None:
@@ -219,9 +223,9 @@ def _take(source: Path, place: Path) -> None:
     if os.path.lexists(place):
         return
     try:
-        os.link(source, place)
+        os.link(source, place, follow_symlinks=False)
     except OSError:  # on another disk
-        if source.stat().st_size > LARGE:
+        if source.is_symlink() or source.stat().st_size > LARGE:  # what a link leads to is never copied
             place.symlink_to(source)
         else:
             shutil.copyfile(source, place)
@@ -236,7 +240,7 @@ def _referred(input: object, values: dict[str, object], columns: object, folder:
 
 
 @contextmanager
-def at_revision(reference: str, spec: Path) -> Iterator[Checkout]:
+def at_revision(reference: str, spec: Path, boundary: Boundary = OPEN) -> Iterator[Checkout]:
     """A folder, gone afterwards, with the spec as it was at `REV`, or another file of then at `REV:PATH`.
 
     Raises Refused: E0232 without a repository, E0233 for an unknown revision, E0234 where the spec was not there.
@@ -252,6 +256,7 @@ def at_revision(reference: str, spec: Path) -> Iterator[Checkout]:
             help=f"where it had another name: `--diff git:{revision}:OLD/NAME.yaml`, from the top of the repository",
         )
     with tempfile.TemporaryDirectory(prefix="graftc-") as folder:
-        checkout = Checkout(revision, commit, name, Path(os.path.realpath(folder)))
+        made = Path(os.path.realpath(folder))
+        checkout = Checkout(revision, commit, name, made, boundary=boundary.including([made]))
         checkout.bring([os.path.relpath(name, Path(name).parent)])
         yield checkout

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import Refused, quote, refuse
 from ..digest import combined, file_sha256, identity, known_sha256
 from ..execution.manifest import licence
@@ -48,7 +49,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     """
     from ..store import Store, default_root  # numpy takes its time
 
-    located, fetch = locate(plan.backbone.source, source.folder, False)
+    located, fetch = locate(plan.backbone.source, source.folder, False, source.boundary)
     folder = located.folder
     locked = _hashes(plan, _locked(source))
     if is_of_today and locked.weights and locked.assets:
@@ -89,12 +90,16 @@ def of_plan(name: str, path: Path) -> Side:
     return Side(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
 
 
-def of_bundle(name: str, folder: Path) -> Side:
+def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
     """The side of a bundle: its plan, and what its manifest knows of the backbone.
 
-    Raises Refused E0231 for a folder without a plan, and E0212 for one whose plan can't be read.
+    Raises Refused E0231 for a folder without a plan, E0212 for one whose plan can't be read, and E0353 where a link
+    leads from either out of `boundary`.
     """
     path = folder / "plan.json"
+    for each in (path, folder / "manifest.json"):
+        if boundary.is_outside(each):
+            raise Refused((outside(f"{quote(each.name)} of {quote(name)}", None, boundary),))
     if not path.is_file():
         raise refuse(
             "E0231",

@@ -7,9 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ...runtime.bytecode import CACHE
+from ...runtime.manifest import strangers
 from ..diagnostics import refuse
 from ..digest import digest, file_sha256
 from ..ownership import make_folders
@@ -67,8 +69,8 @@ def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) ->
             f"that one is `{there}`, this one `{name}`",
             help="choose another place with -o",
         )
-    files = (file.relative_to(output) for file in sorted(output.rglob("*")) if not file.is_dir())
-    foreign = [file.as_posix() for file in files if file.as_posix() not in own and "__pycache__" not in file.parts]
+    every = strangers(output, own, is_strict=True)
+    foreign = [name for name in every if CACHE not in PurePosixPath(name).parts]  # byte code is no loss
     if foreign:
         raise refuse(
             "E0501",
@@ -122,11 +124,12 @@ def _replace(output: Path, new: Path, old: Path) -> None:
 
 
 def _is_same(packed: Path, output: Path, memory: Path) -> bool:
-    """Whether every file of the packed bundle lies in the output, to the byte; what a user added does not count."""
+    """Whether every file of the packed bundle lies in the output, to the byte, and nothing else that may run."""
     mine, theirs = packed / MANIFEST, output / MANIFEST
     if not theirs.is_file() or mine.read_bytes() != theirs.read_bytes():
         return False
-    return all(_is_intact(output / name, entry, memory) for name, entry in _files(packed).items())
+    files = _files(packed)
+    return all(_is_intact(output / name, files[name], memory) for name in files) and not any(strangers(output, files))
 
 
 def _is_intact(path: Path, entry: Mapping[str, Any], memory: Path) -> bool:

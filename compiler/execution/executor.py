@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from .. import variants
+from ..boundary import OPEN, Boundary
 from ..diagnostics import At, Diagnostic, Refused, Status, refuse
 from ..digest import combined, file_sha256
 from ..health import Finding
@@ -55,15 +56,22 @@ class Built:
 
 
 def execute(
-    plan: Plan, root: Path, output: Path, store: Store, progress: Progress, is_just_planned: bool = False
+    plan: Plan,
+    root: Path,
+    output: Path,
+    store: Store,
+    progress: Progress,
+    is_just_planned: bool = False,
+    boundary: Boundary = OPEN,
 ) -> Built:
     """Runs what is missing and writes the bundle to `output`; a second call runs nothing.
 
-    Raises Refused E0405 where the backbone, or data that was not just planned, is no longer what the plan recorded.
+    Raises Refused E0405 where the backbone, or data that was not just planned, is no longer what the plan recorded, and
+    E0353 where the backbone lies outside of `boundary`.
     """
     root = root.absolute()
     plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
-    backbone = gather_backbone(plan.backbone.source, root, True, store.digests)
+    backbone = gather_backbone(plan.backbone.source, root, True, boundary, store.digests)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
@@ -93,9 +101,11 @@ def execute(
 def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
     """What a row took when the graphs were verified; empty where that is no longer there."""
     path = store.path("verify", known["verify"]) / TIMES
-    is_there = not store.flaws("verify", known["verify"]) and path.is_file()
-    found: dict[str, float] = json.loads(path.read_bytes()) if is_there else {}
-    return found
+    try:
+        found = json.loads(path.read_bytes()) if not store.flaws("verify", known["verify"]) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {word: took for word, took in found.items() if type(took) in (int, float)} if isinstance(found, dict) else {}
 
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:

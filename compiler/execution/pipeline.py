@@ -99,7 +99,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
-        Stage("pack", 10, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        Stage("pack", 11, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..diagnostics import escaped
+
 PAUSE = 10.0  # seconds between lines in a log
 
 
@@ -21,7 +23,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Prints a line beside the bars."""
         if not self.is_quiet:
-            print(line, file=sys.stderr, flush=True)
+            print(escaped(line), file=sys.stderr, flush=True)
 
     @contextmanager
     def steps(self, title: str, total: int, done: int = 0) -> Iterator[Any]:

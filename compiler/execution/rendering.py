@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,17 @@ LIMITS = {
 }
 
 
-def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Path) -> None:
-    """Writes `predict.py`; `runtime` is the name under which it loads the bundle's own."""
+@dataclass(frozen=True)
+class Runtime:
+    """A bundle's own runtime: the name that it is loaded under, its modules in order, and the SHA-256 of these."""
+
+    name: str
+    modules: tuple[str, ...]
+    sha256: str
+
+
+def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out: Path) -> None:
+    """Writes `predict.py`, which loads the bundle's own `runtime`."""
     module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
     heads = [_head(task, manifest["heads"][task.name]) for task in plan.tasks]
     predict = {
@@ -41,7 +51,39 @@ def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: str, out: Pa
         "imports": module.IMPORTS, "heads": heads, "is_named": bool(plan.tasks[0].name), "example": _example(plan),
         "annotation": module.annotation(plan.reading.preprocessing), "many": module.many(plan.reading.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
     }  # fmt: skip
-    (out / "predict.py").write_text(_template("predict.py.j2").render(predict), encoding="utf-8")
+    template = _template("predict.py.j2")
+    text = template.render(predict)
+    refuse_other_code(text, template.render(predict | _nobodys(heads)))
+    (out / "predict.py").write_text(text, encoding="utf-8")
+
+
+def _nobodys(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What users and their files say in the wrapper, replaced by words of ours; names of heads are names by test."""
+    labels = [{**head, "labels": [str(i) for i in range(len(head["labels"]))]} for head in heads]
+    return {"heads": labels, "task": "task", "name": "name", "example": "''"}
+
+
+def refuse_other_code(text: str, expected: str) -> None:
+    """Raises RuntimeError where Python reads more in a text than words in quotes that differ from what is expected.
+
+    Nothing that a user writes should get that far; where it did, no wrapper is written.
+    """
+    try:
+        is_same = _without_words(text) == _without_words(expected)
+    except SyntaxError:
+        is_same = False
+    if not is_same:
+        raise RuntimeError("the wrapper is not the code of its template")
+
+
+def _without_words(text: str) -> str:
+    """The tree of a program with every text in quotes made empty."""
+    tree = ast.parse(text)
+    compile(tree, "predict.py", "exec", dont_inherit=True)  # what parses may still be no program
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.dump(tree)
 
 
 def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def _refuse_constant(word: str) -> Any:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"the number {digits[:40]} is too large")
+        raise ValueError(f"the number `{digits[:40]}` is too large")
     return number
 
 

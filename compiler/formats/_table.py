@@ -132,7 +132,7 @@ class _Fitting:
             raise Malformed(line, reason, self._way(len(values) > len(names)))
         for i in self.unnamed:
             if i < len(values) and values[i].strip():
-                reason = f"cell {i + 1} is {values[i][:SHOWN]!r}, and the header names no column there"
+                reason = f"cell {i + 1} is `{values[i][:SHOWN]}`, and the header names no column there"
                 raise Malformed(line, reason, self._way(True))
         return {name: value or None for name, value in zip(names, values, strict=False) if name.strip()}
 

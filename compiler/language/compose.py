@@ -13,7 +13,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import Path, Span
 from ..sources import split
-from .places import PATHS
+from .places import is_path
 from .spec import KEYS, TAGS
 from .text import FLAGS, Source
 
@@ -90,7 +90,7 @@ def _rebased(path: Path, value: Any, prefix: str, folder: File) -> Any:
         return {key: _rebased((*path, key), inner, prefix, folder) for key, inner in value.items()}
     if isinstance(value, tuple):
         return tuple(_rebased((*path, "*"), inner, prefix, folder) for inner in value)
-    if not isinstance(value, str) or not value or not (path in PATHS or (path[:1] == ("heads",) and path[2:] in PATHS)):
+    if not isinstance(value, str) or not value or not is_path(path):
         return value
     if path[-2:] != ("backbone", "from"):
         return joined(prefix, value, folder)

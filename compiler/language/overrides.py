@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from .. import variants
 from ..diagnostics import Diagnostic, Refused, Span, Status
 from ..diagnostics import Path as Keys
+from ..sources import split
 from .compose import composed
 from .keys import keys
+from .places import is_path
 from .spec import DEFAULTS, VARIANTS
 from .text import DEEPEST, FLAGS, Source, parse_text
 
@@ -25,7 +27,19 @@ def override(source: Source, sets: Sequence[str]) -> Source:
     """
     for flag in sets:
         source = _apply(replace(source, flags=(*source.flags, flag)), flag)
-    return source
+    return replace(source, boundary=source.boundary.including(_named(source))) if sets else source
+
+
+def _named(source: Source) -> Iterator[Path]:
+    """What flags name: a user's own words, which may lie outside of the boundary."""
+    for place, at in source.values.items():
+        if at.file == FLAGS and is_path(place):
+            value: Any = source.data
+            for step in place:
+                value = value[step]
+            if isinstance(value, str):
+                is_reference = place[-2:] == ("backbone", "from")
+                yield source.folder / (split(value)[1] if is_reference else value)
 
 
 def _apply(source: Source, flag: str) -> Source:
@@ -49,8 +63,8 @@ def _apply(source: Source, flag: str) -> Source:
 def _is_known(data: Any, steps: Keys) -> bool:
     """Whether a key is one of the language's that this spec does not write."""
     entries = data["heads"] if isinstance(data.get("heads"), dict) else {"": data.get("head")}
-    method = _named(data.get("adapt", DEFAULTS["adapt"]), "adapt")
-    heads = {str(name): _named(entry, "head") for name, entry in entries.items()}
+    method = _variant(data.get("adapt", DEFAULTS["adapt"]), "adapt")
+    heads = {str(name): _variant(entry, "head") for name, entry in entries.items()}
     if not method or not all(heads.values()):
         return False
     for step in steps:
@@ -60,7 +74,7 @@ def _is_known(data: Any, steps: Keys) -> bool:
     return False
 
 
-def _named(section: Any, word: str) -> str:
+def _variant(section: Any, word: str) -> str:
     """The variant that a section names, "" where it names none that there is."""
     folder, tag, _ = VARIANTS[word]
     found = section.get(tag) if isinstance(section, dict) else None

@@ -10,3 +10,13 @@ PATHS = frozenset(
     | {(*at, split, *inner) for at in (("data",), ("pretrain", "*", "data")) for split in SPLITS for inner in _TABLES}
     | {("retain", "data", *inner) for inner in _TABLES}
 )
+
+
+def is_path(keys: tuple[str | int, ...]) -> bool:
+    """Whether a path stands at some keys, of a head's own too.
+
+    >>> is_path(("data", "train", 0, "from")), is_path(("heads", "topic", "data", "train")), is_path(("name",))
+    (True, True, False)
+    """
+    steps = tuple("*" if isinstance(step, int) else step for step in keys)
+    return steps in PATHS or (steps[:1] == ("heads",) and steps[2:] in PATHS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path as File
 
+from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, nearest, quote, refuse
 from .compose import composed, joined, rebased
 from .migrations import MIGRATIONS, Migration, misversioned, upgrade
@@ -20,6 +22,8 @@ __all__ = ["DEEPEST", "FLAGS", "LARGEST", "LONGEST", "MOST", "Source", "content"
 
 LARGEST = 1 << 20  # bytes; whatever is larger is no spec
 LONGEST = 8  # files in a chain of `extends`, the spec included
+# what a text needs to be taken for a spec: of any other, nothing is shown that a spec extends
+_SAYS = re.compile(r"""(?:^|[{,])[ \t]*["']?graftc["']?[ \t]*:""", re.MULTILINE)
 
 
 Fetch = Callable[[File], bytes]  # the content of a file; raises OSError or ValueError where there is none
@@ -45,18 +49,22 @@ def read(
     shown: str | None = None,
     fetch: Fetch = content,
     migrations: Mapping[int, Migration] = MIGRATIONS,
+    boundary: Boundary = OPEN,
 ) -> Source:
     """Reads a spec file and what it extends, as one source; `fetch` may read files from elsewhere than the disk.
 
     Raises Refused with E0101-E0107 for text that is not the YAML a spec is written in, E0220-E0222 for a base that
-    can't be read, a circle and a chain too long, and E0204 or E0208 for a base of another version of the language.
+    can't be read, a circle and a chain too long, E0204 or E0208 for a base of another version of the language, and
+    E0353 for a file that lies outside of `boundary`.
     """
     name = shown or str(file)
+    if boundary.leads_out(file):
+        raise Refused((outside("the spec", Row(name), boundary),))
     try:
         raw = fetch(file)
     except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
         raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name), help=_meant(file, name)) from None
-    spec = upgrade(parse_text(_decoded(raw, name), name, file.parent), migrations)
+    spec = replace(upgrade(parse_text(_decoded(raw, name), name, file.parent), migrations), boundary=boundary)
     chain = _Chain(spec, fetch, migrations)
     try:
         return chain.whole(spec)
@@ -109,7 +117,7 @@ class _Chain:
     """A spec, what it extends, what that extends and so on."""
 
     def __init__(self, spec: Source, fetch: Fetch, migrations: Mapping[int, Migration]) -> None:
-        self.fetch, self.migrations = fetch, migrations
+        self.fetch, self.migrations, self.boundary = fetch, migrations, spec.boundary
         self.files = [os.path.realpath(spec.folder / File(spec.file).name)]
         self.bases: list[Base] = []
         self.size = len(spec.values)
@@ -135,15 +143,24 @@ class _Chain:
     def _base(self, top: Source, name: str, at: Span) -> Source:
         """The file that another one extends, by itself."""
         path, shown = top.folder / name, joined(os.path.dirname(top.file), name, File())
+        if self.boundary.is_outside(path):
+            raise Refused((outside(f"the base {quote(name)}", at, self.boundary),))
         self._check_end(path, shown, at)
         try:
             raw = self.fetch(path)
         except (OSError, ValueError) as error:
+            if self.boundary.is_outside(path):  # of a revision a file is there only once it was fetched
+                raise Refused((outside(f"the base {quote(name)}", at, self.boundary),)) from None
             help = _nearest(top, name) or "give the path of a spec, relative to the file that extends it"
             found = Diagnostic("E0220", f"the base {quote(name)} can't be read", replace(at, label=_reason(error)))
             raise Refused((replace(found, help=help),)) from None
-        self.bases.append(Base(shown, raw[:LARGEST].decode("utf-8-sig", "replace"), at))  # for messages
-        base = upgrade(parse_text(_decoded(raw, shown), shown, path.parent), self.migrations)
+        text = raw[:LARGEST].decode("utf-8-sig", "replace")
+        self.bases.append(Base(shown, text if _SAYS.search(text) else "", at))  # for messages
+        text = _decoded(raw, shown)
+        if text.strip() and not _SAYS.search(text):
+            note, help = "nothing of it is shown", "give the path of a spec, which has a line `graftc: 1`"
+            raise refuse("E0204", "`graftc` is missing", note, at=Span(shown, 1, 1), help=help)
+        base = upgrade(parse_text(text, shown, path.parent), self.migrations)
         self.size += len(base.values)
         if self.size > MOST:
             headline, note = "the spec and what it extends have too many keys and values", f"at most {MOST:,}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from ..boundary import OPEN, Boundary
 from ..diagnostics import Diagnostic, Path, Refused, Span, quote, refuse
 
 _TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "float": "tag:yaml.org,2002:float"}
@@ -99,6 +100,7 @@ class Source:
     bases: tuple[Base, ...] = ()  # what it extends, the nearest first
     removed: Mapping[Path, Span] = field(default_factory=dict)  # where `null` took an inherited key away
     notes: tuple[str, ...] = ()  # what was changed on the way from an older version of the language
+    boundary: Boundary = OPEN  # that nothing crosses which it names
 
     def span(self, path: Path, on_key: bool = False) -> Span | None:
         """Where `path` stands or was removed, or else its nearest ancestor that was written."""

@@ -14,11 +14,13 @@ from safetensors import safe_open
 
 from .. import variants
 from ..diagnostics import refuse
+from ..digest import identity
 from ..world.backbone import renamed
 from ..world.configuration import CHOOSING
 from ..world.header import INDEX, read_header
 
 CONFIG = "config.json"
+_COMPARED: set[tuple[str, ...]] = set()  # files whose tensors this process has found in a module
 
 
 @contextmanager
@@ -45,9 +47,15 @@ def reduced(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:
-    """Raises Refused E0406 where a tensor of a module is not, number for number, that of the folder's files."""
-    known, state = variants.load("backbones", family), module.state_dict()
-    for file in read_header(folder).files:
+    """Raises Refused E0406 where a tensor of a module is not, number for number, that of the folder's files.
+
+    What was loaded from the same files in this process is not compared again.
+    """
+    known, state, files = variants.load("backbones", family), module.state_dict(), read_header(folder).files
+    compared = tuple(identity(folder / name) for name in (*files, CONFIG))
+    if compared in _COMPARED:
+        return
+    for file in files:
         with safe_open(str(folder / file), "pt") as stored:
             for name in stored.keys():  # noqa: SIM118 - it is no mapping
                 loaded = _loaded(state, name, known)
@@ -55,6 +63,7 @@ def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:
                     help = "copy the backbone again, and report this with its config.json if that does not help"
                     headline = "the loaded weights are not those of the backbone's files"
                     raise refuse("E0406", headline, f"`{name}` of {file}", help=help)
+    _COMPARED.add(compared)
 
 
 def _loaded(state: Mapping[str, torch.Tensor], name: str, family: Any) -> torch.Tensor | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from ..boundary import outside
 from ..diagnostics import Diagnostic, Refused, Row, Span, clean, quote, refuse
 from ..diagnostics import Path as Keys
 from ..frozen import Json
@@ -17,6 +19,7 @@ from .plan import Pins, Plan
 
 ENDING = ".lock.yaml"
 SPECS = (".yaml", ".yml")  # what a spec's name ends with
+_SAYS = re.compile("^lock:", re.MULTILINE)  # what a lock says; of any other text nothing is shown
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class Quoting(Source):
     lock: Source | None = None
 
     def lines(self, file: str) -> list[str]:
-        """The lines of the spec's text or of the lock's."""
-        return self.lock.lines(file) if self.lock and file == self.lock.file else super().lines(file)
+        """The lines of the spec's text, or of the lock's; of a lock nothing is shown where a boundary is drawn."""
+        is_lock = self.lock is not None and file == self.lock.file and not self.boundary.is_closed
+        return self.lock.lines(file) if self.lock and is_lock else super().lines(file)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,14 @@ def read_lock(source: Source) -> Locked:
     E0341 for whatever else is no lock.
     """
     refuse_shared(source)
+    refuse_outside(source)
     return _read(source, _text(source))
+
+
+def refuse_outside(source: Source) -> None:
+    """Raises Refused E0353 where a link leads from the place of a spec's lock out of the boundary."""
+    if source.boundary.is_outside(beside(source)) and not source.boundary.is_outside(source.folder):
+        raise Refused((outside(f"the lock {quote(shown(source))}", _whole(source), source.boundary),))
 
 
 def refuse_illegible(source: Source, text: str) -> None:
@@ -116,14 +127,20 @@ def _read(source: Source, text: str) -> Locked:
     try:
         written = parse_text(text, shown(source), source.folder, "the lock")
     except Refused as refused:
-        first = refused.diagnostics[0]
-        found = Diagnostic("E0341", "the lock can't be read", first.at, notes=(first.headline,), help=again(source))
-        raise Refused((found,), source=refused.source) from None
+        raise _no_lock(source, refused, bool(_SAYS.search(text))) from None
     try:
         return Locked(_lock(source, written), written, source)
     except Refused as refused:
-        refused.source = written
+        refused.source = written if _SAYS.search(text) and not source.boundary.is_closed else source
         raise
+
+
+def _no_lock(source: Source, refused: Refused, is_lock: bool) -> Refused:
+    """The refusal of a text that is no YAML; of what does not even begin as a lock, nothing is shown."""
+    first, is_shown = refused.diagnostics[0], is_lock and not source.boundary.is_closed
+    notes = (first.headline,) if is_shown else ("nothing of it is shown",)
+    found = Diagnostic("E0341", "the lock can't be read", first.at, notes=notes, help=again(source))
+    return Refused((found,), source=refused.source if is_shown else source)
 
 
 def _lock(source: Source, written: Source) -> Lock:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .. import variants
-from ..diagnostics import At, Diagnostic, listed, quote, refuse
+from ..boundary import outside
+from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..diagnostics import Path as Keys
 from ..language.spec import Draft
 from ..world.facts import Facts, SplitFacts
@@ -108,7 +109,11 @@ def measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> Iterator[Di
 
 
 def _split(task: str, locked: Locked, data: LockedData, at: Keys, split: LockedSplit) -> SplitFacts:
-    tables = tuple(Opened(locked.source.folder / t.path, t.path, t.format, t.split) for t in split.tables)
+    folder, boundary = locked.source.folder, locked.source.boundary
+    for i, table in enumerate(split.tables):
+        if boundary.is_outside(folder / table.path):
+            raise Refused((outside("a table of the lock", locked.at((*at, "tables", i, "path")), boundary),))
+    tables = tuple(Opened(folder / t.path, t.path, t.format, t.split, boundary=boundary) for t in split.tables)
     tally = variants.top(task).Tally
     # whatever is said of a label points into the lock, because its row is elsewhere
     place = (beside(locked.source).name, locked.written.values[at].line)

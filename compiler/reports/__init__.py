@@ -13,7 +13,7 @@ from functools import cached_property
 from json import dumps
 from typing import Any
 
-from ..diagnostics import At, Diagnostic, Row, Span, Status
+from ..diagnostics import At, Diagnostic, Row, Span, Status, escaped
 from ..language.source import FLAGS, Source
 
 STANDARD_INPUT = "<stdin>"  # what messages call it
@@ -148,7 +148,7 @@ def one_line(text: str) -> str:
     """
     cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     cut = cut.replace("##[", "# #[") if os.environ.get("GITHUB_ACTIONS") == "true" else cut
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return escaped(cut)
 
 
 def line_start(word: str) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 
 import yaml
 
-from ...runtime.manifest import sha256
+from ...runtime.manifest import sealed, sha256
 from .. import variants
 from ..digest import combined, digest, file_sha256
 from ..execution.machine import installed
 from ..execution.manifest import FILES, compose, licence
-from ..execution.rendering import PACKAGE, write_card, write_wrapper
+from ..execution.rendering import PACKAGE, Runtime, write_card, write_wrapper
+from ..execution.sbom import write_sbom
 from ..execution.work import Work, stage_name
 from ..planning.plan import Plan
 from ..planning.portable import portable
@@ -60,6 +61,7 @@ def run(work: Work) -> None:
         *import_module(f"...runtime.inputs.{plan.reading.modality}", __package__).REQUIRES,
     )
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
+    write_sbom(plan, manifest, requires, work.backbone, out)
     (out / "plan.json").write_text(plan.text() + "\n", encoding="utf-8")
     spec = yaml.dump(plan.spec.plain(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     (out / "spec.yaml").write_text(spec, encoding="utf-8")
@@ -126,8 +128,8 @@ def _micro_batches(manifest: dict[str, Any]) -> dict[str, int]:
     return {name: report.pop("micro_batch") for name, report in {**stages, "train": manifest["training"]}.items()}
 
 
-def _runtime(plan: Plan, target: Path) -> str:
-    """Copies the runtime modules that this task needs; returns a name made of their content."""
+def _runtime(plan: Plan, target: Path) -> Runtime:
+    """Copies the runtime modules that this task needs."""
     wanted = {"__init__", "model", "verify", "inputs.__init__", "heads.__init__"}
     wanted |= {f"inputs.{plan.reading.modality}", *(f"heads.{t.head.type.replace('-', '_')}" for t in plan.tasks)}
     done: set[str] = set()
@@ -142,7 +144,8 @@ def _runtime(plan: Plan, target: Path) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(source.read_bytes())
         content.update(f"{module}\n".encode() + source.read_bytes())
-    return f"graftc_runtime_{content.hexdigest()[:16]}"
+    whole = content.hexdigest()
+    return Runtime(f"graftc_runtime_{whole[:16]}", tuple(sorted(done)), whole)
 
 
 def _imports(path: Path, module: str) -> set[str]:
@@ -164,8 +167,7 @@ def _seal(out: Path, manifest: dict[str, Any]) -> None:
         for p in sorted(out.rglob("*"))
         if p.is_file()
     }
-    sealed = manifest | {"files": files}
-    sealed["content"] = digest(files)
+    whole = sealed(manifest | {"files": files, "content": digest(files)})
     (out / "manifest.json").write_text(
-        json.dumps(sealed, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+        json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
     )

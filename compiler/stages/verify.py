@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import BundleError
+from ...runtime.manifest import sealed
 from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
@@ -225,7 +226,7 @@ def _draft(work: Work) -> Path:
 
 def _describe(draft: Path, plan: Plan, calibrated: Mapping[str, Any]) -> None:
     manifest = compose(plan, calibrated, {}, {"parity": {"allowed": plan.export.parity}})
-    (draft / "manifest.json").write_text(json.dumps({**manifest, "files": {}}))
+    (draft / "manifest.json").write_text(json.dumps(sealed({**manifest, "files": {}})))
 
 
 def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> list[Any]:

@@ -12,12 +12,17 @@ from types import ModuleType
 from typing import Any
 
 from ..diagnostics import At, Diagnostic, Span, quote
-from .configuration import Rules, Wrong, key_span, rules
+from .configuration import CHOOSING, Rules, Wrong, key_span, rules
 from .header import Header, Tensor
 
 ALSO = (At(("backbone", "from")),)
 WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")  # of data parallel, of torch.compile, of FSDP
 WHOLE = ("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # dtypes that no weight is learned in
+# values by which keys that choose an implementation choose what transformers brings itself
+ORDINARY = frozenset(
+    (None, False, "", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention",
+     "batched_mm", "grouped_mm")
+)  # fmt: skip
 OWN_CODE = ("AutoConfig", "AutoModel")  # of auto_map, what a backbone is loaded by
 MOST = 5  # tensors that a message names
 NO_NETWORK = (ArithmeticError, ValueError, KeyError, TypeError, IndexError, AttributeError)
@@ -70,15 +75,18 @@ class Checkpoint:
 
 def disagreements(files: Checkpoint) -> tuple[Diagnostic, ...]:
     """Everything for which transformers would refuse a backbone, or load another than its files say."""
-    found = [files.at_key("E0382", wrong) for wrong in files.rules.wrong(files.config)]
+    impossible = tuple(files.rules.wrong(files.config))
+    found = [files.at_key("E0382", wrong) for wrong in impossible]
     is_readable = not found  # else what follows from its values is not known
     found += [files.at_key("E0384", wrong) for wrong in _foreign(files.config)]
+    told = {wrong.key for wrong in impossible}
+    found += [files.at_key(code, wrong) for code, wrong in _chosen(files.config) if wrong.key not in told]
     if wrapped := tuple(_wrapped(files)):
         return (*found, *wrapped)
     found += _whole_numbers(files)
     if is_readable:
-        impossible = [files.at_key("E0382", wrong) for wrong in _impossible(files)]
-        found += impossible or _mismatches(files)
+        together = [files.at_key("E0382", wrong) for wrong in _impossible(files)]
+        found += together or _mismatches(files)
     return tuple(found)
 
 
@@ -91,6 +99,35 @@ def _foreign(config: Mapping[str, Any]) -> Iterator[Wrong]:
     if config.get("quantization_config") is not None:
         help = "give the checkpoint that it was made from; graftc makes a small graph of what it trains"
         yield Wrong("quantization_config", "the backbone is quantised, so it can't be trained", help=help)
+
+
+def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:
+    """Keys that choose what is loaded or run, where they choose another thing than transformers' own words for it.
+
+    None of them reaches transformers; one that names a repository or a path is refused, for it means other code or weights.
+    """
+    for key in sorted(CHOOSING & config.keys() - {"auto_map", "quantization_config"}):
+        words = set(_leaves(config[key]))
+        if not words - ORDINARY:
+            continue
+        if any("/" in str(word) for word in words):
+            help = f"remove `{key}`, if the backbone's weights are its own and learned without it"
+            yield (
+                "E0384",
+                Wrong(key, f"`{key}` of the backbone's config.json names what graftc never fetches", help=help),
+            )
+        else:
+            headline = f"`{key}` of the backbone's config.json is not followed"
+            note = "graftc loads the weights that the plan names, and runs transformers' own code alone"
+            yield "W0384", Wrong(key, headline, notes=(note,), help=f"remove `{key}`")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Everything in a value that is no list and no object; of an object its keys too."""
+    for each in (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _leaves(each)
+    if not isinstance(value, dict | list):
+        yield value if isinstance(value, str | bool | None) else str(value)
 
 
 def _wrapped(files: Checkpoint) -> Iterator[Diagnostic]:

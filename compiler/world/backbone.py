@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..diagnostics import At, Refused, Status, listed, nearest, quote, refuse
+from ..boundary import OPEN, Boundary, outside
+from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
 from ..sources import SENTENCES, Located, Missing, split
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
-from .header import Fetch, Header, Tensor, read_header
+from .header import Fetch, Header, Tensor, is_header, read_header
 from .rows import kind_of
 from .sentences import Sentences, read_sentences
 
@@ -27,6 +29,11 @@ AT = At(("backbone", "from"))
 PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 # all of which the results of stages may depend on
 ASSETS = (*PREPROCESSING, *SENTENCES)
+# what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
+OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
+READ = (".json", ".safetensors")
+BUNDLED = "manifest.json"
+CHECKPOINT = "checkpoint"  # where a bundle has its backbone
 LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
 
 
@@ -52,6 +59,7 @@ class BackboneFacts:
     header: Header
     tensors: tuple[Tensor, ...]
     sentences: Sentences | None = None  # of a folder of sentence-transformers
+    found: tuple[Diagnostic, ...] = ()  # warnings
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -138,10 +146,11 @@ class BackboneFacts:
         }
 
 
-def locate(reference: str, base: Path, weights: bool) -> tuple[Located, Fetch | None]:
+def locate(reference: str, base: Path, weights: bool, boundary: Boundary = OPEN) -> tuple[Located, Fetch | None]:
     """Finds the folder of `backbone.from`, and how to fetch the headers of weights that stay elsewhere.
 
-    Raises Refused E0301, or E0320 where the machine is at fault.
+    Raises Refused E0301, E0320 where the machine is at fault, or E0353 where the folder or a file of it that is read
+    lies outside of `boundary`; what was installed or fetched from a Hub is always inside.
     """
     word, rest = split(reference)
     if word not in variants.words("sources") or (word == "folder" and rest != reference):
@@ -153,10 +162,45 @@ def locate(reference: str, base: Path, weights: bool) -> tuple[Located, Fetch | 
             help=nearest(word, variants.words("sources")),
         )
     source = variants.load("sources", word)
+    if source.IS_PATH:
+        _refuse_outside(reference, base / rest, boundary)
     if not hasattr(source, "header"):
         return _found(reference, lambda: source.locate(rest, base)), None
     located: Located = _found(reference, lambda: source.locate(rest, base, weights=weights))
     return located, None if weights else lambda name: _found(reference, lambda: _fetched(source, located.pinned, name))
+
+
+def _refuse_outside(reference: str, folder: Path, boundary: Boundary) -> None:
+    """Raises Refused E0353 where a folder, or what a backbone is read from in it, leads out of a boundary."""
+    if not boundary.is_closed:
+        return
+    if boundary.is_outside(folder):
+        raise Refused((outside(quote(reference), AT, boundary),))
+    looks: list[Callable[[], Path | None]] = [
+        lambda: _leading_out(folder, boundary),
+        lambda: _leading_out(folder / CHECKPOINT, boundary),
+    ]
+    if split(reference)[0] == "bundle":
+        looks.append(lambda: next(filter(boundary.is_outside, _listed(folder)), None))
+    for look in looks:  # one after the other: what is outside is not even listed
+        if found := look():
+            headline = f"{quote(os.path.relpath(found, folder))} of the backbone {quote(reference)}"
+            raise Refused((outside(headline, AT, boundary),))
+
+
+def _listed(bundle: Path) -> Iterator[Path]:
+    """What of a bundle is held against its manifest, and that itself."""
+    yield bundle / BUNDLED
+    yield from (bundle / CHECKPOINT).rglob("*")
+
+
+def _leading_out(folder: Path, boundary: Boundary) -> Path | None:
+    """The folder, or the first file of it that is read, that leads out of a boundary."""
+    if boundary.is_outside(folder):
+        return folder
+    named = (name for name in os.listdir(folder) if name.endswith(READ)) if folder.is_dir() else ()
+    places = (folder / name for name in sorted({*ASSETS, *OTHERS, *named}))
+    return next(filter(boundary.is_outside, places), None)
 
 
 def _found(reference: str, look: Callable[[], Any]) -> Any:
@@ -182,22 +226,26 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
 
     store, note = Store(default_root()), f"{digest([pinned, name])}.json"
     try:
-        known: Mapping[str, Any] = json.loads(read_own(store.root / "headers" / note, store.users) or b"")
-        return known
-    except ValueError:
-        found: Mapping[str, Any] = source.header(pinned, name)
+        known = json.loads(read_own(store.root / "headers" / note, store.users) or b"")
+    except (ValueError, RecursionError):
+        known = None
+    if is_header(known):
+        return dict(known)
+    found: Mapping[str, Any] = source.header(pinned, name)
     write_atomically(store.folder("headers") / note, lambda path: path.write_text(canonical(found)) and None)
     return found
 
 
-def gather_backbone(reference: str, base: Path, weights: bool = False, memory: Path | None = None) -> BackboneFacts:
+def gather_backbone(
+    reference: str, base: Path, weights: bool = False, boundary: Boundary = OPEN, memory: Path | None = None
+) -> BackboneFacts:
     """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
 
     The weights, too, are then held against what the source knows of them; `memory` remembers their hashes.
 
-    Raises Refused with E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382, E0383 and E0384 at once.
+    Raises Refused with E0353 where it lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382, E0383 and E0384 at once.
     """
-    located, fetch = locate(reference, base, weights)
+    located, fetch = locate(reference, base, weights, boundary)
     source = variants.load("sources", split(reference)[0])
     if weights and hasattr(source, "check"):
         _found(reference, lambda: source.check(located, memory))
@@ -216,11 +264,12 @@ def gather_backbone(reference: str, base: Path, weights: bool = False, memory: P
     family = variants.load("backbones", word)
     header = read_header(located.folder, fetch)
     tensors = _loaded(header, family)
-    if found := disagreements(Checkpoint(located.folder, word, family, config, header, tensors)):
+    found = disagreements(Checkpoint(located.folder, word, family, config, header, tensors))
+    if any(each.is_error for each in found):
         raise Refused(found)
     named = rules(word).named(config)
     said = read_sentences(located.folder) if family.MODALITY == "text" else None
-    facts = BackboneFacts(located, word, family, named, hashlib.sha256(raw).hexdigest(), header, tensors, said)
+    facts = BackboneFacts(located, word, family, named, hashlib.sha256(raw).hexdigest(), header, tensors, said, found)
     _check(facts)
     return facts
 

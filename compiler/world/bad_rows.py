@@ -10,7 +10,7 @@ from itertools import groupby
 
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..formats import Malformed
-from .rows import SHOWN, Opened, Unusable
+from .rows import SHOWN, Opened, Unusable, without_values
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # round ones; the last is the most there is
 _PART = re.compile(r"(\d+)(?:-(\d+))?")
@@ -46,7 +46,8 @@ class BadRows:
         """Takes up a row that can't be read; raises what is wrong with a whole file."""
         if not error.row:
             raise error
-        self.found.append(LeftOut(table, error.row, "can't be read", error.reason))
+        detail = without_values(error.reason) if table.boundary.is_closed else error.reason
+        self.found.append(LeftOut(table, error.row, "can't be read", detail))
 
     @property
     def kinds(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import variants
+from ..boundary import OPEN, Boundary
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
 from ..digest import identity
@@ -21,7 +22,7 @@ from ..language.spec import Data, Draft, HeldOut, Skip
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
-from .rows import SKIP, Fingerprint, Opened, Unusable, answers, in_rows, lacks, peek, rows
+from .rows import SKIP, Fingerprint, Opened, Unusable, answers, in_rows, lacks, outside_of, peek, rows
 from .sketch import Sketch
 from .tables import open_tables
 
@@ -101,6 +102,7 @@ class Gathering:
     absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
     status: Status = Status.FINE
     heads: tuple[str, ...] = ()  # that read inputs of one length; by default its own
+    boundary: Boundary = OPEN
 
     @cached_property
     def head(self) -> ModuleType:
@@ -128,10 +130,12 @@ class Gathering:
         if self.spec.backbone is None:
             return None
         try:
-            return gather_backbone(reference or self.spec.backbone.from_, self.folder)
+            found = gather_backbone(reference or self.spec.backbone.from_, self.folder, boundary=self.boundary)
         except Refused as refused:
             self.note(refused)
             return None
+        self.found += found.found
+        return found
 
     def splits(self) -> dict[str, SplitFacts]:
         """Every split whose rows are sound; none where roles are wrong, because then every row would be."""
@@ -177,7 +181,7 @@ class Gathering:
         if entry is None or isinstance(entry, HeldOut):
             return ()
         try:
-            return open_tables(entry, self.folder, ("data", name))
+            return open_tables(entry, self.folder, ("data", name), self.boundary)
         except Refused as refused:
             self.note(refused)
             return ()
@@ -195,17 +199,8 @@ class Gathering:
             self.found.append(Diagnostic("E0311", f"the {reader.name} data has no rows", at, notes=tuple(notes)))
             return None
         digests, sizes = (tuple(f.hexdigest() for f in fingerprints), tuple(f.size for f in fingerprints))
-        return SplitFacts(
-            tables,
-            digests,
-            sizes,
-            reader.count,
-            reader.tally,
-            tuple(reader.sample),
-            reader.sketch,
-            tuple(reader.places),
-            **reader.left_out(tables),
-        )
+        sample, places, left = tuple(reader.sample), tuple(reader.places), reader.left_out(tables)
+        return SplitFacts(tables, digests, sizes, reader.count, reader.tally, sample, reader.sketch, places, **left)
 
 
 @dataclass(frozen=True)
@@ -299,12 +294,13 @@ class _Split:
             written = values  # of which a tally tells how it is written
             if spelt:
                 values = spelt(self.gathering.spec.head, values, columns)
-            wrong = refusal(values, columns, folder)
+            wrong = outside_of(table, reader, values, columns) or refusal(values, columns, folder)
             if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]
                 continue
             wrong = wrong or tally(written, (table.shown, number))
             if wrong:
+                wrong = wrong.untold(values) if table.boundary.is_closed else wrong
                 if left is not None:
                     left.unusable(table, number, wrong)
                 else:

@@ -145,6 +145,15 @@ def _entries(path: Path) -> dict[str, Any]:
     return found
 
 
+def is_header(found: Any) -> bool:
+    """Whether something is a header as safetensors have it, in which shapes and places of tensors agree."""
+    try:
+        entries = {name: entry for name, entry in found.items() if name != "__metadata__"}
+        return _end(entries) >= 0
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
 class _Lie(ValueError):
     """A header that contradicts itself; the message is for people."""
 

@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..boundary import Boundary
 from ..diagnostics import At, Diagnostic, quote
 from ..language.paths import paths
 from ..language.spec import Draft
 
 
-def absolute(spec: Draft, folder: Path) -> Iterator[Diagnostic]:
+def absolute(spec: Draft, folder: Path, boundary: Boundary) -> Iterator[Diagnostic]:
     """A warning for each path that does not start at the spec's folder."""
     for keys, path in paths(spec):
-        if os.path.isabs(path):
+        if os.path.isabs(path) and not boundary.is_outside(path):
             at = At(keys, "a path of this machine")
             note = "it is written into the plan and the bundle, and leads nowhere on another machine"
             near = quote(os.path.relpath(path, os.path.abspath(folder)))

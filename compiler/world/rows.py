@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,12 @@ from hashlib import sha256
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .. import variants
+from ..boundary import CODE as OUTSIDE
+from ..boundary import OPEN, WAY, Boundary
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, quote, refuse
 from ..digest import file_sha256
 from ..extras import installing
@@ -33,6 +37,39 @@ class Unusable:
     detail: str = ""
     code: str = "E0313"
     help: str = ""  # a way out besides mending the row or taking it out
+
+    def untold(self, row: Mapping[str, Any]) -> Unusable:
+        """The same without anything that stands in the row."""
+        if self.code == OUTSIDE:
+            return self
+        detail = told(row.get(self.column)) if self.column in row else ""
+        return Unusable(self.column, without_values(self.reason), detail, self.code, self.help)
+
+
+def without_values(text: str) -> str:
+    """A message without what it quotes: all from the first backtick to the last, so that no value ends it early.
+
+    >>> without_values("the key `a` b` stands there twice")
+    'the key … stands there twice'
+    """
+    return re.sub("`.*`", "…", text, flags=re.DOTALL)
+
+
+def outside_of(
+    table: Opened, reader: ModuleType, row: Mapping[str, Any], columns: Mapping[str, Any]
+) -> Unusable | None:
+    """What is wrong with a row that names a file outside of the table's boundary, or None; nothing is opened."""
+    if not table.boundary.is_closed:
+        return None
+    try:
+        files = reader.files(row, columns, table.folder)
+    except (KeyError, TypeError, ValueError):  # no sound row, which its reader says
+        return None
+    if not any(map(table.boundary.is_outside, files)):
+        return None
+    column = next(iter(columns[reader.ROLES[0]]))
+    reason = f"names a file that lies outside of {quote(table.boundary.shown)}"
+    return Unusable(column, reason, told(row.get(column)), OUTSIDE, WAY)
 
 
 def in_rows(wrong: Unusable, numbers: Sequence[int], table: Opened, split: str, role: str) -> Diagnostic:
@@ -80,6 +117,18 @@ def cell(row: Mapping[str, Any], name: str) -> Unusable | None:
     return Unusable(name, "is empty")
 
 
+def told(value: object) -> str:
+    """A cell by its kind and length, where what it holds is not to be printed.
+
+    >>> told("secret"), told([1, 2]), told(7), told(None)
+    ('it is text of 6 characters', 'it is a list of 2', 'it is a number', 'it is null')
+    """
+    if value is None:
+        return "it is null"
+    length = f" of {len(value)}" if isinstance(value, str | bytes | list | dict) else ""
+    return f"it is {kind_of(value)}{length}{' characters' if isinstance(value, str) else ''}"
+
+
 def lacks(row: Mapping[str, Any], names: Iterable[str]) -> bool:
     """Whether a row has none of some answers: it is then of no use to their head, and may be to another."""
     return all(row.get(name) in (None, "") for name in names)
@@ -115,13 +164,22 @@ class Opened:
     format: str
     split: str | None
     skipped: frozenset[int] = frozenset()
+    boundary: Boundary = OPEN  # that no path in its rows crosses
 
     @classmethod
-    def again(cls, root: Path, shown: str, format: str, split: str | None, skipped: frozenset[int]) -> Opened:
+    def again(
+        cls,
+        root: Path,
+        shown: str,
+        format: str,
+        split: str | None,
+        skipped: frozenset[int],
+        boundary: Boundary = OPEN,
+    ) -> Opened:
         """A table that was found before, in another folder perhaps."""
         path = root / shown
         path = path / split if split and (path / split).is_dir() else path
-        return cls(path, shown, format, split if path.is_file() else None, skipped)
+        return cls(path, shown, format, split if path.is_file() else None, skipped, boundary)
 
     @cached_property
     def folder(self) -> Path:
@@ -154,11 +212,19 @@ def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]
         yield from _divided(table, _past(table) if table.skipped else told)
     except Malformed as error:
         at = None if table.path.is_dir() else Row(table.shown, error.row)  # no line to point at: the spec's is better
+        error = _untold(error) if table.boundary.is_closed else error
         help = f"{error.help or 'mend it'}, or {SKIP}" if error.is_row else error.help
         raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=help) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise refuse("E0310", f"{quote(table.shown)} can't be read", reason, at=Row(table.shown)) from None
+
+
+def _untold(error: Malformed) -> Malformed:
+    """The same mistake without anything that stands in the file."""
+    found = Malformed(error.row, without_values(error.reason), without_values(error.help))
+    found.is_row = error.is_row
+    return found
 
 
 def _past(table: Opened) -> Told:

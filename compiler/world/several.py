@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..boundary import OPEN, Boundary
 from ..diagnostics import Status
 from ..language.heads import placed
 from ..language.spec import Draft
@@ -18,19 +19,23 @@ from .looking import look_at
 BESIDES = ("has_offsets", "is_masked", "mask_token", "mask_id", "special_ids")
 
 
-def gather(spec: Draft, folder: Path, reference: str = "", known: Known | None = None) -> Facts:
+def gather(
+    spec: Draft, folder: Path, reference: str = "", known: Known | None = None, boundary: Boundary = OPEN
+) -> Facts:
     """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
 
+    Nothing is opened outside of `boundary`.
     `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
     read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
     """
-    gathering = Gathering(spec, folder, known)
+    gathering = Gathering(spec, folder, known, boundary=boundary)
     backbone = gathering.backbone(reference)
     if not spec.tasks:
         return look_at(gathering, backbone)
     heads = tuple(task.head_type for task in spec.tasks if task.head_type)
     tasks = [
-        look_at(Gathering(task, folder, known and known.of(task.name), heads=heads), backbone) for task in spec.tasks
+        look_at(Gathering(task, folder, known and known.of(task.name), heads=heads, boundary=boundary), backbone)
+        for task in spec.tasks
     ]
     found = list(gathering.found)
     for task, facts in zip(spec.tasks, tasks, strict=True):

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from .. import variants
+from ..boundary import OPEN, Boundary
 from ..diagnostics import Status
 from ..language.feeding import reads_head
 from ..language.spec import Data, Draft, Export, Train
@@ -17,17 +18,20 @@ from .known import Known
 from .looking import look_at
 
 
-def gather_stages(spec: Draft, folder: Path, facts: Facts, known: Known | None = None) -> Facts:
+def gather_stages(
+    spec: Draft, folder: Path, facts: Facts, known: Known | None = None, boundary: Boundary = OPEN
+) -> Facts:
     """The facts of a spec with those of its stages; `known` is what a lock says of the data."""
     whole = known.pretrain if known else ()
     stages = [
         _of_head(stage, spec, facts)
         if reads_head(stage.head_type)
-        else look_at(Gathering(stage, folder, one), facts.backbone)
+        else look_at(Gathering(stage, folder, one, boundary=boundary), facts.backbone)
         for stage, one in zip_longest(spec.pretrain, whole[: len(spec.pretrain)])
     ]
     text = retained(spec, facts.backbone)
-    retain = look_at(Gathering(text, folder, known.retain if known else None), facts.backbone) if text else None
+    said = known.retain if known else None
+    retain = look_at(Gathering(text, folder, said, boundary=boundary), facts.backbone) if text else None
     status = _worst([facts.status, *(stage.status for stage in stages), *([retain.status] if retain else [])])
     return replace(facts, pretrain=tuple(stages), retain=retain, status=status)
 

@@ -6,21 +6,25 @@ import os
 from pathlib import Path
 
 from .. import variants
+from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, listed, nearest, quote, refuse
 from ..diagnostics import Path as Keys
 from ..language.spec import Table, Tables
 from .rows import Opened
 
 
-def open_tables(entry: Tables, base: Path, keys: Keys) -> tuple[Opened, ...]:
-    """Finds every table of a split; raises Refused with E0310 where one is missing or of no known format."""
+def open_tables(entry: Tables, base: Path, keys: Keys, boundary: Boundary = OPEN) -> tuple[Opened, ...]:
+    """Finds every table of a split.
+
+    Raises Refused with E0310 where one is missing or of no known format, and E0353 where it lies outside of `boundary`.
+    """
     entries = entry if isinstance(entry, tuple) else (entry,)
     found: list[Diagnostic] = []
     opened: list[Opened] = []
     for i, item in enumerate(entries):
         place = (*keys, i) if isinstance(entry, tuple) else keys
         try:
-            opened.append(_open(item, base, place))
+            opened.append(_open(item, base, place, boundary))
         except Refused as refused:
             found += refused.diagnostics
     if found:
@@ -28,10 +32,12 @@ def open_tables(entry: Tables, base: Path, keys: Keys) -> tuple[Opened, ...]:
     return tuple(opened)
 
 
-def _open(entry: str | Table, base: Path, keys: Keys) -> Opened:
+def _open(entry: str | Table, base: Path, keys: Keys, boundary: Boundary) -> Opened:
     table = entry if isinstance(entry, Table) else Table.model_validate({"from": entry})
     at = At((*keys, "from") if isinstance(entry, Table) else keys)
     inside = Path(table.from_)
+    if boundary.is_outside(base / inside) or (table.split and boundary.is_outside(base / inside / table.split)):
+        raise Refused((outside(quote(table.from_), at, boundary),))
     if table.split and os.path.isdir(base / inside / table.split):
         inside = inside / table.split
     path = base / inside
@@ -55,7 +61,7 @@ def _open(entry: str | Table, base: Path, keys: Keys) -> Opened:
             at=At((*keys, "format")), help=nearest(table.format, known),
         )  # fmt: skip
     split = table.split if path.is_file() else None
-    return Opened(path, str(inside), table.format or _format(path, at), split)
+    return Opened(path, str(inside), table.format or _format(path, at), split, boundary=boundary)
 
 
 def _format(path: Path, at: At) -> str:

@@ -67,8 +67,8 @@ def test_a_first_line_may_name_the_separator(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "row", "reason", "help"),
     [
-        ("v1,v2,,\nham,a,,\nham,b, c,\n", 3, "cell 3 is ' c', and the header names no column there", "put quotes"),
-        ("text,label,,\na, b,up,\n", 2, "cell 3 is 'up'", "put quotes around a cell that holds commas"),
+        ("v1,v2,,\nham,a,,\nham,b, c,\n", 3, "cell 3 is ` c`, and the header names no column there", "put quotes"),
+        ("text,label,,\na, b,up,\n", 2, "cell 3 is `up`", "put quotes around a cell that holds commas"),
         ("text;label\na;b;up\n", 2, "3 cells", "put quotes around a cell that holds semicolons"),
         ("# exported 2024\ntext,label\na,up\n", 2, "2 cells", "it is a comment"),
         ('label, text\nup, "a, b"\n', 2, "a blank stands before a quote", "take the blanks after the commas out"),

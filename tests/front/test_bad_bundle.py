@@ -19,7 +19,7 @@ from PIL import Image
 from graftc.compiler.execution.manifest import compose
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.verbs import plan as planned
-from graftc.runtime.manifest import sha256
+from graftc.runtime.manifest import sealed, sha256
 from graftc.runtime.model import Model
 from graftc.runtime.verify import plain
 
@@ -88,7 +88,7 @@ def bundle(plan: Plan, model: onnx.ModelProto, assets: dict[str, Path], samples:
 def seal(folder: Path, manifest: dict[str, Any]) -> None:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
     entries = {p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": entries}))
+    (folder / "manifest.json").write_text(json.dumps(sealed({**manifest, "files": entries})))
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +186,7 @@ TAMPERED: list[tuple[str, Callable[[Path], Any], str]] = [
     ("a missing graph", lambda place: (place / "model.onnx").unlink(), "`model.onnx` is missing"),
     ("missing samples", lambda place: (place / "samples.jsonl").unlink(), "`samples.jsonl` is missing"),
     ("an extra file", lambda place: (place / "extra.py").write_text("import os"), "`extra.py` is not part of the bundle"),
-    ("a file in a new folder", lambda place: ((place / "sub").mkdir(), (place / "sub/x").write_text("x")), "`sub/x` is not part"),
+    ("a file in a new folder", lambda place: ((place / "sub").mkdir(), (place / "sub/x").write_text("x")), "`sub/` is not part"),
     ("a file with a hostile name", lambda place: (place / "\x1b[31m\n").write_text("x"), "is not part of the bundle"),
     ("a folder for a file", lambda place: ((place / "tokenizer.json").unlink(), (place / "tokenizer.json").mkdir()), "is missing"),
     ("a link that leads out", out_of_it, "`model.onnx` leads out of the bundle"),
@@ -218,7 +218,7 @@ TEXTS: list[tuple[str, bytes, str]] = [
     ("a format of words", b'{"bundle": "one"}', "E0503"),
     ("true for a format", b'{"bundle": true}', "E0503"),
     ("an older format", b'{"bundle": 0}', "E0503"),
-    ("a later format", b'{"bundle": 4, "news": 1}', "E0506"),
+    ("a later format", b'{"bundle": 5, "news": 1}', "E0506"),
     ("an earlier format", b'{"bundle": 1, "head": {}}', "E0506"),
     ("a far later format", b'{"bundle": 1000000000000000000000000000000}', "E0506"),
 ]
@@ -321,7 +321,7 @@ def test_a_manifest_of_the_wrong_shape(
     for section in sections:
         within = within[section]
     within[key] = value
-    (place / "manifest.json").write_text(json.dumps(content))
+    (place / "manifest.json").write_text(json.dumps(sealed(content)))
     for verb in (["verify", "bundle"], ["inspect", "bundle"], ["predict", "bundle", "a text, long enough", "x"]):
         answer = graftc(*verb)
         assert answer.status == (1 if verb[0][0] in refusing else 0), (verb, answer.err, answer.out)
@@ -356,7 +356,7 @@ def test_a_manifest_that_prepares_pictures_in_no_way_there_is(
     place = Path(shutil.copytree(image_bundle, tmp_path / "bundle"))
     content = manifest(place)
     content["preprocessing"][key] = value
-    (place / "manifest.json").write_text(json.dumps(content))
+    (place / "manifest.json").write_text(json.dumps(sealed(content)))
     picture = image_bundle.parent / "train/0/0.png"
     for verb in (["verify", place], ["predict", place, picture]):
         answer = graftc(*verb)
@@ -488,7 +488,7 @@ def test_hostile_texts_are_only_texts(place: Path, graftc: Callable[..., Answer]
 def test_hostile_labels_are_escaped(place: Path, graftc: Callable[..., Answer]) -> None:
     content = manifest(place)
     content["heads"][""]["labels"] = ["\x1b[31m", "\u202e\x9b", "two\nlines"]
-    (place / "manifest.json").write_text(json.dumps(content))
+    (place / "manifest.json").write_text(json.dumps(sealed(content)))
     answer = graftc("predict", "bundle", "x", "--top-k", "3")
     assert {item["label"] for item in json.loads(answer.out)} == set(content["heads"][""]["labels"])
     shown = graftc("inspect", "bundle")

@@ -221,7 +221,7 @@ def test_bad_yaml_in_a_base_is_shown_there(project: Project) -> None:
     for text, code, place in (
         ("graftc: 1\ntrain: &x 1\n", "E0103", "base.yaml:2:8"),
         ("", "E0107", "base.yaml:1:1"),
-        ("- a\n", "E0101", "base.yaml:1:1"),
+        ("- a\n", "E0204", "base.yaml:1:1"),  # nothing says that it is a spec, so nothing of it is shown
         (b"graftc: 1\nname: \xff\n", "E0106", "base.yaml:2:1"),
         ("name: a\n", "E0204", "base.yaml:1:1"),
         ("name: a\ngraftc: 2\n", "E0208", "base.yaml:2:9"),

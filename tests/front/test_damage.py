@@ -16,6 +16,7 @@ import yaml
 
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.planning.plan import read_plan
+from graftc.runtime.manifest import sealed
 
 from .cli import Answer
 from .conftest import ROWS, SPEC, Project
@@ -52,6 +53,14 @@ def damaged(value: Any, chance: random.Random) -> Any:
         else:
             inner[chance.choice(["x", "", "../y", "\x1b", "a\0"])] = inner.pop(key)
     return value
+
+
+def resealed(manifest: Any) -> Any:
+    """A manifest as somebody writes it who knows how it is sealed; what is no manifest any more, as it is."""
+    try:
+        return sealed(manifest)
+    except (TypeError, ValueError):
+        return manifest
 
 
 def assert_coded(answer: Answer, what: object) -> None:
@@ -117,7 +126,7 @@ def test_manifests(kind: str, request: pytest.FixtureRequest, tmp_path: Path, gr
     chance = random.Random(kind)
     for _ in range(3 * TIMES):
         changed = damaged(manifest, chance)
-        (place / "manifest.json").write_text(json.dumps(changed))
+        (place / "manifest.json").write_text(json.dumps(resealed(changed)))
         for verb in (["verify", place], ["inspect", place], ["predict", place, question]):
             assert_coded(graftc(*verb), changed)
 

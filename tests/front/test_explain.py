@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -118,14 +119,21 @@ def test_what_a_page_calls_right_passes(code: str, folder: Path, graftc: Command
 
 
 # mistakes of the command line that cost nothing to make; the others need a build or a bundle
-TYPED = ("E0106", "E0107", "E0211", "E0212", "E0213", "E0216", "E0223", "E0230", "E0231", "E0232", "E0415")
+TYPED = (
+    *("E0106", "E0107", "E0211", "E0212", "E0213", "E0214", "E0216", "E0223", "E0230", "E0231", "E0232", "E0353"),
+    "E0415",
+)
 
 
 @pytest.mark.parametrize("code", TYPED)
 def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc: Command) -> None:
     (folder / "empty.yaml").write_text("# nothing yet\n", encoding="utf-8")
+    (folder / "astray.yaml").write_text("graftc: 1\nname: astray\nextends: ../.netrc\n", encoding="utf-8")
     (folder / "settings.json").write_text('{"seed": 1}', encoding="utf-8")
     graftc("plan", "spec.yaml", "-o", "plan.json")
+    plan = json.loads((folder / "plan.json").read_bytes())
+    plan["train"]["batch_size"] = -5
+    (folder / "edited.json").write_text(json.dumps(plan), encoding="utf-8")
     for name in ("a.yaml", "b.yaml"):
         (folder / name).write_text(ground.SPEC, encoding="utf-8")
     (block,) = BLOCK.finditer(Page.of(code).parts["When"])

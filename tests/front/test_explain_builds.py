@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
@@ -335,7 +337,16 @@ def other_answers(place: Path) -> None:
 
 
 def later(place: Path) -> None:
-    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 4}))
+    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 5}))
+
+
+def keys(folder: Path) -> None:
+    """A pair of keys as OpenSSL writes them."""
+    key = Ed25519PrivateKey.generate()
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "release.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    (folder / "release.pub").write_bytes(key.public_key().public_bytes(*form))
 
 
 SPOILT: dict[str, Callable[[Path], Any]] = {
@@ -345,6 +356,8 @@ SPOILT: dict[str, Callable[[Path], Any]] = {
     "E0504": other_answers,
     "E0505": lambda place: (place.parent / "inputs.txt").write_text("my parcel is late\n\nthe app crashes\n"),
     "E0506": later,
+    "E0508": lambda place: keys(place.parent),
+    "E0509": lambda place: keys(place.parent),
 }
 
 

@@ -40,10 +40,11 @@ class Place:
         places = {name: str(self.folder / folder) for name, folder in names.items()}
         return {**given, **places, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
-    def traced(self, *words: str, **more: str) -> Traced:
+    def traced(self, *words: str, has_reads: bool = False, **more: str) -> Traced:
         """Runs a command under the tracer; skips where the machine allows none."""
         log = self.folder / "calls.jsonl"
-        command = [sys.executable, str(Path(tracer.__file__)), str(log), *words]
+        flags = ["--reads"] if has_reads else []
+        command = [sys.executable, str(Path(tracer.__file__)), *flags, str(log), *words]
         ran = subprocess.run(command, cwd=self.folder, env=self.environment(**more), capture_output=True, text=True)
         if ran.returncode == tracer.REFUSED:
             pytest.skip("this machine traces no system calls: Linux 5.3 on x86_64 or aarch64, and ptrace, are needed")

@@ -2,6 +2,7 @@
 
 Linux only. A seccomp filter stops the command, and whatever it starts, at these calls alone; each becomes a JSON line
 of LOG: `[process, call, path or address]`. A call that fails is told, too. Status 77 where the machine allows no tracing.
+With `--reads` before LOG, files that are opened to be read are told as well.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _become(command: list[str], numbers: list[int]) -> None:
     os.execvp(command[0], command)
 
 
-def trace(command: list[str], log: IO[str]) -> int:
+def trace(command: list[str], log: IO[str], has_reads: bool = False) -> int:
     """Runs a command to its end and that of all that it starts; its exit status, negative for a signal."""
     names = {number: name for name, number in _NUMBERS[platform.machine()].items()}
     first = os.fork()
@@ -106,7 +107,7 @@ def trace(command: list[str], log: IO[str]) -> int:
             continue
         event, stopped_by = status >> 16, os.WSTOPSIG(status)
         if event == _EVENT_SECCOMP:
-            for line in _told(process, names):
+            for line in _told(process, names, has_reads):
                 log.write(json.dumps([process, *line]) + "\n")
         is_new = process not in known and stopped_by == signal.SIGSTOP
         known.add(process)
@@ -117,7 +118,7 @@ def _go_on(process: int, signal_number: int = 0) -> None:
     _libc.ptrace(_CONT, process, None, signal_number)
 
 
-def _told(process: int, names: dict[int, str]) -> Iterator[tuple[str, str]]:
+def _told(process: int, names: dict[int, str], has_reads: bool) -> Iterator[tuple[str, str]]:
     """What a call that is about to be made would change or ask."""
     info = ctypes.create_string_buffer(88)
     if _libc.ptrace(_GET_SYSCALL_INFO, process, ctypes.c_void_p(len(info)), info) <= 0:
@@ -127,7 +128,7 @@ def _told(process: int, names: dict[int, str]) -> Iterator[tuple[str, str]]:
     if name in _PATHS:
         if name not in _FLAGS or arguments[_FLAGS[name]] & WRITES or name == "openat2":
             yield from ((name, _path(process, arguments, *places)) for places in _PATHS[name])
-        elif (path := _path(process, arguments, *_PATHS[name][0])) in ("/etc/resolv.conf", "/etc/hosts"):
+        elif (path := _path(process, arguments, *_PATHS[name][0])) in ("/etc/resolv.conf", "/etc/hosts") or has_reads:
             yield name, path
     elif name in _ADDRESSES:
         at, size = (arguments[i] for i in _ADDRESSES[name])
@@ -178,8 +179,10 @@ def main(words: list[str]) -> Any:
     """Traces; the command's own status."""
     if sys.platform != "linux" or platform.machine() not in _NUMBERS:
         return REFUSED
-    with open(words[0], "w", encoding="utf-8") as log:
-        return trace(words[1:], log)
+    has_reads = words[0] == "--reads"
+    path, *command = words[1:] if has_reads else words
+    with open(path, "w", encoding="utf-8") as log:
+        return trace(command, log, has_reads)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""The boundary that nothing crosses which a spec, a table or a row names: `--confine`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from os import PathLike
+
+from .diagnostics import At, Diagnostic, Row, Span, quote
+
+CODE = "E0353"
+WAY = "put a copy inside, or run with another `--confine`; what the command line names itself may lie anywhere"
+# a clone's own folder may hold the password that it was cloned with; what Git LFS keeps there are data files
+_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?lfs/objects/))")
+Name = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Folders in which everything must lie that a spec, a table or a row names, once its links are followed.
+
+    `folder` is the one that the user gave, as a real path; without it all paths are inside. `others` are inside too:
+    where graftc keeps its own, and what the command line names.
+    """
+
+    folder: str = ""
+    shown: str = ""  # as the user wrote it
+    others: tuple[str, ...] = ()
+    _real: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # of folders that were asked for
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is an outside."""
+        return bool(self.folder)
+
+    def including(self, paths: Iterable[Name]) -> Boundary:
+        """The boundary with further files and folders inside."""
+        if not self.is_closed:
+            return self
+        return replace(self, others=(*self.others, *filter(None, map(_resolved, paths))), _real={})
+
+    def is_outside(self, path: Name) -> bool:
+        """Whether a path leads out: judged by where it ends, not by how it is written. Nothing there is opened."""
+        if not self.is_closed:
+            return False
+        try:
+            real = self._followed(os.path.join(os.getcwd(), path))
+        except ValueError:  # a NUL in the name, which no file has
+            return False
+        return not self._holds(real) or _is_another(path, real)
+
+    def leads_out(self, path: Name) -> bool:
+        """Whether a path of the user's own lies inside by its name, and outside by a link that somebody put there."""
+        if not self.is_closed:
+            return False
+        written = os.path.abspath(path)
+        is_inside = _is_within(written, self.folder) or _is_within(written, os.path.abspath(self.shown))
+        return is_inside and self.is_outside(path)
+
+    def _followed(self, path: str) -> str:
+        """The real path; of files in one folder, that is followed once."""
+        head, tail = os.path.split(path)
+        if tail in ("", os.curdir, os.pardir):
+            return os.path.realpath(path)
+        if head not in self._real:
+            self._real[head] = os.path.realpath(head)
+        real = os.path.join(self._real[head], tail)
+        return os.path.realpath(real) if os.path.islink(real) else real
+
+    def _holds(self, real: str) -> bool:
+        if _is_within(real, self.folder) and not _CLONE.search(os.path.relpath(real, self.folder)):
+            return True
+        return any(_is_within(real, other) for other in self.others)
+
+
+OPEN = Boundary()
+
+
+def outside(what: str, at: At | Row | Span | None, boundary: Boundary, *notes: str) -> Diagnostic:
+    """What is said, in one way everywhere, of a path that leads out; the same whether something lies there or not."""
+    note = f"`--confine {boundary.shown}` lets nothing be opened that lies elsewhere, once links are followed"
+    return Diagnostic(CODE, f"{what} leads out of {quote(boundary.shown)}", at, notes=(*notes, note), help=WAY)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _is_another(path: Name, real: str) -> bool:
+    """Whether a path opens something else than its real path, as links of /proc into other containers do."""
+    try:
+        return not os.path.samefile(path, real)
+    except OSError:  # nothing is there
+        return False
+
+
+def _resolved(path: Name) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return ""

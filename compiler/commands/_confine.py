@@ -1,0 +1,12 @@
+"""The option that keeps a verb inside a folder."""
+
+from __future__ import annotations
+
+import click
+
+option = click.option(
+    "--confine",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Open nothing outside of DIR that the spec, its data or a lock names, and print no values of its files.",
+)

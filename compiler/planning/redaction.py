@@ -1,0 +1,49 @@
+"""Takes the values of foreign files out of findings: where a boundary is drawn, only a spec's own text is quoted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..diagnostics import At, Diagnostic, Row, Span
+from ..explanations import codes, headline
+from ..language.source import Source
+
+# what speaks of the spec, of names of files and of counts alone; cells are told by kind and length where they are found
+WHOLE = re.compile(
+    "E01.*|E02(?!12).*|E03(01|03|07|08|09|10|11|13|16|17|19|20|21|40|49|50|51|52|53|60|61|62|63|64|65|71|80|81|90|91|92|96|97)"
+    "|E04(?!30).*|E05(01|50|51|70)|W03(0.|1[0-2]|1[4-8]|20|30|51|84|90|91)|W04(3[5-9]|4[0-24-7])"
+)
+HEADLINE = re.compile("E0312")  # whose headline names what the spec asks for
+WAY = "`graftc validate` without --confine says what it is, where that may be read"
+
+
+def redacted(found: Iterable[Diagnostic], source: Source | None) -> tuple[Diagnostic, ...]:
+    """Findings without anything that stands in a file other than the spec and what it extends.
+
+    Codes that are not known to say none of it are reduced to their place and what their page says.
+    """
+    return tuple(_redacted(each, source) for each in found)
+
+
+def _redacted(found: Diagnostic, source: Source | None) -> Diagnostic:
+    if WHOLE.fullmatch(found.code) and not _is_foreign(found.at, source):
+        return found
+    said = found.headline if HEADLINE.fullmatch(found.code) or found.code not in codes() else _said(found.code)
+    at = _bare(found.at) if found.at else None
+    return Diagnostic(found.code, said, at, tuple(map(_bare, found.also)), help=WAY)
+
+
+def _is_foreign(at: At | Row | Span | None, source: Source | None) -> bool:
+    """Whether a place is in the text of a file that is no spec."""
+    return isinstance(at, Span) and (source is None or not source.lines(at.file))
+
+
+def _said(code: str) -> str:
+    text = headline(code)
+    return text[0].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _bare(at: At | Row | Span) -> At | Row | Span:
+    return replace(at, label="")

@@ -1,0 +1,34 @@
+"""Tells whether byte code that Python kept is that of its source, without running it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+CACHE = "__pycache__"
+LARGEST = 16 << 20  # bytes
+SECONDS = 20.0  # to compile a wrapper: it takes far less than one
+# in a process of its own, because byte code that somebody made up may end the one that reads it
+COMPARE = """
+import importlib.util, marshal, sys
+raw, text, level = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read(), int(sys.argv[3])
+found = marshal.loads(raw[16:])
+mine = compile(text, found.co_filename, "exec", dont_inherit=True, optimize=level)
+is_same = raw[:4] == importlib.util.MAGIC_NUMBER and marshal.dumps(found, 2) == marshal.dumps(mine, 2)
+sys.exit(not is_same)
+"""
+
+
+def is_bytecode(file: Path, source: Path) -> bool:
+    """Whether a file in the cache of byte code is what this Python makes of a source."""
+    own = rf"{re.escape(source.stem)}\.{re.escape(sys.implementation.cache_tag or '')}(?:\.opt-(?P<level>[12]))?\.pyc"
+    named = re.fullmatch(own, file.name)
+    if named is None or not source.is_file() or source.is_symlink() or file.stat().st_size > LARGEST:
+        return False
+    command = [sys.executable, "-I", "-S", "-c", COMPARE, str(file), str(source), named["level"] or "0"]
+    try:
+        return not subprocess.run(command, capture_output=True, check=False, timeout=SECONDS).returncode
+    except (OSError, subprocess.SubprocessError):
+        return False
