@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -13,7 +12,8 @@ from typing import Any
 
 from .amounts import SIZES, amount
 from .diagnostics import Diagnostic, Refused, Status, quote
-from .store import Store, contents
+from .store import Store
+from .wholeness import discard
 
 LIMIT = "GRAFTC_STORE_LIMIT"
 # what a record tells of a key, and of which kind that is
@@ -80,15 +80,7 @@ def _sizes(folder: Path) -> dict[tuple[int, int], int]:
 
 def damage(store: Store, entry: Entry) -> list[str]:
     """What is otherwise in a finished output than when it was written, in words; empty for one that is whole."""
-    known = store.recorded(entry.stage, entry.key).get("files")
-    if not isinstance(known, dict):
-        return ["its record is missing: what it held can't be told"]
-    found = {name: list(item) for name, item in contents(entry.folder).items()}
-    return [
-        f"{name} {'is missing' if name not in found else 'was added' if name not in known else 'has changed'}"
-        for name in sorted(known.keys() | found.keys())
-        if known.get(name) != found.get(name)
-    ]
+    return store.flaws(entry.stage, entry.key, is_thorough=True)
 
 
 def collect(
@@ -123,14 +115,14 @@ def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda en
             if not entry.folder.is_dir():
                 return False
             told(entry)
-            trash = store.root / "trash"  # which stays: another collector may be about to put something there
-            trash.mkdir(parents=True, exist_ok=True)
+            trash = store.folder("trash")  # which stays: another collector may be about to put something there
             os.rename(entry.folder, trash / f"{entry.stage}-{entry.key}-{os.getpid()}")
             store.record(entry.stage, entry.key).unlink(missing_ok=True)
     except _InUse:
         return False
     for left in trash.iterdir():  # also of a collector that was killed
-        shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            discard(left)
     return True
 
 

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .ownership import is_own, make_file, make_folders, read_own, trusted
+
 TICK = 100_000_000  # nanoseconds, more than any file system's clock takes
 _SHA256 = re.compile("[0-9a-f]{64}")
 WORTH = 4_000_000  # bytes; smaller files are hashed faster than remembered
@@ -32,48 +34,59 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: Path, memory: Path | None = None) -> str:
-    """SHA-256 of a file; `memory` is a folder that remembers large ones by path, size, times and inode."""
+    """SHA-256 of a file; `memory` is a store's folder that remembers large ones by path, size, times and inode."""
     status = path.stat()
     if memory is None or status.st_size < WORTH:
         return _read(path)
-    note = _note(path, status, memory)
-    try:
-        known = note.read_text()
-        if _SHA256.fullmatch(known):
-            return known
-    except (OSError, ValueError):
-        pass
-    # a change within one tick of the clock leaves the times as they are, so what just changed is not remembered
-    is_settled = time.time_ns() - status.st_ctime_ns > TICK
+    name = _name(path, status)
+    if known := recall(memory, name):
+        return known
     found = _read(path)
-    if is_settled and _note(path, path.stat(), memory) == note:
-        _remember(note, found)
+    if is_settled(status) and _name(path, path.stat()) == name:
+        remember(memory, name, found)
     return found
-
-
-def _remember(note: Path, found: str) -> None:
-    with suppress(OSError):  # a store that can't be written costs time and nothing else
-        note.parent.mkdir(parents=True, exist_ok=True)
-        staged = note.with_suffix(f".{os.getpid()}")
-        staged.write_text(found)
-        staged.replace(note)
 
 
 def known_sha256(path: Path, memory: Path) -> str | None:
     """SHA-256 of a file where it costs nothing: a small one, or one that `file_sha256` remembers; else None."""
     status = path.stat()
-    if status.st_size < WORTH:
-        return _read(path)
+    return _read(path) if status.st_size < WORTH else recall(memory, _name(path, status)) or None
+
+
+def is_settled(status: os.stat_result) -> bool:
+    """Whether a file's times tell it from a later state: a change within one tick of the clock leaves them as they are."""
+    return time.time_ns() - status.st_ctime_ns > TICK
+
+
+def recall(memory: Path, name: str) -> str:
+    """The hash that a memory holds under a name; "" for none, and for one that others could have put there."""
+    users = trusted(memory.parent)
+    known = read_own(memory / name, users) if _is_own(memory, users) else None
+    found = known.decode("ascii", "replace") if known else ""
+    return found if _SHA256.fullmatch(found) else ""
+
+
+def remember(memory: Path, name: str, found: str) -> None:
+    """Puts a hash into a memory; a store that can't be written costs time and nothing else."""
+    with suppress(OSError):
+        make_folders(memory)
+        if not _is_own(memory, trusted(memory.parent)):
+            return
+        staged = (memory / name).with_suffix(f".{os.getpid()}")
+        make_file(staged)
+        staged.write_text(found)
+        staged.replace(memory / name)
+
+
+def _is_own(memory: Path, users: frozenset[int]) -> bool:
     try:
-        known = _note(path, status, memory).read_text()
-    except (OSError, ValueError):
-        return None
-    return known if _SHA256.fullmatch(known) else None
+        return is_own(memory.lstat(), users)  # of a link, never
+    except OSError:
+        return False
 
 
-def _note(path: Path, status: os.stat_result, memory: Path) -> Path:
-    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    return memory / digest(identity)
+def _name(path: Path, status: os.stat_result) -> str:
+    return digest([str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
 
 
 def _read(path: Path) -> str:

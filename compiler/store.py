@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import math
 import os
+import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,17 +18,36 @@ from typing import Any
 import numpy as np
 
 from .diagnostics import Refused
-from .digest import file_sha256
+from .digest import digest
 from .homes import default_root as default_root
+from .ownership import (
+    make_file,
+    make_folders,
+    opened_own,
+    read_own,
+    require_above,
+    require_folder,
+    require_owner,
+    require_root,
+    shut,
+    tightened,
+    trusted,
+)
+from .wholeness import contents, differences, discard, entries_of, is_untouched, refuse_cut_arrays
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FOLDERS = frozenset({"stages", "records", "staging", "locks", "digests", "likenesses", "trash", "headers"})
+ABSENT = "it is not there"
+UNRECORDED = "its record is missing: what it held can't be told"
 
 
 class Store:
-    """Content-addressed folders of stage outputs under one root."""
+    """Content-addressed folders of stage outputs under one root; what others could have written there is not taken."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()  # links inside stages must hold from every folder
+        self.tightened = 0  # files and folders that others could write to before
+        self._users: frozenset[int] = frozenset()
 
     @property
     def digests(self) -> Path:
@@ -46,6 +66,70 @@ class Store:
         """Where a stage's output is made."""
         return self.root / "staging" / f"{stage}-{key}"
 
+    @property
+    def users(self) -> frozenset[int]:
+        """Users whose files count; raises Refused E0426 for a store that others may change.
+
+        Write bits of others are taken away; `tightened` counts them.
+        """
+        if self._users or not os.path.lexists(self.root):
+            return self._users or trusted(self.root)
+        users = trusted(self.root)
+        self.tightened += require_root(self.root, users, FOLDERS)
+        for name in FOLDERS:
+            with suppress(FileNotFoundError):
+                self.tightened += require_folder(self.root / name, users)
+        self._users = users
+        return users
+
+    def folder(self, *names: str) -> Path:
+        """A folder of the store, made for its owner only where there is none; raises Refused E0426 for another's."""
+        if not os.path.lexists(self.root):
+            require_above(self.root)
+            make_folders(self.root)
+        users, path = self.users, self.root
+        for name in names:
+            path /= name
+            make_folders(path)
+            self.tightened += require_folder(path, users)
+        return path
+
+    def flaws(self, stage: str, key: str, is_thorough: bool = False) -> list[str]:
+        """Why an output can't be used, in words: it is not there, or not as it was written; empty for a whole one.
+
+        Every file is read once, and then again where its size, times or inode changed, or if thorough. Raises Refused
+        E0426 where somebody else's files are among them.
+        """
+        folder, users = self.path(stage, key), self.users
+        if not os.path.lexists(folder):
+            return [ABSENT]
+        if folder.is_symlink():
+            return ["it is a link"]
+        try:
+            for each in (folder.parent, self.record(stage, key).parent, folder):
+                self.tightened += require_folder(each, users)
+            known = self._known(stage, key)
+            if known is None:
+                return [UNRECORDED]
+            found, loose = entries_of(folder, users)
+            self.tightened += loose
+            return differences(folder, known, found, None if is_thorough else self.digests)
+        except (FileNotFoundError, ValueError):  # a collector may take it just now, or its record is none
+            return [UNRECORDED]
+
+    def _known(self, stage: str, key: str) -> dict[str, Any] | None:
+        """What an output holds by its record; None where that is missing, or is another output's."""
+        path = self.record(stage, key)
+        with suppress(OSError):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                require_owner(path, status, self.users)
+                self.tightened += tightened(path, status)
+        found = self.recorded(stage, key)
+        made = {name: value for name, value in _object(found.get("made")).items() if name != "plan"}
+        is_of_it = found["of"] == [stage, key] if "of" in found else digest(made) == key
+        return _object(found.get("files")) if is_of_it and "files" in found else None
+
     def make(
         self,
         stage: str,
@@ -62,48 +146,59 @@ class Store:
         where another process makes the same. Raises OSError for a full disk, whatever `run` made of it.
         """
         final = self.path(stage, key)
-        if final.is_dir():
+        if not self.flaws(stage, key):
             return final
         with self.lock(f"{stage}-{key}", waits):
-            if final.is_dir():  # another process made it while we waited
+            if not self.flaws(stage, key):  # another process made it while we waited
                 return final
-            staging = self.staging(stage, key)
-            if staging.exists() and not resumes:
-                shutil.rmtree(staging)
-            staging.mkdir(parents=True, exist_ok=True)
+            self.folder("stages", stage)
+            self._set_aside(final)
+            staging = self._prepared(stage, key, resumes)
             with _orderly(staging, resumes):
                 run(staging)
-                _refuse_cut_arrays(staging)
+                refuse_cut_arrays(staging)
+                shut(staging)
                 sync_tree(staging)
                 self._write_record(stage, key, staging, made or {})
-            final.parent.mkdir(parents=True, exist_ok=True)
             os.rename(staging, final)
             sync(final.parent)
         return final
 
+    def _set_aside(self, path: Path) -> None:
+        """Takes away what lies where something else is to be made, in one step for every reader."""
+        if os.path.lexists(path):
+            trash = self.folder("trash") / f"{path.parent.name}-{path.name}-{os.getpid()}"
+            os.rename(path, trash)
+            discard(trash)
+
+    def _prepared(self, stage: str, key: str, resumes: bool) -> Path:
+        """The folder in which a stage works, with what an earlier attempt left there if nobody else could touch that."""
+        self.folder("staging")
+        staging = self.staging(stage, key)
+        if os.path.lexists(staging) and not (resumes and is_untouched(staging, self.users)):
+            discard(staging)
+        make_folders(staging)
+        return staging
+
     def _write_record(self, stage: str, key: str, folder: Path, made: Mapping[str, Any]) -> None:
-        path = self.record(stage, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"made": made, "files": contents(folder)})
-        write_atomically(path, lambda staged: staged.write_text(text, encoding="utf-8"))
+        self.folder("records", stage)
+        text = json.dumps({"of": [stage, key], "made": made, "files": contents(folder)})
+        write_atomically(self.record(stage, key), lambda staged: staged.write_text(text, encoding="utf-8"))
 
     def recorded(self, stage: str, key: str) -> dict[str, Any]:
         """What the record of an output says, empty where there is none that can be read."""
         try:
-            found = json.loads(self.record(stage, key).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            return _object(json.loads(read_own(self.record(stage, key), self.users, is_strict=False) or b""))
+        except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
 
     def files(self, stage: str, key: str) -> dict[str, Any]:
         """Size and SHA-256 of every file of a finished output, by its path in there; empty where no record tells."""
-        found = self.recorded(stage, key).get("files")
-        return found if isinstance(found, dict) else {}
+        return _object(self.recorded(stage, key).get("files"))
 
     def offer(self, likeness: str, stage: str, key: str) -> None:
         """Notes which output is had by whoever asks for one of this likeness, once it is finished."""
-        path = self._likeness(likeness)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self.folder("likenesses") / likeness
         with self.lock(f"like-{likeness}"):  # two builds may make the same by other keys
             write_atomically(path, lambda staged: staged.write_text(json.dumps([stage, key])))
 
@@ -113,23 +208,21 @@ class Store:
         They lie on the disk once, and are there for as long as either output is. Its stage; None where there is none.
         """
         try:
-            pointer = self._likeness(likeness)
-            stage, key = json.loads(pointer.read_bytes())
+            pointer = self.folder("likenesses") / likeness
+            stage, key = json.loads(read_own(pointer, self.users) or b"")
+            if not (_is_name(stage) and _is_name(key)):
+                return None
             with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
-                source, whole = self.path(stage, key), self.files(stage, key)
-                if not whole or {name: list(file) for name, file in contents(source).items()} != whole:
+                if self.flaws(stage, key):
                     return None  # collected, or damaged since it was made
                 _refuse_without_links(pointer)
                 for path in out.iterdir():
                     path.unlink()
-                for path in source.iterdir():
+                for path in self.path(stage, key).iterdir():
                     os.link(path, out / path.name)
         except (OSError, ValueError, TypeError, RecursionError):  # none was offered, or the file system has no links
             return None
         return str(stage)
-
-    def _likeness(self, likeness: str) -> Path:
-        return self.root / "likenesses" / likeness
 
     @contextmanager
     def using(self, outputs: Iterable[tuple[str, str]]) -> Iterator[None]:
@@ -147,7 +240,7 @@ class Store:
                 now = time.time()
                 for stage, key in every:
                     with suppress(OSError):
-                        os.utime(self.record(stage, key), (now, now))
+                        os.utime(self.record(stage, key), (now, now), follow_symlinks=False)
 
     @contextmanager
     def lock(self, name: str, waits: Callable[[], None] = lambda: None, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
@@ -155,15 +248,22 @@ class Store:
 
         What `waits` raises where another process holds the name, ends the attempt.
         """
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / name).open("w") as file:
+        with opened_own(self.folder("locks") / name) as file:
             try:
                 fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 waits()
                 fcntl.flock(file, kind)
             yield
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_name(word: Any) -> bool:
+    """Whether a word names something in a folder, and leads nowhere else."""
+    return isinstance(word, str) and bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", word))
 
 
 def _refuse_without_links(path: Path) -> None:
@@ -200,27 +300,6 @@ def full_disk(error: BaseException | None, folder: Path) -> OSError | None:
     return None
 
 
-def _refuse_cut_arrays(folder: Path) -> None:
-    """Raises OSError for an array that lacks its end: numpy does not tell when the disk was full for the last bytes."""
-    for path in folder.rglob("*.npy"):
-        with path.open("rb") as file:
-            try:
-                major, _ = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(file)
-                is_whole = path.stat().st_size == file.tell() + math.prod(shape) * dtype.itemsize
-            except ValueError:
-                is_whole = False
-        if not is_whole:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-
-def contents(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size in bytes and SHA-256 of every file in a folder, by its path in there."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): (path.stat().st_size, file_sha256(path)) for path in files}
-
-
 def sync_tree(folder: Path) -> None:
     """Waits until a folder and all in it are on disk."""
     for path in folder.rglob("*"):
@@ -251,9 +330,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces a file in one step: readers see the old one or the new one, complete."""
     staged = path.with_name(path.name + ".partial")
     try:
+        make_file(staged)  # for its owner only, and where a link lies, not where that leads
         write(staged)
         sync(staged)
-    except Exception:
+    except BaseException:
         staged.unlink(missing_ok=True)  # on a full disk every byte counts
         raise
     os.replace(staged, path)

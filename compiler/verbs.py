@@ -174,12 +174,13 @@ def lock_source(source: Source) -> Locking:
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     try:
-        backbone = gather_backbone(seen.plan.backbone.source, source.folder, True, source.boundary)
+        memory, boundary = Store(default_root()).digests, source.boundary
+        backbone = gather_backbone(seen.plan.backbone.source, source.folder, True, boundary, memory)
     except Refused as refused:
         found = redacted(refused.diagnostics, source) if source.boundary.is_closed else refused.diagnostics
         raise Refused(found, refused.status, source) from None
     facts = replace(seen.facts, backbone=backbone)
-    made = lock(source, facts, seen.plan, recorded(), Store(default_root()).digests)
+    made = lock(source, facts, seen.plan, recorded(), memory)
     return Locking(made, seen.found, tuple(_left_out(facts)))
 
 

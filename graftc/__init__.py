@@ -5,13 +5,14 @@ The verbs are loaded when first used, so that ``import graftc`` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as type checkers know it: nothing is imported here, so that an interrupt finds nothing to break
 
 __version__ = "0.1.0"
 __all__ = ["BundleError", "Refused", "build", "load", "plan", "validate"]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .compiler.diagnostics import Refused
     from .compiler.verbs import build, plan, validate
     from .runtime.errors import BundleError
@@ -29,6 +30,8 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
+        from importlib import import_module
+
         return getattr(import_module(f".{_HOME[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

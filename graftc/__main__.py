@@ -8,15 +8,32 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line; an interrupt is one from the first import on."""
+    """Runs the command line; an interrupt is one from the first import on, and to the end."""
+    try:
+        try:
+            _main()
+        finally:
+            from graftc.compiler.execution.interrupts import deaf
+
+            deaf()
+    except KeyboardInterrupt:
+        print("interrupted; run the same command to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _main() -> None:
+    from graftc.compiler.execution.interrupts import listen, was_interrupted
+
+    listen()
     # looking for plugins, of which none is meant, takes time
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # imports make no cycles worth looking for, and looking takes a tenth of the start
     try:
         from graftc.compiler.commands import main as run
-    except KeyboardInterrupt:
-        print("interrupted; run the same command to go on", file=sys.stderr)
-        sys.exit(130)
+    except Exception:
+        if was_interrupted():  # a library made another error of it
+            raise KeyboardInterrupt from None
+        raise
     gc.freeze()
     gc.enable()
     gc.set_threshold(50_000, 20, 20)

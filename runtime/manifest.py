@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from typing import Any
 from .bytecode import CACHE, is_bytecode
 from .errors import BundleError
 from .precisions import FORMER, lifted
-from .shape import ANY, FILE, NUMBER, wrong
+from .shape import ANY, FILE, UpTo, wrong
 
 FORMAT = 4
 NAME = "manifest.json"
@@ -30,7 +31,9 @@ RUNS = {
     "outputs": {ANY: {"shape": list}},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
-VERIFIES = {"gates": {"samples_allowed": NUMBER, "parity": {"allowed": NUMBER}}}
+SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
+PARITY_ALLOWED = 1.0  # the most that a spec may ask for
+VERIFIES = {"gates": {"samples_allowed": UpTo(SAMPLES_ALLOWED), "parity": {"allowed": UpTo(PARITY_ALLOWED)}}}
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             help="a bundle is the folder that `graftc build` wrote",
         ) from None
     try:
-        manifest = json.loads(raw if len(raw) <= LARGEST else b"", parse_constant=_refuse)
+        manifest = json.loads(raw if len(raw) <= LARGEST else b"", parse_constant=_refuse, parse_float=_finite)
         version, written = manifest["bundle"], seal(manifest)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(folder, "it is not the JSON that graftc writes") from None
@@ -107,6 +110,12 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse(word: str) -> Any:
     raise ValueError(word)
+
+
+def _finite(word: str) -> float:
+    """A number of JSON, which may be written larger than any that there is."""
+    number = float(word)
+    return number if math.isfinite(number) else _refuse(word)
 
 
 def _damaged(folder: Path, *notes: str) -> BundleError:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 ANY = "*"  # every key of an object
 FILE = "file"  # the name of a file in the bundle's own folder
 NUMBER = (int, float)
+
+
+@dataclass(frozen=True)
+class UpTo:
+    """A number from 0 to the most that it may be."""
+
+    most: float
+
+
 _WORDS = {
     str: "text",
     int: "a whole number",
@@ -21,7 +32,7 @@ _WORDS = {
 def wrong(value: Any, shape: Any, where: str = "") -> Iterator[str]:
     """One sentence per difference.
 
-    A shape is a type, NUMBER, FILE, a range of whole numbers, a list of one shape, None or a shape as `(None, shape)`,
+    A shape is a type, NUMBER (a finite one), UpTo, FILE, a range of whole numbers, a list of one shape, None or a shape as `(None, shape)`,
     or a dict: by key, of every key with ANY, and of keys that may be absent with a `?` before.
 
     >>> list(wrong({"a": 1, "b": [1, "x"]}, {"a": str, "b": [int], "?c": int}))
@@ -44,12 +55,16 @@ def wrong(value: Any, shape: Any, where: str = "") -> Iterator[str]:
     elif isinstance(shape, range):
         if type(value) is not int or value not in shape:
             yield f"`{where}` is not a whole number from {shape.start} to {shape.stop - 1}"
+    elif isinstance(shape, UpTo):
+        if list(wrong(value, NUMBER)) or not 0 <= value <= shape.most:
+            yield f"`{where}` is not a number from 0 to {shape.most:g}"
     elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool) or _is_huge(value):
         yield f"`{where}` is not {_WORDS[shape]}"
 
 
 def _is_huge(value: Any) -> bool:
-    return isinstance(value, int) and abs(value) >= 1 << 63
+    """Whether a number is none to calculate with: beyond 64 bits, infinite, or NaN."""
+    return not math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and abs(value) >= 1 << 63
 
 
 def _object(value: Any, shape: dict[str, Any], where: str) -> Iterator[str]:

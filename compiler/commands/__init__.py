@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
+from ..execution.interrupts import was_interrupted
 from ..reports import one_line
 from ..reports.text import text
 from . import _streams as streams
@@ -103,7 +104,7 @@ def _heard(run: Callable[[], int]) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        cli(args=arguments, prog_name="graftc", standalone_mode=False)
+        _invoke(arguments)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else Status.FINE
     except click.exceptions.Exit as done:
@@ -122,6 +123,15 @@ def _run(arguments: list[str] | None) -> int:
             return _ours()
         return _say(Refused((known,), Status.MACHINE))
     return Status.FINE
+
+
+def _invoke(arguments: list[str] | None) -> None:
+    try:
+        cli(args=arguments, prog_name="graftc", standalone_mode=False)
+    except Exception:
+        if was_interrupted():  # a library made another error of it
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _show(error: click.ClickException) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import IO
 import click
 
 from ..diagnostics import Refused, Status, quote, refuse
+
+MODE = 0o644  # of what is new, less what the umask takes
 
 
 @contextmanager
@@ -28,9 +31,16 @@ def whole(path: Path) -> Iterator[IO[str]]:
             raise _out_of_space(path) if is_full(error) else error from None
         return
     real = path.resolve()  # through a link, which stays one
-    staged = real.with_name(f".{real.name[:200]}.{os.getpid()}.partial")
+    staged = real.with_name(f".{real.name[:200]}.{secrets.token_hex(4)}.partial")
+    mode = MODE & (real.stat().st_mode if real.exists() else MODE)  # what its owner kept from others stays so
     try:
-        with staged.open("w", encoding="utf-8") as file:
+        # a file of that name is somebody's, a link leads elsewhere: neither is written to
+        made = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    except OSError as error:
+        error.filename = str(path)  # as the user wrote it
+        raise _out_of_space(path) if is_full(error) else error from None
+    try:
+        with open(made, "w", encoding="utf-8") as file:
             yield file
         os.replace(staged, real)
     except BaseException as error:
@@ -39,7 +49,7 @@ def whole(path: Path) -> Iterator[IO[str]]:
         if isinstance(error, OSError) and is_full(error):
             raise _out_of_space(path) from None
         if isinstance(error, OSError) and error.filename == str(staged):
-            error.filename = str(path)  # as the user wrote it
+            error.filename = str(path)
         raise
 
 

@@ -107,7 +107,7 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
     if seen.plan is None:
         raise Refused(seen.found, source=seen.source)
     plan, kept = seen.plan, _store(store)
-    located = gather_backbone(plan.backbone.source, source.folder, weights=True).located
+    located = gather_backbone(plan.backbone.source, source.folder, True, memory=kept.digests).located
     found = stages_of(plan, located.folder.absolute(), kept)
     rows = standing(found, describe(), kept, plan.name, entries(kept))
     if as_json:

@@ -14,6 +14,7 @@ import click
 from ..diagnostics import Status, listed, nearest, refuse
 from ..language.source import Source, read
 from ..reports import line_start, one_line
+from ..workplace import beside
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
 
@@ -70,14 +71,12 @@ def copy(spec: Path, target: Path) -> int:
             *((f"{len(taken)} files would be overwritten",) if len(taken) > 1 else ()),
             help=f"choose another folder: `graftc init {spec.stem} DIR`",
         )
-    staging = target / ".partial" if target.is_dir() else target.with_name(f".{target.name}.partial")
-    try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with beside(target / spec.name if target.is_dir() else target) as folder:
         for path, place in {spec: Path(spec.name), **files, **_licences(files, target), **_schema(target)}.items():
-            (staging / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, staging / place)
-        _move(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            (folder / "new" / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / "new" / place)
+        _move(folder / "new", target)
     return len(data)
 
 

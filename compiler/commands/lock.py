@@ -14,6 +14,7 @@ from ..language.overrides import override
 from ..language.source import read
 from ..planning.lock import Lock
 from ..planning.locked import beside, refuse_illegible, shown
+from ..reading import beginning
 from ..reports import line_start
 from ..reports.text import text
 from ..verbs import confined, lock_source
@@ -22,6 +23,8 @@ from ._several import of_each
 from ._whole import write_whole
 
 LISTED = ".bad_rows.jsonl"  # beside a lock
+RECORDED = {"split", "file", "row", "reason", "detail"}  # of each row that is left out
+LONGEST = 65_536  # bytes of a line of the list
 
 
 @click.command("lock")
@@ -58,8 +61,17 @@ def _list(path: Path, left_out: Sequence[Mapping[str, str | int]]) -> None:
     if left_out:
         write_whole(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in left_out))
         print(f"{line_start(path.name)}: {len(left_out):,} rows that are left out")
-    else:
-        path.unlink(missing_ok=True)
+    elif _is_list(path):
+        path.unlink()
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a file is such a list; one that only has its name is somebody's."""
+    try:
+        first = json.loads((beginning(path, LONGEST) or b"").partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and first.keys() == RECORDED
 
 
 def _rows(lock: Lock) -> str:

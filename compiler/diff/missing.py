@@ -9,7 +9,7 @@ from typing import Any
 from ..cache import Entry
 from ..execution import pipeline
 from ..execution.machine import Machine
-from ..store import Store
+from ..store import ABSENT, Store
 from .changes import changes, differences
 
 CANDIDATES = 20  # outputs of a stage that are looked at, those used last first
@@ -31,16 +31,29 @@ def standing(
 ) -> list[Standing]:
     """Every stage of a plan of some name, in order, against what is kept in a store."""
     known = pipeline.keys(found, machine)
-    is_there = {stage.name: store.path(stage.name, known[stage.name]).is_dir() for stage in found}
-    needed = pipeline.needed(found, lambda stage: is_there[stage.name])
+    flaws: dict[str, list[str]] = {}  # of what a build would look at
+
+    def is_done(stage: pipeline.Stage) -> bool:
+        flaws[stage.name] = store.flaws(stage.name, known[stage.name])
+        return not flaws[stage.name]
+
+    needed = pipeline.needed(found, is_done)
+    is_there = {
+        stage.name: not flaws.get(stage.name) and store.path(stage.name, known[stage.name]).is_dir() for stage in found
+    }
     kept = [entry for entry in kept if entry.is_finished and entry.made]
     return [
         Standing(
             stage.name, known[stage.name], is_there[stage.name], stage.name in needed,
-            () if is_there[stage.name] else tuple(_begun(stage, known, store) or _because(pipeline.made_of(stage, known, machine), plan, kept)),
+            () if is_there[stage.name] else tuple(_damaged(flaws.get(stage.name, [])) or _begun(stage, known, store) or _because(pipeline.made_of(stage, known, machine), plan, kept)),
         )
         for stage in found
     ]  # fmt: skip
+
+
+def _damaged(flaws: list[str]) -> tuple[str, ...]:
+    """What is said of an output that lies there and can't be used."""
+    return (f"not as it was written: {flaws[0]}",) if flaws and flaws != [ABSENT] else ()
 
 
 def _begun(stage: pipeline.Stage, known: Mapping[str, str], store: Store) -> tuple[str, ...]:

@@ -14,9 +14,13 @@ from ...runtime.bytecode import CACHE
 from ...runtime.manifest import strangers
 from ..diagnostics import refuse
 from ..digest import digest, file_sha256
+from ..ownership import make_folders
 from ..store import Store, full_disk, sync, sync_tree
+from ..workplace import beside, clear
+from .interrupts import held_back
 
 MANIFEST = "manifest.json"
+FOLDER, FILE = 0o755, 0o644  # of what is delivered
 
 
 def require_place(output: Path) -> None:
@@ -34,10 +38,10 @@ def require_place(output: Path) -> None:
         raise OSError(error.errno, error.strerror, str(above)) from None
 
 
-def refuse_output(output: Path, name: str, packed: Path, memory: Path) -> None:
+def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) -> None:
     """Raises Refused E0501 where the output folder holds anything but an earlier bundle of this name.
 
-    Also what `require_place` raises.
+    `packed` is that bundle as the store has it, None where it has none. Also what `require_place` raises.
     """
     require_place(output)
     if output.is_symlink() or (output.exists() and not output.is_dir()):
@@ -77,31 +81,46 @@ def refuse_output(output: Path, name: str, packed: Path, memory: Path) -> None:
 
 
 def deliver(packed: Path, output: Path, store: Store) -> None:
-    """Copies a packed bundle to the output folder, unless it lies there unharmed.
+    """Copies a packed bundle to the output folder, unless it lies there unharmed; everybody may read it.
 
-    Readers see the old one or the new one, whole; between the two renames, for a moment, none.
+    Readers see the old one or the new one, whole; between the two renames, for a moment, none. Raises Refused E0501
+    where something else has come to lie there since the build began.
     """
     output = output.absolute()
-    staging = output.parent / f".{output.name}.partial"
-    retired = output.parent / f".{output.name}.retired"
     with store.lock(f"deliver-{digest(os.path.realpath(output))}"):
-        for leftover in (staging, retired):  # of a build that was killed right here
-            if leftover.exists():
-                shutil.rmtree(leftover)
+        clear(output)
         if _is_same(packed, output, store.digests):
             return
-        output.parent.mkdir(parents=True, exist_ok=True)
+        refuse_output(output, json.loads((packed / MANIFEST).read_bytes())["name"], packed, store.digests)
+        make_folders(output.parent, FOLDER)
         try:
-            shutil.copytree(packed, staging)
-            sync_tree(staging)
+            with beside(output) as folder:
+                shutil.copytree(packed, folder / "new")
+                _open(folder / "new")
+                sync_tree(folder / "new")
+                _replace(output, folder / "new", folder / "old")
         except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
             raise full_disk(error, output.parent) or error from None
+
+
+def _open(folder: Path) -> None:
+    """Lets everybody read a folder and all in it, and its owner alone write, whatever the umask is."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(FOLDER if path.is_dir() else FILE)
+
+
+def _replace(output: Path, new: Path, old: Path) -> None:
+    """Puts a folder in the place of another, which is moved out of the way; Ctrl-C waits for both."""
+    with held_back():
         if output.exists():
-            os.rename(output, retired)
-        os.rename(staging, output)
+            os.rename(output, old)
+        try:
+            os.rename(new, output)
+        except OSError:
+            if old.exists():
+                os.rename(old, output)
+            raise
         sync(output.parent)
-        shutil.rmtree(retired, ignore_errors=True)
 
 
 def _is_same(packed: Path, output: Path, memory: Path) -> bool:
@@ -118,9 +137,9 @@ def _is_intact(path: Path, entry: Mapping[str, Any], memory: Path) -> bool:
     return is_there and file_sha256(path, memory) == entry["sha256"]
 
 
-def _is_damaged_copy(output: Path, packed: Path, memory: Path) -> bool:
+def _is_damaged_copy(output: Path, packed: Path | None, memory: Path) -> bool:
     """Whether a folder without a readable manifest is the rest of this bundle: most files unchanged, none a stranger."""
-    if not packed.is_dir():
+    if packed is None:
         return False
     files = _files(packed)
     found = {

@@ -22,12 +22,13 @@ from ..digest import combined, file_sha256
 from ..health import Finding
 from ..planning import fits
 from ..planning.plan import Plan, TablePlan, TaskPlan
-from ..store import Store
+from ..store import ABSENT, Store
 from ..world.backbone import ASSETS, gather_backbone
 from ..world.bad_rows import numbers
 from ..world.rows import Opened, fingerprint, rows
 from . import pipeline
 from .delivery import MANIFEST, deliver, refuse_output
+from .interrupts import heed
 from .machine import Machine, describe, require_build, return_memory, share_cores
 from .manifest import licence
 from .pins import refuse_drift
@@ -70,7 +71,7 @@ def execute(
     """
     root = root.absolute()
     plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
-    backbone = gather_backbone(plan.backbone.source, root, weights=True, boundary=boundary)
+    backbone = gather_backbone(plan.backbone.source, root, weights=True, boundary=boundary, memory=store.digests)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
@@ -84,7 +85,7 @@ def execute(
     found = stages_of(plan, folder, store)
     known = pipeline.keys(found, machine)
     packed = store.path("pack", known["pack"])
-    refuse_output(output, plan.name, packed, store.digests)
+    refuse_output(output, plan.name, None if store.flaws("pack", known["pack"]) else packed, store.digests)
     with store.using(known.items()):
         ran = run_stages(found, known, Work(plan, root, folder, machine, {}, Path(), progress), store)
         deliver(packed, output, store)
@@ -100,6 +101,8 @@ def execute(
 def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
     """What a row took when the graphs were verified; empty where that is no longer there."""
     path = store.path("verify", known["verify"]) / TIMES
+    if store.flaws("verify", known["verify"]):
+        return {}
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -162,15 +165,27 @@ def run_stages(
     found: tuple[pipeline.Stage, ...], known: Mapping[str, str], work: Work, store: Store
 ) -> dict[str, float]:
     """Runs the stages that something missing needs, each once; returns seconds by stage."""
-    needed = pipeline.needed(found, lambda stage: store.path(stage.name, known[stage.name]).is_dir())
+    needed = pipeline.needed(found, lambda stage: _is_kept(stage.name, known[stage.name], store, work.progress))
+    if store.tightened:
+        work.progress.say(f"others could write to {store.tightened} of the store's files and folders; now they can't")
+        store.tightened = 0
     if needed:
         require_build()
         share_cores()
     ran: dict[str, float] = {}
     for stage in found:
         if stage.name in needed:
+            heed()
             _run_stage(stage, known, work, store, ran)
     return ran
+
+
+def _is_kept(stage: str, key: str, store: Store, progress: Progress) -> bool:
+    """Whether a store has an output as it was written; one that it has otherwise is as good as none."""
+    flaws = store.flaws(stage, key)
+    if flaws and flaws != [ABSENT]:
+        progress.say(f"{stage}: what the store holds is not as it was written, and is made again ({flaws[0]})")
+    return not flaws
 
 
 def _run_stage(

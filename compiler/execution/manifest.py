@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...runtime.manifest import FORMAT
+from ...runtime.manifest import FORMAT, SAMPLES_ALLOWED
 from ..digest import combined, digest
 from ..planning.plan import Plan, TaskPlan
 from ..reading import beginning
@@ -20,7 +20,6 @@ LICENCE = re.compile(
     r"""^license:[ \t]*(?P<quote>["']?)(?P<word>[A-Za-z0-9][A-Za-z0-9.+-]{0,63})(?P=quote)[ \t]*$""", re.MULTILINE
 )
 Calibrated = Mapping[str, Mapping[str, Mapping[str, Any]]]
-SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
 
 
 def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gates: Mapping[str, Any]) -> dict[str, Any]:

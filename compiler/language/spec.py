@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from ...runtime.manifest import PARITY_ALLOWED
 from .. import variants
 from ..amounts import SIZE
 from ..diagnostics import Diagnostic
@@ -164,7 +165,7 @@ class Gate(Frozen):
     """What the artifact must satisfy, else no bundle is written."""
 
     parity: float = Field(
-        1e-4, gt=0.0, le=1.0, description="largest |a−b| / max(1, largest |a|) between torch and onnxruntime"
+        1e-4, gt=0.0, le=PARITY_ALLOWED, description="largest |a−b| / max(1, largest |a|) between torch and onnxruntime"
     )
     metric_drop: float = Field(
         0.01, ge=0.0, le=1.0, description="most that the validation metric may fall, beyond one standard error"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ...runtime.manifest import PARITY_ALLOWED
 from .. import variants
 from ..frozen import Frozen, Json
 
@@ -42,8 +43,8 @@ class ExportPlan(Frozen):
     exporter: Literal["tracing", "transformers"]
     optimize: Literal["portable", "onnxruntime"]
     opset: int = Field(ge=14, le=22)
-    parity: float
-    metric_drop: float
+    parity: float = Field(gt=0.0, le=PARITY_ALLOWED)
+    metric_drop: float = Field(ge=0.0, le=1.0)
     samples: str
     samples_sha256: str | None
     inputs: Json  # name → {"dtype", "shape"}; a word in a shape is a dynamic axis

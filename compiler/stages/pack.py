@@ -161,9 +161,7 @@ def _imports(path: Path, module: str) -> set[str]:
 
 
 def _seal(out: Path, manifest: dict[str, Any]) -> None:
-    """Writes the manifest last, with size and SHA-256 of every other file, all of them readable as any other file is."""
-    for path in out.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    """Writes the manifest last, with size and SHA-256 of every other file."""
     files = {
         p.relative_to(out).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)}
         for p in sorted(out.rglob("*"))

@@ -208,27 +208,35 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
-    from ..store import default_root, write_atomically  # the store knows of arrays, and numpy takes its time
+    from ..ownership import read_own
+    from ..store import Store, default_root, write_atomically  # the store knows of arrays, and numpy takes its time
 
-    note = default_root() / "headers" / f"{digest([pinned, name])}.json"
+    store, note = Store(default_root()), f"{digest([pinned, name])}.json"
     try:
-        known = json.loads(note.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        known = json.loads(read_own(store.root / "headers" / note, store.users) or b"")
+    except (ValueError, RecursionError):
         known = None
     if is_header(known):
         return dict(known)
     found: Mapping[str, Any] = source.header(pinned, name)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, lambda path: path.write_text(canonical(found)) and None)
+    write_atomically(store.folder("headers") / note, lambda path: path.write_text(canonical(found)) and None)
     return found
 
 
-def gather_backbone(reference: str, base: Path, weights: bool = False, boundary: Boundary = OPEN) -> BackboneFacts:
+def gather_backbone(
+    reference: str, base: Path, weights: bool = False, boundary: Boundary = OPEN, memory: Path | None = None
+) -> BackboneFacts:
     """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
 
-    Raises Refused with E0353 where it lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382, E0383 and E0384 at once.
+    The weights, too, are then held against what the source knows of them; `memory` remembers their hashes.
+
+    Raises Refused with E0353 where it lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of
+    E0382, E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights, boundary)
+    source = variants.load("sources", split(reference)[0])
+    if weights and hasattr(source, "check"):
+        _found(reference, lambda: source.check(located, memory))
     raw = _config_bytes(located.folder)
     config = _config(raw)
     model_type = config["model_type"]

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -42,7 +43,8 @@ MORE = 5  # points besides those where the disk differs
 FEW = 3  # points of the pictures
 OLDER = ("description=An earlier bundle.",)
 OTHER = ("train.learning_rate=0.005",)
-DEEPEST = {"locks": -1, "staging": 2, ".bundle.partial": 1, ".bundle.retired": 1}  # levels of these that count
+DELIVERING = re.compile(r"\.bundle\..*\.graftc")  # the folder in which a bundle is made, beside its place
+DEEPEST = {"locks": -1, "staging": 2, "delivering": 2}  # levels of these that count
 LIMITS = {"prepare": 500, "rehearse": 60_000, "train": 10_000, "checkpoint": 2_000, "deliver": 60_000}  # bytes
 PRESSED = ((6, 1), (8, 1), (6, 2))  # in the middle of an epoch, in its last step, and impatiently
 STEP = 6  # the second step of the second epoch
@@ -171,6 +173,7 @@ class Subject:
         whole = hashlib.sha256()
         for path in sorted(self.work.rglob("*")):
             parts = path.relative_to(self.work).parts[1:]
+            parts = tuple("delivering" if DELIVERING.fullmatch(part) else part for part in parts)
             deepest = DEEPEST.get(parts[0], 99) if parts else 99
             if parts[1:] and parts[0] == "staging" and parts[1].startswith(GROWING):
                 deepest = 99

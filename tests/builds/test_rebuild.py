@@ -21,6 +21,7 @@ from graftc.compiler.execution.executor import Built, execute
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.store import Store
 from graftc.compiler.verbs import build, plan
+from graftc.compiler.workplace import ENDING, MARK, TEXT
 
 from . import subjects
 
@@ -227,6 +228,12 @@ def spoil_byte(folder: Path) -> None:
     path.write_bytes(content)
 
 
+def leave_behind(folder: Path) -> None:
+    left = folder.parent / f".bundle.abc{ENDING}"
+    shutil.copytree(folder, left / "old")
+    (left / MARK).write_text(TEXT)
+
+
 SPOILT = {
     "gone": shutil.rmtree,
     "empty": lambda folder: (shutil.rmtree(folder), folder.mkdir()),
@@ -235,7 +242,7 @@ SPOILT = {
     "a missing folder": lambda folder: shutil.rmtree(folder / "checkpoint"),
     "no manifest": lambda folder: (folder / "manifest.json").unlink(),
     "half a manifest": lambda folder: os.truncate(folder / "manifest.json", 99),
-    "left behind by a kill": lambda folder: shutil.copytree(folder, folder.parent / ".bundle.retired"),
+    "left behind by a kill": leave_behind,
 }
 
 

@@ -158,7 +158,7 @@ def test_training_goes_on_from_the_step_of_the_last_checkpoint(text: dict[str, A
 
 def test_a_kill_while_an_older_bundle_is_replaced_leaves_nothing_behind(text: dict[str, Any]) -> None:
     kills = of(text, "kill over an older bundle")
-    assert {"after rename .bundle.retired", "after rename bundle"} <= {outcome["point"] for outcome in kills}
+    assert {"after rename old", "after rename bundle"} <= {outcome["point"] for outcome in kills}
     for outcome in kills:
         assert outcome["disturbed"] == -9, outcome["point"]
         assert_whole(outcome)

@@ -294,6 +294,12 @@ def test_a_folder_that_is_not_there(project: Project, graftc: Command) -> None:
     typed("E0412", project.folder, graftc)
 
 
+def test_a_store_in_a_folder_that_is_open_to_all(project: Project, graftc: Command) -> None:
+    (project.folder / "open").mkdir()
+    (project.folder / "open").chmod(0o777)
+    typed("E0426", project.folder, graftc)
+
+
 def test_a_file_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four terabytes of holes take no disk, and no memory holds them."""
     monkeypatch.chdir(tmp_path)

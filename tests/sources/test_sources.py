@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -17,6 +18,7 @@ import pytest
 from graftc.compiler.extras import installing
 from graftc.compiler.sources import Located, Missing, bundle, folder, hub, package
 from graftc.compiler.variants import words
+from graftc.runtime.manifest import FORMAT
 
 from .hub_server import Hub, Repository
 
@@ -67,12 +69,25 @@ def test_what_is_no_folder_is_missing(tmp_path: Path, reference: str, reason: st
 
 # bundles
 
+EMPTY = hashlib.sha256().hexdigest()
+
 
 def test_a_bundle_gives_its_checkpoint(tmp_path: Path) -> None:
     checkpoint = tmp_path / "b/checkpoint"
     checkpoint.mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        (checkpoint / name).write_text("")
+    files = {f"checkpoint/{name}": {"bytes": 0, "sha256": EMPTY} for name in ("config.json", "model.safetensors")}
+    for name in files:
+        (tmp_path / "b" / name).write_text("")
+    runs = {
+        "bundle": FORMAT,
+        "name": "b",
+        "precisions": ["fp32"],
+        "graphs": {"model": {"fp32": "model.onnx"}},
+        "heads": {"": {"type": "text-classification"}},
+        "calibrated": {},
+        "preprocessing": {"modality": "text"},
+    }
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps({**runs, "files": files}))
     assert bundle.locate("b", tmp_path) == Located(checkpoint, "bundle:b")
     assert bundle.locate("./b", tmp_path).pinned == "bundle:./b"
 
