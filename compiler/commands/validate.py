@@ -84,7 +84,7 @@ def _check(name: str, sets: tuple[str, ...], footing: Footing) -> Checked:
     try:
         source = override(_read(name), sets)
         seen = look(source, footing)
-        return Checked(name, seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG)
+        return Checked(name, seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG, seen.notes)
     except Refused as refused:
         return Checked(name, refused.source or source, refused.diagnostics, refused.status)  # type: ignore[arg-type]
     except OSError as error:
