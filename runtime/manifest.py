@@ -34,6 +34,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises BundleError E0502 (no bundle), E0503 (a damaged manifest) or E0506 (made by a later graftc).
     """
     try:
+        if not (folder / NAME).is_file():  # a pipe would be waited for
+            raise FileNotFoundError
         with (folder / NAME).open("rb") as file:
             raw = file.read(LARGEST + 1)
     except (OSError, ValueError):

@@ -12,9 +12,11 @@ from typing import Any
 
 from ..diagnostics import refuse
 from ..digest import digest, file_sha256
+from ..reading import whole
 from ..store import Store, full_disk, sync, sync_tree
 
 MANIFEST = "manifest.json"
+LARGEST = 64 << 20  # bytes of an old one
 
 
 def require_place(output: Path) -> None:
@@ -43,7 +45,7 @@ def refuse_output(output: Path, name: str, packed: Path, memory: Path) -> None:
     if not output.exists() or not any(output.iterdir()):
         return
     try:
-        manifest = json.loads((output / MANIFEST).read_bytes())
+        manifest = json.loads(whole(output / MANIFEST, LARGEST))
         there, own = manifest["name"], {*manifest["files"], MANIFEST}
         if not isinstance(manifest["bundle"], int):
             raise TypeError
