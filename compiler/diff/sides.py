@@ -15,7 +15,10 @@ from ..execution.pipeline import assets_sha256
 from ..language.source import Source
 from ..planning.locked import read_lock
 from ..planning.plan import Plan, read_plan
+from ..reading import whole
 from ..world.backbone import ASSETS, locate
+
+LARGEST = 64 << 20  # bytes of a manifest
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
         )
     side = of_plan(name, path)
     try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest = json.loads(whole(folder / "manifest.json", LARGEST))
         weights, terms = str(manifest["hashes"]["weights"]), str(manifest["licences"]["backbone"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return side
