@@ -428,4 +428,4 @@ def test_a_manifest_that_is_no_file_is_not_read(tmp_path: Path, lay: Callable[[P
         with soon(5):
             assert graftc(*words).codes == ["E0502"]
     with soon(), pytest.raises(Refused, match="E0501"):  # the old one, where a build is to go
-        refuse_output(bundle, "tickets", tmp_path / "packed", tmp_path / "memory")
+        refuse_output(bundle, "tickets", None, tmp_path / "memory")

@@ -286,7 +286,7 @@ WAYS = (
     Way("a bundle's checkpoint", bundle, "bundle:old"),
     Way("a file of a bundle's checkpoint", in_bundle, "bundle:old"),
     Way("the lock", linked("spec.lock.yaml", "{away}/.netrc"), "spec.lock.yaml", words=(*SPEC, "--locked")),
-    Way("the lock is written", linked("spec.lock.yaml", "{away}/.netrc"), "spec.lock.yaml", words=("lock", "spec.yaml")),
+    Way("the lock is written", linked("spec.lock.yaml", "{away}/.netrc"), "spec.lock.yaml", code="E0354", words=("lock", "spec.yaml")),
     Way("an old spec", wrote("old.yaml", ground.replaced(data("../elsewhere/train.jsonl")), ""), "../elsewhere/train.jsonl", words=(*DIFF, "old.yaml")),
     Way("an old spec is a link", linked("old.yaml", "{away}/keys.yaml"), "", words=(*DIFF, "old.yaml")),
     Way("an old bundle's plan", old_bundle, "", words=(*DIFF, "old")),
