@@ -127,7 +127,8 @@ class Revision:
 
     def is_changed(self, folder: str) -> bool:
         """Whether the working tree has a folder otherwise: a file changed, is gone, or came and is watched."""
-        within = [name for name, (mode, _) in self.files.items() if _is_within(name, folder) and mode not in (LINK, MODULE)]  # fmt: skip
+        plain = (name for name, (mode, _) in self.files.items() if mode not in (LINK, MODULE))
+        within = [name for name in plain if _is_within(name, folder)]
         self.compare(within)
         if any(self.verdicts[name] == "other" for name in within):
             return True
@@ -158,7 +159,8 @@ class Revision:
         for place, folders, files in os.walk(self.top / folder):
             folders[:] = sorted(name for name in folders if name != ".git")
             links = [name for name in folders if os.path.islink(os.path.join(place, name))]
-            names = (os.path.relpath(os.path.join(place, name), self.top) for name in (*links, *sorted(files)) if name != ".git")  # fmt: skip
+            own = (name for name in (*links, *sorted(files)) if name != ".git")
+            names = (os.path.relpath(os.path.join(place, name), self.top) for name in own)
             found += [name for name in names if name not in self.tracked]
         return found
 

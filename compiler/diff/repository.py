@@ -68,7 +68,8 @@ class Repository:
 
     def tracking(self) -> dict[str, str]:
         """What an environment tells git of the branches that others follow."""
-        names = [name for name in self.settings if name.startswith(("branch.", "remote.")) and name.rpartition(".")[2] in TRACKING]  # fmt: skip
+        parts = ((name, name.partition(".")[0], name.rpartition(".")[2]) for name in self.settings)
+        names = [name for name, first, last in parts if first in ("branch", "remote") and last in TRACKING]
         found = {"GIT_CONFIG_COUNT": str(len(names))}
         for i, name in enumerate(names):
             found |= {f"GIT_CONFIG_KEY_{i}": name, f"GIT_CONFIG_VALUE_{i}": self.settings[name]}

@@ -28,6 +28,7 @@ from .git import LINK, MODULE, Blob, Revision, find, unheard
 from .working import POINTER, pointer
 
 DEEPEST = 40  # symbolic links that lead to one another
+FILTERED = "made by a filter of git, which is not run"
 LONGEST = 4096  # characters that a link may lead to
 LARGE = 4_000_000  # bytes; a smaller file is copied where it can't be linked
 
@@ -60,7 +61,7 @@ class Checkout:
         """What of the old side is not of its revision."""
         told = {
             f"not in git at {self.revision}, so taken as it is now": self.today,
-            "made by a filter of git, which is not run, so it can't be compared and is taken as it is now": self.filtered,
+            f"{FILTERED}, so it can't be compared and is taken as it is now": self.filtered,
         }
         return tuple(f"{what}: {listed(dict.fromkeys(names))}" for what, names in told.items() if names)
 
@@ -188,7 +189,7 @@ class Checkout:
         raise unheard(self.revision, link)
 
     def _check_way_out(self, link: str, target: str) -> None:
-        """Raises Refused E0236 for a link out of the repository that the working tree has not: nobody checked it out."""
+        """Raises Refused E0236 for a link out of the repository that the working tree has not."""
         now = self.commit.top / link
         if not now.is_symlink() or os.readlink(now) != target:
             raise unheard(self.revision, f"{link} -> {target}")
@@ -304,11 +305,9 @@ def at_revision(reference: str, spec: Path, boundary: Boundary = OPEN) -> Iterat
         commit = find(revision, place, room)
         name = os.path.normpath(path) if path else os.path.relpath(place, os.path.realpath(commit.top))
         if name not in commit.files:
-            raise refuse(
-                "E0234",
-                f"there is no {quote(name)} at {quote(revision)}",
-                help=f"where it had another name: `--diff git:{revision}:OLD/NAME.yaml`, from the top of the repository",
-            )
+            way = f"`--diff git:{revision}:OLD/NAME.yaml`, from the top of the repository"
+            headline = f"there is no {quote(name)} at {quote(revision)}"
+            raise refuse("E0234", headline, help=f"where it had another name: {way}")
         tree = room / "tree"
         tree.mkdir()
         checkout = Checkout(revision, commit, name, tree, boundary=boundary.including([tree]))

@@ -63,7 +63,7 @@ def is_pointed_to(path: Path, told: Pointer, top: Path) -> bool:
 
 
 def converted(path: Path, algorithm: str, top: Path, is_auto: bool) -> str | None:
-    """The name that git would give a file with line feeds for its ends of lines; None for what is no text if `is_auto`."""
+    """The name that git would give a file with line feeds for its ends of lines; if `is_auto`, None for no text."""
     file = _opened(path, top)
     if file is None:
         return None

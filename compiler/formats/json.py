@@ -154,7 +154,7 @@ class _Window:
         return Malformed(self.row, f"{reason} (line {self._line(self.at if place is None else place)})")
 
     def _line(self, place: int) -> int:
-        """The line that a place of the window stands on; counted on from the place before, as many rows may be wrong."""
+        """The line that a place of the window stands on, counted on from the place before: many rows may be wrong."""
         at, lines = self.counted
         self.counted = (
             place,

@@ -22,8 +22,10 @@ def miscounts(lock: Lock, facts: Facts) -> Iterator[Miscount]:
     for name, data in (lock.stages or {}).items():
         if name in stages:
             yield from _of(data, stages[name], ("stages", name))
-    for name in sorted({*stages} ^ {*(lock.stages or {})}):
-        yield ("stages", name), _said("stage", *(name if name in among else "none" for among in (lock.stages or {}, stages)))  # fmt: skip
+    for name in sorted({*stages} - {*(lock.stages or {})}):
+        yield ("stages",), _said("stage", "none", name)
+    for name in sorted({*(lock.stages or {})} - {*stages}):
+        yield ("stages", name), _said("stage", name, "none")
     if facts.tasks:
         was = {" and ".join(each.heads): each.rows for each in lock.together or ()}
         now = {" and ".join(heads): rows for seen in facts.tasks for heads, rows in seen.patterns.items()}
@@ -50,7 +52,8 @@ def _of(data: LockedData, seen: Facts, at: Keys) -> Iterator[Miscount]:
 def _otherwise(was: Mapping[str, Any], now: Mapping[str, Any], at: Keys, what: str) -> Iterator[Miscount]:
     for key in sorted({*was, *now}):
         if was.get(key) != now.get(key):
-            yield ((*at, key) if key in was else at), _said(f"{what}{clean(key)}", was.get(key, "none"), now.get(key, "none"))  # fmt: skip
+            said = _said(f"{what}{clean(key)}", was.get(key, "none"), now.get(key, "none"))
+            yield ((*at, key) if key in was else at), said
 
 
 def _said(what: str, was: object, now: object) -> str:

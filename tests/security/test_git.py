@@ -1,4 +1,4 @@
-"""Doors 5 and 10: `plan --diff git:REV` runs nothing that a repository names, and writes nowhere that its trees name."""
+"""Doors 5 and 10: `plan --diff git:REV` runs nothing that a repository names, and writes where no tree leads it."""
 
 from __future__ import annotations
 
@@ -300,7 +300,8 @@ def planted(folder: Path, entries: list[tuple[str, bytes, bytes]]) -> str:
     """A commit of which the tree has, besides what HEAD has, entries of (mode, name, object)."""
     here = [line.split("\t") for line in git("ls-tree", "HEAD").splitlines()]
     every = [(head.split()[0].lstrip("0"), name.encode(), bytes.fromhex(head.split()[2])) for head, name in here]
-    tree = b"".join(f"{mode} ".encode() + name + b"\0" + sha for mode, name, sha in sorted(every + entries, key=lambda e: e[1]))  # fmt: skip
+    ordered = sorted(every + entries, key=lambda entry: entry[1])
+    tree = b"".join(f"{mode} ".encode() + name + b"\0" + sha for mode, name, sha in ordered)
     sha = stored(folder, "tree", tree).hex()
     made = f"tree {sha}\nauthor a <a@example.org> 1 +0000\ncommitter a <a@example.org> 1 +0000\n\nplanted\n"
     return stored(folder, "commit", made.encode()).hex()

@@ -1,4 +1,4 @@
-"""Door 14: what others wrote is read in time and memory that its size allows, and nothing that is no file is waited for."""
+"""Door 14: what others wrote is read in the time and memory that its size allows; what is no file is not waited for."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ from graftc.runtime.manifest import read_manifest
 from ..front import ground
 from ..front.cli import Command
 
+PICTURES = """\
+backbone: {from: ./vit}
+adapt: {method: probe}
+head: {type: image-classification}
+data: {train: pictures}
+"""
 SOON = 2  # seconds; each of these takes a few hundredths, and took minutes or for ever
 
 
@@ -180,10 +186,12 @@ text = {
     "cell": lambda: pyarrow.array(["a" * 40_000_000]),
     "words": lambda: words("a" * 14_000_000, 200),
     "rows": lambda: words("a", 3_000_000),
-    "list": lambda: pyarrow.ListArray.from_arrays(pyarrow.array([0, 20_000_000], pyarrow.int32()), pyarrow.array(zeros(20_000_000, "i1"))),
+    "list": lambda: pyarrow.ListArray.from_arrays(
+        pyarrow.array([0, 20_000_000], pyarrow.int32()), pyarrow.array(zeros(20_000_000, "i1"))
+    ),
 }[kind]()
 parquet.write_table(pyarrow.table({"text": text}), path, compression="zstd", use_dictionary=kind != "cell")
-"""  # fmt: skip
+"""
 READ = """\
 import resource, sys
 from pathlib import Path
@@ -327,15 +335,25 @@ def test_a_layer_of_a_very_long_number_is_no_layer(folder: Path, graftc: Command
         assert graftc("plan", "spec.yaml").status == 1
 
 
+def chained(kind: str, steps: list[Any]) -> dict[str, Any]:
+    return {"type": "Sequence", kind: steps}
+
+
+BYTES, DOUBLING = {"type": "ByteLevel"}, {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+LONG = {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "a" * 100_000}
+TABLE = base64.b64encode(struct.pack("<I", 0) + b"a" * 5000 + b"\0").decode()
+TEXTS = [{"Sequence": {"id": "A", "type_id": 0}}] * 9999
+TEMPLATE = {"type": "TemplateProcessing", "single": TEXTS, "pair": [], "special_tokens": {}}
+NESTED = chained("normalizers", [chained("normalizers", [BYTES] * 5)] * 5)
 STEPS: dict[str, tuple[dict[str, Any], str]] = {
-    "doubling": ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 40}}, "countless characters of one"),
-    "nested": ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": [{"type": "ByteLevel"}] * 5}] * 5}}, "33,554,432 characters of one"),
-    "long": ({"normalizer": {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "a" * 100_000}}, "100,001 characters of one"),
-    "table": ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(struct.pack("<I", 0) + b"a" * 5000 + b"\0").decode()}}, "5,000 characters of one"),
-    "pieces": ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 30}}, "countless characters of one"),
-    "template": ({"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}] * 9999, "pair": [], "special_tokens": {}}}, "puts a text 5,000 times"),
+    "doubling": ({"normalizer": chained("normalizers", [DOUBLING] * 40)}, "countless characters of one"),
+    "nested": ({"normalizer": NESTED}, "33,554,432 characters of one"),
+    "long": ({"normalizer": LONG}, "100,001 characters of one"),
+    "table": ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": TABLE}}, "5,000 characters of one"),
+    "pieces": ({"pre_tokenizer": chained("pretokenizers", [BYTES] * 30)}, "countless characters of one"),
+    "template": ({"post_processor": TEMPLATE}, "puts a text 5,000 times"),
     "words": ({"model": {"max_input_chars_per_word": 10**9}}, "words may have 1,000,000,000 characters"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -355,8 +373,17 @@ def test_a_tokenizer_that_makes_texts_grow_is_refused(folder: Path, name: str, g
 # ---------------------------------------------------------------------------------------------------------
 # what is no file
 
-READ_OF_A_FOLDER = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "README.md",
-                    "model.safetensors", "model.safetensors.index.json", "modules.json", "processor_config.json")  # fmt: skip
+OF_A_BACKBONE = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "README.md",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "modules.json",
+    "processor_config.json",
+)
 
 
 def piped(path: Path) -> None:
@@ -370,7 +397,7 @@ def endless(path: Path) -> None:
 
 
 @pytest.mark.parametrize("lay", [piped, endless])
-@pytest.mark.parametrize("name", READ_OF_A_FOLDER)
+@pytest.mark.parametrize("name", OF_A_BACKBONE)
 def test_nothing_of_a_backbone_is_waited_for(
     folder: Path, name: str, lay: Callable[[Path], None], graftc: Command
 ) -> None:
@@ -410,7 +437,7 @@ def test_nothing_that_a_command_reads_is_waited_for(
 def test_a_picture_that_is_no_file_is_not_opened(folder: Path, lay: Callable[[Path], None], graftc: Command) -> None:
     rows = [{"image": f"pictures/{label}/{i}.png", "label": label} for label in ("dark", "light") for i in range(8)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = "backbone: {from: ./vit}\nadapt: {method: probe}\nhead: {type: image-classification}\ndata: {train: rows.jsonl}\n"
+    data = PICTURES.replace("train: pictures", "train: rows.jsonl")
     (folder / "spec.yaml").write_text(ground.replaced(data))
     lay(folder / "pictures" / "dark" / "3.png")
     with soon(5):
