@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 
 Path = tuple[str | int, ...]
 LONGEST = 60  # characters of a user's word in a message
+MOST = 2000  # words among which the nearest is looked for
 
 
 class Status(IntEnum):
@@ -102,7 +104,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     """
     if len(str(word)) > LONGEST:
         return ""
-    plain = {str(name).casefold(): name for name in known if name != word}
+    plain = {str(name).casefold(): name for name in islice(known, MOST) if name != word}
     close = difflib.get_close_matches(str(word).casefold(), plain, n=1, cutoff=0.6)
     return f"did you mean {quote(plain[close[0]])}?" if close else ""
 

@@ -62,7 +62,7 @@ def recall(memory: Path, name: str) -> str:
     """The hash that a memory holds under a name; "" for none, and for one that others could have put there."""
     users = trusted(memory.parent)
     known = read_own(memory / name, users) if _is_own(memory, users) else None
-    found = (known or b"").decode("ascii", "replace")
+    found = known.decode("ascii", "replace") if known else ""
     return found if _SHA256.fullmatch(found) else ""
 
 

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
+
+
+def whole(path: Path, most: int) -> bytes:
+    """All of an ordinary file of at most so many bytes.
+
+    Raises OSError for what is none, such as a pipe or a device, which would be waited for, and for a larger one.
+    """
+    place = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    with os.fdopen(place, "rb") as file:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file")
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB")
+    return found
 
 
 def beginning(path: Path, most: int) -> bytes | None:

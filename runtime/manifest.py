@@ -43,7 +43,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         if not (folder / NAME).is_file():  # a pipe would be waited for
-            raise OSError
+            raise FileNotFoundError
         with (folder / NAME).open("rb") as file:
             raw = file.read(LARGEST + 1)
     except (OSError, ValueError):

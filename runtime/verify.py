@@ -31,6 +31,8 @@ def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
     if wrong:
         raise BundleError("E0503", "the bundle is not as it was built", *wrong[:10], help="build or copy it again")
     try:
+        if not (folder / "samples.jsonl").is_file():  # a pipe would be waited for
+            raise FileNotFoundError
         lines = (folder / "samples.jsonl").read_text(encoding="utf-8").split("\n")
         samples = [json.loads(line) for line in lines if line]
     except (OSError, ValueError, RecursionError):

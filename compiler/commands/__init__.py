@@ -104,7 +104,7 @@ def _heard(run: Callable[[], int]) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        _ask(arguments)
+        _invoke(arguments)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else Status.FINE
     except click.exceptions.Exit as done:
@@ -125,7 +125,7 @@ def _run(arguments: list[str] | None) -> int:
     return Status.FINE
 
 
-def _ask(arguments: list[str] | None) -> None:
+def _invoke(arguments: list[str] | None) -> None:
     try:
         cli(args=arguments, prog_name="graftc", standalone_mode=False)
     except Exception:

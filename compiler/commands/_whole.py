@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shlex
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,16 +14,16 @@ from typing import IO
 
 import click
 
-from ..diagnostics import Refused, Status, quote, refuse
+from ..diagnostics import Refused, Row, Status, quote, refuse
 
 MODE = 0o644  # of what is new, less what the umask takes
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[str]]:
-    """Opens a file for writing that appears, or changes, only once everything is in it.
+    """Opens a file that the user named for writing: it appears, or changes, only once everything is in it.
 
-    What is no ordinary file, such as /dev/stdout, is written as it goes.
+    What is no ordinary file, such as /dev/stdout, is written as it goes; a link stays one.
     """
     if path.exists() and not path.is_file():
         try:
@@ -30,15 +32,21 @@ def whole(path: Path) -> Iterator[IO[str]]:
         except OSError as error:
             raise _out_of_space(path) if is_full(error) else error from None
         return
-    real = path.resolve()  # through a link, which stays one
+    with _staged(path.resolve(), path) as file:
+        yield file
+
+
+@contextmanager
+def _staged(real: Path, shown: Path) -> Iterator[IO[str]]:
+    """Opens a file of another name beside a place, which it takes at the end; `shown` is what messages call it."""
     staged = real.with_name(f".{real.name[:200]}.{secrets.token_hex(4)}.partial")
     mode = MODE & (real.stat().st_mode if real.exists() else MODE)  # what its owner kept from others stays so
     try:
         # a file of that name is somebody's, a link leads elsewhere: neither is written to
         made = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except OSError as error:
-        error.filename = str(path)  # as the user wrote it
-        raise _out_of_space(path) if is_full(error) else error from None
+        error.filename = str(shown)  # as the user wrote it
+        raise _out_of_space(shown) if is_full(error) else error from None
     try:
         with open(made, "w", encoding="utf-8") as file:
             yield file
@@ -47,9 +55,9 @@ def whole(path: Path) -> Iterator[IO[str]]:
         with suppress(OSError):
             staged.unlink(missing_ok=True)
         if isinstance(error, OSError) and is_full(error):
-            raise _out_of_space(path) from None
+            raise _out_of_space(shown) from None
         if isinstance(error, OSError) and error.filename == str(staged):
-            error.filename = str(path)
+            error.filename = str(shown)
         raise
 
 
@@ -83,4 +91,24 @@ def write_json(path: Path, text: str) -> None:
 def write_whole(path: Path, text: str) -> None:
     """Writes a text to a file in one visible step."""
     with whole(path) as file:
+        file.write(text)
+
+
+def refuse_planted(path: Path) -> None:
+    """Raises Refused E0354 where a name that the user did not give is a link, a pipe or a device."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        what = "a link" if stat.S_ISLNK(mode) else "a pipe or a device"
+        help = f"look at it, then remove it: `rm {shlex.quote(path.name)}`"
+        note = "it would be written to, and nobody named it"
+        raise refuse("E0354", f"{quote(path.name)} is {what}", note, at=Row(path.name), help=help)
+
+
+def write_unnamed(path: Path, text: str) -> None:
+    """Writes a text to a file whose name the user did not give: never through a link. Raises Refused E0354."""
+    refuse_planted(path)
+    with _staged(path, path) as file:
         file.write(text)

@@ -20,7 +20,7 @@ from ..execution.progress import Progress
 from ..health import Finding
 from ..language.overrides import override
 from ..language.source import Source, read
-from ..planning.plan import read_plan
+from ..planning.plan import read_plan_file
 from ..planning.redaction import redacted
 from ..reports import beside, kept_fit, line_start
 from ..reports.text import text
@@ -118,7 +118,7 @@ def _plan(path: Path, name: str, sets: tuple[str, ...], root: str | None, locked
         raise Refused((outside("the plan", Row(name), boundary),))
     if sets:
         raise click.UsageError("--set changes a spec; a plan is decided")
-    plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
+    plan = read_plan_file(path, name)
     if locked and plan.pins is None:
         help = "write it with `graftc plan SPEC --locked -o plan.json`"
         raise refuse("E0349", "this plan was not made from a lock", at=Row(name), help=help)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ..boundary import Boundary
+from ..diagnostics import Refused
 from ..language.overrides import override
 from ..language.source import read
 from ..planning.lock import Lock
@@ -20,7 +21,7 @@ from ..reports.text import text
 from ..verbs import confined, lock_source
 from ._confine import option
 from ._several import of_each
-from ._whole import write_whole
+from ._whole import refuse_planted, write_unnamed
 
 LISTED = ".bad_rows.jsonl"  # beside a lock
 RECORDED = {"split", "file", "row", "reason", "detail"}  # of each row that is left out
@@ -45,21 +46,29 @@ def command(specs: tuple[str, ...], confine: str | None, sets: tuple[str, ...]) 
 
 def _lock(name: str, sets: tuple[str, ...], boundary: Boundary) -> None:
     source = override(read(Path(name), name, boundary=boundary), sets)
+    place = beside(source)
+    listed = place.with_name(Path(source.file).stem + LISTED)
+    try:
+        refuse_planted(place)
+        refuse_planted(listed)
+    except Refused as refused:
+        refused.source = source
+        raise
     made = lock_source(source)
     lock = made.lock
     if made.found:
         print(text(made.found, source) + "\n", file=sys.stderr)
     content = lock.text(Path(name).name)
     refuse_illegible(source, content)
-    write_whole(beside(source), content)
-    _list(beside(source).with_name(Path(source.file).stem + LISTED), made.left_out)
+    write_unnamed(place, content)
+    _list(listed, made.left_out)
     print(f"{line_start(shown(source))}: {len(lock.backbone.files)} files of the backbone, {_rows(lock)}")
 
 
 def _list(path: Path, left_out: Sequence[Mapping[str, str | int]]) -> None:
     """Writes a line of JSON for each row that is left out; where there is none, no list stays that says otherwise."""
     if left_out:
-        write_whole(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in left_out))
+        write_unnamed(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in left_out))
         print(f"{line_start(path.name)}: {len(left_out):,} rows that are left out")
     elif _is_list(path):
         path.unlink()

@@ -66,6 +66,8 @@ def command(
         raise Refused(seen.found, source=seen.source)
     if seen.found and not keys:
         print(text(seen.found, seen.source) + "\n", file=sys.stderr)
+    for note in seen.notes:
+        print(f"note: {one_line(note)}", file=sys.stderr)
     if keys:
         _explain(why(keys, source, parse(source), seen.facts, plan), source, as_json)
         return

@@ -91,7 +91,7 @@ def _check(name: str, sets: tuple[str, ...], footing: Footing, boundary: Boundar
     try:
         source = override(_read(name, boundary), sets)
         seen = look(source, footing)
-        return Checked(name, seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG)
+        return Checked(name, seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG, seen.notes)
     except Refused as refused:
         return Checked(name, refused.source or source, refused.diagnostics, refused.status)  # type: ignore[arg-type]
     except OSError as error:

@@ -1,43 +1,55 @@
-"""Asks git about one revision of a repository and the state of its working tree; changes neither."""
+"""Asks git about one revision of a repository, and compares the working tree with it; changes neither."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Timer
+from typing import IO
 
-from ..diagnostics import Refused, quote, refuse
+from ..diagnostics import Refused, clean, quote, refuse
+from .repository import PATIENCE, Repository, around, at, unusable
+from .working import POINTER, Verdict, attributes, blob, by_attributes, is_pointed_to, pointer
 
-# nothing is fetched, by no git however old, nobody is asked for a password, no lock is taken
-QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "none", "LC_ALL": "C"}
-# what a hook sets for its own repository, and what would mislead git about that of the spec
-FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 LINK = "120000"  # mode of a symbolic link
 MODULE = "160000"  # of a submodule
+CHUNK = 1 << 20  # bytes copied at a time
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in FOREIGN} | QUIET
+class Blob:
+    """The content of a file of a commit, to be read before the next one."""
 
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        self.stream, self.size, self.rest = stream, size, size
 
-def git(folder: Path, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Runs git in a folder, with `given` as its input; raises Refused E0232 where there is no git."""
-    if shutil.which("git") is None:
-        raise refuse("E0232", "git: needs git, and there is none on this machine", help="compare with a file instead")
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *words]
-    return subprocess.run(command, cwd=folder, env=_environment(), input=given, capture_output=True, check=False)
+    def read(self, most: int) -> bytes:
+        """What comes next of it; b"" at its end."""
+        piece = self.stream.read(min(most, self.rest))
+        self.rest = self.rest - len(piece) if piece else 0
+        return piece
+
+    def pieces(self) -> Iterator[bytes]:
+        """The rest of it, little by little."""
+        while piece := self.read(CHUNK):
+            yield piece
 
 
 @dataclass(frozen=True)
 class Revision:
     """A commit of the repository that a folder lies in; paths are relative to its `top`, with slashes."""
 
-    top: Path
+    repository: Repository
     commit: str
+    verdicts: dict[str, Verdict] = field(default_factory=dict)  # of files that were compared
+
+    @property
+    def top(self) -> Path:
+        """The folder of the working tree."""
+        return self.repository.top
 
     @cached_property
     def files(self) -> Mapping[str, tuple[str, str]]:
@@ -46,41 +58,82 @@ class Revision:
         A submodule of which this machine lacks the commit stands there itself, with the mode MODULE.
         """
         inside = {name: entry for name, entry in self._own.items() if name not in self.modules}
-        return inside | {f"{at}/{name}": entry for at, module in self.modules.items() for name, entry in module.files.items()}  # fmt: skip
+        for place, module in self.modules.items():
+            inside |= {f"{place}/{name}": entry for name, entry in module.files.items()}
+        return inside
 
     @cached_property
     def _own(self) -> Mapping[str, tuple[str, str]]:
-        found = {}
-        for line in self._lines("ls-tree", "-r", "-z", self.commit):
+        """The commit's own entries; raises Refused E0236 for names that no working tree can have."""
+        found: dict[str, tuple[str, str]] = {}
+        for line in self._lines("ls-tree", "-r", "-z", "--full-tree", self.commit):
             head, _, name = line.partition("\t")
             mode, _, sha = head.split(" ")[:3]
+            if name in found or not _is_sound(name):
+                raise unheard(self.commit[:12], name)
             found[name] = (mode, sha)
+        both = found.keys() & {*_folders(found)}
+        if both:
+            raise unheard(self.commit[:12], min(both))
         return found
 
     @cached_property
     def modules(self) -> Mapping[str, Revision]:
         """The submodules of the commit by path, each at its own commit, where this machine has that."""
-        named = {name: sha for name, (mode, sha) in self._own.items() if mode == MODULE}
-        return {name: Revision(self.top / name, sha) for name, sha in named.items() if _has(self.top / name, sha)}
+        found = {}
+        for name, (mode, sha) in self._own.items():
+            if mode == MODULE and (module := _module(self.repository, name, sha)):
+                found[name] = module
+        return found
 
-    @cached_property
-    def differing(self) -> frozenset[str]:
-        """Files that the working tree has otherwise, lacks, or has besides."""
-        seen = self._lines("diff", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules", "-z", self.commit, "--")  # fmt: skip
-        within = (f"{at}/{name}" for at, module in self.modules.items() for name in module.differing)
-        return frozenset([*seen, *self._unwatched(), *within])
+    def compare(self, names: Iterable[str]) -> None:
+        """Compares files of the working tree with the commit's, many at once; `verdict` then tells what came of it."""
+        new = [name for name in dict.fromkeys(names) if name not in self.verdicts and name in self.files]
+        for place, module in self.modules.items():
+            inside = [os.path.relpath(name, place) for name in new if _is_within(name, place)]
+            module.compare(inside)
+            self.verdicts.update({f"{place}/{name}": module.verdicts[name] for name in inside})
+        own = {name: self._own[name][1] for name in new if name in self._own}
+        hashes = {name: blob(self.top / name, self.repository.algorithm, self.top) for name in own}
+        self.verdicts.update({name: "same" if hashes[name] == sha else "other" for name, sha in own.items()})
+        rest = {name: sha for name, sha in own.items() if hashes[name] and hashes[name] != sha}
+        self.verdicts.update(self._looked_at(rest))
 
-    def _unwatched(self) -> Iterator[str]:
-        """Files that git was told to take for unchanged, and that are otherwise: `skip-worktree`, `assume-unchanged`."""
-        marked = (line.split(" ", 1) for line in self._lines("ls-files", "-v", "-z"))
-        names = [name for tag, name in marked if (tag == "S" or tag.islower()) and name in self._own]
-        # what is no file is left to the reader of the new side
-        there = [name for name in names if (self.top / name).is_file() and "\n" not in name]
-        done = git(self.top, "hash-object", "--stdin-paths", given=os.fsencode("\n".join(there)))
+    def _looked_at(self, rest: Mapping[str, str]) -> Iterator[tuple[str, Verdict]]:
+        """Files whose bytes are other ones: whether git would have written them so."""
+        if not rest:
+            return
+        small = [name for name, size in self._sizes(rest).items() if size is not None and size <= POINTER]
+        pointers = {name: told for name, content in self.contents(small) if (told := pointer(content.read(POINTER)))}
+        said = attributes(self.repository, [name for name in rest if name not in pointers])
+        for name, sha in rest.items():
+            if name in pointers:
+                yield name, "same" if is_pointed_to(self.top / name, pointers[name], self.top) else "other"
+            else:
+                yield name, by_attributes(self.repository, name, sha, said[name])
+
+    def _sizes(self, shas: Mapping[str, str]) -> dict[str, int | None]:
+        given = "".join(f"{sha}\n" for sha in shas.values()).encode()
+        done = self.repository.git("cat-file", "--batch-check", given=given)
         if done.returncode:
             raise unusable(done)
-        now = dict(zip(there, done.stdout.decode("ascii").split(), strict=True))
-        yield from (name for name in names if now.get(name) != self._own[name][1])
+        told = (line.split() for line in done.stdout.decode("ascii", "replace").splitlines())
+        return {name: int(line[2]) if len(line) == 3 else None for name, line in zip(shas, told, strict=True)}
+
+    def verdict(self, name: str) -> Verdict:
+        """Whether the working tree has a file of the commit as it was."""
+        self.compare([name])
+        return self.verdicts[name]
+
+    def is_changed(self, folder: str) -> bool:
+        """Whether the working tree has a folder otherwise: a file changed, is gone, or came and is watched."""
+        plain = (name for name, (mode, _) in self.files.items() if mode not in (LINK, MODULE))
+        within = [name for name in plain if _is_within(name, folder)]
+        self.compare(within)
+        if any(self.verdicts[name] == "other" for name in within):
+            return True
+        came = {name for name in self.watched if _is_within(name, folder)} - self.files.keys() - self.modules.keys()
+        return any(os.path.lexists(self.top / name) for name in came)
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -88,70 +141,119 @@ class Revision:
         return frozenset(_folders(self.files))
 
     @cached_property
+    def watched(self) -> frozenset[str]:
+        """Files that git watches in the working tree now."""
+        files = {*self._lines("ls-files", "-z")}
+        for place, module in self.modules.items():
+            files |= {f"{place}/{name}" for name in module.watched}
+        return frozenset(files)
+
+    @cached_property
     def tracked(self) -> frozenset[str]:
         """Files that git watches in the working tree now, and their folders."""
-        files = {*self._lines("ls-files", "-z")}
-        files |= {f"{at}/{name}" for at, module in self.modules.items() for name in module.tracked}
-        return frozenset([*files, *_folders(files)])
+        return frozenset([*self.watched, *_folders(self.watched)])
 
     def untracked(self, folder: str) -> list[str]:
         """Files of the working tree within a folder that git does not watch, ignored ones too."""
-        for at, module in self.modules.items():
-            if _is_within(folder, at):
-                return [f"{at}/{name}" for name in module.untracked(os.path.relpath(folder, at))]
-        inside = [at for at in self.modules if _is_within(at, folder)]
-        found = list(self._lines("ls-files", "--others", "-z", "--", f":(literal){folder}"))
-        return found + [f"{at}/{name}" for at in inside for name in self.modules[at].untracked(".")]
+        found: list[str] = []
+        for place, folders, files in os.walk(self.top / folder):
+            folders[:] = sorted(name for name in folders if name != ".git")
+            links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+            own = (name for name in (*links, *sorted(files)) if name != ".git")
+            names = (os.path.relpath(os.path.join(place, name), self.top) for name in own)
+            found += [name for name in names if name not in self.tracked]
+        return found
 
     def _lines(self, *words: str) -> Iterator[str]:
-        done = git(self.top, *words)
+        done = self.repository.git(*words)
         if done.returncode:
             raise unusable(done)
         return (os.fsdecode(line) for line in done.stdout.split(b"\0") if line)
 
-    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The bytes of files of the commit, one after another."""
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, Blob]]:
+        """The contents of files of the commit, one after another."""
         rest = set(names)
-        for at, module in self.modules.items():
-            inside = {name for name in rest if _is_within(name, at)}
+        for place, module in self.modules.items():
+            inside = {name for name in rest if _is_within(name, place)}
             rest -= inside
-            yield from ((f"{at}/{name}", content) for name, content in module.contents(os.path.relpath(name, at) for name in sorted(inside)))  # fmt: skip
-        yield from self._contents(sorted(rest))
+            for name, content in module.contents(os.path.relpath(name, place) for name in sorted(inside)):
+                yield f"{place}/{name}", content
+        if rest:
+            yield from self._contents(sorted(rest))
 
-    def _contents(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        command = ["git", "cat-file", "--batch"]
-        process = subprocess.Popen(command, cwd=self.top, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+    def _contents(self, names: Iterable[str]) -> Iterator[tuple[str, Blob]]:
+        process = self.repository.process("cat-file", "--batch")
         assert process.stdin
         assert process.stdout
         with process:
-            for name in names:
-                process.stdin.write(self._own[name][1].encode() + b"\n")
-                process.stdin.flush()
-                head = process.stdout.readline().split()
-                if len(head) != 3:
-                    process.kill()
-                    raise refuse("E0232", f"git can't give {quote(name)} at {self.commit[:12]}", "the clone lacks it", help="fetch the whole history")  # fmt: skip
-                content = process.stdout.read(int(head[2]))
-                process.stdout.read(1)
-                yield name, content
+            try:
+                for name in names:
+                    size = _asked(process, self._own[name][1])
+                    if size is None:
+                        headline = f"git can't give {quote(name)} at {self.commit[:12]}"
+                        raise refuse("E0232", headline, "the clone lacks it", help="fetch the whole history")
+                    yield name, (content := Blob(process.stdout, size))
+                    for _ in content.pieces():
+                        pass
+                    process.stdout.read(1)
+            finally:
+                process.kill()
 
     def owner(self, name: str) -> Revision:
         """The repository that a file lies in: this one, or a submodule."""
-        inside = [
-            module.owner(os.path.relpath(name, at)) for at, module in self.modules.items() if _is_within(name, at)
-        ]
-        return inside[0] if inside else self
+        for place, module in self.modules.items():
+            if _is_within(name, place):
+                return module.owner(os.path.relpath(name, place))
+        return self
+
+
+def _asked(process: subprocess.Popen[bytes], sha: str) -> int | None:
+    """The size of a file whose content comes next; None where git has it not, or gives no answer."""
+    assert process.stdin
+    assert process.stdout
+    watch = Timer(PATIENCE, process.kill)
+    watch.daemon = True
+    watch.start()
+    try:
+        process.stdin.write(sha.encode() + b"\n")
+        process.stdin.flush()
+        head = process.stdout.readline().split()
+    except OSError:
+        return None
+    finally:
+        watch.cancel()
+    return int(head[2]) if len(head) == 3 else None
+
+
+def _is_sound(name: str) -> bool:
+    """Whether a working tree can have a file of this name: git makes no other, but a tree may hold any.
+
+    >>> _is_sound("a/b"), _is_sound("../b"), _is_sound("/b"), _is_sound("a/.GIT/config")
+    (True, False, False, False)
+    """
+    return all(part not in ("", ".", "..") and part.lower() != ".git" for part in name.split("/"))
+
+
+def unheard(revision: str, name: str) -> Refused:
+    """The refusal of a tree that no checkout would make."""
+    return refuse(
+        "E0236",
+        f"the tree at {clean(revision)} can't be laid out in a folder",
+        f"it holds {quote(name)}",
+        help="compare with a commit that `git fsck` finds nothing wrong in",
+    )
 
 
 def _is_within(name: str, folder: str) -> bool:
     return folder == "." or name == folder or name.startswith(folder + "/")
 
 
-def _has(folder: Path, commit: str) -> bool:
-    """Whether a folder is the top of a repository that has a commit."""
-    if not os.path.lexists(folder / ".git"):
-        return False  # git would ask the repository around it
-    return git(folder, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+def _module(repository: Repository, name: str, commit: str) -> Revision | None:
+    """A submodule at a commit, where a folder holds a repository that has it."""
+    inside = at(repository.top / name, repository.sealed.parent)
+    if inside is None or inside.git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        return None
+    return Revision(inside, commit)
 
 
 def _folders(files: Iterable[str]) -> Iterator[str]:
@@ -161,43 +263,20 @@ def _folders(files: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def find(revision: str, spec: Path) -> Revision:
-    """The commit that a revision names in the repository of a spec.
+def find(revision: str, spec: Path, room: Path) -> Revision:
+    """The commit that a revision names in the repository of a spec; git works in folders of `room`.
 
     Raises Refused E0232 where there is no repository, and E0233 for a revision that it has not.
     """
-    folder = spec.parent
-    place = git(folder, "rev-parse", "--show-toplevel")
-    if place.returncode:
-        raise unusable(place)
-    top = Path(os.fsdecode(place.stdout.rstrip(b"\n")))
-    done = git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    repository = around(spec.parent, room)
+    more = repository.tracking() if "@{" in revision else {}
+    done = repository.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", more=more)
     commit = done.stdout.decode("ascii", "replace").split()
     if done.returncode or not commit or not revision:
-        is_shallow = git(top, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
+        is_shallow = repository.git("rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
         note = ["this clone is shallow: it holds the newest commits only"] if is_shallow else []
         deepen = "fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout"
         name = "give a commit, a branch or a tag: `git:main`, `git:HEAD~1`"
         headline = f"the repository has no revision {quote(revision)}"
         raise refuse("E0233", headline, *note, help=deepen if is_shallow else name)
-    return Revision(top, commit[-1])
-
-
-def unusable(done: subprocess.CompletedProcess[bytes]) -> Refused:
-    """What git says where it can't work at all."""
-    said = done.stderr.decode(errors="replace").strip().splitlines() or ["git gave no reason"]
-    return refuse(
-        "E0232",
-        "the spec lies in no git repository that can be read",
-        said[0].removeprefix("fatal: ").partition(" (or any")[0],
-        help="compare with a file instead: `--diff old.yaml`",
-    )
-
-
-def lfs_object(revision: Revision, content: bytes) -> Path | None:
-    """Where the true content of a Git LFS pointer would lie on this machine; None for content that is no pointer."""
-    if len(content) > 1024 or not content.startswith(b"version https://git-lfs.github.com/spec/"):
-        return None
-    oid = content.partition(b"oid sha256:")[2][:64].decode("ascii", "replace")
-    folder = os.fsdecode(git(revision.top, "rev-parse", "--git-common-dir").stdout.rstrip(b"\n"))
-    return revision.top / folder / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+    return Revision(repository, commit[-1])

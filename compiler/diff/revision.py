@@ -24,9 +24,12 @@ from ..planning.locked import ENDING, beside
 from ..world.columns import resolve
 from ..world.rows import HEADER, Opened, rows
 from ..world.tables import open_tables
-from .git import LINK, MODULE, Revision, find, lfs_object
+from .git import LINK, MODULE, Blob, Revision, find, unheard
+from .working import POINTER, pointer
 
 DEEPEST = 40  # symbolic links that lead to one another
+FILTERED = "made by a filter of git, which is not run"
+LONGEST = 4096  # characters that a link may lead to
 LARGE = 4_000_000  # bytes; a smaller file is copied where it can't be linked
 
 
@@ -39,6 +42,7 @@ class Checkout:
     name: str  # of the spec in the repository
     folder: Path
     today: list[str] = field(default_factory=list)  # what git does not watch and so is taken as it is now
+    filtered: list[str] = field(default_factory=list)  # what a filter of git made, and so is taken as it is now
     boundary: Boundary = OPEN  # with the folder inside: what was brought by a link lies where the link leads
 
     @property
@@ -55,8 +59,11 @@ class Checkout:
 
     def notes(self) -> tuple[str, ...]:
         """What of the old side is not of its revision."""
-        found = list(dict.fromkeys(self.today))
-        return (f"not in git at {self.revision}, so taken as it is now: {listed(found)}",) if found else ()
+        told = {
+            f"not in git at {self.revision}, so taken as it is now": self.today,
+            f"{FILTERED}, so it can't be compared and is taken as it is now": self.filtered,
+        }
+        return tuple(f"{what}: {listed(dict.fromkeys(names))}" for what, names in told.items() if names)
 
     def bring_all(self, source: Source) -> None:
         """Brings the lock, the backbone, the data and the samples of a spec; what is not there stays absent."""
@@ -77,7 +84,7 @@ class Checkout:
         if os.path.normpath(Path(self.name).parent / lock) in self.commit.files:
             self.bring([lock])
             if not os.path.lexists(place):
-                place.symlink_to(lock)
+                self._made(place).symlink_to(lock)
 
     def _named_by_rows(self, spec: Spec, table: Opened) -> list[str]:
         """Files that the rows of a table refer to, as the spec would write them."""
@@ -96,16 +103,18 @@ class Checkout:
 
     def bring(self, paths: list[str]) -> None:
         """Brings files and folders, given relative to the spec's folder."""
-        wanted: list[str] = []
+        names: list[str] = []
         for path in paths:
             whole = os.path.normpath(self.commit.top / Path(self.name).parent / path)
             if os.path.isabs(path):
                 continue  # reaches its own place from everywhere
             inside = os.path.relpath(whole, self.commit.top)
-            if inside.startswith(".."):
+            if _leads_out(inside):
                 self._today(Path(whole))
             else:
-                wanted += self._settle(inside)
+                names.append(inside)
+        self.commit.compare(name for name in names if self.commit.files.get(name, (LINK,))[0] not in (LINK, MODULE))
+        wanted = [name for inside in names for name in self._settle(inside)]
         for name, old in self.commit.contents(dict.fromkeys(wanted)):
             self._write(name, old)
 
@@ -128,8 +137,10 @@ class Checkout:
         return []
 
     def _settle_file(self, name: str) -> list[str]:
-        if name in self.commit.differing:
+        verdict = self.commit.verdict(name)
+        if verdict == "other":
             return [name]
+        self.filtered += [name] if verdict == "unknown" else []
         self._link(self.commit.top / name)
         return []
 
@@ -141,48 +152,68 @@ class Checkout:
         untracked = self.commit.untracked(name)
         self.today += untracked
         links = [file for file in within if self.commit.files[file][0] == LINK]
-        if not links and not any(file.startswith(folder) for file in self.commit.differing):
+        is_changed = self.commit.is_changed(name)
+        verdicts = {file: self.commit.verdict(file) for file in within if file not in links}
+        self.filtered += [file for file, verdict in verdicts.items() if verdict == "unknown"]
+        if not links and not is_changed:
             self._link(self.commit.top / name)
             return []
-        wanted = [file for file in within if file in self.commit.differing and file not in links]
-        for file in [*untracked, *(file for file in within if file not in self.commit.differing and file not in links)]:
-            _take(self.commit.top / file, self._inside(self.commit.top / file))
+        for file in [*untracked, *(file for file, verdict in verdicts.items() if verdict != "other")]:
+            self._take(self.commit.top / file)
+        wanted = [file for file, verdict in verdicts.items() if verdict == "other"]
         for link in links:
             wanted += self._follow(link, "", 0)
         return wanted
 
     def _follow(self, link: str, rest: str, depth: int) -> list[str]:
         """Makes a symbolic link of the revision and brings what it leads to."""
-        ((_, content),) = self.commit.contents([link])
-        target = os.fsdecode(content)
-        place = self._inside(self.commit.top / link)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.is_symlink():
-            place.symlink_to(target)
+        target = self._target(link)
         to = os.path.normpath(os.path.join(os.path.dirname(link), target, rest))
+        if os.path.isabs(target) or _leads_out(to):
+            self._check_way_out(link, target)
+        place = self._inside(self.commit.top / link)
+        if not os.path.lexists(place):
+            self._made(place).symlink_to(target)
         if os.path.isabs(target):
             return []
-        if to.startswith(".."):
+        if _leads_out(to):
             self._today(Path(os.path.normpath(self.commit.top / to)))
             return []
         return self._settle(to, depth + 1)
 
-    def _write(self, name: str, content: bytes) -> None:
-        pointed = lfs_object(self.commit.owner(name), content)
+    def _target(self, link: str) -> str:
+        for _, blob in self.commit.contents([link]):
+            target = os.fsdecode(blob.read(LONGEST + 1))
+            if len(target) <= LONGEST and "\0" not in target and target:
+                return target
+        raise unheard(self.revision, link)
+
+    def _check_way_out(self, link: str, target: str) -> None:
+        """Raises Refused E0236 for a link out of the repository that the working tree has not."""
+        now = self.commit.top / link
+        if not now.is_symlink() or os.readlink(now) != target:
+            raise unheard(self.revision, f"{link} -> {target}")
+
+    def _write(self, name: str, old: Blob) -> None:
         place = self._inside(self.commit.top / name)
-        place.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(place):
             return  # brought before; never written through a link into the working tree
-        if pointed is None:
-            place.write_bytes(content)
-        elif pointed.is_file():
-            place.symlink_to(pointed)
-        else:
+        start = old.read(POINTER + 1)
+        told = pointer(start)
+        if told is None:
+            with self._made(place).open("xb") as file:
+                file.write(start)
+                file.writelines(old.pieces())
+            return
+        objects = self.commit.owner(name).repository.common / "lfs" / "objects"
+        pointed = objects / told.oid[:2] / told.oid[2:4] / told.oid
+        if not pointed.is_file():
             raise refuse(
                 "E0235",
                 f"{quote(name)} at {self.revision} lies in Git LFS and is not on this machine",
                 help=f"git lfs fetch origin {self.commit.commit[:12]}",
             )
+        self._made(place).symlink_to(pointed)
 
     def _elsewhere(self, module: str) -> Refused:
         return refuse(
@@ -199,12 +230,39 @@ class Checkout:
 
     def _link(self, path: Path) -> None:
         place = self._inside(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(place):
-            place.symlink_to(path)
+            self._made(place).symlink_to(path)
+
+    def _take(self, source: Path) -> None:
+        """A file under another path: a link where a folder's reader takes one, else a copy."""
+        place = self._inside(source)
+        if os.path.lexists(place):
+            return
+        self._made(place)
+        try:
+            os.link(source, place, follow_symlinks=False)
+        except OSError:  # on another disk
+            if source.is_symlink() or not source.is_file() or source.stat().st_size > LARGE:
+                place.symlink_to(source)
+            else:
+                shutil.copyfile(source, place)
 
     def _inside(self, path: Path) -> Path:
         return self.folder / path.relative_to("/")
+
+    def _made(self, place: Path) -> Path:
+        """A place where nothing lies yet, its folders made: none of them by a link that leads elsewhere.
+
+        Raises Refused E0236 where one would: whatever is made lies in this folder.
+        """
+        if os.path.normpath(place) != str(place) or not place.is_relative_to(self.folder):
+            raise unheard(self.revision, str(place))
+        for parent in reversed(place.parents[: len(place.parents) - len(self.folder.parents)]):
+            with suppress(FileExistsError):
+                parent.mkdir()
+            if parent.is_symlink() or not parent.is_dir():
+                raise unheard(self.revision, str(place.relative_to(self.folder)))
+        return place
 
 
 def _upwards(name: str) -> list[str]:
@@ -217,18 +275,13 @@ def _upwards(name: str) -> list[str]:
     return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-def _take(source: Path, place: Path) -> None:
-    """A file under another path: a link where a folder's reader takes one, else a copy."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(place):
-        return
-    try:
-        os.link(source, place, follow_symlinks=False)
-    except OSError:  # on another disk
-        if source.is_symlink() or source.stat().st_size > LARGE:  # what a link leads to is never copied
-            place.symlink_to(source)
-        else:
-            shutil.copyfile(source, place)
+def _leads_out(path: str) -> bool:
+    """Whether a path, relative to the top of a repository, leads out of it.
+
+    >>> _leads_out("../a"), _leads_out("..a"), _leads_out("/a")
+    (True, False, True)
+    """
+    return path == ".." or path.startswith("../") or os.path.isabs(path)
 
 
 def _referred(input: object, values: dict[str, object], columns: object, folder: Path) -> list[str]:
@@ -247,16 +300,16 @@ def at_revision(reference: str, spec: Path, boundary: Boundary = OPEN) -> Iterat
     """
     revision, _, path = reference.partition(":")
     place = Path(os.path.realpath(spec))
-    commit = find(revision, place)
-    name = os.path.normpath(path) if path else os.path.relpath(place, os.path.realpath(commit.top))
-    if name not in commit.files:
-        raise refuse(
-            "E0234",
-            f"there is no {quote(name)} at {quote(revision)}",
-            help=f"where it had another name: `--diff git:{revision}:OLD/NAME.yaml`, from the top of the repository",
-        )
     with tempfile.TemporaryDirectory(prefix="graftc-") as folder:
-        made = Path(os.path.realpath(folder))
-        checkout = Checkout(revision, commit, name, made, boundary=boundary.including([made]))
+        room = Path(os.path.realpath(folder))
+        commit = find(revision, place, room)
+        name = os.path.normpath(path) if path else os.path.relpath(place, os.path.realpath(commit.top))
+        if name not in commit.files:
+            way = f"`--diff git:{revision}:OLD/NAME.yaml`, from the top of the repository"
+            headline = f"there is no {quote(name)} at {quote(revision)}"
+            raise refuse("E0234", headline, help=f"where it had another name: {way}")
+        tree = room / "tree"
+        tree.mkdir()
+        checkout = Checkout(revision, commit, name, tree, boundary=boundary.including([tree]))
         checkout.bring([os.path.relpath(name, Path(name).parent)])
         yield checkout

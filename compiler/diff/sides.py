@@ -14,8 +14,11 @@ from ..execution.manifest import licence
 from ..execution.pipeline import assets_sha256
 from ..language.source import Source
 from ..planning.locked import read_lock
-from ..planning.plan import Plan, read_plan
+from ..planning.plan import Plan, read_plan_file
+from ..reading import whole
 from ..world.backbone import ASSETS, locate
+
+LARGEST = 64 << 20  # bytes of a manifest
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
 
 def of_plan(name: str, path: Path) -> Side:
     """The side of a plan file; raises Refused E0212 for anything that is not one."""
-    plan = read_plan(path.read_text(encoding="utf-8", errors="replace"), name)
+    plan = read_plan_file(path, name)
     return Side(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
 
 
@@ -109,7 +112,7 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
         )
     side = of_plan(name, path)
     try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest = json.loads(whole(folder / "manifest.json", LARGEST))
         weights, terms = str(manifest["hashes"]["weights"]), str(manifest["licences"]["backbone"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return side

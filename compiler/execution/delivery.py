@@ -15,12 +15,14 @@ from ...runtime.manifest import strangers
 from ..diagnostics import refuse
 from ..digest import digest, file_sha256
 from ..ownership import make_folders
+from ..reading import whole
 from ..store import Store, full_disk, sync, sync_tree
 from ..workplace import beside, clear
 from .interrupts import held_back
 
 MANIFEST = "manifest.json"
 FOLDER, FILE = 0o755, 0o644  # of what is delivered
+LARGEST = 64 << 20  # bytes of an old manifest
 
 
 def require_place(output: Path) -> None:
@@ -49,7 +51,7 @@ def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) ->
     if not output.exists() or not any(output.iterdir()):
         return
     try:
-        manifest = json.loads((output / MANIFEST).read_bytes())
+        manifest = json.loads(whole(output / MANIFEST, LARGEST))
         there, own = manifest["name"], {*manifest["files"], MANIFEST}
         if not isinstance(manifest["bundle"], int):
             raise TypeError

@@ -71,7 +71,7 @@ def execute(
     """
     root = root.absolute()
     plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
-    backbone = gather_backbone(plan.backbone.source, root, True, boundary, store.digests)
+    backbone = gather_backbone(plan.backbone.source, root, weights=True, boundary=boundary, memory=store.digests)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
@@ -101,8 +101,10 @@ def execute(
 def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
     """What a row took when the graphs were verified; empty where that is no longer there."""
     path = store.path("verify", known["verify"]) / TIMES
+    if store.flaws("verify", known["verify"]):
+        return {}
     try:
-        found = json.loads(path.read_bytes()) if not store.flaws("verify", known["verify"]) else {}
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return {word: took for word, took in found.items() if type(took) in (int, float)} if isinstance(found, dict) else {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARKS = {",": "commas", "\t": "tabs", ";": "semicolons"}  # what programs put between cells
 LONGEST = 16 << 20  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
+WIDEST = 16_384  # columns, as many as a spreadsheet has: each row is held against all of them
 SHOWN = 40  # characters of a cell in a message
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line by which spreadsheets are told
 
@@ -101,6 +102,8 @@ def _check_header(line: int, names: list[str], delimiter: str) -> None:
         raise Malformed(0, "the file is empty: its first line must name the columns")
     if not any(map(str.strip, names)):
         raise Malformed(line, "the header names no column", "its first line must name the columns")
+    if len(names) > WIDEST:
+        raise Malformed(line, f"the header names {len(names):,} columns; at most {WIDEST:,} are read")
     other = next((mark for mark in MARKS if mark != delimiter and len(names) == 1 and mark in names[0]), "")
     if other:
         reason = f"its cells stand between {MARKS[other]}, and here {MARKS[delimiter]} would be read"

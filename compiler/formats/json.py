@@ -144,14 +144,23 @@ class _Window:
         self.text = ""
         self.at = 0
         self.lines = 0  # line feeds before the window
+        self.counted = (0, 0)  # a place in the window, and the line feeds before it
         self.row = 0  # the row being read, for messages
         self.damage = ""  # why nothing can be read after the window
         self.is_whole = False
 
     def malformed(self, reason: str, place: int | None = None) -> Malformed:
         """The exception for something wrong at `place`, by default where reading stands."""
-        line = self.lines + self.text.count("\n", 0, self.at if place is None else place) + 1
-        return Malformed(self.row, f"{reason} (line {line})")
+        return Malformed(self.row, f"{reason} (line {self._line(self.at if place is None else place)})")
+
+    def _line(self, place: int) -> int:
+        """The line that a place of the window stands on, counted on from the place before: many rows may be wrong."""
+        at, lines = self.counted
+        self.counted = (
+            place,
+            lines + self.text.count("\n", at, place) if place >= at else self.text.count("\n", 0, place),
+        )
+        return self.lines + self.counted[1] + 1
 
     def more(self) -> bool:
         """Reads on; False at the end of the file, and then nothing has moved."""
@@ -163,7 +172,7 @@ class _Window:
                 return False
             new = self._read()
         self.lines += self.text.count("\n", 0, self.at)
-        self.text, self.at = self.text[self.at :] + new, 0
+        self.text, self.at, self.counted = self.text[self.at :] + new, 0, (0, 0)
         return True
 
     def _read(self) -> str:

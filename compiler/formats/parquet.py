@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from . import Malformed, Told, stop
+from ._pages import TIGHTEST, Pages
 
 SUFFIXES: tuple[str, ...] = (".parquet",)
 EXTRA = "parquet"
 
 BATCH = 256  # rows decoded at a time: images may be in them
+ROOM = 128 << 20  # bytes of them at most, or one row
+UNPACKED = 1 << 30  # bytes that any file may unpack to
 CHUNK = 1 << 20  # bytes of a column read at a time
 
 
@@ -28,7 +32,7 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             table = ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
             _check_names(table.schema_arrow.names)
-            for batch in table.iter_batches(batch_size=BATCH):
+            for batch in _batches(table, file):
                 floats = [field.name for field in batch.schema if pyarrow.types.is_floating(field.type)]
                 for number, row in _objects(batch, before, told):
                     for name in floats:
@@ -39,6 +43,35 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
         except damage as error:
             place = before + 1 if before else 0
             raise Malformed(place, f"not a sound Parquet file: {_first_line(error)}") from None
+
+
+def _batches(table: Any, file: BinaryIO) -> Iterator[Any]:
+    """The rows, a few at a time: fewer where a cell may be large. Raises Malformed for what unpacks without measure."""
+    size = file.seek(0, os.SEEK_END)
+    rest, pages = max(UNPACKED, TIGHTEST * size), Pages(file, size)
+    groups = range(table.metadata.num_row_groups)
+    for number in (number for number in groups if table.metadata.row_group(number).num_rows):
+        # a cell lies in one page, and a page of words may be named by every row
+        largest = pages.largest(table.metadata.row_group(number))
+        rows = min(BATCH, max(1, ROOM // max(1, largest)))
+        for coded in table.iter_batches(batch_size=rows, row_groups=[number]):
+            batch = _decoded(coded)
+            rest -= batch.nbytes
+            if rest < 0:
+                raise Malformed(0, f"its {size:,} bytes unpack to more than {max(UNPACKED, TIGHTEST * size):,}")
+            yield batch
+
+
+def _decoded(batch: Any) -> Any:
+    """A batch whose columns stand there as they are: of a dictionary, which costs nothing, its words are counted."""
+    import pyarrow
+
+    for i, field in enumerate(batch.schema):
+        if pyarrow.types.is_dictionary(field.type):
+            batch = batch.set_column(i, field.name, batch.column(i).dictionary_decode())
+        elif "dictionary<" in str(field.type):
+            raise Malformed(0, f"the column `{field.name}` holds a dictionary within a list or a struct")
+    return batch
 
 
 def _objects(batch: Any, before: int, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -8,10 +8,12 @@ import re
 from functools import lru_cache
 from typing import Any
 
-_ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[+-]?\d+(?:\.\d*)?|True|False)"""
+_ITEM = r"""(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|[+-]?\d++(?:\.\d*+)?|True|False)"""
+LONGEST = 1 << 20  # characters of a list as Python prints it: its parser takes a hundred times the memory
 _ENDS = {"[": "]", "(": ")", "{": "}"}
 # a comma between every two items: Python reads 'a' 'b' as one text, and so numpy prints two
-_PYTHON = re.compile(rf"\s*(?:[\[({{])\s*(?:{_ITEM}\s*(?:,\s*{_ITEM}\s*)*,?)?\s*(?:[\])}}])\s*")
+# what was read is never read otherwise (`*+`): a cell that is nearly a list takes no longer than one that is
+_PYTHON = re.compile(rf"[\[({{]\s*+(?:{_ITEM}\s*+(?:,\s*+{_ITEM}\s*+)*+(?:,\s*+)?)?[\])}}]")
 _CODE = re.compile(r"\w+\(.*\)", re.DOTALL)  # array([…]), frozenset({…})
 _INSIDE = re.compile(r"[\s,'\"]")
 
@@ -35,7 +37,7 @@ def listed(text: str) -> tuple[Any, ...] | None:
             pass
         else:
             return tuple(found)
-    if plain == "{}" or not _PYTHON.fullmatch(plain):
+    if plain == "{}" or len(plain) > LONGEST or not _PYTHON.fullmatch(plain):
         return None
     try:
         return tuple(ast.literal_eval(plain))

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, refuse
+from ..reading import whole
 
+LARGEST = 256 << 20  # bytes of a tokenizer's file
 USUAL = ("[MASK]", "<mask>")  # where tokenizer_config.json names none
 
 
@@ -33,7 +35,7 @@ def masking(folder: Path) -> dict[str, Any]:
 def _added(folder: Path) -> tuple[dict[str, int], list[int]]:
     """The numbers of the tokens that a tokenizer adds to its vocabulary, and of the special ones among them."""
     try:
-        added = json.loads((folder / "tokenizer.json").read_bytes())["added_tokens"] or []
+        added = json.loads(whole(folder / "tokenizer.json", LARGEST))["added_tokens"] or []
         special = sorted(int(token["id"]) for token in added if token.get("special"))
         return {str(token["content"]): int(token["id"]) for token in added}, special
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -42,7 +44,7 @@ def _added(folder: Path) -> tuple[dict[str, int], list[int]]:
 
 def _named(folder: Path) -> str | None:
     try:
-        word = json.loads((folder / "tokenizer_config.json").read_bytes())["mask_token"]
+        word = json.loads(whole(folder / "tokenizer_config.json", LARGEST))["mask_token"]
         word = word["content"] if isinstance(word, dict) else word
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, Diagnostic, Refused, Span, quote, refuse
+from ..reading import whole
 from ..world.backbone import BackboneFacts
 from ..world.configuration import key_span, rules
+from ._growth import excess
 from ._panics import silenced
 
 NAME = "tokenizer.json"
+LARGEST = 256 << 20  # bytes of it
 AGAIN = "copy the backbone's tokenizer again"
 ALSO = (At(("backbone", "from")),)
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -35,7 +38,7 @@ def padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int, 
 def _pad_word(folder: Path) -> str:
     path = folder / "tokenizer_config.json"
     try:
-        word = json.loads(path.read_text(encoding="utf-8")).get("pad_token") if path.is_file() else None
+        word = json.loads(whole(path, LARGEST).decode("utf-8")).get("pad_token") if path.is_file() else None
         word = word["content"] if isinstance(word, dict) else word
         if not isinstance(word, str | None):
             raise TypeError("padding is no word")
@@ -65,7 +68,9 @@ def tokenizer_of(path: Path, sha256: str) -> Any:
 @lru_cache(maxsize=2)
 def _numbered(path: Path, sha256: str) -> dict[str, int]:
     """The numbers of a tokenizer's words, as far as its file has them as a table."""
-    added = json.loads(path.read_bytes())
+    added = json.loads(whole(path, LARGEST))
+    if too_much := excess(added):
+        raise unreadable(too_much)
     tokens = {token["content"]: token["id"] for token in added.get("added_tokens") or ()}
     vocabulary = added["model"]["vocab"]
     numbers = (*tokens.values(), *(vocabulary.values() if isinstance(vocabulary, dict) else ()))

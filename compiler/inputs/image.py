@@ -15,6 +15,7 @@ from pydantic import Field
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..frozen import Frozen
+from ..reading import whole
 from ..world.configuration import key_span
 from ..world.rows import Unusable, kind_of
 from ._damage import is_path, opens, reads
@@ -27,6 +28,7 @@ ROLES = ("image",)
 OPTIONAL = ()
 JOINED = ()
 IN_FILES = True
+LARGEST = 16 << 20  # bytes of what a folder says of its image processor
 
 
 class Augment(Frozen):
@@ -236,7 +238,7 @@ def _written(folder: Path) -> dict[str, Any]:
     newer, usual = folder / "processor_config.json", folder / "preprocessor_config.json"
     for file in (newer, usual):
         try:
-            content = json.loads(file.read_text("utf-8"))
+            content = json.loads(whole(file, LARGEST).decode("utf-8"))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, RecursionError) as broken:

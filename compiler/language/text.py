@@ -14,6 +14,8 @@ from ..boundary import OPEN, Boundary
 from ..diagnostics import Diagnostic, Path, Refused, Span, quote, refuse
 
 _TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "float": "tag:yaml.org,2002:float"}
+_STACK = re.compile(r"(?:layers|stages)\[")
+_WORD = re.compile(r"[^\s,\]}]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 40  # levels of nesting
 MOST = 25_000  # keys and values; a second or two of work for the reader
@@ -210,14 +212,13 @@ def _earlier(source: Source, error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | N
 def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
     lines = source.text.splitlines()
     line = lines[at.line - 1] if at.line <= len(lines) else ""
-    selector = re.search(r"\[.*?((?:[a-z]+\.)?(?:layers|stages)\[[^\]]*\])", line)
-    if selector:
-        where = Span(at.file, at.line, selector.start(1) + 1, len(selector.group(1)), "brackets end the list here")
+    if selector := _selector(line):
+        start, word = selector
         return Diagnostic(
             "E0105",
             "a selector in a flow list needs quotes",
-            where,
-            help=f'write `"{selector.group(1)}"`, or one selector per line after `- `',
+            Span(at.file, at.line, start + 1, len(word), "brackets end the list here"),
+            help=f'write `"{word}"`, or one selector per line after `- `',
         )
     if "tag" in problem:
         return _foreign("tags", at)
@@ -227,6 +228,26 @@ def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
         return Diagnostic("E0101", f"{noun} holds a second document", at, help="write one spec per file")
     help = _way_out(lines, at) if "mapping values" in problem else ""
     return Diagnostic("E0101", f"{noun} is not YAML", at, notes=(problem,), help=help)
+
+
+def _selector(line: str) -> tuple[int, str] | None:
+    """Where the first selector within brackets stands in a line, and the selector; every letter is looked at once.
+
+    >>> _selector("freeze: [text.layers[0:2], norms]")
+    (9, 'text.layers[0:2]')
+    """
+    opened = line.find("[") + 1
+    stack = _STACK.search(line, opened) if opened else None
+    end = line.find("]", stack.end()) + 1 if stack else 0
+    if not stack or not end:
+        return None
+    start, dot = stack.start(), stack.start() - 1
+    if dot >= opened and line[dot] == ".":
+        before = dot
+        while before > opened and "a" <= line[before - 1] <= "z":
+            before -= 1
+        start = before if before < dot else start
+    return start, line[start:end]
 
 
 def _way_out(lines: list[str], at: Span) -> str:
@@ -262,7 +283,7 @@ class _Index:
         self.found = [_foreign(word, self._token(mark, lines)) for word, mark in foreign]
 
     def _token(self, mark: yaml.Mark, lines: list[str]) -> Span:
-        word = re.match(r"[^\s,\]}]*", lines[mark.line][mark.column :])
+        word = _WORD.match(lines[mark.line], mark.column)
         return Span(self.name, mark.line + 1, mark.column + 1, max(1, len(word.group()) if word else 1))
 
     def value(self, node: yaml.Node, path: Path) -> Any:

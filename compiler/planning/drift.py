@@ -10,6 +10,7 @@ from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Path as Keys
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts, SplitFacts
+from .counts import miscounts
 from .lock import (
     Lock,
     LockedData,
@@ -25,7 +26,7 @@ from .locked import Locked, again
 from .plan import Plan
 
 SHORT = 12  # digits of a hash in a message
-SHOWN = 6  # labels in a message
+SHOWN = 6  # labels or counts in a message
 
 
 def drift(
@@ -46,6 +47,8 @@ def drift(
         found += held.stages(facts)
     if plan and not found and plan.sha256 != locked.lock.plan:
         found.append(held.otherwise(facts))
+    if plan and not found and has_data:
+        found += held.counts(facts)
     return tuple(found)
 
 
@@ -98,7 +101,7 @@ class _Held:
                 headline = f"the backbone's {quote(name)} {_fate(name in was.files, name in now)} since it was locked"
                 note = _both("sha256", _short(was.files.get(name)), _short(now.get(name)))
                 yield self._found("E0344", headline, ("backbone", "files", name), note)
-        if away and backbone.header.sha256 != was.header:
+        if backbone.header.sha256 != was.header and (away or was.files == now):
             yield self._found("E0344", "the headers of the backbone's weights changed", ("backbone", "header"))
 
     def stages(self, facts: Facts) -> Iterator[Diagnostic]:
@@ -110,6 +113,10 @@ class _Held:
 
     def heads(self, facts: Facts, plan: Plan | None, has_data: bool) -> Iterator[Diagnostic]:
         """What each head reads; a table of several is named once."""
+        if [*self.lock.each] != _names(self.locked.source.data):
+            note = _both("heads", _row((*self.lock.each,)), _row((*_names(self.locked.source.data),)))
+            yield self._found("E0346", "the lock tells of other heads than the spec has", ("heads",), note)
+            return
         named: set[str] = set()
         for (name, head), seen in zip(self.lock.each.items(), facts.each, strict=True):
             at = place_of(name)
@@ -139,6 +146,9 @@ class _Held:
             if was.rows != split.rows:
                 notes.append(_both(f"rows of the {name} data", str(was.rows), str(split.rows)))
             yield self._found("E0345", f"{quote(table.path)} changed since it was locked", place, *notes)
+        for table in tables[len(was.tables) :]:
+            headline = f"{quote(table.path)} was not read when this was locked"
+            yield self._found("E0345", headline, (*at, "splits", number, "tables"))
 
     def labels(self, head: LockedHead, now: tuple[str, ...] | None, at: Keys) -> Iterator[Diagnostic]:
         was = head.labels
@@ -157,12 +167,25 @@ class _Held:
                 headline = f"another column plays the role {quote(role)} than when it was locked"
                 yield self._found("E0346", headline, (*at, "data", "columns", role), note)
 
+    def counts(self, facts: Facts) -> Iterator[Diagnostic]:
+        """What the lock counts in data that is as it was locked."""
+        found = list(miscounts(self.lock, facts))
+        if found:
+            notes = [said for _, said in found[:SHOWN]] + ([f"… {len(found) - SHOWN} more"] if found[SHOWN:] else [])
+            yield self._found("E0355", "the lock counts what the data does not hold", found[0][0], *notes)
+
     def otherwise(self, facts: Facts) -> Diagnostic:
         each = zip(facts.each, self.lock.each.values(), strict=True)
         is_input = any(seen.preprocessing and is_read_otherwise(seen, head.data) for seen, head in each)
         what = "inputs are prepared otherwise" if is_input else "it decides otherwise"
         note = f"the spec, the backbone and the data are as they were, and {what}"
         return self._found("E0347", "this graftc plans otherwise than the one that locked", ("plan",), note)
+
+
+def _names(written: Mapping[str, object]) -> list[str]:
+    """The heads of a spec by name, the only one under an empty name."""
+    heads = written.get("heads")
+    return [*heads] if isinstance(heads, dict) else [""]
 
 
 def _is_elsewhere(backbone: BackboneFacts) -> bool:

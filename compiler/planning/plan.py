@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -14,10 +15,12 @@ from .. import variants
 from ..diagnostics import Refused, Row, quote, refuse
 from ..digest import canonical, digest
 from ..frozen import SLUG, Frozen, Json
+from ..reading import whole
 from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
+LARGEST = 64 << 20  # bytes of a plan; one of a large backbone has a few
 MEAN = "mean"  # of the metrics of all heads
 
 
@@ -331,6 +334,14 @@ def read_plan(text: str, name: str) -> Plan:
         if word not in variants.words(folder):
             raise _no_plan(name, f"{key}: there is no {quote(word)}")
     return plan
+
+
+def read_plan_file(path: Path, name: str) -> Plan:
+    """Reads a plan from its file, as `read_plan` does; raises Refused E0212 too for one that no plan is as large as."""
+    try:
+        return read_plan(whole(path, LARGEST).decode("utf-8", "replace"), name)
+    except OSError as error:
+        raise _no_plan(name, (error.strerror or str(error)).lower()) from None
 
 
 def _no_plan(name: str, note: str) -> Refused:

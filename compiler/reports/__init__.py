@@ -29,6 +29,7 @@ class Checked:
     source: Source | None
     found: tuple[Diagnostic, ...]
     status: Status
+    notes: tuple[str, ...] = ()  # what was taken as it is written, and not looked at
 
     def file(self, span: Span) -> str | None:
         """The file at which a place is shown: of a flag the spec that it changes; None for a text from a pipe."""

@@ -19,7 +19,14 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
         every.append(checked)
         for found in checked.unique:
             print(_annotation(found, checked), flush=True)
+        for note in checked.notes:
+            print(_notice(note, checked), flush=True)
     print(summary(every, is_strict))
+
+
+def _notice(note: str, checked: Checked) -> str:
+    file = "" if checked.name == "-" else f" file={_escaped(_path(checked.name), PROPERTY_MARKS)}"
+    return f"::notice{file}::{_escaped(one_line(note), MARKS)}"
 
 
 def _annotation(found: Diagnostic, checked: Checked) -> str:

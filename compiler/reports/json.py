@@ -15,7 +15,7 @@ FORMAT = 1  # raised when a key goes or changes its meaning; a new key leaves it
 def report(results: Iterable[Checked], is_strict: bool) -> None:
     """Prints one JSON object about all specs."""
     every = list(results)
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "findings": [_finding(found, checked) for checked in every for found in checked.unique],
         "summary": {
@@ -23,6 +23,8 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
             "strict": is_strict, "status": int(exit_status(every, is_strict)),
         },
     }  # fmt: skip
+    if notes := [{"spec": checked.name, "message": note} for checked in every for note in checked.notes]:
+        document["notes"] = notes
     print(printable(dumps(document, indent=2, ensure_ascii=False)))
 
 

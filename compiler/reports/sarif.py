@@ -28,12 +28,19 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
     status = exit_status(every, is_strict)
     run = {
         "tool": {"driver": {"name": "graftc", "version": version("graftc"), "rules": list(map(_rule, rules))}},
-        "invocations": [{"executionSuccessful": status <= 1, "exitCode": int(status)}],
+        "invocations": [{"executionSuccessful": status <= 1, "exitCode": int(status), **_notes(every)}],
         "originalUriBaseIds": {ROOT: {"description": {"text": "the folder of the repository"}}},
         "columnKind": "unicodeCodePoints",
         "results": [_result(found, checked, rules, prints) for checked in every for found in checked.unique],
     }
     print(printable(dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)))
+
+
+def _notes(every: Iterable[Checked]) -> Json:
+    """What was taken as it is written, of each spec; nothing where nothing was."""
+    said = [f"{checked.name}: {note}" for checked in every for note in checked.notes]
+    notes = [{"level": "note", "message": {"text": one_line(each)}} for each in said]
+    return {"toolExecutionNotifications": notes} if notes else {}
 
 
 def _rule(code: str) -> Json:

@@ -26,6 +26,8 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
         if not checked.errors:
             found = f" ({counted(checked.warnings, 'warning')})" if checked.warnings else ""
             print(f"{line_start(checked.name)}: fine{found}", flush=True)
+        for note in checked.notes:
+            print(f"  = note: {one_line(note)}", flush=True)
     if len(every) != 1 or every[0].errors or (is_strict and every[0].warnings):
         print(summary(every, is_strict))
 

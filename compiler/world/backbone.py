@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from .. import variants
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
+from ..reading import whole
 from ..sources import SENTENCES, Located, Missing, split
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
@@ -28,6 +30,7 @@ AT = At(("backbone", "from"))
 # what preprocessing and a checkpoint take from a backbone besides its config and its weights
 PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
 # all of which the results of stages may depend on
+CONFIG = 16 << 20  # bytes of a config.json
 ASSETS = (*PREPROCESSING, *SENTENCES)
 # what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
@@ -243,7 +246,8 @@ def gather_backbone(
 
     The weights, too, are then held against what the source knows of them; `memory` remembers their hashes.
 
-    Raises Refused with E0353 where it lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382, E0383 and E0384 at once.
+    Raises Refused with E0353 where it lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of
+    E0382, E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights, boundary)
     source = variants.load("sources", split(reference)[0])
@@ -301,10 +305,10 @@ def _check(facts: BackboneFacts) -> None:
 
 def _config_bytes(folder: Path) -> bytes:
     try:
-        if not (folder / "config.json").is_file():  # a pipe would be waited for
-            raise FileNotFoundError
-        return (folder / "config.json").read_bytes()
-    except OSError:
+        return whole(folder / "config.json", CONFIG)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise refuse("E0305", "the backbone's config.json can't be read", str(error.strerror), at=AT) from None
         raise refuse(
             "E0301",
             "the backbone has no config.json",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .known import Known
 
 SAMPLE = 1_000
+MISSING = 20  # columns that a table lacks, said one by one
 NUMBERS = 40  # bits of a row's number; above them a place holds the number of its table
 Numbered = tuple[int, dict[str, Any]]  # a row
 
@@ -273,7 +274,8 @@ class _Split:
         lacking = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
         # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
         new = [pair for pair in lacking if known is not None or pair not in self.gathering.absent]
-        self.gathering.found += [absent(role, name, names, self.name, table, role in written) for role, name in new]
+        told = new[:MISSING]  # each is looked for among all columns
+        self.gathering.found += [absent(role, name, names, self.name, table, role in written) for role, name in told]
         self.gathering.absent.update(lacking)
         if lacking:
             return False

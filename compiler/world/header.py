@@ -14,12 +14,17 @@ from typing import Any
 from ..diagnostics import At, quote, refuse
 from ..digest import canonical
 from ..frozen import Frozen
+from ..reading import whole
 
 BYTES = {
     **{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1},
     **{"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1},
 }
 LARGEST = 100_000_000  # bytes of header that the format allows
+MOST = 20_000  # tensors
+LONGEST = 500  # characters of a tensor's name: each of its parts is looked at, and what lies above it
+DEEPEST = 16  # sides of a tensor
+FAR = 1 << 62  # no number of a header is larger
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 INDEX = "model.safetensors.index.json"
 _AT = At(("backbone", "from"))
@@ -83,7 +88,7 @@ def _files(folder: Path, is_elsewhere: bool) -> tuple[tuple[str, ...], tuple[str
         return ("model.safetensors",), ()
     if index.is_file():
         try:
-            found = json.loads(index.read_bytes())["weight_map"]
+            found = json.loads(whole(index, LARGEST))["weight_map"]
             names, tensors = sorted(set(found.values())), tuple(sorted(found))
             is_sound = bool(names) and all(isinstance(name, str) and Path(name).name == name for name in names)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -125,7 +130,7 @@ def _entries(path: Path) -> dict[str, Any]:
             )
         text = file.read(length)
     try:
-        found: dict[str, Any] = json.loads(text)
+        found: dict[str, Any] = json.loads(text, object_pairs_hook=_pairs)
         noted = found.pop("__metadata__", None) or {}
         if not all(isinstance(value, str) for value in noted.values()):
             raise _Lie("its `__metadata__` holds what is no text")
@@ -154,6 +159,18 @@ def is_header(found: Any) -> bool:
         return False
 
 
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a header; raises _Lie for one that no checkpoint has: too much of it, or a name twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Lie("it says something twice")
+    if len(found) > MOST:
+        raise _Lie(f"it names {len(found):,} tensors; at most {MOST:,} are read")
+    if any(len(name) > LONGEST for name in found):
+        raise _Lie(f"a tensor's name is longer than {LONGEST} characters")
+    return found
+
+
 class _Lie(ValueError):
     """A header that contradicts itself; the message is for people."""
 
@@ -165,7 +182,9 @@ def _end(entries: Mapping[str, Any]) -> int:
         start, stop = entry["data_offsets"]
         if entry["dtype"] not in BYTES:
             raise _Lie(f"tensor {quote(name)} has the dtype {quote(entry['dtype'])}, which is not known")
-        if not all(type(number) is int and number >= 0 for number in (start, stop, *entry["shape"])):
+        if len(entry["shape"]) > DEEPEST:
+            raise _Lie(f"tensor {quote(name)} has {len(entry['shape'])} sides; at most {DEEPEST} are read")
+        if not all(type(number) is int and 0 <= number < FAR for number in (start, stop, *entry["shape"])):
             raise _Lie(f"the shape or place of tensor {quote(name)} is not made of whole numbers")
         if stop - start != math.prod(entry["shape"]) * BYTES[entry["dtype"]]:
             raise _Lie(f"tensor {quote(name)} has {stop - start} bytes, which is not what its shape and dtype take")

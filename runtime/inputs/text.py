@@ -64,14 +64,16 @@ class Preprocessor:
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        self.record = record
-        self.tokenizer = _asked(Tokenizer.from_file, str(folder / record["tokenizer"]))
+        self.record, file = record, folder / record["tokenizer"]
+        if not file.is_file():  # a pipe would be waited for
+            raise ValueError(f"`{file.name}` is missing, or no file")
+        self.tokenizer = _asked(Tokenizer.from_file, str(file))
         # a shipped tokenizer.json may pad or cut everything to a length of its own
         self.tokenizer.no_padding()
         windows = {"stride": record["stride"], "strategy": "only_second"} if "stride" in record else {}
         self.tokenizer.enable_truncation(record["max_length"], **windows)
         if windows:  # a question is measured for itself
-            self.whole = _asked(Tokenizer.from_file, str(folder / record["tokenizer"]))
+            self.whole = _asked(Tokenizer.from_file, str(file))
             self.whole.no_padding()
             self.whole.no_truncation()
 

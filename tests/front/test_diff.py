@@ -555,6 +555,7 @@ IN_GIT: dict[str, Edit] = {
     "E0233": lambda folder: None,
     "E0234": lambda folder: shutil.copy(folder / "spec.yaml", folder / "routing.yaml"),
     "E0235": lambda folder: stored_elsewhere(folder),
+    "E0236": lambda folder: linked_away(folder),
     "E0350": lambda folder: (in_a_submodule(folder) / ".git").unlink(),
 }
 
@@ -565,6 +566,16 @@ def stored_elsewhere(folder: Path) -> None:
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 4000\n"
     (folder / "train.jsonl").write_text(pointer)
     commit("a pointer")
+    (folder / "train.jsonl").write_text(rows)
+
+
+def linked_away(folder: Path) -> None:
+    """Rows that were a link out of the repository, and are a file now."""
+    rows = (folder / "train.jsonl").read_text()
+    (folder / "train.jsonl").unlink()
+    (folder / "train.jsonl").symlink_to("/srv/rows.jsonl")
+    commit("a link")
+    (folder / "train.jsonl").unlink()
     (folder / "train.jsonl").write_text(rows)
 
 

@@ -21,7 +21,7 @@ from graftc.compiler.digest import TICK, WORTH, file_sha256, known_sha256
 from graftc.compiler.execution.machine import installed
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
-from graftc.compiler.planning.lock import signature
+from graftc.compiler.planning.lock import LockedData, signature
 from graftc.compiler.planning.locked import read_lock
 from graftc.compiler.planning.plan import read_plan
 from graftc.compiler.world import facts
@@ -386,6 +386,8 @@ BEFORE: dict[str, Callable[[Path, Command], object]] = {
     "E0346": lambda folder, graftc: _another_label(folder),
     "E0347": lambda folder, graftc: _another_version(folder),
     "E0348": lambda folder, graftc: replaced(folder / "spec.yaml", "validation.jsonl", "more.jsonl"),
+    "E0355": lambda folder, graftc: _other_counts(folder),
+    "E0354": lambda folder, graftc: ((folder / LOCK).unlink(), (folder / LOCK).symlink_to("/srv/notes.txt")),
     "E0352": lambda folder, graftc: shutil.copy(folder / "spec.yaml", folder / "spec.yml"),
     "E0349": lambda folder, graftc: graftc("plan", "spec.yaml", "-o", "plan.json"),
 }
@@ -395,6 +397,15 @@ BESIDES = {"E0346": ["E0345"]}  # a label map moves only with the data
 def _another_label(folder: Path) -> None:
     path = folder / "train.jsonl"
     path.write_text(path.read_text() + '{"text": "it is lost", "label": "parcel"}\n')
+
+
+def _other_counts(folder: Path) -> None:
+    """One training row fewer of a label, hashed anew."""
+    data = read_lock(read(folder / "spec.yaml")).lock.data
+    assert data is not None
+    plain = data.model_dump(mode="json")
+    plain["splits"][0]["tally"]["counts"][0] = "19 billing"
+    signed(folder, data=LockedData.model_validate_json(json.dumps(plain)))
 
 
 def _another_version(folder: Path) -> None:
@@ -506,7 +517,9 @@ def test_what_changed_within_a_tick_of_the_clock_is_not_remembered(
 
 
 def test_every_code_of_locks_has_its_case() -> None:
-    assert {code for code in explanations.codes() if code.startswith("E034")} | {"E0352"} == set(BEFORE)
+    assert {code for code in explanations.codes() if code.startswith("E034")} | {"E0352", "E0355", "E0354"} == set(
+        BEFORE
+    )
     assert {path.stem for path in GOLDEN.glob("lock_E*.txt")} == {f"lock_{code}" for code in BEFORE}
 
 

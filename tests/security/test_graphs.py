@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -149,3 +150,14 @@ def test_a_graph_without_end_is_ended(
 def test_an_answer_is_json(place: Path, graftc: Callable[..., Answer]) -> None:
     for line in graftc("predict", place, "a text", "another").out.splitlines():
         json.loads(line, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "samples.jsonl", "manifest.json"])
+def test_a_pipe_in_a_bundle_is_not_waited_for(name: str, place: Path, graftc: Callable[..., Answer]) -> None:
+    (place / name).unlink()
+    os.mkfifo(place / name)
+    start = time.monotonic()
+    assert graftc("verify", place).status == 1
+    asked = graftc("predict", place, "a text")
+    assert (asked.status, asked.codes) == ((0, []) if name == "samples.jsonl" else (1, asked.codes))
+    assert time.monotonic() - start < 10

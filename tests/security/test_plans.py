@@ -45,6 +45,7 @@ EDITS: list[tuple[str, Any, str]] = [
     ("train.learning_rate", 1e308, "E0214"),
     ("train.layer_of", {"x": "y"}, "E0214"),
     ("export.parity", 1e308, "E0212"),
+    ("export.parity", 0.5, "E0214"),
     ("export.opset", 10**12, "E0212"),
     ("export.samples_sha256", "x", "E0214"),
     ("backbone.source", "hub:evil/model", "E0214"),

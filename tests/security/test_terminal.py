@@ -155,11 +155,12 @@ def test_a_store_of_files_where_folders_should_be_is_told(folder: Path, graftc: 
 
 def test_what_was_remembered_of_files_is_taken_for_nothing_else(folder: Path, graftc: Command) -> None:
     from graftc.compiler.digest import _name, _read, file_sha256, known_sha256
+    from graftc.compiler.ownership import make_folders
 
     large = folder / "large"
     large.write_bytes(bytes(4_000_001))
     memory = folder / "store/digests"
-    memory.mkdir(parents=True)
+    make_folders(memory)
     for odd in (b"\xff" * 64, b"\x1b" * 64, b"x" * 64, b""):
         (memory / _name(large, large.stat())).write_bytes(odd)
         assert file_sha256(large, memory) == _read(large)
