@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ ASSETS = (*PREPROCESSING, *SENTENCES)
 # what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
 READ = (".json", ".safetensors")
+BUNDLED = "manifest.json"
 CHECKPOINT = "checkpoint"  # where a bundle has its backbone
 LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
 
@@ -178,10 +179,22 @@ def _refuse_outside(reference: str, folder: Path, boundary: Boundary) -> None:
         return
     if boundary.is_outside(folder):
         raise Refused((outside(quote(reference), AT, boundary),))
-    for place in (folder, folder / CHECKPOINT):
-        if found := _leading_out(place, boundary):
+    looks: list[Callable[[], Path | None]] = [
+        lambda: _leading_out(folder, boundary),
+        lambda: _leading_out(folder / CHECKPOINT, boundary),
+    ]
+    if split(reference)[0] == "bundle":
+        looks.append(lambda: next(filter(boundary.is_outside, _listed(folder)), None))
+    for look in looks:  # one after the other: what is outside is not even listed
+        if found := look():
             headline = f"{quote(os.path.relpath(found, folder))} of the backbone {quote(reference)}"
             raise Refused((outside(headline, AT, boundary),))
+
+
+def _listed(bundle: Path) -> Iterator[Path]:
+    """What of a bundle is held against its manifest, and that itself."""
+    yield bundle / BUNDLED
+    yield from (bundle / CHECKPOINT).rglob("*")
 
 
 def _leading_out(folder: Path, boundary: Boundary) -> Path | None:

@@ -173,6 +173,17 @@ def in_bundle(place: Place) -> None:
     place.spec("backbone:\n  from: bundle:old\n")
 
 
+def beside_bundle(name: str) -> Callable[[Place], None]:
+    """A bundle in which something is a link that planning a model would not read, but for holding it to the manifest."""
+
+    def lay(place: Place) -> None:
+        shutil.copytree(place.checkout / "backbone", place.checkout / "old" / "checkpoint")
+        place.link(f"old/{name}", place.elsewhere / ".netrc")
+        place.spec("backbone:\n  from: bundle:old\n")
+
+    return lay
+
+
 def clone(text: str) -> Callable[[Place], None]:
     """A clone whose own configuration holds a password, as a checkout in a workflow may."""
 
@@ -285,6 +296,8 @@ WAYS = (
     Way("a bundle elsewhere", spec("backbone:\n  from: bundle:../elsewhere\n"), "bundle:../elsewhere"),
     Way("a bundle's checkpoint", bundle, "bundle:old"),
     Way("a file of a bundle's checkpoint", in_bundle, "bundle:old"),
+    Way("a bundle's manifest", beside_bundle("manifest.json"), "bundle:old"),
+    Way("a file beside a bundle's model", beside_bundle("checkpoint/notes.bin"), "bundle:old"),
     Way("the lock", linked("spec.lock.yaml", "{away}/.netrc"), "spec.lock.yaml", words=(*SPEC, "--locked")),
     Way("the lock is written", linked("spec.lock.yaml", "{away}/.netrc"), "spec.lock.yaml", code="E0354", words=("lock", "spec.yaml")),
     Way("an old spec", wrote("old.yaml", ground.replaced(data("../elsewhere/train.jsonl")), ""), "../elsewhere/train.jsonl", words=(*DIFF, "old.yaml")),

@@ -18,7 +18,7 @@ import pytest
 from graftc.compiler.extras import installing
 from graftc.compiler.sources import Located, Missing, bundle, folder, hub, package
 from graftc.compiler.variants import words
-from graftc.runtime.manifest import FORMAT
+from graftc.runtime.manifest import FORMAT, sealed
 
 from .hub_server import Hub, Repository
 
@@ -86,8 +86,9 @@ def test_a_bundle_gives_its_checkpoint(tmp_path: Path) -> None:
         "heads": {"": {"type": "text-classification"}},
         "calibrated": {},
         "preprocessing": {"modality": "text"},
+        "outputs": {},
     }
-    (tmp_path / "b" / "manifest.json").write_text(json.dumps({**runs, "files": files}))
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(sealed({**runs, "files": files})))
     assert bundle.locate("b", tmp_path) == Located(checkpoint, "bundle:b")
     assert bundle.locate("./b", tmp_path).pinned == "bundle:./b"
 
