@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ class Session:
             options.intra_op_num_threads = threads
         # idle workers that spin take the cores from other sessions of the same process
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not path.is_file():  # a pipe would be waited for
+        if not os.path.isfile(path):  # a pipe would be waited for
             note, help = "it is missing, or no file", "build or copy the bundle again"
             raise BundleError("E0503", f"`{path.name}` can't be loaded", note, help=help)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Preprocessor:
         from tokenizers import Tokenizer
 
         self.record, file = record, folder / record["tokenizer"]
-        if not file.is_file():  # a pipe would be waited for
+        if not os.path.isfile(file):  # a pipe would be waited for
             raise ValueError(f"`{file.name}` is missing, or no file")
         self.tokenizer = _asked(Tokenizer.from_file, str(file))
         # a shipped tokenizer.json may pad or cut everything to a length of its own

@@ -192,7 +192,8 @@ def test_a_lock_lists_them_and_holds_the_spec_to_them(folder: Path, graftc: Comm
 
 def test_without_any_no_list_stays(folder: Path, graftc: Command) -> None:
     spec()
-    Path("spec.bad_rows.jsonl").write_text("{}\n")
+    left = {"split": "train", "file": "train.jsonl", "row": 3, "reason": "no label", "detail": ""}
+    Path("spec.bad_rows.jsonl").write_text(json.dumps(left) + "\n")
     assert graftc("lock", "spec.yaml").status == 0
     assert not Path("spec.bad_rows.jsonl").exists()
     assert "skipped" not in Path("spec.lock.yaml").read_text(encoding="utf-8")
