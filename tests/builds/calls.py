@@ -51,9 +51,11 @@ class Calls:
         path = os.path.abspath(path)
         if path == self.store or path.startswith(self.store + "/"):
             parts = Path(path).relative_to(self.store).parts
+            if parts and parts[0] == "digests":  # whether a hash is remembered is a matter of a tenth of a second
+                return None
             if parts and parts[0] == "likenesses":  # whose names tell no stage; what is folded is all that has them
                 return "fold"
-            return parts[1].split("-")[0] if len(parts) > 1 and parts[0] != "digests" else "start"
+            return parts[1].split("-")[0] if len(parts) > 1 else "start"
         return "deliver" if path == self.beside or path.startswith(self.beside + "/") else None
 
     def around(self, name: str, path: str, call: Callable[[], Any], half: Callable[[], None] | None = None) -> Any:
