@@ -97,6 +97,9 @@ def key_span(path: Path, key: str, label: str = "") -> Span:
     return Span(str(path), text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found), len(key) + 2, label)
 
 
+DTYPES = ("dtype", "torch_dtype")  # which transformers reads as `torch.float32` too
+
+
 def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]]) -> Wrong | None:
     """What is wrong with the value of a key, or None."""
     if not any(_is(kind, value) for kind in rule["kinds"]):
@@ -105,7 +108,7 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
     if "of" in rule and isinstance(value, str | list):
         known = words.get(rule["of"], ()) if isinstance(rule["of"], str) else tuple(rule["of"])
         for word in [value] if isinstance(value, str) else value:
-            if word not in known:
+            if word not in known and not (key in DTYPES and word.removeprefix("torch.") in known):
                 return _unknown(key, word, known)
     if type(value) in (int, float):
         least, most = rule.get("least"), rule.get("most")
