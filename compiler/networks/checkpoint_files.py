@@ -16,7 +16,7 @@ from .. import variants
 from ..diagnostics import refuse
 from ..digest import identity
 from ..world.backbone import renamed
-from ..world.configuration import CHOOSING
+from ..world.configuration import CHOOSING, DTYPES
 from ..world.header import INDEX, read_header
 
 CONFIG = "config.json"
@@ -43,7 +43,10 @@ def alone(folder: Path) -> Iterator[Path]:
 
 def reduced(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config.json without the keys that choose what is loaded or run."""
-    return {key: value for key, value in config.items() if key not in CHOOSING}
+    kept = {key: value for key, value in config.items() if key not in CHOOSING}
+    # a configuration that is made by itself takes `float32` alone, where a model's also takes `torch.float32`
+    named = {key: kept[key].removeprefix("torch.") for key in DTYPES if isinstance(kept.get(key), str)}
+    return kept | named
 
 
 def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:
