@@ -12,8 +12,8 @@ from typing import Any
 
 from .amounts import SIZES, amount
 from .diagnostics import Diagnostic, Refused, Status, quote
+from .integrity import discard
 from .store import Store
-from .wholeness import discard
 
 LIMIT = "GRAFTC_STORE_LIMIT"
 # what a record tells of a key, and of which kind that is

@@ -249,6 +249,8 @@ class SourceKind(Protocol):
 
     IS_PATH: bool  # what stands after the colon is a path, relative to the spec
     locate: Callable[[str, Path], Any]  # (reference after the colon, the spec's folder) → sources.Located
+    held: Callable[[Path], Iterator[Path]]  # what of that folder is held against a list of its own
+    check: Callable[[Any, Path | None], None]  # (located, a memory of hashes): raises Missing where it is otherwise
 
 
 __all__ = [

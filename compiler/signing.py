@@ -5,6 +5,7 @@ Keys are PEM files as OpenSSL writes them: `openssl genpkey -algorithm ed25519`,
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from ..runtime.manifest import LARGEST, NAME, SIGNATURE
 from .diagnostics import Refused, Row, Status, quote, refuse
 from .extras import installing
 from .reading import beginning
-from .store import write_atomically
+from .staging import beside
+from .store import sync
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -25,9 +27,13 @@ BYTES = 64  # of a signature
 def sign(folder: Path, key: Ed25519PrivateKey) -> None:
     """Writes the signature of a bundle into its folder, unless that one is there already."""
     made, path = key.sign((folder / NAME).read_bytes()), folder / SIGNATURE
-    if beginning(path, BYTES + 1) != made:  # ed25519 signs the same bytes in one way
-        write_atomically(path, lambda staged: staged.write_bytes(made))
-        path.chmod(0o644)
+    if beginning(path, BYTES + 1) == made:  # ed25519 signs the same bytes in one way
+        return
+    with beside(folder) as place:  # what a kill leaves in a bundle would be no part of it
+        (place / SIGNATURE).write_bytes(made)
+        (place / SIGNATURE).chmod(0o644)
+        os.replace(place / SIGNATURE, path)
+    sync(folder)
 
 
 def check(folder: Path, key: Ed25519PublicKey) -> None:
@@ -46,7 +52,8 @@ def check(folder: Path, key: Ed25519PublicKey) -> None:
 
 def private_key(path: Path) -> Ed25519PrivateKey:
     """The key that signs; raises Refused E0509 for a file that holds none."""
-    raw = _content(path)
+    make = "openssl genpkey -algorithm ed25519 -out KEY"
+    raw = _content(path, make)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -55,19 +62,19 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     except TypeError:
         raise _no_key(path, "it is locked by a password", "openssl pkey -in KEY -out UNLOCKED") from None
     except Exception:  # of many types, some of them not public
-        raise _no_key(path, "it is no private key in PEM", "openssl genpkey -algorithm ed25519 -out KEY") from None
+        raise _no_key(path, "it is no private key in PEM", make) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise _no_key(path, "it is a key of another kind", "openssl genpkey -algorithm ed25519 -out KEY")
+        raise _no_key(path, "it is a key of another kind", make)
     return key
 
 
 def public_key(path: Path) -> Ed25519PublicKey:
     """The key that checks; raises Refused E0509 for a file that holds none."""
-    raw = _content(path)
+    make = "openssl pkey -in KEY -pubout -out PUBLIC"
+    raw = _content(path, make)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    make = "openssl pkey -in KEY -pubout -out PUBLIC"
     try:
         key = load_pem_public_key(raw)
     except Exception:  # of many types, some of them not public
@@ -78,12 +85,12 @@ def public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, make: str) -> bytes:
     if find_spec("cryptography") is None:
         raise refuse("E0409", "signatures need cryptography", help=installing("sign"), status=Status.MACHINE)
     raw = beginning(path, LONGEST)
     if raw is None:
-        raise _no_key(path, "there is no such file", "openssl genpkey -algorithm ed25519 -out KEY")
+        raise _no_key(path, "there is no such file", make)
     return raw
 
 

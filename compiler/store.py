@@ -19,7 +19,7 @@ import numpy as np
 
 from .diagnostics import Refused
 from .digest import digest
-from .homes import default_root as default_root
+from .integrity import contents, differences, discard, entries_of, is_untouched, refuse_cut_arrays
 from .ownership import (
     make_file,
     make_folders,
@@ -33,7 +33,6 @@ from .ownership import (
     tightened,
     trusted,
 )
-from .wholeness import contents, differences, discard, entries_of, is_untouched, refuse_cut_arrays
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FOLDERS = frozenset({"stages", "records", "staging", "locks", "digests", "likenesses", "trash", "headers"})

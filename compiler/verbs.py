@@ -71,8 +71,6 @@ def confined(folder: str | Path | None, store: str | Path | None = None) -> Boun
 
 def look(source: Source, footing: Footing) -> Seen:
     """What `check` says, with the facts that it says it of; raises Refused as that does."""
-    if not source.boundary.is_closed:
-        return _look(source, footing)
     try:
         seen = _look(source, footing)
     except Refused as refused:
@@ -184,8 +182,7 @@ def lock_source(source: Source) -> Locking:
         memory, boundary = Store(default_root()).digests, source.boundary
         backbone = gather_backbone(seen.plan.backbone.source, source.folder, True, boundary, memory)
     except Refused as refused:
-        found = redacted(refused.diagnostics, source) if source.boundary.is_closed else refused.diagnostics
-        raise Refused(found, refused.status, source) from None
+        raise Refused(redacted(refused.diagnostics, source), refused.status, source) from None
     facts = replace(seen.facts, backbone=backbone)
     made = lock(source, facts, seen.plan, recorded(), memory)
     return Locking(made, seen.found, tuple(_left_out(facts)))
@@ -209,9 +206,8 @@ class Ready:
 
     plan: Plan
     root: Path
-    source: Source | None = None  # what it was planned from a moment ago
+    source: Source  # what it was planned from a moment ago
     found: tuple[Diagnostic, ...] = ()
-    boundary: Boundary = OPEN  # that nothing crosses which the plan names
 
 
 def ready(source: Source, is_locked: bool = False) -> Ready:
@@ -224,7 +220,7 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
     seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
     if seen.plan is None:
         raise Refused(seen.found, source=seen.source)
-    return Ready(seen.plan, source.folder, source, seen.found, source.boundary)
+    return Ready(seen.plan, source.folder, source, seen.found)
 
 
 def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) -> Ready:
@@ -233,7 +229,7 @@ def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) ->
     Raises Refused with what is wrong with the spec now, E0405 where files changed since, E0214 where the plan is not
     what its spec gives, and E0353 where that leads out of `boundary`.
     """
-    from .planning.again import refuse_missing, refuse_other, source_of
+    from .planning.replan import refuse_missing, refuse_other, source_of
 
     source = replace(source_of(plan, name, root), boundary=boundary)
     refuse_missing(plan, root, boundary)
@@ -241,7 +237,7 @@ def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) ->
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     refuse_other(plan, seen.plan, name)
-    return Ready(seen.plan.model_copy(update={"pins": plan.pins}), root, source, seen.found, boundary)
+    return Ready(seen.plan.model_copy(update={"pins": plan.pins}), root, source, seen.found)
 
 
 def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progress) -> Built:
@@ -253,11 +249,11 @@ def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progre
     from .execution.executor import execute
     from .store import Store
 
-    is_just_planned, most, kept = ready.source is not None, limit(), Store(store or default_root())
+    most, kept = limit(), Store(store or default_root())
     try:
-        built = execute(ready.plan, ready.root, output, kept, progress, is_just_planned, ready.boundary)
+        built = execute(ready.plan, ready.root, output, kept, progress, ready.source.boundary)
     except Refused as refused:
-        found = redacted(refused.diagnostics, ready.source) if ready.boundary.is_closed else refused.diagnostics
+        found = redacted(refused.diagnostics, ready.source)
         raise Refused(found, refused.status, refused.source or ready.source) from refused.__cause__
     if most is not None:
         collect(kept, most, None)

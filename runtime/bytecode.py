@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +26,8 @@ def is_bytecode(file: Path, source: Path) -> bool:
     named = re.fullmatch(own, file.name)
     if named is None or not source.is_file() or source.is_symlink() or file.stat().st_size > LARGEST:
         return False
+    import subprocess  # which no answer needs
+
     command = [sys.executable, "-I", "-S", "-c", COMPARE, str(file), str(source), named["level"] or "0"]
     try:
         return not subprocess.run(command, capture_output=True, check=False, timeout=SECONDS).returncode

@@ -18,7 +18,7 @@ from .shape import ANY, FILE, UpTo, wrong
 FORMAT = 4
 NAME = "manifest.json"
 SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
-BESIDE = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
+GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
 LARGEST = 64 << 20  # bytes
 # what running a bundle takes; heads and inputs say what they need of their own records
 RUNS = {
@@ -137,13 +137,17 @@ def _told(name: str) -> str:
     return f"`{name}` is not part of the bundle{way}"
 
 
-def strangers(folder: Path, files: Iterable[str], is_strict: bool = False, inside: str = "") -> Iterator[str]:
+def strangers(folder: Path, files: Iterable[str], is_strict: bool = False) -> Iterator[str]:
     """What a folder holds besides the files of its manifest: files, folders (with `/`) and links, by their paths.
 
     No link is followed, and nothing is looked for in folders that are strangers themselves.
     """
     known = {*files, NAME, SIGNATURE}
     folders = {f"{parent}/" for name in known for parent in PurePosixPath(name).parents}
+    return _strangers(folder, "", known, folders, is_strict)
+
+
+def _strangers(folder: Path, inside: str, known: set[str], folders: set[str], is_strict: bool) -> Iterator[str]:
     for entry in sorted(os.scandir(folder / inside), key=lambda entry: entry.name):
         name, is_top = f"{inside}{entry.name}", not inside and not is_strict
         if entry.is_symlink():
@@ -152,10 +156,10 @@ def strangers(folder: Path, files: Iterable[str], is_strict: bool = False, insid
             if is_top and name == CACHE:
                 yield from _foreign_bytecode(folder)
             elif f"{name}/" in folders:
-                yield from strangers(folder, known, is_strict, f"{name}/")
-            elif not (is_top and name in BESIDE):
+                yield from _strangers(folder, f"{name}/", known, folders, is_strict)
+            elif not (is_top and name in GIT):
                 yield f"{name}/"
-        elif not entry.is_file(follow_symlinks=False) or not (name in known or (is_top and name in BESIDE)):
+        elif not entry.is_file(follow_symlinks=False) or not (name in known or (is_top and name in GIT)):
             yield name
 
 

@@ -163,8 +163,9 @@ class Model:
 
     def _refuse_other(self, found: Mapping[str, Any], rows: int) -> None:
         """Raises BundleError E0503 where a graph gives other arrays than the manifest says, or other than one row each."""
-        for name, told in self.manifest["outputs"].items():
-            array, sizes = found.get(name), told["shape"]
+        told = {name: each["shape"] for name, each in self.manifest["outputs"].items()}
+        for name in told.keys() | found.keys():
+            array, sizes = found.get(name), told.get(name, ())
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.ndim != len(sizes):
                 raise BundleError("E0503", f"the graph does not give the array `{name}` of the manifest")
             if len(array) != rows:

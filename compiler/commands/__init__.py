@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -79,15 +78,15 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; every way out has its exit status."""
-    if status := _heard(lambda: _run(arguments)):
+    if status := _heard(arguments):
         sys.exit(status)
 
 
-def _heard(run: Callable[[], int]) -> int:
+def _heard(arguments: list[str] | None) -> int:
     """The status of a run, unless something of what it printed could not be written."""
     try:
         streams.prepare()
-        status = run()
+        status = _run(arguments)
         sys.stdout.flush()
     except Refused as refused:
         return _say(refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-option = click.option(
+confine_option = click.option(
     "--confine",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False),

@@ -26,7 +26,7 @@ from ..reports import beside, kept_fit, line_start
 from ..reports.text import text
 from ..signing import private_key, sign
 from ..verbs import Ready, build_ready, confined, place, ready, ready_again
-from ._confine import option
+from ._confine import confine_option
 from ._several import of_each
 
 
@@ -50,7 +50,7 @@ from ._several import of_each
     help="What a PLAN's paths are relative to. Default: its folder.",
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
-@option
+@confine_option
 @click.option(
     "--sign", "key", type=click.Path(), metavar="KEY", help="Sign each bundle with a private key (PEM, ed25519)."
 )
@@ -85,8 +85,7 @@ def command(
         _report(built)
         if built.findings:
             findings = [_warning(found, plan.source) for found in built.findings]
-            shown = redacted(findings, plan.source) if plan.boundary.is_closed else findings
-            print("\n" + text(shown, plan.source), file=sys.stderr)
+            print("\n" + text(redacted(findings, plan.source), plan.source), file=sys.stderr)
         for stage, seconds in built.ran.items():
             spent[_kind(stage)] += seconds
     if len(specs) > 1:
@@ -148,12 +147,12 @@ def _refuse_outputs(specs: tuple[str, ...], outputs: Mapping[str, Path]) -> None
         require_place(outputs[name])
 
 
-def _warning(finding: Finding, source: Source | None) -> Diagnostic:
+def _warning(finding: Finding, source: Source) -> Diagnostic:
     """A finding as a warning about the spec, at the key to change where that is written."""
     headline = f"{finding.head}: {finding.headline}" if finding.head else finding.headline
     path = tuple(finding.key.split("."))
     path = ("heads", finding.head, *path[1:]) if finding.head and path[0] == "head" else path
-    at = At(path) if source and path in source.values else None
+    at = At(path) if path in source.values else None
     return Diagnostic(finding.code, headline, at, notes=finding.notes, help=finding.help)
 
 

@@ -14,10 +14,11 @@ import click
 from ..amounts import SIZES, amount, in_bytes
 from ..cache import Entry, collect, damage, entries, remove
 from ..diagnostics import Refused, listed, quote, refuse
+from ..homes import default_root
 from ..language.overrides import override
 from ..language.source import read
 from ..reports import counted, one_line, printable
-from ..store import Store, default_root
+from ..store import Store
 from ..verbs import Footing, look
 
 TIMES = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -14,7 +14,7 @@ import click
 from ..diagnostics import Status, listed, nearest, refuse
 from ..language.source import Source, read
 from ..reports import line_start, one_line
-from ..workplace import beside
+from ..staging import beside
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
 

@@ -19,18 +19,18 @@ from ..reading import beginning
 from ..reports import line_start
 from ..reports.text import text
 from ..verbs import confined, lock_source
-from ._confine import option
+from ..world.bad_rows import RECORDED
+from ._confine import confine_option
 from ._several import of_each
 from ._whole import refuse_planted, write_unnamed
 
 LISTED = ".bad_rows.jsonl"  # beside a lock
-RECORDED = {"split", "file", "row", "reason", "detail"}  # of each row that is left out
 LONGEST = 65_536  # bytes of a line of the list
 
 
 @click.command("lock")
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
-@option
+@confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
 def command(specs: tuple[str, ...], confine: str | None, sets: tuple[str, ...]) -> None:
     """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.

@@ -18,7 +18,7 @@ from ..planning.why import Reason, show_why, why
 from ..reports import one_line, printable
 from ..reports.text import text
 from ..verbs import Footing, confined, look
-from ._confine import option
+from ._confine import confine_option
 from ._diff import differ
 from ._whole import write_json
 
@@ -40,7 +40,7 @@ from ._whole import write_json
 )
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
 @click.option("--why", "keys", multiple=True, metavar="KEY", help="Say where a value comes from, and nothing else.")
-@option
+@confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 def command(
     spec: str,

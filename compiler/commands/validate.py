@@ -17,7 +17,7 @@ from ..language.source import LARGEST, Source, content, read
 from ..reports import STANDARD_INPUT, Checked, exit_status
 from ..verbs import Footing, confined, look
 from . import machine
-from ._confine import option
+from ._confine import confine_option
 
 # what a file needs to be taken for a spec; also where the rest of its YAML is broken
 _SPEC = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{ *)?["']?graftc["']?[ ]*:""", re.MULTILINE)
@@ -45,7 +45,7 @@ _NAMED = re.compile(
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
-@option
+@confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
 def command(
     specs: tuple[str, ...],

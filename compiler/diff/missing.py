@@ -42,13 +42,21 @@ def standing(
         stage.name: not flaws.get(stage.name) and store.path(stage.name, known[stage.name]).is_dir() for stage in found
     }
     kept = [entry for entry in kept if entry.is_finished and entry.made]
+
+    def reasons(stage: pipeline.Stage) -> tuple[str, ...]:
+        said = _damaged(flaws.get(stage.name, [])) or _begun(stage, known, store)
+        return said or tuple(_because(pipeline.made_of(stage, known, machine), plan, kept))
+
     return [
         Standing(
-            stage.name, known[stage.name], is_there[stage.name], stage.name in needed,
-            () if is_there[stage.name] else tuple(_damaged(flaws.get(stage.name, [])) or _begun(stage, known, store) or _because(pipeline.made_of(stage, known, machine), plan, kept)),
+            stage.name,
+            known[stage.name],
+            is_there[stage.name],
+            stage.name in needed,
+            () if is_there[stage.name] else reasons(stage),
         )
         for stage in found
-    ]  # fmt: skip
+    ]
 
 
 def _damaged(flaws: list[str]) -> tuple[str, ...]:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...runtime.manifest import LARGEST, NAME
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import Refused, quote, refuse
 from ..digest import combined, file_sha256, identity, known_sha256
 from ..execution.manifest import licence
 from ..execution.pipeline import assets_sha256
+from ..homes import default_root
 from ..language.source import Source
 from ..planning.locked import read_lock
 from ..planning.plan import Plan, read_plan_file
 from ..reading import whole
 from ..world.backbone import ASSETS, locate
-
-LARGEST = 64 << 20  # bytes of a manifest
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     Where its lock lies beside it, hashes that cost too much are taken from there; all of them are, where the files
     are of today but the spec is not.
     """
-    from ..store import Store, default_root  # numpy takes its time
+    from ..store import Store  # numpy takes its time
 
     located, fetch = locate(plan.backbone.source, source.folder, False, source.boundary)
     folder = located.folder
@@ -100,7 +100,7 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
     leads from either out of `boundary`.
     """
     path = folder / "plan.json"
-    for each in (path, folder / "manifest.json"):
+    for each in (path, folder / NAME):
         if boundary.is_outside(each):
             raise Refused((outside(f"{quote(each.name)} of {quote(name)}", None, boundary),))
     if not path.is_file():
@@ -112,7 +112,7 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
         )
     side = of_plan(name, path)
     try:
-        manifest = json.loads(whole(folder / "manifest.json", LARGEST))
+        manifest = json.loads(whole(folder / NAME, LARGEST))
         weights, terms = str(manifest["hashes"]["weights"]), str(manifest["licences"]["backbone"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return side

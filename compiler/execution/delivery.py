@@ -11,18 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...runtime.bytecode import CACHE
-from ...runtime.manifest import strangers
+from ...runtime.manifest import LARGEST, NAME, strangers
 from ..diagnostics import refuse
 from ..digest import digest, file_sha256
 from ..ownership import make_folders
 from ..reading import whole
+from ..staging import beside, clear
 from ..store import Store, full_disk, sync, sync_tree
-from ..workplace import beside, clear
 from .interrupts import held_back
 
-MANIFEST = "manifest.json"
 FOLDER, FILE = 0o755, 0o644  # of what is delivered
-LARGEST = 64 << 20  # bytes of an old manifest
 
 
 def require_place(output: Path) -> None:
@@ -51,8 +49,8 @@ def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) ->
     if not output.exists() or not any(output.iterdir()):
         return
     try:
-        manifest = json.loads(whole(output / MANIFEST, LARGEST))
-        there, own = manifest["name"], {*manifest["files"], MANIFEST}
+        manifest = json.loads(whole(output / NAME, LARGEST))
+        there, own = manifest["name"], {*manifest["files"], NAME}
         if not isinstance(manifest["bundle"], int):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -93,7 +91,7 @@ def deliver(packed: Path, output: Path, store: Store) -> None:
         clear(output)
         if _is_same(packed, output, store.digests):
             return
-        refuse_output(output, json.loads((packed / MANIFEST).read_bytes())["name"], packed, store.digests)
+        refuse_output(output, json.loads((packed / NAME).read_bytes())["name"], packed, store.digests)
         make_folders(output.parent, FOLDER)
         try:
             with beside(output) as folder:
@@ -127,7 +125,7 @@ def _replace(output: Path, new: Path, old: Path) -> None:
 
 def _is_same(packed: Path, output: Path, memory: Path) -> bool:
     """Whether every file of the packed bundle lies in the output, to the byte, and nothing else that may run."""
-    mine, theirs = packed / MANIFEST, output / MANIFEST
+    mine, theirs = packed / NAME, output / NAME
     if not theirs.is_file() or mine.read_bytes() != theirs.read_bytes():
         return False
     files = _files(packed)
@@ -150,9 +148,9 @@ def _is_damaged_copy(output: Path, packed: Path | None, memory: Path) -> bool:
         if path.is_file() and "__pycache__" not in path.parts
     }
     unchanged = sum(name in files and _is_intact(output / name, files[name], memory) for name in found)
-    return found <= {*files, MANIFEST} and 2 * unchanged > len(found)
+    return found <= {*files, NAME} and 2 * unchanged > len(found)
 
 
 def _files(packed: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((packed / MANIFEST).read_bytes())["files"]
+    found: dict[str, Any] = json.loads((packed / NAME).read_bytes())["files"]
     return found

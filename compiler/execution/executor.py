@@ -15,19 +15,18 @@ from typing import Any, cast
 
 import numpy as np
 
+from ...runtime.manifest import NAME
 from .. import variants
 from ..boundary import OPEN, Boundary
-from ..diagnostics import At, Diagnostic, Refused, Status, refuse
+from ..diagnostics import At, Diagnostic, Status, refuse
 from ..digest import combined, file_sha256
 from ..health import Finding
 from ..planning import fits
-from ..planning.plan import Plan, TablePlan, TaskPlan
+from ..planning.plan import Plan
 from ..store import ABSENT, Store
 from ..world.backbone import ASSETS, gather_backbone
-from ..world.bad_rows import numbers
-from ..world.rows import Opened, fingerprint, rows
 from . import pipeline
-from .delivery import MANIFEST, deliver, refuse_output
+from .delivery import deliver, refuse_output
 from .interrupts import heed
 from .machine import Machine, describe, require_build, return_memory, share_cores
 from .manifest import licence
@@ -61,13 +60,12 @@ def execute(
     output: Path,
     store: Store,
     progress: Progress,
-    is_just_planned: bool = False,
     boundary: Boundary = OPEN,
 ) -> Built:
     """Runs what is missing and writes the bundle to `output`; a second call runs nothing.
 
-    Raises Refused E0405 where the backbone, or data that was not just planned, is no longer what the plan recorded, and
-    E0353 where the backbone lies outside of `boundary`.
+    The plan is one of now: whoever has it from a file plans its spec again. Raises Refused E0405 where the backbone is
+    no longer what the plan recorded, and E0353 where it lies outside of `boundary`.
     """
     root = root.absolute()
     plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
@@ -78,8 +76,6 @@ def execute(
         )
     refuse_drift(plan, backbone.located.folder, store.digests)
     plan = plan.model_copy(update={"pins": None})  # kept to, they make no difference to the bundle
-    if not is_just_planned:
-        refuse_changed(plan, root)
     folder, machine = backbone.located.folder.absolute(), describe()
     _refuse_precision(plan, machine)
     found = stages_of(plan, folder, store)
@@ -89,7 +85,7 @@ def execute(
     with store.using(known.items()):
         ran = run_stages(found, known, Work(plan, root, folder, machine, {}, Path(), progress), store)
         deliver(packed, output, store)
-        manifest = json.loads((packed / MANIFEST).read_bytes())
+        manifest = json.loads((packed / NAME).read_bytes())
     findings = tuple(map(Finding.read, manifest["findings"]))
     return Built(
         output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings,
@@ -119,34 +115,6 @@ def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, .
         pipeline.assets_sha256({name: file_sha256(folder / name, store.digests) for name in assets}),
         licence(folder),
     )
-
-
-def refuse_changed(plan: Plan, root: Path) -> None:
-    """Raises Refused E0405 where a table is not the one that was planned."""
-    tables = {
-        table: task
-        for phase in plan.phases
-        for task in phase.tasks
-        for split in task.data.splits
-        for table in split.tables
-    }
-    for table, task in tables.items():
-        if not (root / table.path).exists():
-            raise refuse("E0405", f"`{table.path}` was there when it was planned", help="plan again, or give --root")
-        if _fingerprint(table, root, task) != table.sha256:
-            raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
-
-
-def _fingerprint(table: TablePlan, root: Path, task: TaskPlan) -> str:
-    opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
-    if opened.path.is_file() and (whole := fingerprint(opened, ())) == table.sha256:
-        return whole  # its rows refer to no files
-    module = variants.reader(task.head.type)
-    try:
-        files = [f for _, row in rows(opened) for f in module.files(row, task.data.columns, opened.folder)]
-        return fingerprint(opened, files)
-    except (Refused, KeyError, TypeError, ValueError, OSError):
-        return "unreadable"  # it could be read when it was planned
 
 
 def _refuse_precision(plan: Plan, machine: Machine) -> None:

@@ -99,7 +99,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
         Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
-        Stage("pack", 11, {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}, ("verify", "checkpoint", "evaluate", "health", *floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"), *(("retain",) if plan.retain else ())), ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers")),
+        _packing(plan, licence, (*floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"))),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
 
@@ -181,6 +181,13 @@ def _calibrating(plan: Plan) -> tuple[str, ...]:
     """The stages that hold the rows which fix scales."""
     planned = plan.export.quantization
     return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()
+
+
+def _packing(plan: Plan, licence: str, made: tuple[str, ...]) -> Stage:
+    """The stage that puts the bundle together, from all that has been `made` for it."""
+    record = {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}
+    inputs = ("verify", "checkpoint", "evaluate", "health", *made, *(("retain",) if plan.retain else ()))
+    return Stage("pack", 11, record, inputs, ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers"))
 
 
 def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]:

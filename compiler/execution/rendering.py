@@ -47,10 +47,19 @@ def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out
     module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
     heads = [_head(task, manifest["heads"][task.name]) for task in plan.tasks]
     predict = {
-        "task": " and ".join(task.head.type for task in plan.tasks), "name": plan.name, "graftc": installed("graftc"), "runtime": runtime,
-        "imports": module.IMPORTS, "heads": heads, "is_named": bool(plan.tasks[0].name), "example": _example(plan),
-        "annotation": module.annotation(plan.reading.preprocessing), "many": module.many(plan.reading.preprocessing), "precisions": plan.export.precision, "input_help": module.INPUT_HELP,
-    }  # fmt: skip
+        "task": " and ".join(task.head.type for task in plan.tasks),
+        "name": plan.name,
+        "graftc": installed("graftc"),
+        "runtime": runtime,
+        "imports": module.IMPORTS,
+        "heads": heads,
+        "is_named": bool(plan.tasks[0].name),
+        "example": _example(plan),
+        "annotation": module.annotation(plan.reading.preprocessing),
+        "many": module.many(plan.reading.preprocessing),
+        "precisions": plan.export.precision,
+        "input_help": module.INPUT_HELP,
+    }
     template = _template("predict.py.j2")
     text = template.render(predict)
     refuse_other_code(text, template.render(predict | _nobodys(heads)))
@@ -96,17 +105,29 @@ def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
 
     own = [(f.name, f"Label{suffix}" if f.name in decoder.LABELLED else str(f.type)) for f in fields(decoder.Answer)]
     is_several = decoder.is_several(record)
+    # an input may take several forms, with an answer of its own each
+    forms = getattr(decoder, "FORMS", {})
     return {
-        "name": task.name, "suffix": suffix, "labels": labels if len(labels) <= LITERALS else (), "has_labels": bool(decoder.LABELLED),
-        "fields": [{"name": name, "type": kind} for name, kind in own], "several": is_several,
+        "name": task.name,
+        "suffix": suffix,
+        "labels": labels if len(labels) <= LITERALS else (),
+        "has_labels": bool(decoder.LABELLED),
+        "fields": [{"name": name, "type": kind} for name, kind in own],
+        "several": is_several,
         "answer": f"tuple[Answer{suffix}, ...]" if is_several else f"Answer{suffix}",
-        "options": [{"name": name, "flag": f"--{name.replace('_', '-')}", "type": kind, "gives": typed(gives)} for name, (kind, gives) in decoder.OPTIONS.items()],
-        # an input may take several forms, with an answer of its own each
-        "forms": [
-            {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": [{"name": f.name, "type": str(f.type)} for f in fields(kind)]}
-            for given, kind in getattr(decoder, "FORMS", {}).items()
-        ],
-    }  # fmt: skip
+        "options": [_option(name, kind, typed(gives)) for name, (kind, gives) in decoder.OPTIONS.items()],
+        "forms": [_form(kind, suffix, given) for given, kind in forms.items()],
+    }
+
+
+def _option(name: str, kind: str, gives: str) -> dict[str, str]:
+    return {"name": name, "flag": f"--{name.replace('_', '-')}", "type": kind, "gives": gives}
+
+
+def _form(kind: Any, suffix: str, given: str) -> dict[str, Any]:
+    """The type of what one form of an input gets."""
+    own = [{"name": field.name, "type": str(field.type)} for field in fields(kind)]
+    return {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": own}
 
 
 def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:

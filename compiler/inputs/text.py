@@ -117,10 +117,10 @@ def crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic]
 def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
     """What can't work between the options and the backbone."""
     if longest and options.max_length and options.max_length > longest:
-        yield Diagnostic(
-            "E0319", "`max_length` is beyond the backbone's positions", At(("data", "max_length"), f"positions end at {longest}"),
-            (At(("backbone", "from"), f"its config.json gives {longest} positions"),), help=f"write `max_length: {longest}` or less",
-        )  # fmt: skip
+        headline, help = "`max_length` is beyond the backbone's positions", f"write `max_length: {longest}` or less"
+        at = At(("data", "max_length"), f"positions end at {longest}")
+        also = (At(("backbone", "from"), f"its config.json gives {longest} positions"),)
+        yield Diagnostic("E0319", headline, at, also, help=help)
 
 
 def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str | tuple[str, str]:
@@ -158,10 +158,19 @@ def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
 def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
     """Golden inputs that hold nobody's data: short, long, multilingual, odd."""
     texts = [
-        "Hello there.", "The quick brown fox jumps over the lazy dog, twice.", "no", "Wo ist der Bahnhof? Ich suche ihn seit einer Stunde.",
-        "C'est l'été ! 25 °C – déjà…", "数据 и данные", "emoji 🙂 and\ttabs\nand lines", "?" * 40, "a " * 600, "PRICE: $1,299.00 (incl. 20% VAT) -- order #A-77/3",
-        "", "It was late, the rain had stopped, and nobody on the platform expected another train before the morning.",
-    ]  # fmt: skip
+        "Hello there.",
+        "The quick brown fox jumps over the lazy dog, twice.",
+        "no",
+        "Wo ist der Bahnhof? Ich suche ihn seit einer Stunde.",
+        "C'est l'été ! 25 °C – déjà…",
+        "数据 и данные",
+        "emoji 🙂 and\ttabs\nand lines",
+        "?" * 40,
+        "a " * 600,
+        "PRICE: $1,299.00 (incl. 20% VAT) -- order #A-77/3",
+        "",
+        "It was late, the rain had stopped, and nobody on the platform expected another train before the morning.",
+    ]
     pairs = [(text, texts[-1 - i]) for i, text in enumerate(texts)]
     if record.get("is_apart"):
         return [*texts, *pairs[:2]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path as File
 
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, nearest, quote, refuse
+from ..reading import start
 from .compose import composed, joined, rebased
 from .migrations import MIGRATIONS, Migration, misversioned, upgrade
 from .mistakes import kind_of, nothing
@@ -34,14 +34,7 @@ def content(file: File) -> bytes:
 
     Raises OSError or ValueError where there is none.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is a folder" if os.path.isdir(file) else "it is a pipe or a device, not a file")
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return stream.read(LARGEST + 1)
-    finally:
-        os.close(descriptor)
+    return start(file, LARGEST + 1)
 
 
 def read(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from ...runtime.manifest import PARITY_ALLOWED
 from .. import variants
@@ -18,7 +18,8 @@ class QuantizationPlan(Frozen):
     """How int8 is made."""
 
     kinds: tuple[str, ...] = Field(min_length=1)  # in the order in which they are tried
-    is_auto: bool  # the first of them is kept that passes and is small; else the spec names the one
+    # the first of them is kept that passes and is small; else the spec names the one. Plans of before say `is_chosen`
+    is_auto: bool = Field(validation_alias=AliasChoices("is_auto", "is_chosen"))
     samples: int = Field(ge=0, le=100_000)  # training rows that fix scales, 0 where no kind takes any
 
     @model_validator(mode="after")

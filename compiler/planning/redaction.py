@@ -19,15 +19,15 @@ HEADLINE = re.compile("E0312")  # whose headline names what the spec asks for
 WAY = "`graftc validate` without --confine says what it is, where that may be read"
 
 
-def redacted(found: Iterable[Diagnostic], source: Source | None) -> tuple[Diagnostic, ...]:
-    """Findings without anything that stands in a file other than the spec and what it extends.
+def redacted(found: Iterable[Diagnostic], source: Source) -> tuple[Diagnostic, ...]:
+    """Findings as they are, or where a boundary is drawn without what stands in a file other than a spec.
 
-    Codes that are not known to say none of it are reduced to their place and what their page says.
+    Codes that are not known to say none of it are then reduced to their place and what their page says.
     """
-    return tuple(_redacted(each, source) for each in found)
+    return tuple(_redacted(each, source) if source.boundary.is_closed else each for each in found)
 
 
-def _redacted(found: Diagnostic, source: Source | None) -> Diagnostic:
+def _redacted(found: Diagnostic, source: Source) -> Diagnostic:
     if WHOLE.fullmatch(found.code) and not _is_foreign(found.at, source):
         return found
     said = found.headline if HEADLINE.fullmatch(found.code) or found.code not in codes() else _said(found.code)
@@ -35,9 +35,9 @@ def _redacted(found: Diagnostic, source: Source | None) -> Diagnostic:
     return Diagnostic(found.code, said, at, tuple(map(_bare, found.also)), help=WAY)
 
 
-def _is_foreign(at: At | Row | Span | None, source: Source | None) -> bool:
+def _is_foreign(at: At | Row | Span | None, source: Source) -> bool:
     """Whether a place is in the text of a file that is no spec."""
-    return isinstance(at, Span) and (source is None or not source.lines(at.file))
+    return isinstance(at, Span) and not source.lines(at.file)
 
 
 def _said(code: str) -> str:

@@ -84,12 +84,9 @@ def _backbone(plan: Plan) -> list[str]:
         if tensors:
             times = len(plan.each_adapter) if state == "added" else 1
             numbers = times * sum(math.prod(t.shape) for t in tensors if not t.is_buffer)
-            lines.append(
-                _line(
-                    word.split(",")[0].split(" (")[0],
-                    f"{numbers:>12,} parameters in {counted(times * len(tensors), 'tensor')}: {', '.join(summary(t.name for t in tensors))}",
-                )
-            )
+            count, names = counted(times * len(tensors), "tensor"), ", ".join(summary(t.name for t in tensors))
+            name = word.split(",")[0].split(" (")[0]
+            lines.append(_line(name, f"{numbers:>12,} parameters in {count}: {names}"))
     return lines + _adapters(plan)
 
 
@@ -200,12 +197,8 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     )
     measured = plan.estimates.measured
     if "tokens_mean" in measured:
-        lines.append(
-            _line(
-                "tokens",
-                f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}, {measured['cut_share']:.1%} of texts cut (of a sample)",
-            )
-        )
+        lengths = f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}"
+        lines.append(_line("tokens", f"{lengths}, {measured['cut_share']:.1%} of texts cut (of a sample)"))
     if task.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
@@ -234,19 +227,11 @@ def _train(plan: Plan) -> list[str]:
         if train.learning_rate == train.head_learning_rate
         else f"backbone {train.learning_rate:g}, head {train.head_learning_rate:g}"
     )
-    lines = [
-        "train",
-        _line(
-            "schedule",
-            f"{counted(train.epochs, 'epoch')} of {counted(train.steps_per_epoch, 'step')} = {counted(train.steps, 'step')} of {counted(train.batch_size, 'row')}",
-        ),
-    ]
-    lines.append(
-        _line(
-            "rate",
-            f"{rates}, {train.schedule} after {counted(train.warmup_steps, 'step')} of warm-up, weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}",
-        )
-    )
+    epochs = f"{counted(train.epochs, 'epoch')} of {counted(train.steps_per_epoch, 'step')}"
+    steps = f"{counted(train.steps, 'step')} of {counted(train.batch_size, 'row')}"
+    warmed = f"{train.schedule} after {counted(train.warmup_steps, 'step')} of warm-up"
+    kept = f"weight decay {train.weight_decay:g}, clipped at {train.max_grad_norm:g}"
+    lines = ["train", _line("schedule", f"{epochs} = {steps}"), _line("rate", f"{rates}, {warmed}, {kept}")]
     if train.layer_decay < 1:
         lines.append(_line("layer decay", f"{train.layer_decay:g}"))
     if train.l2_sp:

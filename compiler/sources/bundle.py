@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.errors import BundleError
-from ...runtime.manifest import read_manifest
+from ...runtime.manifest import NAME, read_manifest
 from ..digest import file_sha256
 from . import Located, Missing
 
@@ -40,6 +40,12 @@ def locate(reference: str, base: Path) -> Located:
         f"`{reference}` has no {' and no '.join(f'{INSIDE}/{name}' for name in lacking)}",
         "give the folder that `graftc build` wrote",
     )
+
+
+def held(folder: Path) -> Iterator[Path]:
+    """What of a bundle is held against its manifest, and that itself."""
+    yield folder / NAME
+    yield from (folder / INSIDE).rglob("*")
 
 
 def check(located: Located, memory: Path | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def locate(reference: str, base: Path) -> Located:
     if os.path.isabs(reference):
         raise Missing(reason, "give the folder that holds config.json")
     raise Missing(reason, f"give the folder that holds config.json; relative paths start at {base}")
+
+
+def held(folder: Path) -> Iterator[Path]:
+    """What of a folder is held against a list of its own: nothing, there is none."""
+    return iter(())
+
+
+def check(located: Located, memory: Path | None) -> None:
+    """Raises Missing where a folder is not what its own list says: there is none."""
 
 
 # who has the models that the Hub once had under one word

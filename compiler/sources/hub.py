@@ -61,6 +61,15 @@ def locate(reference: str, base: Path, weights: bool = True) -> Located:
         return Located(Path(str(snapshot.look(CONFIG))).parent, f"hub:{repo}@{commit}")
 
 
+def held(folder: Path) -> Iterator[Path]:
+    """What of a folder is held against a list of its own: nothing, there is none."""
+    return iter(())
+
+
+def check(located: Located, memory: Path | None) -> None:
+    """Raises Missing where a folder is not what its own list says: there is none."""
+
+
 def header(pinned: str, filename: str) -> dict[str, Any]:
     """The header of a safetensors file of `hub:org/name@commit`, as the file has it, without its tensors.
 

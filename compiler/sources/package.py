@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def locate(reference: str, base: Path) -> Located:
         if folder.is_dir():
             return Located(folder, f"package:{reference}")
     raise Missing(f"the package `{name}` has no folder `{inside}`", _held(name, roots))
+
+
+def held(folder: Path) -> Iterator[Path]:
+    """What of a folder is held against a list of its own: nothing, there is none."""
+    return iter(())
+
+
+def check(located: Located, memory: Path | None) -> None:
+    """Raises Missing where a folder is not what its own list says: there is none."""
 
 
 def _roots(name: str) -> list[str]:

@@ -112,10 +112,8 @@ def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:
             continue
         if any("/" in str(word) for word in words):
             help = f"remove `{key}`, if the backbone's weights are its own and learned without it"
-            yield (
-                "E0384",
-                Wrong(key, f"`{key}` of the backbone's config.json names what graftc never fetches", help=help),
-            )
+            headline = f"`{key}` of the backbone's config.json names what graftc never fetches"
+            yield "E0384", Wrong(key, headline, help=help)
         else:
             headline = f"`{key}` of the backbone's config.json is not followed"
             note = "graftc loads the weights that the plan names, and runs transformers' own code alone"

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from .. import variants
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
 from ..digest import canonical, digest
+from ..homes import default_root
 from ..reading import whole
 from ..sources import SENTENCES, Located, Missing, split
 from .agreement import Checkpoint, disagreements
@@ -35,7 +36,6 @@ ASSETS = (*PREPROCESSING, *SENTENCES)
 # what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
 READ = (".json", ".safetensors")
-BUNDLED = "manifest.json"
 CHECKPOINT = "checkpoint"  # where a bundle has its backbone
 LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
 
@@ -166,14 +166,14 @@ def locate(reference: str, base: Path, weights: bool, boundary: Boundary = OPEN)
         )
     source = variants.load("sources", word)
     if source.IS_PATH:
-        _refuse_outside(reference, base / rest, boundary)
+        _refuse_outside(reference, base / rest, source, boundary)
     if not hasattr(source, "header"):
         return _found(reference, lambda: source.locate(rest, base)), None
     located: Located = _found(reference, lambda: source.locate(rest, base, weights=weights))
     return located, None if weights else lambda name: _found(reference, lambda: _fetched(source, located.pinned, name))
 
 
-def _refuse_outside(reference: str, folder: Path, boundary: Boundary) -> None:
+def _refuse_outside(reference: str, folder: Path, source: ModuleType, boundary: Boundary) -> None:
     """Raises Refused E0353 where a folder, or what a backbone is read from in it, leads out of a boundary."""
     if not boundary.is_closed:
         return
@@ -182,19 +182,12 @@ def _refuse_outside(reference: str, folder: Path, boundary: Boundary) -> None:
     looks: list[Callable[[], Path | None]] = [
         lambda: _leading_out(folder, boundary),
         lambda: _leading_out(folder / CHECKPOINT, boundary),
+        lambda: next(filter(boundary.is_outside, source.held(folder)), None),
     ]
-    if split(reference)[0] == "bundle":
-        looks.append(lambda: next(filter(boundary.is_outside, _listed(folder)), None))
     for look in looks:  # one after the other: what is outside is not even listed
         if found := look():
             headline = f"{quote(os.path.relpath(found, folder))} of the backbone {quote(reference)}"
             raise Refused((outside(headline, AT, boundary),))
-
-
-def _listed(bundle: Path) -> Iterator[Path]:
-    """What of a bundle is held against its manifest, and that itself."""
-    yield bundle / BUNDLED
-    yield from (bundle / CHECKPOINT).rglob("*")
 
 
 def _leading_out(folder: Path, boundary: Boundary) -> Path | None:
@@ -225,7 +218,7 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
     from ..ownership import read_own
-    from ..store import Store, default_root, write_atomically  # the store knows of arrays, and numpy takes its time
+    from ..store import Store, write_atomically  # the store knows of arrays, and numpy takes its time
 
     store, note = Store(default_root()), f"{digest([pinned, name])}.json"
     try:
@@ -251,7 +244,7 @@ def gather_backbone(
     """
     located, fetch = locate(reference, base, weights, boundary)
     source = variants.load("sources", split(reference)[0])
-    if weights and hasattr(source, "check"):
+    if weights:
         _found(reference, lambda: source.check(located, memory))
     raw = _config_bytes(located.folder)
     config = _config(raw)

@@ -31,6 +31,9 @@ class LeftOut:
         return {"split": split, "file": place.file, "row": self.number, "reason": self.kind, "detail": self.detail}
 
 
+RECORDED = frozenset({"split", "file", "row", "reason", "detail"})  # the keys of such a line
+
+
 @dataclass
 class BadRows:
     """The rows of a split that can't be used, gathered while its tables are read; `share` of all may be left out."""

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from graftc.compiler.metrics.classification import calibrate
+from graftc.compiler.planning.export import QuantizationPlan
+from graftc.runtime.manifest import read_manifest
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
 
@@ -69,6 +71,24 @@ def test_a_bundle_of_the_former_format_answers_as_it_did(tmp_path: Path) -> None
     answers = Model(bundle).predict([sample["input"] for sample in samples])
     kept = [[answer["label"] for answer in sample["answer"]] for sample in samples]
     assert [[answer.label for answer in row] for row in answers] == kept
+
+
+def test_what_is_told_of_int8_has_its_present_name_in_bundles_of_before(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.unpack_archive(FORMER, bundle)
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    told = {"kind": "dynamic", "is_alone": False, "share": 0.26}
+    manifest |= {"bundle": 3, "calibrated": {}, "quantization": {"int8": told}}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert read_manifest(bundle)["quantization"] == {
+        "int8": {"kind": "dynamic", "is_batch_invariant": False, "share": 0.26}
+    }
+
+
+def test_a_plan_of_before_says_otherwise_that_a_kind_is_chosen() -> None:
+    for word in ("is_auto", "is_chosen"):
+        planned = QuantizationPlan.model_validate_json(json.dumps({"kinds": ["dynamic"], word: True, "samples": 0}))
+        assert (planned.is_auto, "is_auto" in planned.model_dump()) == (True, True)
 
 
 def test_a_precision_that_fails_is_all_that_is_lost(

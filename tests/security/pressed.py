@@ -19,19 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "builds"))
 import subjects
 
-STAGES = (
-    "prepare",
-    "rehearse",
-    "fold",
-    "floor",
-    "train",
-    "evaluate",
-    "health",
-    "export",
-    "checkpoint",
-    "verify",
-    "pack",
-)
+from graftc.compiler import variants
+
 PATIENCE = 60.0  # seconds until a build that did not hear is killed
 
 
@@ -87,7 +76,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in STAGES:
+    for name in variants.words("stages"):
         import_module(f"graftc.compiler.stages.{name}")
     import_module("graftc.compiler.commands.build")
     subjects.write(folder, subjects.features(folder))

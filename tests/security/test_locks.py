@@ -22,15 +22,6 @@ HEADS = "heads:\n  topic: {type: text-classification}\n  again: {type: text-clas
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a spec and its world; the test stands in it."""
-    ground.lay(tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("GRAFTC_STORE", str(tmp_path / "store"))
-    return tmp_path / "here"
-
-
-@pytest.fixture
 def victim(tmp_path: Path) -> Path:
     path = tmp_path / "victim"
     path.write_text("precious")

@@ -57,15 +57,6 @@ def soon(seconds: int = SOON) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a spec and its world; the test stands in it."""
-    ground.lay(tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("GRAFTC_STORE", str(tmp_path / "store"))
-    return tmp_path / "here"
-
-
 # ---------------------------------------------------------------------------------------------------------
 # specs
 

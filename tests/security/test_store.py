@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler import cache, wholeness
+from graftc.compiler import cache, integrity
 from graftc.compiler.commands import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.digest import WORTH, digest, file_sha256, recall
@@ -96,7 +96,7 @@ def test_another_wrapper_under_the_right_key_is_not_delivered(place: Path, capsy
     packed = of(place, "pack")
     (packed / "predict.py").write_text(MARK)
     entries = json.loads((packed / "manifest.json").read_bytes())
-    entries["files"]["predict.py"] = {"bytes": len(MARK), "sha256": wholeness.file_sha256(packed / "predict.py")}
+    entries["files"]["predict.py"] = {"bytes": len(MARK), "sha256": integrity.file_sha256(packed / "predict.py")}
     (packed / "manifest.json").write_text(json.dumps(entries))
     build(place)
     said = capsys.readouterr().err
@@ -210,7 +210,7 @@ def test_an_output_is_read_once_and_again_where_it_was_touched(store: Store, mon
     path = made(store) / "inner" / "predict.py"
     time.sleep(SETTLED)
     read: list[Path] = []
-    monkeypatch.setattr(wholeness, "file_sha256", lambda path: read.append(path) or file_sha256(path))
+    monkeypatch.setattr(integrity, "file_sha256", lambda path: read.append(path) or file_sha256(path))
     assert store.flaws("pack", "a" * 64) == []
     assert store.flaws("pack", "a" * 64) == []
     assert read == [path]

@@ -23,8 +23,8 @@ from graftc.compiler.commands._whole import write_whole
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import delivery
 from graftc.compiler.execution.delivery import deliver
+from graftc.compiler.staging import ENDING, MARK, TEXT, beside
 from graftc.compiler.store import Store
-from graftc.compiler.workplace import ENDING, MARK, TEXT, beside
 from graftc.runtime.manifest import sha256
 
 from ..front.conftest import Project

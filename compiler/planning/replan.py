@@ -45,7 +45,7 @@ def refuse_other(plan: Plan, again: Plan, name: str) -> None:
     _refuse_changed(plan, again)
     differing = list(_differing((), _plain(plan), _plain(again)))
     if differing:
-        notes = [f"`{'.'.join(map(str, keys))}`: {_shown(mine)}, its spec gives {_shown(other)}" for keys, mine, other in differing[:SHOWN]]  # fmt: skip
+        notes = [_told(*each) for each in differing[:SHOWN]]
         notes += [f"and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
         help = "change the spec and plan again: `graftc plan SPEC -o plan.json`, with the graftc that builds"
         raise refuse("E0214", f"{quote(name)} is not what its own spec gives", *notes, at=Row(name), help=help)
@@ -90,5 +90,6 @@ def _differing(keys: Keys, mine: Any, other: Any) -> Iterator[tuple[Keys, Any, A
         yield keys, mine, other
 
 
-def _shown(value: Any) -> str:
-    return clean(canonical(value))
+def _told(keys: Keys, mine: Any, other: Any) -> str:
+    planned, given = (clean(canonical(value)) for value in (mine, other))
+    return f"`{'.'.join(map(str, keys))}`: {planned}, its spec gives {given}"
