@@ -6,12 +6,16 @@ import gc
 import os
 import sys
 
+TYPE_CHECKING = False  # as type checkers know it: typing is not imported for a name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def main() -> None:
     """Runs the command line; an interrupt is one from the first import on, and to the end."""
     try:
         try:
-            _main()
+            _door()()
         finally:
             from graftc.compiler.execution.interrupts import deaf
 
@@ -21,7 +25,8 @@ def main() -> None:
         sys.exit(130)
 
 
-def _main() -> None:
+def _door() -> Callable[[], None]:
+    """The command line, loaded."""
     from graftc.compiler.execution.interrupts import listen, was_interrupted
 
     listen()
@@ -37,7 +42,7 @@ def _main() -> None:
     gc.freeze()
     gc.enable()
     gc.set_threshold(50_000, 20, 20)
-    run()
+    return run
 
 
 if __name__ == "__main__":

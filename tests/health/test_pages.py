@@ -15,12 +15,14 @@ from graftc.compiler.health import Finding
 from graftc.compiler.health.rules import below, findings
 from graftc.compiler.health.seen import Answers, Training
 from graftc.compiler.language.source import read
+from graftc.compiler.language.text import Source
 from graftc.compiler.reports._terminal import Terminal
 from graftc.compiler.reports.text import text
 
 from ..front.test_explain import BLOCK, Page
 from ..front.test_golden import GOLDEN, compare
 
+BARE = Source("spec.yaml", Path(), "", {}, {}, {})
 ANSWERS = Answers("", "accuracy", 120)
 
 
@@ -63,7 +65,7 @@ SAID = {
 def test_a_page_shows_what_is_said(code: str) -> None:
     (found,) = findings(SAID[code][0], [SAID[code][1]])
     assert found.code == code
-    said = text([_warning(found, None)], terminal=Terminal(110)) + "\n"
+    said = text([_warning(found, BARE)], terminal=Terminal(110)) + "\n"
     compare(f"health_{code}", said)
     (block,) = BLOCK.finditer(Page.of(code).parts["When"])
     assert block["text"].partition("\n")[2].rstrip() == said.rstrip()
