@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from graftc.compiler.commands import main as command
+from graftc.compiler.cli import main as command
 from graftc.compiler.verbs import build
 from graftc.compiler.verbs import plan as planned
 from tests.backbones import tiny

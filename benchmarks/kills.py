@@ -44,7 +44,7 @@ BUILD = """
 import sys
 from graftc.compiler.execution import saves
 saves.EVERY = float(sys.argv.pop(1))
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 main(["build", *sys.argv[1:]])
 """
 

@@ -34,7 +34,7 @@ def _door() -> Callable[[], None]:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # imports make no cycles worth looking for, and looking takes a tenth of the start
     try:
-        from graftc.compiler.commands import main as run
+        from graftc.compiler.cli import main as run
     except Exception:
         if was_interrupted():  # a library made another error of it
             raise KeyboardInterrupt from None

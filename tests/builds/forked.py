@@ -134,7 +134,7 @@ class Subject:
             os._exit(status)
 
     def _run(self, store: Path, output: Path, sets: tuple[str, ...], before: Callable[[], Any]) -> int:
-        from graftc.compiler.commands import main
+        from graftc.compiler.cli import main
         from graftc.compiler.execution import saves
         from graftc.compiler.stages import fold
 
@@ -403,7 +403,7 @@ def load() -> None:
     torch.set_num_threads(1)
     for name in STAGES[1:-1]:
         import_module(f"graftc.compiler.stages.{name}")
-    import_module("graftc.compiler.commands.build")
+    import_module("graftc.compiler.cli.build")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from graftc.compiler import cache
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.store import Store
 from graftc.compiler.verbs import build

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.execution import progress
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.store import Store

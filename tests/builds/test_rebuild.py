@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.executor import Built
 from graftc.compiler.staging import ENDING, MARK, TEXT
@@ -77,7 +77,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_a_second_build_runs_nothing_loads_no_torch_and_takes_no_time(bench: Bench) -> None:
     program = f"""
 import resource, sys
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 main(["build", {str(bench.spec)!r}, "-o", {str(bench.output)!r}, "--store", {str(bench.store)!r}])
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, *({HEAVY!r} & sys.modules.keys()))

@@ -117,7 +117,7 @@ def test_a_build_was_killed_in_every_state_that_it_leaves_on_the_disk(text: dict
 KILLED = """
 import os, signal, sys
 import torch
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.execution import saves
 saves.EVERY = saves.SHARE = 0.0
 update, steps = torch.optim.AdamW.step, iter(range(1, 100))

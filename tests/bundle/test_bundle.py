@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from graftc.compiler.amounts import in_bytes
-from graftc.compiler.commands import cli
+from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress

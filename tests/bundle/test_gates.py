@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.networks.fusion import fuse
 from graftc.compiler.store import Store
 from graftc.runtime.model import Model

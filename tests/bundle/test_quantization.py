@@ -13,7 +13,7 @@ import pytest
 import transformers
 
 from graftc.compiler import variants
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
 from graftc.compiler.networks import attempts, calibration

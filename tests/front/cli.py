@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 
 HEAD = re.compile(r"^(?P<kind>error|warning)\[(?P<code>[EW]\d{4})\]: (?P<headline>.*)$")
 PLACE = re.compile(r"^ *--> (?P<place>.*)$")

@@ -353,7 +353,7 @@ def test_nothing_heavy_is_loaded(repository: Path) -> None:
     CASES["epochs"](repository)
     code = (
         "import sys\n"
-        "from graftc.compiler.commands import main\n"
+        "from graftc.compiler.cli import main\n"
         "main(sys.argv[1:])\n"
         f"assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)"
     )

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from graftc.compiler import explanations
-from graftc.compiler.commands import build as building
+from graftc.compiler.cli import build as building
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.kept import Keeper
 from graftc.compiler.execution.machine import describe

@@ -576,7 +576,7 @@ def test_a_split_that_the_lock_leaves_out_is_drift(folder: Path, graftc: Command
 def test_nothing_of_it_loads_what_trains(line: str, folder: Path) -> None:
     code = (
         "import sys\n"
-        "from graftc.compiler.commands import main\n"
+        "from graftc.compiler.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: assert end.code in (None, 0), end.code\n"
         "assert not {'torch', 'transformers', 'peft', 'datasets', 'onnx', 'onnxruntime'} & set(sys.modules)"

@@ -283,7 +283,7 @@ def test_layers_that_are_frozen_need_not_join(project: Project) -> None:
 def test_checking_and_planning_the_examples_loads_nothing_heavy(verb: str, examples: list[tuple[Path, Path]]) -> None:
     code = (
         "import sys\n"
-        "from graftc.compiler.commands import main\n"
+        "from graftc.compiler.cli import main\n"
         "for line in sys.stdin.read().splitlines():\n"
         "    spec, backbone = line.split('\\t')\n"
         f"    try: main(['{verb}', spec, '--set', 'backbone.from=' + backbone])\n"

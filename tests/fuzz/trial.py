@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 import graftc
 from graftc.compiler import variants
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused, Status
 from graftc.compiler.networks.assembly import assemble
 from graftc.compiler.networks.batches import arrays

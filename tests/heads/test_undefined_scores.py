@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.metrics import regression

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graftc.compiler import explanations
-from graftc.compiler.commands.build import _warning
+from graftc.compiler.cli.build import _warning
 from graftc.compiler.health import Finding
 from graftc.compiler.health.rules import below, findings
 from graftc.compiler.health.seen import Answers, Training

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 import graftc
-from graftc.compiler.commands import cli
+from graftc.compiler.cli import cli
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.objectives import supervised_contrastive as supervised
 from graftc.compiler.planning.show import show

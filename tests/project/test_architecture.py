@@ -78,7 +78,7 @@ def test_runtime_runs_from_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_checking_and_planning_load_no_training_library(verb: str, spec: Path) -> None:
     code = (
         "import sys\n"
-        "from graftc.compiler.commands import main\n"
+        "from graftc.compiler.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: assert end.code in (None, 0, 4), end.code\n"  # 4: the hub can't be asked from here
         f"assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)"

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from graftc.compiler import variants
-from graftc.compiler.commands import VERBS, cli, main
+from graftc.compiler.cli import VERBS, cli, main
 from graftc.compiler.language.source import parse_text
 from graftc.compiler.verbs import check
 

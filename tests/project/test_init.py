@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler.commands import main
-from graftc.compiler.commands.init import EXAMPLES
+from graftc.compiler.cli import main
+from graftc.compiler.cli.init import EXAMPLES
 from graftc.compiler.language.source import read
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))

@@ -78,7 +78,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in variants.words("stages"):
         import_module(f"graftc.compiler.stages.{name}")
-    import_module("graftc.compiler.commands.build")
+    import_module("graftc.compiler.cli.build")
     subjects.write(folder, subjects.features(folder))
     ended(start(folder, 0))
     for name in (folder / "modules").read_text().splitlines():

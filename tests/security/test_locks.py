@@ -64,7 +64,7 @@ def test_a_staged_file_is_no_link_that_others_laid(
     (folder / f".{LOCK}.{os.getpid()}.partial").symlink_to(victim)
     assert graftc("lock", "spec.yaml").status == 0
     (folder / f".{LOCK}.aa.partial").symlink_to(victim)
-    monkeypatch.setattr("graftc.compiler.commands._whole.secrets.token_hex", lambda count: "aa")
+    monkeypatch.setattr("graftc.compiler.cli._output.secrets.token_hex", lambda count: "aa")
     assert graftc("lock", "spec.yaml").status != 0
     assert victim.read_text() == "precious"
 

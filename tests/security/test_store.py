@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from graftc.compiler import cache, integrity
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.digest import WORTH, digest, file_sha256, recall
 from graftc.compiler.ownership import make_folders

@@ -25,10 +25,10 @@ KEY = "0" * 64
 # what a forked child of one process does: it saves each verb the start of an interpreter
 EACH = """
 import importlib, json, os, sys
-from graftc.compiler.commands import VERBS, main
+from graftc.compiler.cli import VERBS, main
 import graftc.compiler.heads.text_classification, graftc.compiler.planning.locked, graftc.runtime.model
 for verb in VERBS:
-    importlib.import_module(f"graftc.compiler.commands.{verb}")
+    importlib.import_module(f"graftc.compiler.cli.{verb}")
 for words in json.loads(sys.argv[2]):
     child = os.fork()
     if not child:

@@ -29,7 +29,7 @@ SECRETS = (".netrc", ".env", ".ssh/id_ed25519", ".cache/huggingface/token", ".co
 ALLOCATOR = re.compile(r"/proc/\d+/environ")  # that of torch looks there for its options, before anything is loaded
 EVERY = """
 import contextlib, sys
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 for verb in ("validate", "plan"):
     for name in sys.argv[1:]:
         with contextlib.suppress(SystemExit):

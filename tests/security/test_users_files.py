@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from graftc.compiler.commands import init
-from graftc.compiler.commands._whole import write_whole
+from graftc.compiler.cli import init
+from graftc.compiler.cli._output import write_whole
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import delivery
 from graftc.compiler.execution.delivery import deliver
@@ -237,7 +237,7 @@ class Late:
         for _ in range(1000): pass
 class Spec:
     def find_spec(self, name, path=None, target=None):
-        if name == "graftc.compiler.commands.validate":
+        if name == "graftc.compiler.cli.validate":
             Late()
             time.sleep(0.5)  # the work that is still to come
 sys.meta_path.insert(0, Spec())
@@ -262,7 +262,7 @@ def run(project: Project, before: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["graftc.compiler.reports.text", "graftc.compiler.commands.validate"])
+@pytest.mark.parametrize("name", ["graftc.compiler.reports.text", "graftc.compiler.cli.validate"])
 @pytest.mark.parametrize("error", ["RuntimeError", "OSError", "ImportError"])
 def test_an_interrupt_of_which_a_library_makes_another_error_is_one(project: Project, name: str, error: str) -> None:
     done = run(project, TRANSLATED.format(name=name, error=error))

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from transformers.models.bert.modeling_bert import BertLayer
 
 from graftc.compiler import variants
-from graftc.compiler.commands import cli
+from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.kept import VALUES, Keeper, Kept, read_kept

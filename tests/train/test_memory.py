@@ -47,7 +47,7 @@ WORDS = [
 SCARCE = """
 import resource, sys
 from pathlib import Path
-from graftc.compiler.commands import main
+from graftc.compiler.cli import main
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.stages import train
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import graftc
 from graftc.compiler import variants
-from graftc.compiler.commands import cli
+from graftc.compiler.cli import cli
 from graftc.compiler.diff.sides import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.execution.kept import read_kept

@@ -15,7 +15,7 @@ from ..execution.interrupts import was_interrupted
 from ..reports import one_line
 from ..reports.text import text
 from . import _streams as streams
-from ._whole import is_full, is_memory
+from ._output import is_full, is_memory
 
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 

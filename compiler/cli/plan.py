@@ -20,7 +20,7 @@ from ..reports.text import text
 from ..verbs import Footing, confined, look
 from ._confine import confine_option
 from ._diff import differ
-from ._whole import write_json
+from ._output import write_json
 
 
 @click.command("plan")

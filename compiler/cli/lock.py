@@ -21,8 +21,8 @@ from ..reports.text import text
 from ..verbs import confined, lock_source
 from ..world.bad_rows import RECORDED
 from ._confine import confine_option
-from ._several import of_each
-from ._whole import refuse_planted, write_unnamed
+from ._output import refuse_planted, write_unnamed
+from ._specs import of_each
 
 LISTED = ".bad_rows.jsonl"  # beside a lock
 LONGEST = 65_536  # bytes of a line of the list

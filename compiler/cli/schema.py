@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..language.schema import schema
-from ._whole import write_json
+from ._output import write_json
 
 
 @click.command("schema")

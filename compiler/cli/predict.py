@@ -15,7 +15,7 @@ from ...runtime.errors import BundleError
 from ..diagnostics import Row, refuse
 from ..reports import printable
 from . import _bundles
-from ._whole import whole
+from ._output import whole
 
 LONGEST = 16 << 20  # bytes of a line
 TABLES = (".csv", ".tsv", ".parquet")

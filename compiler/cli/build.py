@@ -27,7 +27,7 @@ from ..reports.text import text
 from ..signing import private_key, sign
 from ..verbs import Ready, build_ready, confined, place, ready, ready_again
 from ._confine import confine_option
-from ._several import of_each
+from ._specs import of_each
 
 
 @click.command("build")
