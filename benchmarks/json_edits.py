@@ -23,9 +23,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from graftc.compiler.api import build
+from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import main as command
-from graftc.compiler.verbs import build
-from graftc.compiler.verbs import plan as planned
 from tests.backbones import tiny
 from tests.front.cli import Answer
 from tests.fuzz import json_edits

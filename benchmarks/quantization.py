@@ -32,6 +32,7 @@ import yaml
 from accuracy import machine, measured_on  # type: ignore[import-not-found]
 from rows import rarest, some
 
+from graftc.compiler.api import build_source
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.execution.progress import Progress
@@ -40,7 +41,6 @@ from graftc.compiler.networks.bootstrap import standard_error
 from graftc.compiler.networks.quantization import own_bytes
 from graftc.compiler.networks.validation import metrics_of
 from graftc.compiler.planning.plan import Plan
-from graftc.compiler.verbs import build_source
 from graftc.runtime.model import Model
 from graftc.runtime.rows import Rows, one_each
 

@@ -95,7 +95,7 @@ def floor(data: Path, specs: int) -> dict[str, float]:
     """Seconds of the arithmetic that many specs can't avoid, by stage."""
     import peer  # type: ignore[import-not-found]
 
-    from graftc.compiler.verbs import plan
+    from graftc.compiler.api import plan
     from graftc.compiler.world.backbone import gather_backbone
 
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from graftc.compiler.api import ready
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.executor import run_stages, stages_of
 from graftc.compiler.execution.machine import describe
@@ -23,7 +24,6 @@ from graftc.compiler.execution.work import Work
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.store import Store
-from graftc.compiler.verbs import ready
 from graftc.compiler.world.backbone import gather_backbone
 
 GRAPHS = "rehearse"  # the stage that tries the export of a graph before training, which no score depends on

@@ -170,7 +170,7 @@ def planned(case: Case, place: Path, fold: str, rate: float | None = None) -> An
     """The plan of a case, written as a spec in a folder beside the data."""
     import yaml
 
-    from graftc.compiler.verbs import plan
+    from graftc.compiler.api import plan
 
     backbone = case.backbone if ":" in case.backbone else f"./{case.backbone}"
     train = {"epochs": case.epochs, "batch_size": BATCH, "fold": fold, **({"learning_rate": rate} if rate else {})}

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..api import Footing
 from ..diagnostics import Refused, listed, refuse
 from ..language.source import Source
 from ..planning.plan import Plan
 from ..reports import printable
 from ..reports._terminal import terminal_of
-from ..verbs import Footing
 
 
 def differ(

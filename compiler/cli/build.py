@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..amounts import score
+from ..api import Ready, build_ready, confined, place, ready, ready_again
 from ..boundary import Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, quote, refuse
 from ..execution.delivery import require_place
@@ -25,7 +26,6 @@ from ..planning.redaction import redacted
 from ..reports import beside, kept_fit, line_start
 from ..reports.text import text
 from ..signing import private_key, sign
-from ..verbs import Ready, build_ready, confined, place, ready, ready_again
 from ._confine import confine_option
 from ._specs import of_each
 

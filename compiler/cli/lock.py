@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ..api import confined, lock_source
 from ..boundary import Boundary
 from ..diagnostics import Refused
 from ..language.overrides import override
@@ -18,7 +19,6 @@ from ..planning.locked import beside, refuse_illegible, shown
 from ..reading import beginning
 from ..reports import line_start
 from ..reports.text import text
-from ..verbs import confined, lock_source
 from ..world.bad_rows import RECORDED
 from ._confine import confine_option
 from ._output import refuse_planted, write_unnamed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ..api import Footing, confined, look
 from ..diagnostics import Refused
 from ..language.overrides import override
 from ..language.parse import parse
@@ -17,7 +18,6 @@ from ..planning.show import show
 from ..planning.why import Reason, show_why, why
 from ..reports import one_line, printable
 from ..reports.text import text
-from ..verbs import Footing, confined, look
 from ._confine import confine_option
 from ._diff import differ
 from ._output import write_json

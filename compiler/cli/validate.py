@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from .. import variants
+from ..api import Footing, confined, look
 from ..boundary import Boundary
 from ..diagnostics import Refused, Status
 from ..language.overrides import override
 from ..language.source import LARGEST, Source, content, read
 from ..reports import STANDARD_INPUT, Checked, exit_status
-from ..verbs import Footing, confined, look
 from . import machine
 from ._confine import confine_option
 

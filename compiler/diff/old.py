@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..api import Footing, check
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
 from ..language.source import Source, read
 from ..planning.plan import Plan
-from ..verbs import Footing, check
 from .revision import at_revision
 from .sides import Side, of_bundle, of_plan, of_spec
 

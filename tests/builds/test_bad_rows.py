@@ -13,7 +13,7 @@ import pytest
 import transformers
 
 import graftc
-from graftc.compiler import verbs
+from graftc.compiler import api
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.stages.prepare import split_rows
 from graftc.runtime.model import Model
@@ -111,7 +111,7 @@ def test_the_rows_of_a_split_are_those_that_can_be_used(backbone: Path, tmp_path
         writer.writerow(["text", "label"])
         for i, row in enumerate(rows()):
             writer.writerow([row["text"], row["label"] if i % 12 else ""] + ["more"] * (i == 5))
-    plan = verbs.plan(path)
+    plan = api.plan(path)
     (task,) = plan.tasks
     parts = {}
     for name in ("train", "validation"):
@@ -139,7 +139,7 @@ def test_heads_that_share_a_table_agree_on_its_rows(backbone: Path, tmp_path: Pa
     data = {"train": "rows.jsonl", "validation": {"fraction": 0.25}, "bad_rows": {"skip": 0.1}, "max_length": 32}
     path = spec(tmp_path / "a", backbone, heads=heads, data=data)
     lines(path.parent / "rows.jsonl", found)
-    plan = verbs.plan(path)
+    plan = api.plan(path)
     numbers: dict[str, dict[str, set[int]]] = {}
     for task in plan.tasks:
         for name in ("train", "validation"):

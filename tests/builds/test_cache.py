@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from graftc.compiler import cache
+from graftc.compiler.api import build
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.store import Store
-from graftc.compiler.verbs import build
 
 from . import subjects
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import yaml
 
+from graftc.compiler.api import build, plan, ready_again
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.executor import Built
 from graftc.compiler.staging import ENDING, MARK, TEXT
-from graftc.compiler.verbs import build, plan, ready_again
 
 from . import subjects
 

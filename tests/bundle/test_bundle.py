@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from graftc.compiler.amounts import in_bytes
+from graftc.compiler.api import build_source
 from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
@@ -29,7 +30,6 @@ from graftc.compiler.execution.rendering import write_card
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import HeadPlan, TaskPlan, read_plan
-from graftc.compiler.verbs import build_source
 from graftc.runtime.errors import BundleError
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify

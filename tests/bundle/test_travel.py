@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import graftc
+from graftc.compiler.api import plan
 from graftc.compiler.planning.plan import read_plan
 from graftc.compiler.planning.portable import portable
-from graftc.compiler.verbs import plan
 from graftc.runtime.model import Model
 
 from ..backbones import tiny

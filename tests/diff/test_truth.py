@@ -11,9 +11,9 @@ from typing import Any
 import onnx
 import pytest
 
+from graftc.compiler.api import build
 from graftc.compiler.diff.compare import Diff
 from graftc.compiler.execution.executor import Built
-from graftc.compiler.verbs import build
 
 from ..builds import subjects
 from ..front.cli import Command

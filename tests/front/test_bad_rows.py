@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler.api import Footing, look
 from graftc.compiler.language.source import read
-from graftc.compiler.verbs import Footing, look
 from graftc.compiler.world.bad_rows import BadRows, numbers, ranges
 from graftc.compiler.world.rows import Opened, Unusable
 

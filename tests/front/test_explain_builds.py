@@ -22,6 +22,7 @@ from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from graftc.compiler import explanations
+from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import build as building
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.kept import Keeper
@@ -36,7 +37,6 @@ from graftc.compiler.reports.text import text
 from graftc.compiler.stages import checkpoint, export, verify
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.store import Store
-from graftc.compiler.verbs import plan as planned
 
 from ..backbones import tiny
 from ..train import running

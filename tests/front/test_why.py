@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from graftc.compiler import variants
+from graftc.compiler.api import Footing, check, look
 from graftc.compiler.language.overrides import override
 from graftc.compiler.language.parse import parse
 from graftc.compiler.language.schema import schema
@@ -17,7 +18,6 @@ from graftc.compiler.language.source import Source, read
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.planning.why import WORKED_OUT, Reason
 from graftc.compiler.planning.why import why as why_
-from graftc.compiler.verbs import Footing, check, look
 
 from .conftest import Project
 

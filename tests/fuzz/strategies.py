@@ -14,9 +14,9 @@ from typing import Any
 from hypothesis import strategies as st
 from PIL import Image
 
+from graftc.compiler.api import lock_source
 from graftc.compiler.language.schema import schema
 from graftc.compiler.language.source import read
-from graftc.compiler.verbs import lock_source
 
 from ..corpus.corpus import SPECS
 from .case import LOCK, TEXT, Case

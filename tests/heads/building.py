@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from graftc.compiler.api import build_source, check
 from graftc.compiler.diagnostics import Diagnostic, Refused
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.language.source import read
-from graftc.compiler.verbs import build_source, check
 
 from ..backbones import tiny
 from ..train import running

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from graftc.compiler import variants
+from graftc.compiler.api import plan
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.networks.adapters import merge
 from graftc.compiler.networks.assembly import assemble, learned, tensors
@@ -25,7 +26,6 @@ from graftc.compiler.planning.show import show
 from graftc.compiler.sources import Missing
 from graftc.compiler.sources.bundle import locate
 from graftc.compiler.stages.train import Training
-from graftc.compiler.verbs import plan
 from graftc.runtime.inputs.text import Preprocessor
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify

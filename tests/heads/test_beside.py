@@ -15,7 +15,7 @@ import transformers
 import yaml
 from safetensors.torch import load_file
 
-from graftc.compiler.verbs import plan
+from graftc.compiler.api import plan
 from graftc.runtime.model import Model
 
 from ..backbones import tiny

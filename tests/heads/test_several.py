@@ -15,8 +15,8 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from graftc.compiler.api import plan
 from graftc.compiler.planning.sampling import batches
-from graftc.compiler.verbs import plan
 from graftc.runtime.errors import BundleError
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from graftc.compiler import variants
+from graftc.compiler.api import Ready, build_ready, check
 from graftc.compiler.diagnostics import Diagnostic, Refused
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.language.source import Source, read
@@ -24,7 +25,6 @@ from graftc.compiler.networks.assembly import reassemble
 from graftc.compiler.networks.parity import apart, of_graph, of_network
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.prepare import preprocessor
-from graftc.compiler.verbs import Ready, build_ready, check
 from graftc.runtime.session import Session
 
 from ..backbones import tiny

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 from graftc.compiler import variants
+from graftc.compiler.api import plan
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.networks.assembly import assemble
-from graftc.compiler.verbs import plan
 from graftc.runtime.verify import verify
 
 from ..backbones import tiny

@@ -15,6 +15,7 @@ import transformers
 from safetensors.torch import load_file
 
 import graftc
+from graftc.compiler.api import Footing, check, lock_source
 from graftc.compiler.diff.sides import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.heads import _masking, _vocabulary
@@ -23,7 +24,6 @@ from graftc.compiler.objectives import causal_language_modeling as causal
 from graftc.compiler.objectives import sentence_order
 from graftc.compiler.planning.show import show
 from graftc.compiler.stages.train import Training
-from graftc.compiler.verbs import Footing, check, lock_source
 
 from ..backbones import tiny
 from ..heads import building

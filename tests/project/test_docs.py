@@ -14,9 +14,9 @@ import click
 import pytest
 
 from graftc.compiler import variants
+from graftc.compiler.api import check
 from graftc.compiler.cli import VERBS, cli, main
 from graftc.compiler.language.source import parse_text
-from graftc.compiler.verbs import check
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

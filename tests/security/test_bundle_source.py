@@ -15,12 +15,12 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
+from graftc.compiler.api import build, lock_source, plan
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.export import ExportPlan
 from graftc.compiler.planning.plan import read_plan
 from graftc.compiler.sources import bundle as source
-from graftc.compiler.verbs import build, lock_source, plan
 from graftc.runtime.errors import BundleError
 from graftc.runtime.manifest import read_manifest
 from graftc.runtime.shape import NUMBER, UpTo, wrong

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from graftc.compiler.api import plan as planned
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.networks import checkpoint_files
 from graftc.compiler.networks.loading import load_backbone
 from graftc.compiler.planning.plan import Plan
-from graftc.compiler.verbs import plan as planned
 
 from ..backbones import tiny
 from ..train import running

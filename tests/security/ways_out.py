@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from graftc.compiler import verbs
+from graftc.compiler import api
 from graftc.compiler.language.source import read
 
 from ..front import ground
@@ -221,7 +221,7 @@ def planned(fragment: str) -> Callable[[Place], None]:
 
     def lay(place: Place) -> None:
         place.spec(fragment)
-        (place.checkout / "plan.json").write_text(verbs.plan(place.checkout / "spec.yaml").text())
+        (place.checkout / "plan.json").write_text(api.plan(place.checkout / "spec.yaml").text())
 
     return lay
 
@@ -231,7 +231,7 @@ def locked(fragment: str) -> Callable[[Place], None]:
 
     def lay(place: Place) -> None:
         place.spec(fragment)
-        made = verbs.lock_source(read(place.checkout / "spec.yaml")).lock
+        made = api.lock_source(read(place.checkout / "spec.yaml")).lock
         (place.checkout / "spec.lock.yaml").write_text(made.text("spec.yaml"))
 
     return lay

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from graftc.compiler.api import plan as plan_of
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.executor import run_stages
 from graftc.compiler.execution.machine import describe
@@ -16,7 +17,6 @@ from graftc.compiler.execution.work import Work
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.train import Training
 from graftc.compiler.store import Store
-from graftc.compiler.verbs import plan as plan_of
 from graftc.compiler.world.backbone import gather_backbone
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from transformers.models.bert.modeling_bert import BertLayer
 
 from graftc.compiler import variants
+from graftc.compiler.api import plan
 from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
@@ -29,7 +30,6 @@ from graftc.compiler.networks.sets import RowSet
 from graftc.compiler.planning.folding import STACK
 from graftc.compiler.stages import fold, train
 from graftc.compiler.stages.train import Training
-from graftc.compiler.verbs import plan
 
 from ..backbones import tiny
 from ..builds import subjects

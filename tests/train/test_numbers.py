@@ -21,13 +21,13 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
+from graftc.compiler.api import plan as plan_of
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import text_classification as head
 from graftc.compiler.layers.losses import cross_entropy_along
 from graftc.compiler.metrics import classification as metrics
 from graftc.compiler.networks.assembly import assemble, learned, train_mode
 from graftc.compiler.networks.controls import clip, groups, schedule
-from graftc.compiler.verbs import plan as plan_of
 
 from ..backbones import tiny
 from ..builds import subjects

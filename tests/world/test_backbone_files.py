@@ -12,9 +12,9 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from graftc.compiler.api import validate
 from graftc.compiler.diagnostics import Diagnostic, Refused, Span, Status
 from graftc.compiler.networks.loading import refusing
-from graftc.compiler.verbs import validate
 
 from ..backbones import tiny
 
