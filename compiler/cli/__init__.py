@@ -12,8 +12,8 @@ import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
 from ..execution.interrupts import was_interrupted
-from ..reports import one_line
-from ..reports.text import text
+from ..renderers import one_line
+from ..renderers.text import text
 from . import _streams as streams
 from ._output import is_full, is_memory
 

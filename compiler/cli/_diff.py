@@ -10,8 +10,8 @@ from ..api import Footing
 from ..diagnostics import Refused, listed, refuse
 from ..language.source import Source
 from ..planning.plan import Plan
-from ..reports import printable
-from ..reports._terminal import terminal_of
+from ..renderers import printable
+from ..renderers._terminal import terminal_of
 
 
 def differ(

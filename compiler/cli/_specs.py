@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from ..diagnostics import Refused
-from ..reports.text import text
+from ..renderers.text import text
 
 Found = TypeVar("Found")
 

@@ -23,8 +23,8 @@ from ..language.overrides import override
 from ..language.source import Source, read
 from ..planning.plan import read_plan_file
 from ..planning.redaction import redacted
-from ..reports import beside, kept_fit, line_start
-from ..reports.text import text
+from ..renderers import beside, kept_fit, line_start
+from ..renderers.text import text
 from ..signing import private_key, sign
 from ._confine import confine_option
 from ._specs import of_each

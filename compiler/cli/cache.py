@@ -18,7 +18,7 @@ from ..diagnostics import Refused, listed, quote, refuse
 from ..homes import default_root
 from ..language.overrides import override
 from ..language.source import read
-from ..reports import counted, one_line, printable
+from ..renderers import counted, one_line, printable
 from ..store import Store
 
 TIMES = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -11,7 +11,7 @@ import click
 from ...runtime.shape import ANY, NUMBER
 from ..amounts import in_bytes, learned_before, score
 from ..diagnostics import clean
-from ..reports import beside, kept_fit, line_start, printable
+from ..renderers import beside, kept_fit, line_start, printable
 from . import _bundles
 
 SHOWN = {

@@ -17,8 +17,8 @@ from ..language.source import read
 from ..planning.lock import Lock
 from ..planning.locked import beside, refuse_illegible, shown
 from ..reading import beginning
-from ..reports import line_start
-from ..reports.text import text
+from ..renderers import line_start
+from ..renderers.text import text
 from ..world.bad_rows import RECORDED
 from ._confine import confine_option
 from ._output import refuse_planted, write_unnamed

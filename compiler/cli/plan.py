@@ -16,8 +16,8 @@ from ..language.parse import parse
 from ..language.source import Source, read
 from ..planning.show import show
 from ..planning.why import Reason, show_why, why
-from ..reports import one_line, printable
-from ..reports.text import text
+from ..renderers import one_line, printable
+from ..renderers.text import text
 from ._confine import confine_option
 from ._diff import differ
 from ._output import write_json

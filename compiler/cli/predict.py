@@ -13,7 +13,7 @@ import click
 
 from ...runtime.errors import BundleError
 from ..diagnostics import Row, refuse
-from ..reports import printable
+from ..renderers import printable
 from . import _bundles
 from ._output import whole
 

@@ -15,7 +15,7 @@ from ..boundary import Boundary
 from ..diagnostics import Refused, Status
 from ..language.overrides import override
 from ..language.source import LARGEST, Source, content, read
-from ..reports import STANDARD_INPUT, Checked, exit_status
+from ..renderers import STANDARD_INPUT, Checked, exit_status
 from . import machine
 from ._confine import confine_option
 

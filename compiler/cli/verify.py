@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..reports import line_start
+from ..renderers import line_start
 from . import _bundles
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..diagnostics import clean, quote
 from ..frozen import Frozen
 from ..planning.show import WORDS, summary
-from ..reports import counted
+from ..renderers import counted
 from ..world.bad_rows import numbers
 
 Keys = tuple[str, ...]

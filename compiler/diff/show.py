@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..amounts import in_bytes
-from ..reports import one_line
-from ..reports._terminal import Terminal
+from ..renderers import one_line
+from ..renderers._terminal import Terminal
 from .compare import Diff
 from .cost import Cost
 from .stages import Run

@@ -12,7 +12,7 @@ from ..decided import Decided
 from ..diagnostics import Path, clean
 from ..language.feeding import reads_head
 from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
-from ..reports import counted
+from ..renderers import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from ..world.sentences import MODULES, POOLING

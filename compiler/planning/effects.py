@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
 from ..language.spec import Draft, Export, Folding, Rates, Train
-from ..reports import counted
+from ..renderers import counted
 from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..world.facts import Facts
 from .decisions import head_record, is_still, passes

@@ -16,7 +16,7 @@ from ..digest import digest, file_sha256
 from ..frozen import Frozen, Json
 from ..language.heads import alone
 from ..language.source import Source
-from ..reports import printable
+from ..renderers import printable
 from ..world.backbone import ASSETS, BackboneFacts
 from ..world.facts import Facts, SplitFacts
 from .plan import Plan

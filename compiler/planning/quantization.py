@@ -10,7 +10,7 @@ from .. import variants
 from ..decided import Decided
 from ..diagnostics import Path
 from ..language.spec import Export, Spec
-from ..reports import counted
+from ..renderers import counted
 from ..world.backbone import BackboneFacts
 from .export import KINDS, SMALL, QuantizationPlan
 

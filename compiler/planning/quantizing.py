@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..diagnostics import At, Diagnostic, listed
 from ..language.spec import Draft, Export
-from ..reports import counted
+from ..renderers import counted
 from ..world.backbone import BackboneFacts
 from ..world.facts import Facts
 from .quantization import KIND, SAMPLED, convolves, fitting, lack, module

@@ -9,7 +9,7 @@ from typing import Any
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, quote
 from ..language.spec import Draft, HeldOut, Spec
-from ..reports import counted
+from ..renderers import counted
 from ..world.facts import Facts
 from ..world.spelling import spellings
 from .split import held_out_count

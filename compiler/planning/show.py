@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ..amounts import in_bytes
 from ..diagnostics import clean
 from ..frozen import Json
-from ..reports import counted, one_line
+from ..renderers import counted, one_line
 from .export import SMALL, QuantizationPlan
 from .fits import fitted_to
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan

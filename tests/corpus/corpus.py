@@ -13,7 +13,7 @@ from pathlib import Path
 from graftc.compiler.api import check
 from graftc.compiler.diagnostics import Diagnostic, Refused
 from graftc.compiler.language.source import Source, read
-from graftc.compiler.reports import place
+from graftc.compiler.renderers import place
 
 SPECS = Path(__file__).parent / "specs"
 Places = frozenset[tuple[str, int, str]]  # file ("" for the spec itself), line, code

@@ -17,7 +17,7 @@ from graftc.compiler import variants
 from graftc.compiler.diagnostics import Path as Keys
 from graftc.compiler.diagnostics import Span
 from graftc.compiler.language.source import Source, parse_text
-from graftc.compiler.reports import in_order
+from graftc.compiler.renderers import in_order
 
 from .corpus import Answer, ask, where
 

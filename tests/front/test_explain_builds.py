@@ -32,8 +32,8 @@ from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.networks import assembly, fusion, graph, parity, validation
 from graftc.compiler.networks.batches import arrays
-from graftc.compiler.reports._terminal import Terminal
-from graftc.compiler.reports.text import text
+from graftc.compiler.renderers._terminal import Terminal
+from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.store import Store

@@ -13,7 +13,7 @@ from graftc.compiler.language.migrations import MIGRATIONS, Migration, renamed, 
 from graftc.compiler.language.parse import parse
 from graftc.compiler.language.source import Source, parse_text, read
 from graftc.compiler.language.spec import LANGUAGE
-from graftc.compiler.reports.text import text
+from graftc.compiler.renderers.text import text
 
 from .conftest import SPEC, Project
 

@@ -19,9 +19,9 @@ from requests_cache import SQLiteCache
 from graftc.compiler import explanations, variants
 from graftc.compiler.diagnostics import Diagnostic, Row, Span
 from graftc.compiler.language.source import Source, parse_text
-from graftc.compiler.reports import Checked
-from graftc.compiler.reports._terminal import Terminal
-from graftc.compiler.reports.text import text
+from graftc.compiler.renderers import Checked
+from graftc.compiler.renderers._terminal import Terminal
+from graftc.compiler.renderers.text import text
 
 from .cli import Command
 from .conftest import SPEC, Project
@@ -520,7 +520,7 @@ def test_only_specs_skips_what_is_none(project: Project, graftc: Command) -> Non
 
 def test_what_several_specs_come_to() -> None:
     from graftc.compiler.diagnostics import Status
-    from graftc.compiler.reports import exit_status
+    from graftc.compiler.renderers import exit_status
 
     warned = Checked("a", None, (Diagnostic("W0301", "odd"),), Status.FINE)
     machine = Checked("b", None, (Diagnostic("E0320", "not there"),), Status.MACHINE)

@@ -19,7 +19,7 @@ from graftc.compiler.api import Footing, look
 from graftc.compiler.diagnostics import Diagnostic, Refused, Status
 from graftc.compiler.language.overrides import override
 from graftc.compiler.language.source import Source, read
-from graftc.compiler.reports import Checked
+from graftc.compiler.renderers import Checked
 
 KEPT = Path(__file__).parent / "cases"  # a folder each, its files those of a case
 LOCK = "spec.lock.yaml"  # where it is among the files, the spec is held to it, and its data is not read

@@ -16,8 +16,8 @@ from graftc.compiler.health.rules import below, findings
 from graftc.compiler.health.seen import Answers, Training
 from graftc.compiler.language.source import read
 from graftc.compiler.language.text import Source
-from graftc.compiler.reports._terminal import Terminal
-from graftc.compiler.reports.text import text
+from graftc.compiler.renderers._terminal import Terminal
+from graftc.compiler.renderers.text import text
 
 from ..front.test_explain import BLOCK, Page
 from ..front.test_golden import GOLDEN, compare

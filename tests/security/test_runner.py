@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graftc.compiler.reports import one_line
+from graftc.compiler.renderers import one_line
 
 from ..front.conftest import Project
 

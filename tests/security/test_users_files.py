@@ -262,7 +262,7 @@ def run(project: Project, before: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["graftc.compiler.reports.text", "graftc.compiler.cli.validate"])
+@pytest.mark.parametrize("name", ["graftc.compiler.renderers.text", "graftc.compiler.cli.validate"])
 @pytest.mark.parametrize("error", ["RuntimeError", "OSError", "ImportError"])
 def test_an_interrupt_of_which_a_library_makes_another_error_is_one(project: Project, name: str, error: str) -> None:
     done = run(project, TRANSLATED.format(name=name, error=error))
