@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..diagnostics import nearest, quote
-from ..explanations import RANGES, codes, headline, page, range_of
+from ..diagnostics.pages import RANGES, codes, headline, page, range_of
 
 
 @click.command("explain")

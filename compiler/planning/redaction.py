@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..diagnostics import At, Diagnostic, Row, Span
-from ..explanations import codes, headline
+from ..diagnostics.pages import codes, headline
 from ..language.source import Source
 
 # what speaks of the spec, of names of files and of counts alone; cells are told by kind and length where they are found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, Diagnostic, Span
-from ..explanations import codes, headline, page
+from ..diagnostics.pages import codes, headline, page
 from . import Checked, exit_status, flag, one_line, place, printable, relative
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

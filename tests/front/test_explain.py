@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler import explanations
+from graftc.compiler.diagnostics import pages
 
 from . import ground
 from .cli import HEAD, Command
@@ -33,8 +33,8 @@ def accepted() -> set[str]:
 
 
 def test_every_code_has_a_page_and_every_page_a_code() -> None:
-    assert raised() <= set(explanations.codes())
-    assert set(explanations.codes()) <= raised()
+    assert raised() <= set(pages.codes())
+    assert set(pages.codes()) <= raised()
 
 
 def test_every_code_has_an_accepted_text_and_every_text_a_code() -> None:
@@ -43,7 +43,7 @@ def test_every_code_has_an_accepted_text_and_every_text_a_code() -> None:
 
 
 def test_every_code_belongs_to_a_range() -> None:
-    assert all(explanations.range_of(code) for code in raised())
+    assert all(pages.range_of(code) for code in raised())
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Page:
 
     @classmethod
     def of(cls, code: str) -> Page:
-        first, *rest = re.split(r"^## ", explanations.page(code), flags=re.MULTILINE)
+        first, *rest = re.split(r"^## ", pages.page(code), flags=re.MULTILINE)
         headline, _, words = first.partition("\n")
         return cls(headline, words.strip(), {part.partition("\n")[0]: part for part in rest})
 
@@ -84,13 +84,13 @@ def test_the_spec_that_the_pages_change_is_fine(folder: Path, graftc: Command) -
     assert (answer.status, answer.err) == (0, "")
 
 
-@pytest.mark.parametrize("code", explanations.codes())
+@pytest.mark.parametrize("code", pages.codes())
 def test_a_page_has_its_shape(code: str) -> None:
     page = Page.of(code)
     assert re.fullmatch(r"# .*[^.]", page.headline)
     assert len(page.words.split()) > 20
     assert list(page.parts) in (["Wrong", "Right"], ["When"])
-    assert max(map(len, explanations.page(code).splitlines())) <= 120
+    assert max(map(len, pages.page(code).splitlines())) <= 120
     if "When" in page.parts:
         assert [block["language"] for block in BLOCK.finditer(page.parts["When"])] == ["console"]
 
@@ -100,7 +100,7 @@ def test_a_part_changes_nothing_but_what_it_names() -> None:
     assert changed == ground.SPEC.replace("train:\n  epochs: 2\n  batch_size: 8\n", "") + "train:\n  epochs: 5\n"
 
 
-@pytest.mark.parametrize("code", [code for code in explanations.codes() if "Wrong" in Page.of(code).parts])
+@pytest.mark.parametrize("code", [code for code in pages.codes() if "Wrong" in Page.of(code).parts])
 def test_what_a_page_calls_wrong_is_refused_and_reads_as_it_was_accepted(
     code: str, folder: Path, graftc: Command
 ) -> None:
@@ -111,7 +111,7 @@ def test_what_a_page_calls_wrong_is_refused_and_reads_as_it_was_accepted(
     compare(code, answer.err)
 
 
-@pytest.mark.parametrize("code", [code for code in explanations.codes() if "Right" in Page.of(code).parts])
+@pytest.mark.parametrize("code", [code for code in pages.codes() if "Right" in Page.of(code).parts])
 def test_what_a_page_calls_right_passes(code: str, folder: Path, graftc: Command) -> None:
     write(Page.of(code).parts["Right"], folder)
     answer = graftc("validate", "spec.yaml")
@@ -148,7 +148,7 @@ def test_what_a_page_says_is_printed_is_printed(code: str, folder: Path, graftc:
 def test_every_accepted_text_of_a_page_belongs_to_one() -> None:
     in_git = {"E0233", "E0234", "E0235", "E0236", "E0350"}  # typed in a repository, by the tests of `plan --diff`
     in_a_hurry = {"E0351"}  # typed while the data is written, by the tests of locks
-    run = {code for code in explanations.codes() if "Wrong" in Page.of(code).parts}
+    run = {code for code in pages.codes() if "Wrong" in Page.of(code).parts}
     run |= {*TYPED, *in_git, *in_a_hurry}
     assert {path.stem for path in GOLDEN.glob("[EW][0-9]*.txt")} == run
 
@@ -157,16 +157,16 @@ def test_one_code_is_explained(graftc: Command) -> None:
     for word in ("E0201", "e0201"):
         answer = graftc("explain", word)
         assert (answer.status, answer.err) == (0, "")
-        assert answer.out == explanations.page("E0201")
+        assert answer.out == pages.page("E0201")
 
 
 def test_without_a_code_all_are_listed_by_range(graftc: Command) -> None:
     answer = graftc("explain")
     assert answer.status == 0
     listed = re.findall(r"^  ([EW]\d{4})  (.+)$", answer.out, re.MULTILINE)
-    assert sorted(listed) == [(code, explanations.headline(code)) for code in explanations.codes()]
+    assert sorted(listed) == [(code, pages.headline(code)) for code in pages.codes()]
     starts = re.findall(r"^([EW]\d+)x+  ", answer.out, re.MULTILINE)
-    assert starts == list(explanations.RANGES)
+    assert starts == list(pages.RANGES)
     assert re.findall(r"^  ([EW]\d{4})  ", answer.out.partition("E045x")[2], re.MULTILINE)[0] == "E0450"
 
 

@@ -21,10 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
-from graftc.compiler import explanations
 from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import build as building
-from graftc.compiler.diagnostics import Refused
+from graftc.compiler.diagnostics import Refused, pages
 from graftc.compiler.execution.kept import Keeper
 from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.prepared import Examples
@@ -380,7 +379,7 @@ def test_a_bundle_without_its_package(
 
 def of_builds() -> set[str]:
     """Codes of building and of bundles; those of scores and of starts are of specs."""
-    return {code for code in explanations.codes() if "E04" <= code < "E052" and not "E043" <= code < "E047"}
+    return {code for code in pages.codes() if "E04" <= code < "E052" and not "E043" <= code < "E047"}
 
 
 def test_every_code_of_building_has_its_case() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graftc.compiler import explanations
+from graftc.compiler.diagnostics import pages
 from graftc.compiler.digest import TICK, WORTH, file_sha256, known_sha256
 from graftc.compiler.execution.machine import installed
 from graftc.compiler.frozen import Json
@@ -517,9 +517,7 @@ def test_what_changed_within_a_tick_of_the_clock_is_not_remembered(
 
 
 def test_every_code_of_locks_has_its_case() -> None:
-    assert {code for code in explanations.codes() if code.startswith("E034")} | {"E0352", "E0355", "E0354"} == set(
-        BEFORE
-    )
+    assert {code for code in pages.codes() if code.startswith("E034")} | {"E0352", "E0355", "E0354"} == set(BEFORE)
     assert {path.stem for path in GOLDEN.glob("lock_E*.txt")} == {f"lock_{code}" for code in BEFORE}
 
 

@@ -16,8 +16,8 @@ import jsonschema
 import pytest
 from requests_cache import SQLiteCache
 
-from graftc.compiler import explanations, variants
-from graftc.compiler.diagnostics import Diagnostic, Row, Span
+from graftc.compiler import variants
+from graftc.compiler.diagnostics import Diagnostic, Row, Span, pages
 from graftc.compiler.language.source import Source, parse_text
 from graftc.compiler.renderers import Checked
 from graftc.compiler.renderers._terminal import Terminal
@@ -341,8 +341,8 @@ def test_sarif_tells_of_a_flag_at_its_spec(project: Project, official: jsonschem
 def test_rules_hold_the_pages(spoilt: Project) -> None:
     rules = sarif(spoilt)[1]["runs"][0]["tool"]["driver"]["rules"]
     for rule in rules:
-        assert rule["shortDescription"]["text"] == explanations.headline(rule["id"])
-        assert rule["help"]["markdown"] == explanations.page(rule["id"]).rstrip()
+        assert rule["shortDescription"]["text"] == pages.headline(rule["id"])
+        assert rule["help"]["markdown"] == pages.page(rule["id"]).rstrip()
         assert "## Wrong" not in rule["fullDescription"]["text"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graftc.compiler import explanations
 from graftc.compiler.cli.build import _warning
+from graftc.compiler.diagnostics import pages
 from graftc.compiler.health import Finding
 from graftc.compiler.health.rules import below, findings
 from graftc.compiler.health.seen import Answers, Training
@@ -72,7 +72,7 @@ def test_a_page_shows_what_is_said(code: str) -> None:
 
 
 def test_every_page_of_health_has_its_case() -> None:
-    assert {code for code in explanations.codes() if "W0435" <= code <= "W0449"} == set(SAID)
+    assert {code for code in pages.codes() if "W0435" <= code <= "W0449"} == set(SAID)
     assert {path.stem.removeprefix("health_") for path in GOLDEN.glob("health_*.txt")} == set(SAID)
 
 

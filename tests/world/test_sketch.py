@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from graftc.compiler import explanations
+from graftc.compiler.diagnostics import pages
 from graftc.compiler.world import sketch
 from graftc.compiler.world.sketch import Sketch
 
@@ -63,7 +63,7 @@ def test_it_is_exact_up_to_the_number_that_the_page_gives(page: str) -> None:
     assert (found.bits, len(found.first)) == (0, sketch.CAP)
     found.add("one more", "x", sketch.CAP)
     assert found.bits == 1
-    assert f"{sketch.CAP:,} different inputs" in explanations.page(page).replace("\n", " ")
+    assert f"{sketch.CAP:,} different inputs" in pages.page(page).replace("\n", " ")
 
 
 @pytest.mark.parametrize("kind", ["numbered", "random"])
