@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from training import Anonymous  # type: ignore[import-not-found]
 
+from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.networks.dropout import quickly_drawn
 from graftc.compiler.stages.prepare import preprocessor, raw_rows
-from graftc.compiler.world.backbone import gather_backbone
 
 
 class Pooled(nn.Module):

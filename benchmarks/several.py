@@ -96,7 +96,7 @@ def floor(data: Path, specs: int) -> dict[str, float]:
     import peer  # type: ignore[import-not-found]
 
     from graftc.compiler.api import plan
-    from graftc.compiler.world.backbone import gather_backbone
+    from graftc.compiler.facts.backbone import gather_backbone
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -21,10 +21,10 @@ from graftc.compiler.execution.executor import run_stages, stages_of
 from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
+from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.store import Store
-from graftc.compiler.world.backbone import gather_backbone
 
 GRAPHS = "rehearse"  # the stage that tries the export of a graph before training, which no score depends on
 

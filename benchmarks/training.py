@@ -213,8 +213,8 @@ def staged(plan: Any, place: Path, last: str) -> tuple[dict[str, float], dict[st
     from graftc.compiler.execution.machine import describe
     from graftc.compiler.execution.progress import Progress
     from graftc.compiler.execution.work import Work
+    from graftc.compiler.facts.backbone import gather_backbone
     from graftc.compiler.store import Store
-    from graftc.compiler.world.backbone import gather_backbone
 
     store, machine = Store(place / "store"), describe()
     folder = gather_backbone(plan.backbone.source, place).located.folder

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 from .boundary import OPEN, Boundary
 from .diagnostics import Diagnostic, Refused, Status
+from .facts.backbone import gather_backbone
+from .facts.facts import Facts
+from .facts.multi_head import gather
+from .facts.pretraining import gather_stages
+from .facts.recorded import Known
 from .homes import default_root, snapshots
 from .language.overrides import override
 from .language.parse import draft
@@ -20,11 +25,6 @@ from .planning.plan import Plan
 from .planning.problems import problems
 from .planning.redaction import redacted
 from .planning.stages import stage_problems
-from .world.backbone import gather_backbone
-from .world.facts import Facts
-from .world.known import Known
-from .world.several import gather
-from .world.stages import gather_stages
 
 if TYPE_CHECKING:
     from .execution.executor import Built

@@ -101,7 +101,7 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
     from ..diff.missing import standing
     from ..execution.executor import stages_of
     from ..execution.machine import describe
-    from ..world.backbone import gather_backbone
+    from ..facts.backbone import gather_backbone
 
     source = override(read(Path(spec), spec), sets)
     seen = look(source, Footing())

@@ -12,6 +12,7 @@ import click
 from ..api import confined, lock_source
 from ..boundary import Boundary
 from ..diagnostics import Refused
+from ..facts.bad_rows import RECORDED
 from ..language.overrides import override
 from ..language.source import read
 from ..planning.lock import Lock
@@ -19,7 +20,6 @@ from ..planning.locked import beside, refuse_illegible, shown
 from ..reading import beginning
 from ..renderers import line_start
 from ..renderers.text import text
-from ..world.bad_rows import RECORDED
 from ._confine import confine_option
 from ._output import refuse_planted, write_unnamed
 from ._specs import of_each

@@ -33,7 +33,7 @@ _NAMED = re.compile(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(variants.words("reports")),
+    type=click.Choice(variants.words("renderers")),
     default="text",
     show_default=True,
     help="How findings are printed.",
@@ -71,7 +71,7 @@ def command(
                 results.append(_check(name, sets, Footing(locked, not no_data), boundary))
                 yield results[-1]
 
-    variants.load("reports", form).report(checking(), strict)
+    variants.load("renderers", form).report(checking(), strict)
     sys.exit(exit_status(results, strict))
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..diagnostics import clean, quote
+from ..facts.bad_rows import numbers
 from ..frozen import Frozen
 from ..planning.show import WORDS, summary
 from ..renderers import counted
-from ..world.bad_rows import numbers
 
 Keys = tuple[str, ...]
 Difference = tuple[Keys, Any, Any]

@@ -15,15 +15,15 @@ from pathlib import Path
 from .. import variants
 from ..boundary import OPEN, Boundary
 from ..diagnostics import Refused, clean, listed, quote, refuse
+from ..facts.columns import resolve
+from ..facts.rows import HEADER, Opened, rows
+from ..facts.tables import open_tables
 from ..language.parse import parse
 from ..language.paths import paths
 from ..language.places import SPLITS
 from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec
 from ..planning.locked import ENDING, beside
-from ..world.columns import resolve
-from ..world.rows import HEADER, Opened, rows
-from ..world.tables import open_tables
 from .git import LINK, MODULE, Blob, Revision, find, unheard
 from .working import POINTER, pointer
 

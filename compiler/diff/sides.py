@@ -13,12 +13,12 @@ from ..diagnostics import Refused, quote, refuse
 from ..digest import combined, file_sha256, identity, known_sha256
 from ..execution.manifest import licence
 from ..execution.pipeline import assets_sha256
+from ..facts.backbone import ASSETS, locate
 from ..homes import default_root
 from ..language.source import Source
 from ..planning.locked import read_lock
 from ..planning.plan import Plan, read_plan_file
 from ..reading import whole
-from ..world.backbone import ASSETS, locate
 
 
 @dataclass(frozen=True)

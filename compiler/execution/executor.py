@@ -20,11 +20,11 @@ from .. import variants
 from ..boundary import OPEN, Boundary
 from ..diagnostics import At, Diagnostic, Status, refuse
 from ..digest import combined, file_sha256
+from ..facts.backbone import ASSETS, gather_backbone
 from ..health import Finding
 from ..planning import fits
 from ..planning.plan import Plan
 from ..store import ABSENT, Store
-from ..world.backbone import ASSETS, gather_backbone
 from . import pipeline
 from .delivery import deliver, refuse_output
 from .interrupts import heed

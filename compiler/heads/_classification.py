@@ -11,8 +11,8 @@ from pydantic import Field
 from .. import variants
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Row, nearest, quote
+from ..facts.spelling import otherwise
 from ..frozen import Frozen
-from ..world.spelling import otherwise
 from ._joined import apart
 from ._labels import Tally as Tally
 from ._labels import names, order, read_flags, read_labels

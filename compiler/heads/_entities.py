@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import clean, quote
-from ..world.rows import Unusable, kind_of
+from ..facts.rows import Unusable, kind_of
 from ._labels import label_word, names
 from ._lists import listed
 from ._tags import Broken, read, types

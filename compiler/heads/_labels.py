@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..diagnostics import clean
-from ..world.rows import Unusable, kind_of
+from ..facts.rows import Unusable, kind_of
 from ._joined import Joined, joined
 from ._lists import is_like_a_list, listed
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from ..world.backbone import BackboneFacts
 from ._vocabulary import IGNORED, METRICS, condense, language_model, loss, metrics, parameters, stratum
 
 if TYPE_CHECKING:

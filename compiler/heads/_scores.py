@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from ..diagnostics import At, Diagnostic, Row, clean, quote
-from ..world.rows import Unusable, kind_of
+from ..facts.rows import Unusable, kind_of
 
 if TYPE_CHECKING:
     import numpy as np

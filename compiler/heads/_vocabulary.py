@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from .. import variants
+from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from ..world.backbone import BackboneFacts
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from ..world.backbone import BackboneFacts
+    from ..facts.backbone import BackboneFacts
 
 __all__ = ["Tally", "stratum"]
 

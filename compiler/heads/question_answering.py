@@ -10,9 +10,9 @@ from pydantic import Field
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, quote
+from ..facts.rows import Unusable, cell, kind_of
 from ..floors import Floor, Sample
 from ..frozen import Frozen
-from ..world.rows import Unusable, cell, kind_of
 from ._stack import Width, count
 
 if TYPE_CHECKING:

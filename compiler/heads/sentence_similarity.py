@@ -14,10 +14,10 @@ from pydantic import Field
 
 from .. import variants
 from ..diagnostics import At, Diagnostic
+from ..facts.rows import Unusable
 from ..floors import Floor, Sample, cosine
 from ..frozen import Frozen
 from ..inputs.text import IN_FILES, files, unusable
-from ..world.rows import Unusable
 from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled, stratum
 from ._stack import Width
 

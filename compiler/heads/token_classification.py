@@ -15,9 +15,9 @@ from .. import variants
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Row as Place
+from ..facts.rows import Unusable, cell, kind_of
 from ..floors import Floor, Sample
 from ..frozen import Frozen
-from ..world.rows import Unusable, cell, kind_of
 from ._classification import disagreements
 from ._entities import NAMED, are_numbers, raw, spans_of, spelt
 from ._labels import names, order, read_counts, written_counts

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, Diagnostic, Refused, Span, quote, refuse
+from ..facts.backbone import BackboneFacts
+from ..facts.configuration import key_span, rules
 from ..reading import whole
-from ..world.backbone import BackboneFacts
-from ..world.configuration import key_span, rules
 from ._growth import excess
 from ._panics import silenced
 

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
+from ..facts.configuration import key_span
+from ..facts.rows import Unusable, kind_of
 from ..frozen import Frozen
 from ..reading import whole
-from ..world.configuration import key_span
-from ..world.rows import Unusable, kind_of
 from ._damage import is_path, opens, reads
 from ._processors import OF_MODEL, PROCESSORS, Steps
 

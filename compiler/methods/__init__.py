@@ -8,8 +8,8 @@ from typing import Any
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed
-from ..world.backbone import BackboneFacts
-from ..world.header import Tensor
+from ..facts.backbone import BackboneFacts
+from ..facts.header import Tensor
 
 # what a method may need of a backbone, in the words of a message
 CAPABILITIES = {

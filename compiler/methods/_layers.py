@@ -13,9 +13,9 @@ from pydantic import Field
 
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..facts.backbone import BackboneFacts
+from ..facts.header import Tensor
 from ..frozen import MOST, Frozen
-from ..world.backbone import BackboneFacts
-from ..world.header import Tensor
 from . import Lowered, all_frozen, lacking
 
 if TYPE_CHECKING:

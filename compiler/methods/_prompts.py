@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field
 
 from ..diagnostics import Diagnostic
+from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from ..world.backbone import BackboneFacts
 from . import lacking
 
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # PEFT's names

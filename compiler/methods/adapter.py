@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ..diagnostics import Diagnostic
+from ..facts.backbone import BackboneFacts
+from ..facts.header import Tensor
 from ..frozen import Frozen
-from ..world.backbone import BackboneFacts
-from ..world.header import Tensor
 from . import Lowered, _layers, all_frozen, lacking
 
 LEARNING_RATE = 1e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..diagnostics import Diagnostic
-from ..world.backbone import BackboneFacts
+from ..facts.backbone import BackboneFacts
 from . import Lowered, all_frozen, lacking
 from .full import Options, apply, merge, plain, save
 

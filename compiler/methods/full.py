@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic
+from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from ..world.backbone import BackboneFacts
 from . import Lowered
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from ..diagnostics import Diagnostic
-from ..world.backbone import BackboneFacts
-from ..world.header import Tensor
+from ..facts.backbone import BackboneFacts
+from ..facts.header import Tensor
 from . import Lowered, _prompts
 from ._prompts import Tokens, merge, plain, positions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..world.backbone import BackboneFacts
+from ..facts.backbone import BackboneFacts
 from . import Lowered
 from .full import MERGES, NEEDS, Options, apply, merge, plain, problems, save
 

@@ -15,9 +15,9 @@ from safetensors import safe_open
 from .. import variants
 from ..diagnostics import refuse
 from ..digest import identity
-from ..world.backbone import renamed
-from ..world.configuration import CHOOSING, DTYPES
-from ..world.header import INDEX, read_header
+from ..facts.backbone import renamed
+from ..facts.configuration import CHOOSING, DTYPES
+from ..facts.header import INDEX, read_header
 
 CONFIG = "config.json"
 _COMPARED: set[tuple[str, ...]] = set()  # files whose tensors this process has found in a module

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic
+from ..facts.backbone import BackboneFacts
 from ..heads import _masking, _scores, _vocabulary
-from ..world.backbone import BackboneFacts
 
 if TYPE_CHECKING:
     import numpy as np

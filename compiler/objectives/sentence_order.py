@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ..diagnostics import Diagnostic
+from ..facts.rows import Unusable
 from ..frozen import Frozen
 from ..heads import _classification, _scores, _shares
 from ..inputs import text
-from ..world.rows import Unusable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from typing import Any
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Row, clean, quote
+from ..facts.facts import Facts
+from ..facts.spelling import spellings
 from ..language.spec import Draft, HeldOut, Train
-from ..world.facts import Facts
-from ..world.spelling import spellings
 from .oddities import odd
 from .sampling import held_out_rows
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..diagnostics import Path as Keys
 from ..diagnostics import clean
+from ..facts.facts import Facts
 from ..frozen import Json
-from ..world.facts import Facts
 from .lock import Lock, LockedData, is_read_otherwise, place_of
 
 Miscount = tuple[Keys, str]  # where it stands in the lock, and what is locked and found

@@ -10,12 +10,12 @@ from .. import variants
 from ..amounts import SIZES, amount, in_bytes
 from ..decided import Decided
 from ..diagnostics import Path, clean
+from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.facts import Facts
+from ..facts.sentence_transformers import MODULES, POOLING
 from ..language.feeding import reads_head
 from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
 from ..renderers import counted
-from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
-from ..world.facts import Facts
-from ..world.sentences import MODULES, POOLING
 from . import quantization
 from .folding import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Path as Keys
-from ..world.backbone import BackboneFacts
-from ..world.facts import Facts, SplitFacts
+from ..facts.backbone import BackboneFacts
+from ..facts.facts import Facts, SplitFacts
 from .counts import miscounts
 from .lock import (
     Lock,

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
+from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.facts import Facts
 from ..language.spec import Draft, Export, Folding, Rates, Train
 from ..renderers import counted
-from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
-from ..world.facts import Facts
 from .decisions import head_record, is_still, passes
 from .selectors import selected
 

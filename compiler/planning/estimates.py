@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import variants
+from ..facts.facts import Facts
 from ..frozen import Json
-from ..world.facts import Facts
 from .export import ExportPlan
 from .folding import kept_bytes
 from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPlan

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from .. import variants
-from ..world.backbone import BackboneFacts
+from ..facts.backbone import BackboneFacts
 from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
 STACK = "layers"  # the part that folds

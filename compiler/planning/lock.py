@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 
 from ..diagnostics import clean
 from ..digest import digest, file_sha256
+from ..facts.backbone import ASSETS, BackboneFacts
+from ..facts.facts import Facts, SplitFacts
 from ..frozen import Frozen, Json
 from ..language.heads import alone
 from ..language.source import Source
 from ..renderers import printable
-from ..world.backbone import ASSETS, BackboneFacts
-from ..world.facts import Facts, SplitFacts
 from .plan import Plan
 
 FORMAT = 1

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import variants
+from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.facts import Facts, SplitFacts
+from ..facts.pretraining import retained
 from ..frozen import Json
 from ..language.feeding import reads_head
 from ..language.spec import HeldOut, Spec, Temperature
 from ..methods import Lowered
-from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
-from ..world.facts import Facts, SplitFacts
-from ..world.stages import retained
 from . import decisions, quantization, sampling
 from .estimates import estimates
 from .export import ExportPlan

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..diagnostics import Diagnostic, Row, listed, quote
-from ..world.spelling import VOID, folded
+from ..facts.spelling import VOID, folded
 
 
 def odd(tally: Any, written: Collection[Any]) -> Iterator[Diagnostic]:

@@ -7,11 +7,11 @@ from types import ModuleType
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.facts import Facts
 from ..language.feeding import reads_head
 from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
-from ..world.backbone import LANGUAGE_MODELS, BackboneFacts
-from ..world.facts import Facts
 from .balance import balance, partnerless, unlabelled
 from .effects import effects, freezes, still
 from .quantizing import quantizing

@@ -9,9 +9,9 @@ from typing import Any
 from .. import variants
 from ..decided import Decided
 from ..diagnostics import Path
+from ..facts.backbone import BackboneFacts
 from ..language.spec import Export, Spec
 from ..renderers import counted
-from ..world.backbone import BackboneFacts
 from .export import KINDS, SMALL, QuantizationPlan
 
 SAMPLES = 128  # training rows that fix scales, where nothing else is said

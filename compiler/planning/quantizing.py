@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..diagnostics import At, Diagnostic, listed
+from ..facts.backbone import BackboneFacts
+from ..facts.facts import Facts
 from ..language.spec import Draft, Export
 from ..renderers import counted
-from ..world.backbone import BackboneFacts
-from ..world.facts import Facts
 from .quantization import KIND, SAMPLED, convolves, fitting, lack, module
 from .sampling import held_out_rows
 

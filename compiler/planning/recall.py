@@ -9,10 +9,10 @@ from .. import variants
 from ..boundary import outside
 from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..diagnostics import Path as Keys
+from ..facts.facts import Facts, SplitFacts
+from ..facts.recorded import Known
+from ..facts.rows import Opened
 from ..language.spec import Draft
-from ..world.facts import Facts, SplitFacts
-from ..world.known import Known
-from ..world.rows import Opened
 from .lock import LockedData, LockedSplit, is_read_otherwise, place_of, reads, sections
 from .locked import Locked, again, beside
 

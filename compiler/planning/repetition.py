@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..diagnostics import At, Diagnostic, Row, clean, quote
-from ..world.facts import Facts, SplitFacts
-from ..world.sketch import Found
+from ..facts.facts import Facts, SplitFacts
+from ..facts.inputs_seen import Found
 
 SHOWN = 3  # pairs of rows named
 NAMED = 5  # rows to take out that are named

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from ..facts.facts import Facts
 from ..language.spec import Draft, HeldOut, Spec, Temperature
-from ..world.facts import Facts
 from .decisions import is_still
 from .plan import SetPlan, TaskPlan
 from .split import held_out_count

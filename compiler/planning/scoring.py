@@ -8,10 +8,10 @@ from typing import Any
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, quote
+from ..facts.facts import Facts
+from ..facts.spelling import spellings
 from ..language.spec import Draft, HeldOut, Spec
 from ..renderers import counted
-from ..world.facts import Facts
-from ..world.spelling import spellings
 from .split import held_out_count
 
 SHOWN = 5  # labels named

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
-from ..world.backbone import BackboneFacts
+from ..facts.backbone import BackboneFacts
 
 _NUMBER = "-?[0-9]{1,9}"
 _SLICE = re.compile(rf"(?P<stack>[a-z.]+)\[(?P<start>{_NUMBER}|):(?P<stop>{_NUMBER}|)\]")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, quote
+from ..facts.facts import Facts
+from ..facts.sentence_transformers import LENGTH, MODULES, POOLING, Sentences
 from ..language.spec import Draft
-from ..world.facts import Facts
-from ..world.sentences import LENGTH, MODULES, POOLING, Sentences
 
 
 def sentences(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:

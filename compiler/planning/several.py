@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
+from ..facts.facts import Facts
 from ..language.spec import Draft
-from ..world.facts import Facts
 from .decisions import is_still
 from .effects import nothing
 from .plan import MEAN

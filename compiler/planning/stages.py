@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, listed
+from ..facts.facts import Facts
+from ..facts.pretraining import retained
 from ..language.feeding import reads_head, unlabelled
 from ..language.spec import Draft
-from ..world.facts import Facts
-from ..world.stages import retained
 from .problems import problems
 
 SHORTEST = 4  # tokens of a block, as of any input

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..diagnostics import At, Diagnostic, Path, Refused, Span, Status, nearest, quote
+from ..facts.facts import Facts
 from ..frozen import Frozen, Json
 from ..language.keys import keys
 from ..language.mistakes import unknown_key
 from ..language.source import Source
 from ..language.spec import Spec
-from ..world.facts import Facts
 from .decisions import decisions
 from .plan import Plan
 

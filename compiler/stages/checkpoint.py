@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from .. import variants
 from ..diagnostics import refuse
 from ..execution.work import Work
+from ..facts.backbone import PREPROCESSING
+from ..facts.sentence_transformers import read_sentences
 from ..networks.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..networks.parity import apart, golden_inputs, outputs
 from ..planning.portable import base
 from ..sources import SENTENCES
-from ..world.backbone import PREPROCESSING
-from ..world.sentences import read_sentences
 from .prepare import preprocessor
 
 FEW = 4  # inputs that the reloaded network answers again

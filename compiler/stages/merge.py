@@ -15,6 +15,7 @@ from .. import variants
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared
 from ..execution.work import Work
+from ..facts.backbone import PREPROCESSING
 from ..heads._vocabulary import IGNORED, unigram_entropy
 from ..layers.language import LanguageModel
 from ..networks.assembly import assemble, load_heads
@@ -24,7 +25,6 @@ from ..networks.language_models import AUTO, load_language_model
 from ..networks.parity import apart, golden_inputs, outputs
 from ..networks.validation import scored
 from ..planning.plan import PretrainPlan
-from ..world.backbone import PREPROCESSING
 from .prepare import preprocessor
 
 SAME = 1e-4  # relative difference that merging may make

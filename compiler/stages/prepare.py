@@ -16,10 +16,10 @@ from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
 from ..digest import file_sha256
 from ..execution.prepared import NUMBERS, write_rows
 from ..execution.work import Work
+from ..facts.bad_rows import numbers
+from ..facts.rows import SKIP, Opened, fingerprint, lacks, rows
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
-from ..world.bad_rows import numbers
-from ..world.rows import SKIP, Opened, fingerprint, lacks, rows
 
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read

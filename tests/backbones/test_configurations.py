@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from graftc.compiler import variants
-from graftc.compiler.world.configuration import rules
+from graftc.compiler.facts.configuration import rules
 
 from . import configurations, tiny
 

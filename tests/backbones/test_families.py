@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from graftc.compiler import variants
 from graftc.compiler.contracts import Family
-from graftc.compiler.world.backbone import LANGUAGE_MODELS
+from graftc.compiler.facts.backbone import LANGUAGE_MODELS
 
 from . import tiny
 

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from graftc.compiler import variants
-from graftc.compiler.world.configuration import rules
+from graftc.compiler.facts.configuration import rules
 
 WIDTH, LAYERS, POSITIONS = 32, 3, 64
 Shapes = dict[str, tuple[int, ...]]

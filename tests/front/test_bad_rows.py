@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from graftc.compiler.api import Footing, look
+from graftc.compiler.facts.bad_rows import BadRows, numbers, ranges
+from graftc.compiler.facts.rows import Opened, Unusable
 from graftc.compiler.language.source import read
-from graftc.compiler.world.bad_rows import BadRows, numbers, ranges
-from graftc.compiler.world.rows import Opened, Unusable
 
 from . import ground
 from .cli import Answer, Command

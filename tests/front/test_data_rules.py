@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler.facts import inputs_seen
+from graftc.compiler.facts.multi_head import gather
 from graftc.compiler.language.parse import draft
 from graftc.compiler.language.source import read
-from graftc.compiler.world import sketch
-from graftc.compiler.world.several import gather
 
 from .conftest import LABELS, Project
 
@@ -55,7 +55,7 @@ def test_a_leak_of_another_label_is_one_too(project: Project) -> None:
 
 
 def test_a_leak_into_long_training_data_is_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "CAP", 100)
+    monkeypatch.setattr(inputs_seen, "CAP", 100)
     lay(project, rows(3_000), [*rows(40, 5_000), *rows(2, 1_234)])
     (found,) = project.validate().findings
     assert (found.code, found.headline) == ("W0310", "2 rows stand in both the training and the validation data")
@@ -63,7 +63,7 @@ def test_a_leak_into_long_training_data_is_found(project: Project, monkeypatch: 
 
 
 def test_leaks_are_estimated_where_inputs_are_sampled(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "CAP", 1_000)
+    monkeypatch.setattr(inputs_seen, "CAP", 1_000)
     lay(project, rows(6_000), [*rows(2_000, 8_000), *rows(2_000)])
     (found,) = project.validate().findings
     about = int(found.headline.split()[1].replace(",", ""))
@@ -208,7 +208,7 @@ def test_data_that_is_wrong_is_not_counted_too(project: Project) -> None:
 
 
 def test_what_reading_rows_lacks_stands_at_the_data(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graftc.compiler.world.rows.find_spec", lambda name: None)
+    monkeypatch.setattr("graftc.compiler.facts.rows.find_spec", lambda name: None)
     (project.folder / "train.parquet").write_bytes(b"PAR1")
     project.replace("train: train.jsonl", "train: train.parquet")
     answer = project.validate()

@@ -19,9 +19,9 @@ from graftc.compiler import variants
 from graftc.compiler.diff.changes import changes
 from graftc.compiler.diff.compare import Diff
 from graftc.compiler.diff.show import OUTPUTS
+from graftc.compiler.facts.bad_rows import ranges
 from graftc.compiler.frozen import Json
 from graftc.compiler.planning.plan import read_plan
-from graftc.compiler.world.bad_rows import ranges
 
 from . import ground
 from .cli import Answer, Command

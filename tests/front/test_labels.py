@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graftc.compiler.facts.rows import Unusable
+from graftc.compiler.facts.spelling import folded, otherwise
 from graftc.compiler.heads import _lists, text_classification
 from graftc.compiler.heads._labels import label_word, read_labels
-from graftc.compiler.world.rows import Unusable
-from graftc.compiler.world.spelling import folded, otherwise
 
 from . import ground
 from .cli import Answer, Command

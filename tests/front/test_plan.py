@@ -23,11 +23,11 @@ import yaml
 from graftc.compiler import variants
 from graftc.compiler.api import plan as planned
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.frozen import Frozen, Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import Plan, read_plan
 from graftc.compiler.planning.show import show
-from graftc.compiler.world.backbone import gather_backbone
 
 from ..backbones import tiny
 from .cli import Answer

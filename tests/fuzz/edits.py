@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from graftc.compiler import variants
-from graftc.compiler.world.configuration import rules
-from graftc.compiler.world.header import BYTES
+from graftc.compiler.facts.configuration import rules
+from graftc.compiler.facts.header import BYTES
 
 CONFIG, WEIGHTS, TOKENIZER, TOKENS = "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
 SENTENCES = ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json")

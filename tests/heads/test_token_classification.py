@@ -13,9 +13,9 @@ import pytest
 
 import graftc
 from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.facts.rows import Unusable
 from graftc.compiler.heads import _tags, token_classification
 from graftc.compiler.metrics import entities as scores
-from graftc.compiler.world.rows import Unusable
 from graftc.runtime.errors import BundleError
 from graftc.runtime.heads.token_classification import Answer, decode
 from graftc.runtime.inputs.text import Preprocessor

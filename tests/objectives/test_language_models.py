@@ -9,8 +9,8 @@ import torch
 import transformers
 
 from graftc.compiler import variants
+from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.layers.language import LanguageModel
-from graftc.compiler.world.backbone import gather_backbone
 
 from ..backbones import tiny
 

@@ -14,10 +14,10 @@ from graftc.compiler.execution.executor import run_stages
 from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
+from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.train import Training
 from graftc.compiler.store import Store
-from graftc.compiler.world.backbone import gather_backbone
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = ROOT / "specs" / "data" / "tickets"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graftc.compiler.world.configuration import rules
+from graftc.compiler.facts.configuration import rules
 
 
 @pytest.mark.parametrize("key", ["dtype", "torch_dtype"])

@@ -15,8 +15,8 @@ import yaml
 
 import graftc
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.facts.sentence_transformers import Sentences, read_sentences
 from graftc.compiler.sources import SENTENCES
-from graftc.compiler.world.sentences import Sentences, read_sentences
 from graftc.runtime.model import Model
 
 from ..backbones import tiny

@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from graftc.compiler.diagnostics import pages
-from graftc.compiler.world import sketch
-from graftc.compiler.world.sketch import Sketch
+from graftc.compiler.facts import inputs_seen
+from graftc.compiler.facts.inputs_seen import Sketch
 
 
 def filled(rows: list[tuple[str, str]], *others: Sketch) -> Sketch:
@@ -46,7 +46,7 @@ def test_texts_and_bytes_of_one_content_are_one_input() -> None:
 
 
 def test_a_single_leak_is_found_however_long_the_training_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "CAP", 500)
+    monkeypatch.setattr(inputs_seen, "CAP", 500)
     texts = [f"row {i}" for i in range(20_000)]
     for leak in random.Random(0).sample(range(20_000), 20):
         test = filled([(texts[leak], "x"), ("unseen", "x")])
@@ -58,17 +58,17 @@ def test_a_single_leak_is_found_however_long_the_training_data(monkeypatch: pyte
 @pytest.mark.parametrize("page", ["W0310", "W0311", "W0312"])
 def test_it_is_exact_up_to_the_number_that_the_page_gives(page: str) -> None:
     found = Sketch()
-    for i in range(sketch.CAP):
+    for i in range(inputs_seen.CAP):
         found.add(f"row {i}", "x", i)
-    assert (found.bits, len(found.first)) == (0, sketch.CAP)
-    found.add("one more", "x", sketch.CAP)
+    assert (found.bits, len(found.first)) == (0, inputs_seen.CAP)
+    found.add("one more", "x", inputs_seen.CAP)
     assert found.bits == 1
-    assert f"{sketch.CAP:,} different inputs" in pages.page(page).replace("\n", " ")
+    assert f"{inputs_seen.CAP:,} different inputs" in pages.page(page).replace("\n", " ")
 
 
 @pytest.mark.parametrize("kind", ["numbered", "random"])
 def test_past_its_cap_it_keeps_a_sample_that_estimates_without_bias(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "CAP", 2_000)
+    monkeypatch.setattr(inputs_seen, "CAP", 2_000)
     chance = random.Random(0)
     texts = [f"row {i}" if kind == "numbered" else f"{chance.random()}" for i in range(40_000)]
     test = filled([(text, "x") for text in texts[20_000:30_000]] + [(f"other {i}", "x") for i in range(10_000)])
@@ -83,7 +83,7 @@ def test_past_its_cap_it_keeps_a_sample_that_estimates_without_bias(kind: str, m
 
 
 def test_it_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "CAP", 1_000)
+    monkeypatch.setattr(inputs_seen, "CAP", 1_000)
     peaks, test = [], filled([(f"text {i}", "x") for i in range(1_000)])
     for rows in (20_000, 80_000):
         tracemalloc.start()

@@ -25,7 +25,7 @@ from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, is_header, read_header
 from .rows import kind_of
-from .sentences import Sentences, read_sentences
+from .sentence_transformers import Sentences, read_sentences
 
 AT = At(("backbone", "from"))
 # what preprocessing and a checkpoint take from a backbone besides its config and its weights

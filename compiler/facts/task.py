@@ -6,7 +6,7 @@ from ..diagnostics import Refused
 from .backbone import BackboneFacts
 from .facts import Facts, Gathering
 from .paths import absolute
-from .sentences import usual_length
+from .sentence_transformers import usual_length
 
 
 def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:

@@ -14,8 +14,8 @@ from ..language.feeding import reads_head
 from ..language.spec import Data, Draft, Export, Train
 from .backbone import BackboneFacts
 from .facts import Facts, Gathering
-from .known import Known
-from .looking import look_at
+from .recorded import Known
+from .task import look_at
 
 
 def gather_stages(

@@ -12,8 +12,8 @@ from ..diagnostics import Status
 from ..language.heads import placed
 from ..language.spec import Draft
 from .facts import Facts, Gathering
-from .known import Known
-from .looking import look_at
+from .recorded import Known
+from .task import look_at
 
 # what more is kept of an input for one head, which does the others no harm
 BESIDES = ("has_offsets", "is_masked", "mask_token", "mask_id", "special_ids")

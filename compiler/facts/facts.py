@@ -22,12 +22,12 @@ from ..language.spec import Data, Draft, HeldOut, Skip
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
+from .inputs_seen import Sketch
 from .rows import SKIP, Fingerprint, Opened, Unusable, answers, in_rows, lacks, outside_of, peek, rows
-from .sketch import Sketch
 from .tables import open_tables
 
 if TYPE_CHECKING:
-    from .known import Known
+    from .recorded import Known
 
 SAMPLE = 1_000
 MISSING = 20  # columns that a table lacks, said one by one
