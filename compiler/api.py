@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .boundary import OPEN, Boundary
+from .checks.pretraining import stage_problems
+from .checks.problems import problems
+from .checks.redaction import redacted
 from .diagnostics import Diagnostic, Refused, Status
 from .facts.backbone import gather_backbone
 from .facts.facts import Facts
@@ -22,9 +25,6 @@ from .language.source import Source, read
 from .language.spec import Draft
 from .planning.lower import lower
 from .planning.plan import Plan
-from .planning.problems import problems
-from .planning.redaction import redacted
-from .planning.stages import stage_problems
 
 if TYPE_CHECKING:
     from .execution.executor import Built

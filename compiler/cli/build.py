@@ -14,6 +14,7 @@ import click
 from ..amounts import score
 from ..api import Ready, build_ready, confined, place, ready, ready_again
 from ..boundary import Boundary, outside
+from ..checks.redaction import redacted
 from ..diagnostics import At, Diagnostic, Refused, Row, quote, refuse
 from ..execution.delivery import require_place
 from ..execution.executor import Built
@@ -22,7 +23,6 @@ from ..health import Finding
 from ..language.overrides import override
 from ..language.source import Source, read
 from ..planning.plan import read_plan_file
-from ..planning.redaction import redacted
 from ..renderers import beside, kept_fit, line_start
 from ..renderers.text import text
 from ..signing import private_key, sign

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import variants
 from ..diagnostics import At, Diagnostic, listed
 from ..language.spec import Draft
-from .decisions import is_still
+from ..planning.decisions import is_still
 
 UNIQUE = "a fit goes to the one best head, and layers before the last have many that are as good"
 

@@ -8,9 +8,9 @@ from ..diagnostics import At, Diagnostic, listed
 from ..facts.backbone import BackboneFacts
 from ..facts.facts import Facts
 from ..language.spec import Draft, Export
+from ..planning.quantization import KIND, SAMPLED, convolves, fitting, lack, module
+from ..planning.sampling import held_out_rows
 from ..renderers import counted
-from .quantization import KIND, SAMPLED, convolves, fitting, lack, module
-from .sampling import held_out_rows
 
 
 def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:

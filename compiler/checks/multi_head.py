@@ -8,9 +8,9 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.facts import Facts
 from ..language.spec import Draft
-from .decisions import is_still
-from .effects import nothing
-from .plan import MEAN
+from ..planning.decisions import is_still
+from ..planning.plan import MEAN
+from .without_effect import nothing
 
 LENGTHS = ("max_length", "stride")  # keys under `data` by which an input is cut
 

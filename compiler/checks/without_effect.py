@@ -10,9 +10,9 @@ from ..diagnostics import At, Diagnostic, Path, quote
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..facts.facts import Facts
 from ..language.spec import Draft, Export, Folding, Rates, Train
+from ..planning.decisions import head_record, is_still, passes
+from ..planning.selectors import selected
 from ..renderers import counted
-from .decisions import head_record, is_still, passes
-from .selectors import selected
 
 HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
 Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors it names

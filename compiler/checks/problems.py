@@ -12,16 +12,16 @@ from ..facts.facts import Facts
 from ..language.feeding import reads_head
 from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
-from .balance import balance, partnerless, unlabelled
-from .effects import effects, freezes, still
-from .quantizing import quantizing
+from ..planning.sampling import held_out_rows
+from ..planning.scoring import undefined, unscored
+from ..planning.selectors import select
+from .labels import balance, partnerless, unlabelled
+from .multi_head import several
+from .quantization import quantizing
 from .repetition import repetition
-from .sampling import held_out_rows
-from .scoring import undefined, unscored
-from .selectors import select
-from .sentences import sentences
-from .several import several
+from .sentence_transformers import sentences
 from .starting import starting
+from .without_effect import effects, freezes, still
 
 FEWEST = 4  # training rows from which some may be held out
 TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route

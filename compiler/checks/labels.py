@@ -11,8 +11,8 @@ from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.facts import Facts
 from ..facts.spelling import spellings
 from ..language.spec import Draft, HeldOut, Train
-from .oddities import odd
-from .sampling import held_out_rows
+from ..planning.sampling import held_out_rows
+from .odd_labels import odd
 
 PAIR = 2  # rows that can attract each other
 FEW = 12  # validation rows: below, one standard error of an accuracy of 80% is 12 points and more
