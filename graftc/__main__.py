@@ -17,7 +17,7 @@ def main() -> None:
         try:
             _door()()
         finally:
-            from graftc.compiler.execution.interrupts import deaf
+            from graftc.compiler.interrupts import deaf
 
             deaf()
     except KeyboardInterrupt:
@@ -27,7 +27,7 @@ def main() -> None:
 
 def _door() -> Callable[[], None]:
     """The command line, loaded."""
-    from graftc.compiler.execution.interrupts import listen, was_interrupted
+    from graftc.compiler.interrupts import listen, was_interrupted
 
     listen()
     # looking for plugins, of which none is meant, takes time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 
-from graftc.compiler.execution.machine import share_cores
+from graftc.compiler.machine import share_cores
 
 # a run started in the background inherits SIGINT ignored, and hands that on to what it starts
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

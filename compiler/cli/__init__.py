@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ..diagnostics import Diagnostic, Refused, Status, quote
-from ..execution.interrupts import was_interrupted
+from ..interrupts import was_interrupted
 from ..renderers import one_line
 from ..renderers.text import text
 from . import _streams as streams

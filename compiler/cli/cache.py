@@ -100,8 +100,8 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
     """Say which stages a build of SPEC would run, and which input of each changed."""
     from ..diff.missing import standing
     from ..execution.executor import stages_of
-    from ..execution.machine import describe
     from ..facts.backbone import gather_backbone
+    from ..machine import describe
 
     source = override(read(Path(spec), spec), sets)
     seen = look(source, Footing())

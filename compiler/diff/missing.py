@@ -8,7 +8,7 @@ from typing import Any
 
 from ..cache import Entry
 from ..execution import pipeline
-from ..execution.machine import Machine
+from ..machine import Machine
 from ..store import ABSENT, Store
 from .changes import changes, differences
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..diagnostics import clean
 from ..execution import pipeline
-from ..execution.machine import Machine
 from ..frozen import Frozen
+from ..machine import Machine
 from ..planning.plan import Plan
 from ..planning.portable import portable
 from .changes import Change, Difference, Keys, changes, differences, spelt

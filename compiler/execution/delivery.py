@@ -14,11 +14,11 @@ from ...runtime.bytecode import CACHE
 from ...runtime.manifest import LARGEST, NAME, strangers
 from ..diagnostics import refuse
 from ..digest import digest, file_sha256
+from ..interrupts import held_back
 from ..ownership import make_folders
 from ..reading import whole
 from ..staging import beside, clear
 from ..store import Store, full_disk, sync, sync_tree
-from .interrupts import held_back
 
 FOLDER, FILE = 0o755, 0o644  # of what is delivered
 

@@ -22,13 +22,13 @@ from ..diagnostics import At, Diagnostic, Status, refuse
 from ..digest import combined, file_sha256
 from ..facts.backbone import ASSETS, gather_backbone
 from ..health import Finding
+from ..interrupts import heed
+from ..machine import Machine, describe, require_build, return_memory, share_cores
 from ..planning import fits
 from ..planning.plan import Plan
 from ..store import ABSENT, Store
 from . import pipeline
 from .delivery import deliver, refuse_output
-from .interrupts import heed
-from .machine import Machine, describe, require_build, return_memory, share_cores
 from .manifest import licence
 from .pins import refuse_drift
 from .prepared import rows_in

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, Refused, clean, quote
 from ..digest import file_sha256
+from ..machine import installed
 from ..planning.plan import Plan
-from .machine import installed
 
 
 def refuse_drift(plan: Plan, backbone: Path, memory: Path) -> None:

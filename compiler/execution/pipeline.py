@@ -10,11 +10,11 @@ from typing import Any
 
 from .. import variants
 from ..digest import combined, digest, file_sha256
+from ..machine import Machine, versions
 from ..planning import fits
 from ..planning.floors import SCORED, has_floor, untouched, vectors
 from ..planning.plan import Phase, Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
-from .machine import Machine, versions
 from .work import FIT, fitting, stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]

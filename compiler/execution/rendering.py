@@ -15,9 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .. import variants
 from ..amounts import learned_before, score
 from ..frozen import Json
+from ..machine import installed
 from ..planning.fits import fitted_to
 from ..planning.plan import Plan, TaskPlan
-from .machine import installed
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type

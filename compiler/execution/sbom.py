@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..digest import file_sha256
+from ..machine import installed
 from ..planning.plan import Plan
-from .machine import installed
 
 NAME = "sbom.cdx.json"
 LONGEST = 200  # characters of a licence that is a name or an expression

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..machine import Machine
 from ..planning.plan import Plan, TaskPlan
-from .machine import Machine
 from .progress import Progress
 
 

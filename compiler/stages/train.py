@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 
 from ..amounts import score
 from ..diagnostics import refuse
-from ..execution.interrupts import held_back
-from ..execution.machine import return_memory
 from ..execution.saves import Saves
 from ..execution.work import Work
+from ..interrupts import held_back
+from ..machine import return_memory
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..networks.batches import Rows
 from ..networks.checkpoints import read_checkpoint, under, write_checkpoint

@@ -25,10 +25,10 @@ from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import build as building
 from graftc.compiler.diagnostics import Refused, pages
 from graftc.compiler.execution.kept import Keeper
-from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
+from graftc.compiler.machine import describe
 from graftc.compiler.networks import assembly, fusion, graph, parity, validation
 from graftc.compiler.networks.batches import arrays
 from graftc.compiler.renderers._terminal import Terminal

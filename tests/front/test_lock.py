@@ -18,11 +18,11 @@ import yaml
 
 from graftc.compiler.diagnostics import pages
 from graftc.compiler.digest import TICK, WORTH, file_sha256, known_sha256
-from graftc.compiler.execution.machine import installed
 from graftc.compiler.facts import facts
 from graftc.compiler.facts.rows import Opened
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
+from graftc.compiler.machine import installed
 from graftc.compiler.planning.lock import LockedData, signature
 from graftc.compiler.planning.locked import read_lock
 from graftc.compiler.planning.plan import read_plan

@@ -41,7 +41,7 @@ def start(folder: Path, number: int) -> int:
     words = ["build", "spec.yaml", "-o", f"out{number}/bundle", "--store", f"store{number}"]
     sys.argv = ["graftc", *words]
     from graftc import __main__
-    from graftc.compiler.execution import interrupts
+    from graftc.compiler import interrupts
 
     listen = interrupts.listen
 

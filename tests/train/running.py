@@ -11,10 +11,10 @@ import yaml
 from graftc.compiler.api import plan as plan_of
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.executor import run_stages
-from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.facts.backbone import gather_backbone
+from graftc.compiler.machine import describe
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.train import Training
 from graftc.compiler.store import Store

@@ -21,8 +21,8 @@ from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.kept import VALUES, Keeper, Kept, read_kept
-from graftc.compiler.execution.machine import describe
 from graftc.compiler.execution.work import Work
+from graftc.compiler.machine import describe
 from graftc.compiler.networks import validation
 from graftc.compiler.networks.batches import arrays
 from graftc.compiler.networks.folding import Prefix

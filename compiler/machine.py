@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..diagnostics import Status, refuse
-from ..extras import installing
-from ..frozen import Frozen
+from .diagnostics import Status, refuse
+from .extras import installing
+from .frozen import Frozen
 
 BUILD = ("torch", "transformers", "peft", "accelerate", "onnx", "safetensors")
 RECORDED = (*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")
