@@ -29,8 +29,8 @@ from .planning.plan import Plan
 if TYPE_CHECKING:
     from .execution.executor import Built
     from .execution.progress import Progress
-    from .planning.lock import Lock
-    from .planning.locked import Locked
+    from .locking.lock import Lock
+    from .locking.locked import Locked
 
 
 @dataclass(frozen=True)
@@ -109,25 +109,25 @@ def _trusted(locked: Locked) -> str:
 
 # what knows of locks is imported where there is one: it takes a tenth of the time that a check has
 def _lock(source: Source) -> Locked:
-    from .planning.locked import read_lock
+    from .locking.locked import read_lock
 
     return read_lock(source)
 
 
 def _recalled(read: Draft, locked: Locked) -> tuple[Known | None, tuple[Diagnostic, ...]]:
-    from .planning.recall import recall
+    from .locking.recall import recall
 
     return recall(read, locked)
 
 
 def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diagnostic, ...]:
-    from .planning.recall import measured_otherwise
+    from .locking.recall import measured_otherwise
 
     return tuple(measured_otherwise(spec, facts, locked))
 
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
-    from .planning.drift import drift, version_drift
+    from .locking.drift import drift, version_drift
     from .store import Store  # it knows of arrays, and numpy takes its time
 
     versions = version_drift(locked, footing.versions) if footing.versions is not None else ()
@@ -168,9 +168,9 @@ def lock_source(source: Source) -> Locking:
 
     Raises Refused where `check` finds an error.
     """
+    from .locking.lock import lock
+    from .locking.locked import refuse_outside, refuse_shared
     from .machine import recorded
-    from .planning.lock import lock
-    from .planning.locked import refuse_outside, refuse_shared
     from .store import Store
 
     refuse_shared(source)

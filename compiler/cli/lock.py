@@ -15,8 +15,8 @@ from ..diagnostics import Refused
 from ..facts.bad_rows import RECORDED
 from ..language.overrides import override
 from ..language.source import read
-from ..planning.lock import Lock
-from ..planning.locked import beside, refuse_illegible, shown
+from ..locking.lock import Lock
+from ..locking.locked import beside, refuse_illegible, shown
 from ..reading import beginning
 from ..renderers import line_start
 from ..renderers.text import text

@@ -23,7 +23,7 @@ from ..language.paths import paths
 from ..language.places import SPLITS
 from ..language.source import Source, content
 from ..language.spec import HeldOut, Spec
-from ..planning.locked import ENDING, beside
+from ..locking.locked import ENDING, beside
 from .git import LINK, MODULE, Blob, Revision, find, unheard
 from .working import POINTER, pointer
 

@@ -16,7 +16,7 @@ from ..execution.pipeline import assets_sha256
 from ..facts.backbone import ASSETS, locate
 from ..homes import default_root
 from ..language.source import Source
-from ..planning.locked import read_lock
+from ..locking.locked import read_lock
 from ..planning.plan import Plan, read_plan_file
 from ..reading import whole
 

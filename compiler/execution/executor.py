@@ -23,6 +23,7 @@ from ..digest import combined, file_sha256
 from ..facts.backbone import ASSETS, gather_backbone
 from ..health import Finding
 from ..interrupts import heed
+from ..locking.pins import refuse_drift
 from ..machine import Machine, describe, require_build, return_memory, share_cores
 from ..planning import fits
 from ..planning.plan import Plan
@@ -30,7 +31,6 @@ from ..store import ABSENT, Store
 from . import pipeline
 from .delivery import deliver, refuse_output
 from .manifest import licence
-from .pins import refuse_drift
 from .prepared import rows_in
 from .progress import Progress
 from .work import Work

@@ -22,9 +22,9 @@ from graftc.compiler.facts import facts
 from graftc.compiler.facts.rows import Opened
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
+from graftc.compiler.locking.lock import LockedData, signature
+from graftc.compiler.locking.locked import read_lock
 from graftc.compiler.machine import installed
-from graftc.compiler.planning.lock import LockedData, signature
-from graftc.compiler.planning.locked import read_lock
 from graftc.compiler.planning.plan import read_plan
 
 from . import ground

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from graftc.compiler.language.source import read
-from graftc.compiler.planning.lock import signature
-from graftc.compiler.planning.locked import read_lock
+from graftc.compiler.locking.lock import signature
+from graftc.compiler.locking.locked import read_lock
 from graftc.compiler.planning.plan import read_plan
 
 from . import ground

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from graftc.compiler.language.source import read
-from graftc.compiler.planning.lock import Lock, signature
-from graftc.compiler.planning.locked import read_lock
+from graftc.compiler.locking.lock import Lock, signature
+from graftc.compiler.locking.locked import read_lock
 
 from ..front import ground
 from ..front.cli import Command

@@ -26,7 +26,7 @@ KEY = "0" * 64
 EACH = """
 import importlib, json, os, sys
 from graftc.compiler.cli import VERBS, main
-import graftc.compiler.heads.text_classification, graftc.compiler.planning.locked, graftc.runtime.model
+import graftc.compiler.heads.text_classification, graftc.compiler.locking.locked, graftc.runtime.model
 for verb in VERBS:
     importlib.import_module(f"graftc.compiler.cli.{verb}")
 for words in json.loads(sys.argv[2]):

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from graftc.compiler.language.source import read
-from graftc.compiler.planning.lock import signature
-from graftc.compiler.planning.locked import read_lock
+from graftc.compiler.locking.lock import signature
+from graftc.compiler.locking.locked import read_lock
 
 from ..train import running
 from .hub_server import Hub, Repository

@@ -10,6 +10,7 @@ from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Path as Keys
 from ..facts.backbone import BackboneFacts
 from ..facts.facts import Facts, SplitFacts
+from ..planning.plan import Plan
 from .counts import miscounts
 from .lock import (
     Lock,
@@ -23,7 +24,6 @@ from .lock import (
     sections,
 )
 from .locked import Locked, again
-from .plan import Plan
 
 SHORT = 12  # digits of a hash in a message
 SHOWN = 6  # labels or counts in a message

@@ -14,8 +14,8 @@ from ..diagnostics import Diagnostic, Refused, Row, Span, clean, quote, refuse
 from ..diagnostics import Path as Keys
 from ..frozen import Json
 from ..language.source import LARGEST, Source, content, parse_text
+from ..planning.plan import Pins, Plan
 from .lock import FORMAT, Lock, signature
-from .plan import Pins, Plan
 
 ENDING = ".lock.yaml"
 SPECS = (".yaml", ".yml")  # what a spec's name ends with

@@ -18,8 +18,8 @@ from ..facts.facts import Facts, SplitFacts
 from ..frozen import Frozen, Json
 from ..language.heads import alone
 from ..language.source import Source
+from ..planning.plan import Plan
 from ..renderers import printable
-from .plan import Plan
 
 FORMAT = 1
 HEADING = """\
