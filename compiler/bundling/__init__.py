@@ -1,0 +1,1 @@
+"""Bundling: manifest, wrapper, card, bill of materials, signature and delivery."""

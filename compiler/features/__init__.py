@@ -1,0 +1,1 @@
+"""Cached features: outputs of frozen layers, computed once and memory-mapped."""

@@ -1,0 +1,1 @@
+"""Training: batches, optimisation, memory, validation and checkpoints."""
