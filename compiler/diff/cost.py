@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from ..frozen import Frozen
-from ..planning.folding import depth
+from ..planning.feature_caching import depth
 from ..planning.plan import BackbonePlan, Plan, TaskPlan, TrainPlan
 
 BYTES = ("memory", "disk", "fp32 graph")

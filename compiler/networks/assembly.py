@@ -13,10 +13,10 @@ from torch import nn
 
 from .. import variants
 from ..diagnostics import refuse
+from ..features.layers import Prefix
 from ..planning.plan import Phase, TaskPlan, TensorPlan
 from ..planning.split import derived_seed
 from .adapters import twins
-from .folding import Prefix
 from .graft import POOLINGS, Graft, Pool
 from .language_models import AUTO, load_language_model, refuse_another
 from .loading import load_backbone

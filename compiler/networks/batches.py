@@ -12,12 +12,12 @@ import torch
 
 from ...runtime.rows import Values, by_length, extent, gathered, taken
 from .. import variants
-from ..execution.kept import read_kept
 from ..execution.prepared import Prepared
 from ..execution.work import Work
+from ..features.cache import read_kept
+from ..features.layers import STATE
 from ..planning.plan import Phase, TaskPlan
 from ..planning.split import derived_seed
-from .folding import STATE
 from .graft import Graft
 from .memory import Parts
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..features.layers import STATE, Prefix
 from ..planning.plan import TaskPlan
-from .folding import STATE, Prefix
 
 Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
 

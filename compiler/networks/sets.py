@@ -8,10 +8,10 @@ from itertools import count
 import numpy as np
 import torch
 
+from ..features.layers import STATE
 from ..planning.plan import Phase
 from ..planning.split import epoch_order, generator, grouped_by_length, paired_by_label
 from .batches import Batch, Rows, arrays
-from .folding import STATE
 
 Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
 Network = Callable[[Batch, list[str]], Answers]  # of some tasks to a batch

@@ -17,7 +17,7 @@ from ..language.feeding import reads_head
 from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
 from ..renderers import counted
 from . import quantization
-from .folding import foldable, kept_bytes
+from .feature_caching import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 from .scoring import defined
 

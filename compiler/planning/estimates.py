@@ -10,7 +10,7 @@ from .. import variants
 from ..facts.facts import Facts
 from ..frozen import Json
 from .export import ExportPlan
-from .folding import kept_bytes
+from .feature_caching import kept_bytes
 from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPlan
 
 

@@ -17,7 +17,7 @@ from ..methods import Lowered
 from . import decisions, quantization, sampling
 from .estimates import estimates
 from .export import ExportPlan
-from .folding import common
+from .feature_caching import common
 from .plan import (
     AdaptersPlan,
     BackbonePlan,

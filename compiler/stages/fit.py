@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from .. import variants
-from ..execution.kept import read_kept
 from ..execution.prepared import Prepared
 from ..execution.work import Work
+from ..features.cache import read_kept
 from ..networks.fitting import Fit, fitted
 from ..planning.plan import TaskPlan
 from ..planning.split import generator

@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from ...runtime.rows import Outputs, Values, by_length
 from .. import variants
-from ..execution.kept import read_kept
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
+from ..features.cache import read_kept
 from ..floors import Floor, Sample
 from ..networks.assembly import pooling
 from ..networks.batches import IGNORED, NOTHING, arrays, budget_on

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from ...runtime.rows import by_length
-from ..execution.kept import Keeper
 from ..execution.prepared import Prepared
 from ..execution.work import Work
+from ..features.cache import Keeper
 from ..interrupts import held_back
 from ..networks.assembly import assemble
 from ..networks.batches import arrays, budget_on, views

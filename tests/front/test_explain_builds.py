@@ -24,10 +24,10 @@ from safetensors.torch import save_file
 from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import build as building
 from graftc.compiler.diagnostics import Refused, pages
-from graftc.compiler.execution.kept import Keeper
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
+from graftc.compiler.features.cache import Keeper
 from graftc.compiler.machine import describe
 from graftc.compiler.networks import assembly, fusion, graph, parity, validation
 from graftc.compiler.networks.batches import arrays

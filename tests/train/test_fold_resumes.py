@@ -14,8 +14,8 @@ import pytest
 
 from graftc.compiler import store
 from graftc.compiler.execution import saves
-from graftc.compiler.execution.kept import DONE, EDGES, VALUES, Keeper
-from graftc.compiler.networks.folding import Prefix
+from graftc.compiler.features.cache import DONE, EDGES, VALUES, Keeper
+from graftc.compiler.features.layers import Prefix
 from graftc.compiler.stages import fold
 
 from ..backbones import tiny

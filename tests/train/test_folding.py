@@ -20,14 +20,14 @@ from graftc.compiler.api import plan
 from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
-from graftc.compiler.execution.kept import VALUES, Keeper, Kept, read_kept
 from graftc.compiler.execution.work import Work
+from graftc.compiler.features.cache import VALUES, Keeper, Kept, read_kept
+from graftc.compiler.features.layers import Prefix
 from graftc.compiler.machine import describe
 from graftc.compiler.networks import validation
 from graftc.compiler.networks.batches import arrays
-from graftc.compiler.networks.folding import Prefix
 from graftc.compiler.networks.sets import RowSet
-from graftc.compiler.planning.folding import STACK
+from graftc.compiler.planning.feature_caching import STACK
 from graftc.compiler.stages import fold, train
 from graftc.compiler.stages.train import Training
 

@@ -19,7 +19,7 @@ from graftc.compiler import variants
 from graftc.compiler.cli import cli
 from graftc.compiler.diff.sides import of_spec
 from graftc.compiler.diff.stages import compare_stages
-from graftc.compiler.execution.kept import read_kept
+from graftc.compiler.features.cache import read_kept
 from graftc.compiler.language.source import read
 from graftc.compiler.networks.assembly import assemble
 from graftc.compiler.networks.batches import arrays, outputs_of

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from .. import variants
-from ..planning.folding import STACK, stack_of
+from ..planning.feature_caching import STACK, stack_of
 from ..planning.plan import Phase
 
 STATE = "state"  # the array of a batch that holds what the folded layers hand on: (batch, tokens, width)
