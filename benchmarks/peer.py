@@ -12,8 +12,8 @@ from torch import nn
 from training import Anonymous  # type: ignore[import-not-found]
 
 from graftc.compiler.facts.backbone import gather_backbone
-from graftc.compiler.networks.dropout import quickly_drawn
 from graftc.compiler.stages.prepare import preprocessor, raw_rows
+from graftc.compiler.training.dropout import quickly_drawn
 
 
 class Pooled(nn.Module):

@@ -37,10 +37,10 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.language.source import read
-from graftc.compiler.networks.bootstrap import standard_error
+from graftc.compiler.metrics._bootstrap import standard_error
 from graftc.compiler.networks.quantization import own_bytes
-from graftc.compiler.networks.validation import metrics_of
 from graftc.compiler.planning.plan import Plan
+from graftc.compiler.training.validation import metrics_of
 from graftc.runtime.model import Model
 from graftc.runtime.rows import Rows, one_each
 

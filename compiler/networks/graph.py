@@ -16,7 +16,7 @@ from torch import nn
 
 from ..diagnostics import refuse
 from ..planning.plan import Plan
-from .batches import Batch
+from ..training.loaders import Batch
 from .fusion import fuse
 from .graft import Graft
 

@@ -15,7 +15,7 @@ from ...runtime.session import Session
 from .. import variants
 from ..diagnostics import refuse
 from ..planning.plan import Plan
-from .batches import arrays, cut, ragged
+from ..training.loaders import arrays, cut, ragged
 from .graft import Graft
 
 SIZES = (1, 2, 5)  # rows per batch, besides all at once

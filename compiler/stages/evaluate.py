@@ -10,8 +10,8 @@ import torch
 from ..execution.prepared import write_outputs
 from ..execution.work import Work
 from ..networks.assembly import remember
-from ..networks.batches import Rows, outputs_of
-from ..networks.validation import first, metrics_of, refuse_unlike
+from ..training.loaders import Rows, outputs_of
+from ..training.validation import first, metrics_of, refuse_unlike
 from .prepare import preprocessor
 
 SCORED = ("validation", "test")

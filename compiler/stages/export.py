@@ -19,12 +19,12 @@ from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..networks.adapters import merge
 from ..networks.assembly import assemble, learned, part_of, remember
-from ..networks.batches import arrays
 from ..networks.fusion import fused
 from ..networks.graft import Graft
 from ..networks.graph import write_graph
 from ..networks.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
 from ..planning.plan import Plan
+from ..training.loaders import arrays
 from .prepare import preprocessor
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs

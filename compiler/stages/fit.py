@@ -13,10 +13,10 @@ from .. import variants
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..features.cache import read_kept
-from ..networks.fitting import Fit, fitted
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..store import write_atomically
+from ..training.fitting import Fit, fitted
 
 
 def run(work: Work) -> None:

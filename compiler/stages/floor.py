@@ -18,12 +18,12 @@ from ..execution.work import Work
 from ..features.cache import read_kept
 from ..floors import Floor, Sample
 from ..networks.assembly import pooling
-from ..networks.batches import IGNORED, NOTHING, arrays, budget_on
 from ..networks.loading import load_backbone
-from ..networks.validation import metrics_of
 from ..planning.floors import SCORED, untouched
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
+from ..training.loaders import IGNORED, NOTHING, arrays, budget_on
+from ..training.validation import metrics_of
 from .prepare import preprocessor, raw_rows
 
 MOST = 20_000  # training rows that a floor learns from

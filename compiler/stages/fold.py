@@ -14,8 +14,8 @@ from ..execution.work import Work
 from ..features.cache import Keeper
 from ..interrupts import held_back
 from ..networks.assembly import assemble
-from ..networks.batches import arrays, budget_on, views
-from ..networks.memory import Parts, cuts
+from ..training.loaders import arrays, budget_on, views
+from ..training.memory import Parts, cuts
 from .prepare import preprocessor
 
 BATCH = 32  # rows; more is no faster on a processor, and costs memory

@@ -14,11 +14,11 @@ from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work, stage_name
 from ..health.rules import FEW, findings
 from ..health.seen import Answers, Training
-from ..networks.bootstrap import standard_error
-from ..networks.controls import schedule
-from ..networks.validation import direction, metrics_of
+from ..metrics._bootstrap import standard_error
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
+from ..training.optimisation import schedule
+from ..training.validation import direction, metrics_of
 
 Json = dict[str, Any]
 

@@ -19,12 +19,12 @@ from ..facts.backbone import PREPROCESSING
 from ..heads._vocabulary import IGNORED, unigram_entropy
 from ..layers.language import LanguageModel
 from ..networks.assembly import assemble, load_heads
-from ..networks.batches import Rows
 from ..networks.graft import Graft
 from ..networks.language_models import AUTO, load_language_model
 from ..networks.parity import apart, golden_inputs, outputs
-from ..networks.validation import scored
 from ..planning.plan import PretrainPlan
+from ..training.loaders import Rows
+from ..training.validation import scored
 from .prepare import preprocessor
 
 SAME = 1e-4  # relative difference that merging may make

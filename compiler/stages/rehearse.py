@@ -8,10 +8,10 @@ from ..execution.work import Work
 from ..frozen import Json
 from ..networks.adapters import merge
 from ..networks.assembly import assemble
-from ..networks.batches import arrays
 from ..networks.graph import write_graph
 from ..networks.parity import compare, gate, golden_inputs
 from ..planning.plan import Plan
+from ..training.loaders import arrays
 from .prepare import preprocessor
 
 

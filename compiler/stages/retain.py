@@ -9,8 +9,8 @@ import torch
 
 from ..execution.work import Work
 from ..networks.assembly import assemble, remember, topped
-from ..networks.batches import Rows
-from ..networks.validation import scored
+from ..training.loaders import Rows
+from ..training.validation import scored
 from .prepare import preprocessor
 
 

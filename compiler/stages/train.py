@@ -28,16 +28,16 @@ from ..execution.work import Work
 from ..interrupts import held_back
 from ..machine import return_memory
 from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
-from ..networks.batches import Rows
-from ..networks.checkpoints import read_checkpoint, under, write_checkpoint
-from ..networks.controls import Pull, clip, groups, norm_of, schedule, wake
-from ..networks.dropout import quickly_drawn
-from ..networks.memory import Parts, answers_in_parts
-from ..networks.sets import RowSet, batches, whole_loss
-from ..networks.validation import direction, first, refuse_unlike, validated
 from ..planning.plan import Phase
 from ..planning.split import derived_seed
 from ..store import write_array, write_atomically
+from ..training.checkpoints import read_checkpoint, under, write_checkpoint
+from ..training.dropout import quickly_drawn
+from ..training.loaders import Rows
+from ..training.memory import Parts, answers_in_parts
+from ..training.mixed_batches import RowSet, batches, whole_loss
+from ..training.optimisation import Pull, clip, groups, norm_of, schedule, wake
+from ..training.validation import direction, first, refuse_unlike, validated
 from .prepare import preprocessor
 
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network

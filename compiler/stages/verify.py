@@ -24,15 +24,15 @@ from ..execution.executor import TIMES
 from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
+from ..metrics._bootstrap import standard_error
 from ..networks.attempts import Attempt, attempts
-from ..networks.batches import condensed
-from ..networks.bootstrap import standard_error
 from ..networks.calibration import RANGES, Sample, drawn
 from ..networks.parity import golden_inputs
-from ..networks.validation import metrics_of
 from ..planning.export import SMALL
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
+from ..training.loaders import condensed
+from ..training.validation import metrics_of
 from .prepare import preprocessor, raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once

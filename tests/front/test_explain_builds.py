@@ -29,13 +29,14 @@ from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.features.cache import Keeper
 from graftc.compiler.machine import describe
-from graftc.compiler.networks import assembly, fusion, graph, parity, validation
-from graftc.compiler.networks.batches import arrays
+from graftc.compiler.networks import assembly, fusion, graph, parity
 from graftc.compiler.renderers._terminal import Terminal
 from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.store import Store
+from graftc.compiler.training import validation
+from graftc.compiler.training.loaders import arrays
 
 from ..backbones import tiny
 from ..train import running

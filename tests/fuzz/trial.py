@@ -25,8 +25,8 @@ from graftc.compiler import variants
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused, Status
 from graftc.compiler.networks.assembly import assemble
-from graftc.compiler.networks.batches import arrays
 from graftc.compiler.stages.prepare import preprocessor
+from graftc.compiler.training.loaders import arrays
 
 from ..backbones import tiny
 from .edits import Edit, Editor, read_weights

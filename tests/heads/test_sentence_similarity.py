@@ -14,7 +14,7 @@ import torch
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import sentence_similarity as head
 from graftc.compiler.metrics import embeddings
-from graftc.compiler.networks.batches import loss_of, outputs_of
+from graftc.compiler.training.loaders import loss_of, outputs_of
 from graftc.runtime.errors import BundleError
 from graftc.runtime.heads import sentence_similarity
 from graftc.runtime.model import Model

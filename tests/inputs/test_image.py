@@ -25,7 +25,7 @@ from transformers.models.auto.image_processing_auto import get_image_processor_c
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.inputs import image as compiling
 from graftc.compiler.inputs.image import Augment, Options
-from graftc.compiler.networks.augmentation import Augmentation
+from graftc.compiler.training.augmentation import Augmentation
 from graftc.runtime.inputs import image as running
 from graftc.runtime.inputs.image import Preprocessor
 

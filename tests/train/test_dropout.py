@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from graftc.compiler.networks.dropout import AT_ONCE, quickly_drawn
+from graftc.compiler.training.dropout import AT_ONCE, quickly_drawn
 
 from ..backbones import tiny
 from . import running
@@ -82,7 +82,7 @@ def test_gradients_pass_where_attention_and_layers_keep() -> None:
 
 
 def test_every_dropout_of_a_training_is_drawn_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graftc.compiler.networks import dropout as module
+    from graftc.compiler.training import dropout as module
 
     drawn: list[tuple[int, ...]] = []
 

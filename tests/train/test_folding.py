@@ -24,12 +24,12 @@ from graftc.compiler.execution.work import Work
 from graftc.compiler.features.cache import VALUES, Keeper, Kept, read_kept
 from graftc.compiler.features.layers import Prefix
 from graftc.compiler.machine import describe
-from graftc.compiler.networks import validation
-from graftc.compiler.networks.batches import arrays
-from graftc.compiler.networks.sets import RowSet
 from graftc.compiler.planning.feature_caching import STACK
 from graftc.compiler.stages import fold, train
 from graftc.compiler.stages.train import Training
+from graftc.compiler.training import validation
+from graftc.compiler.training.loaders import arrays
+from graftc.compiler.training.mixed_batches import RowSet
 
 from ..backbones import tiny
 from ..builds import subjects

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graftc.compiler.networks.sets import batches
 from graftc.compiler.planning.split import epoch_order, grouped_by_length
+from graftc.compiler.training.mixed_batches import batches
 
 from ..backbones import tiny
 from . import running

@@ -14,7 +14,7 @@ import pytest
 from torch import nn
 
 from graftc.compiler.networks.graft import Graft
-from graftc.compiler.networks.memory import Parts
+from graftc.compiler.training.memory import Parts
 
 from ..backbones import tiny
 from . import running

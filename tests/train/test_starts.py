@@ -22,11 +22,11 @@ from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.features.cache import read_kept
 from graftc.compiler.language.source import read
 from graftc.compiler.networks.assembly import assemble
-from graftc.compiler.networks.batches import arrays, outputs_of
-from graftc.compiler.networks.fitting import CHANCE, fitted, solve
 from graftc.compiler.networks.parity import golden_inputs
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.stages.train import Training
+from graftc.compiler.training.fitting import CHANCE, fitted, solve
+from graftc.compiler.training.loaders import arrays, outputs_of
 
 from ..heads import building
 from . import running

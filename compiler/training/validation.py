@@ -11,9 +11,9 @@ import torch
 
 from .. import variants
 from ..diagnostics import refuse
+from ..networks.graft import Graft
 from ..planning.plan import MEAN, Phase, TaskPlan
-from .batches import Batch, Rows, loss_of, outputs_of
-from .graft import Graft
+from .loaders import Batch, Rows, loss_of, outputs_of
 from .memory import Parts, cuts, joined
 
 # features that the network gave rows in this process, by the folder of what is kept of them, whose name tells weights,

@@ -11,7 +11,7 @@ import torch
 from ..features.layers import STATE
 from ..planning.plan import Phase
 from ..planning.split import epoch_order, generator, grouped_by_length, paired_by_label
-from .batches import Batch, Rows, arrays
+from .loaders import Batch, Rows, arrays
 
 Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
 Network = Callable[[Batch, list[str]], Answers]  # of some tasks to a batch

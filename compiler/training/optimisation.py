@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from ..networks.assembly import learned, tensors
+from ..networks.graft import Graft
 from ..planning.plan import Phase
-from .assembly import learned, tensors
-from .graft import Graft
 
 
 class Pull:
