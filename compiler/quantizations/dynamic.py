@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..networks.calibration import Sample
+    from ..export.calibration import Sample
 
 RANK = 1
 SCALES = "inputs of products are scaled by what a batch holds"
@@ -26,7 +26,7 @@ def lacks(convolves: bool, optimize: str) -> str:
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
     """Writes the graph with all products and embeddings in int8, but for nodes named in `in_float`."""
-    from ..networks.quantization import PRODUCTS, TABLES, dynamic
+    from ..export.quantization import PRODUCTS, TABLES, dynamic
 
     dynamic(source, target, in_float, (*PRODUCTS, *TABLES))
     return {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..networks.calibration import Sample
+    from ..export.calibration import Sample
 
 RANK = 2
 SCALES = "inputs of operators are scaled by fixed numbers, from training rows"
@@ -28,7 +28,7 @@ def lacks(convolves: bool, optimize: str) -> str:
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
     """Writes the graph with scales from the rows of `sample`, but for nodes named in `in_float`."""
-    from ..networks.calibration import calibrated
+    from ..export.calibration import calibrated
 
     assert sample is not None
     return {"calibration": calibrated(source, target, in_float, sample)}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..networks.calibration import Sample
+    from ..export.calibration import Sample
 
 RANK = 3
 SCALES = "inputs of products are scaled row by row"
@@ -31,7 +31,7 @@ def lacks(convolves: bool, optimize: str) -> str:
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
     """Writes the graph with its products' weights by block and its embeddings in int8, but for nodes in `in_float`."""
-    from ..networks.quantization import by_block
+    from ..export.quantization import by_block
 
     by_block(source, target, in_float)
     return {}

@@ -17,12 +17,12 @@ from .. import variants
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
+from ..export.fusion import fused
+from ..export.graph import write_graph
+from ..export.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
 from ..networks.adapters import merge
 from ..networks.assembly import assemble, learned, part_of, remember
-from ..networks.fusion import fused
 from ..networks.graft import Graft
-from ..networks.graph import write_graph
-from ..networks.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
 from ..planning.plan import Plan
 from ..training.loaders import arrays
 from .prepare import preprocessor

@@ -7,7 +7,7 @@ import json
 from .. import variants
 from ..execution.manifest import FILES
 from ..execution.work import Work
-from ..networks.calibration import RANGES, drawn
+from ..export.calibration import RANGES, drawn
 from .prepare import preprocessor
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..execution.work import Work
+from ..export.graph import write_graph
+from ..export.parity import compare, gate, golden_inputs
 from ..frozen import Json
 from ..networks.adapters import merge
 from ..networks.assembly import assemble
-from ..networks.graph import write_graph
-from ..networks.parity import compare, gate, golden_inputs
 from ..planning.plan import Plan
 from ..training.loaders import arrays
 from .prepare import preprocessor

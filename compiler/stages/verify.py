@@ -24,10 +24,10 @@ from ..execution.executor import TIMES
 from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
+from ..export.attempts import Attempt, attempts
+from ..export.calibration import RANGES, Sample, drawn
+from ..export.parity import golden_inputs
 from ..metrics._bootstrap import standard_error
-from ..networks.attempts import Attempt, attempts
-from ..networks.calibration import RANGES, Sample, drawn
-from ..networks.parity import golden_inputs
 from ..planning.export import SMALL
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from graftc.compiler.cli import main
-from graftc.compiler.networks.fusion import fuse
+from graftc.compiler.export.fusion import fuse
 from graftc.compiler.store import Store
 from graftc.runtime.model import Model
 from graftc.runtime.session import Session

@@ -16,9 +16,9 @@ from graftc.compiler import variants
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
-from graftc.compiler.networks import attempts, calibration
-from graftc.compiler.networks.calibration import Sample
-from graftc.compiler.networks.quantization import own_bytes
+from graftc.compiler.export import attempts, calibration
+from graftc.compiler.export.calibration import Sample
+from graftc.compiler.export.quantization import own_bytes
 from graftc.compiler.planning.export import QuantizationPlan
 from graftc.compiler.planning.plan import read_plan
 from graftc.runtime.model import Model

@@ -27,9 +27,10 @@ from graftc.compiler.diagnostics import Refused, pages
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
+from graftc.compiler.export import fusion, graph, parity
 from graftc.compiler.features.cache import Keeper
 from graftc.compiler.machine import describe
-from graftc.compiler.networks import assembly, fusion, graph, parity
+from graftc.compiler.networks import assembly
 from graftc.compiler.renderers._terminal import Terminal
 from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify

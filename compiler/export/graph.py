@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from ..diagnostics import refuse
+from ..networks.graft import Graft
 from ..planning.plan import Plan
 from ..training.loaders import Batch
 from .fusion import fuse
-from .graft import Graft
 
 LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
 

@@ -14,9 +14,9 @@ from ...runtime.rows import Values
 from ...runtime.session import Session
 from .. import variants
 from ..diagnostics import refuse
+from ..networks.graft import Graft
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
-from .graft import Graft
 
 SIZES = (1, 2, 5)  # rows per batch, besides all at once
 
