@@ -14,9 +14,10 @@ import click
 from ..amounts import score
 from ..api import Ready, build_ready, confined, place, ready, ready_again
 from ..boundary import Boundary, outside
+from ..bundling.delivery import require_place
+from ..bundling.signing import private_key, sign
 from ..checks.redaction import redacted
 from ..diagnostics import At, Diagnostic, Refused, Row, quote, refuse
-from ..execution.delivery import require_place
 from ..execution.executor import Built
 from ..execution.progress import Progress
 from ..health import Finding
@@ -25,7 +26,6 @@ from ..language.source import Source, read
 from ..planning.plan import read_plan_file
 from ..renderers import beside, kept_fit, line_start
 from ..renderers.text import text
-from ..signing import private_key, sign
 from ._confine import confine_option
 from ._specs import of_each
 

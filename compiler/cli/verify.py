@@ -24,7 +24,7 @@ def command(bundle: str, key: str | None, strict: bool) -> None:
     in git (.git, .gitattributes), and Python may keep byte code of predict.py that is really its own.
     """
     if key is not None:
-        from ..signing import check, public_key
+        from ..bundling.signing import check, public_key
 
         check(Path(bundle), public_key(Path(key)))
     with _bundles.refusals():

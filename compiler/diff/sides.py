@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ...runtime.manifest import LARGEST, NAME
 from ..boundary import OPEN, Boundary, outside
+from ..bundling.manifest import licence
 from ..diagnostics import Refused, quote, refuse
 from ..digest import combined, file_sha256, identity, known_sha256
-from ..execution.manifest import licence
 from ..execution.pipeline import assets_sha256
 from ..facts.backbone import ASSETS, locate
 from ..homes import default_root

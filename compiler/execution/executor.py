@@ -18,6 +18,8 @@ import numpy as np
 from ...runtime.manifest import NAME
 from .. import variants
 from ..boundary import OPEN, Boundary
+from ..bundling.delivery import deliver, refuse_output
+from ..bundling.manifest import licence
 from ..diagnostics import At, Diagnostic, Status, refuse
 from ..digest import combined, file_sha256
 from ..facts.backbone import ASSETS, gather_backbone
@@ -29,8 +31,6 @@ from ..planning import fits
 from ..planning.plan import Plan
 from ..store import ABSENT, Store
 from . import pipeline
-from .delivery import deliver, refuse_output
-from .manifest import licence
 from .prepared import rows_in
 from .progress import Progress
 from .work import Work

@@ -15,10 +15,10 @@ import yaml
 
 from ...runtime.manifest import sealed, sha256
 from .. import variants
+from ..bundling.manifest import FILES, compose, licence
+from ..bundling.rendering import PACKAGE, Runtime, write_card, write_wrapper
+from ..bundling.sbom import write_sbom
 from ..digest import combined, digest, file_sha256
-from ..execution.manifest import FILES, compose, licence
-from ..execution.rendering import PACKAGE, Runtime, write_card, write_wrapper
-from ..execution.sbom import write_sbom
 from ..execution.work import Work, stage_name
 from ..machine import installed
 from ..planning.plan import Plan

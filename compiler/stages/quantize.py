@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .. import variants
-from ..execution.manifest import FILES
+from ..bundling.manifest import FILES
 from ..execution.work import Work
 from ..export.calibration import RANGES, drawn
 from .prepare import preprocessor

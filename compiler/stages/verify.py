@@ -19,9 +19,9 @@ from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
 from .. import variants
+from ..bundling.manifest import FILES, compose
 from ..diagnostics import Diagnostic, Refused, refuse
 from ..execution.executor import TIMES
-from ..execution.manifest import FILES, compose
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
 from ..export.attempts import Attempt, attempts

@@ -22,11 +22,11 @@ from safetensors.torch import load_file
 
 from graftc.compiler.amounts import in_bytes
 from graftc.compiler.api import build_source
+from graftc.compiler.bundling.rendering import write_card
 from graftc.compiler.cli import cli
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.execution.rendering import write_card
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import HeadPlan, TaskPlan, read_plan

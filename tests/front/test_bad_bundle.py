@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from graftc.compiler.api import plan as planned
-from graftc.compiler.execution.manifest import compose
+from graftc.compiler.bundling.manifest import compose
 from graftc.compiler.planning.plan import Plan
 from graftc.runtime.manifest import sealed, sha256
 from graftc.runtime.model import Model

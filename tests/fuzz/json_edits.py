@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from graftc.compiler.api import plan
+from graftc.compiler.bundling.signing import sign
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import executor
-from graftc.compiler.signing import sign
 from graftc.runtime.manifest import sealed
 
 from ..front.cli import Answer

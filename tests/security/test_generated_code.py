@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from graftc.compiler.api import plan
-from graftc.compiler.execution import rendering
-from graftc.compiler.execution.rendering import Runtime, refuse_other_code, write_wrapper
+from graftc.compiler.bundling import rendering
+from graftc.compiler.bundling.rendering import Runtime, refuse_other_code, write_wrapper
 
 from ..front.conftest import Project
 

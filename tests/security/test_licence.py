@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler.execution.manifest import licence
+from graftc.compiler.bundling.manifest import licence
 
 BOMB = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'lol'}]\n" for i in range(12))
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler.bundling.delivery import refuse_output
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.execution.delivery import refuse_output
 from graftc.compiler.formats import Malformed
 from graftc.compiler.formats import csv as csv_format
 from graftc.compiler.formats import json as json_format

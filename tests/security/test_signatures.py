@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler import signing
+from graftc.compiler.bundling import signing
 from graftc.runtime.manifest import sealed, sha256
 
 from ..bundle.test_bundle import TEXT, build

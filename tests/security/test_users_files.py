@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
+from graftc.compiler.bundling import delivery
+from graftc.compiler.bundling.delivery import deliver
 from graftc.compiler.cli import init
 from graftc.compiler.cli._output import write_whole
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.execution import delivery
-from graftc.compiler.execution.delivery import deliver
 from graftc.compiler.staging import ENDING, MARK, TEXT, beside
 from graftc.compiler.store import Store
 from graftc.runtime.manifest import sha256

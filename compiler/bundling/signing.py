@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runtime.manifest import LARGEST, NAME, SIGNATURE
-from .diagnostics import Refused, Row, Status, quote, refuse
-from .extras import installing
-from .reading import beginning
-from .staging import beside
-from .store import sync
+from ...runtime.manifest import LARGEST, NAME, SIGNATURE
+from ..diagnostics import Refused, Row, Status, quote, refuse
+from ..extras import installing
+from ..reading import beginning
+from ..staging import beside
+from ..store import sync
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
