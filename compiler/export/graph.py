@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..diagnostics import refuse
-from ..networks.graft import Graft
+from ..model.network import Graft
 from ..planning.plan import Plan
 from ..training.loaders import Batch
 from .fusion import fuse

@@ -14,7 +14,7 @@ from ...runtime.rows import Values
 from ...runtime.session import Session
 from .. import variants
 from ..diagnostics import refuse
-from ..networks.graft import Graft
+from ..model.network import Graft
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
 

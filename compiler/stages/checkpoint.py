@@ -16,7 +16,7 @@ from ..execution.work import Work
 from ..export.parity import apart, golden_inputs, outputs
 from ..facts.backbone import PREPROCESSING
 from ..facts.sentence_transformers import read_sentences
-from ..networks.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
+from ..model.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..planning.portable import base
 from ..sources import SENTENCES
 from .prepare import preprocessor

@@ -9,7 +9,7 @@ import torch
 
 from ..execution.prepared import write_outputs
 from ..execution.work import Work
-from ..networks.assembly import remember
+from ..model.assembly import remember
 from ..training.loaders import Rows, outputs_of
 from ..training.validation import first, metrics_of, refuse_unlike
 from .prepare import preprocessor

@@ -20,9 +20,9 @@ from ..execution.work import Work
 from ..export.fusion import fused
 from ..export.graph import write_graph
 from ..export.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
-from ..networks.adapters import merge
-from ..networks.assembly import assemble, learned, part_of, remember
-from ..networks.graft import Graft
+from ..model.adapters import merge
+from ..model.assembly import assemble, learned, part_of, remember
+from ..model.network import Graft
 from ..planning.plan import Plan
 from ..training.loaders import arrays
 from .prepare import preprocessor

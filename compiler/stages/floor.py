@@ -17,8 +17,8 @@ from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..features.cache import read_kept
 from ..floors import Floor, Sample
-from ..networks.assembly import pooling
-from ..networks.loading import load_backbone
+from ..model.assembly import pooling
+from ..model.loading import load_backbone
 from ..planning.floors import SCORED, untouched
 from ..planning.plan import TaskPlan
 from ..planning.split import generator

@@ -13,7 +13,7 @@ from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..features.cache import Keeper
 from ..interrupts import held_back
-from ..networks.assembly import assemble
+from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
 from ..training.memory import Parts, cuts
 from .prepare import preprocessor

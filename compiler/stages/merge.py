@@ -19,9 +19,9 @@ from ..export.parity import apart, golden_inputs, outputs
 from ..facts.backbone import PREPROCESSING
 from ..heads._vocabulary import IGNORED, unigram_entropy
 from ..layers.language import LanguageModel
-from ..networks.assembly import assemble, load_heads
-from ..networks.graft import Graft
-from ..networks.language_models import AUTO, load_language_model
+from ..model.assembly import assemble, load_heads
+from ..model.language_models import AUTO, load_language_model
+from ..model.network import Graft
 from ..planning.plan import PretrainPlan
 from ..training.loaders import Rows
 from ..training.validation import scored

@@ -8,8 +8,8 @@ from ..execution.work import Work
 from ..export.graph import write_graph
 from ..export.parity import compare, gate, golden_inputs
 from ..frozen import Json
-from ..networks.adapters import merge
-from ..networks.assembly import assemble
+from ..model.adapters import merge
+from ..model.assembly import assemble
 from ..planning.plan import Plan
 from ..training.loaders import arrays
 from .prepare import preprocessor

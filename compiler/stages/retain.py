@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from ..execution.work import Work
-from ..networks.assembly import assemble, remember, topped
+from ..model.assembly import assemble, remember, topped
 from ..training.loaders import Rows
 from ..training.validation import scored
 from .prepare import preprocessor

@@ -27,7 +27,7 @@ from ..execution.saves import Saves
 from ..execution.work import Work
 from ..interrupts import held_back
 from ..machine import return_memory
-from ..networks.assembly import assemble, learned, load_heads, load_learned, train_mode
+from ..model.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..planning.plan import Phase
 from ..planning.split import derived_seed
 from ..store import write_array, write_atomically

@@ -16,7 +16,7 @@ from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..features.cache import read_kept
 from ..features.layers import STATE
-from ..networks.graft import Graft
+from ..model.network import Graft
 from ..planning.plan import Phase, TaskPlan
 from ..planning.split import derived_seed
 from .memory import Parts

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..networks.graft import Graft
+from ..model.network import Graft
 
 Found = TypeVar("Found")
 PERHAPS = "could not create a"  # oneDNN's words where it found no memory, and for mistakes that no smaller batch mends

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ..networks.assembly import learned, tensors
-from ..networks.graft import Graft
+from ..model.assembly import learned, tensors
+from ..model.network import Graft
 from ..planning.plan import Phase
 
 

@@ -11,7 +11,7 @@ import torch
 
 from .. import variants
 from ..diagnostics import refuse
-from ..networks.graft import Graft
+from ..model.network import Graft
 from ..planning.plan import MEAN, Phase, TaskPlan
 from .loaders import Batch, Rows, loss_of, outputs_of
 from .memory import Parts, cuts, joined

@@ -30,7 +30,7 @@ from graftc.compiler.execution.work import Work
 from graftc.compiler.export import fusion, graph, parity
 from graftc.compiler.features.cache import Keeper
 from graftc.compiler.machine import describe
-from graftc.compiler.networks import assembly
+from graftc.compiler.model import assembly
 from graftc.compiler.renderers._terminal import Terminal
 from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify

@@ -24,7 +24,7 @@ import graftc
 from graftc.compiler import variants
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused, Status
-from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.model.assembly import assemble
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.training.loaders import arrays
 

@@ -20,8 +20,8 @@ from graftc.compiler import variants
 from graftc.compiler.api import plan
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.export.parity import apart, golden_inputs, outputs
-from graftc.compiler.networks.adapters import merge
-from graftc.compiler.networks.assembly import assemble, learned, tensors
+from graftc.compiler.model.adapters import merge
+from graftc.compiler.model.assembly import assemble, learned, tensors
 from graftc.compiler.planning.show import show
 from graftc.compiler.sources import Missing
 from graftc.compiler.sources.bundle import locate

@@ -22,7 +22,7 @@ from graftc.compiler.execution.progress import Progress
 from graftc.compiler.export.parity import apart, of_graph, of_network
 from graftc.compiler.language.source import Source, read
 from graftc.compiler.methods import CAPABILITIES
-from graftc.compiler.networks.assembly import reassemble
+from graftc.compiler.model.assembly import reassemble
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.runtime.session import Session

@@ -15,7 +15,7 @@ from transformers import AutoModel
 from graftc.compiler import variants
 from graftc.compiler.api import plan
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.model.assembly import assemble
 from graftc.runtime.verify import verify
 
 from ..backbones import tiny
@@ -123,7 +123,7 @@ def test_virtual_tokens_take_positions(tmp_path: Path) -> None:
 
 def test_padding_on_the_left_changes_no_answer_of_a_decoder(tmp_path: Path) -> None:
     from graftc.compiler.backbones import gpt2
-    from graftc.compiler.networks.graft import last
+    from graftc.compiler.model.network import last
 
     backbone = gpt2.ready(tiny.model("gpt2"))
     ids = torch.tensor([[5, 6, 7, 8]])

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from graftc.compiler.api import plan as planned
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.networks import checkpoint_files
-from graftc.compiler.networks.loading import load_backbone
+from graftc.compiler.model import checkpoint_files
+from graftc.compiler.model.loading import load_backbone
 from graftc.compiler.planning.plan import Plan
 
 from ..backbones import tiny

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from graftc.compiler.networks.assembly import assemble, learned, tensors, train_mode
+from graftc.compiler.model.assembly import assemble, learned, tensors, train_mode
 
 from ..backbones import tiny
 from . import running

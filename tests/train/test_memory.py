@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from graftc.compiler.networks.graft import Graft
+from graftc.compiler.model.network import Graft
 from graftc.compiler.training.memory import Parts
 
 from ..backbones import tiny

@@ -26,7 +26,7 @@ from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.heads import text_classification as head
 from graftc.compiler.layers.losses import cross_entropy_along
 from graftc.compiler.metrics import classification as metrics
-from graftc.compiler.networks.assembly import assemble, learned, train_mode
+from graftc.compiler.model.assembly import assemble, learned, train_mode
 from graftc.compiler.training.optimisation import clip, groups, schedule
 
 from ..backbones import tiny

@@ -21,7 +21,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.model.assembly import assemble
 from graftc.compiler.planning.split import derived_seed
 
 from ..backbones import tiny

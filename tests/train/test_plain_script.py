@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
 
-from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.model.assembly import assemble
 
 from ..backbones import tiny
 from . import running

@@ -22,7 +22,7 @@ from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.export.parity import golden_inputs
 from graftc.compiler.features.cache import read_kept
 from graftc.compiler.language.source import read
-from graftc.compiler.networks.assembly import assemble
+from graftc.compiler.model.assembly import assemble
 from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.stages.train import Training
 from graftc.compiler.training.fitting import CHANCE, fitted, solve

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from graftc.compiler.api import validate
 from graftc.compiler.diagnostics import Diagnostic, Refused, Span, Status
-from graftc.compiler.networks.loading import refusing
+from graftc.compiler.model.loading import refusing
 
 from ..backbones import tiny
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from .. import variants
 from ..planning.plan import Plan
-from .graft import Graft
+from .network import Graft
 
 
 def twins(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:

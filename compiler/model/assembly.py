@@ -17,9 +17,9 @@ from ..features.layers import Prefix
 from ..planning.plan import Phase, TaskPlan, TensorPlan
 from ..planning.split import derived_seed
 from .adapters import twins
-from .graft import POOLINGS, Graft, Pool
 from .language_models import AUTO, load_language_model, refuse_another
 from .loading import load_backbone
+from .network import POOLINGS, Graft, Pool
 
 HEAD = "head.safetensors"  # of a checkpoint
 OWN = "adapters"  # the folder in a checkpoint that has a folder for each adapter of a head's own
