@@ -13,12 +13,12 @@ from typing import Any
 from ...runtime.bytecode import CACHE
 from ...runtime.manifest import LARGEST, NAME, strangers
 from ..diagnostics import refuse
-from ..digest import digest, file_sha256
 from ..interrupts import held_back
-from ..ownership import make_folders
 from ..reading import whole
-from ..staging import beside, clear
-from ..store import Store, full_disk, sync, sync_tree
+from ..store.hashes import digest, file_sha256
+from ..store.ownership import make_folders
+from ..store.stages import Store, full_disk, sync, sync_tree
+from ..store.staging import beside, clear
 
 FOLDER, FILE = 0o755, 0o644  # of what is delivered
 

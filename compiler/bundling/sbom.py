@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
-from ..digest import file_sha256
 from ..machine import installed
 from ..planning.plan import Plan
+from ..store.hashes import file_sha256
 
 NAME = "sbom.cdx.json"
 LONGEST = 200  # characters of a licence that is a name or an expression

@@ -14,8 +14,8 @@ from ...runtime.manifest import LARGEST, NAME, SIGNATURE
 from ..diagnostics import Refused, Row, Status, quote, refuse
 from ..extras import installing
 from ..reading import beginning
-from ..staging import beside
-from ..store import sync
+from ..store.stages import sync
+from ..store.staging import beside
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

@@ -13,13 +13,13 @@ import click
 
 from ..amounts import SIZES, amount, in_bytes
 from ..api import Footing, look
-from ..cache import Entry, collect, damage, entries, remove
 from ..diagnostics import Refused, listed, quote, refuse
 from ..homes import default_root
 from ..language.overrides import override
 from ..language.source import read
 from ..renderers import counted, one_line, printable
-from ..store import Store
+from ..store.collection import Entry, collect, damage, entries, remove
+from ..store.stages import Store
 
 TIMES = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SHORT = 12  # characters of a key

@@ -14,7 +14,7 @@ import click
 from ..diagnostics import Status, listed, nearest, refuse
 from ..language.source import Source, read
 from ..renderers import line_start, one_line
-from ..staging import beside
+from ..store.staging import beside
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..cache import Entry
 from ..execution import pipeline
 from ..machine import Machine
-from ..store import ABSENT, Store
+from ..store.collection import Entry
+from ..store.stages import ABSENT, Store
 from .changes import changes, differences
 
 CANDIDATES = 20  # outputs of a stage that are looked at, those used last first

@@ -11,7 +11,6 @@ from ...runtime.manifest import LARGEST, NAME
 from ..boundary import OPEN, Boundary, outside
 from ..bundling.manifest import licence
 from ..diagnostics import Refused, quote, refuse
-from ..digest import combined, file_sha256, identity, known_sha256
 from ..execution.pipeline import assets_sha256
 from ..facts.backbone import ASSETS, locate
 from ..homes import default_root
@@ -19,6 +18,7 @@ from ..language.source import Source
 from ..locking.locked import read_lock
 from ..planning.plan import Plan, read_plan_file
 from ..reading import whole
+from ..store.hashes import combined, file_sha256, identity, known_sha256
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     Where its lock lies beside it, hashes that cost too much are taken from there; all of them are, where the files
     are of today but the spec is not.
     """
-    from ..store import Store  # numpy takes its time
+    from ..store.stages import Store  # numpy takes its time
 
     located, fetch = locate(plan.backbone.source, source.folder, False, source.boundary)
     folder = located.folder

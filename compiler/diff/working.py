@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from ..digest import file_sha256
+from ..store.hashes import file_sha256
 from .repository import Repository, unreadable, unusable
 
 Verdict = Literal["same", "other", "unknown"]

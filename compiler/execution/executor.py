@@ -21,7 +21,6 @@ from ..boundary import OPEN, Boundary
 from ..bundling.delivery import deliver, refuse_output
 from ..bundling.manifest import licence
 from ..diagnostics import At, Diagnostic, Status, refuse
-from ..digest import combined, file_sha256
 from ..facts.backbone import ASSETS, gather_backbone
 from ..health import Finding
 from ..interrupts import heed
@@ -29,7 +28,8 @@ from ..locking.pins import refuse_drift
 from ..machine import Machine, describe, require_build, return_memory, share_cores
 from ..planning import fits
 from ..planning.plan import Plan
-from ..store import ABSENT, Store
+from ..store.hashes import combined, file_sha256
+from ..store.stages import ABSENT, Store
 from . import pipeline
 from .prepared import rows_in
 from .progress import Progress

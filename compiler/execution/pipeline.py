@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..digest import combined, digest, file_sha256
 from ..machine import Machine, versions
 from ..planning import fits
 from ..planning.floors import SCORED, has_floor, untouched, vectors
 from ..planning.plan import Phase, Plan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
+from ..store.hashes import combined, digest, file_sha256
 from .work import FIT, fitting, stage_name
 
 PACKAGE = Path(__file__).resolve().parents[2]

@@ -17,10 +17,10 @@ from typing import Any
 from .. import variants
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
-from ..digest import canonical, digest
 from ..homes import default_root
 from ..reading import whole
 from ..sources import SENTENCES, Located, Missing, split
+from ..store.hashes import canonical, digest
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, is_header, read_header
@@ -217,8 +217,8 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
-    from ..ownership import read_own
-    from ..store import Store, write_atomically  # the store knows of arrays, and numpy takes its time
+    from ..store.ownership import read_own
+    from ..store.stages import Store, write_atomically  # the store knows of arrays, and numpy takes its time
 
     store, note = Store(default_root()), f"{digest([pinned, name])}.json"
     try:

@@ -15,10 +15,10 @@ from .. import variants
 from ..boundary import OPEN, Boundary
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
-from ..digest import identity
 from ..formats import stop
 from ..language.places import SPLITS
 from ..language.spec import Data, Draft, HeldOut, Skip
+from ..store.hashes import identity
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, quote, refuse
-from ..digest import canonical
 from ..frozen import Frozen
 from ..reading import whole
+from ..store.hashes import canonical
 
 BYTES = {
     **{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1},

@@ -18,9 +18,9 @@ from .. import variants
 from ..boundary import CODE as OUTSIDE
 from ..boundary import OPEN, WAY, Boundary
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, quote, refuse
-from ..digest import file_sha256
 from ..extras import installing
 from ..formats import Malformed, Told, stop
+from ..store.hashes import file_sha256
 
 SHOWN = 5  # rows named per kind of mistake
 MOST = 20  # files

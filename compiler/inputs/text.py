@@ -12,9 +12,9 @@ from pydantic import Field
 
 from ..decided import Decided
 from ..diagnostics import At, Diagnostic, refuse
-from ..digest import file_sha256
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
+from ..store.hashes import file_sha256
 from ._masks import masking, special
 from ._panics import silenced
 from ._tokenizer import misfits, padding, tokenizer_of, unreadable

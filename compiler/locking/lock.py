@@ -12,7 +12,6 @@ import yaml
 from pydantic import Field, model_validator
 
 from ..diagnostics import clean
-from ..digest import digest, file_sha256
 from ..facts.backbone import ASSETS, BackboneFacts
 from ..facts.facts import Facts, SplitFacts
 from ..frozen import Frozen, Json
@@ -20,6 +19,7 @@ from ..language.heads import alone
 from ..language.source import Source
 from ..planning.plan import Plan
 from ..renderers import printable
+from ..store.hashes import digest, file_sha256
 
 FORMAT = 1
 HEADING = """\

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, Refused, clean, quote
-from ..digest import file_sha256
 from ..machine import installed
 from ..planning.plan import Plan
+from ..store.hashes import file_sha256
 
 
 def refuse_drift(plan: Plan, backbone: Path, memory: Path) -> None:

@@ -14,10 +14,10 @@ from safetensors import safe_open
 
 from .. import variants
 from ..diagnostics import refuse
-from ..digest import identity
 from ..facts.backbone import renamed
 from ..facts.configuration import CHOOSING, DTYPES
 from ..facts.header import INDEX, read_header
+from ..store.hashes import identity
 
 CONFIG = "config.json"
 _COMPARED: set[tuple[str, ...]] = set()  # files whose tensors this process has found in a module

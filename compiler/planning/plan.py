@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError
 
 from .. import variants
 from ..diagnostics import Refused, Row, quote, refuse
-from ..digest import canonical, digest
 from ..frozen import SLUG, Frozen, Json
 from ..reading import whole
+from ..store.hashes import canonical, digest
 from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"

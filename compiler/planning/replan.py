@@ -8,8 +8,8 @@ from typing import Any
 
 from ..boundary import OPEN, Boundary
 from ..diagnostics import At, Diagnostic, Refused, Row, clean, quote, refuse
-from ..digest import canonical
 from ..language.source import Source
+from ..store.hashes import canonical
 from .plan import Plan, TablePlan
 
 SHOWN = 5  # keys that differ, in a message

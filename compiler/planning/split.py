@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..digest import combined
+from ..store.hashes import combined
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...runtime.errors import BundleError
 from ...runtime.manifest import NAME, read_manifest
-from ..digest import file_sha256
+from ..store.hashes import file_sha256
 from . import Located, Missing
 
 IS_PATH = True  # what stands after the word is a path, relative to the spec

@@ -13,13 +13,13 @@ import numpy as np
 from ...runtime.rows import Rows
 from .. import variants
 from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
-from ..digest import file_sha256
 from ..execution.prepared import NUMBERS, write_rows
 from ..execution.work import Work
 from ..facts.bad_rows import numbers
 from ..facts.rows import SKIP, Opened, fingerprint, lacks, rows
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
+from ..store.hashes import file_sha256
 
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from graftc.compiler import cache
 from graftc.compiler.api import build
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.store import Store
+from graftc.compiler.store import collection
+from graftc.compiler.store.stages import Store
 
 from . import subjects
 
@@ -113,12 +113,12 @@ def test_why_of_an_empty_store(place: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_what_was_used_longest_ago_goes_first(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(place / "store")
-    old = next(entry for entry in cache.entries(store) if entry.stage == "rehearse")
+    old = next(entry for entry in collection.entries(store) if entry.stage == "rehearse")
     os.utime(store.record(old.stage, old.key), (1, 1))
-    size = sum(entry.bytes for entry in cache.entries(store))
+    size = sum(entry.bytes for entry in collection.entries(store))
     graftc(capsys, "gc", "--limit", str(size - 1) if old.bytes else str(size))
     graftc(capsys, "gc", "--unused", "30d")
-    left = {entry.stage for entry in cache.entries(store)}
+    left = {entry.stage for entry in collection.entries(store)}
     assert old.stage not in left
     assert "pack" in left
     assert build("spec.yaml", "bundle").ran == {}, "a packed bundle needs none of its stages"
@@ -127,14 +127,14 @@ def test_what_was_used_longest_ago_goes_first(place: Path, capsys: pytest.Captur
 def test_of_what_one_build_used_the_largest_goes_first(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(place / "store")
     build("spec.yaml", "bundle")
-    newest = cache.entries(store)[0].used
-    for older in (entry for entry in cache.entries(store) if entry.used < newest):
-        assert cache.remove(store, older)
-    every = cache.entries(store)
+    newest = collection.entries(store)[0].used
+    for older in (entry for entry in collection.entries(store) if entry.used < newest):
+        assert collection.remove(store, older)
+    every = collection.entries(store)
     assert {"train", "export", "pack"} <= {entry.stage for entry in every}
     largest = max(every, key=lambda entry: entry.bytes)
     graftc(capsys, "gc", "--limit", str(sum(entry.bytes for entry in every) - 1))
-    left = {entry.folder for entry in cache.entries(store)}
+    left = {entry.folder for entry in collection.entries(store)}
     assert [entry.stage for entry in every if entry.folder not in left] == [largest.stage]
 
 
@@ -144,8 +144,8 @@ def test_collectors_at_once_leave_nothing_without_its_record(tmp_path: Path) -> 
         store.make("train", f"{i:064}", lambda out: (out / "file").write_bytes(b"1" * 100) and None)
     program = f"""
 from pathlib import Path
-from graftc.compiler.cache import collect
-from graftc.compiler.store import Store
+from graftc.compiler.store.collection import collect
+from graftc.compiler.store.stages import Store
 print(len(collect(Store(Path({str(tmp_path)!r})), 0, None)))
 """
     others = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -158,20 +158,20 @@ print(len(collect(Store(Path({str(tmp_path)!r})), 0, None)))
 
 def test_a_build_marks_what_it_uses(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(place / "store")
-    for entry in cache.entries(store):
+    for entry in collection.entries(store):
         os.utime(store.record(entry.stage, entry.key), (1, 1))
     build("spec.yaml", "bundle")
     graftc(capsys, "gc", "--unused", "1d")
-    assert {entry.stage for entry in cache.entries(store)} >= {"train", "pack", "prepare-train"}
+    assert {entry.stage for entry in collection.entries(store)} >= {"train", "pack", "prepare-train"}
 
 
 def test_what_is_in_use_stays(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(place / "store")
-    used = next(entry for entry in cache.entries(store) if entry.stage == "train")
+    used = next(entry for entry in collection.entries(store) if entry.stage == "train")
     program = f"""
 import sys
 from pathlib import Path
-from graftc.compiler.store import Store
+from graftc.compiler.store.stages import Store
 with Store(Path({str(store.root)!r})).using([({used.stage!r}, {used.key!r})]):
     print("holding", flush=True)
     sys.stdin.read()
@@ -182,11 +182,11 @@ with Store(Path({str(store.root)!r})).using([({used.stage!r}, {used.key!r})]):
         assert other.stdout is not None
         assert other.stdout.readline() == "holding\n"
         said = graftc(capsys, "gc", "--limit", "0")
-        assert [entry.stage for entry in cache.entries(store)] == ["train"]
+        assert [entry.stage for entry in collection.entries(store)] == ["train"]
         assert "builds are using them" in said
         other.communicate()
     graftc(capsys, "gc", "--limit", "0")
-    assert cache.entries(store) == []
+    assert collection.entries(store) == []
 
 
 def test_builds_beside_a_collector_end_right(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +196,7 @@ def test_builds_beside_a_collector_end_right(place: Path, capsys: pytest.Capture
 
     def empty() -> None:
         while not is_over.is_set():
-            cache.collect(store, 0, None)
+            collection.collect(store, 0, None)
             time.sleep(0.01)
 
     collector = threading.Thread(target=empty)
@@ -224,10 +224,10 @@ def test_a_changed_byte_is_found_and_made_again(place: Path, capsys: pytest.Capt
 
 
 def test_a_build_keeps_the_store_below_its_limit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = sum(entry.bytes for entry in cache.entries(Store(place / "store")))
+    size = sum(entry.bytes for entry in collection.entries(Store(place / "store")))
     monkeypatch.setenv("GRAFTC_STORE_LIMIT", f"{size / 1e6:.3f} MB")
     build("spec.yaml", "bundle", sets=["seed=3"])
-    left = cache.entries(Store(place / "store"))
+    left = collection.entries(Store(place / "store"))
     assert 0 < sum(entry.bytes for entry in left) <= size
     assert left[0].made["record"], "what was used last is what is left"
     monkeypatch.setenv("GRAFTC_STORE_LIMIT", "plenty")
@@ -238,7 +238,7 @@ def test_a_build_keeps_the_store_below_its_limit(place: Path, monkeypatch: pytes
 @pytest.mark.parametrize("words", [["gc"], ["gc", "--limit", "many"], ["gc", "--unused", "3"]])
 def test_words_that_say_nothing(place: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     graftc(capsys, *words, status=2)
-    assert cache.entries(Store(place / "store"))
+    assert collection.entries(Store(place / "store"))
 
 
 def test_specs_of_one_call_share_what_they_have_in_common(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

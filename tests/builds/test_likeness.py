@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graftc.compiler import cache
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.stages import fold
-from graftc.compiler.store import Store
+from graftc.compiler.store import collection
+from graftc.compiler.store.stages import Store
 
 from ..train import running
 from . import subjects
@@ -112,7 +112,7 @@ def test_what_lies_there_once_counts_once(tmp_path: Path) -> None:
         running.trained(write(tmp_path, label), store.root, "fold-train")
     files = [path.stat() for path in (store.root / "stages").rglob("*") if path.is_file()]
     once = sum({status.st_ino: status.st_size for status in files}.values())
-    entries = cache.entries(store)
+    entries = collection.entries(store)
     assert sum(status.st_size for status in files) > once, "some are linked"
     assert once - len(files) <= sum(entry.bytes for entry in entries) <= once
 
@@ -131,16 +131,16 @@ def test_a_collector_takes_just_what_the_limit_asks_for(copied: bool, tmp_path: 
 
     while size := lies():
         met: list[int] = []
-        cache.collect(store, size - 1, None, lambda entry, met=met: met.append(lies()))  # type: ignore[misc]
+        collection.collect(store, size - 1, None, lambda entry, met=met: met.append(lies()))  # type: ignore[misc]
         assert lies() < size
         assert set(met) == {size}, "none goes once the limit is kept"
-        assert not any(cache.damage(store, entry) for entry in cache.entries(store)), "what is left is whole"
+        assert not any(collection.damage(store, entry) for entry in collection.entries(store)), "what is left is whole"
 
 
 def test_what_was_collected_is_computed_again(tmp_path: Path, folds: Counter[str]) -> None:
     store = Store(tmp_path / "store")
     running.trained(write(tmp_path, "mood"), store.root, "fold-train")
-    cache.collect(store, 0, None)
+    collection.collect(store, 0, None)
     running.trained(write(tmp_path, "thing"), store.root, "fold-train")
     assert folds == {"train": 2}
 
@@ -171,10 +171,10 @@ def test_the_last_that_has_it_is_found_where_the_first_is_collected(tmp_path: Pa
     store = Store(tmp_path / "store")
     _, _, first = running.trained(write(tmp_path, "mood"), store.root, "fold-train")
     _, _, second = running.trained(write(tmp_path, "thing"), store.root, "fold-train")
-    assert cache.remove(store, next(entry for entry in cache.entries(store) if entry.folder == first))
-    (left,) = (entry for entry in cache.entries(store) if entry.stage == "fold-train")
+    assert collection.remove(store, next(entry for entry in collection.entries(store) if entry.folder == first))
+    (left,) = (entry for entry in collection.entries(store) if entry.stage == "fold-train")
     assert left.folder == second
-    assert not cache.damage(store, left)
+    assert not collection.damage(store, left)
     assert left.bytes == sum(path.stat().st_size for path in second.iterdir()), "all of it is its own now"
     running.trained(write(tmp_path, "parity"), store.root, "fold-train")
     assert folds == {"train": 1}

@@ -19,7 +19,7 @@ from graftc.compiler.api import build, plan, ready_again
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.executor import Built
-from graftc.compiler.staging import ENDING, MARK, TEXT
+from graftc.compiler.store.staging import ENDING, MARK, TEXT
 
 from . import subjects
 

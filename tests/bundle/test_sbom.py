@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from referencing import Registry, Resource
 
-from graftc.compiler.digest import file_sha256
 from graftc.compiler.planning.plan import read_plan
+from graftc.compiler.store.hashes import file_sha256
 
 from ..front.cli import Command
 from .test_bundle import TEXT, build

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from graftc.compiler.diagnostics import pages
-from graftc.compiler.digest import TICK, WORTH, file_sha256, known_sha256
 from graftc.compiler.facts import facts
 from graftc.compiler.facts.rows import Opened
 from graftc.compiler.frozen import Json
@@ -26,6 +25,7 @@ from graftc.compiler.locking.lock import LockedData, signature
 from graftc.compiler.locking.locked import read_lock
 from graftc.compiler.machine import installed
 from graftc.compiler.planning.plan import read_plan
+from graftc.compiler.store.hashes import TICK, WORTH, file_sha256, known_sha256
 
 from . import ground
 from .cli import Command

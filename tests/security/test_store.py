@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler import cache, integrity
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.digest import WORTH, digest, file_sha256, recall
-from graftc.compiler.ownership import make_folders
-from graftc.compiler.store import ABSENT, UNRECORDED, Store, write_atomically
+from graftc.compiler.store import collection, integrity
+from graftc.compiler.store.hashes import WORTH, digest, file_sha256, recall
+from graftc.compiler.store.ownership import make_folders
+from graftc.compiler.store.stages import ABSENT, UNRECORDED, Store, write_atomically
 
 from ..builds import subjects
 
@@ -328,9 +328,9 @@ def test_a_folder_that_is_a_link_is_not_gone_into(store: Store, victim: Path, na
 def test_a_collector_does_not_empty_what_the_trash_leads_to(store: Store, victim: Path) -> None:
     made(store)
     fresh = Store(store.root)
-    (entry,) = cache.entries(fresh)  # which has looked at the store already
+    (entry,) = collection.entries(fresh)  # which has looked at the store already
     (store.root / "trash").symlink_to(victim)
-    refused(lambda: cache.remove(fresh, entry))
+    refused(lambda: collection.remove(fresh, entry))
 
 
 def test_a_stage_does_not_work_in_what_a_link_leads_to(store: Store, victim: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.store import Store
+from graftc.compiler.store.stages import Store
 
 from ..front import ground
 from ..front.cli import CONTROL, Command
@@ -154,8 +154,8 @@ def test_a_store_of_files_where_folders_should_be_is_told(folder: Path, graftc: 
 
 
 def test_what_was_remembered_of_files_is_taken_for_nothing_else(folder: Path, graftc: Command) -> None:
-    from graftc.compiler.digest import _name, _read, file_sha256, known_sha256
-    from graftc.compiler.ownership import make_folders
+    from graftc.compiler.store.hashes import _name, _read, file_sha256, known_sha256
+    from graftc.compiler.store.ownership import make_folders
 
     large = folder / "large"
     large.write_bytes(bytes(4_000_001))

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from .diagnostics import Refused
-from .digest import digest
+from ..diagnostics import Refused
+from .hashes import digest
 from .integrity import contents, differences, discard, entries_of, is_untouched, refuse_cut_arrays
 from .ownership import (
     make_file,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .diagnostics import Refused, Status, refuse
+from ..diagnostics import Refused, Status, refuse
 
 LOOSE = 0o022  # others than the owner may write
 FOLDER, FILE = 0o700, 0o600

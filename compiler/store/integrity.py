@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .digest import digest, file_sha256, is_settled, recall, remember
+from .hashes import digest, file_sha256, is_settled, recall, remember
 from .ownership import is_loose, require_owner, tightened
 
 Statuses = Mapping[str, os.stat_result]  # of what is no folder, by its path in the output

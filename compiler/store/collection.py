@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .amounts import SIZES, amount
-from .diagnostics import Diagnostic, Refused, Status, quote
+from ..amounts import SIZES, amount
+from ..diagnostics import Diagnostic, Refused, Status, quote
 from .integrity import discard
-from .store import Store
+from .stages import Store
 
 LIMIT = "GRAFTC_STORE_LIMIT"
 # what a record tells of a key, and of which kind that is
