@@ -13,8 +13,8 @@ from typing import Any
 from ...runtime.bytecode import CACHE
 from ...runtime.manifest import LARGEST, NAME, strangers
 from ..diagnostics import refuse
+from ..files import whole
 from ..interrupts import held_back
-from ..reading import whole
 from ..store.hashes import digest, file_sha256
 from ..store.ownership import make_folders
 from ..store.stages import Store, full_disk, sync, sync_tree

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.manifest import FORMAT, SAMPLES_ALLOWED
+from ..files import beginning
 from ..machine import installed
 from ..planning.plan import Plan, TaskPlan
-from ..reading import beginning
 from ..store.hashes import combined, digest
 
 FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}

@@ -13,11 +13,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import variants
-from ..amounts import learned_before, score
 from ..frozen import Json
 from ..machine import installed
 from ..planning.fits import fitted_to
 from ..planning.plan import Plan, TaskPlan
+from ..units import learned_before, score
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type

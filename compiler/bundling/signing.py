@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...runtime.manifest import LARGEST, NAME, SIGNATURE
 from ..diagnostics import Refused, Row, Status, quote, refuse
 from ..extras import installing
-from ..reading import beginning
+from ..files import beginning
 from ..store.stages import sync
 from ..store.staging import beside
 

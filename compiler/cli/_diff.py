@@ -31,7 +31,7 @@ def differ(
     from ..diff.compare import Diff, compare
     from ..diff.old import old_side
     from ..diff.show import show
-    from ..diff.sides import of_spec
+    from ..diff.snapshots import of_spec
 
     before = old_side(old, Path(name), Footing(has_data=has_data), source.boundary)
     diff: Diff = compare(before, of_spec(" ".join((name, *(f"--set {each}" for each in sets))), source, plan))

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from ..amounts import score
 from ..api import Ready, build_ready, confined, place, ready, ready_again
 from ..boundary import Boundary, outside
 from ..bundling.delivery import require_place
@@ -26,6 +25,7 @@ from ..language.source import Source, read
 from ..planning.plan import read_plan_file
 from ..renderers import beside, kept_fit, line_start
 from ..renderers.text import text
+from ..units import score
 from ._confine import confine_option
 from ._specs import of_each
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from ..amounts import SIZES, amount, in_bytes
 from ..api import Footing, look
 from ..diagnostics import Refused, listed, quote, refuse
 from ..homes import default_root
@@ -20,6 +19,7 @@ from ..language.source import read
 from ..renderers import counted, one_line, printable
 from ..store.collection import Entry, collect, damage, entries, remove
 from ..store.stages import Store
+from ..units import SIZES, amount, in_bytes
 
 TIMES = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SHORT = 12  # characters of a key

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from ...runtime.shape import ANY, NUMBER
-from ..amounts import in_bytes, learned_before, score
 from ..diagnostics import clean
 from ..renderers import beside, kept_fit, line_start, printable
+from ..units import in_bytes, learned_before, score
 from . import _bundles
 
 SHOWN = {

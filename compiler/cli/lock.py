@@ -13,11 +13,11 @@ from ..api import confined, lock_source
 from ..boundary import Boundary
 from ..diagnostics import Refused
 from ..facts.bad_rows import RECORDED
+from ..files import beginning
 from ..language.overrides import override
 from ..language.source import read
 from ..locking.lock import Lock
 from ..locking.locked import beside, refuse_illegible, shown
-from ..reading import beginning
 from ..renderers import line_start
 from ..renderers.text import text
 from ._confine import confine_option

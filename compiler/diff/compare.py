@@ -6,7 +6,7 @@ from ..frozen import Frozen
 from .breaking import breaking
 from .changes import Change
 from .cost import Cost, costs
-from .sides import Side
+from .snapshots import Side
 from .stages import Run, compare_stages
 
 

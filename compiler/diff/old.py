@@ -11,7 +11,7 @@ from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
 from ..language.source import Source, read
 from ..planning.plan import Plan
 from .revision import at_revision
-from .sides import Side, of_bundle, of_plan, of_spec
+from .snapshots import Side, of_bundle, of_plan, of_spec
 
 GIT = "git:"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Refused, clean, refuse
-from ..reading import beginning
+from ..files import beginning
 
 # nothing is fetched, by no git however old, nobody is asked for a password, no lock is taken, no object is replaced
 QUIET = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..amounts import in_bytes
 from ..renderers import one_line
 from ..renderers._terminal import Terminal
+from ..units import in_bytes
 from .compare import Diff
 from .cost import Cost
 from .stages import Run

@@ -14,7 +14,7 @@ from ..machine import Machine
 from ..planning.plan import Plan
 from ..planning.portable import portable
 from .changes import Change, Difference, Keys, changes, differences, spelt
-from .sides import Files, Side
+from .snapshots import Files, Side
 
 # both sides as one machine would build them: what it is and has installed is no difference between plans
 ANY = Machine(device="", threads=0, versions={})

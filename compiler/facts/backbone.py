@@ -17,8 +17,8 @@ from typing import Any
 from .. import variants
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
+from ..files import whole
 from ..homes import default_root
-from ..reading import whole
 from ..sources import SENTENCES, Located, Missing, split
 from ..store.hashes import canonical, digest
 from .agreement import Checkpoint, disagreements

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import variants
 from ..boundary import OPEN, Boundary
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
 from ..formats import stop
 from ..language.places import SPLITS

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, quote, refuse
+from ..files import whole
 from ..frozen import Frozen
-from ..reading import whole
 from ..store.hashes import canonical
 
 BYTES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Refused, quote, refuse
 from ..sources import SENTENCES
 from .rows import kind_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from .. import variants
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Row, nearest, quote
 from ..facts.spelling import otherwise
 from ..frozen import Frozen

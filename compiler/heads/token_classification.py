@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from .. import variants
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Row as Place
 from ..facts.rows import Unusable, cell, kind_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import At, refuse
-from ..reading import whole
+from ..files import whole
 
 LARGEST = 256 << 20  # bytes of a tokenizer's file
 USUAL = ("[MASK]", "<mask>")  # where tokenizer_config.json names none

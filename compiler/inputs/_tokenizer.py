@@ -11,7 +11,7 @@ from typing import Any
 from ..diagnostics import At, Diagnostic, Refused, Span, quote, refuse
 from ..facts.backbone import BackboneFacts
 from ..facts.configuration import key_span, rules
-from ..reading import whole
+from ..files import whole
 from ._growth import excess
 from ._panics import silenced
 

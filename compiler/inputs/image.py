@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..facts.configuration import key_span
 from ..facts.rows import Unusable, kind_of
+from ..files import whole
 from ..frozen import Frozen
-from ..reading import whole
 from ._damage import is_path, opens, reads
 from ._processors import OF_MODEL, PROCESSORS, Steps
 

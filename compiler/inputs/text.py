@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from .. import variants
-from ..amounts import SIZE
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from ..frozen import SLUG, Frozen
+from ..units import SIZE
 from .places import SPLITS
 from .remedies import as_list, as_map, as_share, as_slug, as_truth, did_you_mean, shown_maps, without_quotes
 from .spec import OBJECTIVE, SCALARS, SECTIONS, STAGE, VARIANTS

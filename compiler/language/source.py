@@ -12,7 +12,7 @@ from pathlib import Path as File
 
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, nearest, quote, refuse
-from ..reading import start
+from ..files import start
 from .compose import composed, joined, rebased
 from .migrations import MIGRATIONS, Migration, misversioned, upgrade
 from .mistakes import kind_of, nothing

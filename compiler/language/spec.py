@@ -9,9 +9,9 @@ from pydantic import ConfigDict, Field
 
 from ...runtime.manifest import PARITY_ALLOWED
 from .. import variants
-from ..amounts import SIZE
 from ..diagnostics import Diagnostic
 from ..frozen import MOST, SLUG, Frozen
+from ..units import SIZE
 from .places import SPLITS
 
 LANGUAGE = 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import Diagnostic
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor

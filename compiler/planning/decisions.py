@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import variants
-from ..amounts import SIZES, amount, in_bytes
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import Path, clean
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..facts.facts import Facts
@@ -16,6 +15,7 @@ from ..facts.sentence_transformers import MODULES, POOLING
 from ..language.feeding import reads_head
 from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
 from ..renderers import counted
+from ..units import SIZES, amount, in_bytes
 from . import quantization
 from .feature_caching import foldable, kept_bytes
 from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan

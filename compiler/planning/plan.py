@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError
 
 from .. import variants
 from ..diagnostics import Refused, Row, quote, refuse
+from ..files import whole
 from ..frozen import SLUG, Frozen, Json
-from ..reading import whole
 from ..store.hashes import canonical, digest
 from .export import ExportPlan
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import variants
-from ..decided import Decided
+from ..decision import Decided
 from ..diagnostics import Path
 from ..facts.backbone import BackboneFacts
 from ..language.spec import Export, Spec

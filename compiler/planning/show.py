@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterable
 
-from ..amounts import in_bytes
 from ..diagnostics import clean
 from ..frozen import Json
 from ..renderers import counted, one_line
+from ..units import in_bytes
 from .export import SMALL, QuantizationPlan
 from .fits import fitted_to
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan

@@ -21,7 +21,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
-from ..amounts import score
 from ..diagnostics import refuse
 from ..execution.saves import Saves
 from ..execution.work import Work
@@ -38,6 +37,7 @@ from ..training.memory import Parts, answers_in_parts
 from ..training.mixed_batches import RowSet, batches, whole_loss
 from ..training.optimisation import Pull, clip, groups, norm_of, schedule, wake
 from ..training.validation import direction, first, refuse_unlike, validated
+from ..units import score
 from .prepare import preprocessor
 
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network

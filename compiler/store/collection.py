@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..amounts import SIZES, amount
 from ..diagnostics import Diagnostic, Refused, Status, quote
+from ..units import SIZES, amount
 from .integrity import discard
 from .stages import Store
 

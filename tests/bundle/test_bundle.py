@@ -20,7 +20,6 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from graftc.compiler.amounts import in_bytes
 from graftc.compiler.api import build_source
 from graftc.compiler.bundling.rendering import write_card
 from graftc.compiler.cli import cli
@@ -30,6 +29,7 @@ from graftc.compiler.execution.progress import Progress
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import HeadPlan, TaskPlan, read_plan
+from graftc.compiler.units import in_bytes
 from graftc.runtime.errors import BundleError
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import graftc
 from graftc.compiler.api import Footing, check, lock_source
-from graftc.compiler.diff.sides import of_spec
+from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.heads import _masking, _vocabulary
 from graftc.compiler.language.source import read

@@ -17,7 +17,7 @@ from torch.nn import functional
 import graftc
 from graftc.compiler import variants
 from graftc.compiler.cli import cli
-from graftc.compiler.diff.sides import of_spec
+from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.export.parity import golden_inputs
 from graftc.compiler.features.cache import read_kept

@@ -13,11 +13,11 @@ from ..bundling.manifest import licence
 from ..diagnostics import Refused, quote, refuse
 from ..execution.pipeline import assets_sha256
 from ..facts.backbone import ASSETS, locate
+from ..files import whole
 from ..homes import default_root
 from ..language.source import Source
 from ..locking.locked import read_lock
 from ..planning.plan import Plan, read_plan_file
-from ..reading import whole
 from ..store.hashes import combined, file_sha256, identity, known_sha256
 
 

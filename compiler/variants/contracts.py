@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .frozen import Frozen
+from ..frozen import Frozen
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from .diagnostics import Diagnostic
+    from ..diagnostics import Diagnostic
 
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]  # a row's values by column

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parent.parent
 
 
 @cache
@@ -26,7 +26,7 @@ def load(folder: str, word: str) -> ModuleType:
     """The module of a word; raises KeyError for a word that `words` does not list."""
     if word not in words(folder):
         raise KeyError(word)
-    return import_module(f".{folder}.{word.replace('-', '_')}", __package__)
+    return import_module(f"..{folder}.{word.replace('-', '_')}", __package__)
 
 
 def top(word: str) -> ModuleType:
