@@ -36,9 +36,9 @@ from graftc.compiler.api import build_source
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.execution.progress import Progress
+from graftc.compiler.export.bootstrap import standard_error
 from graftc.compiler.export.quantization import own_bytes
 from graftc.compiler.language.source import read
-from graftc.compiler.metrics._bootstrap import standard_error
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.training.validation import metrics_of
 from graftc.runtime.model import Model

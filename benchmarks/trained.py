@@ -24,7 +24,7 @@ from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.language.source import read
 from graftc.compiler.machine import describe
 from graftc.compiler.planning.plan import Plan
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 
 GRAPHS = "rehearse"  # the stage that tries the export of a graph before training, which no score depends on
 

@@ -214,7 +214,7 @@ def staged(plan: Any, place: Path, last: str) -> tuple[dict[str, float], dict[st
     from graftc.compiler.execution.work import Work
     from graftc.compiler.facts.backbone import gather_backbone
     from graftc.compiler.machine import describe
-    from graftc.compiler.store.stages import Store
+    from graftc.compiler.store.store import Store
 
     store, machine = Store(place / "store"), describe()
     folder = gather_backbone(plan.backbone.source, place).located.folder

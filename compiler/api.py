@@ -128,7 +128,7 @@ def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diag
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
     from .locking.drift import drift, version_drift
-    from .store.stages import Store  # it knows of arrays, and numpy takes its time
+    from .store.store import Store  # it knows of arrays, and numpy takes its time
 
     versions = version_drift(locked, footing.versions) if footing.versions is not None else ()
     return (*drift(locked, facts, plan, Store(default_root()).digests, footing.has_data), *versions)
@@ -171,7 +171,7 @@ def lock_source(source: Source) -> Locking:
     from .locking.lock import lock
     from .locking.locked import refuse_outside, refuse_shared
     from .machine import recorded
-    from .store.stages import Store
+    from .store.store import Store
 
     refuse_shared(source)
     refuse_outside(source)
@@ -247,7 +247,7 @@ def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progre
     """
     from .execution.executor import execute
     from .store.collection import collect, limit
-    from .store.stages import Store
+    from .store.store import Store
 
     most, kept = limit(), Store(store or default_root())
     try:

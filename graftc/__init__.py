@@ -13,18 +13,18 @@ __all__ = ["BundleError", "Refused", "build", "load", "plan", "validate"]
 if TYPE_CHECKING:
     from typing import Any
 
+    from .compiler.api import build, plan, validate
     from .compiler.diagnostics import Refused
-    from .compiler.verbs import build, plan, validate
     from .runtime.errors import BundleError
     from .runtime.model import load
 
 _HOME = {
     "BundleError": "runtime.errors",
     "Refused": "compiler.diagnostics",
-    "build": "compiler.verbs",
+    "build": "compiler.api",
     "load": "runtime.model",
-    "plan": "compiler.verbs",
-    "validate": "compiler.verbs",
+    "plan": "compiler.api",
+    "validate": "compiler.api",
 }
 
 

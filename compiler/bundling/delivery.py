@@ -17,8 +17,8 @@ from ..files import whole
 from ..interrupts import held_back
 from ..store.hashes import digest, file_sha256
 from ..store.ownership import make_folders
-from ..store.stages import Store, full_disk, sync, sync_tree
 from ..store.staging import beside, clear
+from ..store.store import Store, full_disk, sync, sync_tree
 
 FOLDER, FILE = 0o755, 0o644  # of what is delivered
 

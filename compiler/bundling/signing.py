@@ -14,8 +14,8 @@ from ...runtime.manifest import LARGEST, NAME, SIGNATURE
 from ..diagnostics import Refused, Row, Status, quote, refuse
 from ..extras import installing
 from ..files import beginning
-from ..store.stages import sync
 from ..store.staging import beside
+from ..store.store import sync
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

@@ -18,7 +18,7 @@ from ..language.overrides import override
 from ..language.source import read
 from ..renderers import counted, one_line, printable
 from ..store.collection import Entry, collect, damage, entries, remove
-from ..store.stages import Store
+from ..store.store import Store
 from ..units import SIZES, amount, in_bytes
 
 TIMES = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

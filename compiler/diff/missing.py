@@ -9,7 +9,7 @@ from typing import Any
 from ..execution import pipeline
 from ..machine import Machine
 from ..store.collection import Entry
-from ..store.stages import ABSENT, Store
+from ..store.store import ABSENT, Store
 from .changes import changes, differences
 
 CANDIDATES = 20  # outputs of a stage that are looked at, those used last first

@@ -50,7 +50,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     Where its lock lies beside it, hashes that cost too much are taken from there; all of them are, where the files
     are of today but the spec is not.
     """
-    from ..store.stages import Store  # numpy takes its time
+    from ..store.store import Store  # numpy takes its time
 
     located, fetch = locate(plan.backbone.source, source.folder, False, source.boundary)
     folder = located.folder

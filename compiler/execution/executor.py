@@ -29,7 +29,7 @@ from ..machine import Machine, describe, require_build, return_memory, share_cor
 from ..planning import fits
 from ..planning.plan import Plan
 from ..store.hashes import combined, file_sha256
-from ..store.stages import ABSENT, Store
+from ..store.store import ABSENT, Store
 from . import pipeline
 from .prepared import rows_in
 from .progress import Progress

@@ -218,7 +218,7 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
     from ..store.ownership import read_own
-    from ..store.stages import Store, write_atomically  # the store knows of arrays, and numpy takes its time
+    from ..store.store import Store, write_atomically  # the store knows of arrays, and numpy takes its time
 
     store, note = Store(default_root()), f"{digest([pinned, name])}.json"
     try:

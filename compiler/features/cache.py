@@ -13,7 +13,7 @@ import numpy as np
 
 from ..diagnostics import refuse
 from ..execution.saves import Saves
-from ..store.stages import sync, write_array, write_atomically
+from ..store.store import sync, write_array, write_atomically
 
 VALUES, EDGES = "values.npy", "edges.npy"
 DONE = "done.json"  # how many batches are kept: an attempt that ends early says it of those on the disk

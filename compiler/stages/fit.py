@@ -15,7 +15,7 @@ from ..execution.work import Work
 from ..features.cache import read_kept
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
-from ..store.stages import write_atomically
+from ..store.store import write_atomically
 from ..training.fitting import Fit, fitted
 
 

@@ -12,9 +12,9 @@ from ...runtime.rows import Outputs
 from .. import variants
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work, stage_name
+from ..export.bootstrap import standard_error
 from ..health.rules import FEW, findings
 from ..health.seen import Answers, Training
-from ..metrics._bootstrap import standard_error
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.optimisation import schedule

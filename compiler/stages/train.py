@@ -29,7 +29,7 @@ from ..machine import return_memory
 from ..model.assembly import assemble, learned, load_heads, load_learned, train_mode
 from ..planning.plan import Phase
 from ..planning.split import derived_seed
-from ..store.stages import write_array, write_atomically
+from ..store.store import write_array, write_atomically
 from ..training.checkpoints import read_checkpoint, under, write_checkpoint
 from ..training.dropout import quickly_drawn
 from ..training.loaders import Rows

@@ -25,9 +25,9 @@ from ..execution.executor import TIMES
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work
 from ..export.attempts import Attempt, attempts
+from ..export.bootstrap import standard_error
 from ..export.calibration import RANGES, Sample, drawn
 from ..export.parity import golden_inputs
-from ..metrics._bootstrap import standard_error
 from ..planning.export import SMALL
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator

@@ -13,7 +13,7 @@ from typing import Any
 from ..diagnostics import Diagnostic, Refused, Status, quote
 from ..units import SIZES, amount
 from .integrity import discard
-from .stages import Store
+from .store import Store
 
 LIMIT = "GRAFTC_STORE_LIMIT"
 # what a record tells of a key, and of which kind that is

@@ -19,7 +19,7 @@ from graftc.compiler.api import build
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.store import collection
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 
 from . import subjects
 
@@ -145,7 +145,7 @@ def test_collectors_at_once_leave_nothing_without_its_record(tmp_path: Path) -> 
     program = f"""
 from pathlib import Path
 from graftc.compiler.store.collection import collect
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 print(len(collect(Store(Path({str(tmp_path)!r})), 0, None)))
 """
     others = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -171,7 +171,7 @@ def test_what_is_in_use_stays(place: Path, capsys: pytest.CaptureFixture[str]) -
     program = f"""
 import sys
 from pathlib import Path
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 with Store(Path({str(store.root)!r})).using([({used.stage!r}, {used.key!r})]):
     print("holding", flush=True)
     sys.stdin.read()

@@ -17,7 +17,7 @@ import pytest
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.stages import fold
 from graftc.compiler.store import collection
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 
 from ..train import running
 from . import subjects

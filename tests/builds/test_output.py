@@ -15,7 +15,7 @@ import pytest
 from graftc.compiler.cli import main
 from graftc.compiler.execution import progress
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 
 from . import subjects
 

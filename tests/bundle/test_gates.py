@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from graftc.compiler.cli import main
 from graftc.compiler.export.fusion import fuse
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 from graftc.runtime.model import Model
 from graftc.runtime.session import Session
 from graftc.runtime.verify import verify

@@ -35,7 +35,7 @@ from graftc.compiler.renderers._terminal import Terminal
 from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify
 from graftc.compiler.stages.prepare import preprocessor
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 from graftc.compiler.training import validation
 from graftc.compiler.training.loaders import arrays
 

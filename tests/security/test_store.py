@@ -17,7 +17,7 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.store import collection, integrity
 from graftc.compiler.store.hashes import WORTH, digest, file_sha256, recall
 from graftc.compiler.store.ownership import make_folders
-from graftc.compiler.store.stages import ABSENT, UNRECORDED, Store, write_atomically
+from graftc.compiler.store.store import ABSENT, UNRECORDED, Store, write_atomically
 
 from ..builds import subjects
 

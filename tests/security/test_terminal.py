@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 
 from ..front import ground
 from ..front.cli import CONTROL, Command

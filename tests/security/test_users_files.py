@@ -23,8 +23,8 @@ from graftc.compiler.bundling.delivery import deliver
 from graftc.compiler.cli import init
 from graftc.compiler.cli._output import write_whole
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.store.stages import Store
 from graftc.compiler.store.staging import ENDING, MARK, TEXT, beside
+from graftc.compiler.store.store import Store
 from graftc.runtime.manifest import sha256
 
 from ..front.conftest import Project

@@ -17,7 +17,7 @@ from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.machine import describe
 from graftc.compiler.planning.plan import Plan
 from graftc.compiler.stages.train import Training
-from graftc.compiler.store.stages import Store
+from graftc.compiler.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = ROOT / "specs" / "data" / "tickets"

@@ -16,7 +16,7 @@ from graftc.compiler.execution import saves
 from graftc.compiler.features.cache import DONE, EDGES, VALUES, Keeper
 from graftc.compiler.features.layers import Prefix
 from graftc.compiler.stages import fold
-from graftc.compiler.store import stages
+from graftc.compiler.store import store
 
 from ..backbones import tiny
 from ..builds.test_likeness import write as labelled
@@ -146,7 +146,7 @@ def test_what_is_whole_is_not_computed_again(
     tiny.save("bert", tmp_path / "backbone")
     spec = write(tmp_path, **({"adapt": adapt, "backbone": {"from": "./backbone"}} if adapt else {}))
     with monkeypatch.context() as changed:
-        changed.setattr(stages, "sync_tree", lambda folder: killed() if "fold" in str(folder) else None)
+        changed.setattr(store, "sync_tree", lambda folder: killed() if "fold" in str(folder) else None)
         with pytest.raises(SystemExit):
             running.trained(spec, tmp_path / "store", "fold-train")
     (staging,) = (tmp_path / "store" / "staging").glob("fold-*")
