@@ -1,4 +1,7 @@
-"""Finds variants by listing folders; only the one that is named gets imported."""
+"""Variants: one module each, named by the word that users write, with one record that says all it can do.
+
+The folders are the registry. Only the module that is named gets imported.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,19 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backbone import Family
+    from .format import Format
+    from .head import Head
+    from .input import Input
+    from .method import Method
+    from .metrics import Metrics
+    from .quantization import Quantization
+    from .renderer import Renderer
+    from .source import Source
+    from .stage import Stage
 
 _HERE = Path(__file__).parent.parent
 
@@ -29,6 +45,18 @@ def load(folder: str, word: str) -> ModuleType:
     return import_module(f"..{folder}.{word.replace('-', '_')}", __package__)
 
 
+def head(word: str) -> Head[Any, Any]:
+    """The head of a task; raises KeyError for a word that is none."""
+    found: Head[Any, Any] = load("heads", word).HEAD
+    return found
+
+
+def objective(word: str) -> Head[Any, Any]:
+    """The objective of a stage of `pretrain`; raises KeyError for a word that is none."""
+    found: Head[Any, Any] = load("objectives", word).OBJECTIVE
+    return found
+
+
 def top(word: str) -> ModuleType:
     """What is learned on top of a backbone: the module of a head, or of an objective of self-supervised stages."""
     return load("heads" if word in words("heads") else "objectives", word)
@@ -36,5 +64,59 @@ def top(word: str) -> ModuleType:
 
 def reader(task: str) -> ModuleType:
     """What reads a row's input: the module of a head that has roles of its own for it, else that of its modality."""
-    head = top(task)
-    return head if hasattr(head, "raw") else load("inputs", head.MODALITY)
+    found = top(task)
+    return found if hasattr(found, "raw") else load("inputs", found.MODALITY)
+
+
+def family(word: str) -> Family:
+    """A family of backbones by its `model_type`; raises KeyError for a word that is none."""
+    found: Family = load("backbones", word).FAMILY
+    return found
+
+
+def method(word: str) -> Method[Any]:
+    """An adaptation method; raises KeyError for a word that is none."""
+    found: Method[Any] = load("methods", word).METHOD
+    return found
+
+
+def input(word: str) -> Input[Any]:
+    """The compiling side of a modality; raises KeyError for a word that is none."""
+    found: Input[Any] = load("inputs", word).INPUT
+    return found
+
+
+def metrics(word: str) -> Metrics:
+    """The scores of a kind of task; raises KeyError for a word that is none."""
+    found: Metrics = load("metrics", word).METRICS
+    return found
+
+
+def quantization(word: str) -> Quantization:
+    """A kind of int8; raises KeyError for a word that is none."""
+    found: Quantization = load("quantizations", word).QUANTIZATION
+    return found
+
+
+def format(word: str) -> Format:
+    """A data format; raises KeyError for a word that is none."""
+    found: Format = load("formats", word).FORMAT
+    return found
+
+
+def source(word: str) -> Source:
+    """A place that backbones come from; raises KeyError for a word that is none."""
+    found: Source = load("sources", word).SOURCE
+    return found
+
+
+def renderer(word: str) -> Renderer:
+    """A form of findings; raises KeyError for a word that is none."""
+    found: Renderer = load("renderers", word).RENDERER
+    return found
+
+
+def stage(word: str) -> Stage:
+    """A unit of execution; raises KeyError for a word that is none."""
+    found: Stage = load("stages", word).STAGE
+    return found

@@ -1,0 +1,22 @@
+"""The record of a data format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..formats import Told
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """`formats/<format>.py` has FORMAT: it reads a data file into numbered rows."""
+
+    suffixes: tuple[str, ...]  # file endings that select it, with the dot
+    extra: str = ""  # the pip extra that it needs
+    columns: tuple[str, ...] = ()  # those that it always has: a file that lacks them may be read by another format
+    rows: Callable[[Path, Told], Iterator[tuple[int, dict[str, Any]]]]
+    """(file, told) → number and values of each row; hands `told` the Malformed of one that can't be read"""

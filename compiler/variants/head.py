@@ -1,0 +1,140 @@
+"""The record of a head: what is learned on top of a backbone. An objective of `pretrain` is a head that no bundle has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from ..frozen import Frozen
+from .reading import Columns, Record, Row, RowReader
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from ..decision import Decided
+    from ..diagnostics import Diagnostic
+    from ..facts.backbone import BackboneFacts
+    from ..floors import Floor, Sample
+
+Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
+Statistics = TypeVar("Statistics")  # the statistics of targets
+
+Arrays = Mapping[str, "np.ndarray"]
+Tensors = Mapping[str, "torch.Tensor"]
+
+
+def nothing_decided(options: Any, train: Any) -> dict[str, Decided[Any]]:
+    """The options leave nothing open."""
+    return {}
+
+
+def nothing_wrong(options: Any, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Rows that can be read can be learned from."""
+    yield from ()
+
+
+def nothing_read(options: Any, input: Any, columns: Columns) -> dict[str, Any]:
+    """The input reads all that the head wants."""
+    return {}
+
+
+def settled(record: Record, backbone: BackboneFacts, preprocessing: Record) -> Record:
+    """The backbone has no say in the record."""
+    return record
+
+
+def as_written(written: Any, row: Row, columns: Columns) -> Row:
+    """Cells are read as they are."""
+    return row
+
+
+def one_stratum(row: Row, columns: Columns) -> Any:
+    """All rows are held out alike."""
+    return 0
+
+
+def one_row(columns: Columns) -> int:
+    """A batch may have a single row."""
+    return 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """Of an objective that joins texts: how rows become blocks of tokens, and what each token of a block aims at."""
+
+    pack: Callable[[Record, Sequence[Arrays]], list[dict[str, np.ndarray]]]  # (record, rows) → blocks
+    aims: Callable[[Record, Arrays], np.ndarray]  # (record, block) → int64 (tokens,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(Generic[Keys, Statistics]):
+    """`heads/<task>.py` has HEAD, `objectives/<objective>.py` has OBJECTIVE; `record` is the plan's, pure data.
+
+    torch is imported inside `build` and `loss` alone: checking and planning run without it.
+    """
+
+    # what it needs
+    modality: str  # a module of inputs/
+    needs: str  # what a family must provide: "pooled", "tokens", or a kind of language model
+    metrics_kind: str  # a module of metrics/
+    options: type[Keys]  # keys under `head`, or of a stage
+
+    # what it reads of a row
+    targets: tuple[str, ...] = ()  # roles of columns that hold the answer, the default first
+    several: tuple[str, ...] = ()  # targets that take several columns
+    read_with: Mapping[str, tuple[str, ...]] | None = None  # target → the other roles that it goes with
+    reader: RowReader | None = None  # of a head with roles of its own; default the input's
+    spelt: Callable[[Any, Row, Columns], Row] = (
+        as_written  # (options or record, row, columns) → cells as others read them
+    )
+    reads: Callable[[Keys, Any, Columns], Record] = (
+        nothing_read  # (options, the input's, columns) → added to preprocessing
+    )
+    is_windowed: bool = False  # long inputs are read in windows
+    stratum: Callable[[Row, Columns], Any] = one_stratum  # what held-out rows are drawn by
+    reference: Callable[[Row, Columns], Any] | None = None  # JSON of a row that scores need besides targets
+    least_rows: Callable[[Columns], int] = one_row  # that a batch needs
+
+    # what it decides
+    tally: Callable[[Columns, Keys | None], Statistics]  # sees every row once: `add(values, place)`, `strata`, `record`
+    recall: Callable[[Columns, Record, tuple[str, int]], Statistics]  # the tally that a lock's record was made of
+    problems: Callable[[Keys, Mapping[str, Statistics]], Iterable[Diagnostic]] = (
+        nothing_wrong  # (options, tally by split)
+    )
+    decided: Callable[[Keys, T], Mapping[str, Decided[Any]]] = nothing_decided  # what the options leave open
+    metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
+    lower: Callable[[Keys, T], Record]  # (options, tally of the training rows) → record
+    settle: Callable[[Record, BackboneFacts, Record], Record] = settled  # (record, backbone, preprocessing) → record
+    targets_from: tuple[str, ...] | None = None  # fields of the record that targets depend on; default all
+
+    # what it learns
+    parameters: Callable[[Record, int], int]  # (record, width) → how many numbers it learns
+    outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the side `width` is the backbone's
+    target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # one for each row of arrays of an input
+    per_token: bool = False  # targets run along a text
+    draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], np.ndarray]] | None = None
+    """(record, row, generator, is_training) → what of a row is asked in a step, and what is aimed at"""
+    build: Callable[[Record, Any], torch.nn.Module]  # (record, width or transformers' language model)
+    loss: Callable[[Record, Tensors, torch.Tensor], torch.Tensor]  # (record, outputs, targets) → mean of a batch
+    in_batch_negatives: bool = False  # inputs of a batch are held against each other: its loss is no mean over rows
+    is_untrained: bool = False  # there is nothing to learn
+    is_vector: bool = False  # the answer is a vector, which a sentence-transformers folder makes in its own way
+    convex: Callable[[Record], Record | None] | None = None
+    """the record by whose loss its one linear layer, `out`, has a best fit; None of a record with other layers"""
+    gives_shares: bool = (
+        False  # outputs become shares of certainty: a fit is no surer of its rows than of held-out ones
+    )
+
+    # what it is scored by
+    condense: Callable[[Record, Mapping[str, Any], Sequence[np.ndarray]], Mapping[str, Any]] | None = None
+    """(record, outputs, targets) → what scores need of outputs that are too many to be kept"""
+    floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows): what costs nothing
+    floor_features: Literal["", "kept", "apart"] = ""
+    """features of the untouched backbone that floors take: those kept for training anyway, or of each text for itself"""
+
+    # of objectives
+    packing: Packing | None = None  # of one that joins texts
+    reads_head: bool = False  # it learns from the training rows of the head after it, and has no data of its own
+    is_paired: bool = False  # a batch has each label twice, as far as there are rows

@@ -1,0 +1,54 @@
+"""The record of a modality on the compiling side: what a spec may write under `data` of it, and how the plan fixes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..frozen import Frozen
+from .reading import Record, RowReader
+
+if TYPE_CHECKING:
+    from ..decision import Decided
+    from ..diagnostics import Diagnostic
+
+Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows(Generic[Keys]):
+    """Of a modality whose long inputs can be read in windows."""
+
+    add: Callable[..., Record]  # the record of preprocessing with windows in it
+    crowded: Callable[[Keys, Record], Iterable[Diagnostic]]  # (options, record): where they have no room
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input(Generic[Keys]):
+    """`inputs/<modality>.py` has INPUT; `runtime/inputs/<modality>.py` has the way from raw inputs to arrays."""
+
+    options: type[Keys]  # keys that a spec may write under `data`
+    reader: RowReader
+
+    preprocessing: Callable[..., Record]  # (folder, config.json, options, longest, columns, usual) → the plan's record
+    decided: Callable[..., Mapping[str, Decided[Any]]]  # (options, record, longest, usual): what was left open
+    windows: Windows[Keys] | None = None
+    misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
+    problems: Callable[[Keys, int | None], Iterable[Diagnostic]]  # (options, longest)
+    measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]  # of a sample of raw inputs
+    statistics: tuple[str, ...] = ()  # names of what `measure` gives that a lock keeps
+    doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]  # (record, measured, longest)
+    augmentation: Callable[[Keys], Frozen | None] = lambda options: None  # random changes to training inputs
+
+    stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
+    samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
+    array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph
+    assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
+    portable: Callable[[Any], Any]  # a raw input as JSON
+
+    # of the card and the wrapper
+    example: Callable[[Record], str]  # an input as Python code
+    limits: Callable[[Record], str]  # what of an input is read and what is not, in a sentence
+    packages: tuple[str, ...] = ()  # libraries that prepare it: their versions are part of its keys

@@ -1,0 +1,14 @@
+"""The record of a form in which findings are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renderer:
+    """`renderers/<word>.py` has RENDERER; its word is a choice of `--format`."""
+
+    report: Callable[[Iterable[Any], bool], None]  # (results, is_strict): prints what was found in each spec
