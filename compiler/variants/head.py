@@ -103,9 +103,9 @@ class Head(Generic[Keys, Statistics]):
     problems: Callable[[Keys, Mapping[str, Statistics]], Iterable[Diagnostic]] = (
         nothing_wrong  # (options, tally by split)
     )
-    decided: Callable[[Keys, T], Mapping[str, Decided[Any]]] = nothing_decided  # what the options leave open
+    decided: Callable[[Keys, Statistics], Mapping[str, Decided[Any]]] = nothing_decided  # what the options leave open
     metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
-    lower: Callable[[Keys, T], Record]  # (options, tally of the training rows) → record
+    lower: Callable[[Keys, Statistics], Record]  # (options, tally of the training rows) → record
     settle: Callable[[Record, BackboneFacts, Record], Record] = settled  # (record, backbone, preprocessing) → record
     targets_from: tuple[str, ...] | None = None  # fields of the record that targets depend on; default all
 
