@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ..diagnostics import At, Diagnostic
 from ..frozen import Frozen
-from ..world.backbone import BackboneFacts
+from ..facts.backbone import BackboneFacts
 from . import Lowered
 
 LEARNING_RATE = 1e-4
