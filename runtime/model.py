@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from .manifest import read_manifest, require
 from .precisions import heads_in
 from .rows import Outputs, Rows, Values, by_length, extent, gathered
 from .session import Session
+from .variants import decoder, lacking, preprocessing
 
 BATCH = 32  # rows per run of the graph, at most
 IN_FLIGHT = 2  # batches at once: while one is put together or waits for its slowest thread, the other runs
@@ -37,14 +37,14 @@ class Model:
         if self.precision not in graphs:
             raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
         self.heads, record = heads_in(self.manifest, self.precision), self.manifest["preprocessing"]
-        self.decoders = {name: _module("heads", head["type"]) for name, head in self.heads.items()}
-        for name, decoder in self.decoders.items():
-            require(self.folder, {"heads": self.heads}, decoder.HEAD, ("heads", name))
-        inputs = _module("inputs", record["modality"])
-        require(self.folder, self.manifest, inputs.RECORD, ("preprocessing",))
+        self.decoders = {name: decoder(head["type"]) for name, head in self.heads.items()}
+        for name, each in self.decoders.items():
+            require(self.folder, {"heads": self.heads}, each.head, ("heads", name))
+        self.inputs = preprocessing(record["modality"])
+        require(self.folder, self.manifest, self.inputs.record, ("preprocessing",))
         self.session = Session(self.folder / graphs[self.precision], threads)
         try:
-            self.preprocessor = inputs.Preprocessor(record, self.folder)
+            self.preprocessor = self.inputs.preprocessor(record, self.folder)
         except Exception as error:  # the tokenizer's library raises plain Exception for a file it can't read
             raise BundleError(
                 "E0503", "the bundle's preprocessing can't be set up", str(error)[:300], help="build or copy it again"
@@ -100,17 +100,17 @@ class Model:
     def _decode(self, name: str, outputs: Outputs, rows: Rows, options: Mapping[str, Any]) -> list[Any]:
         prefix = f"{name}." if name else ""
         own = {key.removeprefix(prefix): value for key, value in outputs.items() if key.startswith(prefix)}
-        taken = {key: value for key, value in options.items() if key in self.decoders[name].OPTIONS}
+        taken = {key: value for key, value in options.items() if key in self.decoders[name].options}
         answers: list[Any] = self.decoders[name].decode(own, self.heads[name], rows, **taken)
         return answers
 
     def _refuse_options(self, names: Sequence[str], options: Mapping[str, Any]) -> None:
-        known = {option for name in names for option in self.decoders[name].OPTIONS}
+        known = {option for name in names for option in self.decoders[name].options}
         if strange := sorted(options.keys() - known):
             note = f"its options: {', '.join(sorted(known)) or 'none'}"
             raise BundleError("E0505", f"this task takes no option `{strange[0]}`", note)
         for option, value in options.items():
-            kinds = {self.decoders[name].OPTIONS[option][0] for name in names if option in self.decoders[name].OPTIONS}
+            kinds = {self.decoders[name].options[option][0] for name in names if option in self.decoders[name].options}
             if kinds == {"int"} and (type(value) is not int or value < 1):
                 raise BundleError("E0505", f"`{option}` is {value!r}, not a number of answers")
 
@@ -127,7 +127,7 @@ class Model:
                     raise BundleError("E0505", f"input {i + 1} can't be used", str(error), index=i) from None
             raise
         except ModuleNotFoundError as error:
-            raise _lacking(error) from None
+            raise lacking(error) from None
 
     def outputs(self, inputs: Sequence[Any], batch: int = BATCH) -> dict[str, Values]:
         """Outputs of the graph for a list of inputs, in their order."""
@@ -176,12 +176,9 @@ class Model:
     def from_words(self, words: Sequence[str]) -> list[Any]:
         """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
         try:
-            found: list[Any] = _module("inputs", self.manifest["preprocessing"]["modality"]).from_words(
-                words, self.manifest["preprocessing"]
-            )
+            return self.inputs.from_words(words, self.manifest["preprocessing"])
         except ValueError as error:
             raise BundleError("E0505", "the words are not inputs", str(error)) from None
-        return found
 
 
 def _refuse_holes(outputs: Outputs) -> None:
@@ -190,23 +187,6 @@ def _refuse_holes(outputs: Outputs) -> None:
             raise BundleError(
                 "E0503", f"`{name}` of the graph holds what is no number", help="`graftc verify` the bundle"
             )
-
-
-def _module(folder: str, word: str) -> Any:
-    name = str(word).replace("-", "_")
-    if not name.isidentifier() or name.startswith("_"):
-        raise BundleError("E0503", f"`{word}` names no part of the runtime")
-    try:
-        return import_module(f".{folder}.{name}", __package__)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.endswith(f".{name}"):
-            raise BundleError("E0506", f"this runtime has no `{word}`", help="upgrade graftc") from None
-        raise _lacking(error) from None
-
-
-def _lacking(error: ModuleNotFoundError) -> BundleError:
-    help = "pip install -r requirements.txt, from the bundle's folder"
-    return BundleError("E0507", f"the bundle needs the package `{error.name}`", help=help)
 
 
 def load(folder: str | Path, precision: str | None = None, threads: int | None = None) -> Model:

@@ -6,12 +6,12 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ...runtime.variants import decoder, preprocessing
 from .. import variants
 from ..frozen import Json
 from ..machine import installed
@@ -44,21 +44,21 @@ class Runtime:
 
 def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out: Path) -> None:
     """Writes `predict.py`, which loads the bundle's own `runtime`."""
-    module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
+    module = preprocessing(plan.reading.modality)
     heads = [_head(task, manifest["heads"][task.name]) for task in plan.tasks]
     predict = {
         "task": " and ".join(task.head.type for task in plan.tasks),
         "name": plan.name,
         "graftc": installed("graftc"),
         "runtime": runtime,
-        "imports": module.IMPORTS,
+        "imports": module.imports,
         "heads": heads,
         "is_named": bool(plan.tasks[0].name),
         "example": _example(plan),
         "annotation": module.annotation(plan.reading.preprocessing),
         "many": module.many(plan.reading.preprocessing),
         "precisions": plan.export.precision,
-        "input_help": module.INPUT_HELP,
+        "input_help": module.input_help,
     }
     template = _template("predict.py.j2")
     text = template.render(predict)
@@ -97,26 +97,25 @@ def _without_words(text: str) -> str:
 
 def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
     """The types of a head's answers; those of a named head end with its name."""
-    decoder = import_module(f"...runtime.heads.{task.head.type.replace('-', '_')}", __package__)
+    own = decoder(task.head.type)
     suffix, labels = f"_{task.name}" if task.name else "", record.get("labels", ())
 
     def typed(kind: str) -> str:
         return re.sub(r"\bAnswer\b", f"Answer{suffix}", kind)
 
-    own = [(f.name, f"Label{suffix}" if f.name in decoder.LABELLED else str(f.type)) for f in fields(decoder.Answer)]
-    is_several = decoder.is_several(record)
+    held = [(f.name, f"Label{suffix}" if f.name in own.labelled else str(f.type)) for f in fields(own.answer)]
+    is_several = own.is_several(record)
     # an input may take several forms, with an answer of its own each
-    forms = getattr(decoder, "FORMS", {})
     return {
         "name": task.name,
         "suffix": suffix,
         "labels": labels if len(labels) <= LITERALS else (),
-        "has_labels": bool(decoder.LABELLED),
-        "fields": [{"name": name, "type": kind} for name, kind in own],
+        "has_labels": bool(own.labelled),
+        "fields": [{"name": name, "type": kind} for name, kind in held],
         "several": is_several,
         "answer": f"tuple[Answer{suffix}, ...]" if is_several else f"Answer{suffix}",
-        "options": [_option(name, kind, typed(gives)) for name, (kind, gives) in decoder.OPTIONS.items()],
-        "forms": [_form(kind, suffix, given) for given, kind in forms.items()],
+        "options": [_option(name, kind, typed(gives)) for name, (kind, gives) in own.options.items()],
+        "forms": [_form(kind, suffix, given) for given, kind in own.forms.items()],
     }
 
 

@@ -71,7 +71,7 @@ def command(
                 results.append(_check(name, sets, Footing(locked, not no_data), boundary))
                 yield results[-1]
 
-    variants.load("renderers", form).report(checking(), strict)
+    variants.renderer(form).report(checking(), strict)
     sys.exit(exit_status(results, strict))
 
 

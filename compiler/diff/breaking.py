@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from importlib import import_module
 from typing import Any
 
+from ...runtime.heads import Decoder
+from ...runtime.variants import decoder
 from .. import variants
 from ..diagnostics import clean
 from ..planning.plan import Plan, TaskPlan
@@ -61,12 +62,12 @@ def _answers(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
         yield _own(old, "answers", words, f"an input gets {words[0]} → {words[1]}")
 
 
-def _decoder(task: TaskPlan) -> Any:
-    return import_module(f"...runtime.heads.{task.head.type.replace('-', '_')}", __package__)
+def _decoder(task: TaskPlan) -> Decoder:
+    return decoder(task.head.type)
 
 
 def _fields(task: TaskPlan) -> list[str]:
-    return [field.name for field in fields(_decoder(task).Answer)]
+    return [field.name for field in fields(_decoder(task).answer)]
 
 
 def _several(task: TaskPlan) -> bool:

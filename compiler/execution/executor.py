@@ -191,7 +191,7 @@ def _compute(stage: pipeline.Stage, work: Work) -> None:
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
             warnings.simplefilter("ignore", category)
-        variants.load("stages", stage.module).run(work)
+        variants.stage(stage.module).run(work)
     if stage.is_numeric:
         return_memory()
 

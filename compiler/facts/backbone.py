@@ -21,6 +21,7 @@ from ..files import whole
 from ..homes import default_root
 from ..sources import SENTENCES, Located, Missing, split
 from ..store.hashes import canonical, digest
+from ..variants.source import Source
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, is_header, read_header
@@ -164,16 +165,16 @@ def locate(reference: str, base: Path, weights: bool, boundary: Boundary = OPEN)
             at=AT,
             help=nearest(word, variants.words("sources")),
         )
-    source = variants.load("sources", word)
-    if source.IS_PATH:
+    source = variants.source(word)
+    if source.is_path:
         _refuse_outside(reference, base / rest, source, boundary)
-    if not hasattr(source, "header"):
-        return _found(reference, lambda: source.locate(rest, base)), None
-    located: Located = _found(reference, lambda: source.locate(rest, base, weights=weights))
-    return located, None if weights else lambda name: _found(reference, lambda: _fetched(source, located.pinned, name))
+    located: Located = _found(reference, lambda: source.locate(rest, base, weights))
+    if (remote := source.header) is None or weights:
+        return located, None
+    return located, lambda name: _found(reference, lambda: _fetched(remote, located.pinned, name))
 
 
-def _refuse_outside(reference: str, folder: Path, source: ModuleType, boundary: Boundary) -> None:
+def _refuse_outside(reference: str, folder: Path, source: Source, boundary: Boundary) -> None:
     """Raises Refused E0353 where a folder, or what a backbone is read from in it, leads out of a boundary."""
     if not boundary.is_closed:
         return
@@ -215,7 +216,7 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
+def _fetched(remote: Callable[[str, str], Mapping[str, Any]], pinned: str, name: str) -> Mapping[str, Any]:
     """A remote header, remembered: what stands at a commit never changes."""
     from ..store.ownership import read_own
     from ..store.store import Store, write_atomically  # the store knows of arrays, and numpy takes its time
@@ -227,7 +228,7 @@ def _fetched(source: ModuleType, pinned: str, name: str) -> Mapping[str, Any]:
         known = None
     if is_header(known):
         return dict(known)
-    found: Mapping[str, Any] = source.header(pinned, name)
+    found: Mapping[str, Any] = remote(pinned, name)
     write_atomically(store.folder("headers") / note, lambda path: path.write_text(canonical(found)) and None)
     return found
 
@@ -243,7 +244,7 @@ def gather_backbone(
     E0382, E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights, boundary)
-    source = variants.load("sources", split(reference)[0])
+    source = variants.source(split(reference)[0])
     if weights:
         _found(reference, lambda: source.check(located, memory))
     raw = _config_bytes(located.folder)

@@ -128,10 +128,10 @@ def _padded(role: str, name: str, names: Collection[str]) -> str:
 
 def _other_format(name: str, names: Collection[str], table: Opened) -> str:
     """The way out where a table is read by a format that has other columns than another one always has."""
-    own = getattr(variants.load("formats", table.format), "COLUMNS", ())
+    own = variants.format(table.format).columns
     if not own or set(names) != set(own):
         return ""
     for word in variants.words("formats"):
-        if word != table.format and name in getattr(variants.load("formats", word), "COLUMNS", ()):
+        if word != table.format and name in variants.format(word).columns:
             return f"`{{from: {clean(table.shown)}, format: {word}}}` would read {quote(name)}, if it is such a file"
     return ""

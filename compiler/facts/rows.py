@@ -189,7 +189,7 @@ class Opened:
     @cached_property
     def _files(self) -> dict[int, str]:
         """Of a folder, the file that each row is."""
-        found = variants.load("formats", self.format).rows(self.path, lambda error: None)
+        found = variants.format(self.format).rows(self.path, lambda error: None)
         return {n: next((v for v in values.values() if (self.path / v).is_file()), "") for n, values in found}
 
     def row(self, number: int) -> Row:
@@ -206,7 +206,7 @@ def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]
     Raises Refused E0317 at the row that can't be read, and E0312 where
     a split is asked for and no row names its own.
     """
-    if variants.load("formats", table.format).EXTRA == "parquet" and find_spec("pyarrow") is None:
+    if variants.format(table.format).extra == "parquet" and find_spec("pyarrow") is None:
         raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
     try:
         yield from _divided(table, _past(table) if table.skipped else told)
@@ -238,7 +238,7 @@ def _past(table: Opened) -> Told:
 
 
 def _divided(table: Opened, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
-    found = variants.load("formats", table.format).rows(table.path, told)
+    found = variants.format(table.format).rows(table.path, told)
     if table.skipped:
         found = ((number, values) for number, values in found if number not in table.skipped)
     if table.split is None:

@@ -68,7 +68,7 @@ def _format(path: Path, at: At) -> str:
     if path.is_dir():
         return "image-folder"
     for word in variants.words("formats"):
-        if path.suffix.lower() in variants.load("formats", word).SUFFIXES:
+        if path.suffix.lower() in variants.format(word).suffixes:
             return word
     raise refuse(
         "E0310",

@@ -11,12 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..variants.format import Format
 from . import Malformed, Told, stop
 from ._lines import lines
-
-SUFFIXES: tuple[str, ...] = (".conll", ".bio", ".iob", ".iob2")
-EXTRA = ""
-COLUMNS: tuple[str, ...] = ("tokens", "tags", "pos_tags", "chunk_tags", "ner_tags")
 
 DOCUMENT = "-DOCSTART-"
 _TAG = re.compile(r"O|[A-Z]-\S+")
@@ -90,3 +87,10 @@ class _Reading:
                 start,
                 {**dict(zip(names, columns, strict=True) if names else ()), "tokens": columns[0], "tags": columns[-1]},
             )
+
+
+FORMAT = Format(
+    suffixes=(".conll", ".bio", ".iob", ".iob2"),
+    columns=("tokens", "tags", "pos_tags", "chunk_tags", "ner_tags"),
+    rows=rows,
+)

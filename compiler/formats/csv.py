@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..variants.format import Format
 from . import Told, stop
 from ._table import table
-
-SUFFIXES: tuple[str, ...] = (".csv",)
-EXTRA = ""
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields each row under the number of the line on which it starts."""
     return table(path, ",", told)
+
+
+FORMAT = Format(suffixes=(".csv",), rows=rows)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..variants.format import Format
 from . import Malformed, Told, stop
-
-SUFFIXES: tuple[str, ...] = ()  # chosen for a directory
-EXTRA = ""
 
 IMAGES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # what Windows puts into folders of pictures
@@ -86,3 +84,6 @@ def _inside(entry: os.DirEntry[str], root: str, shown: str) -> os.DirEntry[str]:
     if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
         raise Malformed(0, f"`{shown}` is a link that leads out of the folder")
     return entry
+
+
+FORMAT = Format(suffixes=(), rows=rows)  # chosen for a directory

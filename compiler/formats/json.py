@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..variants.format import Format
 from . import Malformed, Told, stop
 from ._lines import not_utf8
 from ._questions import is_article, questions
 from ._strict import explain, problem, scan
-
-SUFFIXES: tuple[str, ...] = (".json",)
-EXTRA = ""
 
 CHUNK = 1 << 20  # bytes read at a time
 LONGEST = 64 << 20  # characters of one row: past this the document is not worth guessing at
@@ -237,3 +235,6 @@ class _Window:
             raise _Unsound(error.row, error.reason)
         self.at = end
         return value
+
+
+FORMAT = Format(suffixes=(".json",), rows=rows)

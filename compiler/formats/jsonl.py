@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..variants.format import Format
 from . import Malformed, Told, stop
 from ._lines import decoded, raw_lines
 from ._strict import explain, problem, quickly, scan
 
-SUFFIXES: tuple[str, ...] = (".jsonl", ".ndjson")
-EXTRA = ""
 _SPACE = " \t\r\n"
 
 
@@ -44,3 +43,6 @@ def _object(number: int, text: str) -> dict[str, Any]:
     if reason := problem(value, text, 0, end):
         raise Malformed(number, reason)
     return value
+
+
+FORMAT = Format(suffixes=(".jsonl", ".ndjson"), rows=rows)

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..variants.format import Format
 from . import Malformed, Told, stop
 from ._pages import TIGHTEST, Pages
-
-SUFFIXES: tuple[str, ...] = (".parquet",)
-EXTRA = "parquet"
 
 BATCH = 256  # rows decoded at a time: images may be in them
 ROOM = 128 << 20  # bytes of them at most, or one row
@@ -98,3 +96,6 @@ def _check_names(names: list[str]) -> None:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+FORMAT = Format(suffixes=(".parquet",), extra="parquet", rows=rows)

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..variants.format import Format
 from . import Told, stop
 from ._lines import lines
-
-SUFFIXES: tuple[str, ...] = (".txt",)
-EXTRA = ""
-COLUMNS: tuple[str, ...] = ("text",)
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -19,3 +16,6 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in lines(path, told):
         if not line.isspace():
             yield number, {"text": line.removesuffix("\n").removesuffix("\r")}
+
+
+FORMAT = Format(suffixes=(".txt",), columns=("text",), rows=rows)

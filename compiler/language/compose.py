@@ -95,7 +95,7 @@ def _rebased(path: Path, value: Any, prefix: str, folder: File) -> Any:
     if path[-2:] != ("backbone", "from"):
         return joined(prefix, value, folder)
     word, inside = split(value)
-    if word not in variants.words("sources") or not variants.load("sources", word).IS_PATH:
+    if word not in variants.words("sources") or not variants.source(word).is_path:
         return value
     moved = joined(prefix, inside, folder)
     return moved if word == "folder" else f"{word}:{moved}"

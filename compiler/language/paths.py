@@ -15,7 +15,7 @@ def paths(spec: Draft | Spec) -> Iterator[tuple[Path, str]]:
     """Every path of a spec: of its backbone, after the word of the source, and of its tables."""
     if spec.backbone:
         word, rest = split(spec.backbone.from_)
-        if word in variants.words("sources") and variants.load("sources", word).IS_PATH:
+        if word in variants.words("sources") and variants.source(word).is_path:
             yield ("backbone", "from"), rest
     for name in SPLITS if spec.data else ():
         entry = getattr(spec.data, name)

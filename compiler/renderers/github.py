@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from ..diagnostics import Diagnostic
+from ..variants.renderer import Renderer
 from . import Checked, flag, one_line, place, relative, summary
 
 MARKS = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))  # in this order: what stands for a mark holds one
@@ -73,3 +74,6 @@ def _escaped(text: str, marks: tuple[tuple[str, str], ...]) -> str:
     for mark, escape in marks:
         text = text.replace(mark, escape)
     return text
+
+
+RENDERER = Renderer(report=report)

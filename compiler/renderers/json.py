@@ -7,6 +7,7 @@ from json import dumps
 from typing import Any
 
 from ..diagnostics import Diagnostic, Span
+from ..variants.renderer import Renderer
 from . import Checked, exit_status, place, printable
 
 FORMAT = 1  # raised when a key goes or changes its meaning; a new key leaves it
@@ -46,3 +47,6 @@ def _placed(span: Span | None) -> dict[str, Any]:
         "endLine": line, "endColumn": span.column + span.width if span and is_marked else None,
         "label": span.label if span else "",
     }  # fmt: skip
+
+
+RENDERER = Renderer(report=report)

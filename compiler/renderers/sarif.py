@@ -13,6 +13,7 @@ from typing import Any
 
 from ..diagnostics import At, Diagnostic, Span
 from ..diagnostics.pages import codes, headline, page
+from ..variants.renderer import Renderer
 from . import Checked, exit_status, flag, one_line, place, printable, relative
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -124,3 +125,6 @@ def _fingerprint(found: Diagnostic, checked: Checked, prints: Counter[str]) -> d
     digest = hashlib.sha256("\0".join([found.code, found.headline, *where]).encode("utf-8", "replace")).hexdigest()[:16]
     prints[digest] += 1
     return {"primaryLocationLineHash": f"{digest}:{prints[digest]}"}
+
+
+RENDERER = Renderer(report=report)

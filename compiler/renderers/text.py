@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..diagnostics import Diagnostic, Span
 from ..language.source import Source
+from ..variants.renderer import Renderer
 from . import Checked, counted, in_order, line_start, one_line, place, summary
 from ._terminal import Terminal, columns, terminal_of
 
@@ -168,3 +169,6 @@ def _window(line: str, shift: int, room: int) -> str:
     shown = "".join(c if c.isprintable() else " " if c == "\t" else "�" for c in line[shift : shift + room])
     shown = "…" + shown[1:] if shift else shown
     return shown[:-1] + "…" if len(line) > shift + room else shown
+
+
+RENDERER = Renderer(report=report)

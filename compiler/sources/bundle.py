@@ -10,15 +10,15 @@ from typing import Any
 from ...runtime.errors import BundleError
 from ...runtime.manifest import NAME, read_manifest
 from ..store.hashes import file_sha256
+from ..variants.source import Source
 from . import Located, Missing
 
-IS_PATH = True  # what stands after the word is a path, relative to the spec
 INSIDE = "checkpoint"
 WEIGHTS = ".safetensors"
 _NEEDED = ("config.json", "model.safetensors")
 
 
-def locate(reference: str, base: Path) -> Located:
+def locate(reference: str, base: Path, weights: bool = True) -> Located:
     """The checkpoint of the bundle at `reference`, which starts at `base` unless it is absolute.
 
     Its files are those of the bundle's manifest, by their hashes; of weights, which planning does not read, by size.
@@ -81,3 +81,6 @@ def _wrong(bundle: Path, known: Mapping[str, Any], read: Callable[[Path], str | 
 def _files(folder: Path) -> Iterator[Path]:
     """All that lies in a folder and is none itself; what a link leads to is judged by its content."""
     return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+SOURCE = Source(is_path=True, locate=locate, held=held, check=check)

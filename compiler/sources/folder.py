@@ -9,12 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..diagnostics import nearest
+from ..variants.source import Source
 from . import Located, Missing
 
-IS_PATH = True  # what stands after the word is a path, relative to the spec
 
-
-def locate(reference: str, base: Path) -> Located:
+def locate(reference: str, base: Path, weights: bool = True) -> Located:
     """The folder at `reference`, which starts at `base` unless it is absolute."""
     folder = base / reference
     if os.path.isdir(folder):
@@ -72,3 +71,6 @@ def _installed(reference: str) -> str:
             if os.path.isfile(os.path.join(root, folder, "config.json")):
                 return f"{name}/{folder}"
     return ""
+
+
+SOURCE = Source(is_path=True, locate=locate, held=held, check=check)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..extras import installing
+from ..variants.source import Source
 from . import SENTENCES, Located, Missing
 
-IS_PATH = False  # what stands after the word is a name
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 SMALL = (
@@ -230,3 +230,6 @@ def _missing(error: Exception, repo: str, revision: str) -> Missing:
     if isinstance(error, errors.OfflineModeIsEnabled):
         return Missing(f"`{repo}` is not in the cache, and HF_HUB_OFFLINE is set", _ONCE, is_machine=True)
     return Missing(f"could not fetch `{repo}` from the Hub: {line}", _AWAY, is_machine=True)
+
+
+SOURCE = Source(is_path=False, locate=locate, held=held, check=check, header=header)

@@ -8,12 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..diagnostics import listed
+from ..variants.source import Source
 from . import Located, Missing
 
-IS_PATH = False  # what stands after the word is a name
 
-
-def locate(reference: str, base: Path) -> Located:
+def locate(reference: str, base: Path, weights: bool = True) -> Located:
     """The folder at `<import name>/<path inside>`; `base` plays no part."""
     name, _, inside = reference.partition("/")
     roots = _roots(name)
@@ -74,3 +73,6 @@ def _held(name: str, roots: list[str]) -> str:
 def _as_import_name(name: str) -> str:
     word = "".join(character if character.isalnum() else "_" for character in name)
     return word if word.isidentifier() else "my_package"
+
+
+SOURCE = Source(is_path=False, locate=locate, held=held, check=check)

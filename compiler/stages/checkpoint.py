@@ -19,6 +19,7 @@ from ..facts.sentence_transformers import read_sentences
 from ..model.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..planning.portable import base
 from ..sources import SENTENCES
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 FEW = 4  # inputs that the reloaded network answers again
@@ -118,3 +119,6 @@ def _anonymise(folder: Path, source: str) -> None:
                     values[field] = sorted(value)
             path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names the local path; the bundle has its own
+
+
+STAGE = Stage(run=run)

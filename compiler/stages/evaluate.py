@@ -12,6 +12,7 @@ from ..execution.work import Work
 from ..model.assembly import remember
 from ..training.loaders import Rows, outputs_of
 from ..training.validation import first, metrics_of, refuse_unlike
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 SCORED = ("validation", "test")
@@ -42,3 +43,6 @@ def run(work: Work) -> None:
         scores.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
     (work.out / "calibrated.json").write_text(json.dumps(calibrated))
     (work.out / "metrics.json").write_text(json.dumps(scores))
+
+
+STAGE = Stage(run=run)

@@ -25,6 +25,7 @@ from ..model.assembly import assemble, learned, part_of, remember
 from ..model.network import Graft
 from ..planning.plan import Plan
 from ..training.loaders import arrays
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs
@@ -137,3 +138,6 @@ def _untrained(work: Work) -> dict[str, torch.Tensor]:
     """What was added to the backbone, as it was before training."""
     fresh = learned(assemble(work.plan, work.backbone), work.plan)
     return {n: t.detach().clone() for n, t in fresh.items() if not n.startswith("head.")}
+
+
+STAGE = Stage(run=run)

@@ -17,6 +17,7 @@ from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..store.store import write_atomically
 from ..training.fitting import Fit, fitted
+from ..variants.stage import Stage
 
 
 def run(work: Work) -> None:
@@ -50,3 +51,6 @@ def _fit(work: Work, task: TaskPlan) -> Fit:
     # where no step follows the head is all that there is, and nothing has to be left for a backbone to learn
     is_sure = getattr(module, "GIVES_SHARES", False) and work.plan.train.steps > 0
     return fitted(seen, targets, count, loss, draws, is_sure=is_sure)
+
+
+STAGE = Stage(run=run)

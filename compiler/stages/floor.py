@@ -24,6 +24,7 @@ from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..training.loaders import IGNORED, NOTHING, arrays, budget_on
 from ..training.validation import metrics_of
+from ..variants.stage import Stage
 from .prepare import preprocessor, raw_rows
 
 MOST = 20_000  # training rows that a floor learns from
@@ -177,3 +178,6 @@ def _padded(values: Values, with_: float) -> np.ndarray:
     for i, row in enumerate(values):
         found[i, : len(row)] = row
     return found
+
+
+STAGE = Stage(run=run)

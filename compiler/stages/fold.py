@@ -16,6 +16,7 @@ from ..interrupts import held_back
 from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
 from ..training.memory import Parts, cuts
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 BATCH = 32  # rows; more is no faster on a processor, and costs memory
@@ -63,3 +64,6 @@ def run(work: Work) -> None:
             if is_over:
                 raise KeyboardInterrupt
     keeper.close()
+
+
+STAGE = Stage(run=run)

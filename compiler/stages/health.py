@@ -19,6 +19,7 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.optimisation import schedule
 from ..training.validation import direction, metrics_of
+from ..variants.stage import Stage
 
 Json = dict[str, Any]
 
@@ -141,3 +142,6 @@ def _compared(work: Work, task: TaskPlan, floors: Json, record: Json, outputs: O
     # one row more or less is no evidence, whatever the error of so rare a thing
     error = standard_error(metrics, name, pairs, examples, generator(work.plan.seed, "floor"))
     return found | {"error": error, "is_below": sign * (known[best] - ours) > max(error, 1 / len(examples))}
+
+
+STAGE = Stage(run=run)

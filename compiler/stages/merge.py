@@ -25,6 +25,7 @@ from ..model.network import Graft
 from ..planning.plan import PretrainPlan
 from ..training.loaders import Rows
 from ..training.validation import scored
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 SAME = 1e-4  # relative difference that merging may make
@@ -107,3 +108,6 @@ def _save(work: Work, phase: PretrainPlan, graft: Graft) -> None:
     for name in (*PREPROCESSING, CARD):
         if Path(work.backbone / name).is_file():
             shutil.copyfile(work.backbone / name, work.out / name)
+
+
+STAGE = Stage(run=run)

@@ -7,13 +7,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ...runtime.manifest import sealed, sha256
+from ...runtime.variants import preprocessing
 from .. import variants
 from ..bundling.manifest import FILES, compose, licence
 from ..bundling.rendering import PACKAGE, Runtime, write_card, write_wrapper
@@ -23,6 +23,7 @@ from ..machine import installed
 from ..planning.plan import Plan
 from ..planning.portable import portable
 from ..store.hashes import combined, digest, file_sha256
+from ..variants.stage import Stage
 
 
 class _Dumper(yaml.SafeDumper):
@@ -58,7 +59,7 @@ def run(work: Work) -> None:
     requires = (
         "onnxruntime",
         "numpy",
-        *import_module(f"...runtime.inputs.{plan.reading.modality}", __package__).REQUIRES,
+        *preprocessing(plan.reading.modality).requires,
     )
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
     write_sbom(plan, manifest, requires, work.backbone, out)
@@ -155,7 +156,7 @@ def _imports(path: Path, module: str) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = parents[: len(parents) - node.level + 1]
-            names = [node.module] if node.module else [alias.name for alias in node.names]
+            names = [node.module] if node.module else ["__init__"]
             found |= {".".join([*base, name]) for name in names}
     return found
 
@@ -171,3 +172,6 @@ def _seal(out: Path, manifest: dict[str, Any]) -> None:
     (out / "manifest.json").write_text(
         json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
     )
+
+
+STAGE = Stage(run=run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.rows import Rows
+from ...runtime.variants import preprocessing
 from .. import variants
 from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
 from ..execution.prepared import NUMBERS, write_rows
@@ -20,6 +20,7 @@ from ..facts.rows import SKIP, Opened, fingerprint, lacks, rows
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
 from ..store.hashes import file_sha256
+from ..variants.stage import Stage
 
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read
@@ -49,9 +50,10 @@ def preprocessor(
     for name, planned in plan.reading.preprocessing.get("assets", {}).items():
         if file_sha256(backbone / name) != planned:
             raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
-    module = import_module(f"...runtime.inputs.{plan.reading.modality}", __package__)
     uncut = {"max_length": UNCUT} if is_whole else {}
-    return module.Preprocessor(plan.reading.preprocessing.plain() | uncut | dict(otherwise), backbone)
+    return preprocessing(plan.reading.modality).preprocessor(
+        plan.reading.preprocessing.plain() | uncut | dict(otherwise), backbone
+    )
 
 
 def run(work: Work) -> None:
@@ -204,3 +206,6 @@ def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Itera
         if fingerprint(opened, files) != table.sha256:
             raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
         yield from held
+
+
+STAGE = Stage(run=run)

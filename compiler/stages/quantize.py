@@ -8,6 +8,7 @@ from .. import variants
 from ..bundling.manifest import FILES
 from ..execution.work import Work
 from ..export.calibration import RANGES, drawn
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 
@@ -19,3 +20,6 @@ def run(work: Work) -> None:
     sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if module.NEEDS_ROWS else None
     told = module.quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], (), sample)
     (work.out / "told.json").write_text(json.dumps(told))
+
+
+STAGE = Stage(run=run)

@@ -12,6 +12,7 @@ from ..model.adapters import merge
 from ..model.assembly import assemble
 from ..planning.plan import Plan
 from ..training.loaders import arrays
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 
@@ -42,3 +43,6 @@ def _before(plan: Plan) -> Plan:
         changed = {"record": Json(record | {"is_new": True})} if "is_new" in record else {}
         tasks.append(task.model_copy(update={"head": task.head.model_copy(update=changed)}))
     return plan.model_copy(update={"tasks": tuple(tasks)})
+
+
+STAGE = Stage(run=run)

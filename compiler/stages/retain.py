@@ -11,6 +11,7 @@ from ..execution.work import Work
 from ..model.assembly import assemble, remember, topped
 from ..training.loaders import Rows
 from ..training.validation import scored
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 
@@ -31,3 +32,6 @@ def run(work: Work) -> None:
     found = {"objective": phase.tasks[0].head.type, "before": before, "after": after[least]}
     found |= {"adapters": after} if len(after) > 1 else {}
     (work.out / "retain.json").write_text(json.dumps(found))
+
+
+STAGE = Stage(run=run)

@@ -38,6 +38,7 @@ from ..training.mixed_batches import RowSet, batches, whole_loss
 from ..training.optimisation import Pull, clip, groups, norm_of, schedule, wake
 from ..training.validation import direction, first, refuse_unlike, validated
 from ..units import score
+from ..variants.stage import Stage
 from .prepare import preprocessor
 
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network
@@ -315,3 +316,6 @@ class Training:
         write_array(self.work.out / "losses.npy", np.array(self.losses))
         write_array(self.work.out / "norms.npy", np.array(self.norms, np.float64))
         write_atomically(self.work.out / HISTORY, lambda path: path.write_text(json.dumps(history)))
+
+
+STAGE = Stage(run=run)

@@ -33,6 +33,7 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.loaders import condensed
 from ..training.validation import metrics_of
+from ..variants.stage import Stage
 from .prepare import preprocessor, raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once
@@ -329,3 +330,6 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
 
 def _floats(values: np.ndarray) -> Any:
     return np.round(values.astype(np.float64), 7).tolist()
+
+
+STAGE = Stage(run=run)

@@ -10,10 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-
-HEAD = {"is_pooled": bool}  # the shape of the manifest's `head`
-LABELLED = ()  # no field of an answer is a label
-OPTIONS: Mapping[str, tuple[str, str]] = {}
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -21,11 +18,6 @@ class Answer:
     """The features of a text: one vector, or a vector for each token."""
 
     features: tuple[float, ...] | tuple[tuple[float, ...], ...]
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return False
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Answer]:
@@ -41,3 +33,10 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Answer
 
 def _plain(values: np.ndarray) -> Any:
     return tuple(map(float, values)) if values.ndim == 1 else tuple(tuple(map(float, row)) for row in values)
+
+
+DECODER = Decoder(
+    head={"is_pooled": bool},
+    answer=Answer,
+    decode=decode,
+)

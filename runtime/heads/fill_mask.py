@@ -10,10 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-
-HEAD = {"vocabulary": int}  # the shape of the manifest's `head`
-LABELLED = ()  # fields of an answer that hold a label
-OPTIONS = {"top_k": ("int", "tuple[Answer, ...]")}  # keyword of decode: its type, and what one input then gets
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -24,11 +21,6 @@ class Answer:
     token_str: str
     score: float
     sequence: str
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return True
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int = 5) -> list[tuple[Answer, ...]]:
@@ -55,3 +47,12 @@ def _answers(logits: np.ndarray, feature: Mapping[str, np.ndarray], tokenizer: A
             ids[position] = token
             text = tokenizer.decode(ids.tolist(), skip_special_tokens=len(masks) == 1)
             yield Answer(token, tokenizer.decode([token]), float(chances[token]), text)
+
+
+DECODER = Decoder(
+    head={"vocabulary": int},
+    answer=Answer,
+    is_several=lambda head: True,
+    options={"top_k": ("int", "tuple[Answer, ...]")},
+    decode=decode,
+)

@@ -12,10 +12,7 @@ from ..errors import BundleError
 from ..rows import Outputs, Rows
 from ..shape import NUMBER
 from ..windows import nowhere, spans
-
-HEAD = {"max_answer": range(1, 1 << 16), "?null_threshold": NUMBER}  # the shape of the manifest's `head`
-LABELLED = ()  # fields of an answer that hold a label of the head
-OPTIONS = {"top_k": ("int", "tuple[Answer, ...]")}  # keyword arguments of decode: type, and what one input then gets
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,6 @@ class Answer:
     score: float
     start: int
     end: int
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return False
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int | None = None) -> list[Any]:
@@ -78,3 +70,11 @@ def _ranked(found: list[tuple[float, int, int]], none: float, head: Mapping[str,
     empty = answers.pop()
     place = 0 if none - found[0][0] > threshold else 1 + sum(answer.score >= empty.score for answer in answers[1:])
     return [*answers[:place], empty, *answers[place:]]
+
+
+DECODER = Decoder(
+    head={"max_answer": range(1, 1 << 16), "?null_threshold": NUMBER},
+    answer=Answer,
+    options={"top_k": ("int", "tuple[Answer, ...]")},
+    decode=decode,
+)

@@ -10,12 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-
-__all__ = ["FORMS", "HEAD", "LABELLED", "OPTIONS", "Answer", "Similarity", "decode", "is_several"]
-
-HEAD: Mapping[str, Any] = {}  # the shape of the manifest's `head`
-LABELLED = ()  # no field of an answer is a label
-OPTIONS: Mapping[str, tuple[str, str]] = {}
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -30,15 +25,6 @@ class Similarity:
     """The cosine of two texts, from -1 to 1."""
 
     score: float
-
-
-# what an input may be besides the usual, and what it then gets
-FORMS = {"tuple[str, str]": Similarity}
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return False
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
@@ -58,3 +44,11 @@ def _answer(vectors: np.ndarray) -> Any:
         return Answer(tuple(map(float, vectors[0])))
     found = tuple(Similarity(float(score)) for score in vectors[1:] @ vectors[0])
     return found[0] if len(found) == 1 else found
+
+
+DECODER = Decoder(
+    head={},
+    answer=Answer,
+    forms={"tuple[str, str]": Similarity},
+    decode=decode,
+)

@@ -10,12 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-
-__all__ = ["HEAD", "LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
-
-HEAD = {"loss": str}  # the shape of the manifest's `head`
-LABELLED = ()  # no field of an answer is a label
-OPTIONS: Mapping[str, tuple[str, str]] = {}
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -23,11 +18,6 @@ class Answer:
     """How well a passage answers its query: the larger, the better; from 0 to 1 where it was learned as a chance."""
 
     score: float
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return False
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
@@ -41,3 +31,10 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
     if head["loss"] == "bce":  # the logit of a chance
         logits = 1 / (1 + np.exp(-np.clip(logits, -700, 700)))
     return [Answer(float(score)) for score in logits[:, 0]]
+
+
+DECODER = Decoder(
+    head={"loss": str},
+    answer=Answer,
+    decode=decode,
+)

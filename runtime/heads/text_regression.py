@@ -10,12 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-
-__all__ = ["HEAD", "LABELLED", "OPTIONS", "Answer", "decode", "is_several"]
-
-HEAD = {"names": [str]}  # the shape of the manifest's `head`
-LABELLED = ()  # no field of an answer is a label
-OPTIONS: Mapping[str, tuple[str, str]] = {}
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -26,8 +21,7 @@ class Answer:
     score: float
 
 
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
+def _is_several(head: Mapping[str, Any]) -> bool:
     return len(head["names"]) > 1
 
 
@@ -42,4 +36,12 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
     found = [
         tuple(Answer(name, float(score)) for name, score in zip(head["names"], row, strict=True)) for row in logits
     ]
-    return found if is_several(head) else [answers[0] for answers in found]
+    return found if _is_several(head) else [answers[0] for answers in found]
+
+
+DECODER = Decoder(
+    head={"names": [str]},
+    answer=Answer,
+    is_several=_is_several,
+    decode=decode,
+)

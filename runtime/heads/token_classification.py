@@ -11,10 +11,7 @@ import numpy as np
 from ..errors import BundleError
 from ..rows import Outputs, Rows
 from ..spans import entities, placed
-
-HEAD = {"labels": [str]}  # the shape of the manifest's `head`; its labels are IOB2 tags
-LABELLED = ()  # fields of an answer that hold a label of the head: an entity's group is a tag without its mark
-OPTIONS: dict[str, tuple[str, str]] = {}  # keyword arguments of decode: type, and what one input then gets
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,6 @@ class Answer:
     start: int
     end: int
     score: float
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return True
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[tuple[Answer, ...]]:
@@ -60,3 +52,11 @@ def _answers(logits: np.ndarray, feature: Mapping[str, np.ndarray], text: str, h
         score = float(chances[range(first, end), best[first:end]].mean())
         found.append(Answer(label, text[start:stop], start, stop, score))
     return found
+
+
+DECODER = Decoder(
+    head={"labels": [str]},
+    answer=Answer,
+    is_several=lambda head: True,
+    decode=decode,
+)

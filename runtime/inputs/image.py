@@ -19,6 +19,7 @@ import numpy as np
 
 from ..rows import Rows, one_each
 from ..shape import NUMBER
+from . import Preprocessing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,9 +36,6 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "mean": [NUMBER],
     "std": [NUMBER],
 }
-REQUIRES = ("pillow",)
-IMPORTS = ("from pathlib import Path", "import numpy as np", "from PIL import Image")
-INPUT_HELP = "path of an image"
 
 
 def annotation(record: Mapping[str, Any]) -> str:
@@ -293,3 +291,15 @@ def _centred(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     down, right = max(-top, 0), max(-left, 0)
     canvas[down : down + part.shape[0], right : right + part.shape[1]] = part
     return canvas
+
+
+PREPROCESSING = Preprocessing(
+    record=RECORD,
+    requires=("pillow",),
+    preprocessor=Preprocessor,
+    from_words=from_words,
+    input_help="path of an image",
+    annotation=annotation,
+    many=many,
+    imports=("from pathlib import Path", "import numpy as np", "from PIL import Image"),
+)

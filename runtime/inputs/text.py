@@ -13,6 +13,7 @@ from ..given import named
 from ..rows import Rows
 from ..shape import FILE
 from ..spans import trimmed, words
+from . import Preprocessing
 
 RECORD = {  # the shape of the manifest's `preprocessing`
     "tokenizer": FILE,
@@ -28,9 +29,6 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "?mask_id": range(1 << 31),
     "?special_ids": [range(1 << 31)],
 }
-REQUIRES = ("tokenizers",)
-IMPORTS = ()
-INPUT_HELP = "text (of pairs: text, other text, text, …)"
 
 
 def annotation(record: Mapping[str, Any]) -> str:
@@ -189,3 +187,14 @@ def _is_broken(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+PREPROCESSING = Preprocessing(
+    record=RECORD,
+    requires=("tokenizers",),
+    preprocessor=Preprocessor,
+    from_words=from_words,
+    input_help="text (of pairs: text, other text, text, …)",
+    annotation=annotation,
+    many=many,
+)

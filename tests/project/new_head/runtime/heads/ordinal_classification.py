@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-HEAD = {"labels": [str]}  # the shape of the manifest's `head`
-LABELLED = ("label",)  # fields of an answer that hold a label of the head
-OPTIONS: dict[str, tuple[str, str]] = {}  # keyword arguments of decode: type, and what one input then gets
+from . import Decoder
 
 
 @dataclass(frozen=True)
@@ -20,11 +18,6 @@ class Answer:
     label: str
     score: float
     level: float
-
-
-def is_several(head: Mapping[str, Any]) -> bool:
-    """Whether one input gets a tuple of answers."""
-    return False
 
 
 def decode(outputs: Mapping[str, Any], head: Mapping[str, Any], rows: Any) -> list[Answer]:
@@ -37,3 +30,11 @@ def decode(outputs: Mapping[str, Any], head: Mapping[str, Any], rows: Any) -> li
         Answer(head["labels"][i], float(row[i]), float(level))
         for i, row, level in zip(best, chances, levels, strict=True)
     ]
+
+
+DECODER = Decoder(
+    head={"labels": [str]},
+    answer=Answer,
+    labelled=("label",),
+    decode=decode,
+)

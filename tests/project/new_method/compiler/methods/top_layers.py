@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field
 
 from ..diagnostics import At, Diagnostic
-from ..frozen import Frozen
 from ..facts.backbone import BackboneFacts
+from ..frozen import Frozen
 from . import Lowered
 
 LEARNING_RATE = 1e-4
