@@ -26,11 +26,6 @@ BESIDE = {
     False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
     True: "int8 scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
 }
-LIMITS = {
-    "text": "Inputs beyond {max_length} tokens are cut.",
-    "windows": "Longer contexts are read in windows: {max_length} tokens with the question, {stride} of them shared with the next.",
-    "image": "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen.",
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out
         "imports": module.imports,
         "heads": heads,
         "is_named": bool(plan.tasks[0].name),
-        "example": _example(plan),
+        "example": plan.reading.variant.example(plan.reading.preprocessing),
         "annotation": module.annotation(plan.reading.preprocessing),
         "many": module.many(plan.reading.preprocessing),
         "precisions": plan.export.precision,
@@ -133,7 +128,8 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     """Writes the model card, `README.md`."""
     scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
     numbers = {name: value for name, value in scores.items() if value is None or isinstance(value, int | float)}
-    example, reading = _example(plan), plan.reading.preprocessing.plain()
+    reading = plan.reading.preprocessing.plain()
+    example = plan.reading.variant.example(reading)
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
@@ -145,7 +141,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "example": example,
         "shell_example": example.strip("()").replace('", "', '" "'),
         "limits": [
-            LIMITS["windows" if "stride" in reading else plan.reading.modality].format(**reading),
+            plan.reading.variant.limits(reading),
             "Scores hold for rows like those it was built from; other data may differ.",
             *(BESIDE[each["is_batch_invariant"]] for each in manifest.get("quantization", {}).values()),
         ],
@@ -170,15 +166,6 @@ def quantized(told: Mapping[str, Any]) -> str:
     fixed = told.get("calibration")
     rows = f" ({fixed['rows']} rows, by {fixed['method']})" if fixed else ""
     return f"{told['kind']}: {scales}{rows}; {told['share']:.2f} of fp32's bytes, embeddings apart"
-
-
-def _example(plan: Plan) -> str:
-    if plan.reading.modality != "text":
-        return '"file.png"'
-    if plan.reading.preprocessing.get("is_pair"):
-        return '("one text", "another")'
-    mask = plan.reading.preprocessing.get("mask_token", "")  # of a tokenizer, which must not write code
-    return f'"some {mask} text"' if re.fullmatch(r"[\[<]\w+[\]>]", mask) else '"some text"'
 
 
 def _template(name: str) -> Any:

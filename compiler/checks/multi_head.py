@@ -34,7 +34,7 @@ def _read_otherwise(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         if mine is None or theirs is None or task.input is None or first.input is None:
             continue
         differing = [key for key in {**theirs, **mine} if mine.get(key) != theirs.get(key)]
-        augments = [getattr(each.input, "augment", None) for each in (first, task)]
+        augments = [each.augmentation for each in (first, task)]
         if augments[0] != augments[1]:
             differing.append("augment")
         if differing:

@@ -132,7 +132,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield _other_inputs(spec, backbone)
         return
     if spec.modality and spec.input is not None:
-        yield from variants.load("inputs", spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
+        yield from variants.input(spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
     yield from sentences(spec, facts)
@@ -164,7 +164,8 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head_type is None or spec.input is None or facts.preprocessing is None:
         return
     if getattr(variants.top(spec.head_type), "IS_WINDOWED", False):
-        yield from variants.load("inputs", str(spec.modality)).crowded(spec.input, facts.preprocessing)
+        if windows := variants.input(str(spec.modality)).windows:
+            yield from windows.crowded(spec.input, facts.preprocessing)
     elif getattr(spec.input, "stride", None) is not None:
         at, also = At(("data", "stride")), (At(("head", "type"), "cuts what is too long"),)
         headline = f"`{spec.head_type}` reads no windows, which `stride` is for"
@@ -236,5 +237,5 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
 
 def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if facts.backbone and facts.preprocessing and facts.measured and "max_length" not in spec.lost:
-        input = variants.load("inputs", str(spec.modality))
+        input = variants.input(str(spec.modality))
         yield from input.doubts(facts.preprocessing, facts.measured, facts.backbone.longest)

@@ -55,8 +55,7 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
         elif spec.train.fold == "off" and not frozen:
             headline, why = "`fold: off` has no effect", "nothing in the backbone is frozen, so nothing would be folded"
             yield _useless(("train", "fold"), headline, why)
-        augment = getattr(spec.input, "augment", None)
-        if isinstance(spec.train.fold, Folding) and spec.train.fold.views > 1 and spec.input and not augment:
+        if isinstance(spec.train.fold, Folding) and spec.train.fold.views > 1 and spec.input and not spec.augmentation:
             why = "without `data.augment` every view of a row is the row"
             yield _useless(("train", "fold", "views"), "`views` has no effect", why)
         yield from _rates(spec.train, spec.method)

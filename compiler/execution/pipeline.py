@@ -85,7 +85,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     floors = tuple(stage_name("floor", task.name) for task in plan.tasks if has_floor(task))
     folds = [Stage("fold", 9, _folds(plan, task, split.name, {**backbone, "assets": assets_sha256}), (*_prepared([task], [split.name]), *made), TORCH, task.name, split.name, resumes=True, below=below, rows_of=_prepared([task], [split.name])) for task in plan.tasks for split in task.data.splits if is_folded]  # fmt: skip
     found = [
-        *(Stage("prepare", 6, _rows(plan, task, split, assets_sha256), (), ("numpy", "tokenizers", "pillow"), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
+        *(Stage("prepare", 6, _rows(plan, task, split, assets_sha256), (), ("numpy", *task.data.variant.packages), task.name, split.name, is_numeric=False) for task in plan.tasks for split in task.data.splits),
         Stage("rehearse", 1, {**model, "tasks": reads, **shape}, (), (*TORCH, "peft", "onnx", "onnxruntime")),
         *before,
         *folds,
@@ -98,7 +98,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         _quantizing(plan) if is_quantised else None,
         Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
-        Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy")),
+        Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", *plan.reading.variant.packages, "numpy")),
         _packing(plan, licence, (*floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"))),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
@@ -174,7 +174,9 @@ def _quantizing(plan: Plan) -> Stage:
     if rows:
         record["export"]["quantization"]["samples"] = planned.samples
         record["seed"] = plan.seed
-    return Stage("quantize", 2, record, ("export", *rows), ("onnx", "onnxruntime", "tokenizers", "pillow", "numpy"))
+    return Stage(
+        "quantize", 2, record, ("export", *rows), ("onnx", "onnxruntime", *plan.reading.variant.packages, "numpy")
+    )
 
 
 def _calibrating(plan: Plan) -> tuple[str, ...]:
@@ -187,7 +189,9 @@ def _packing(plan: Plan, licence: str, made: tuple[str, ...]) -> Stage:
     """The stage that puts the bundle together, from all that has been `made` for it."""
     record = {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}
     inputs = ("verify", "checkpoint", "evaluate", "health", *made, *(("retain",) if plan.retain else ()))
-    return Stage("pack", 11, record, inputs, ("graftc", "jinja2", "onnxruntime", "numpy", "tokenizers"))
+    return Stage(
+        "pack", 11, record, inputs, ("graftc", "jinja2", "onnxruntime", "numpy", *plan.reading.variant.packages)
+    )
 
 
 def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]:
@@ -201,7 +205,7 @@ def _retaining(plan: Plan, weights: str, assets: str, below: str) -> list[Stage]
 
 def _preparing(phase: Phase, name: str, assets: str) -> list[Stage]:
     return [
-        Stage("prepare", 4, _rows(phase, task, split, assets), (), ("numpy", "tokenizers"), task.name, split.name, is_numeric=False, phase=name)
+        Stage("prepare", 4, _rows(phase, task, split, assets), (), ("numpy", *task.data.variant.packages), task.name, split.name, is_numeric=False, phase=name)
         for task in phase.tasks for split in task.data.splits
     ]  # fmt: skip
 

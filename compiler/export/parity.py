@@ -12,7 +12,6 @@ import torch
 
 from ...runtime.rows import Values
 from ...runtime.session import Session
-from .. import variants
 from ..diagnostics import refuse
 from ..model.network import Graft
 from ..planning.plan import Plan
@@ -33,7 +32,7 @@ class Parity:
 
 def golden_inputs(plan: Plan) -> list[Any]:
     """Inputs of every kind that preprocessing must stand: empty, over-long, odd."""
-    found: list[Any] = variants.load("inputs", plan.reading.modality).samples(plan.seed, plan.reading.preprocessing)
+    found: list[Any] = plan.reading.variant.samples(plan.seed, plan.reading.preprocessing)
     return found
 
 

@@ -19,6 +19,7 @@ from ..formats import stop
 from ..language.places import SPLITS
 from ..language.spec import Data, Draft, HeldOut, Skip
 from ..store.hashes import identity
+from ..variants.input import Input
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
@@ -116,9 +117,9 @@ class Gathering:
         return variants.reader(str(self.spec.head_type))
 
     @cached_property
-    def input(self) -> ModuleType:
-        """The module of the modality."""
-        return variants.load("inputs", str(self.spec.modality))
+    def input(self) -> Input[Any]:
+        """The modality."""
+        return variants.input(str(self.spec.modality))
 
     @cached_property
     def data(self) -> Data:

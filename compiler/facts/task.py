@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..diagnostics import Refused
 from .backbone import BackboneFacts
 from .facts import Facts, Gathering
@@ -19,24 +22,25 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         gathering.look()
         return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
     splits = gathering.splits()
-    preprocessing, measured = None, {}
+    preprocessing: dict[str, Any] | None = None
+    measured: Mapping[str, float] = {}
     usual = usual_length(backbone.sentences if backbone else None, gathering.heads or (str(spec.head_type),))
     if backbone and spec.input is not None:
         input, source = gathering.input, backbone.located.folder
         room = backbone.room(spec.method, spec.adapt)
         try:
             columns = gathering.columns or {}
-            preprocessing = input.preprocessing(source, backbone.config, spec.input, room, columns, usual)
+            preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
             gathering.found += input.misfits(preprocessing, source, backbone)
             if hasattr(gathering.head, "reads"):
                 preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
             # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
-            if preprocessing.get("is_masked") and gathering.head.NEEDS in backbone.provides:
-                preprocessing |= input.masking(source)
-            if preprocessing.get("is_packed"):
-                preprocessing |= input.special(source)
-            if getattr(gathering.head, "IS_WINDOWED", False):
-                preprocessing |= input.windows(spec.input, preprocessing)
+            if preprocessing.get("is_masked") and input.vocabulary and gathering.head.NEEDS in backbone.provides:
+                preprocessing |= input.vocabulary.masking(source)
+            if preprocessing.get("is_packed") and input.vocabulary:
+                preprocessing |= input.vocabulary.special(source)
+            if getattr(gathering.head, "IS_WINDOWED", False) and input.windows:
+                preprocessing |= input.windows.add(spec.input, preprocessing)
             if known:
                 measured = dict(known.measured)
             elif "train" in splits:

@@ -18,6 +18,8 @@ from ..facts.configuration import key_span
 from ..facts.rows import Unusable, kind_of
 from ..files import whole
 from ..frozen import Frozen
+from ..variants.input import Input
+from ..variants.reading import RowReader
 from ._damage import is_path, opens, reads
 from ._processors import OF_MODEL, PROCESSORS, Steps
 
@@ -28,6 +30,7 @@ ROLES = ("image",)
 OPTIONAL = ()
 JOINED = ()
 IN_FILES = True
+LIMITS = "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen."
 LARGEST = 16 << 20  # bytes of what a folder says of its image processor
 
 
@@ -346,3 +349,28 @@ def portable(value: Any) -> Any:
     if isinstance(value, bytes):
         return "data:application/octet-stream;base64," + base64.b64encode(value).decode()
     return value
+
+
+def _augmentation(options: Options) -> Augment | None:
+    return options.augment
+
+
+INPUT = Input(
+    options=Options,
+    reader=RowReader(roles=ROLES, in_files=True, raw=raw, refusal=refusal, damage=damage, files=files),
+    preprocessing=preprocessing,
+    decided=decided,
+    misfits=misfits,
+    problems=problems,
+    measure=measure,
+    doubts=doubts,
+    augmentation=_augmentation,
+    stored=stored,
+    samples=samples,
+    array=array,
+    assets=assets,
+    portable=portable,
+    example=lambda record: '"file.png"',
+    limits=lambda record: LIMITS,
+    packages=("pillow",),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,18 +16,17 @@ from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from ..store.hashes import file_sha256
+from ..variants.input import Input, Vocabulary, Windows
+from ..variants.reading import RowReader
 from ._masks import masking, special
 from ._panics import silenced
 from ._tokenizer import misfits, padding, tokenizer_of, unreadable
-
-__all__ = ["masking", "misfits", "special"]
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
 JOINED = ROLES  # several columns become one text, a space between them
 IN_FILES = False
 DEFAULT_LENGTH = 128
-STATISTICS = ("tokens_mean", "tokens_max", "cut_share")  # of a sample, which planning needs
 CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
 MEASURED = 1_000_000  # characters of a sample that are cut into tokens: a second's work
 NARROWEST = 16  # tokens of a window
@@ -95,12 +95,12 @@ def decided(
     return {"max_length": Decided(DEFAULT_LENGTH, "the default for text")}
 
 
-def windows(options: Options, record: Mapping[str, Any]) -> dict[str, Any]:
+def _windows(options: Options, record: Mapping[str, Any]) -> dict[str, Any]:
     """What is added to the record where long texts are read in windows."""
     return {"stride": record["max_length"] // 4 if options.stride is None else options.stride}
 
 
-def crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic]:
+def _crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic]:
     """Windows that have no room to move on in."""
     length, stride = record["max_length"], record["stride"]
     at = At(("data", "max_length" if options.stride is None else "stride"))
@@ -310,3 +310,43 @@ def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
 def portable(value: Any) -> Any:
     """A raw input as JSON that holds on any machine."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def _example(record: Mapping[str, Any]) -> str:
+    """An input as Python code."""
+    if record.get("is_pair"):
+        return '("one text", "another")'
+    mask = record.get("mask_token", "")  # of a tokenizer, which must not write code
+    return f'"some {mask} text"' if re.fullmatch(r"[\[<]\w+[\]>]", mask) else '"some text"'
+
+
+def _limits(record: Mapping[str, Any]) -> str:
+    """How much of a text is read."""
+    length = record["max_length"]
+    if "stride" in record:
+        windows = f"{length} tokens with the question, {record['stride']} of them shared with the next"
+        return f"Longer contexts are read in windows: {windows}."
+    return f"Inputs beyond {length} tokens are cut."
+
+
+INPUT = Input(
+    options=Options,
+    reader=RowReader(roles=ROLES, optional=OPTIONAL, joined=JOINED, raw=raw, refusal=refusal),
+    preprocessing=preprocessing,
+    decided=decided,
+    windows=Windows(add=_windows, crowded=_crowded),
+    vocabulary=Vocabulary(masking=masking, special=special),
+    misfits=misfits,
+    problems=problems,
+    measure=measure,
+    statistics=("tokens_mean", "tokens_max", "cut_share"),
+    doubts=doubts,
+    stored=stored,
+    samples=samples,
+    array=array,
+    assets=assets,
+    portable=portable,
+    example=_example,
+    limits=_limits,
+    packages=("tokenizers",),
+)

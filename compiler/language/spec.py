@@ -318,6 +318,11 @@ class Draft:
         """The module of `inputs/` that the head reads."""
         return str(variants.top(self.head_type).MODALITY) if self.head_type else None
 
+    @property
+    def augmentation(self) -> Frozen | None:
+        """Random changes to training inputs, None where there are none."""
+        return variants.input(self.modality).augmentation(self.input) if self.modality and self.input else None
+
     def whole(self) -> Spec:
         """The spec, of a draft without mistakes."""
         assert not self.found

@@ -53,7 +53,7 @@ def _known(task: str, locked: Locked, data: LockedData, place: Keys) -> Known:
     splits: dict[str, SplitFacts] = {
         s.name: _split(task, locked, data, (*place, "splits", i), s) for i, s in enumerate(data.splits)
     }
-    for name in getattr(variants.load("inputs", variants.top(task).MODALITY), "STATISTICS", ()):
+    for name in variants.input(variants.top(task).MODALITY).statistics:
         float(data.measured[name])
     if "train" not in splits:
         raise KeyError("train")

@@ -73,7 +73,7 @@ def ready(module: nn.Module, family: Any) -> nn.Module:
 def _try(module: nn.Module, plan: Phase) -> None:
     """A first pass of two tokens or one picture: what can't run is known before anything is learned."""
     reading = plan.reading
-    array = variants.load("inputs", reading.modality).array
+    array = reading.variant.array
     given = {}
     for name in reading.inputs:
         said = array(name, reading.preprocessing.plain())

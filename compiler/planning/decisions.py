@@ -309,19 +309,15 @@ def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
     named = (
         ("adapt", "methods", spec.method, (spec.adapt, facts.backbone)),
         ("head", _folder(spec.head_type), spec.head_type, (spec.head, facts.splits["train"].tally)),
-        (
-            "data",
-            "inputs",
-            spec.modality,
-            (spec.input, facts.preprocessing, facts.backbone.room(spec.method, spec.adapt), facts.usual),
-        ),
     )
+    room = facts.backbone.room(spec.method, spec.adapt)
+    read = variants.input(spec.modality).decided(spec.input, facts.preprocessing, room, facts.usual)
     found: dict[Path, Decided[Any]] = {}
     for section, folder, word, arguments in named:
         module = variants.load(folder, word)
         if hasattr(module, "decided"):
             found |= {(section, key): value for key, value in module.decided(*arguments).items()}
-    return found
+    return found | {("data", key): value for key, value in read.items()}
 
 
 def _folder(task: str) -> str:

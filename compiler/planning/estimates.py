@@ -26,7 +26,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[P
     whole = _parameters(phase)
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
-    stored = variants.load("inputs", data.modality).stored(data.preprocessing, measured)
+    stored = data.variant.stored(data.preprocessing, measured)
     folded = kept_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
     # a weight that takes in the update of one adapter is there again for each of the others
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
@@ -49,7 +49,7 @@ def _parameters(phase: Phase) -> int:
 def _memory(phase: Phase, facts: Facts) -> int:
     """Bytes of a phase's tensors: weights, gradients with what AdamW keeps, a batch, and what a step keeps of it."""
     data, train = phase.tasks[0].data, phase.train
-    stored = variants.load("inputs", data.modality).stored(data.preprocessing, facts.each[0].measured)
+    stored = data.variant.stored(data.preprocessing, facts.each[0].measured)
     steps = 0 if train.fold == "feature" else _activations(phase.backbone, data, train, facts)
     tensors = 4 * _parameters(phase) + 16 * phase.trainable
     return tensors + train.batch_size * stored * 64 + len(phase.each_adapter) * steps

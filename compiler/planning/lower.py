@@ -216,7 +216,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
         )
     assert facts.backbone is not None
     splits = [split.model_copy(update={"rows": _blocks(split.rows, facts)}) for split in splits]
-    augment = getattr(spec.input, "augment", None)
+    augment = variants.input(spec.modality).augmentation(spec.input)
     return DataPlan(
         splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))), columns=Json(facts.columns),
         modality=spec.modality, inputs=tuple(facts.backbone.family.INPUTS), preprocessing=Json(facts.preprocessing),
@@ -277,7 +277,7 @@ def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, 
 
 def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
     export, tasks = spec.export, phase.tasks
-    input = variants.load("inputs", tasks[0].data.modality)
+    reading = tasks[0].data
     assert facts.backbone is not None
     outputs = {task.named(name): array for task in tasks for name, array in task.outputs.items()}
     return ExportPlan(
@@ -290,7 +290,9 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
         metric_drop=export.gate.metric_drop,
         samples=export.samples,
         samples_sha256=None,
-        inputs=Json({name: input.array(name, tasks[0].data.preprocessing) for name in facts.backbone.family.INPUTS}),
+        inputs=Json(
+            {name: reading.variant.array(name, reading.preprocessing) for name in facts.backbone.family.INPUTS}
+        ),
         outputs=Json({name: _wide(array, facts.backbone.width) for name, array in outputs.items()}),
     )
 

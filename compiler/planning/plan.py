@@ -16,6 +16,7 @@ from ..diagnostics import Refused, Row, quote, refuse
 from ..files import whole
 from ..frozen import SLUG, Frozen, Json
 from ..store.hashes import canonical, digest
+from ..variants.input import Input
 from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
@@ -83,6 +84,11 @@ class DataPlan(Frozen):
     inputs: tuple[str, ...]  # arrays that the backbone takes
     preprocessing: Json
     augment: Json | None
+
+    @property
+    def variant(self) -> Input[Any]:
+        """The modality of its inputs."""
+        return variants.input(self.modality)
 
 
 class HeadPlan(Frozen):

@@ -14,7 +14,6 @@ import yaml
 
 from ...runtime.manifest import sealed, sha256
 from ...runtime.variants import preprocessing
-from .. import variants
 from ..bundling.manifest import FILES, compose, licence
 from ..bundling.rendering import PACKAGE, Runtime, write_card, write_wrapper
 from ..bundling.sbom import write_sbom
@@ -49,7 +48,7 @@ def run(work: Work) -> None:
             source = work.inputs["verify"]
         for file in source.glob(f"{FILES[precision]}*"):
             shutil.copy2(file, out / file.name)
-    for name, file in variants.load("inputs", plan.reading.modality).assets(work.backbone).items():
+    for name, file in plan.reading.variant.assets(work.backbone).items():
         shutil.copyfile(file, out / name)
     shutil.copyfile(work.inputs["verify"] / "samples.jsonl", out / "samples.jsonl")
     shutil.copytree(work.inputs["checkpoint"], out / "checkpoint")

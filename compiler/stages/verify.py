@@ -220,7 +220,7 @@ def _draft(work: Work) -> Path:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
         for file in source.glob(f"{FILES[precision]}*"):
             (draft / file.name).symlink_to(file)
-    for name, file in variants.load("inputs", work.plan.reading.modality).assets(work.backbone).items():
+    for name, file in work.plan.reading.variant.assets(work.backbone).items():
         (draft / name).symlink_to(file)
     return draft
 
@@ -321,7 +321,7 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     for precision, found in outputs.items():
         _refuse_holes(precision, found, draft)
     answers = models[plan.export.precision[0]].predict(inputs)
-    portable = variants.load("inputs", plan.reading.modality).portable
+    portable = plan.reading.variant.portable
     return [
         {"input": portable(value), "answer": plain(answer), "outputs": {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}}
         for i, (value, answer) in enumerate(zip(inputs, answers, strict=True))

@@ -7,7 +7,7 @@ run without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,50 +54,6 @@ class Family(Protocol):
     shapes: Callable[[Mapping[str, Any]], Mapping[str, tuple[int, ...]]]  # config.json → every tensor of the module
     width: Callable[[Mapping[str, Any]], int]  # config.json → size of one state
     longest: Callable[[Mapping[str, Any]], int | None]  # config.json → most positions, None for no limit
-
-
-class Input(Protocol):
-    """`inputs/<modality>.py`: what a spec may write under `data` for a modality and how the plan fixes it.
-
-    `decided`, if there, tells the options that were left open; one that can be read in windows has `windows`, which adds
-    them to the record, and `crowded`, which says when they have no room.
-    """
-
-    ROLES: tuple[str, ...]  # roles of columns that make up one input
-    OPTIONAL: tuple[str, ...]  # those of them that may be absent
-    JOINED: tuple[str, ...]  # those that take several columns
-    IN_FILES: bool  # whether rows may name files in which their inputs lie
-    Options: type[Frozen]  # keys that a spec may write under `data`
-
-    preprocessing: Callable[
-        [Path, Columns, Any, Any, Columns], Record
-    ]  # (folder, config.json, options, longest, columns) → the plan's record
-    misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
-    problems: Callable[[Any, Any], Iterable[Diagnostic]]  # (options, longest)
-    refusal: Callable[[Row, Columns, Path], Any]  # what is wrong with a row, or None
-    raw: Callable[[Row, Columns, Path], Any]  # a row's input: a text, a path …
-    files: Callable[[Row, Columns, Path], Iterable[Path]]  # that a row refers to
-    measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]  # of a sample of raw inputs
-    doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]  # (record, measured, longest)
-    stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
-    samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
-    array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph
-    assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
-    portable: Callable[[Any], Any]  # a raw input as JSON
-
-
-class Preprocessing(Protocol):
-    """`runtime/inputs/<modality>.py`: from raw inputs to arrays; it travels in the bundle."""
-
-    RECORD: Any  # the shape of the manifest's `preprocessing`, see runtime/shape.py
-    REQUIRES: tuple[str, ...]  # packages besides numpy and onnxruntime
-    IMPORTS: tuple[str, ...]  # lines that `annotation` needs
-    INPUT_HELP: str  # what an input is, for the command line
-
-    Preprocessor: Callable[[Any, Path], Any]  # (record, folder of the assets) → `rows`, `collate`, `check`, `is_one`
-    annotation: Callable[[Record], str]  # the type of one input
-    many: Callable[[Record], str]  # the type of many inputs; `Array` is what has a `tolist`
-    from_words: Callable[[Sequence[str], Record], list[Any]]  # inputs from a command line
 
 
 class Head(Protocol):
@@ -161,18 +117,6 @@ class Objective(Protocol):
     loss: Callable[[Record, Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]  # mean of a batch
 
 
-class Decoder(Protocol):
-    """`runtime/heads/<task>.py`: from output arrays to answers; it travels in the bundle."""
-
-    HEAD: Any  # the shape of the manifest's `head`, see runtime/shape.py
-    LABELLED: tuple[str, ...]  # fields of an answer that hold a label
-    OPTIONS: Mapping[str, tuple[str, str]]  # keyword of `decode` → its type, and what one input then gets
-    Answer: type[Any]  # a frozen dataclass with the Hub's field names
-
-    decode: Callable[[Mapping[str, np.ndarray], Record, Any], list[Any]]  # (outputs, head, rows) → an answer an input
-    is_several: Callable[[Record], bool]  # whether one input gets a tuple of answers
-
-
 class Metrics(Protocol):
     """`metrics/<kind>.py`: scores of outputs (rows, …) against examples; None is a score that is undefined.
 
@@ -231,37 +175,10 @@ class Quantization(Protocol):
     quantize: Callable[[Path, Path, Sequence[str], Any], Record]
 
 
-class Format(Protocol):
-    """`formats/<format>.py`: reads a data file into numbered rows.
-
-    One that always has the same columns names them, `COLUMNS`: a file that lacks them may be read by another format.
-    """
-
-    SUFFIXES: tuple[str, ...]  # file endings that select it, with the dot
-    EXTRA: str  # the pip extra that it needs, or ""
-
-    # hands a row that can't be read to the second argument, which raises it or goes on; raises Malformed for a whole file
-    rows: Callable[[Path, Callable[[Exception], None]], Iterator[tuple[int, dict[str, Any]]]]
-
-
-class SourceKind(Protocol):
-    """`sources/<word>.py`: finds a backbone's folder."""
-
-    IS_PATH: bool  # what stands after the colon is a path, relative to the spec
-    locate: Callable[[str, Path], Any]  # (reference after the colon, the spec's folder) → sources.Located
-    held: Callable[[Path], Iterator[Path]]  # what of that folder is held against a list of its own
-    check: Callable[[Any, Path | None], None]  # (located, a memory of hashes): raises Missing where it is otherwise
-
-
 __all__ = [
-    "Decoder",
     "Family",
-    "Format",
     "Head",
-    "Input",
     "Method",
     "Metrics",
     "Objective",
-    "Preprocessing",
-    "SourceKind",
 ]

@@ -17,12 +17,25 @@ if TYPE_CHECKING:
 Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
 
 
+def unchanged(options: Any) -> Frozen | None:
+    """Training sees inputs as they are."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Windows(Generic[Keys]):
     """Of a modality whose long inputs can be read in windows."""
 
-    add: Callable[..., Record]  # the record of preprocessing with windows in it
+    add: Callable[[Keys, Record], Record]  # (options, record) → what is added to the record
     crowded: Callable[[Keys, Record], Iterable[Diagnostic]]  # (options, record): where they have no room
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Of a modality whose inputs are cut into tokens: what its file says of those that are no words."""
+
+    masking: Callable[[Path], Record]  # (backbone's folder) → added to the record where tokens are masked
+    special: Callable[[Path], Record]  # (backbone's folder) → added to the record where texts are joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +48,13 @@ class Input(Generic[Keys]):
     preprocessing: Callable[..., Record]  # (folder, config.json, options, longest, columns, usual) → the plan's record
     decided: Callable[..., Mapping[str, Decided[Any]]]  # (options, record, longest, usual): what was left open
     windows: Windows[Keys] | None = None
+    vocabulary: Vocabulary | None = None
     misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
     problems: Callable[[Keys, int | None], Iterable[Diagnostic]]  # (options, longest)
     measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]  # of a sample of raw inputs
-    statistics: tuple[str, ...] = ()  # names of what `measure` gives that a lock keeps
+    statistics: tuple[str, ...] = ()  # names of what `measure` gives that planning needs, and a lock has
     doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]  # (record, measured, longest)
-    augmentation: Callable[[Keys], Frozen | None] = lambda options: None  # random changes to training inputs
+    augmentation: Callable[[Keys], Frozen | None] = unchanged  # random changes to training inputs, by their options
 
     stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
     samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
@@ -51,4 +65,4 @@ class Input(Generic[Keys]):
     # of the card and the wrapper
     example: Callable[[Record], str]  # an input as Python code
     limits: Callable[[Record], str]  # what of an input is read and what is not, in a sentence
-    packages: tuple[str, ...] = ()  # libraries that prepare it: their versions are part of its keys
+    packages: tuple[str, ...] = ()  # libraries that prepare it: their versions are part of keys in the store

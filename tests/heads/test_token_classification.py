@@ -343,7 +343,7 @@ def test_an_option_that_the_task_has_not_is_refused() -> None:
     from graftc.runtime.model import Model
 
     model = object.__new__(Model)
-    model.heads, model.decoders = {"": {}}, {"": token_classification}
+    model.heads, model.decoders = {"": {}}, {"": token_classification.DECODER}
     with pytest.raises(BundleError, match="takes no option `top_k`"):
         model.predict("a text", top_k=2)
 

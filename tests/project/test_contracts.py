@@ -19,15 +19,10 @@ from graftc.compiler.variants import contracts
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
     "compiler/backbones": contracts.Family,
-    "compiler/formats": contracts.Format,
     "compiler/heads": contracts.Head,
-    "compiler/inputs": contracts.Input,
     "compiler/methods": contracts.Method,
     "compiler/metrics": contracts.Metrics,
     "compiler/objectives": contracts.Objective,
-    "compiler/sources": contracts.SourceKind,
-    "runtime/heads": contracts.Decoder,
-    "runtime/inputs": contracts.Preprocessing,
 }
 NAMES = {**vars(contracts), "np": np, "torch": torch, "Diagnostic": Diagnostic}
 VARIANTS = [
