@@ -83,7 +83,7 @@ def _pools_as_before(work: Work) -> bool:
     It is where nothing in it learned, and where every head pooled as it says: other vectors were not trained.
     """
     plan = work.plan
-    said = read_sentences(work.origin)
+    said = read_sentences(work.origin) if plan.reading.variant.vocabulary else None
     if said is None:
         return False
     is_untouched = plan.backbone.is_frozen and not plan.pretrain
