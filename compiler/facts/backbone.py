@@ -16,12 +16,12 @@ from typing import Any
 
 from .. import variants
 from ..boundary import OPEN, Boundary, outside
+from ..contracts.source import Source
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
 from ..files import whole
 from ..homes import default_root
 from ..sources import SENTENCES, Located, Missing, split
 from ..store.hashes import canonical, digest
-from ..variants.source import Source
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, is_header, read_header

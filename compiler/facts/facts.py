@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import variants
 from ..boundary import OPEN, Boundary
+from ..contracts.input import Input
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Refused, Row, Status, listed, quote, refuse
 from ..formats import stop
 from ..language.places import SPLITS
 from ..language.spec import Data, Draft, HeldOut, Skip
 from ..store.hashes import identity
-from ..variants.input import Input
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..variants.format import Format
+from ..contracts.format import Format
 from . import Told, stop
 from ._table import table
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..variants.format import Format
+from ..contracts.format import Format
 from . import Malformed, Told, stop
 from ._lines import decoded, raw_lines
 from ._strict import explain, problem, quickly, scan

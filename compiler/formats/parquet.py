@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..variants.format import Format
+from ..contracts.format import Format
 from . import Malformed, Told, stop
 from ._pages import TIGHTEST, Pages
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from ..contracts.input import Input
+from ..contracts.reading import RowReader
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Refused, listed, quote, refuse
 from ..facts.configuration import key_span
 from ..facts.rows import Unusable, kind_of
 from ..files import whole
 from ..frozen import Frozen
-from ..variants.input import Input
-from ..variants.reading import RowReader
 from ._damage import is_path, opens, reads
 from ._processors import OF_MODEL, PROCESSORS, Steps
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import Field
 
+from ..contracts.input import Input, Vocabulary, Windows
+from ..contracts.reading import RowReader
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from ..store.hashes import file_sha256
-from ..variants.input import Input, Vocabulary, Windows
-from ..variants.reading import RowReader
 from ._masks import masking, special
 from ._panics import silenced
 from ._tokenizer import misfits, padding, tokenizer_of, unreadable

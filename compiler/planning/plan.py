@@ -12,11 +12,11 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from .. import variants
+from ..contracts.input import Input
 from ..diagnostics import Refused, Row, quote, refuse
 from ..files import whole
 from ..frozen import SLUG, Frozen, Json
 from ..store.hashes import canonical, digest
-from ..variants.input import Input
 from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from ..contracts.renderer import Renderer
 from ..diagnostics import Diagnostic
-from ..variants.renderer import Renderer
 from . import Checked, flag, one_line, place, relative, summary
 
 MARKS = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))  # in this order: what stands for a mark holds one

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from json import dumps
 from typing import Any
 
+from ..contracts.renderer import Renderer
 from ..diagnostics import Diagnostic, Span
-from ..variants.renderer import Renderer
 from . import Checked, exit_status, place, printable
 
 FORMAT = 1  # raised when a key goes or changes its meaning; a new key leaves it

@@ -11,9 +11,9 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
+from ..contracts.renderer import Renderer
 from ..diagnostics import At, Diagnostic, Span
 from ..diagnostics.pages import codes, headline, page
-from ..variants.renderer import Renderer
 from . import Checked, exit_status, flag, one_line, place, printable, relative
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..contracts.renderer import Renderer
 from ..diagnostics import Diagnostic, Span
 from ..language.source import Source
-from ..variants.renderer import Renderer
 from . import Checked, counted, in_order, line_start, one_line, place, summary
 from ._terminal import Terminal, columns, terminal_of
 

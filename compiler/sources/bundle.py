@@ -9,8 +9,8 @@ from typing import Any
 
 from ...runtime.errors import BundleError
 from ...runtime.manifest import NAME, read_manifest
+from ..contracts.source import Source
 from ..store.hashes import file_sha256
-from ..variants.source import Source
 from . import Located, Missing
 
 INSIDE = "checkpoint"

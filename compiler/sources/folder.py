@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..contracts.source import Source
 from ..diagnostics import nearest
-from ..variants.source import Source
 from . import Located, Missing
 
 

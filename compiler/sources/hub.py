@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..contracts.source import Source
 from ..extras import installing
-from ..variants.source import Source
 from . import SENTENCES, Located, Missing
 
 CONFIG = "config.json"

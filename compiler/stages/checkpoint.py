@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from .. import variants
+from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.work import Work
 from ..export.parity import apart, golden_inputs, outputs
@@ -19,7 +20,6 @@ from ..facts.sentence_transformers import read_sentences
 from ..model.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..planning.portable import base
 from ..sources import SENTENCES
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 FEW = 4  # inputs that the reloaded network answers again

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from ..contracts.stage import Stage
 from ..execution.prepared import write_outputs
 from ..execution.work import Work
 from ..model.assembly import remember
 from ..training.loaders import Rows, outputs_of
 from ..training.validation import first, metrics_of, refuse_unlike
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 SCORED = ("validation", "test")

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from ...runtime.session import Session
 from .. import variants
+from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
@@ -25,7 +26,6 @@ from ..model.assembly import assemble, learned, part_of, remember
 from ..model.network import Graft
 from ..planning.plan import Plan
 from ..training.loaders import arrays
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs

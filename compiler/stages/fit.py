@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from .. import variants
+from ..contracts.stage import Stage
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..features.cache import read_kept
@@ -17,7 +18,6 @@ from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..store.store import write_atomically
 from ..training.fitting import Fit, fitted
-from ..variants.stage import Stage
 
 
 def run(work: Work) -> None:

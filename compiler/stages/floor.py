@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ...runtime.rows import Outputs, Values, by_length
 from .. import variants
+from ..contracts.stage import Stage
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..features.cache import read_kept
@@ -24,7 +25,6 @@ from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..training.loaders import IGNORED, NOTHING, arrays, budget_on
 from ..training.validation import metrics_of
-from ..variants.stage import Stage
 from .prepare import preprocessor, raw_rows
 
 MOST = 20_000  # training rows that a floor learns from

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ...runtime.rows import by_length
+from ..contracts.stage import Stage
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..features.cache import Keeper
@@ -16,7 +17,6 @@ from ..interrupts import held_back
 from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
 from ..training.memory import Parts, cuts
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 BATCH = 32  # rows; more is no faster on a processor, and costs memory

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...runtime.rows import Outputs
 from .. import variants
+from ..contracts.stage import Stage
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work, stage_name
 from ..export.bootstrap import standard_error
@@ -19,7 +20,6 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.optimisation import schedule
 from ..training.validation import direction, metrics_of
-from ..variants.stage import Stage
 
 Json = dict[str, Any]
 

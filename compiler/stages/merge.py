@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from .. import variants
+from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared
 from ..execution.work import Work
@@ -25,7 +26,6 @@ from ..model.network import Graft
 from ..planning.plan import PretrainPlan
 from ..training.loaders import Rows
 from ..training.validation import scored
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 SAME = 1e-4  # relative difference that merging may make

@@ -17,12 +17,12 @@ from ...runtime.variants import preprocessing
 from ..bundling.manifest import FILES, compose, licence
 from ..bundling.rendering import PACKAGE, Runtime, write_card, write_wrapper
 from ..bundling.sbom import write_sbom
+from ..contracts.stage import Stage
 from ..execution.work import Work, stage_name
 from ..machine import installed
 from ..planning.plan import Plan
 from ..planning.portable import portable
 from ..store.hashes import combined, digest, file_sha256
-from ..variants.stage import Stage
 
 
 class _Dumper(yaml.SafeDumper):

@@ -12,6 +12,7 @@ import numpy as np
 from ...runtime.rows import Rows
 from ...runtime.variants import preprocessing
 from .. import variants
+from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
 from ..execution.prepared import NUMBERS, write_rows
 from ..execution.work import Work
@@ -20,7 +21,6 @@ from ..facts.rows import SKIP, Opened, fingerprint, lacks, rows
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
 from ..store.hashes import file_sha256
-from ..variants.stage import Stage
 
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read

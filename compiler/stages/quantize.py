@@ -6,9 +6,9 @@ import json
 
 from .. import variants
 from ..bundling.manifest import FILES
+from ..contracts.stage import Stage
 from ..execution.work import Work
 from ..export.calibration import RANGES, drawn
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..contracts.stage import Stage
 from ..execution.work import Work
 from ..export.graph import write_graph
 from ..export.parity import compare, gate, golden_inputs
@@ -12,7 +13,6 @@ from ..model.adapters import merge
 from ..model.assembly import assemble
 from ..planning.plan import Plan
 from ..training.loaders import arrays
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 

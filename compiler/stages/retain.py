@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
+from ..contracts.stage import Stage
 from ..execution.work import Work
 from ..model.assembly import assemble, remember, topped
 from ..training.loaders import Rows
 from ..training.validation import scored
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 

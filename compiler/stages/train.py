@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
+from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.saves import Saves
 from ..execution.work import Work
@@ -38,7 +39,6 @@ from ..training.mixed_batches import RowSet, batches, whole_loss
 from ..training.optimisation import Pull, clip, groups, norm_of, schedule, wake
 from ..training.validation import direction, first, refuse_unlike, validated
 from ..units import score
-from ..variants.stage import Stage
 from .prepare import preprocessor
 
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network

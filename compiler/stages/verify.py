@@ -20,6 +20,7 @@ from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
 from .. import variants
 from ..bundling.manifest import FILES, compose
+from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, refuse
 from ..execution.executor import TIMES
 from ..execution.prepared import Examples, Prepared, read_outputs
@@ -33,7 +34,6 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.loaders import condensed
 from ..training.validation import metrics_of
-from ..variants.stage import Stage
 from .prepare import preprocessor, raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once

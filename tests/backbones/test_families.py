@@ -19,8 +19,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from graftc.compiler import variants
+from graftc.compiler.contracts._former import Family
 from graftc.compiler.facts.backbone import LANGUAGE_MODELS
-from graftc.compiler.variants.contracts import Family
 
 from . import tiny
 

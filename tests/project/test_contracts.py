@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from graftc.compiler.contracts import _former as contracts
 from graftc.compiler.diagnostics import Diagnostic
-from graftc.compiler.variants import contracts
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {

@@ -12,18 +12,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .backbone import Family
-    from .format import Format
-    from .head import Head
-    from .input import Input
-    from .method import Method
-    from .metrics import Metrics
-    from .quantization import Quantization
-    from .renderer import Renderer
-    from .source import Source
-    from .stage import Stage
+    from .contracts.backbone import Family
+    from .contracts.format import Format
+    from .contracts.head import Head
+    from .contracts.input import Input
+    from .contracts.method import Method
+    from .contracts.metrics import Metrics
+    from .contracts.quantization import Quantization
+    from .contracts.renderer import Renderer
+    from .contracts.source import Source
+    from .contracts.stage import Stage
 
-_HERE = Path(__file__).parent.parent
+_HERE = Path(__file__).parent
 
 
 @cache
@@ -42,7 +42,7 @@ def load(folder: str, word: str) -> ModuleType:
     """The module of a word; raises KeyError for a word that `words` does not list."""
     if word not in words(folder):
         raise KeyError(word)
-    return import_module(f"..{folder}.{word.replace('-', '_')}", __package__)
+    return import_module(f".{folder}.{word.replace('-', '_')}", __package__)
 
 
 def head(word: str) -> Head[Any, Any]:
