@@ -157,7 +157,8 @@ def _imports(path: Path, module: str) -> set[str]:
             base = parents[: len(parents) - node.level + 1]
             names = [node.module] if node.module else ["__init__"]
             found |= {".".join([*base, name]) for name in names}
-    return found
+    packages = {name for name in found if (PACKAGE / "runtime" / name.replace(".", "/")).is_dir()}
+    return found - packages | {f"{name}.__init__" for name in packages}
 
 
 def _seal(out: Path, manifest: dict[str, Any]) -> None:

@@ -51,11 +51,11 @@ def refused(tmp_path: Path) -> Callable[[ModuleType, bytes | str], tuple[Rows, M
 
 def test_every_format_is_a_word_and_no_two_claim_one_suffix() -> None:
     assert words("formats") == ("conll", "csv", "image-folder", "json", "jsonl", "parquet", "tsv", "txt")
-    suffixes = [suffix for module in FORMATS for suffix in module.SUFFIXES]
+    suffixes = [suffix for module in FORMATS for suffix in module.FORMAT.suffixes]
     assert len(suffixes) == len(set(suffixes))
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in suffixes)
-    assert [module.EXTRA for module in FORMATS] == ["", "", "", "", "", "parquet", "", ""]
-    assert image_folder.SUFFIXES == ()
+    assert [module.FORMAT.extra for module in FORMATS] == ["", "", "", "", "", "parquet", "", ""]
+    assert image_folder.FORMAT.suffixes == ()
 
 
 def test_modules_named_like_the_standard_library_do_not_stand_in_for_it() -> None:

@@ -60,7 +60,7 @@ def sarif(project: Project, *more: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_every_format_is_a_choice(graftc: Command) -> None:
-    assert variants.words("reports") == ("github", "json", "sarif", "text")
+    assert variants.words("renderers") == ("github", "json", "sarif", "text")
     assert "[github|json|sarif|text]" in graftc("validate", "--help").out
     assert graftc("validate", "spec.yaml", "--format", "xml").status == 2
 
