@@ -12,23 +12,25 @@ from typing import Any
 
 from .bytecode import CACHE, is_bytecode
 from .errors import BundleError
-from .precisions import FORMER, lifted
+from .former import OLDEST, lifted
 from .shape import ANY, FILE, UpTo, wrong
 
-FORMAT = 4
+FORMAT = 5
+SEALED = 4  # the format from which on a manifest has a seal
+MODEL = "model"  # the graph that takes what preprocessing gives
 NAME = "manifest.json"
 SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
 GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
 LARGEST = 64 << 20  # bytes
+ARRAY = {"dtype": str, "shape": list}
 # what running a bundle takes; heads and inputs say what they need of their own records
 RUNS = {
     "name": str,
     "precisions": [str],
-    "graphs": {"model": {ANY: FILE}},
+    "graphs": {ANY: {"files": {ANY: FILE}, "inputs": {ANY: ARRAY}, "outputs": {ANY: ARRAY}}},
     "heads": {ANY: {"type": str}},
     "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
     "preprocessing": {"modality": str},
-    "outputs": {ANY: {"shape": list}},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
 SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
@@ -67,22 +69,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if type(version) is not int or version < 1:
         raise _damaged(folder, "it names no bundle format")
-    if version < FORMER:
-        raise BundleError(
-            "E0506",
-            f"bundle format {version} is no longer read",
-            f"this runtime reads formats {FORMER} to {FORMAT}",
-            help="build the bundle again, or use the graftc that built it",
-        )
-    if manifest.get("seal") != (written if version == FORMAT else None):
+    if version < OLDEST:
+        raise _former(version)
+    if manifest.get("seal") != (written if version >= SEALED else None):
         raise _damaged(folder, "it was changed after graftc wrote it")
     if version < FORMAT:
-        manifest = lifted(manifest)
+        try:
+            manifest = lifted(manifest, FORMAT)
+        except ModuleNotFoundError:  # a bundle's own runtime reads its own format
+            raise _former(version) from None
+        except (KeyError, TypeError, AttributeError):
+            raise _damaged(folder, f"it is no manifest of format {version}") from None
     require(folder, manifest, RUNS)
     if not manifest["heads"] or (len(manifest["heads"]) > 1 and "" in manifest["heads"]):
         raise _damaged(folder, "it names no heads, or one without a name among others")
-    if not manifest["graphs"]["model"] or sorted(manifest["precisions"]) != sorted(manifest["graphs"]["model"]):
+    if MODEL not in manifest["graphs"] or not manifest["precisions"]:
         raise _damaged(folder, "it names no graph")
+    for name, graph in manifest["graphs"].items():
+        if sorted(manifest["precisions"]) != sorted(graph["files"]):
+            raise _damaged(folder, f"the graph `{name}` has other precisions than the bundle")
     return dict(manifest)
 
 
@@ -116,6 +121,12 @@ def _finite(word: str) -> float:
     """A number of JSON, which may be written larger than any that there is."""
     number = float(word)
     return number if math.isfinite(number) else _refuse(word)
+
+
+def _former(version: int) -> BundleError:
+    note = f"this runtime reads formats {OLDEST} to {FORMAT}"
+    help = "build the bundle again, or use the graftc that built it"
+    return BundleError("E0506", f"bundle format {version} is no longer read", note, help=help)
 
 
 def _damaged(folder: Path, *notes: str) -> BundleError:

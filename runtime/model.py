@@ -11,10 +11,10 @@ import numpy as np
 
 from .errors import BundleError
 from .given import many, stream_of
-from .manifest import read_manifest, require
+from .graphs import Graphs
+from .manifest import MODEL, read_manifest, require
 from .precisions import heads_in
-from .rows import Outputs, Rows, Values, by_length, extent, gathered
-from .session import Session
+from .rows import Outputs, Rows, Values, by_length, gathered, own_part
 from .variants import decoder, lacking, preprocessing
 
 BATCH = 32  # rows per run of the graph, at most
@@ -32,17 +32,17 @@ class Model:
     def __init__(self, folder: str | Path, precision: str | None = None, threads: int | None = None) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
-        graphs = self.manifest["graphs"]["model"]
-        self.precision = precision or self.manifest["precisions"][0]
-        if self.precision not in graphs:
-            raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(graphs)}")
+        precisions = self.manifest["precisions"]
+        self.precision = precision or precisions[0]
+        if self.precision not in precisions:
+            raise BundleError("E0505", f"the bundle has no precision `{precision}`", f"it has {', '.join(precisions)}")
         self.heads, record = heads_in(self.manifest, self.precision), self.manifest["preprocessing"]
         self.decoders = {name: decoder(head["type"]) for name, head in self.heads.items()}
         for name, each in self.decoders.items():
             require(self.folder, {"heads": self.heads}, each.head, ("heads", name))
         self.inputs = preprocessing(record["modality"])
         require(self.folder, self.manifest, self.inputs.record, ("preprocessing",))
-        self.session = Session(self.folder / graphs[self.precision], threads)
+        self.graphs = Graphs(self.folder, self.manifest["graphs"], self.precision, threads)
         try:
             self.preprocessor = self.inputs.preprocessor(record, self.folder)
         except Exception as error:  # the tokenizer's library raises plain Exception for a file it can't read
@@ -70,9 +70,8 @@ class Model:
         self._refuse_options(names, options)
         several = many(inputs, self.preprocessor.is_one)
         rows = self.rows([inputs] if several is None else several)
-        outputs = self.run(rows) if rows.inputs else {}
-        _refuse_holes(outputs)
-        decoded = {name: self._decode(name, outputs, rows, options) if rows.inputs else [] for name in names}
+        passes: dict[int, Outputs] = {}  # of the graph `model`, which runs once for all heads
+        decoded = {name: self._answers(name, rows, options, passes) if rows.inputs else [] for name in names}
         if (alone := "" if head is None else head) in decoded:
             answers = decoded[alone]
         else:
@@ -97,12 +96,10 @@ class Model:
             yield from answers
             done, ahead = done + len(chunk), 2 * ahead
 
-    def _decode(self, name: str, outputs: Outputs, rows: Rows, options: Mapping[str, Any]) -> list[Any]:
-        prefix = f"{name}." if name else ""
-        own = {key.removeprefix(prefix): value for key, value in outputs.items() if key.startswith(prefix)}
-        taken = {key: value for key, value in options.items() if key in self.decoders[name].options}
-        answers: list[Any] = self.decoders[name].decode(own, self.heads[name], rows, **taken)
-        return answers
+    def _answers(self, name: str, rows: Rows, options: Mapping[str, Any], passes: dict[int, Outputs]) -> list[Any]:
+        decoder = self.decoders[name]
+        taken = {key: value for key, value in options.items() if key in decoder.options}
+        return decoder.answer(HeadRun(self, name, passes), self.heads[name], rows, **taken)
 
     def _refuse_options(self, names: Sequence[str], options: Mapping[str, Any]) -> None:
         known = {option for name in names for option in self.decoders[name].options}
@@ -151,27 +148,14 @@ class Model:
             return list(pool.map(self._batch, parts))
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
-        found = self.session.run(self.preprocessor.collate(features))
-        self._refuse_other(found, len(features))
-        ragged = self.session.ragged
+        found = self.graphs.run(MODEL, self.preprocessor.collate(features), len(features))
+        ragged = self.graphs.model.ragged
         return {
-            name: [row[: extent(given, ragged[name])] for row, given in zip(array, features, strict=True)]
+            name: [own_part(row, given, ragged[name]) for row, given in zip(array, features, strict=True)]
             if name in ragged
             else array
             for name, array in found.items()
         }
-
-    def _refuse_other(self, found: Mapping[str, Any], rows: int) -> None:
-        """Raises BundleError E0503 where a graph gives other arrays than the manifest says, or other than one row each."""
-        told = {name: each["shape"] for name, each in self.manifest["outputs"].items()}
-        for name in told.keys() | found.keys():
-            array, sizes = found.get(name), told.get(name, ())
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.ndim != len(sizes):
-                raise BundleError("E0503", f"the graph does not give the array `{name}` of the manifest")
-            if len(array) != rows:
-                raise BundleError("E0503", "the graph does not give an answer for each input")
-            if any(type(size) is int and size != has for size, has in zip(sizes, array.shape, strict=True)):
-                raise BundleError("E0503", f"`{name}` of the graph has other sizes than the manifest says")
 
     def from_words(self, words: Sequence[str]) -> list[Any]:
         """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
@@ -179,6 +163,33 @@ class Model:
             return self.inputs.from_words(words, self.manifest["preprocessing"])
         except ValueError as error:
             raise BundleError("E0505", "the words are not inputs", str(error)) from None
+
+
+class HeadRun:
+    """The graphs of a loaded bundle as one of its heads asks them; see `heads.Run`.
+
+    `passes` are what the graph `model` gave for rows in this call, for all heads; by the rows' identity.
+    """
+
+    def __init__(self, model: Model, head: str, passes: dict[int, Outputs]) -> None:
+        self.model, self.prefix, self.passes = model, f"{head}." if head else "", passes
+
+    def once(self, rows: Rows) -> Outputs:
+        """What the graph `model` gives for rows, by the head's own names."""
+        if id(rows) not in self.passes:
+            outputs = self.model.run(rows)
+            _refuse_holes(outputs)
+            self.passes[id(rows)] = outputs
+        return self._own(self.passes[id(rows)])
+
+    def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What any graph of the head gives for arrays as they are."""
+        if graph == MODEL:
+            return self._own(self.model.graphs.run(MODEL, arrays))
+        return self.model.graphs.run(f"{self.prefix}{graph}", arrays)
+
+    def _own(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {k.removeprefix(self.prefix): values for k, values in outputs.items() if k.startswith(self.prefix)}
 
 
 def _refuse_holes(outputs: Outputs) -> None:

@@ -32,9 +32,20 @@ class Rows:
         return range(int(first), int(last))
 
 
-def extent(row: Mapping[str, np.ndarray], axis: str) -> int:
-    """How much of an output's second axis is a row's own: as much as its array of that name, else as its first one."""
-    return len(row[axis] if axis in row else next(iter(row.values())))
+def ragged_axis(shape: Sequence[Any]) -> tuple[int, str] | None:
+    """The first axis after that of rows which has a name, and the name; None where each row's array has one shape.
+
+    >>> ragged_axis(["batch", "sequence", 8]), ragged_axis(["batch", 2, "sequence", 4]), ragged_axis(["batch", 3])
+    ((1, 'sequence'), (2, 'sequence'), None)
+    """
+    return next(((i, side) for i, side in enumerate(shape) if i and type(side) is str), None)
+
+
+def own_part(values: np.ndarray, row: Mapping[str, np.ndarray], along: tuple[int, str]) -> np.ndarray:
+    """What of a row's output is its own: along its ragged axis as much as its array of that name, else as its first one."""
+    axis, name = along
+    length = len(row[name] if name in row else next(iter(row.values())))
+    return values[(slice(None),) * (axis - 1) + (slice(length),)]
 
 
 def by_length(lengths: np.ndarray, most: int, budget: int | None = None) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 from .errors import BundleError
+from .rows import ragged_axis
 
 
 class Session:
@@ -38,9 +39,8 @@ class Session:
             raise BundleError("E0503", f"`{path.name}` can't be loaded", str(error).splitlines()[0][:300]) from None
         self.inputs = tuple(item.name for item in self.session.get_inputs())
         self.outputs = tuple(item.name for item in self.session.get_outputs())
-        # outputs whose second axis is named run along a text or something in it, so that a row's own length counts
-        outputs = {o.name: o.shape for o in self.session.get_outputs()}
-        self.ragged = {name: shape[1] for name, shape in outputs.items() if len(shape) > 1 and type(shape[1]) is str}
+        # outputs with a named axis besides that of rows run along a row or something in it: a row's own length counts
+        self.ragged = {o.name: along for o in self.session.get_outputs() if (along := ragged_axis(o.shape))}
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name for inputs by name; arrays that the graph does not take are left out."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...runtime.manifest import FORMAT, SAMPLES_ALLOWED
 from ..files import beginning
 from ..machine import installed
+from ..planning.export import GraphPlan
 from ..planning.plan import Plan, TaskPlan
 from ..store.hashes import combined, digest
 
-FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 LIBRARIES = ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")
 CARD = 65_536  # bytes of a model card that are looked at
 LICENCE = re.compile(
@@ -33,8 +33,7 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
         "heads": {task.name: _head(task, calibrated) for task in plan.tasks},
         "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
         "precisions": list(export.precision),
-        "graphs": {"model": {precision: FILES[precision] for precision in export.precision}},
-        **{"inputs": export.inputs.plain(), "outputs": export.outputs.plain()},
+        "graphs": {name: _graph(name, graph, export.precision) for name, graph in export.graphs.items()},
         "preprocessing": plan.reading.preprocessing.plain(),
         **{"opset": export.opset, "exporter": export.exporter, "optimize": export.optimize},
         **{"metric": plan.train.metric, "metrics": dict(metrics)},
@@ -46,6 +45,20 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
         "hashes": _hashes(plan),
         "versions": {library: installed(library) for library in LIBRARIES},
     }
+
+
+def file_of(graph: str, precision: str) -> str:
+    """The file of a graph in a precision.
+
+    >>> file_of("model", "fp32"), file_of("model", "int8")
+    ('model.onnx', 'model.int8.onnx')
+    """
+    return f"{graph}.onnx" if precision == "fp32" else f"{graph}.{precision}.onnx"
+
+
+def _graph(name: str, graph: GraphPlan, precisions: Sequence[str]) -> dict[str, Any]:
+    files = {precision: file_of(name, precision) for precision in precisions}
+    return {"files": files, "inputs": graph.inputs.plain(), "outputs": graph.outputs.plain()}
 
 
 def _backbone(plan: Plan) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
     def typed(kind: str) -> str:
         return re.sub(r"\bAnswer\b", f"Answer{suffix}", kind)
 
-    held = [(f.name, f"Label{suffix}" if f.name in own.labelled else str(f.type)) for f in fields(own.answer)]
+    held = [(f.name, f"Label{suffix}" if f.name in own.labelled else str(f.type)) for f in fields(own.kind)]
     is_several = own.is_several(record)
     # an input may take several forms, with an answer of its own each
     return {

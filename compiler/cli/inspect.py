@@ -88,8 +88,8 @@ def _backbone(manifest: dict[str, Any]) -> str:
 
 def _graphs(manifest: dict[str, Any]) -> str:
     """The graphs with their sizes, and that of all files."""
-    graphs = manifest["graphs"]["model"].items()
-    each = [f"{file} ({precision}, {in_bytes(_bytes(manifest, file))})" for precision, file in graphs]
+    files = [pair for graph in manifest["graphs"].values() for pair in graph["files"].items()]
+    each = [f"{file} ({precision}, {in_bytes(_bytes(manifest, file))})" for precision, file in files]
     return f"{', '.join(each)}; all files {in_bytes(_bytes(manifest, ''))}"
 
 

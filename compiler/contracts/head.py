@@ -61,6 +61,19 @@ def one_row(columns: Columns) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A graph's arrays, by name: {"dtype", "shape"}; a word in a shape is a dynamic axis, `width` the backbone's."""
+
+    inputs: Mapping[str, Record]
+    outputs: Mapping[str, Record]
+
+
+def one_graph(record: Record, given: Graph) -> Mapping[str, Graph]:
+    """The decoder wants a single pass of the graph `model`."""
+    return {"model": given}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Packing:
     """Of an objective that joins texts: how rows become blocks of tokens, and what each token of a block aims at."""
 
@@ -112,6 +125,8 @@ class Head(Generic[Keys, Statistics]):
     # what it learns
     parameters: Callable[[Record, int], int]  # (record, width) → how many numbers it learns
     outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the side `width` is the backbone's
+    graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
+    """(record, the graph of a single pass) → all that its decoder asks; `model` takes what preprocessing gives"""
     target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # one for each row of arrays of an input
     per_token: bool = False  # targets run along a text
     draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], np.ndarray]] | None = None

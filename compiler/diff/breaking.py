@@ -7,9 +7,12 @@ from dataclasses import fields
 from typing import Any
 
 from ...runtime.heads import Decoder
+from ...runtime.manifest import MODEL
 from ...runtime.variants import decoder
 from .. import variants
 from ..diagnostics import clean
+from ..frozen import Json
+from ..planning.export import GraphPlan
 from ..planning.plan import Plan, TaskPlan
 from .changes import Change, changes, differences, labels, spelt
 
@@ -31,6 +34,9 @@ def breaking(old: Plan, new: Plan) -> tuple[Change, ...]:
 def _change(field: str, sides: Sequence[Any], text: str = "") -> Change:
     old, new = sides
     return Change(field=field, old=old, new=new, text=text or f"{spelt(old)} → {spelt(new)}")
+
+
+NO_GRAPH = GraphPlan(inputs=Json({}), outputs=Json({}))
 
 
 def _own(task: TaskPlan, kind: str, sides: Sequence[Any], text: str = "") -> Change:
@@ -67,7 +73,7 @@ def _decoder(task: TaskPlan) -> Decoder:
 
 
 def _fields(task: TaskPlan) -> list[str]:
-    return [field.name for field in fields(_decoder(task).answer)]
+    return [field.name for field in fields(_decoder(task).kind)]
 
 
 def _several(task: TaskPlan) -> bool:
@@ -94,14 +100,20 @@ def _thresholds(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
 
 
 def _graph(old: Plan, new: Plan) -> Iterator[Change]:
-    for side in ("inputs", "outputs"):
-        before, after = (getattr(plan.export, side).plain() for plan in (old, new))
-        for name in dict.fromkeys([*before, *after]):
-            was, now = before.get(name), after.get(name)
-            if was != now and (was or side == "inputs"):  # an output more takes nothing from anybody
-                words = [f"{a['dtype']}[{', '.join(map(str, a['shape']))}]" if a else "none" for a in (was, now)]
-                text = f"graph {side.removesuffix('s')} {spelt(name)}: {words[0]} → {words[1]}"
-                yield _change(f"{side}.{name}", (was, now), text)
+    for graph in dict.fromkeys([*old.export.graphs, *new.export.graphs]):
+        pair = [plan.export.graphs.get(graph, NO_GRAPH) for plan in (old, new)]
+        what = "" if graph == MODEL else f"{graph}."
+        yield from _arrays(f"{what}inputs", *(each.inputs.plain() for each in pair))
+        yield from _arrays(f"{what}outputs", *(each.outputs.plain() for each in pair))
+
+
+def _arrays(side: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name), after.get(name)
+        if was != now and (was or side.endswith("inputs")):  # an output more takes nothing from anybody
+            words = [f"{a['dtype']}[{', '.join(map(str, a['shape']))}]" if a else "none" for a in (was, now)]
+            text = f"graph {side.removesuffix('s').replace('.', ' ')} {spelt(name)}: {words[0]} → {words[1]}"
+            yield _change(f"{side}.{name}", (was, now), text)
 
 
 def _operators(old: Plan, new: Plan) -> Iterator[Change]:

@@ -54,7 +54,7 @@ FOLLOWS = {
     "backbone.weights": ("backbone.from",),
     "backbone.family": ("backbone.from",),
     "data.inputs": ("backbone.from",),
-    "head.parameters": ("head.labels", "head.hidden", "backbone.from", "export.outputs.logits.shape"),
+    "head.parameters": ("head.labels", "head.hidden", "backbone.from", "export.graphs.model.outputs.logits.shape"),
     "metric": ("train.metric",),
     "seed": ("data.validation.fraction",),  # it draws the rows held out
     "train.steps": ("train.epochs", "train.batch_size"),

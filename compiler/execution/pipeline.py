@@ -77,7 +77,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
     learns_from = {
         name: {**sees[name], **{k: task[k] for k in ("weight", "metric", "adapt")}} for name, task in tasks.items()
     }
-    fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "inputs", "outputs", "parity")}
+    fixed = {k: export[k] for k in ("exporter", "opset", "optimize", "graphs", "parity")}
     shape = {"export": fixed} | ({"adapters": whole["adapters"]} if plan.adapters else {})  # of the graph
     gates = {k: export[k] for k in ("parity", "metric_drop", "precision", "quantization", "samples", "samples_sha256")}
     learns, scores = ("train", "validation"), ("validation", "test")
@@ -98,7 +98,7 @@ def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: st
         _quantizing(plan) if is_quantised else None,
         Stage("checkpoint", 3, {"backbone": {"source": base(source)}}, ("train", *made), (*TORCH, "peft"), below=below),
         *_retaining(plan, weights_sha256, assets_sha256, below),
-        Stage("verify", 11, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", *plan.reading.variant.packages, "numpy")),
+        Stage("verify", 12, {"export": gates}, ("export", "evaluate", *_prepared(plan.tasks, scores), *int8, *_calibrating(plan)), ("onnx", "onnxruntime", *plan.reading.variant.packages, "numpy")),
         _packing(plan, licence, (*floors, "export", "train", *int8, *(stage.name for stage in before if stage.module == "merge"))),
     ]  # fmt: skip
     return tuple(stage for stage in found if stage)
@@ -190,7 +190,7 @@ def _packing(plan: Plan, licence: str, made: tuple[str, ...]) -> Stage:
     record = {"plan": portable(plan).sha256, "licence": licence, "runtime": _runtime()}
     inputs = ("verify", "checkpoint", "evaluate", "health", *made, *(("retain",) if plan.retain else ()))
     return Stage(
-        "pack", 11, record, inputs, ("graftc", "jinja2", "onnxruntime", "numpy", *plan.reading.variant.packages)
+        "pack", 12, record, inputs, ("graftc", "jinja2", "onnxruntime", "numpy", *plan.reading.variant.packages)
     )
 
 

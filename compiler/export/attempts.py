@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .. import variants
+from ..bundling.manifest import file_of
 from ..planning.export import KINDS, SMALL, QuantizationPlan
 from .calibration import Sample
 from .quantization import candidates, own_bytes
@@ -19,20 +20,20 @@ TINY = 1_000_000  # bytes of a graph, embeddings apart, up to which nobody minds
 
 @dataclass(frozen=True)
 class Attempt:
-    """A graph in int8: its kind, what of it stayed in float, and what a manifest tells of it."""
+    """The graphs in int8: their kind, what of them stayed in float, and what a manifest tells of it."""
 
-    file: Path
+    folder: Path
     kind: str
     told: Mapping[str, Any]
     what: str = ""  # in words
-    nodes: tuple[str, ...] = ()
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by graph
     is_large: bool = False  # more than is kept
 
     @property
     def words(self) -> str:
         """What was tried.
 
-        >>> Attempt(Path("model.onnx"), "static", {}, "the embeddings").words
+        >>> Attempt(Path("int8"), "static", {}, "the embeddings").words
         'static with the embeddings in float'
         """
         return f"{self.kind} with {self.what} in float" if self.what else self.kind
@@ -40,29 +41,50 @@ class Attempt:
 
 def attempts(
     plan: QuantizationPlan,
+    graphs: Sequence[str],
     source: Path,
     target: Path,
     draw: Callable[[], Sample],
     whole: tuple[Path, Mapping[str, Any]],
 ) -> Iterator[Attempt]:
-    """Each kind throughout, then with some nodes in float; `whole` is the first, which is there. Others go to `target`.
+    """Each kind throughout, then with some nodes in float, of all graphs in the folder `source`.
 
-    `draw` gives the rows that fix scales, and is asked once, by a kind that takes any.
+    `whole` is the folder of the first, which is there, and what is told of it; others go to the folder `target`. `draw`
+    gives the rows that fix scales, and is asked once, by a kind that takes any.
     """
-    plain, sample = own_bytes(source), cache(draw)
+    plain, sample = _own_bytes(graphs, source, "fp32"), cache(draw)
     for kind in plan.kinds:
         module = variants.load(KINDS, kind)
-        for what, nodes in _choices(source):
+        for what, nodes in _choices(graphs, source):
             is_first = kind == plan.kinds[0] and not what
             rows = sample() if module.NEEDS_ROWS and not is_first else None
-            file, made = whole if is_first else (target, module.quantize(source, target, nodes, rows))
-            size = own_bytes(file) / plain
+            folder, made = whole if is_first else (target, _made(module, graphs, source, target, nodes, rows))
+            size = _own_bytes(graphs, folder, "int8") / plain
             told = {"kind": kind, "is_batch_invariant": module.IS_BATCH_INVARIANT, "share": round(size, 3), **made}
             is_large = plain > TINY and size > (SMALL if plan.is_auto else WHOLE)
-            yield Attempt(file, kind, told, what, nodes, is_large)
+            yield Attempt(folder, kind, told, what, nodes, is_large)
 
 
-def _choices(source: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Nothing in float, then each choice of nodes: the graph is looked at for these alone."""
-    yield "", ()
-    yield from candidates(source).items()
+def _made(
+    module: Any, graphs: Sequence[str], source: Path, target: Path, nodes: Mapping[str, Sequence[str]], rows: Any
+) -> dict[str, Any]:
+    """Writes every graph in int8; what a manifest tells of it."""
+    told: dict[str, Any] = {}
+    for name in graphs:
+        files = source / file_of(name, "fp32"), target / file_of(name, "int8")
+        told |= module.quantize(*files, nodes.get(name, ()), rows)
+    return told
+
+
+def _own_bytes(graphs: Sequence[str], folder: Path, precision: str) -> int:
+    return sum(own_bytes(folder / file_of(name, precision)) for name in graphs)
+
+
+def _choices(graphs: Sequence[str], source: Path) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+    """Nothing in float, then each choice of nodes, by graph: the graphs are looked at for these alone."""
+    yield "", {}
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name in graphs:
+        for what, nodes in candidates(source / file_of(name, "fp32")).items():
+            found.setdefault(what, {})[name] = nodes
+    yield from found.items()

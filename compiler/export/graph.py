@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,14 @@ import onnx
 import torch
 from torch import nn
 
+from ...runtime.manifest import MODEL
+from ..bundling.manifest import file_of
 from ..diagnostics import refuse
 from ..model.network import Graft
+from ..planning.export import GraphPlan
 from ..planning.plan import Plan
-from ..training.loaders import Batch
+from ..training.loaders import Batch, arrays
+from .calls import asked, example
 from .fusion import fuse
 
 LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
@@ -26,32 +30,45 @@ LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weig
 class _Named(nn.Module):
     """Positional arrays in, a tuple of tensors out, in the plan's order."""
 
-    def __init__(self, graft: Graft, plan: Plan) -> None:
+    def __init__(self, module: nn.Module, graph: GraphPlan) -> None:
         super().__init__()
-        self.graft = graft
-        self.takes = tuple(plan.export.inputs)
-        self.gives = tuple(plan.export.outputs)
+        self.module = module
+        self.takes = tuple(graph.inputs)
+        self.gives = tuple(graph.outputs)
 
     def forward(self, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs = self.graft(**dict(zip(self.takes, arrays, strict=True)))
+        outputs = self.module(**dict(zip(self.takes, arrays, strict=True)))
         return tuple(outputs[name] for name in self.gives)
 
 
-def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
-    """Exports a network in inference mode to `path`.
+def write_graphs(graft: Graft, plan: Plan, processor: Any, inputs: Sequence[Any], folder: Path) -> None:
+    """Exports every graph of a network into a folder, traced with what preprocessing and decoders make of `inputs`.
+
+    requires: at least 3 inputs. Raises what `write_graph` raises.
+    """
+    graft.eval().to("cpu")
+    calls = asked(graft, plan, processor, inputs)
+    for name in plan.export.graphs:
+        is_model = name == MODEL
+        given = processor.collate(processor.rows(inputs[:3]).features) if is_model else example(calls, name)
+        write_graph(graft, plan, arrays(given, "cpu"), folder / file_of(name, "fp32"), name)
+
+
+def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path, name: str = MODEL) -> None:
+    """Exports a graph of a network in inference mode to `path`.
 
     requires: `batch` has at least 2 rows and 2 positions (torch specialises on 0 and 1).
     ensures: inputs and outputs are the plan's; the operators that it allows; no path or source line of this machine.
     Raises Refused E0408 where the exporter fails or leaves anything out, E0513 where nothing can be fused.
     """
-    graft = graft.eval().to("cpu")
-    arrays = tuple(batch[name].cpu() for name in plan.export.inputs)
+    graft, graph = graft.eval().to("cpu"), plan.export.graphs[name]
+    given = tuple(batch[array].cpu() for array in graph.inputs)
     exporters = {"tracing": _trace, "transformers": _transformers}
     try:
         with _silence(), ExitStack() as stack:
             for backbone in graft.backbones.values():
                 stack.enter_context(_eager(backbone))
-            exporters[plan.export.exporter](_Named(graft, plan), plan, arrays, path)
+            exporters[plan.export.exporter](_Named(graft.graphs()[name], graph), graph, plan.export.opset, given, path)
     except Exception as error:  # each exporter raises whatever its parts raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise refuse(
@@ -62,8 +79,8 @@ def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path) -> None:
             if plan.export.exporter == "tracing"
             else "try `export.exporter: tracing`",
         ) from error
-    _finish(plan, path)
-    if plan.export.optimize == "onnxruntime":
+    _finish(plan, graph, path)
+    if plan.export.optimize == "onnxruntime" and name == MODEL:
         with _silence():
             model = fuse(path, *_attention(graft.backbone.config))
         _write(model, path)
@@ -89,34 +106,34 @@ def _eager(backbone: Any) -> Iterator[None]:
         backbone.set_attn_implementation(before)
 
 
-def _axes(plan: Plan) -> dict[str, dict[int, str]]:
-    both = {**plan.export.inputs, **plan.export.outputs}
+def _axes(graph: GraphPlan) -> dict[str, dict[int, str]]:
+    both = {**graph.inputs, **graph.outputs}
     return {
         name: {i: side for i, side in enumerate(array["shape"]) if isinstance(side, str)}
         for name, array in both.items()
     }
 
 
-def _trace(module: nn.Module, plan: Plan, arrays: tuple[torch.Tensor, ...], path: Path) -> None:
+def _trace(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[torch.Tensor, ...], path: Path) -> None:
     torch.onnx.export(
-        module, arrays, str(path), input_names=list(plan.export.inputs), output_names=list(plan.export.outputs),
-        dynamic_axes=_axes(plan), opset_version=plan.export.opset, dynamo=False, do_constant_folding=True,
+        module, given, str(path), input_names=list(graph.inputs), output_names=list(graph.outputs),
+        dynamic_axes=_axes(graph), opset_version=opset, dynamo=False, do_constant_folding=True,
     )  # fmt: skip
 
 
-def _transformers(module: nn.Module, plan: Plan, arrays: tuple[torch.Tensor, ...], path: Path) -> None:
+def _transformers(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[torch.Tensor, ...], path: Path) -> None:
     from transformers.exporters import OnnxConfig, OnnxExporter
 
     keyed = _Keyed(module)
     dynamic = torch.export.Dim.DYNAMIC
-    axes = {name: dict.fromkeys(places, dynamic) for name, places in _axes(plan).items() if name in plan.export.inputs}
-    given = dict(zip(plan.export.inputs, arrays, strict=True))
-    config = OnnxConfig(dynamic=True, dynamic_shapes={"arrays": axes}, opset_version=plan.export.opset)
-    exported = OnnxExporter().export(keyed, {"arrays": given}, config)
+    axes = {name: dict.fromkeys(places, dynamic) for name, places in _axes(graph).items() if name in graph.inputs}
+    arrays = dict(zip(graph.inputs, given, strict=True))
+    config = OnnxConfig(dynamic=True, dynamic_shapes={"arrays": axes}, opset_version=opset)
+    exported = OnnxExporter().export(keyed, {"arrays": arrays}, config)
     model = exported.program.model_proto if hasattr(exported.program, "model_proto") else _proto(exported.program)
-    for value, name in zip(model.graph.output, plan.export.outputs, strict=True):
+    for value, name in zip(model.graph.output, graph.outputs, strict=True):
         _rename(model, value.name, name)
-    for value, name in zip(model.graph.input, plan.export.inputs, strict=True):
+    for value, name in zip(model.graph.input, graph.inputs, strict=True):
         _rename(model, value.name, name)
     onnx.save(model, str(path))
 
@@ -152,17 +169,17 @@ def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
             value.name = new
 
 
-def _finish(plan: Plan, path: Path) -> None:
+def _finish(plan: Plan, graph: GraphPlan, path: Path) -> None:
     model = onnx.load(str(path))
-    given, taken = tuple(plan.export.inputs), tuple(v.name for v in model.graph.input)
+    given, taken = tuple(graph.inputs), tuple(v.name for v in model.graph.input)
     out = tuple(v.name for v in model.graph.output)
-    if set(taken) != set(given) or out != tuple(plan.export.outputs):
+    if set(taken) != set(given) or out != tuple(graph.outputs):
         raise refuse(
             "E0408",
             "the exported graph has other inputs or outputs than planned",
             f"inputs {', '.join(taken)}; outputs {', '.join(out)}",
         )
-    _shape(model, plan)
+    _shape(model, graph)
     if plan.adapters:
         _once(model)
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
@@ -171,10 +188,10 @@ def _finish(plan: Plan, path: Path) -> None:
     _write(model, path)
 
 
-def _shape(model: onnx.ModelProto, plan: Plan) -> None:
+def _shape(model: onnx.ModelProto, graph: GraphPlan) -> None:
     """Gives outputs their planned axes: exporters name a width that they can't infer, and runtimes cut named axes."""
     for value in model.graph.output:
-        sides = plan.export.outputs[value.name]["shape"]
+        sides = graph.outputs[value.name]["shape"]
         shaped = onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, sides)
         value.type.CopyFrom(shaped.type)
 

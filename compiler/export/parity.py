@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...runtime.manifest import MODEL
 from ...runtime.rows import Values
 from ...runtime.session import Session
+from ..bundling.manifest import file_of
 from ..diagnostics import refuse
 from ..model.network import Graft
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
+from .calls import asked
 
 SIZES = (1, 2, 5)  # rows per batch, besides all at once
 
@@ -68,18 +71,30 @@ def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[flo
     return max((worst, name) for name, worst in found.items())
 
 
-def compare(graft: Graft, plan: Plan, processor: Any, path: Path, inputs: list[Any]) -> Parity:
-    """The largest difference between a network and its graph over batches of several sizes and lengths."""
-    session = Session(path)
+def compare(graft: Graft, plan: Plan, processor: Any, folder: Path, inputs: list[Any]) -> Parity:
+    """The largest difference between a network and its graphs over batches of several sizes and lengths.
+
+    Of a single pass the rows are compared, each cut to its length; of what decoders ask besides, whole arrays.
+    """
+    sessions = {name: Session(folder / file_of(name, "fp32")) for name in plan.export.graphs}
     worst = Parity(0.0, "", "", len(inputs))
     graft.eval()
     for case, chosen in batches(plan, inputs):
         features = processor.rows(chosen).features
         ours = of_network(graft, plan, processor, features)
-        found, name = apart(ours, of_graph(session, plan, processor, features))
-        if not found <= worst.worst:
-            worst = Parity(found, name, case, len(inputs))
+        found = [apart(ours, of_graph(sessions[MODEL], plan, processor, features))]
+        for call in asked(graft, plan, processor, chosen):
+            most, name = apart(_listed(call.found), _listed(sessions[call.graph].run(call.given)))
+            found.append((most, f"{call.graph}.{name}"))
+        most, name = max(found)
+        if not most <= worst.worst:
+            worst = Parity(most, name, case, len(inputs))
     return worst
+
+
+def _listed(arrays: Mapping[str, np.ndarray]) -> dict[str, Values]:
+    """Whole arrays, each as the one that is compared."""
+    return {name: [array] for name, array in arrays.items()}
 
 
 def of_graph(session: Session, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...runtime.manifest import MODEL
 from ..features.layers import STATE, Prefix
 from ..planning.plan import TaskPlan
 
@@ -53,6 +54,17 @@ class Graft(nn.Module):
         for task, _, i in self.tasks.values():
             if hasattr(self.heads[i], "tie"):  # it shares the words' embedding
                 self.heads[i].tie(backbones[task.adapter])
+
+    def graphs(self) -> dict[str, nn.Module]:
+        """What is exported, by name: `model`, which takes what preprocessing gives, and what heads have besides.
+
+        Each takes arrays by name, and gives tensors by name.
+        """
+        found: dict[str, nn.Module] = {MODEL: self}
+        for task, _, i in self.tasks.values():
+            own = self.heads[i].graphs(self.backbones[task.adapter]) if hasattr(self.heads[i], "graphs") else {}
+            found |= {name if name == MODEL else task.named(name): module for name, module in own.items()}
+        return found
 
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
         """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
@@ -36,6 +37,13 @@ class QuantizationPlan(Frozen):
 FORMER = QuantizationPlan(kinds=("dynamic",), is_auto=False, samples=0)
 
 
+class GraphPlan(Frozen):
+    """A graph's arrays, by name: {"dtype", "shape"}; a word in a shape is a dynamic axis."""
+
+    inputs: Json
+    outputs: Json
+
+
 class ExportPlan(Frozen):
     """What comes out and what it must satisfy."""
 
@@ -48,8 +56,7 @@ class ExportPlan(Frozen):
     metric_drop: float = Field(ge=0.0, le=1.0)
     samples: str
     samples_sha256: str | None
-    inputs: Json  # name → {"dtype", "shape"}; a word in a shape is a dynamic axis
-    outputs: Json
+    graphs: Mapping[str, GraphPlan]  # `model`, which takes what preprocessing gives, and others that a decoder asks
 
     @field_validator("precision")
     @classmethod

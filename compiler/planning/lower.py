@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...runtime.manifest import MODEL
 from .. import variants
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..facts.facts import Facts, SplitFacts
@@ -16,7 +17,7 @@ from ..language.spec import HeldOut, Spec, Temperature
 from ..methods import Lowered
 from . import decisions, quantization, sampling
 from .estimates import estimates
-from .export import ExportPlan
+from .export import ExportPlan, GraphPlan
 from .feature_caching import common
 from .plan import (
     AdaptersPlan,
@@ -43,7 +44,7 @@ def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
     phase = _phase(spec, facts, has_head)
     export = _export(spec, facts, phase)
     return Plan(
-        format=2, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
+        format=3, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
         estimates=estimates(phase, export, facts, pretrain), spec=Json(written), adapters=_adapters(phase, facts),
         pretrain=pretrain, retain=_retain(spec, facts),
     )  # fmt: skip
@@ -277,9 +278,7 @@ def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, 
 
 def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
     export, tasks = spec.export, phase.tasks
-    reading = tasks[0].data
     assert facts.backbone is not None
-    outputs = {task.named(name): array for task in tasks for name, array in task.outputs.items()}
     return ExportPlan(
         precision=export.precision,
         quantization=quantization.planned(spec, facts.backbone, phase.taught),
@@ -290,11 +289,21 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
         metric_drop=export.gate.metric_drop,
         samples=export.samples,
         samples_sha256=None,
-        inputs=Json(
-            {name: reading.variant.array(name, reading.preprocessing) for name in facts.backbone.family.INPUTS}
-        ),
-        outputs=Json({name: _wide(array, facts.backbone.width) for name, array in outputs.items()}),
+        graphs=_graphs(tasks, facts.backbone.width),
     )
+
+
+def _graphs(tasks: Sequence[TaskPlan], width: int) -> dict[str, GraphPlan]:
+    """The graphs of all heads by name; they share `model`, and the others begin with the name of their head."""
+    found: dict[str, GraphPlan] = {}
+    for task, name, graph in [(each, *pair) for each in tasks for pair in each.graphs.items()]:
+        is_shared = name == MODEL
+        whole = name if is_shared else task.named(name)
+        before = found.get(whole, GraphPlan(inputs=Json({}), outputs=Json({})))
+        own = {task.named(word) if is_shared else word: _wide(array, width) for word, array in graph.outputs.items()}
+        inputs = {word: _wide(array, width) for word, array in graph.inputs.items()}
+        found[whole] = GraphPlan(inputs=Json({**before.inputs, **inputs}), outputs=Json({**before.outputs, **own}))
+    return found
 
 
 def _wide(array: Mapping[str, Any], width: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from .. import variants
+from ..contracts.head import Graph, one_graph
 from ..contracts.input import Input
 from ..diagnostics import Refused, Row, quote, refuse
 from ..files import whole
@@ -143,6 +144,15 @@ class TaskPlan(Frozen):
         """Those of the outputs or scores of all heads that are this one's, by its own words."""
         prefix = self.named("")
         return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+    @cached_property
+    def graphs(self) -> Mapping[str, Graph]:
+        """The graphs that its decoder asks, by its own words; `model` is among them."""
+        arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.inputs}
+        given = Graph(inputs=arrays, outputs=self.outputs)
+        top = variants.top(self.head.type)
+        found: Mapping[str, Graph] = getattr(top, "graphs", one_graph)(self.head.record, given)
+        return found
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
@@ -288,7 +298,7 @@ class PretrainPlan(Phase):
 class Plan(Phase):
     """A spec resolved against the world; the executor sees this and nothing else."""
 
-    format: Literal[2]
+    format: Literal[3]
     name: str = Field(pattern=SLUG)
     description: str
     export: ExportPlan

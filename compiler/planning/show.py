@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from ...runtime.manifest import MODEL
 from ..diagnostics import clean
 from ..frozen import Json
 from ..renderers import counted, one_line
@@ -272,10 +273,14 @@ def _export(plan: Plan) -> list[str]:
     ]
     if export.quantization:
         lines.append(_line("int8", _int8(export.quantization)))
-    lines += [
-        _line(word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in arrays.items()))
-        for word, arrays in (("inputs", export.inputs), ("outputs", export.outputs))
-    ]
+    for name, graph in export.graphs.items():
+        prefix = "" if name == MODEL else f"{name} "
+        lines += [
+            _line(
+                prefix + word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in own.items())
+            )
+            for word, own in (("inputs", graph.inputs), ("outputs", graph.outputs))
+        ]
     names = [task.named(task.metric) for task in plan.tasks if task.metric and task.split("validation")]
     fall = f"{' and '.join(names)} may get worse by {export.metric_drop:g} beyond one standard error"
     gates = f"parity {export.parity:g}" + (f", {fall}" if names else " only (no validation data)")

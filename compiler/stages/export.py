@@ -12,40 +12,41 @@ import onnx
 import torch
 from safetensors.torch import load_file
 
+from ...runtime.manifest import MODEL
 from ...runtime.session import Session
 from .. import variants
+from ..bundling.manifest import file_of
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
 from ..export.fusion import fused
-from ..export.graph import write_graph
+from ..export.graph import write_graphs
 from ..export.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
 from ..model.adapters import merge
 from ..model.assembly import assemble, learned, part_of, remember
 from ..model.network import Graft
 from ..planning.plan import Plan
-from ..training.loaders import arrays
 from .prepare import preprocessor
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs
 
 
 def run(work: Work) -> None:
-    """Writes `model.onnx`, `parity.json` and `fused.json`; raises Refused E0401, E0403, E0404, E0408 or E0513."""
+    """Writes the graphs, `parity.json` and `fused.json`; raises Refused E0401, E0403, E0404, E0408 or E0513."""
     plan = work.plan
     torch.set_num_threads(work.machine.threads)
     graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to("cpu").eval()
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)
     merged = _merge(graft, plan, processor, inputs, work)
-    path = work.out / "model.onnx"
-    write_graph(graft, plan, arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu"), path)
-    parity = compare(graft, plan, processor, path, inputs)
-    gate(parity, plan, path)
+    write_graphs(graft, plan, processor, inputs, work.out)
+    path = work.out / file_of(MODEL, "fp32")
+    parity = compare(graft, plan, processor, work.out, inputs)
+    gate(parity, plan, work.out)
     on_rows = [_on_rows(graft, plan, processor, path, work.prepared(task, task.gated)) for task in plan.tasks]
     parity = max(parity, *on_rows, key=lambda p: p.worst)
-    gate(parity, plan, path)
+    gate(parity, plan, work.out)
     found: dict[str, Any] = {
         "parity": {"worst": parity.worst, "allowed": plan.export.parity, "inputs": parity.inputs},
         "merge": merged,

@@ -14,7 +14,7 @@ import yaml
 
 from ...runtime.manifest import sealed, sha256
 from ...runtime.variants import preprocessing
-from ..bundling.manifest import FILES, compose, licence
+from ..bundling.manifest import compose, file_of, licence
 from ..bundling.rendering import PACKAGE, Runtime, write_card, write_wrapper
 from ..bundling.sbom import write_sbom
 from ..contracts.stage import Stage
@@ -42,11 +42,13 @@ def run(work: Work) -> None:
     plan, out = portable(work.plan), work.out
     manifest = _manifest(work, plan)
     micro = {"micro_batch": _micro_batches(manifest)}
-    for precision in plan.export.precision:
+    for precision, name in (
+        (precision, file_of(graph, precision)) for precision in plan.export.precision for graph in plan.export.graphs
+    ):
         source = work.inputs["export" if precision == "fp32" else "quantize"]
-        if (work.inputs["verify"] / FILES[precision]).exists():  # with nodes in float, for the gates' sake
+        if (work.inputs["verify"] / name).exists():  # with nodes in float, for the gates' sake
             source = work.inputs["verify"]
-        for file in source.glob(f"{FILES[precision]}*"):
+        for file in source.glob(f"{name}*"):
             shutil.copy2(file, out / file.name)
     for name, file in plan.reading.variant.assets(work.backbone).items():
         shutil.copyfile(file, out / name)

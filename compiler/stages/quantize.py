@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from .. import variants
-from ..bundling.manifest import FILES
+from ..bundling.manifest import file_of
 from ..contracts.stage import Stage
 from ..execution.work import Work
 from ..export.calibration import RANGES, drawn
@@ -13,12 +14,15 @@ from .prepare import preprocessor
 
 
 def run(work: Work) -> None:
-    """Writes `model.int8.onnx`, `told.json`, what a manifest tells of it, and with fixed scales `ranges.json`."""
+    """Writes each graph in int8, `told.json`, what a manifest tells of it, and with fixed scales `ranges.json`."""
     planned = work.plan.export.quantization
     assert planned is not None
     module = variants.load("quantizations", planned.kinds[0])
     sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if module.NEEDS_ROWS else None
-    told = module.quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], (), sample)
+    told: dict[str, Any] = {}
+    for graph in work.plan.export.graphs:
+        source, target = (work.inputs["export"] / file_of(graph, "fp32"), work.out / file_of(graph, "int8"))
+        told |= module.quantize(source, target, (), sample)
     (work.out / "told.json").write_text(json.dumps(told))
 
 

@@ -6,13 +6,12 @@ import torch
 
 from ..contracts.stage import Stage
 from ..execution.work import Work
-from ..export.graph import write_graph
+from ..export.graph import write_graphs
 from ..export.parity import compare, gate, golden_inputs
 from ..frozen import Json
 from ..model.adapters import merge
 from ..model.assembly import assemble
 from ..planning.plan import Plan
-from ..training.loaders import arrays
 from .prepare import preprocessor
 
 
@@ -24,12 +23,10 @@ def run(work: Work) -> None:
     merge(graft, plan)
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)
-    path = work.out / "model.onnx"
-    write_graph(graft, plan, arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu"), path)
-    gate(compare(graft, plan, processor, path, inputs), plan, path)
-    path.unlink()
-    for extra in work.out.glob("model.onnx*"):
-        extra.unlink()
+    write_graphs(graft, plan, processor, inputs, work.out)
+    gate(compare(graft, plan, processor, work.out, inputs), plan, work.out)
+    for file in work.out.iterdir():
+        file.unlink()
     (work.out / "fine").touch()
 
 

@@ -19,7 +19,7 @@ from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
 from .. import variants
-from ..bundling.manifest import FILES, compose
+from ..bundling.manifest import compose, file_of
 from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, refuse
 from ..execution.executor import TIMES
@@ -73,7 +73,11 @@ def run(work: Work) -> None:
     )
     (work.out / "metrics.json").write_text(json.dumps(metrics))
     (work.out / "calibrated.json").write_text(json.dumps(own))
-    in_float = {p: {"what": each.what, "nodes": list(each.nodes)} for p, each in made.items() if each.nodes}
+    in_float = {
+        p: {"what": each.what, "nodes": {graph: list(nodes) for graph, nodes in each.nodes.items()}}
+        for p, each in made.items()
+        if each.nodes
+    }
     found = {**parity, "metric": gates, **({"in_float": in_float} if in_float else {})}
     (work.out / "gates.json").write_text(json.dumps(found))
     told = {precision: dict(attempt.told) for precision, attempt in made.items()}
@@ -96,7 +100,6 @@ def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Score
 
 def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
     """What the first form of int8 scores that passes; raises Refused E0402 or E0420 where none does."""
-    link = draft / FILES["int8"]
     failed: list[Refused] = []
     tried: list[str] = []
     for attempt in _attempts(work):
@@ -105,7 +108,7 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
         tried.append(attempt.words)
         if attempt.is_large:
             continue
-        _link(link, attempt.file)
+        _link(work.plan, draft, attempt.folder)
         try:
             found = ask("int8")
         except Refused as refused:
@@ -116,8 +119,9 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
         else:
             made["int8"] = attempt
             return found
-    (work.out / FILES["int8"]).unlink(missing_ok=True)
-    _link(link, work.inputs["quantize"] / FILES["int8"])
+    for graph in work.plan.export.graphs:
+        (work.out / file_of(graph, "int8")).unlink(missing_ok=True)
+    _link(work.plan, draft, work.inputs["quantize"])
     raise _hopeless(work.plan, failed, tried)
 
 
@@ -131,8 +135,8 @@ def _attempts(work: Work) -> Iterator[Attempt]:
     def draw() -> Sample:
         return drawn(work, preprocessor(work.plan, work.backbone), ranges)
 
-    whole = first / FILES["int8"], json.loads((first / "told.json").read_bytes())
-    return attempts(planned, work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], draw, whole)
+    whole = first, json.loads((first / "told.json").read_bytes())
+    return attempts(planned, tuple(work.plan.export.graphs), work.inputs["export"], work.out, draw, whole)
 
 
 def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
@@ -155,9 +159,11 @@ def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
     return replace(failed, notes=(*failed.notes, note), help=help)
 
 
-def _link(link: Path, target: Path) -> None:
-    link.unlink()
-    link.symlink_to(target)
+def _link(plan: Plan, draft: Path, folder: Path) -> None:
+    """Lets the draft have the int8 graphs of a folder."""
+    for name in (file_of(graph, "int8") for graph in plan.export.graphs):
+        (draft / name).unlink()
+        (draft / name).symlink_to(folder / name)
 
 
 def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: str) -> Scored:
@@ -218,7 +224,9 @@ def _draft(work: Work) -> Path:
     _describe(draft, work.plan, {})
     for precision in work.plan.export.precision:
         source = work.inputs["export" if precision == "fp32" else "quantize"]
-        for file in source.glob(f"{FILES[precision]}*"):
+        for file in (
+            file for graph in work.plan.export.graphs for file in source.glob(f"{file_of(graph, precision)}*")
+        ):
             (draft / file.name).symlink_to(file)
     for name, file in work.plan.reading.variant.assets(work.backbone).items():
         (draft / name).symlink_to(file)

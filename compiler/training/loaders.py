@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...runtime.rows import Values, by_length, extent, gathered, taken
+from ...runtime.rows import Values, by_length, gathered, own_part, ragged_axis, taken
 from .. import variants
 from ..execution.prepared import Prepared
 from ..execution.work import Work
@@ -32,22 +32,24 @@ def arrays(batch: Mapping[str, np.ndarray], device: str) -> Batch:
     return {name: torch.from_numpy(np.ascontiguousarray(values)).to(device) for name, values in batch.items()}
 
 
-def ragged(tasks: Iterable[TaskPlan]) -> dict[str, str]:
-    """The outputs of tasks that run along a text or something in it, with the name of that axis, their second."""
+def ragged(tasks: Iterable[TaskPlan]) -> dict[str, tuple[int, str]]:
+    """The outputs of tasks that run along a row or something in it: by which axis, and its name."""
     shapes = {task.named(name): array["shape"] for task in tasks for name, array in task.outputs.items()}
-    axes = {name: shape[1] for name, shape in shapes.items() if len(shape) > 1}
-    return {name: axis for name, axis in axes.items() if isinstance(axis, str) and axis != "width"}
+    fixed = {name: [0 if side == "width" else side for side in shape] for name, shape in shapes.items()}
+    return {name: along for name, shape in fixed.items() if (along := ragged_axis(shape))}
 
 
 def cut(
-    outputs: Mapping[str, torch.Tensor], features: Sequence[Mapping[str, np.ndarray]], along: Mapping[str, str]
+    outputs: Mapping[str, torch.Tensor],
+    features: Sequence[Mapping[str, np.ndarray]],
+    along: Mapping[str, tuple[int, str]],
 ) -> dict[str, Values]:
     """Outputs as numpy, those that run along a text cut to the length of each row."""
     found: dict[str, Values] = {}
     for name, values in outputs.items():
         array = values.float().cpu().numpy()
         if name in along:
-            found[name] = [row[: extent(own, along[name])] for row, own in zip(array, features, strict=True)]
+            found[name] = [own_part(row, own, along[name]) for row, own in zip(array, features, strict=True)]
         else:
             found[name] = array
     return found
@@ -207,10 +209,10 @@ def _loss(outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> floa
     tensors = {}
     for name, values in outputs.items():
         if isinstance(values, list):
-            longest = max(map(len, values))
-            padded = np.full((len(values), longest, *values[0].shape[1:]), NOTHING, np.float32)
+            sizes = np.max([row.shape for row in values], axis=0)
+            padded = np.full((len(values), *sizes), NOTHING, np.float32)
             for i, row in enumerate(values):
-                padded[i, : len(row)] = row
+                padded[i][tuple(map(slice, row.shape))] = row
             tensors[name] = torch.from_numpy(padded)
         else:
             tensors[name] = torch.from_numpy(values)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ def _plain(values: np.ndarray) -> Any:
 
 DECODER = Decoder(
     head={"is_pooled": bool},
-    answer=Answer,
-    decode=decode,
+    kind=Answer,
+    answer=one_pass(decode),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def _answers(logits: np.ndarray, feature: Mapping[str, np.ndarray], tokenizer: A
 
 DECODER = Decoder(
     head={"vocabulary": int},
-    answer=Answer,
+    kind=Answer,
     is_several=lambda head: True,
     options={"top_k": ("int", "tuple[Answer, ...]")},
-    decode=decode,
+    answer=one_pass(decode),
 )

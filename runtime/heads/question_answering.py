@@ -12,7 +12,7 @@ from ..errors import BundleError
 from ..rows import Outputs, Rows
 from ..shape import NUMBER
 from ..windows import nowhere, spans
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _ranked(found: list[tuple[float, int, int]], none: float, head: Mapping[str,
 
 DECODER = Decoder(
     head={"max_answer": range(1, 1 << 16), "?null_threshold": NUMBER},
-    answer=Answer,
+    kind=Answer,
     options={"top_k": ("int", "tuple[Answer, ...]")},
-    decode=decode,
+    answer=one_pass(decode),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _answer(vectors: np.ndarray) -> Any:
 
 DECODER = Decoder(
     head={},
-    answer=Answer,
+    kind=Answer,
     forms={"tuple[str, str]": Similarity},
-    decode=decode,
+    answer=one_pass(decode),
 )

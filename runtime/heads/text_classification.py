@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..labels import HEAD, Classification, decode
-from . import Decoder
+from . import Decoder, one_pass
 
 DECODER = Decoder(
     head=HEAD,
-    answer=Classification,
+    kind=Classification,
     labelled=("label",),
     is_several=lambda head: bool(head["is_multi"]),
     options={"top_k": ("int", "tuple[Answer, ...]")},
-    decode=decode,
+    answer=one_pass(decode),
 )

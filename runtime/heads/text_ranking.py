@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,6 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
 
 DECODER = Decoder(
     head={"loss": str},
-    answer=Answer,
-    decode=decode,
+    kind=Answer,
+    answer=one_pass(decode),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Outputs, Rows
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
 
 DECODER = Decoder(
     head={"names": [str]},
-    answer=Answer,
+    kind=Answer,
     is_several=_is_several,
-    decode=decode,
+    answer=one_pass(decode),
 )

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BundleError
 from ..rows import Outputs, Rows
 from ..spans import entities, placed
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _answers(logits: np.ndarray, feature: Mapping[str, np.ndarray], text: str, h
 
 DECODER = Decoder(
     head={"labels": [str]},
-    answer=Answer,
+    kind=Answer,
     is_several=lambda head: True,
-    decode=decode,
+    answer=one_pass(decode),
 )

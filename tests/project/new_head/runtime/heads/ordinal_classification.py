@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Decoder
+from . import Decoder, one_pass
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def decode(outputs: Mapping[str, Any], head: Mapping[str, Any], rows: Any) -> li
 
 DECODER = Decoder(
     head={"labels": [str]},
-    answer=Answer,
+    kind=Answer,
     labelled=("label",),
-    decode=decode,
+    answer=one_pass(decode),
 )
