@@ -529,7 +529,6 @@ def test_only_specs_skips_the_spec_that_a_bundle_carries(project: Project, graft
     assert graftc("validate", "bundles/b/spec.yaml").status == 1, "who names it without the flag means it"
 
 
-
 def test_what_several_specs_come_to() -> None:
     from graftc.compiler.diagnostics import Status
     from graftc.compiler.reports import exit_status
