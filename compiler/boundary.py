@@ -12,8 +12,8 @@ from .diagnostics import At, Diagnostic, Row, Span, quote
 
 CODE = "E0353"
 WAY = "put a copy inside, or run with another `--confine`; what the command line names itself may lie anywhere"
-# a clone's own folder may hold the password that it was cloned with; what Git LFS keeps there are data files
-_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?lfs/objects/))")
+# a clone's own folder may hold the password that it was cloned with; what Git LFS and git-annex keep there are data files
+_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?(?:lfs|annex)/objects/))")
 Name = str | PathLike[str]
 
 

@@ -177,9 +177,11 @@ def test_the_hub_s_snapshots_are_inside_and_its_token_is_not(
     assert is_silent(answer)
 
 
-def test_what_git_lfs_keeps_is_inside_and_the_clone_s_own_is_not(place: Place) -> None:
+def test_what_git_lfs_and_annex_keep_is_inside_and_the_clone_s_own_is_not(place: Place) -> None:
     boundary = Boundary(os.path.realpath(place.checkout), ".")
     assert not boundary.is_outside(".git/lfs/objects/aa/bb/cc")
+    assert not boundary.is_outside(".git/annex/objects/aa/bb/KEY/KEY")
+    assert boundary.is_outside(".git/annex/creds/remote")
     assert not boundary.is_outside(".git/modules/m/lfs/objects/aa/bb/cc")
     assert not boundary.is_outside(".github/a.yaml")
     assert all(map(boundary.is_outside, (".git", ".git/config", "sub/.git/config", ".git/lfs/objects/../../config")))
