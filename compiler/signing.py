@@ -46,7 +46,7 @@ def check(folder: Path, key: Ed25519PublicKey) -> None:
     signed = beginning(folder / NAME, LARGEST) or b""
     if _is_signed(signed, signature, key):
         return
-    notes = ()
+    notes: tuple[str, ...] = ()
     if _is_signed(unix(signed), signature, key):  # no less a refusal: it says what happened
         notes, help = (f"the lines of its {NAME} end in CRLF now",), KEEP_ENDS
     raise refuse("E0508", f"{quote(folder)} is not what was signed with this key", *notes, help=help)

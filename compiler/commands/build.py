@@ -62,7 +62,7 @@ def command(
     store: str | None,
     root: str | None,
     locked: bool,
-    confine: str | None,
+    confine: tuple[str, ...],
     key: str | None,
     quiet: bool,
 ) -> None:

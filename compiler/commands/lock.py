@@ -32,7 +32,7 @@ LONGEST = 65_536  # bytes of a line of the list
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
 @confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
-def command(specs: tuple[str, ...], confine: str | None, sets: tuple[str, ...]) -> None:
+def command(specs: tuple[str, ...], confine: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.
 
     \b

@@ -55,7 +55,7 @@ def command(
     only_specs: bool,
     locked: bool,
     no_data: bool,
-    confine: str | None,
+    confine: tuple[str, ...],
     sets: tuple[str, ...],
 ) -> None:
     """Check SPECS: their YAML, their keys, their backbone and their data. `-` reads one from a pipe.
