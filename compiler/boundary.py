@@ -11,7 +11,7 @@ from os import PathLike
 from .diagnostics import At, Diagnostic, Row, Span, quote
 
 CODE = "E0353"
-WAY = "put a copy inside, or add a `--confine` for its folder; what the command line names itself may lie anywhere"
+WAY = "put a copy inside; data that lies elsewhere on purpose takes another `--confine` for its folder"
 # a clone's own folder may hold the password that it was cloned with; what Git LFS and git-annex keep there are data files
 _CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?(?:lfs|annex)/objects/))")
 Name = str | PathLike[str]
