@@ -38,6 +38,7 @@ def command(specs: tuple[str, ...], confine: tuple[str, ...], sets: tuple[str, .
     \b
     Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
     and `validate` and `plan` do without the data with --no-data.
+    Lock where you build: `build --locked` also holds the versions of libraries to it.
     Rows that `data.bad_rows` leaves out are listed in NAME.bad_rows.jsonl.
     """
     boundary = confined(confine)
