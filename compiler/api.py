@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .locking.lock import Lock
     from .locking.locked import Locked
 
+Confine = str | Path | Sequence[str | Path] | None  # a folder, several, or none
+
 
 @dataclass(frozen=True)
 class Footing:
@@ -62,11 +64,13 @@ def check(source: Source, footing: Footing = Footing()) -> tuple[Plan | None, tu
     return seen.plan, seen.found
 
 
-def confined(folder: str | Path | None, store: str | Path | None = None) -> Boundary:
-    """The boundary of `--confine`: the folder, and where graftc and the Hub's cache keep their own; None is none."""
-    if folder is None:
+def confined(confine: Confine, store: str | Path | None = None) -> Boundary:
+    """The boundary of `--confine`: its folders, and where graftc and the Hub's cache keep their own; None is none."""
+    folders = [confine] if isinstance(confine, str | Path) else list(confine or ())
+    if not folders:
         return OPEN
-    return Boundary(os.path.realpath(folder), str(folder)).including([store or default_root(), snapshots()])
+    drawn = Boundary(tuple(map(os.path.realpath, folders)), tuple(map(str, folders)))
+    return drawn.including([store or default_root(), snapshots()])
 
 
 def look(source: Source, footing: Footing) -> Seen:
@@ -134,10 +138,10 @@ def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) ->
     return (*drift(locked, facts, plan, Store(default_root()).digests, footing.has_data), *versions)
 
 
-def validate(path: str | Path, confine: str | Path | None = None) -> tuple[Diagnostic, ...]:
+def validate(path: str | Path, confine: Confine = None) -> tuple[Diagnostic, ...]:
     """Everything wrong with a spec, and warnings; empty for a clean one. Never raises Refused.
 
-    With `confine`, nothing is opened that the spec names outside of that folder, and no value of its files is told.
+    With `confine`, nothing is opened that the spec names outside of that folder or those folders, and no value of its files is told.
     """
     try:
         return check(read(Path(path), boundary=confined(confine)))[1]
@@ -145,7 +149,7 @@ def validate(path: str | Path, confine: str | Path | None = None) -> tuple[Diagn
         return refused.diagnostics
 
 
-def plan(path: str | Path, sets: Sequence[str] = (), confine: str | Path | None = None) -> Plan:
+def plan(path: str | Path, sets: Sequence[str] = (), confine: Confine = None) -> Plan:
     """The plan of a spec; raises Refused where `validate` finds an error."""
     source = override(read(Path(path), boundary=confined(confine)), sets)
     planned, found = check(source)
@@ -284,7 +288,7 @@ def build(
     output: str | Path | None = None,
     store: str | Path | None = None,
     sets: Sequence[str] = (),
-    confine: str | Path | None = None,
+    confine: Confine = None,
 ) -> Built:
     """Executes a spec and writes its bundle; raises Refused where something is wrong or a gate fails."""
     source = override(read(Path(path), boundary=confined(confine, store)), sets)

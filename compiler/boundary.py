@@ -11,9 +11,9 @@ from os import PathLike
 from .diagnostics import At, Diagnostic, Row, Span, quote
 
 CODE = "E0353"
-WAY = "put a copy inside, or run with another `--confine`; what the command line names itself may lie anywhere"
-# a clone's own folder may hold the password that it was cloned with; what Git LFS keeps there are data files
-_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?lfs/objects/))")
+WAY = "put a copy inside; data that lies elsewhere on purpose takes another `--confine` for its folder"
+# a clone's own folder may hold the password that it was cloned with; what Git LFS and git-annex keep there are data files
+_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?(?:lfs|annex)/objects/))")
 Name = str | PathLike[str]
 
 
@@ -21,19 +21,24 @@ Name = str | PathLike[str]
 class Boundary:
     """Folders in which everything must lie that a spec, a table or a row names, once its links are followed.
 
-    `folder` is the one that the user gave, as a real path; without it all paths are inside. `others` are inside too:
+    `folders` are those that the user gave, as real paths; without any all paths are inside. `others` are inside too:
     where graftc keeps its own, and what the command line names.
     """
 
-    folder: str = ""
-    shown: str = ""  # as the user wrote it
+    folders: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()  # as the user wrote them
     others: tuple[str, ...] = ()
     _real: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # of folders that were asked for
 
     @property
     def is_closed(self) -> bool:
         """Whether there is an outside."""
-        return bool(self.folder)
+        return bool(self.folders)
+
+    @property
+    def shown(self) -> str:
+        """The folders that the user gave, for a sentence."""
+        return " and ".join(map(quote, self.written))
 
     def including(self, paths: Iterable[Name]) -> Boundary:
         """The boundary with further files and folders inside."""
@@ -56,8 +61,8 @@ class Boundary:
         if not self.is_closed:
             return False
         written = os.path.abspath(path)
-        is_inside = _is_within(written, self.folder) or _is_within(written, os.path.abspath(self.shown))
-        return is_inside and self.is_outside(path)
+        own = (*self.folders, *map(os.path.abspath, self.written))
+        return any(_is_within(written, folder) for folder in own) and self.is_outside(path)
 
     def _followed(self, path: str) -> str:
         """The real path; of files in one folder, that is followed once."""
@@ -70,7 +75,9 @@ class Boundary:
         return os.path.realpath(real) if os.path.islink(real) else real
 
     def _holds(self, real: str) -> bool:
-        if _is_within(real, self.folder) and not _CLONE.search(os.path.relpath(real, self.folder)):
+        within = [folder for folder in self.folders if _is_within(real, folder)]
+        # a `.git` is out of all of them, however they lie in each other
+        if within and not any(_CLONE.search(os.path.relpath(real, folder)) for folder in within):
             return True
         return any(_is_within(real, other) for other in self.others)
 
@@ -80,8 +87,9 @@ OPEN = Boundary()
 
 def outside(what: str, at: At | Row | Span | None, boundary: Boundary, *notes: str) -> Diagnostic:
     """What is said, in one way everywhere, of a path that leads out; the same whether something lies there or not."""
-    note = f"`--confine {boundary.shown}` lets nothing be opened that lies elsewhere, once links are followed"
-    return Diagnostic(CODE, f"{what} leads out of {quote(boundary.shown)}", at, notes=(*notes, note), help=WAY)
+    flags = quote(" ".join(f"--confine {folder}" for folder in boundary.written))
+    note = f"{flags} lets nothing be opened that lies elsewhere, once links are followed"
+    return Diagnostic(CODE, f"{what} leads out of {boundary.shown}", at, notes=(*notes, note), help=WAY)
 
 
 def _is_within(path: str, folder: str) -> bool:

@@ -22,6 +22,8 @@ NAME = "manifest.json"
 SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
 GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
 LARGEST = 64 << 20  # bytes
+ENDS = ": its lines end in CRLF now"
+KEEP_ENDS = "write `* -text` into the repository's .gitattributes, so that git keeps its bytes, and check it out again"
 ARRAY = {"dtype": str, "shape": list}
 # what running a bundle takes; heads and inputs say what they need of their own records
 RUNS = {
@@ -52,7 +54,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(
             "E0502",
             f"`{folder}` is not a bundle",
-            "it has no manifest.json",
+            "it has no manifest.json" if os.path.isdir(folder) else "there is no such folder",
             help="a bundle is the folder that `graftc build` wrote",
         ) from None
     try:
@@ -135,15 +137,8 @@ def _damaged(folder: Path, *notes: str) -> BundleError:
     )
 
 
-def check_files(folder: Path, manifest: Mapping[str, Any], is_strict: bool = False) -> list[str]:
-    """Everything that differs between the manifest and the folder, one sentence each; empty when all is well.
-
-    A bundle may lie in git, and Python may keep byte code of its wrapper; with `is_strict` neither may be there.
-    """
-    return [*_changed(folder, manifest["files"]), *map(_told, strangers(folder, manifest["files"], is_strict))]
-
-
-def _told(name: str) -> str:
+def told(name: str) -> str:
+    """A stranger in a bundle, in a sentence."""
     way = ": delete it" if CACHE in PurePosixPath(name).parts else ""
     return f"`{name}` is not part of the bundle{way}"
 
@@ -151,7 +146,8 @@ def _told(name: str) -> str:
 def strangers(folder: Path, files: Iterable[str], is_strict: bool = False) -> Iterator[str]:
     """What a folder holds besides the files of its manifest: files, folders (with `/`) and links, by their paths.
 
-    No link is followed, and nothing is looked for in folders that are strangers themselves.
+    A bundle may lie in git, and Python may keep byte code of its wrapper; with `is_strict` neither may be there. No link
+    is followed, and nothing is looked for in folders that are strangers themselves.
     """
     known = {*files, NAME, SIGNATURE}
     folders = {f"{parent}/" for name in known for parent in PurePosixPath(name).parents}
@@ -182,7 +178,8 @@ def _foreign_bytecode(folder: Path) -> Iterator[str]:
             yield f"{CACHE}/{entry.name}"
 
 
-def _changed(folder: Path, files: Mapping[str, Any]) -> Iterator[str]:
+def changed(folder: Path, files: Mapping[str, Any]) -> Iterator[str]:
+    """What is otherwise with the files of a manifest, one sentence each."""
     for name, entry in files.items():
         path = folder / name
         if not _is_inside(folder, name):
@@ -190,7 +187,20 @@ def _changed(folder: Path, files: Mapping[str, Any]) -> Iterator[str]:
         elif not path.is_file():
             yield f"`{name}` is missing"
         elif path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
-            yield f"`{name}` was changed"
+            yield f"`{name}` was changed{ENDS if _has_other_ends(path, entry) else ''}"
+
+
+def _has_other_ends(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file is as it was but for a carriage return at the end of each line, which git may put there."""
+    size = path.stat().st_size
+    if not entry["bytes"] < size <= min(2 * entry["bytes"], LARGEST):
+        return False
+    return hashlib.sha256(unix(path.read_bytes())).hexdigest() == entry["sha256"]
+
+
+def unix(raw: bytes) -> bytes:
+    """A text with the ends of lines that graftc writes."""
+    return raw.replace(b"\r\n", b"\n")
 
 
 def _is_inside(folder: Path, name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
-from .manifest import VERIFIES, check_files, read_manifest, require
+from .manifest import ENDS, KEEP_ENDS, VERIFIES, changed, read_manifest, require, strangers, told
 from .model import Model
 from .rows import Values
 
@@ -27,9 +27,7 @@ def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
     folder = Path(folder)
     manifest = read_manifest(folder)
     require(folder, manifest, VERIFIES)
-    wrong = check_files(folder, manifest, is_strict)
-    if wrong:
-        raise BundleError("E0503", "the bundle is not as it was built", *wrong[:10], help="build or copy it again")
+    _require_files(folder, manifest["files"], is_strict)
     try:
         if not (folder / "samples.jsonl").is_file():  # a pipe would be waited for
             raise FileNotFoundError
@@ -40,6 +38,17 @@ def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
     if not samples:
         raise BundleError("E0503", "the bundle has no golden samples that can be read", help="build or copy it again")
     return {precision: _compare(folder, precision, samples, manifest) for precision in manifest["precisions"]}
+
+
+def _require_files(folder: Path, files: dict[str, Any], is_strict: bool) -> None:
+    """Raises BundleError E0503 for files that differ, lack, or are none of the bundle's."""
+    wrong, more = list(changed(folder, files)), list(map(told, strangers(folder, files, is_strict)))
+    if not wrong and not more:
+        return
+    way = "build or copy it again" if wrong else "take out what is not the bundle's own"
+    if any(word.endswith(ENDS) for word in wrong):
+        way = KEEP_ENDS
+    raise BundleError("E0503", "the bundle is not as it was built", *[*wrong, *more][:10], help=way)
 
 
 def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manifest: dict[str, Any]) -> float:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...runtime.manifest import LARGEST, NAME, SIGNATURE
+from ...runtime.manifest import KEEP_ENDS, LARGEST, NAME, SIGNATURE, unix
 from ..diagnostics import Refused, Row, Status, quote, refuse
 from ..extras import installing
 from ..files import beginning
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST = 10_000  # bytes of a key, which has some hundred
 BYTES = 64  # of a signature
+WHOSE = {"private": "stays with who signs", "public": "goes to who checks"}
 
 
 def sign(folder: Path, key: Ed25519PrivateKey) -> None:
@@ -38,21 +39,32 @@ def sign(folder: Path, key: Ed25519PrivateKey) -> None:
 
 def check(folder: Path, key: Ed25519PublicKey) -> None:
     """Raises Refused E0508 for a bundle that is not signed, or not with the private half of this key."""
-    from cryptography.exceptions import InvalidSignature
-
     help = "get the bundle from who signed it, or their key"
     signature = beginning(folder / SIGNATURE, BYTES + 1)
     if signature is None:
         raise refuse("E0508", f"{quote(folder)} is not signed", f"it has no {SIGNATURE}", help=help)
+    signed = beginning(folder / NAME, LARGEST) or b""
+    if _is_signed(signed, signature, key):
+        return
+    notes: tuple[str, ...] = ()
+    if _is_signed(unix(signed), signature, key):  # no less a refusal: it says what happened
+        notes, help = (f"the lines of its {NAME} end in CRLF now",), KEEP_ENDS
+    raise refuse("E0508", f"{quote(folder)} is not what was signed with this key", *notes, help=help)
+
+
+def _is_signed(content: bytes, signature: bytes, key: Ed25519PublicKey) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
     try:
-        key.verify(signature, beginning(folder / NAME, LARGEST) or b"")
+        key.verify(signature, content)
     except InvalidSignature:
-        raise refuse("E0508", f"{quote(folder)} is not what was signed with this key", help=help) from None
+        return False
+    return True
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
     """The key that signs; raises Refused E0509 for a file that holds none."""
-    make = "openssl genpkey -algorithm ed25519 -out KEY"
+    make = "`openssl genpkey -algorithm ed25519 -out KEY` makes one"
     raw = _content(path, make)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -60,9 +72,9 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(raw, None)
     except TypeError:
-        raise _no_key(path, "it is locked by a password", "openssl pkey -in KEY -out UNLOCKED") from None
+        raise _no_key(path, "it is locked by a password", "`openssl pkey -in KEY -out UNLOCKED`") from None
     except Exception:  # of many types, some of them not public
-        raise _no_key(path, "it is no private key in PEM", make) from None
+        raise _no_key(path, _instead(raw, "private"), make) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise _no_key(path, "it is a key of another kind", make)
     return key
@@ -70,7 +82,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 def public_key(path: Path) -> Ed25519PublicKey:
     """The key that checks; raises Refused E0509 for a file that holds none."""
-    make = "openssl pkey -in KEY -pubout -out PUBLIC"
+    make = "get it from who signs; of a private key, `openssl pkey -in KEY -pubout -out PUBLIC` makes it"
     raw = _content(path, make)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -78,11 +90,20 @@ def public_key(path: Path) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(raw)
     except Exception:  # of many types, some of them not public
-        wrong = "it is a private key, which stays with who signs" if b"PRIVATE" in raw else "it is no public key in PEM"
-        raise _no_key(path, wrong, make) from None
+        raise _no_key(path, _instead(raw, "public"), make) from None
     if not isinstance(key, Ed25519PublicKey):
         raise _no_key(path, "it is a key of another kind", make)
     return key
+
+
+def _instead(raw: bytes, wanted: str) -> str:
+    """What a file holds in place of the private or the public key that was asked for."""
+    if b"BEGIN OPENSSH" in raw or raw.startswith(b"ssh-"):
+        return "it is a key in the form of ssh-keygen; OpenSSL's is needed"
+    other = "public" if wanted == "private" else "private"
+    if f"{other.upper()} KEY".encode() in raw:
+        return f"it is a {other} key, which {WHOSE[other]}"
+    return f"it is no {wanted} key in PEM"
 
 
 def _content(path: Path, make: str) -> bytes:
@@ -95,4 +116,4 @@ def _content(path: Path, make: str) -> bytes:
 
 
 def _no_key(path: Path, wrong: str, make: str) -> Refused:
-    return refuse("E0509", f"{quote(path)} holds no ed25519 key", wrong, at=Row(str(path)), help=f"`{make}`")
+    return refuse("E0509", f"{quote(path)} holds no ed25519 key", wrong, at=Row(str(path)), help=make)

@@ -7,6 +7,8 @@ import click
 confine_option = click.option(
     "--confine",
     metavar="DIR",
+    multiple=True,
     type=click.Path(exists=True, file_okay=False),
-    help="Open nothing outside of DIR that the spec, its data or a lock names, and print no values of its files.",
+    help="Open nothing outside of DIR that the spec, its data or a lock names, and print no values of its files. "
+    "Given again, it adds a folder.",
 )

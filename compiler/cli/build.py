@@ -62,7 +62,7 @@ def command(
     store: str | None,
     root: str | None,
     locked: bool,
-    confine: str | None,
+    confine: tuple[str, ...],
     key: str | None,
     quiet: bool,
 ) -> None:
@@ -82,7 +82,7 @@ def command(
             sign(built.folder, signer)
         if built.warnings:
             print(text(built.warnings, plan.source) + "\n", file=sys.stderr)
-        _report(built)
+        _report(built, key)
         if built.findings:
             findings = [_warning(found, plan.source) for found in built.findings]
             print("\n" + text(redacted(findings, plan.source), plan.source), file=sys.stderr)
@@ -156,7 +156,7 @@ def _warning(finding: Finding, source: Source) -> Diagnostic:
     return Diagnostic(finding.code, headline, at, notes=finding.notes, help=finding.help)
 
 
-def _report(built: Built) -> None:
+def _report(built: Built, key: str | None) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
     lines = [f"{built.plan.name}: {stages}"]
     for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
@@ -169,7 +169,8 @@ def _report(built: Built) -> None:
         lines.append(f"  training    {said}")
     for precision, told in built.quantization.items():
         lines.append(f"  {precision:<11} {_quantized(built, precision, told)}")
-    print("\n".join(map(line_start, [*lines, f"  bundle      {built.folder}"])))
+    lines += [f"  bundle      {built.folder}", *([f"  signed      with {key}"] if key is not None else [])]
+    print("\n".join(map(line_start, lines)))
 
 
 def _quantized(built: Built, precision: str, told: Mapping[str, Any]) -> str:

@@ -32,12 +32,13 @@ LONGEST = 65_536  # bytes of a line of the list
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
 @confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
-def command(specs: tuple[str, ...], confine: str | None, sets: tuple[str, ...]) -> None:
+def command(specs: tuple[str, ...], confine: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.
 
     \b
     Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
     and `validate` and `plan` do without the data with --no-data.
+    Lock where you build: `build --locked` also holds the versions of libraries to it.
     Rows that `data.bad_rows` leaves out are listed in NAME.bad_rows.jsonl.
     """
     boundary = confined(confine)

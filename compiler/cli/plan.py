@@ -51,7 +51,7 @@ def command(
     locked: bool,
     no_data: bool,
     keys: tuple[str, ...],
-    confine: str | None,
+    confine: tuple[str, ...],
     sets: tuple[str, ...],
 ) -> None:
     """Show what is frozen, what learns, what it costs and what comes out of SPEC."""

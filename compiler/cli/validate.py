@@ -25,6 +25,7 @@ _SPEC = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{ *)?["']?graftc["']?[ ]*:""", re.
 _NAMED = re.compile(
     rb"""^(?:\{ *)?["']?(?:name|extends)["']?[ ]*:|[{,] *["']?(?:name|extends)["']?[ ]*:""", re.MULTILINE
 )
+_BUNDLE = ("manifest.json", "plan.json", "receipt.json")  # what lies beside the spec of a bundle
 
 
 @click.command("validate")
@@ -41,7 +42,7 @@ _NAMED = re.compile(
 @click.option(
     "--only-specs",
     is_flag=True,
-    help="Skip files without a line that begins with `graftc:`, and bases, which have no `name:`.",
+    help="Skip files without a line that begins with `graftc:`, bases, which have no `name:`, and specs in bundles.",
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
 @click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
@@ -54,7 +55,7 @@ def command(
     only_specs: bool,
     locked: bool,
     no_data: bool,
-    confine: str | None,
+    confine: tuple[str, ...],
     sets: tuple[str, ...],
 ) -> None:
     """Check SPECS: their YAML, their keys, their backbone and their data. `-` reads one from a pipe.
@@ -79,11 +80,19 @@ def _is_spec(name: str, boundary: Boundary) -> bool:
     """Whether a file says that it is a spec; one that can't be read, or may not be, is left to what says so."""
     if boundary.leads_out(name):
         return True
+    if _is_in_bundle(Path(name)):
+        return False
     try:
         text = content(Path(name))
         return bool(_SPEC.search(text) and _NAMED.search(text))
     except (OSError, ValueError):
         return True
+
+
+def _is_in_bundle(path: Path) -> bool:
+    """Whether a file is the spec that a bundle carries: its paths lead from where it was built, not from here."""
+    beside = [path.parent / name for name in _BUNDLE]
+    return path.name == "spec.yaml" and all(each.is_file() and not each.is_symlink() for each in beside)
 
 
 def _check(name: str, sets: tuple[str, ...], footing: Footing, boundary: Boundary) -> Checked:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...runtime.manifest import SIGNATURE
 from ..renderers import line_start
 from . import _bundles
 
@@ -32,4 +33,11 @@ def command(bundle: str, key: str | None, strict: bool) -> None:
 
         for precision, worst in verify(bundle, strict).items():
             print(f"{line_start(precision)}: golden answers given, largest relative difference {worst:.1e}")
-    print(f"{line_start(bundle)}: fine{', and signed' if key else ''}")
+    print(f"{line_start(bundle)}: fine{_signature(Path(bundle), key)}")
+
+
+def _signature(folder: Path, key: str | None) -> str:
+    """What the last line says of a signature: none is taken for checked that was not."""
+    if key is not None:
+        return ", and signed"
+    return f"; {SIGNATURE} was not checked, which takes --key" if (folder / SIGNATURE).exists() else ""

@@ -68,7 +68,7 @@ def outside_of(
     if not any(map(table.boundary.is_outside, files)):
         return None
     column = next(iter(columns[reader.ROLES[0]]))
-    reason = f"names a file that lies outside of {quote(table.boundary.shown)}"
+    reason = f"names a file that lies outside of {table.boundary.shown}"
     return Unusable(column, reason, told(row.get(column)), OUTSIDE, WAY)
 
 

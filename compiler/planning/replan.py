@@ -36,8 +36,9 @@ def refuse_missing(plan: Plan, root: Path, boundary: Boundary = OPEN) -> None:
     """Raises Refused E0405 where a table is not at its path any more; nothing is asked of paths outside of `boundary`."""
     for table in _tables(plan):
         if not boundary.is_outside(root / table.path) and not (root / table.path).exists():
-            help = "plan again, or give --root"
-            raise refuse("E0405", f"{quote(table.path)} was there when it was planned", help=help)
+            help = "plan again, or give --root, the folder of the plan's spec"
+            headline = f"{quote(table.path)} was there when it was planned, and is not now"
+            raise refuse("E0405", headline, f"looked for from {quote(root)}", help=help)
 
 
 def refuse_other(plan: Plan, again: Plan, name: str) -> None:

@@ -183,6 +183,15 @@ def test_flags_do_not_change_a_plan(project: Project, graftc: Callable[..., Answ
     assert graftc("build", "plan.json", "--set", "seed=5").status == 2
 
 
+def test_a_plan_beside_another_folder_says_where_it_looked(project: Project, graftc: Callable[..., Answer]) -> None:
+    (project.folder / "plans").mkdir()
+    graftc("plan", "spec.yaml", "-o", "plans/plan.json")
+    answer = graftc("build", "plans/plan.json", "-o", "out", "--quiet")
+    assert answer.codes == ["E0405"]
+    assert "note: looked for from `plans`" in answer.err
+    assert "--root, the folder of the plan's spec" in answer.err
+
+
 def test_the_backbone_of_a_plan_must_be_there_and_the_same(project: Project, graftc: Callable[..., Answer]) -> None:
     graftc("plan", "spec.yaml", "-o", "plan.json")
     backbone = project.backbone()

@@ -518,6 +518,17 @@ def test_only_specs_skips_what_is_none(project: Project, graftc: Command) -> Non
     assert graftc("validate", "--only-specs", "torn.yaml", "nowhere.yaml").codes == ["E0101", "E0106"]
 
 
+def test_only_specs_skips_the_spec_that_a_bundle_carries(project: Project, graftc: Command) -> None:
+    """Its paths lead from where it was built: a bundle in a repository would fail each of its checks."""
+    project.write("bundles/b/spec.yaml", SPEC)
+    for name in ("manifest.json", "plan.json", "receipt.json"):
+        assert graftc("validate", "--only-specs", "bundles/b/spec.yaml").status == 1, "it is no bundle yet"
+        project.write(f"bundles/b/{name}", "{}")
+    answer = graftc("validate", "--only-specs", "bundles/b/spec.yaml", "spec.yaml")
+    assert (answer.status, answer.out) == (0, "spec.yaml: fine\n")
+    assert graftc("validate", "bundles/b/spec.yaml").status == 1, "who names it without the flag means it"
+
+
 def test_what_several_specs_come_to() -> None:
     from graftc.compiler.diagnostics import Status
     from graftc.compiler.renderers import exit_status

@@ -185,3 +185,24 @@ def test_build_does_not_take_a_link_for_its_own(
         assert graftc("build", whole.parent / "spec.yaml", "-o", whole, "--quiet").codes == ["E0501"]
     finally:
         (whole / "onnxruntime").unlink()
+
+
+def test_ends_of_lines_that_git_changed_are_told_apart(bundle: Path, graftc: Command) -> None:
+    """A clone under core.autocrlf: every text of the bundle differs, and none of them was tampered with."""
+    for name in ("README.md", "predict.py"):
+        (bundle / name).write_bytes((bundle / name).read_bytes().replace(b"\n", b"\r\n"))
+    answer = graftc("verify", bundle)
+    assert answer.codes == ["E0503"]
+    assert "`predict.py` was changed: its lines end in CRLF now" in answer.err
+    assert "* -text" in answer.err
+    (bundle / "README.md").write_bytes(b"# Another\r\n" + (bundle / "README.md").read_bytes())
+    assert "`README.md` was changed\n" in graftc("verify", bundle).err
+
+
+def test_what_lies_beside_is_to_be_taken_out(bundle: Path, graftc: Command) -> None:
+    (bundle / ".DS_Store").write_bytes(b"\0")
+    answer = graftc("verify", bundle)
+    assert answer.codes == ["E0503"]
+    assert "help: take out what is not the bundle's own" in answer.err
+    (bundle / "README.md").unlink()
+    assert "help: build or copy it again" in graftc("verify", bundle).err

@@ -177,12 +177,34 @@ def test_the_hub_s_snapshots_are_inside_and_its_token_is_not(
     assert is_silent(answer)
 
 
-def test_what_git_lfs_keeps_is_inside_and_the_clone_s_own_is_not(place: Place) -> None:
-    boundary = Boundary(os.path.realpath(place.checkout), ".")
+def test_what_git_lfs_and_annex_keep_is_inside_and_the_clone_s_own_is_not(place: Place) -> None:
+    boundary = Boundary((os.path.realpath(place.checkout),), (".",))
     assert not boundary.is_outside(".git/lfs/objects/aa/bb/cc")
+    assert not boundary.is_outside(".git/annex/objects/aa/bb/KEY/KEY")
+    assert boundary.is_outside(".git/annex/creds/remote")
     assert not boundary.is_outside(".git/modules/m/lfs/objects/aa/bb/cc")
     assert not boundary.is_outside(".github/a.yaml")
     assert all(map(boundary.is_outside, (".git", ".git/config", "sub/.git/config", ".git/lfs/objects/../../config")))
+
+
+def test_a_folder_more_is_inside_and_no_clone_of_either(place: Place, graftc: Command) -> None:
+    checkout = os.path.realpath(place.checkout)
+    for folders in ((checkout, os.path.dirname(checkout)), (os.path.dirname(checkout), checkout)):
+        boundary = Boundary(folders, folders)
+        assert not boundary.is_outside("../elsewhere/rows.csv")
+        assert all(map(boundary.is_outside, (".git/config", "../other/.git/config", "/etc/passwd")))
+    (place.folder / "mnt").mkdir()
+    shutil.copy(place.checkout / "train.jsonl", place.folder / "mnt" / "train.jsonl")
+    place.spec(ways_out.data("../mnt/train.jsonl"))
+    both = ["--confine", ".", "--confine", "../mnt"]
+    for words in (both, both[2:] + both[:2]):
+        assert graftc("validate", "spec.yaml", *words).codes == []
+    (place.folder / "other").mkdir()
+    answer = graftc("validate", "spec.yaml", "--confine", ".", "--confine", "../other")
+    assert answer.codes == ["E0353"]
+    assert "leads out of `.` and `../other`" in answer.err
+    assert "`--confine . --confine ../other` lets nothing be opened" in answer.err
+    assert "E0353" in graftc("validate", "spec.yaml", "--confine", ".").codes
 
 
 def test_without_a_boundary_nothing_is_outside() -> None:

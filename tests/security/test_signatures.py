@@ -132,3 +132,45 @@ def test_what_is_no_key_is_refused_before_anything_is_built(whole: Path, graftc:
         assert not (whole / "new").exists()
     for name in ("release.key", "none.pub", "spec.yaml"):
         assert graftc("verify", "bundle", "--key", name).codes == ["E0509"], name
+
+
+def test_a_key_of_another_kind_is_named(bundle: Path, whole: Path, graftc: Command) -> None:
+    (whole / "ssh.key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blb\n-----END OPENSSH PRIVATE KEY-----\n")
+    (whole / "ssh.pub").write_text("ssh-ed25519 AAAAC3Nza somebody\n")
+    (whole / "torn.key").write_text("-----BEGIN PRIVATE KEY-----\nnope\n")
+    for name, said in (
+        ("release.pub", "it is a public key, which goes to who checks"),
+        ("ssh.key", "it is a key in the form of ssh-keygen"),
+        ("torn.key", "it is no private key in PEM"),
+    ):
+        assert said in graftc("build", "spec.yaml", "-o", "new", "--sign", name, "--quiet").err, name
+    for name, said in (
+        ("release.key", "it is a private key, which stays with who signs"),
+        ("ssh.pub", "it is a key in the form of ssh-keygen"),
+    ):
+        assert said in graftc("verify", bundle, "--key", name).err, name
+
+
+def test_a_signature_is_never_taken_for_checked_unasked(bundle: Path, graftc: Command) -> None:
+    assert graftc("verify", bundle).out.endswith("fine; manifest.sig was not checked, which takes --key\n")
+    assert graftc("verify", bundle, "--key", "release.pub").out.endswith("fine, and signed\n")
+    (bundle / "manifest.sig").unlink()
+    assert graftc("verify", bundle).out.endswith("fine\n")
+
+
+def test_build_says_that_it_signed(graftc: Command) -> None:
+    signed = graftc("build", "spec.yaml", "-o", "bundle", "--sign", "release.key")
+    assert "  signed      with release.key\n" in signed.out
+    assert "signed" not in graftc("build", "spec.yaml", "-o", "bundle").out
+
+
+def test_ends_of_lines_that_git_changed_are_told_and_no_less_refused(bundle: Path, graftc: Command) -> None:
+    manifest = bundle / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b"\n", b"\r\n"))
+    answer = graftc("verify", bundle, "--key", "release.pub")
+    assert answer.codes == ["E0508"]
+    assert "the lines of its manifest.json end in CRLF now" in answer.err
+    assert "* -text" in answer.err
+    manifest.write_bytes(manifest.read_bytes().replace(b"mails", b"males") + b" ")
+    other = graftc("verify", bundle, "--key", "release.pub")
+    assert (other.codes, "CRLF" in other.err) == (["E0508"], False)

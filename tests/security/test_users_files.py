@@ -211,7 +211,7 @@ def test_no_file_is_written_wider_than_it_was(tmp_path: Path, umask: int, before
 
 RUN = """
 import os, signal, sys
-from graftc.compiler.execution import interrupts
+from graftc.compiler import interrupts
 {before}
 from graftc import __main__
 sys.argv = ["graftc", "validate", "spec.yaml"]
@@ -281,7 +281,7 @@ def test_an_interrupt_after_the_end_prints_nothing(project: Project) -> None:
 
 def test_validate_ends_as_interrupted_or_finished_whenever_it_is_pressed(project: Project) -> None:
     settings = {**os.environ, "PYTHONPATH": str(ROOT)}
-    told = "import os; from graftc.compiler.execution import interrupts; listen = interrupts.listen\n"
+    told = "import os; from graftc.compiler import interrupts; listen = interrupts.listen\n"
     told += "interrupts.listen = lambda: (listen(), os.write(1, b'.'))"
     command = [sys.executable, "-c", RUN.format(before=told)]
 
