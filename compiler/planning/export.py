@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from types import MappingProxyType
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, PlainSerializer, field_validator, model_validator
 
 from ...runtime.manifest import PARITY_ALLOWED
 from .. import variants
@@ -44,6 +45,12 @@ class GraphPlan(Frozen):
     outputs: Json
 
 
+# by name; no key of it can change
+Graphs = Annotated[
+    Mapping[str, GraphPlan], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, GraphPlan])
+]
+
+
 class ExportPlan(Frozen):
     """What comes out and what it must satisfy."""
 
@@ -56,7 +63,7 @@ class ExportPlan(Frozen):
     metric_drop: float = Field(ge=0.0, le=1.0)
     samples: str
     samples_sha256: str | None
-    graphs: Mapping[str, GraphPlan]  # `model`, which takes what preprocessing gives, and others that a decoder asks
+    graphs: Graphs  # `model`, which takes what preprocessing gives, and others that a decoder asks
 
     @field_validator("precision")
     @classmethod

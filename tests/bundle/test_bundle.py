@@ -171,8 +171,8 @@ def test_a_batch_keeps_to_its_budget_and_its_rows(text_bundle: Path, monkeypatch
     model = Model(text_bundle)
     model.preprocessor.budget = 40
     shapes: list[tuple[int, int]] = []
-    ask = model.session.run
-    monkeypatch.setattr(model.session, "run", lambda given: shapes.append(given["input_ids"].shape) or ask(given))
+    ask = model.graphs.model.run
+    monkeypatch.setattr(model.graphs.model, "run", lambda given: shapes.append(given["input_ids"].shape) or ask(given))
     texts = [" ".join(["order"] * (i % 25)) for i in range(60)]
     budgeted = model.outputs(texts)["logits"]
     assert sum(rows for rows, _ in shapes) == 60
@@ -272,7 +272,7 @@ def test_a_graph_outside_the_parity_gate_writes_no_bundle_and_keeps_the_evidence
     found = caught.value.diagnostics[0]
     assert found.code == "E0401"
     evidence = Path(next(note for note in found.notes if "kept for inspection" in note).split(": ", 1)[1])
-    assert evidence.is_file()
+    assert (evidence / "model.onnx").is_file()
     assert not (tmp_path / "bundle").exists()
 
 

@@ -90,7 +90,7 @@ def test_the_card_and_inspect_say_whether_an_answer_depends_on_its_batch(
     model = Model(texts[kind], "int8")
     rows = model.rows([ALONE, *BESIDE])
     alone, beside = (
-        model.session.run(model.preprocessor.collate(rows.features[:count]))["logits"][0]
+        model.graphs.model.run(model.preprocessor.collate(rows.features[:count]))["logits"][0]
         for count in (1, len(BESIDE) + 1)
     )
     apart = np.abs(alone - beside).max()
@@ -180,11 +180,13 @@ def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, 
     sample = Sample([model.preprocessor.collate(rows.features)], 4, 1, tmp_path / "ranges.json")
     module = variants.load("quantizations", kind)
     plan = QuantizationPlan(kinds=(kind,), is_auto=False, samples=4 if module.NEEDS_ROWS else 0)
-    whole = tmp_path / "whole.onnx"
-    made = module.quantize(source, whole, (), sample)
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    whole.mkdir()
+    part.mkdir()
+    made = module.quantize(source, whole / "model.int8.onnx", (), sample)
     sizes = {}
-    for attempt in attempts.attempts(plan, source, tmp_path / "part.onnx", lambda: sample, (whole, made)):
-        sizes[attempt.words] = weights(attempt.file)
+    for attempt in attempts.attempts(plan, ["model"], bundle, part, lambda: sample, (whole, made)):
+        sizes[attempt.words] = weights(attempt.folder / "model.int8.onnx")
     assert len(sizes) == 7
     assert all(sizes[kind] < size < weights(source) for words, size in sizes.items() if words != kind), sizes
 
@@ -302,7 +304,7 @@ def test_rows_are_drawn_and_scales_fixed_only_where_a_form_needs_them(
     texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first form is there; of another kind the rows are drawn once, and their scales serve all its forms."""
-    source, model, drawn, fixed = texts["static"] / "model.onnx", Model(texts["static"]), [], []
+    model, drawn, fixed = Model(texts["static"]), [], []
     batches = [model.preprocessor.collate(model.rows([ALONE, *BESIDE]).features)]
 
     def draw() -> Sample:
@@ -312,9 +314,7 @@ def test_rows_are_drawn_and_scales_fixed_only_where_a_form_needs_them(
     better = calibration._better
     monkeypatch.setattr(calibration, "_better", lambda *a: fixed.append(1) or better(*a))
     plan = QuantizationPlan(kinds=("dynamic", "static"), is_auto=True, samples=4)
-    first, *others = attempts.attempts(
-        plan, source, tmp_path / "a.onnx", draw, (texts["dynamic"] / "model.int8.onnx", {})
-    )
+    first, *others = attempts.attempts(plan, ["model"], texts["static"], tmp_path, draw, (texts["dynamic"], {}))
     assert first.words == "dynamic"
     assert sum(each.kind == "static" for each in others) == 7
     assert (len(drawn), len(fixed)) == (1, 1)

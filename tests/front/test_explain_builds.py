@@ -108,7 +108,7 @@ def test_a_graph_that_disagrees(work: Work) -> None:
     graph.write_graph(graft, plan, batch, path)
     with torch.no_grad():
         graft.heads[0].get_parameter("out.bias").add_(0.5)
-    found = parity.compare(graft, plan, processor, path, inputs)
+    found = parity.compare(graft, plan, processor, work.out, inputs)
     said = refused(lambda: parity.gate(found, plan, path))
     shown("E0401", re.sub(r"worst in .*", "worst in a batch of 3", said), work.root)
 
@@ -215,14 +215,12 @@ def test_states_too_large_for_half_precision(project: Project) -> None:
 
 
 def test_a_graph_of_other_operators(work: Work) -> None:
-    path = work.out / "model.onnx"
-    inputs = [
-        helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "sequence"]) for n in work.plan.export.inputs
-    ]
+    path, planned = work.out / "model.onnx", work.plan.export.graphs["model"]
+    inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "sequence"]) for n in planned.inputs]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])]
     nodes = [helper.make_node("FusedMatMul", [inputs[0].name, inputs[1].name], ["logits"], domain="com.microsoft")]
     onnx.save(helper.make_model(helper.make_graph(nodes, "foreign", inputs, outputs)), path)
-    shown("E0408", refused(lambda: graph._finish(work.plan, path)), work.root)
+    shown("E0408", refused(lambda: graph._finish(work.plan, planned, path)), work.root)
 
 
 def test_a_graph_without_anything_to_fuse(work: Work) -> None:
@@ -339,7 +337,7 @@ def other_answers(place: Path) -> None:
 
 
 def later(place: Path) -> None:
-    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 5}))
+    (place / "manifest.json").write_text(json.dumps({**test_bad_bundle.manifest(place), "bundle": 6}))
 
 
 def keys(folder: Path) -> None:

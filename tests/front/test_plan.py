@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import peft
@@ -121,7 +122,7 @@ def assert_frozen(value: Any, where: str) -> None:
     if isinstance(value, Frozen):
         for name in type(value).model_fields:
             assert_frozen(getattr(value, name), f"{where}.{name}")
-    elif isinstance(value, Json):
+    elif isinstance(value, Json | MappingProxyType):
         for key, item in value.items():
             assert_frozen(item, f"{where}.{key}")
     elif isinstance(value, tuple):

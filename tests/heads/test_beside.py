@@ -56,7 +56,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_graph_fills_masks_gives_features_and_answers(bundle: Path) -> None:
     model = Model(bundle)
-    assert set(model.session.outputs) == {"mood.logits", "thing.logits", "words.logits", "vector.features"}
+    assert set(model.graphs.model.outputs) == {"mood.logits", "thing.logits", "words.logits", "vector.features"}
     (none, two) = model.predict(["the ship was bad", "the [MASK] was [MASK]"])
     assert none["words"] == ()
     assert len(two["words"]) == 2 * 5

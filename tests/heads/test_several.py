@@ -71,7 +71,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_graph_answers_for_all_and_for_one(bundle: Path) -> None:
     model = Model(bundle)
-    assert set(model.session.outputs) == {"mood.logits", "thing.logits", "names.logits"}
+    assert set(model.graphs.model.outputs) == {"mood.logits", "thing.logits", "names.logits"}
     whole = model.predict(["the ship was bad", "the bill"])
     assert [set(answer) for answer in whole] == [{"mood", "thing", "names"}] * 2
     alone = model.predict("the ship was bad")
