@@ -13,7 +13,8 @@ from .diagnostics import At, Diagnostic, Row, Span, quote
 CODE = "E0353"
 WAY = "put a copy inside, or run with another `--confine`; what the command line names itself may lie anywhere"
 # a clone's own folder may hold the password that it was cloned with; what Git LFS keeps there are data files
-_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?lfs/objects/))")
+_OF_LFS = r"lfs/objects/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}"  # in full: a submodule may be called as their folder
+_CLONE = re.compile(rf"(?:^|/)\.git(?:$|/(?!(?:.*/)?{_OF_LFS}\Z))")
 Name = str | PathLike[str]
 
 

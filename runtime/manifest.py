@@ -191,7 +191,8 @@ def _is_inside(folder: Path, name: str) -> bool:
     if max(sizes) > 255 or sum(sizes) > 1000:  # more than file systems take
         return False
     try:
-        return (folder / name).resolve().is_relative_to(folder.resolve())
+        real = Path(os.path.realpath(folder / name))  # which links in a circle don't fail
+        return real.is_relative_to(os.path.realpath(folder))
     except (OSError, ValueError):
         return False
 

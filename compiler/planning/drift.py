@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Path as Keys
-from ..world.backbone import BackboneFacts
+from ..world.backbone import BackboneFacts, backbone_files
 from ..world.facts import Facts, SplitFacts
 from .counts import miscounts
 from .lock import (
@@ -16,7 +16,6 @@ from .lock import (
     LockedData,
     LockedHead,
     LockedTable,
-    backbone_files,
     is_read_otherwise,
     lock_tables,
     place_of,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import marshal
 import os
 import py_compile
 import shutil
@@ -128,6 +129,37 @@ def test_other_byte_code_is_refused(name: str, bundle: Path, graftc: Command) ->
     (bundle / "__pycache__").mkdir()
     (bundle / "__pycache__" / name).write_bytes(b"\0" * 40)
     assert graftc("verify", bundle).codes == ["E0503"]
+
+
+def test_byte_code_without_end_is_refused_in_little_memory(bundle: Path) -> None:
+    """A tuple that holds one twice, which holds one twice, and so on: a kilobyte that unfolds to terabytes."""
+    shared: tuple[object, ...] = (b"x" * 1000,)
+    for _ in range(30):
+        shared = (shared, shared)
+    code = compile("x = 1", "predict.py", "exec").replace(co_consts=(shared,))
+    kept = Path(importlib.util.cache_from_source(str(bundle / "predict.py")))
+    kept.parent.mkdir()
+    kept.write_bytes(importlib.util.MAGIC_NUMBER + b"\0" * 12 + marshal.dumps(code))
+    assert kept.stat().st_size < 4000
+    script = (
+        "import resource, sys; from pathlib import Path; from graftc.runtime.bytecode import is_bytecode;"
+        "print(is_bytecode(Path(sys.argv[1]), Path(sys.argv[2])), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    words = [sys.executable, "-c", script, str(kept), str(bundle / "predict.py")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert said[0] == "False"
+    assert int(said[1]) < 600_000, "kilobytes"
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "predict.py", "checkpoint/config.json", "__pycache__", "manifest.sig"]
+)
+def test_links_in_a_circle_are_strangers(name: str, bundle: Path, graftc: Command) -> None:
+    (bundle / name).unlink(missing_ok=True)
+    (bundle / name).symlink_to(Path(name).name)
+    answer = graftc("verify", bundle)
+    assert (answer.status, answer.codes) == (1, ["E0503"])
+    assert f"`{name}`" in answer.err
 
 
 def test_optimised_byte_code_is_compared_too(bundle: Path, graftc: Command) -> None:

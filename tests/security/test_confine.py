@@ -179,10 +179,21 @@ def test_the_hub_s_snapshots_are_inside_and_its_token_is_not(
 
 def test_what_git_lfs_keeps_is_inside_and_the_clone_s_own_is_not(place: Place) -> None:
     boundary = Boundary(os.path.realpath(place.checkout), ".")
-    assert not boundary.is_outside(".git/lfs/objects/aa/bb/cc")
-    assert not boundary.is_outside(".git/modules/m/lfs/objects/aa/bb/cc")
+    kept = f"lfs/objects/aa/bb/{'ab' * 32}"
+    assert not boundary.is_outside(f".git/{kept}")
+    assert not boundary.is_outside(f".git/modules/m/{kept}")
     assert not boundary.is_outside(".github/a.yaml")
     assert all(map(boundary.is_outside, (".git", ".git/config", "sub/.git/config", ".git/lfs/objects/../../config")))
+
+
+@pytest.mark.parametrize("name", ["lfs/objects", "m/lfs/objects/aa/bb", f"lfs/objects/aa/bb/{'ab' * 32}"])
+def test_a_submodule_called_as_lfs_does_not_open_its_clone(place: Place, graftc: Command, name: str) -> None:
+    """The attack: who writes .gitmodules chooses under which name a clone keeps a submodule's configuration."""
+    config = place.checkout / ".git/modules" / name / "config"
+    config.parent.mkdir(parents=True)
+    config.write_bytes((place.checkout / "train.jsonl").read_bytes())
+    place.spec(ways_out.data(f"{{from: .git/modules/{name}/config, format: jsonl}}"))
+    assert "E0353" in graftc("validate", "spec.yaml", "--confine", ".").codes
 
 
 def test_without_a_boundary_nothing_is_outside() -> None:
