@@ -18,6 +18,7 @@ from .shape import ANY, FILE, UpTo, wrong
 FORMAT = 4
 NAME = "manifest.json"
 SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
+SIGNATURE_BYTES = 64
 GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
 LARGEST = 64 << 20  # bytes
 # what running a bundle takes; heads and inputs say what they need of their own records
@@ -54,7 +55,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             help="a bundle is the folder that `graftc build` wrote",
         ) from None
     try:
-        manifest = json.loads(raw if len(raw) <= LARGEST else b"", parse_constant=_refuse, parse_float=_finite)
+        manifest = json.loads(
+            raw if len(raw) <= LARGEST else b"", parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once
+        )
         version, written = manifest["bundle"], seal(manifest)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(folder, "it is not the JSON that graftc writes") from None
@@ -108,6 +111,12 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, "seal": seal(manifest)}
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; one that says something twice is read otherwise by whoever takes the first."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _refuse("a key twice")
+
+
 def _refuse(word: str) -> Any:
     raise ValueError(word)
 
@@ -129,7 +138,13 @@ def check_files(folder: Path, manifest: Mapping[str, Any], is_strict: bool = Fal
 
     A bundle may lie in git, and Python may keep byte code of its wrapper; with `is_strict` neither may be there.
     """
-    return [*_changed(folder, manifest["files"]), *map(_told, strangers(folder, manifest["files"], is_strict))]
+    found = [*_changed(folder, manifest["files"]), *map(_told, strangers(folder, manifest["files"], is_strict))]
+    return found + [f"`{SIGNATURE}` is no signature"] * (not found and _is_odd(folder / SIGNATURE))
+
+
+def _is_odd(signature: Path) -> bool:
+    """Whether a file that no manifest lists holds anything but a signature, true or not."""
+    return signature.is_file() and signature.stat().st_size != SIGNATURE_BYTES
 
 
 def _told(name: str) -> str:

@@ -217,3 +217,22 @@ def test_build_does_not_take_a_link_for_its_own(
         assert graftc("build", whole.parent / "spec.yaml", "-o", whole, "--quiet").codes == ["E0501"]
     finally:
         (whole / "onnxruntime").unlink()
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 63, b"x" * 65, b"PK" * 100_000])
+def test_the_one_file_that_is_not_listed_holds_a_signature_and_nothing_else(
+    content: bytes, bundle: Path, graftc: Command
+) -> None:
+    (bundle / "manifest.sig").write_bytes(content)
+    answer = graftc("verify", bundle)
+    assert (answer.status, answer.codes) == (1, ["E0503"])
+    assert "`manifest.sig` is no signature" in answer.err
+
+
+def test_a_manifest_that_says_something_twice_is_refused(bundle: Path, graftc: Command) -> None:
+    """The attack: whoever takes the first of two equal keys reads another manifest than the one that was sealed."""
+    raw = (bundle / "manifest.json").read_text()
+    for more in ('{"files": {}, ', '{"description": "of somebody else", '):
+        (bundle / "manifest.json").write_text(raw.replace("{", more, 1))
+        for verb in ("verify", "inspect"):
+            assert graftc(verb, bundle).codes == ["E0503"]
