@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ..boundary import outside
 from ..diagnostics import Diagnostic, Refused, Row, Span, clean, quote, refuse
 from ..diagnostics import Path as Keys
+from ..frozen import Json
 from ..language.source import LARGEST, Source, content, parse_text
 from .lock import FORMAT, Lock, signature
 from .plan import Pins, Plan
@@ -63,7 +64,9 @@ class Locked:
 
     def pin(self, plan: Plan) -> Plan:
         """The plan with what it must meet when it is built."""
-        return plan.model_copy(update={"pins": Pins(files=self.lock.backbone.files, versions=self.lock.versions)})
+        return plan.model_copy(
+            update={"pins": Pins(files=Json(self.lock.backbone.files), versions=Json(self.lock.versions))}
+        )
 
 
 def _is_pinned(reference: str, open: str) -> bool:

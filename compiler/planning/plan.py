@@ -7,20 +7,19 @@ import operator
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from .. import variants
 from ..diagnostics import Refused, Row, quote, refuse
 from ..digest import canonical, digest
-from ..frozen import SLUG, Frozen, Json
+from ..frozen import SLUG, Frozen, Json, Texts
 from ..reading import whole
 from .export import ExportPlan
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 LARGEST = 64 << 20  # bytes of a plan; one of a large backbone has a few
 MEAN = "mean"  # of the metrics of all heads
 
@@ -219,8 +218,8 @@ class Estimates(Frozen):
 class Pins(Frozen):
     """What a plan made from a lock must meet when it is built; it decides nothing."""
 
-    files: dict[str, Sha256]  # of the backbone's files, by name
-    versions: dict[str, str]  # of libraries, by name
+    files: Texts  # SHA-256 of the backbone's files, by name
+    versions: Texts  # of libraries, by name
 
 
 class Phase(Frozen):

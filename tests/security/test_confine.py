@@ -196,6 +196,22 @@ def test_a_submodule_called_as_lfs_does_not_open_its_clone(place: Place, graftc:
     assert "E0353" in graftc("validate", "spec.yaml", "--confine", ".").codes
 
 
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="there are no links here that lead elsewhere than they say"
+)
+def test_a_link_that_leads_elsewhere_than_it_says_is_outside(place: Place) -> None:
+    """As those of /proc into other containers: by its name it ends inside, and what is opened is another file."""
+    boundary, gone = Boundary(os.path.realpath(place.checkout), "."), place.checkout / "gone"
+    gone.write_text(SECRET)
+    with gone.open() as held:
+        link = f"/proc/self/fd/{held.fileno()}"
+        assert not boundary.is_outside(link)
+        gone.unlink()
+        (place.checkout / "gone (deleted)").write_text("")
+        assert Path(os.path.realpath(link)).exists()
+        assert boundary.is_outside(link)
+
+
 def test_without_a_boundary_nothing_is_outside() -> None:
     assert not OPEN.is_outside("/etc/passwd")
     assert OPEN.including(["/"]) == OPEN

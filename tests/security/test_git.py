@@ -149,6 +149,10 @@ def test_no_command_of_the_environment_runs(
         monkeypatch.setenv(name, attack)
     for name, value in {"COUNT": "1", "KEY_0": "core.fsmonitor", "VALUE_0": attack}.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    for name in ("GIT_TRACE", "GIT_TRACE2", "GIT_TRACE_SETUP"):  # git itself writes where these say
+        monkeypatch.setenv(name, str(mark))
+    for name in ("GIT_OBJECT_DIRECTORY", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_EXEC_PATH"):
+        monkeypatch.setenv(name, str(clone.parent))
     (clone / "git").write_text(f"#!/bin/sh\necho git >> {mark}\n")
     (clone / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f".{os.pathsep}{os.pathsep}{os.environ['PATH']}")
