@@ -196,6 +196,18 @@ def test_a_submodule_called_as_lfs_does_not_open_its_clone(place: Place, graftc:
     assert "E0353" in graftc("validate", "spec.yaml", "--confine", ".").codes
 
 
+def test_no_line_of_a_lock_is_quoted(place: Place, graftc: Command) -> None:
+    assert graftc("lock", "spec.yaml").status == 0
+    (line,) = [line for line in Path("spec.lock.yaml").read_text().splitlines() if "config.json: " in line]
+    with (place.checkout / "backbone/config.json").open("a") as file:
+        file.write("\n")
+    words = ("validate", "--locked", "spec.yaml")
+    assert line in graftc(*words).err
+    answer = graftc(*words, "--confine", ".")
+    assert answer.codes == ["E0344"]
+    assert line.strip() not in answer.err
+
+
 @pytest.mark.skipif(
     not os.path.isdir("/proc/self/fd"), reason="there are no links here that lead elsewhere than they say"
 )
