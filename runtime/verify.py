@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
-from .manifest import ENDS, KEEP_ENDS, VERIFIES, changed, read_manifest, require, strangers, told
+from .manifest import ENDS, KEEP_ENDS, SIGNATURE, VERIFIES, changed, is_odd, read_manifest, require, strangers, told
 from .model import Model
 from .rows import Values
 
@@ -43,6 +43,8 @@ def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
 def _require_files(folder: Path, files: dict[str, Any], is_strict: bool) -> None:
     """Raises BundleError E0503 for files that differ, lack, or are none of the bundle's."""
     wrong, more = list(changed(folder, files)), list(map(told, strangers(folder, files, is_strict)))
+    if not wrong and not more and is_odd(folder / SIGNATURE):
+        more = [f"`{SIGNATURE}` is no signature"]
     if not wrong and not more:
         return
     way = "build or copy it again" if wrong else "take out what is not the bundle's own"

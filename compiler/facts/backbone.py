@@ -21,7 +21,7 @@ from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quot
 from ..files import whole
 from ..homes import default_root
 from ..sources import SENTENCES, Located, Missing, split
-from ..store.hashes import canonical, digest
+from ..store.hashes import canonical, digest, file_sha256
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, is_header, read_header
@@ -34,6 +34,8 @@ PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.
 # all of which the results of stages may depend on
 CONFIG = 16 << 20  # bytes of a config.json
 ASSETS = (*PREPROCESSING, *SENTENCES)
+# what a backbone is made of, its weights apart
+BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *ASSETS)
 # what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
 READ = (".json", ".safetensors")
@@ -270,6 +272,13 @@ def gather_backbone(
     facts = BackboneFacts(located, word, family, named, hashlib.sha256(raw).hexdigest(), header, tensors, said, found)
     _check(facts)
     return facts
+
+
+def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, str]:
+    """The hash of every file that graftc reads of a backbone and that lies on this machine, by name."""
+    folder = backbone.located.folder
+    names = sorted({*BESIDE_WEIGHTS, *backbone.header.files})
+    return {name: file_sha256(folder / name, memory) for name in names if (folder / name).is_file()}
 
 
 def _config(raw: bytes) -> dict[str, Any]:

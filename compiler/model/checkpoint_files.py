@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import safe_open
 from .. import variants
 from ..diagnostics import refuse
 from ..facts.backbone import renamed
-from ..facts.configuration import CHOOSING, DTYPES
+from ..facts.configuration import DTYPES, rules
 from ..facts.header import INDEX, read_header
 from ..store.hashes import identity
 
@@ -25,15 +26,15 @@ _COMPARED: set[tuple[str, ...]] = set()  # files whose tensors this process has 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[Path]:
-    """A folder with a checkpoint's weights and its config.json, but for keys that choose what is loaded or run.
+    """A folder with a checkpoint's weights and of its config.json the keys that its architecture knows.
 
-    Such keys can name other weights, adapters or code, and so can other files beside these.
+    Others can name other weights, adapters or code, and so can other files beside these.
     """
     files = read_header(folder).files
     with TemporaryDirectory(prefix="graftc-") as made:
         place = Path(made)
         for name in files:
-            (place / name).symlink_to((folder / name).resolve())
+            (place / name).symlink_to(os.path.realpath(folder / name))
         if len(files) > 1 or files[0] != "model.safetensors":
             index = json.loads((folder / INDEX).read_bytes())["weight_map"]
             (place / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}))
@@ -42,8 +43,8 @@ def alone(folder: Path) -> Iterator[Path]:
 
 
 def reduced(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config.json without the keys that choose what is loaded or run."""
-    kept = {key: value for key, value in config.items() if key not in CHOOSING}
+    """A config.json as transformers is given it: the keys that its architecture knows, and none that chooses."""
+    kept = rules(str(config["model_type"]).replace("_", "-")).reduced(config)
     # a configuration that is made by itself takes `float32` alone, where a model's also takes `torch.float32`
     named = {key: kept[key].removeprefix("torch.") for key in DTYPES if isinstance(kept.get(key), str)}
     return kept | named

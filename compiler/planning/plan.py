@@ -15,7 +15,7 @@ from .. import variants
 from ..contracts.input import Input
 from ..diagnostics import Refused, Row, quote, refuse
 from ..files import whole
-from ..frozen import SLUG, Frozen, Json
+from ..frozen import SLUG, Frozen, Json, Texts
 from ..store.hashes import canonical, digest
 from .export import ExportPlan
 
@@ -224,8 +224,8 @@ class Estimates(Frozen):
 class Pins(Frozen):
     """What a plan made from a lock must meet when it is built; it decides nothing."""
 
-    files: Json  # SHA-256 of the backbone's files, by name
-    versions: Json  # of libraries, by name
+    files: Texts  # SHA-256 of the backbone's files, by name
+    versions: Texts  # of libraries, by name
 
 
 class Phase(Frozen):
