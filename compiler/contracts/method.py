@@ -49,8 +49,7 @@ class Method(Generic[Keys]):
     head_learning_rate: float  # default, of heads
     usual: tuple[float, float]  # learning rates outside are worth a look
     needs: frozenset[str] = frozenset()  # what a backbone must provide: words of `methods.CAPABILITIES`
-    adds: bool = False  # whether it has tensors of its own, which are saved without the backbone
-    merges: bool = False  # whether these become part of the backbone's
+    merges: bool = False  # whether tensors of its own become part of the backbone's
     freezes: bool = False  # whether the whole backbone runs in inference mode
     starts_untouched: bool = False  # whether the backbone answers as it did until the first step: heads can be fitted
 
@@ -63,6 +62,11 @@ class Method(Generic[Keys]):
     apply: Callable[[torch.nn.Module, Record], torch.nn.Module]  # (module, record) → the adapted module
     plain: Callable[[str], str]  # a tensor's name in the adapted module → the planned name
     merge: Callable[[torch.nn.Module], torch.nn.Module]  # the adapted module → the plain one
-    save: Callable[[torch.nn.Module, Path], None]  # (adapted module, folder)
+    save: Callable[[torch.nn.Module, Path], None]  # (adapted module, folder): its own tensors, or else all
     reload: Callable[[torch.nn.Module, Path], torch.nn.Module] | None = None
-    """(module, folder) → the adapted module; of a method that adds tensors"""
+    """(module, folder) → the adapted module, of a method with tensors of its own"""
+
+    @property
+    def adds(self) -> bool:
+        """Whether it has tensors of its own; its checkpoint is these, without the backbone."""
+        return self.reload is not None

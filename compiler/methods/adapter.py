@@ -106,7 +106,6 @@ METHOD = Method(
     head_learning_rate=1e-3,
     usual=(1e-5, 1e-2),
     needs=frozenset({"sublayers"}),
-    adds=True,
     starts_untouched=True,
     problems=problems,
     lower=lower,

@@ -69,7 +69,6 @@ METHOD = Method(
     learning_rate=8e-3,
     head_learning_rate=2e-3,
     usual=(1e-4, 1e-1),
-    adds=True,
     merges=True,
     starts_untouched=True,
     problems=problems,

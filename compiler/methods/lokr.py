@@ -58,7 +58,6 @@ METHOD = Method(
     head_learning_rate=1e-3,
     usual=(1e-5, 1e-1),
     needs=frozenset({"plain-weights"}),
-    adds=True,
     merges=True,
     starts_untouched=True,
     problems=partial(_layers.problems, "lokr"),

@@ -71,7 +71,6 @@ METHOD = Method(
     learning_rate=1e-3,
     head_learning_rate=1e-3,
     usual=(1e-5, 1e-2),
-    adds=True,
     merges=True,
     starts_untouched=True,
     problems=partial(_layers.problems, "lora"),

@@ -67,7 +67,6 @@ METHOD = Method(
     head_learning_rate=2e-3,
     usual=(1e-5, 1e-1),
     needs=frozenset({"word-embeddings"}),
-    adds=True,
     positions=_prompts.positions,
     lower=lower,
     apply=apply,

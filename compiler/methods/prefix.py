@@ -79,7 +79,6 @@ METHOD = Method(
     head_learning_rate=2e-3,
     usual=(1e-4, 1e-1),
     needs=frozenset({"past-key-values"}),
-    adds=True,
     positions=_prompts.positions,
     lower=lower,
     apply=apply,

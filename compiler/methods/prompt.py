@@ -52,7 +52,6 @@ METHOD = Method(
     head_learning_rate=2e-3,
     usual=(1e-4, 1.0),
     needs=frozenset({"word-embeddings"}),
-    adds=True,
     positions=_prompts.positions,
     lower=lower,
     apply=apply,

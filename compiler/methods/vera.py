@@ -52,7 +52,6 @@ METHOD = Method(
     head_learning_rate=1e-3,
     usual=(1e-4, 1e-1),
     needs=frozenset({"linear-layers"}),
-    adds=True,
     merges=True,
     starts_untouched=True,
     problems=partial(_layers.problems, "vera"),

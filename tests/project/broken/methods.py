@@ -13,7 +13,7 @@ CASES = (
     Case("backbones/vit.py", "pooled=pooled", "pooled=True", "pooled=", 'Argument "pooled" to "Family"'),
     Case("backbones/deit.py", "prefix=", "prefx=", OF_ANOTHER, 'Unexpected keyword argument "prefx" for "replace"'),
     Case("backbones/deit.py", '"deit."', "7", OF_ANOTHER, 'Argument "prefix" to "replace" of "Family"'),
-    Case("methods/lora.py", "    adds=", "    ads=", "METHOD =", 'Unexpected keyword argument "ads" for "Method"'),
+    Case("methods/lora.py", "    merges=", "    merged=", "METHOD =", 'Unexpected keyword argument "merged" for "Method"'),
     Case("methods/lora.py", "    plain=_layers.plain,\n", "", "METHOD =", 'Missing named argument "plain"'),
     Case("methods/lora.py", "usual=(1e-5, 1e-2)", "usual=(1e-5,)", "usual=", 'Argument "usual" to "Method"'),
     Case("methods/lora.py", "added=_added", "added=apply", "lower=", 'Argument "added" to "lower"'),
