@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .contracts.renderer import Renderer
     from .contracts.source import Source
     from .contracts.stage import Stage
+    from .frozen import Frozen
 
 _HERE = Path(__file__).parent
 
@@ -66,6 +67,17 @@ def reader(task: str) -> ModuleType:
     """What reads a row's input: the module of a head that has roles of its own for it, else that of its modality."""
     found = top(task)
     return found if hasattr(found, "raw") else load("inputs", found.MODALITY)
+
+
+def options(folder: str, word: str) -> type[Frozen]:
+    """The keys that a spec may write of a variant of `heads`, `objectives`, `methods` or `inputs`."""
+    if folder == "methods":
+        keys: type[Frozen] = method(word).options
+    elif folder == "inputs":
+        keys = input(word).options
+    else:
+        keys = load(folder, word).Options
+    return keys
 
 
 def family(word: str) -> Family:

@@ -74,11 +74,7 @@ def _of_retain(path: Path) -> Path | None:
 
 
 def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
-    if (
-        stage.method
-        and variants.load("methods", stage.method).ADDS
-        and not variants.load("methods", stage.method).MERGES
-    ):
+    if stage.method and variants.method(stage.method).adds and not variants.method(stage.method).merges:
         working = [w for w in variants.words("methods") if _becomes_part(w)]
         at = At((*path, "adapt", "method"), "stays beside the backbone")
         headline, help = (
@@ -103,8 +99,8 @@ def _labels(stage: Draft, facts: Facts, spec: Draft, path: Path) -> Iterator[Dia
 
 
 def _becomes_part(word: str) -> bool:
-    method = variants.load("methods", word)
-    return method.MERGES or not method.ADDS
+    method = variants.method(word)
+    return method.merges or not method.adds
 
 
 def _short(facts: Facts, at: At) -> Iterator[Diagnostic]:

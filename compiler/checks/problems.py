@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from .. import variants
+from .. import methods, variants
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..facts.facts import Facts
@@ -136,7 +136,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
     yield from sentences(spec, facts)
-    if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
+    if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.provides:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
 
@@ -156,7 +156,7 @@ def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
 def _fits(module: ModuleType, backbone: BackboneFacts) -> bool:
     """Whether a backbone has what a head or an objective needs."""
     is_other = module.NEEDS in LANGUAGE_MODELS and module.NEEDS not in backbone.provides
-    return bool(module.MODALITY == backbone.family.MODALITY and not is_other)
+    return bool(backbone.family.modality == module.MODALITY and not is_other)
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
@@ -174,11 +174,11 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
     """Whether head and backbone take inputs of different kinds."""
-    return bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
+    return bool(backbone and spec.modality and spec.modality != backbone.family.modality)
 
 
 def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
-    modality = backbone.family.MODALITY
+    modality = backbone.family.modality
     fitting = [word for word in variants.words("heads") if modality == variants.load("heads", word).MODALITY]
     at = At(("head", "type"), f"takes {spec.modality} inputs")
     also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {modality} inputs"),)
@@ -201,9 +201,8 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
     yield from freezes(spec, chosen)
     yield from effects(spec, backbone, frozen)
     if backbone and spec.method and spec.adapt is not None:
-        method = variants.load("methods", spec.method)
-        is_whole = is_known and not spec.lost & set(method.Options.model_fields)
-        for found in method.problems(spec.adapt, backbone, frozen):
+        is_whole = is_known and not spec.lost & set(variants.method(spec.method).options.model_fields)
+        for found in methods.problems(spec.method, spec.adapt, backbone, frozen):
             # what is at odds with other sections may follow from what was lost
             if is_whole or (isinstance(found.at, At) and found.at.path[0] == "adapt"):
                 yield found

@@ -15,7 +15,7 @@ def sentences(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """A pooling that graftc has not where none is written; of heads that answer a vector, whatever makes it another one."""
     backbone = facts.backbone
     said = backbone.sentences if backbone else None
-    if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.PROVIDES:
+    if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.provides:
         return
     head = variants.top(str(spec.head_type))
     written = getattr(spec.head, "pooling", None)

@@ -38,13 +38,13 @@ def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
 
 
 def _is_untouched(word: str) -> bool:
-    return bool(getattr(variants.load("methods", word), "STARTS_UNTOUCHED", False))
+    return variants.method(word).starts_untouched
 
 
 def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
     """No steps, where there is more to learn than a fit gives."""
     at, also = At(("train", "epochs"), "no step is made"), (At(("adapt", "method"), "would never learn"),)
-    if not variants.load("methods", word).FREEZES:
+    if not variants.method(word).freezes:
         help = "write `method: probe`, or `epochs: 1` or more"
         yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
     elif not hasattr(variants.top(str(spec.head_type)), "convex") or getattr(spec.head, "hidden", None):

@@ -8,7 +8,6 @@ from typing import Any
 
 from ...runtime.heads import Decoder
 from ...runtime.variants import decoder
-from .. import variants
 from ..diagnostics import clean
 from ..planning.plan import Plan, TaskPlan
 from .changes import Change, changes, differences, labels, spelt
@@ -145,7 +144,7 @@ def _files(old: Plan, new: Plan) -> Iterator[Change]:
 
 def _form(plan: Plan) -> str:
     """What lies in the checkpoint of a bundle, in words."""
-    if not variants.load("methods", plan.method.method).ADDS:
+    if not plan.method.variant.adds:
         return "a whole backbone"
     if plan.adapters is None:
         return "an adapter for peft"

@@ -169,7 +169,7 @@ def _quantizing(plan: Plan) -> Stage:
     """The stage that makes int8 of the first kind, from training rows where its scales are fixed."""
     planned = plan.export.quantization
     assert planned is not None
-    rows = _calibrating(plan) if variants.load("quantizations", planned.kinds[0]).NEEDS_ROWS else ()
+    rows = _calibrating(plan) if variants.quantization(planned.kinds[0]).needs_rows else ()
     record: dict[str, Any] = {"export": {"quantization": {"kinds": planned.kinds[:1]}}}
     if rows:
         record["export"]["quantization"]["samples"] = planned.samples

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import variants
-from ..planning.export import KINDS, SMALL, QuantizationPlan
+from ..planning.export import SMALL, QuantizationPlan
 from .calibration import Sample
 from .quantization import candidates, own_bytes
 
@@ -51,13 +51,18 @@ def attempts(
     """
     plain, sample = own_bytes(source), cache(draw)
     for kind in plan.kinds:
-        module = variants.load(KINDS, kind)
+        quantization = variants.quantization(kind)
         for what, nodes in _choices(source):
             is_first = kind == plan.kinds[0] and not what
-            rows = sample() if module.NEEDS_ROWS and not is_first else None
-            file, made = whole if is_first else (target, module.quantize(source, target, nodes, rows))
+            rows = sample() if quantization.needs_rows and not is_first else None
+            file, made = whole if is_first else (target, quantization.quantize(source, target, nodes, rows))
             size = own_bytes(file) / plain
-            told = {"kind": kind, "is_batch_invariant": module.IS_BATCH_INVARIANT, "share": round(size, 3), **made}
+            told = {
+                "kind": kind,
+                "is_batch_invariant": quantization.is_batch_invariant,
+                "share": round(size, 3),
+                **made,
+            }
             is_large = plain > TINY and size > (SMALL if plan.is_auto else WHOLE)
             yield Attempt(file, kind, told, what, nodes, is_large)
 

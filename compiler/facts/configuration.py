@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .. import variants
 from ..diagnostics import Span, listed, nearest, quote
 
 FILE = (
@@ -93,7 +94,8 @@ class Rules:
 def rules(word: str) -> Rules:
     """The rules of a family by its word."""
     table = json.loads(FILE.read_bytes())
-    family = table["families"][word]
+    families = table["families"]
+    family = families.get(word) or families[variants.family(word).config_like]
     words = {name: tuple(listed) for name, listed in table["words"].items()}
     return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
 

@@ -16,7 +16,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
     """Looks at the data of one head."""
     spec, known = gathering.spec, gathering.known
     gathering.found += absolute(spec, gathering.folder, gathering.boundary)
-    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
+    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.modality)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
         # rows would be held against a head or roles that are not meant; `problems` says so
         gathering.look()

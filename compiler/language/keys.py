@@ -54,7 +54,7 @@ def _of_head(method: str, task: str) -> dict[Path, Key]:
     for name, model in SECTIONS.items():
         found += [Key((name,), None, "the language"), *_fields(model, (name,), f"`{name}`")]
     for name, (folder, tag, _) in VARIANTS.items():
-        options = variants.load(folder, words[name]).Options
+        options = variants.options(folder, words[name])
         found += [
             Key((name,), DEFAULTS.get(name), "the language"),
             Key((name, tag), DEFAULTS.get(name, {}).get(tag), f"`{name}`"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import getdoc
-from types import ModuleType
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -36,7 +35,7 @@ def schema() -> Node:
     for name, model in SECTIONS.items():
         definitions |= {name: models[model]} if model is not Data else {f"data.{w}": _data(w, models) for w in inputs}
     for section, (folder, tag, _) in VARIANTS.items():
-        definitions |= {f"{section}.{w}": _branch(variants.load(folder, w), w, tag, models) for w in _words(section)}
+        definitions |= {f"{section}.{w}": _branch(folder, w, tag, models) for w in _words(section)}
     definitions |= {f"pretrain.{w}": _stage(w, models) for w in variants.words(OBJECTIVE[0])} | {
         "retain": _retain(models)
     }
@@ -79,7 +78,7 @@ def _models() -> tuple[Models, dict[str, Node]]:
     """The schema of every model that a spec is checked with, and the definitions that they refer to."""
     found: list[type[Frozen]] = [Top, Entry, Freeze, Retain, *SECTIONS.values()]
     folders = [folder for folder, _, _ in (*VARIANTS.values(), OBJECTIVE)]
-    found += [variants.load(folder, word).Options for folder in folders for word in variants.words(folder)]
+    found += [variants.options(folder, word) for folder in folders for word in variants.words(folder)]
     found += [variants.load("inputs", word).Options for word in variants.words("inputs")]
     unique = list(dict.fromkeys(found))  # variants may share their options
     places, whole = models_json_schema([(model, "validation") for model in unique], ref_template="#/$defs/{model}")
@@ -168,9 +167,10 @@ def _told(name: str, description: str) -> Node:
     return {**_refer(name), "description": description}
 
 
-def _branch(module: ModuleType, word: str, tag: str, models: Models) -> Node:
+def _branch(folder: str, word: str, tag: str, models: Models) -> Node:
     """A variant's keys with the word that selects it."""
-    keys, sentence = models[module.Options], (getdoc(module) or "").partition("\n")[0]
+    keys = models[variants.options(folder, word)]
+    sentence = (getdoc(variants.load(folder, word)) or "").partition("\n")[0]
     return {
         **keys,
         "description": sentence,
@@ -191,7 +191,7 @@ def _retain(models: Models) -> Node:
 def _stage(word: str, models: Models) -> Node:
     """The keys of a stage of `pretrain`: those of its objective, and what every stage may have."""
     module = variants.load(OBJECTIVE[0], word)
-    branch = _branch(module, word, OBJECTIVE[1], models)
+    branch = _branch(OBJECTIVE[0], word, OBJECTIVE[1], models)
     adapt = {**_section("adapt"), "description": "how this stage learns; what it adds is merged before the next one"}
     shared = {
         "adapt": adapt,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from .. import variants
+from ..contracts.backbone import Family
 from ..diagnostics import refuse
 from ..facts.backbone import renamed
 from ..facts.configuration import DTYPES, rules
@@ -50,19 +50,19 @@ def reduced(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept | named
 
 
-def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:
+def refuse_others(module: torch.nn.Module, folder: Path, family: Family) -> None:
     """Raises Refused E0406 where a tensor of a module is not, number for number, that of the folder's files.
 
     What was loaded from the same files in this process is not compared again.
     """
-    known, state, files = variants.load("backbones", family), module.state_dict(), read_header(folder).files
+    state, files = module.state_dict(), read_header(folder).files
     compared = tuple(identity(folder / name) for name in (*files, CONFIG))
     if compared in _COMPARED:
         return
     for file in files:
         with safe_open(str(folder / file), "pt") as stored:
             for name in stored.keys():  # noqa: SIM118 - it is no mapping
-                loaded = _loaded(state, name, known)
+                loaded = _loaded(state, name, family)
                 if loaded is not None and not _is_same(loaded, stored.get_tensor(name)):
                     help = "copy the backbone again, and report this with its config.json if that does not help"
                     headline = "the loaded weights are not those of the backbone's files"
@@ -70,11 +70,11 @@ def refuse_others(module: torch.nn.Module, folder: Path, family: str) -> None:
     _COMPARED.add(compared)
 
 
-def _loaded(state: Mapping[str, torch.Tensor], name: str, family: Any) -> torch.Tensor | None:
+def _loaded(state: Mapping[str, torch.Tensor], name: str, family: Family) -> torch.Tensor | None:
     """The tensor that a stored one became: with the name of its family's prefix, or without; None for what is left out."""
-    plain = renamed(name.removeprefix(family.PREFIX), family)
+    plain = renamed(name.removeprefix(family.prefix), family)
     return next(
-        (state[each] for each in (plain, f"{family.PREFIX}{plain}", renamed(name, family)) if each in state), None
+        (state[each] for each in (plain, f"{family.prefix}{plain}", renamed(name, family)) if each in state), None
     )
 
 

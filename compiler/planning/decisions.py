@@ -28,7 +28,7 @@ LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that name
 
 def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
     """How token states become one feature."""
-    provides, said = backbone.family.PROVIDES, backbone.sentences
+    provides, said = backbone.family.provides, backbone.sentences
     if _reads_tokens(spec):
         return Decided("none", f"`{spec.head_type}` reads every token's state")
     if written := getattr(spec.head, "pooling", None):
@@ -46,16 +46,16 @@ def start(spec: Spec, train: TrainPlan) -> Decided[str]:
     """What the weights of a head are before the first step."""
     if written := getattr(spec.head, "start", None):
         return Decided(str(written))
-    module, method = variants.top(spec.head_type), variants.load("methods", spec.method)
+    module, method = variants.top(spec.head_type), variants.method(spec.method)
     if not hasattr(module, "convex"):
         return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
     if getattr(spec.head, "hidden", ()):
         return Decided("random", "a head with hidden layers has no one best fit")
-    if not getattr(method, "STARTS_UNTOUCHED", False):
+    if not method.starts_untouched:
         return Decided("random", f"`{spec.method}` changes the backbone's features before the first step")
     if train.steps == 0:
         return Decided("fitted", "nothing else would teach the head: there are no steps")
-    if method.FREEZES:
+    if method.freezes:
         return Decided("random", f"the head is all that learns in `{spec.method}`")
     if train.steps < train.steps_per_epoch:
         return Decided("random", "training ends before it has seen every row, which a fit would")
@@ -91,7 +91,7 @@ def learning_rate(spec: Spec) -> Decided[float]:
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.backbone if isinstance(rate, Rates) else rate)
-    return Decided(float(variants.load("methods", spec.method).LEARNING_RATE), _default_of(spec))
+    return Decided(variants.method(spec.method).learning_rate, _default_of(spec))
 
 
 def head_learning_rate(spec: Spec) -> Decided[float]:
@@ -99,7 +99,7 @@ def head_learning_rate(spec: Spec) -> Decided[float]:
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.head if isinstance(rate, Rates) else rate)
-    return Decided(float(variants.load("methods", spec.method).HEAD_LEARNING_RATE), _default_of(spec))
+    return Decided(variants.method(spec.method).head_learning_rate, _default_of(spec))
 
 
 def _default_of(spec: Spec) -> str:
@@ -306,13 +306,11 @@ def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]
 def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
     """What a method, a head and an input decide of their own options."""
     assert facts.backbone is not None
-    named = (
-        ("adapt", "methods", spec.method, (spec.adapt, facts.backbone)),
-        ("head", _folder(spec.head_type), spec.head_type, (spec.head, facts.splits["train"].tally)),
-    )
+    named = (("head", _folder(spec.head_type), spec.head_type, (spec.head, facts.splits["train"].tally)),)
     room = facts.backbone.room(spec.method, spec.adapt)
     read = variants.input(spec.modality).decided(spec.input, facts.preprocessing, room, facts.usual)
-    found: dict[Path, Decided[Any]] = {}
+    method = variants.method(spec.method).decided(spec.adapt, facts.backbone)
+    found: dict[Path, Decided[Any]] = {("adapt", key): value for key, value in method.items()}
     for section, folder, word, arguments in named:
         module = variants.load(folder, word)
         if hasattr(module, "decided"):

@@ -12,7 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from .. import variants
+from ..contracts.backbone import Family
 from ..contracts.input import Input
+from ..contracts.method import Method
 from ..diagnostics import Refused, Row, quote, refuse
 from ..files import whole
 from ..frozen import SLUG, Frozen, Json, Texts
@@ -43,7 +45,7 @@ class BackbonePlan(Frozen):
     """What the graft starts from, pinned."""
 
     source: str
-    family: str
+    family: str  # a module of backbones/
     config_sha256: str
     header_sha256: str
     files: tuple[str, ...]
@@ -52,6 +54,11 @@ class BackbonePlan(Frozen):
     inference: tuple[str, ...]  # modules that run in inference mode while the rest trains
     is_frozen: bool  # nothing of it learns
     dropout: float | None = None  # of all its dropouts, None for what its config.json says
+
+    @property
+    def variant(self) -> Family:
+        """What is known of its family."""
+        return variants.family(self.family)
 
 
 class TablePlan(Frozen):
@@ -156,6 +163,11 @@ class MethodPlan(Frozen):
 
     method: str
     record: Json
+
+    @property
+    def variant(self) -> Method[Any]:
+        """The method itself."""
+        return variants.method(self.method)
 
 
 class SetPlan(Frozen):

@@ -74,8 +74,7 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
 def _can_fit(plan: Plan, task: TaskPlan) -> bool:
     """Whether a head was drawn that could be fitted before the first step."""
     is_convex = hasattr(variants.top(task.head.type), "convex") and not task.head.record.get("hidden")
-    method = variants.load("methods", plan.method.method)
-    return task.head.start != "fitted" and is_convex and getattr(method, "STARTS_UNTOUCHED", False)
+    return task.head.start != "fitted" and is_convex and plan.method.variant.starts_untouched
 
 
 def _untrained(plan: Plan, floors: Mapping[str, Json]) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from .. import variants
+from ..contracts.method import Method
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared
@@ -37,7 +38,7 @@ def run(work: Work) -> None:
     phase = work.plan
     assert isinstance(phase, PretrainPlan)
     torch.set_num_threads(work.machine.threads)
-    method = variants.load("methods", phase.method.method)
+    method = phase.method.variant
     before = assemble(phase, work.backbone).to(work.machine.device)
     if work.fitted:
         load_heads(before, work.fitted)
@@ -65,9 +66,9 @@ def _scores(work: Work, graft: Graft, split: str) -> dict[str, Any]:
     return scored(graft, Rows(work, work.plan.tasks[0], split, processor, work.machine.device))
 
 
-def _merge(work: Work, graft: Graft, method: Any) -> None:
+def _merge(work: Work, graft: Graft, method: Method[Any]) -> None:
     """Merges in place; the merged network must answer as the adapted one did."""
-    if not method.ADDS:
+    if not method.adds:
         return
     processor, plan = preprocessor(work.plan, work.backbone), work.plan
     inputs = golden_inputs(plan)
@@ -100,7 +101,7 @@ def _save(work: Work, phase: PretrainPlan, graft: Graft) -> None:
     if hasattr(head, "language"):
         whole = head.language.whole(graft.backbone)
     elif phase.language_model in AUTO:
-        model, _ = load_language_model(phase.language_model, work.backbone, phase.backbone.family)
+        model, _ = load_language_model(phase.language_model, work.backbone, phase.backbone.variant)
         whole = LanguageModel(model).whole(graft.backbone)
     else:
         whole = graft.backbone

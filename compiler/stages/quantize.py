@@ -16,9 +16,9 @@ def run(work: Work) -> None:
     """Writes `model.int8.onnx`, `told.json`, what a manifest tells of it, and with fixed scales `ranges.json`."""
     planned = work.plan.export.quantization
     assert planned is not None
-    module = variants.load("quantizations", planned.kinds[0])
-    sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if module.NEEDS_ROWS else None
-    told = module.quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], (), sample)
+    quantization = variants.quantization(planned.kinds[0])
+    sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if quantization.needs_rows else None
+    told = quantization.quantize(work.inputs["export"] / FILES["fp32"], work.out / FILES["int8"], (), sample)
     (work.out / "told.json").write_text(json.dumps(told))
 
 

@@ -18,9 +18,7 @@ from graftc.compiler.diagnostics import Diagnostic
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
-    "compiler/backbones": contracts.Family,
     "compiler/heads": contracts.Head,
-    "compiler/methods": contracts.Method,
     "compiler/metrics": contracts.Metrics,
     "compiler/objectives": contracts.Objective,
 }
@@ -83,47 +81,7 @@ def test_a_variant_has_every_member_of_its_protocol(folder: str, name: str) -> N
     assert {member: mistake for member, mistake in found.items() if mistake} == {}
 
 
-def test_methods_that_add_tensors_reload_them() -> None:
-    methods = [
-        import_module(f"graftc.compiler.methods.{name}") for folder, name in VARIANTS if folder.endswith("methods")
-    ]
-    assert {method.ADDS for method in methods} == {True, False}
-    for method in methods:
-        assert not method.ADDS or _call(method.reload, 2) == ""
-
-
-def test_families_that_provide_a_pooled_feature_pool() -> None:
-    names = [name for folder, name in VARIANTS if folder.endswith("backbones")]
-    families = [import_module(f"graftc.compiler.backbones.{name}") for name in names]
-    assert any("pooled" in family.PROVIDES for family in families)
-    for family in families:
-        assert "pooled" not in family.PROVIDES or _call(family.pooled, 1) == ""
-
-
 def test_every_protocol_has_a_folder_and_members() -> None:
     assert {protocol.__name__ for protocol in FOLDERS.values()} == set(contracts.__all__)
     assert {folder for folder, _ in VARIANTS} == set(FOLDERS)
     assert all(len(members(protocol)) >= 2 for protocol in FOLDERS.values())
-
-
-@pytest.mark.parametrize(
-    ("member", "value"),
-    [
-        ("ADDS", "yes"),
-        ("NEEDS", {"biases"}),
-        ("USUAL", (1.0,)),
-        ("LEARNING_RATE", None),
-        ("plain", lambda: ""),
-        ("Options", int),
-    ],
-)
-def test_a_member_of_another_kind_is_seen(member: str, value: Any) -> None:
-    """Else the tests above could not fail."""
-    module = ModuleType("method")
-    vars(module).update(vars(import_module("graftc.compiler.methods.full")))
-    kinds = members(contracts.Method)
-    assert not any(wrong(module, name, kind) for name, kind in kinds.items())
-    setattr(module, member, value)
-    assert [name for name, kind in kinds.items() if wrong(module, name, kind)] == [member]
-    delattr(module, member)
-    assert wrong(module, member, kinds[member]) == "is missing"

@@ -141,11 +141,11 @@ def test_weights_other_than_the_file_s_are_refused(folder: Path, monkeypatch: py
     made = plan(folder)
     module = load_backbone(made, folder)
     monkeypatch.setattr(checkpoint_files, "_COMPARED", set())  # as in a process that has loaded nothing yet
-    checkpoint_files.refuse_others(module, folder, "bert")
+    checkpoint_files.refuse_others(module, folder, variants.family("bert"))
     checkpoint_files._COMPARED.clear()
     with torch.no_grad():
         module.embeddings.word_embeddings.weight[3, 3] += 1  # type: ignore[union-attr, operator, index]
     with pytest.raises(Refused) as caught:
-        checkpoint_files.refuse_others(module, folder, "bert")
+        checkpoint_files.refuse_others(module, folder, variants.family("bert"))
     (found,) = caught.value.diagnostics
     assert (found.code, found.notes) == ("E0406", ("`embeddings.word_embeddings.weight` of model.safetensors",))

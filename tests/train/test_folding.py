@@ -38,9 +38,7 @@ from . import running
 FOLDS = sorted(
     word
     for word in variants.words("backbones")
-    if STACK in (family := variants.load("backbones", word)).PARTS
-    and "tokens" in family.PROVIDES
-    and not hasattr(family, "UNFOLDED")
+    if STACK in (family := variants.family(word)).parts and "tokens" in family.provides and not family.uncacheable
 )
 
 
