@@ -77,7 +77,7 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
     method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
-    if head.NEEDS in LANGUAGE_MODELS and head.NEEDS not in backbone.provides:  # which is told already
+    if head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides:  # which is told already
         return
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
     is_idle = method.FREEZES or (not method.ADDS and is_whole)

@@ -323,8 +323,7 @@ def _foremost(folder: str, words: Iterable[str]) -> str:
 
 
 def _options(folder: str, word: str) -> type[BaseModel]:
-    options: type[BaseModel] = variants.load(folder, word).Options
-    return options
+    return variants.options(folder, word)
 
 
 def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -19,10 +19,7 @@ from graftc.compiler.diagnostics import Diagnostic
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
     "compiler/backbones": contracts.Family,
-    "compiler/heads": contracts.Head,
     "compiler/methods": contracts.Method,
-    "compiler/metrics": contracts.Metrics,
-    "compiler/objectives": contracts.Objective,
 }
 NAMES = {**vars(contracts), "np": np, "torch": torch, "Diagnostic": Diagnostic}
 VARIANTS = [

@@ -136,10 +136,9 @@ def test_every_key_is_listed() -> None:
 
     table = README[README.index("| key | |") : README.index("**Freezing.**")]
     words = set(re.findall(r"[\w.]+", table))
-    modules = [
-        variants.load(folder, word) for folder in ("heads", "methods", "inputs") for word in variants.words(folder)
-    ]
-    models = [*SECTIONS.values(), *(module.Options for module in modules)]
+    folders = ("heads", "methods", "inputs")
+    options = [variants.options(folder, word) for folder in folders for word in variants.words(folder)]
+    models = [*SECTIONS.values(), *options]
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert not (keys | set(KEYS)) - words - {"pretrain", "heads"}
 
