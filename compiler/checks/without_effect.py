@@ -79,6 +79,8 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
     if head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides:  # which is told already
         return
+    if head.settle and facts.preprocessing is None:  # of inputs that can't be read, the record is not known
+        return
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
     is_idle = method.FREEZES or (not method.ADDS and is_whole)
     if is_idle and not head.parameters(head_record(str(spec.head_type), spec.head, facts), backbone.width):
