@@ -149,8 +149,8 @@ def _names(task: Draft) -> tuple[str, ...]:
     if not task.head_type:
         return ("…",)
     head = variants.top(task.head_type)
-    roles: list[dict[str, tuple[str, ...]]] = [{role: (role,)} for role in head.TARGETS] or [{}]
-    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics(columns)))
+    roles: list[dict[str, tuple[str, ...]]] = [{role: (role,)} for role in head.targets] or [{}]
+    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics.names(columns)))
 
 
 def _first(task: Draft) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from .. import variants
+from ..contracts.targets import RowLabels
 from ..diagnostics import At, Diagnostic, Path, listed
 from ..facts.facts import Facts
 from ..facts.pretraining import retained
@@ -94,7 +95,8 @@ def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
 
 def _labels(stage: Draft, facts: Facts, spec: Draft, path: Path) -> Iterator[Diagnostic]:
     """Rows with several labels, none of which attracts those that share only some."""
-    if "train" in facts.splits and getattr(facts.splits["train"].tally, "is_multi", False):
+    tally = facts.splits["train"].tally if "train" in facts.splits else None
+    if isinstance(tally, RowLabels) and tally.is_multi:
         yield unlabelled(stage, next(task for task in spec.each if task.name == stage.name), path)
 
 

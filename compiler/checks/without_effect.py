@@ -77,7 +77,9 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
     method, head = variants.method(spec.method), variants.top(str(spec.head_type))
-    if head.NEEDS in LANGUAGE_MODELS and head.NEEDS not in backbone.provides:  # which is told already
+    if head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides:  # which is told already
+        return
+    if head.settle and facts.preprocessing is None:  # of inputs that can't be read, the record is not known
         return
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
     is_idle = method.freezes or (not method.adds and is_whole)

@@ -32,14 +32,13 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
             columns = gathering.columns or {}
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
             gathering.found += input.misfits(preprocessing, source, backbone)
-            if hasattr(gathering.head, "reads"):
-                preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
+            preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
             # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
-            if preprocessing.get("is_masked") and input.vocabulary and gathering.head.NEEDS in backbone.provides:
+            if preprocessing.get("is_masked") and input.vocabulary and gathering.head.needs in backbone.provides:
                 preprocessing |= input.vocabulary.masking(source)
             if preprocessing.get("is_packed") and input.vocabulary:
                 preprocessing |= input.vocabulary.special(source)
-            if getattr(gathering.head, "IS_WINDOWED", False) and input.windows:
+            if gathering.head.is_windowed and input.windows:
                 preprocessing |= input.windows.add(spec.input, preprocessing)
             if known:
                 measured = dict(known.measured)

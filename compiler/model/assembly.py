@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from .. import variants
 from ..diagnostics import refuse
 from ..features.layers import Prefix
+from ..layers.head import HeadModule
+from ..layers.language import WordHead
 from ..planning.plan import Phase, TaskPlan, TensorPlan
 from ..planning.split import derived_seed
 from .adapters import twins
@@ -65,17 +66,18 @@ def of_adapter(checkpoint: Path, adapter: str) -> Path:
 
 def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Graft:
     """Backbones with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
-    heads = []
+    heads: list[HeadModule] = []
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
         torch.manual_seed(derived_seed(plan.seed, "head"))
-        module = variants.top(task.head.type)
-        if module.NEEDS in AUTO:
-            model, missing = load_language_model(module.NEEDS, folder, plan.backbone.variant)
-            head = module.build(task.head.record, model)
+        variant = task.head.variant
+        if variant.needs in AUTO:
+            model, missing = load_language_model(variant.needs, folder, plan.backbone.variant)
+            head = variant.build(task.head.record, model)
+            assert isinstance(head, WordHead)
             refuse_another(task.head.record, head.language.model.state_dict(), missing)
             heads.append(head)
         else:
-            heads.append(module.build(task.head.record, plan.backbone.width))
+            heads.append(variant.build(task.head.record, plan.backbone.width))
     graft = Graft(backbones, plan.tasks, heads, [pooling(plan, task) for task in plan.tasks])
     if plan.train.folded_layers:
         graft.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from .. import variants
+from ..contracts.reading import RowReader
 from ..facts.backbone import BackboneFacts
 from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
@@ -44,12 +45,12 @@ def kept_bytes(
     return round(rows * each * width * {"fp32": 4, "fp16": 2}[precision])
 
 
-def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[str, ...]:
+def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[RowReader | str, ...]:
     """What frozen work sees of a split, as far as it is known before rows are read: of equal counts, the same rows."""
     reader = variants.reader(task.head.type)
-    columns = (task.data.columns.get(role) for role in reader.ROLES)
+    columns = (task.data.columns.get(role) for role in reader.roles)
     pooling = task.head.pooling if fold == "feature" else ""
-    return (reader.__name__, pooling, split.model_dump_json(), *map(str, columns))
+    return (reader, pooling, split.model_dump_json(), *map(str, columns))
 
 
 def depth(planned: BackbonePlan) -> int:

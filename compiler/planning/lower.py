@@ -94,7 +94,7 @@ def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
     for stage, seen in zip(spec.pretrain, facts.pretrain, strict=True):
         phase = _phase(stage, seen, bool(kind))
         phase = _training_rows(phase) if reads_head(stage.head_type) else phase
-        need = variants.load("objectives", stage.head_type).NEEDS
+        need = variants.objective(stage.head_type).needs
         fit = None
         if need in LANGUAGE_MODELS:
             fit = None if kind else decisions.fitting(stage, phase.train)
@@ -187,11 +187,11 @@ def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool, is_
 
 
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> HeadPlan:
-    module = variants.top(spec.head_type)
+    variant = variants.top(spec.head_type)
     record = Json(decisions.head_record(spec.head_type, spec.head, facts, has_head))
     pooling = decisions.pooling(spec, backbone)
     return HeadPlan(
-        type=spec.head_type, pooling=pooling.value, record=record, parameters=module.parameters(record, backbone.width)
+        type=spec.head_type, pooling=pooling.value, record=record, parameters=variant.parameters(record, backbone.width)
     )
 
 

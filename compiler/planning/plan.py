@@ -7,7 +7,7 @@ import operator
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -20,6 +20,9 @@ from ..files import whole
 from ..frozen import SLUG, Frozen, Json, Texts
 from ..store.hashes import canonical, digest
 from .export import ExportPlan
+
+if TYPE_CHECKING:
+    from ..contracts.head import Head
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
@@ -99,7 +102,7 @@ class DataPlan(Frozen):
 
 
 class HeadPlan(Frozen):
-    """What is put on top."""
+    """What is put on top: a head, or the objective of a stage."""
 
     type: str
     pooling: str
@@ -108,6 +111,11 @@ class HeadPlan(Frozen):
     start: Literal["fitted", "random"] = (
         "random"  # of its weights: fitted to the untouched backbone's features, or drawn
     )
+
+    @property
+    def variant(self) -> Head[Any, Any]:
+        """All that it can do."""
+        return variants.top(self.type)
 
 
 class TaskPlan(Frozen):
@@ -154,8 +162,7 @@ class TaskPlan(Frozen):
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
         """The arrays that its head gives, by its own words: dtype and shape, in which `width` is the backbone's."""
-        found: Mapping[str, Any] = variants.top(self.head.type).outputs(self.head.record)
-        return found
+        return self.head.variant.outputs(self.head.record)
 
 
 class MethodPlan(Frozen):

@@ -18,7 +18,6 @@ from ...runtime.manifest import sealed
 from ...runtime.model import Model
 from ...runtime.rows import Outputs, gathered, one_each
 from ...runtime.verify import plain
-from .. import variants
 from ..bundling.manifest import FILES, compose
 from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, refuse
@@ -33,7 +32,6 @@ from ..planning.export import SMALL
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.loaders import condensed
-from ..training.validation import metrics_of
 from .prepare import preprocessor, raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once
@@ -175,9 +173,9 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
         examples = Prepared(work.prepared(task, split)).examples()
         record = task.head.record.plain()
         if split == "validation":
-            own[task.name] = dict(metrics_of(task).calibrate(record, outputs, examples))
+            own[task.name] = dict(task.head.variant.metrics.calibrate(record, outputs, examples))
         records = record | calibrated[task.name], record | own[task.name]
-        found = metrics_of(task).report(records[1], outputs, examples)
+        found = task.head.variant.metrics.report(records[1], outputs, examples)
         metrics.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
         if split == "validation" and task.metric:
             ours = read_outputs(work.inputs["evaluate"] / f"{task.named(split)}.npz")
@@ -187,7 +185,7 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
 
 def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) -> Outputs:
     """What the graph gives for a split, from raw inputs on; from prepared rows where these were masked."""
-    if not hasattr(variants.top(task.head.type), "draw"):
+    if task.head.variant.draw is None:
         outputs = task.own(model.outputs(_inputs(work, task, split)))
         _refuse_holes(model.precision, outputs, draft)
         return outputs
@@ -255,7 +253,7 @@ def _gate(
 
     `records` are the trained network's and the graph's, each with the thresholds of its own.
     """
-    metrics, name = metrics_of(task), task.metric
+    metrics, name = task.head.variant.metrics, task.metric
     sign = metrics.direction(name)
     torch_score, score = (
         metrics.one(name, record, outputs, examples) for record, outputs in zip(records, (ours, theirs), strict=True)

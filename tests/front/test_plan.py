@@ -271,7 +271,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
 
 def _modality(spec: dict[str, Any]) -> str:
     head = spec.get("head") or next(iter(spec["heads"].values()))
-    return str(variants.load("heads", head["type"]).MODALITY)
+    return variants.head(head["type"]).modality
 
 
 def test_what_a_method_records_of_each_module_is_shown_in_short(project: Project) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from .broken import methods
+from .broken import heads, methods
 from .broken.case import Case
 from .copied import ROOT
 
-CASES = (*methods.CASES,)
+CASES = (*heads.CASES, *methods.CASES)
 ERROR = re.compile(r"(?P<file>[^:]+):(?P<line>\d+): error: (?P<says>.*)")
 
 
