@@ -81,11 +81,9 @@ def network(plan: Any, place: Path) -> Pooled:
 
 def examples(plan: Any, place: Path, split: str) -> list[dict[str, Any]]:
     """Rows of a split as a data set has them whose texts are tokenised and whose pictures are read."""
-    from graftc.compiler import variants
-
     (task,) = plan.tasks
     folder = gather_backbone(plan.backbone.source, place).located.folder
-    head, processor = variants.load("heads", task.head.type), preprocessor(plan, folder)
+    head, processor = task.head.variant, preprocessor(plan, folder)
     read = list(raw_rows(plan, task, next(s for s in task.data.splits if s.name == split), place))
     features = processor.rows([value for _, _, _, value in read]).features
     found = []

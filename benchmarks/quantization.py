@@ -40,7 +40,6 @@ from graftc.compiler.export.bootstrap import standard_error
 from graftc.compiler.export.quantization import own_bytes
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import Plan
-from graftc.compiler.training.validation import metrics_of
 from graftc.runtime.model import Model
 from graftc.runtime.rows import Rows, one_each
 
@@ -192,7 +191,7 @@ def _scores(plan: Plan, bundle: Path, store: Path) -> dict[str, Any]:
     prepared = Prepared(folder)
     rows = one_each(range(prepared.rows), [prepared.row(i) for i in range(prepared.rows)])
     models = {precision: Model(bundle, precision) for precision in ("fp32", "int8")}
-    metrics, examples = metrics_of(task), prepared.examples()
+    metrics, examples = task.head.variant.metrics, prepared.examples()
     answers = {p: (model.heads[""], model.run(rows)) for p, model in models.items()}
     scores = {p: metrics.one(task.metric, record, outputs, examples) for p, (record, outputs) in answers.items()}
     error = standard_error(metrics, task.metric, (answers["fp32"], answers["int8"]), examples, np.random.default_rng(0))

@@ -12,8 +12,11 @@ from .diagnostics import At, Diagnostic, Row, Span, quote
 
 CODE = "E0353"
 WAY = "put a copy inside; data that lies elsewhere on purpose takes another `--confine` for its folder"
-# a clone's own folder may hold the password that it was cloned with; what Git LFS and git-annex keep there are data files
-_CLONE = re.compile(r"(?:^|/)\.git(?:$|/(?!(?:.*/)?(?:lfs|annex)/objects/))")
+# a clone's own folder may hold the password that it was cloned with; what Git LFS and git-annex keep there are data
+# files. Their names are asked in full: a submodule may be called as their folders are
+_OF_LFS = r"lfs/objects/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}"
+_OF_ANNEX = r"annex/objects/[^/]{1,3}/[^/]{1,3}/(?P<key>[A-Z0-9]+(?:-[A-Za-z][0-9]+)*--[^/]+)/(?P=key)"
+_CLONE = re.compile(rf"(?:^|/)\.git(?:$|/(?!(?:.*/)?(?:{_OF_LFS}|{_OF_ANNEX})\Z))")
 Name = str | PathLike[str]
 
 

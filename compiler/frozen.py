@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import core_schema
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # names of specs, and so of plans, bundles and their folders
@@ -77,3 +77,12 @@ def _thaw(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_thaw(item) for item in value]
     return value
+
+
+def _texts(value: Json) -> Json:
+    if not all(isinstance(each, str) for each in value.values()):
+        raise ValueError("expected texts")
+    return value
+
+
+Texts = Annotated[Json, AfterValidator(_texts)]  # an immutable JSON object of nothing else

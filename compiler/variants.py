@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from .contracts.head import Head
     from .contracts.input import Input
     from .contracts.method import Method
-    from .contracts.metrics import Metrics
     from .contracts.quantization import Quantization
+    from .contracts.reading import RowReader
     from .contracts.renderer import Renderer
     from .contracts.source import Source
     from .contracts.stage import Stage
+    from .frozen import Frozen
 
 _HERE = Path(__file__).parent
 
@@ -57,15 +58,27 @@ def objective(word: str) -> Head[Any, Any]:
     return found
 
 
-def top(word: str) -> ModuleType:
-    """What is learned on top of a backbone: the module of a head, or of an objective of self-supervised stages."""
-    return load("heads" if word in words("heads") else "objectives", word)
+def top(word: str) -> Head[Any, Any]:
+    """What is learned on top of a backbone: a head, or an objective of self-supervised stages."""
+    return head(word) if word in words("heads") else objective(word)
 
 
-def reader(task: str) -> ModuleType:
-    """What reads a row's input: the module of a head that has roles of its own for it, else that of its modality."""
-    found = top(task)
-    return found if hasattr(found, "raw") else load("inputs", found.MODALITY)
+def reader(word: str) -> RowReader:
+    """What reads a row's input: that of a head which has roles of its own for it, else that of its modality."""
+    found = top(word)
+    return found.reader or input(found.modality).reader
+
+
+def options(folder: str, word: str) -> type[Frozen]:
+    """The keys that a spec may write of a variant of `heads`, `objectives`, `methods` or `inputs`."""
+    keys: type[Frozen]
+    if folder == "methods":
+        keys = method(word).options
+    elif folder == "inputs":
+        keys = input(word).options
+    else:
+        keys = top(word).options
+    return keys
 
 
 def family(word: str) -> Family:
@@ -83,12 +96,6 @@ def method(word: str) -> Method[Any]:
 def input(word: str) -> Input[Any]:
     """The compiling side of a modality; raises KeyError for a word that is none."""
     found: Input[Any] = load("inputs", word).INPUT
-    return found
-
-
-def metrics(word: str) -> Metrics:
-    """The scores of a kind of task; raises KeyError for a word that is none."""
-    found: Metrics = load("metrics", word).METRICS
     return found
 
 

@@ -9,9 +9,15 @@ from pathlib import Path
 CACHE = "__pycache__"
 LARGEST = 16 << 20  # bytes
 SECONDS = 20.0  # to compile a wrapper: it takes far less than one
+MEMORY = 512 << 20  # bytes: a tuple that byte code names twice, and that one twice, has no end when written out
 # in a process of its own, because byte code that somebody made up may end the one that reads it
 COMPARE = """
 import importlib.util, marshal, sys
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[4]),) * 2)
+except (ImportError, OSError, ValueError):  # a system without limits
+    pass
 raw, text, level = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read(), int(sys.argv[3])
 found = marshal.loads(raw[16:])
 mine = compile(text, found.co_filename, "exec", dont_inherit=True, optimize=level)
@@ -28,7 +34,7 @@ def is_bytecode(file: Path, source: Path) -> bool:
         return False
     import subprocess  # which no answer needs
 
-    command = [sys.executable, "-I", "-S", "-c", COMPARE, str(file), str(source), named["level"] or "0"]
+    command = [sys.executable, "-I", "-S", "-c", COMPARE, str(file), str(source), named["level"] or "0", str(MEMORY)]
     try:
         return not subprocess.run(command, capture_output=True, check=False, timeout=SECONDS).returncode
     except (OSError, subprocess.SubprocessError):

@@ -20,6 +20,7 @@ SEALED = 4  # the format from which on a manifest has a seal
 MODEL = "model"  # the graph that takes what preprocessing gives
 NAME = "manifest.json"
 SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
+SIGNATURE_BYTES = 64
 GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
 LARGEST = 64 << 20  # bytes
 ENDS = ": its lines end in CRLF now"
@@ -58,7 +59,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             help="a bundle is the folder that `graftc build` wrote",
         ) from None
     try:
-        manifest = json.loads(raw if len(raw) <= LARGEST else b"", parse_constant=_refuse, parse_float=_finite)
+        manifest = json.loads(
+            raw if len(raw) <= LARGEST else b"", parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once
+        )
         version, written = manifest["bundle"], seal(manifest)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(folder, "it is not the JSON that graftc writes") from None
@@ -115,6 +118,12 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, "seal": seal(manifest)}
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; one that says something twice is read otherwise by whoever takes the first."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _refuse("a key twice")
+
+
 def _refuse(word: str) -> Any:
     raise ValueError(word)
 
@@ -135,6 +144,11 @@ def _damaged(folder: Path, *notes: str) -> BundleError:
     return BundleError(
         "E0503", f"the manifest of `{folder}` can't be read", *notes, help="build or copy the bundle again"
     )
+
+
+def is_odd(signature: Path) -> bool:
+    """Whether a file that no manifest lists holds anything but a signature, true or not."""
+    return signature.is_file() and signature.stat().st_size != SIGNATURE_BYTES
 
 
 def told(name: str) -> str:
@@ -212,7 +226,8 @@ def _is_inside(folder: Path, name: str) -> bool:
     if max(sizes) > 255 or sum(sizes) > 1000:  # more than file systems take
         return False
     try:
-        return (folder / name).resolve().is_relative_to(folder.resolve())
+        real = Path(os.path.realpath(folder / name))  # which links in a circle don't fail
+        return real.is_relative_to(os.path.realpath(folder))
     except (OSError, ValueError):
         return False
 

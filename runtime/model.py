@@ -184,9 +184,12 @@ class HeadRun:
 
     def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What any graph of the head gives for arrays as they are."""
-        if graph == MODEL:
-            return self._own(self.model.graphs.run(MODEL, arrays))
-        return self.model.graphs.run(f"{self.prefix}{graph}", arrays)
+        found = self.model.graphs.run(self.name(graph), arrays)
+        return self._own(found) if graph == MODEL else found
+
+    def name(self, graph: str) -> str:
+        """What a graph of the head is called among those of all heads, which share `model`."""
+        return graph if graph == MODEL else f"{self.prefix}{graph}"
 
     def _own(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         return {k.removeprefix(self.prefix): values for k, values in outputs.items() if k.startswith(self.prefix)}

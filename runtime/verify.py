@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BundleError
-from .manifest import ENDS, KEEP_ENDS, VERIFIES, changed, read_manifest, require, strangers, told
+from .manifest import ENDS, KEEP_ENDS, SIGNATURE, VERIFIES, changed, is_odd, read_manifest, require, strangers, told
 from .model import Model
 from .rows import Values
 
@@ -43,6 +43,8 @@ def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
 def _require_files(folder: Path, files: dict[str, Any], is_strict: bool) -> None:
     """Raises BundleError E0503 for files that differ, lack, or are none of the bundle's."""
     wrong, more = list(changed(folder, files)), list(map(told, strangers(folder, files, is_strict)))
+    if not wrong and not more and is_odd(folder / SIGNATURE):
+        more = [f"`{SIGNATURE}` is no signature"]
     if not wrong and not more:
         return
     way = "build or copy it again" if wrong else "take out what is not the bundle's own"
@@ -77,9 +79,23 @@ def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manife
 def _of_call(model: Model, call: dict[str, Any]) -> float:
     """Between what a graph gives for arrays that a decoder asked it, and what was kept."""
     told = model.manifest["graphs"][call["graph"]]
-    given = {name: np.array(call["inputs"][name], each["dtype"]) for name, each in told["inputs"].items()}
-    found, kept = model.graphs.run(call["graph"], given), call["outputs"][model.precision]
-    return float(np.max([_difference([found[name]], [kept[name]]) for name in told["outputs"]]))
+    given = {name: array_of(call["inputs"][name], each["dtype"]) for name, each in told["inputs"].items()}
+    found, golden = model.graphs.run(call["graph"], given), call["outputs"][model.precision]
+    pairs = [(found[name], array_of(golden[name], "float64")) for name in told["outputs"]]
+    if any(mine.shape != other.shape for mine, other in pairs):
+        raise ValueError
+    most = [np.abs(mine - other).max(initial=0.0) / max(1.0, np.abs(other).max(initial=0.0)) for mine, other in pairs]
+    return float(np.max(most))
+
+
+def kept(array: np.ndarray) -> dict[str, Any]:
+    """An array of any shape as JSON: lists alone lose the axes after one that is empty."""
+    return {"shape": list(array.shape), "values": np.round(array.astype(np.float64), 7).ravel().tolist()}
+
+
+def array_of(found: dict[str, Any], dtype: str) -> np.ndarray:
+    """An array that `kept` wrote; raises KeyError, TypeError or ValueError for what it did not."""
+    return np.array(found["values"], dtype).reshape(found["shape"])
 
 
 def _difference(found: Values, golden: list[Any]) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from ..contracts.backbone import Config, Mistake
 
 Shapes = dict[str, tuple[int, ...]]
 DEEPEST = 10_000  # layers; more are a mistake, and would take the memory of the machine
-Mistake = tuple[str, str]  # a key of config.json, and what speaks against its value
 
 
 def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
@@ -41,7 +41,7 @@ def sides(value: int | list[int]) -> tuple[int, int]:
     return height, width
 
 
-def undivided(config: Mapping[str, Any], width: str, heads: str) -> Iterator[Mistake]:
+def undivided(config: Config, width: str, heads: str) -> Iterator[Mistake]:
     """Says so where heads can't share a width evenly; both are keys of config.json."""
     if config[width] % config[heads]:
         yield heads, f"{config[heads]} heads can't share a `{width}` of {config[width]}"

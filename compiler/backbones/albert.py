@@ -6,51 +6,17 @@ The projection from the size of an embedding to that of a state belongs to `embe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ..contracts.backbone import Config, Family, LanguageModel
 from . import bert
 from ._shapes import Shapes, linear, norm, stack
 
-MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
-PREFIX = "albert."
-OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.(position|token_type)_ids$")
-BUFFERS = bert.BUFFERS
-RENAMED = bert.RENAMED
-PARTS: Mapping[str, str] = {
-    "embeddings": r"(?:embeddings|encoder\.embedding_hidden_mapping_in)\.",
-    "layers": r"encoder\.albert_layer_groups\.(\d+)\.",
-}
-NORMS = r"(LayerNorm|full_layer_layer_norm)\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "query": r"attention\.query$",
-    "key": r"attention\.key$",
-    "value": r"attention\.value$",
-    "attention": r"attention\.(query|key|value|dense)$",
-    "mlp": r"\.ffn(_output)?$",
-    "attention-output": r"attention\.dense$",
-    "mlp-output": r"\.ffn_output$",
-    "all-linear": r"(attention\.(query|key|value|dense)|\.ffn(_output)?)$",
-}
-TARGET = bert.TARGET
-INPUTS = bert.INPUTS
-LOAD = bert.LOAD
-WORDS = bert.WORDS
-TIED: tuple[str, ...] = ("predictions.decoder.weight", "predictions.decoder.bias")
-TIES = bert.TIES
-UNFOLDED = "its layers share one set of weights"
 
-longest = bert.longest
-mistakes = bert.mistakes
-
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 4096))
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def language_model(config: Config) -> dict[str, tuple[str, ...]]:
     """The tensors of AlbertForMaskedLM's head."""
     return {
         "predictions.bias": ("vocabulary",),
@@ -63,7 +29,7 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of AlbertModel without its pooler: embeddings, and one set of weights for a group of layers."""
     width, inner, narrow = config["hidden_size"], config["intermediate_size"], config["embedding_size"]
     layer = {
@@ -80,3 +46,39 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         **linear("encoder.embedding_hidden_mapping_in", narrow, width),
         **stack("encoder.albert_layer_groups", config["num_hidden_groups"], group),
     }
+
+
+FAMILY = Family(
+    modality="text",
+    provides=frozenset({"tokens", "word-embeddings", "masked-language-model"}),
+    prefix="albert.",
+    omitted=(r"(?!(embeddings|encoder)\.)", r"embeddings\.(position|token_type)_ids$"),
+    renamed=bert.FAMILY.renamed,
+    parts={
+        "embeddings": r"(?:embeddings|encoder\.embedding_hidden_mapping_in)\.",
+        "layers": r"encoder\.albert_layer_groups\.(\d+)\.",
+    },
+    norms=r"(LayerNorm|full_layer_layer_norm)\.(weight|bias)$",
+    words="embeddings.word_embeddings.weight",
+    kinds={
+        "query": r"attention\.query$",
+        "key": r"attention\.key$",
+        "value": r"attention\.value$",
+        "attention": r"attention\.(query|key|value|dense)$",
+        "mlp": r"\.ffn(_output)?$",
+        "attention-output": r"attention\.dense$",
+        "mlp-output": r"\.ffn_output$",
+        "all-linear": r"(attention\.(query|key|value|dense)|\.ffn(_output)?)$",
+    },
+    target=("query", "value"),
+    uncacheable="its layers share one set of weights",
+    shapes=shapes,
+    mistakes=bert.mistakes,
+    width=width,
+    longest=bert.longest,
+    language_model=LanguageModel(
+        tensors=language_model, tied=("predictions.decoder.weight", "predictions.decoder.bias")
+    ),
+    load={"add_pooling_layer": False},
+    inputs=("input_ids", "attention_mask", "token_type_ids"),
+)

@@ -5,40 +5,17 @@ The layer norm of the pooled vector is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ..contracts.backbone import Config, Family
 from . import resnet
 from ._shapes import Shapes, linear, norm, sides, stack
 
-MODALITY = resnet.MODALITY
-PROVIDES = resnet.PROVIDES
-PREFIX = "convnext."
-OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder|layernorm)\.)",)  # whatever lies outside is a head
-BUFFERS: tuple[str, ...] = ()
-RENAMED: Mapping[str, str] = {}
-PARTS: Mapping[str, str] = {"stem": r"embeddings\.", "stages": r"encoder\.stages\.(\d+)\."}
-NORMS = r"(layernorm|downsampling_layer\.0)\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "convolution": r"(patch_embeddings|downsampling_layer\.1)$",  # `dwconv` is depthwise
-    "mlp": r"pwconv[12]$",
-    "all-linear": r"pwconv[12]$",
-}
-TARGET: tuple[str, ...] = ("mlp",)
-INPUTS = resnet.INPUTS
-CONVOLVES = True
-LOAD: Mapping[str, Any] = {}
 
-longest = resnet.longest
-pooled = resnet.pooled
-
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The channels of the last stage."""
     return int(config.get("hidden_sizes", (96, 192, 384, 768))[-1])
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of ConvNextModel."""
     sizes, patch = config["hidden_sizes"], sides(config["patch_size"])
     found: Shapes = {
@@ -66,3 +43,25 @@ def _layer(width: int, is_scaled: bool) -> Shapes:
         **linear("pwconv1", width, 4 * width),
         **linear("pwconv2", 4 * width, width),
     }
+
+
+FAMILY = Family(
+    modality="image",
+    provides=frozenset({"pooled"}),
+    prefix="convnext.",
+    omitted=(r"(?!(embeddings|encoder|layernorm)\.)",),  # whatever lies outside is a head
+    parts={"stem": r"embeddings\.", "stages": r"encoder\.stages\.(\d+)\."},
+    norms=r"(layernorm|downsampling_layer\.0)\.(weight|bias)$",
+    kinds={
+        "convolution": r"(patch_embeddings|downsampling_layer\.1)$",  # `dwconv` is depthwise
+        "mlp": r"pwconv[12]$",
+        "all-linear": r"pwconv[12]$",
+    },
+    target=("mlp",),
+    convolves=True,
+    shapes=shapes,
+    width=width,
+    longest=resnet.longest,
+    inputs=("pixel_values",),
+    pooled=resnet.pooled,
+)

@@ -7,53 +7,19 @@ tensors beneath them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from ..contracts.backbone import Config, Family, LanguageModel
 from . import bert
 from ._shapes import Shapes, linear, norm, stack
 
-MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
-PREFIX = "deberta."
-OMITTED: tuple[str, ...] = (r"(?!(embeddings|encoder)\.)", r"embeddings\.position_ids$")
-BUFFERS = bert.BUFFERS
-RENAMED = bert.RENAMED
-PARTS: Mapping[str, str] = {
-    "embeddings": r"(?:embeddings|encoder\.(?:rel_embeddings|LayerNorm|conv))\.",
-    "layers": r"encoder\.layer\.(\d+)\.",
-}
-NORMS = bert.NORMS
-KINDS: Mapping[str, str] = {
-    "query": r"attention\.self\.query_proj$",
-    "key": r"attention\.self\.key_proj$",
-    "value": r"attention\.self\.value_proj$",
-    "attention": r"attention\.(self\.(query|key|value)_proj|output\.dense)$",
-    "mlp": r"layer\.\d+\.(intermediate|output)\.dense$",
-    "attention-output": r"attention\.output\.dense$",
-    "mlp-output": r"layer\.\d+\.output\.dense$",
-    "all-linear": r"layer\.\d+\..*(_proj|dense)$",
-}
-TARGET = bert.TARGET
-INPUTS: tuple[str, ...] = (
-    "input_ids",
-    "attention_mask",
-)  # published models have no segments, `type_vocab_size` 0
-LOAD: Mapping[str, Any] = {}
-WORDS = bert.WORDS
-TIED = bert.TIED
-TIES = bert.TIES
 
-mistakes = bert.mistakes
-longest = bert.longest  # relative positions reach further, but no model has learned there
-
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 1536))
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def language_model(config: Config) -> dict[str, tuple[str, ...]]:
     """The tensors of DebertaV2ForMaskedLM's head; the newer of its two takes its decoder from the embeddings."""
     if config.get("legacy", True):
         return bert.language_model(config)
@@ -66,7 +32,7 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of DebertaV2Model; what published models have besides BERT's, config.json says key by key."""
     width, narrow = config["hidden_size"], config.get("embedding_size", config["hidden_size"])
     found = {"embeddings.word_embeddings.weight": (config["vocab_size"], narrow), **norm("embeddings.LayerNorm", width)}
@@ -80,7 +46,7 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     return {**found, **layers, **_relative(config), **_convolution(config)}
 
 
-def _layer(config: Mapping[str, Any]) -> Shapes:
+def _layer(config: Config) -> Shapes:
     width, inner, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
     whole = heads * config.get("attention_head_size", width // heads)
     found = {
@@ -95,7 +61,7 @@ def _layer(config: Mapping[str, Any]) -> Shapes:
     return found
 
 
-def _of_positions(config: Mapping[str, Any]) -> Iterator[str]:
+def _of_positions(config: Config) -> Iterator[str]:
     """Projections that relative positions have to themselves."""
     if config["relative_attention"] and not config.get("share_att_key", False):
         kinds = config["pos_att_type"] or ()
@@ -104,7 +70,7 @@ def _of_positions(config: Mapping[str, Any]) -> Iterator[str]:
         yield from ("pos_query_proj",) if "p2c" in kinds else ()
 
 
-def _relative(config: Mapping[str, Any]) -> Shapes:
+def _relative(config: Config) -> Shapes:
     """The table of relative positions, and the norm on it."""
     width = config["hidden_size"]
     found: Shapes = {}
@@ -117,10 +83,44 @@ def _relative(config: Mapping[str, Any]) -> Shapes:
     return found
 
 
-def _convolution(config: Mapping[str, Any]) -> Shapes:
+def _convolution(config: Config) -> Shapes:
     width, size = config["hidden_size"], config.get("conv_kernel_size", 0)
     if size <= 0:
         return {}
     kernel = (width, width // config.get("conv_groups", 1), size)
     at = "encoder.conv"
     return {f"{at}.conv.weight": kernel, f"{at}.conv.bias": (width,), **norm(f"{at}.LayerNorm", width)}
+
+
+FAMILY = Family(
+    modality="text",
+    provides=frozenset({"tokens", "word-embeddings", "masked-language-model"}),
+    prefix="deberta.",
+    omitted=(r"(?!(embeddings|encoder)\.)", r"embeddings\.position_ids$"),
+    renamed=bert.FAMILY.renamed,
+    parts={
+        "embeddings": r"(?:embeddings|encoder\.(?:rel_embeddings|LayerNorm|conv))\.",
+        "layers": r"encoder\.layer\.(\d+)\.",
+    },
+    norms=bert.FAMILY.norms,
+    words="embeddings.word_embeddings.weight",
+    kinds={
+        "query": r"attention\.self\.query_proj$",
+        "key": r"attention\.self\.key_proj$",
+        "value": r"attention\.self\.value_proj$",
+        "attention": r"attention\.(self\.(query|key|value)_proj|output\.dense)$",
+        "mlp": r"layer\.\d+\.(intermediate|output)\.dense$",
+        "attention-output": r"attention\.output\.dense$",
+        "mlp-output": r"layer\.\d+\.output\.dense$",
+        "all-linear": r"layer\.\d+\..*(_proj|dense)$",
+    },
+    target=("query", "value"),
+    shapes=shapes,
+    mistakes=bert.mistakes,
+    width=width,
+    longest=bert.longest,  # relative positions reach further, but no model has learned there
+    language_model=LanguageModel(
+        tensors=language_model, tied=("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+    ),
+    inputs=("input_ids", "attention_mask"),  # published models have no segments, `type_vocab_size` 0
+)

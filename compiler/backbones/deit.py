@@ -5,32 +5,17 @@ The layer norm after the last layer is in no part, as in ViT.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
+from ..contracts.backbone import Config
 from . import vit
 from ._shapes import Shapes
 
-MODALITY = vit.MODALITY
-PROVIDES = vit.PROVIDES
-PREFIX = "deit."
-OMITTED = vit.OMITTED
-BUFFERS = vit.BUFFERS
-RENAMED = vit.RENAMED
-PARTS = vit.PARTS
-NORMS = vit.NORMS
-KINDS = vit.KINDS
-TARGET = vit.TARGET
-INPUTS = vit.INPUTS
-LOAD = vit.LOAD
 
-width = vit.width
-longest = vit.longest
-pixels = vit.pixels
-mistakes = vit.mistakes
-pooled = vit.pooled  # the class token alone; the teacher's token counts only with the teacher's head
-
-
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of DeiTModel without its pooler."""
     return {**vit.encoder(config, special=2), "embeddings.distillation_token": (1, 1, config["hidden_size"])}
+
+
+# `pooled` is ViT's, the class token alone: the teacher's token counts only with the teacher's head
+FAMILY = replace(vit.FAMILY, prefix="deit.", shapes=shapes)

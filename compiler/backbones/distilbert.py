@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from ..contracts.backbone import Config, Family, LanguageModel, Mistake
 from . import bert
-from ._shapes import Mistake, Shapes, linear, norm, stack, undivided
-
-MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
-PREFIX = "distilbert."
-OMITTED: tuple[str, ...] = (r"(?!(embeddings|transformer)\.)", r"embeddings\.position_ids$")
-BUFFERS = bert.BUFFERS
-RENAMED = bert.RENAMED
-PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "layers": r"transformer\.layer\.(\d+)\."}
-NORMS = r"(LayerNorm|_layer_norm)\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "query": r"attention\.q_lin$",
-    "key": r"attention\.k_lin$",
-    "value": r"attention\.v_lin$",
-    "attention": r"attention\.(q|k|v|out)_lin$",
-    "mlp": r"ffn\.lin[12]$",
-    "attention-output": r"attention\.out_lin$",
-    "mlp-output": r"ffn\.lin2$",
-    "all-linear": r"(attention\.(q|k|v|out)_lin|ffn\.lin[12])$",
-}
-TARGET = bert.TARGET
-INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
-LOAD: Mapping[str, Any] = {}
-WORDS = bert.WORDS
-TIED: tuple[str, ...] = ("vocab_projector.weight",)
-TIES = bert.TIES
-
-longest = bert.longest
+from ._shapes import Shapes, linear, norm, stack, undivided
 
 
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a token's state, which this family calls `dim`."""
     return int(config.get("dim", 768))
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def language_model(config: Config) -> dict[str, tuple[str, ...]]:
     """The tensors of DistilBertForMaskedLM's head."""
     return {
         "vocab_transform.weight": ("width", "width"),
@@ -53,7 +26,7 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of DistilBertModel."""
     width, inner = config["dim"], config["hidden_dim"]
     layer = {
@@ -72,6 +45,35 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     }
 
 
-def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def mistakes(config: Config) -> Iterator[Mistake]:
     """What no tensor's shape shows."""
     yield from undivided(config, "dim", "n_heads")
+
+
+FAMILY = Family(
+    modality="text",
+    provides=frozenset({"tokens", "word-embeddings", "masked-language-model"}),
+    prefix="distilbert.",
+    omitted=(r"(?!(embeddings|transformer)\.)", r"embeddings\.position_ids$"),
+    renamed=bert.FAMILY.renamed,
+    parts={"embeddings": r"embeddings\.", "layers": r"transformer\.layer\.(\d+)\."},
+    norms=r"(LayerNorm|_layer_norm)\.(weight|bias)$",
+    words="embeddings.word_embeddings.weight",
+    kinds={
+        "query": r"attention\.q_lin$",
+        "key": r"attention\.k_lin$",
+        "value": r"attention\.v_lin$",
+        "attention": r"attention\.(q|k|v|out)_lin$",
+        "mlp": r"ffn\.lin[12]$",
+        "attention-output": r"attention\.out_lin$",
+        "mlp-output": r"ffn\.lin2$",
+        "all-linear": r"(attention\.(q|k|v|out)_lin|ffn\.lin[12])$",
+    },
+    target=("query", "value"),
+    shapes=shapes,
+    mistakes=mistakes,
+    width=width,
+    longest=bert.longest,
+    language_model=LanguageModel(tensors=language_model, tied=("vocab_projector.weight",)),
+    inputs=("input_ids", "attention_mask"),
+)

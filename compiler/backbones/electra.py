@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
+from ..contracts.backbone import Config, LanguageModel
 from . import bert
 from ._shapes import Shapes, linear
 
-MODALITY = bert.MODALITY
-PROVIDES = bert.PROVIDES
-PREFIX = "electra."
-OMITTED: tuple[str, ...] = (
-    r"(?!(embeddings|embeddings_project|encoder)\.)",  # whatever lies outside is a head
-    r"embeddings\.(position|token_type)_ids$",
-)
-BUFFERS = bert.BUFFERS
-RENAMED = bert.RENAMED
-# The projection to the layers' width is there only where the two widths differ.
-PARTS: Mapping[str, str] = {"embeddings": r"embeddings(?:_project)?\.", "layers": r"encoder\.layer\.(\d+)\."}
-NORMS = bert.NORMS
-KINDS = bert.KINDS
-TARGET = bert.TARGET
-INPUTS = bert.INPUTS
-LOAD: Mapping[str, Any] = {}
-WORDS = bert.WORDS
-TIED: tuple[str, ...] = ("generator_lm_head.weight",)
-TIES = bert.TIES
 
-longest = bert.longest
-mistakes = bert.mistakes
-
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 256))
 
 
-def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
+def cache(config: Config) -> tuple[int, int, int]:
     """Layers, heads and size of a head, as past key values have them."""
     return bert.cache({**config, "hidden_size": width(config)})
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def language_model(config: Config) -> dict[str, tuple[str, ...]]:
     """The tensors of ElectraForMaskedLM's head, which checkpoints of generators have."""
     return {
         "generator_predictions.dense.weight": ("embedding", "width"),
@@ -54,8 +31,25 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of ElectraModel; the projection is there only where the two widths differ."""
     narrow, width = config["embedding_size"], config["hidden_size"]
     between = linear("embeddings_project", narrow, width) if narrow != width else {}
     return {**bert.words(config, narrow), **between, **bert.layers(config)}
+
+
+FAMILY = replace(
+    bert.FAMILY,
+    prefix="electra.",
+    omitted=(
+        r"(?!(embeddings|embeddings_project|encoder)\.)",  # whatever lies outside is a head
+        r"embeddings\.(position|token_type)_ids$",
+    ),
+    # The projection to the layers' width is there only where the two widths differ.
+    parts={"embeddings": r"embeddings(?:_project)?\.", "layers": r"encoder\.layer\.(\d+)\."},
+    shapes=shapes,
+    width=width,
+    cache=cache,
+    language_model=LanguageModel(tensors=language_model, tied=("generator_lm_head.weight",)),
+    load={},
+)

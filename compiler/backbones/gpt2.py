@@ -6,48 +6,24 @@ The layer norm after the last layer is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from ._shapes import Mistake, Shapes, norm, stack, undivided
-
-MODALITY = "text"
-PROVIDES = frozenset({"tokens", "causal", "word-embeddings", "past-key-values", "causal-language-model"})
-PREFIX = "transformer."
-OMITTED: tuple[str, ...] = (r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)?bias$")
-BUFFERS: tuple[str, ...] = ()
-RENAMED: Mapping[str, str] = {}
-PARTS: Mapping[str, str] = {"embeddings": r"w[tp]e\.", "layers": r"h\.(\d+)\."}
-BARE: Mapping[str, tuple[str, ...]] = {"embeddings": ("drop",)}
-NORMS = r"ln_(1|2|f)\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "qkv": r"attn\.c_attn$",
-    "attention": r"attn\.(c_attn|c_proj)$",
-    "mlp": r"mlp\.(c_fc|c_proj)$",
-    "attention-output": r"attn\.c_proj$",
-    "mlp-output": r"mlp\.c_proj$",
-    "all-linear": r"(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)$",
-}
-TRANSPOSED = r"(attn|mlp)\.c_(attn|proj|fc)$"
-TARGET: tuple[str, ...] = ("qkv",)
-INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
-LOAD: Mapping[str, Any] = {}
-WORDS = "wte.weight"
-TIED: tuple[str, ...] = ("lm_head.weight",)
-TIES = True
+from ..contracts.backbone import Config, Family, LanguageModel, Mistake
+from ._shapes import Shapes, norm, stack, undivided
 
 
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a token's state."""
     return int(config.get("n_embd", 768))
 
 
-def longest(config: Mapping[str, Any]) -> int:
+def longest(config: Config) -> int:
     """As many tokens as there are learned positions."""
     return int(config.get("n_positions", 1024))
 
 
-def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
+def cache(config: Config) -> tuple[int, int, int]:
     """Layers, heads and size of a head, as past key values have them."""
     heads = int(config.get("n_head", 12))
     return int(config.get("n_layer", 12)), heads, width(config) // heads
@@ -60,12 +36,12 @@ def ready(module: Any) -> Any:
     return count_positions(module)
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def language_model(config: Config) -> dict[str, tuple[str, ...]]:
     """The tensors of GPT2LMHeadModel's head: a decoder over words and nothing else."""
     return {"lm_head.weight": ("vocabulary", "width")}
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of GPT2Model; its linear layers are written as (inputs, outputs)."""
     width = config["n_embd"]
     inner = 4 * width if config["n_inner"] is None else config["n_inner"]
@@ -95,6 +71,36 @@ def _turned(name: str, inputs: int, outputs: int) -> Shapes:
     return {f"{name}.weight": (inputs, outputs), f"{name}.bias": (outputs,)}
 
 
-def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def mistakes(config: Config) -> Iterator[Mistake]:
     """What no tensor's shape shows."""
     yield from undivided(config, "n_embd", "n_head")
+
+
+FAMILY = Family(
+    modality="text",
+    provides=frozenset({"tokens", "causal", "word-embeddings", "past-key-values", "causal-language-model"}),
+    prefix="transformer.",
+    omitted=(r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)?bias$"),
+    parts={"embeddings": r"w[tp]e\.", "layers": r"h\.(\d+)\."},
+    bare={"embeddings": ("drop",)},
+    norms=r"ln_(1|2|f)\.(weight|bias)$",
+    words="wte.weight",
+    kinds={
+        "qkv": r"attn\.c_attn$",
+        "attention": r"attn\.(c_attn|c_proj)$",
+        "mlp": r"mlp\.(c_fc|c_proj)$",
+        "attention-output": r"attn\.c_proj$",
+        "mlp-output": r"mlp\.c_proj$",
+        "all-linear": r"(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)$",
+    },
+    target=("qkv",),
+    transposed=r"(attn|mlp)\.c_(attn|proj|fc)$",
+    shapes=shapes,
+    mistakes=mistakes,
+    width=width,
+    longest=longest,
+    cache=cache,
+    language_model=LanguageModel(tensors=language_model, tied=("lm_head.weight",)),
+    ready=ready,
+    inputs=("input_ids", "attention_mask"),
+)

@@ -5,64 +5,36 @@ The norm after the last layer is in no part: it stays with whatever is trained o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from ..contracts.backbone import Config, Family, LanguageModel, Mistake
 from . import gpt2
-from ._shapes import Mistake, Shapes, linear, norm, stack, undivided
-
-MODALITY = gpt2.MODALITY
-PROVIDES = gpt2.PROVIDES
-PREFIX = "model."
-OMITTED: tuple[str, ...] = (r"(?!(embed_tokens|layers|norm)\.)", r".*rotary_emb\.inv_freq$")
-BUFFERS: tuple[str, ...] = ()
-RENAMED: Mapping[str, str] = {}
-PARTS: Mapping[str, str] = {"embeddings": r"embed_tokens\.", "layers": r"layers\.(\d+)\."}
-NORMS = r"(^|_)?norm\.weight$"
-KINDS: Mapping[str, str] = {
-    "query": r"self_attn\.q_proj$",
-    "key": r"self_attn\.k_proj$",
-    "value": r"self_attn\.v_proj$",
-    "attention": r"self_attn\.[qkvo]_proj$",
-    "mlp": r"mlp\.(gate|up|down)_proj$",
-    "attention-output": r"self_attn\.o_proj$",
-    "mlp-output": r"mlp\.down_proj$",
-    "all-linear": r"(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj$",
-}
-TARGET: tuple[str, ...] = ("query", "value")
-INPUTS = gpt2.INPUTS
-LOAD: Mapping[str, Any] = {}
-WORDS = "embed_tokens.weight"
-TIED = gpt2.TIED
-TIES = False
-
-language_model = gpt2.language_model
-ready = gpt2.ready
+from ._shapes import Shapes, linear, norm, stack, undivided
 
 
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a token's state."""
     return int(config.get("hidden_size", 4096))
 
 
-def longest(config: Mapping[str, Any]) -> int:
+def longest(config: Config) -> int:
     """Rotary positions reach further, but no model has learned there."""
     return int(config.get("max_position_embeddings", 2048))
 
 
-def cache(config: Mapping[str, Any]) -> tuple[int, int, int]:
+def cache(config: Config) -> tuple[int, int, int]:
     """Layers, heads that keys and values have, and their size, as past key values have them."""
     heads = int(config.get("num_attention_heads", 32))
     size = int(config.get("head_dim") or width(config) // heads)
     return int(config.get("num_hidden_layers", 32)), int(config.get("num_key_value_heads") or heads), size
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of LlamaModel."""
     return decoder(config, config["attention_bias"], config["attention_bias"], config["mlp_bias"])
 
 
-def decoder(config: Mapping[str, Any], qkv: bool, output: bool, mlp: bool) -> Shapes:
+def decoder(config: Config, qkv: bool, output: bool, mlp: bool) -> Shapes:
     """The tensors of a decoder of Llama's kind; the flags say which of its layers have biases."""
     width, inner, size = config["hidden_size"], config["intermediate_size"], head_size(config)
     queries, keys = config["num_attention_heads"] * size, pairs(config) * size
@@ -81,27 +53,57 @@ def decoder(config: Mapping[str, Any], qkv: bool, output: bool, mlp: bool) -> Sh
     return {"embed_tokens.weight": (config["vocab_size"], width), **stacked, **norm("norm", width, bias=False)}
 
 
-def head_size(config: Mapping[str, Any]) -> int:
+def head_size(config: Config) -> int:
     """The numbers of a head, which config.json may leave open."""
     found = config.get("head_dim")
     return int(config["hidden_size"] // config["num_attention_heads"] if found is None else found)
 
 
-def pairs(config: Mapping[str, Any]) -> int:
+def pairs(config: Config) -> int:
     """The heads of keys and values."""
     found = config["num_key_value_heads"]
     return int(config["num_attention_heads"] if found is None else found)
 
 
-def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def mistakes(config: Config) -> Iterator[Mistake]:
     """What no tensor's shape shows."""
     yield from undivided(config, "hidden_size", "num_attention_heads")
     yield from grouped(config)
 
 
-def grouped(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def grouped(config: Config) -> Iterator[Mistake]:
     """Says so where heads of keys can't be shared evenly, and where positions can't turn the halves of a head."""
     if config["num_attention_heads"] % pairs(config):
         yield "num_key_value_heads", f"{config['num_attention_heads']} heads can't share {pairs(config)} of keys evenly"
     if head_size(config) % 2:
         yield "head_dim", f"a head of {head_size(config)} numbers has no halves for positions to turn"
+
+
+FAMILY = Family(
+    modality="text",
+    provides=gpt2.FAMILY.provides,
+    prefix="model.",
+    omitted=(r"(?!(embed_tokens|layers|norm)\.)", r".*rotary_emb\.inv_freq$"),
+    parts={"embeddings": r"embed_tokens\.", "layers": r"layers\.(\d+)\."},
+    norms=r"(^|_)?norm\.weight$",
+    words="embed_tokens.weight",
+    kinds={
+        "query": r"self_attn\.q_proj$",
+        "key": r"self_attn\.k_proj$",
+        "value": r"self_attn\.v_proj$",
+        "attention": r"self_attn\.[qkvo]_proj$",
+        "mlp": r"mlp\.(gate|up|down)_proj$",
+        "attention-output": r"self_attn\.o_proj$",
+        "mlp-output": r"mlp\.down_proj$",
+        "all-linear": r"(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj$",
+    },
+    target=("query", "value"),
+    shapes=shapes,
+    mistakes=mistakes,
+    width=width,
+    longest=longest,
+    cache=cache,
+    language_model=LanguageModel(tensors=gpt2.language_model, tied=("lm_head.weight",), is_tied=False),
+    ready=gpt2.ready,
+    inputs=("input_ids", "attention_mask"),
+)

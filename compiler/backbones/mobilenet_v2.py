@@ -6,33 +6,17 @@ The convolution before pooling, `conv_1x1`, is in no part: it stays with whateve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
+from ..contracts.backbone import Config, Family, Mistake
 from . import resnet
-from ._shapes import Mistake, Shapes, convolution
+from ._shapes import Shapes, convolution
 
-MODALITY = resnet.MODALITY
-PROVIDES = resnet.PROVIDES
-PREFIX = "mobilenet_v2."
-OMITTED: tuple[str, ...] = (r"(?!(conv_stem|layer|conv_1x1)\.)",)  # whatever lies outside is a head
-BUFFERS = resnet.BUFFERS
-RENAMED: Mapping[str, str] = {}
-PARTS: Mapping[str, str] = {"stem": r"conv_stem\.", "stages": r"layer\.(\d+)\."}
-NORMS = resnet.NORMS
-KINDS: Mapping[str, str] = {"convolution": r"(first_conv|\w+_1x1)\.convolution$"}  # `conv_3x3` is depthwise
-TARGET: tuple[str, ...] = ("convolution",)
-INPUTS = resnet.INPUTS
-CONVOLVES = True
-LOAD: Mapping[str, Any] = {}
 CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)  # between blocks, at full width
 
-longest = resnet.longest
-pooled = resnet.pooled
 
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The channels of the last convolution, which a narrow model keeps at 1280 by default."""
     multiplier = config.get("depth_multiplier", 1.0)
     if config.get("finegrained_output", True) and multiplier < 1:
@@ -40,14 +24,14 @@ def width(config: Mapping[str, Any]) -> int:
     return _channels(config, 1280 * multiplier)
 
 
-def _channels(config: Mapping[str, Any], wanted: float) -> int:
+def _channels(config: Config, wanted: float) -> int:
     """As many channels as are wanted, to the next multiple that the configuration asks for."""
     step, wanted = config.get("depth_divisible_by", 8), round(wanted)
     channels = max(config.get("min_depth", 8), int(wanted + step / 2) // step * step)
     return int(channels + step if channels < 0.9 * wanted else channels)
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of MobileNetV2Model."""
     channels = [_channels(config, wanted * config["depth_multiplier"]) for wanted in CHANNELS]
     stem = _channels(config, 32 * config["depth_multiplier"])
@@ -66,7 +50,27 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     return found
 
 
-def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def mistakes(config: Config) -> Iterator[Mistake]:
     """What no tensor's shape shows."""
     if config["depth_multiplier"] <= 0:
         yield "depth_multiplier", "it is a share of channels, above 0"
+
+
+FAMILY = Family(
+    modality="image",
+    provides=frozenset({"pooled"}),
+    prefix="mobilenet_v2.",
+    omitted=(r"(?!(conv_stem|layer|conv_1x1)\.)",),  # whatever lies outside is a head
+    buffers=resnet.FAMILY.buffers,
+    parts={"stem": r"conv_stem\.", "stages": r"layer\.(\d+)\."},
+    norms=resnet.FAMILY.norms,
+    kinds={"convolution": r"(first_conv|\w+_1x1)\.convolution$"},  # `conv_3x3` is depthwise
+    target=("convolution",),
+    convolves=True,
+    shapes=shapes,
+    mistakes=mistakes,
+    width=width,
+    longest=resnet.longest,
+    inputs=("pixel_values",),
+    pooled=resnet.pooled,
+)

@@ -6,45 +6,17 @@ The layer norm after the last layer is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ..contracts.backbone import Config, Family, LanguageModel
 from . import bert
 from ._shapes import DEEPEST, Shapes, linear, norm, stack
 
-MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
-PREFIX = "model."
-OMITTED: tuple[str, ...] = (r"(?!(embeddings|layers|final_norm)\.)",)  # whatever lies outside is a head
-BUFFERS = bert.BUFFERS
-RENAMED: Mapping[str, str] = {}
-PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."}
-NORMS = r"norm\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "attention": r"attn\.(Wqkv|Wo)$",
-    "mlp": r"mlp\.(Wi|Wo)$",
-    "qkv": r"attn\.Wqkv$",
-    "attention-output": r"attn\.Wo$",
-    "mlp-output": r"mlp\.Wo$",
-    "all-linear": r"(attn|mlp)\.(Wqkv|Wi|Wo)$",
-}
-TARGET: tuple[str, ...] = ("attention",)
-INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
-LOAD: Mapping[str, Any] = {}
-WORDS = "embeddings.tok_embeddings.weight"
-TIED: tuple[str, ...] = ("decoder.weight",)
-TIES = bert.TIES
 
-width = bert.width
-mistakes = bert.mistakes
-
-
-def longest(config: Mapping[str, Any]) -> int:
+def longest(config: Config) -> int:
     """Rotary positions reach further, but no model has learned there."""
     return int(config.get("max_position_embeddings", 8192))
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def language_model(config: Config) -> dict[str, tuple[str, ...]]:
     """The tensors of ModernBertForMaskedLM's head; whether its parts have biases, config.json says."""
     biases = {
         "head.dense.bias": ("width",) if config.get("classifier_bias") else None,
@@ -59,7 +31,7 @@ def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of ModernBertModel; whether its parts have biases, config.json says."""
     width, inner, is_biased = config["hidden_size"], config["intermediate_size"], config["norm_bias"]
     layer = {
@@ -77,3 +49,29 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         **{name: shape for i in later for name, shape in norm(f"layers.{i}.attn_norm", width, is_biased).items()},
         **norm("final_norm", width, is_biased),
     }
+
+
+FAMILY = Family(
+    modality="text",
+    provides=frozenset({"tokens", "word-embeddings", "masked-language-model"}),
+    prefix="model.",
+    omitted=(r"(?!(embeddings|layers|final_norm)\.)",),  # whatever lies outside is a head
+    parts={"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."},
+    norms=r"norm\.(weight|bias)$",
+    words="embeddings.tok_embeddings.weight",
+    kinds={
+        "attention": r"attn\.(Wqkv|Wo)$",
+        "mlp": r"mlp\.(Wi|Wo)$",
+        "qkv": r"attn\.Wqkv$",
+        "attention-output": r"attn\.Wo$",
+        "mlp-output": r"mlp\.Wo$",
+        "all-linear": r"(attn|mlp)\.(Wqkv|Wi|Wo)$",
+    },
+    target=("attention",),
+    shapes=shapes,
+    mistakes=bert.mistakes,
+    width=bert.width,
+    longest=longest,
+    language_model=LanguageModel(tensors=language_model, tied=("decoder.weight",)),
+    inputs=("input_ids", "attention_mask"),
+)

@@ -6,63 +6,19 @@ otherwise leave a learning tensor beneath them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-from . import bert
+from ..contracts.backbone import Config
+from . import bert, roberta
 from ._shapes import Shapes, linear, norm, stack
 
-MODALITY = bert.MODALITY
-PROVIDES = frozenset({"tokens", "word-embeddings", "masked-language-model"})
-PREFIX = "mpnet."
-OMITTED = bert.OMITTED
-BUFFERS = bert.BUFFERS
-RENAMED = bert.RENAMED
-PARTS: Mapping[str, str] = {
-    "embeddings": r"(?:embeddings|encoder\.relative_attention_bias)\.",
-    "layers": r"encoder\.layer\.(\d+)\.",
-}
-NORMS = bert.NORMS
-KINDS: Mapping[str, str] = {
-    "query": r"attention\.attn\.q$",
-    "key": r"attention\.attn\.k$",
-    "value": r"attention\.attn\.v$",
-    "attention": r"attention\.attn\.[qkvo]$",
-    "mlp": r"(intermediate|output)\.dense$",
-    "attention-output": r"attention\.attn\.o$",
-    "mlp-output": r"layer\.\d+\.output\.dense$",
-    "all-linear": r"(attention\.attn\.[qkvo]|(intermediate|output)\.dense)$",
-}
-TARGET = bert.TARGET
-INPUTS: tuple[str, ...] = ("input_ids", "attention_mask")
-LOAD = bert.LOAD
-WORDS = bert.WORDS
-TIED: tuple[str, ...] = ("lm_head.decoder.weight", "lm_head.decoder.bias")
-TIES = bert.TIES
 
-width = bert.width
-mistakes = bert.mistakes
-
-
-def longest(config: Mapping[str, Any]) -> int:
+def longest(config: Config) -> int:
     """Positions start at 2: the model's padding index is 1, whatever config.json says of it."""
     return int(config.get("max_position_embeddings", 512)) - 2
 
 
-def language_model(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The tensors of MPNetForMaskedLM's head."""
-    return {
-        "lm_head.bias": ("vocabulary",),
-        "lm_head.dense.weight": ("width", "width"),
-        "lm_head.dense.bias": ("width",),
-        "lm_head.layer_norm.weight": ("width",),
-        "lm_head.layer_norm.bias": ("width",),
-        "lm_head.decoder.weight": ("vocabulary", "width"),
-        "lm_head.decoder.bias": ("vocabulary",),
-    }
-
-
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of MPNetModel without its pooler."""
     width, inner = config["hidden_size"], config["intermediate_size"]
     buckets, heads = config["relative_attention_num_buckets"], config["num_attention_heads"]
@@ -81,3 +37,29 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
         "encoder.relative_attention_bias.weight": (buckets, heads),
         **stack("encoder.layer", config["num_hidden_layers"], layer),
     }
+
+
+FAMILY = replace(
+    bert.FAMILY,
+    provides=frozenset({"tokens", "word-embeddings", "masked-language-model"}),
+    prefix="mpnet.",
+    parts={
+        "embeddings": r"(?:embeddings|encoder\.relative_attention_bias)\.",
+        "layers": r"encoder\.layer\.(\d+)\.",
+    },
+    kinds={
+        "query": r"attention\.attn\.q$",
+        "key": r"attention\.attn\.k$",
+        "value": r"attention\.attn\.v$",
+        "attention": r"attention\.attn\.[qkvo]$",
+        "mlp": r"(intermediate|output)\.dense$",
+        "attention-output": r"attention\.attn\.o$",
+        "mlp-output": r"layer\.\d+\.output\.dense$",
+        "all-linear": r"(attention\.attn\.[qkvo]|(intermediate|output)\.dense)$",
+    },
+    shapes=shapes,
+    longest=longest,
+    cache=None,
+    language_model=roberta.FAMILY.language_model,  # it has the same names
+    inputs=("input_ids", "attention_mask"),
+)

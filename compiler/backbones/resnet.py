@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.backbone import Config, Family
 from ._shapes import DEEPEST, Shapes, convolution
 
 if TYPE_CHECKING:
     import torch
 
-MODALITY = "image"
-PROVIDES = frozenset({"pooled"})
-PREFIX = "resnet."
-OMITTED: tuple[str, ...] = (r"(?!(embedder|encoder)\.)",)  # whatever lies outside is a head
-BUFFERS: tuple[str, ...] = (r"\.(running_mean|running_var|num_batches_tracked)$",)
-RENAMED: Mapping[str, str] = {}
-PARTS: Mapping[str, str] = {"stem": r"embedder\.", "stages": r"encoder\.stages\.(\d+)\."}
-NORMS = r"normalization\.\w+$"
-KINDS: Mapping[str, str] = {"convolution": r"convolution$"}
-TARGET: tuple[str, ...] = ("convolution",)
-INPUTS: tuple[str, ...] = ("pixel_values",)
-CONVOLVES = True
-LOAD: Mapping[str, Any] = {}
 
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The channels of the last stage."""
     return int(config.get("hidden_sizes", (256, 512, 1024, 2048))[-1])
 
 
-def longest(config: Mapping[str, Any]) -> int | None:
+def longest(config: Config) -> int | None:
     """Images have no length; the preprocessing fixes their size."""
     return None
 
@@ -40,7 +26,7 @@ def pooled(outputs: Any) -> torch.Tensor:
     return outputs.pooler_output.flatten(1)
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of ResNetModel."""
     inputs = config["embedding_size"]
     found = convolution("embedder.embedder", config["num_channels"], inputs, 7)
@@ -56,9 +42,28 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     return found
 
 
-def _block(config: Mapping[str, Any], inputs: int, outputs: int) -> tuple[tuple[int, int, int], ...]:
+def _block(config: Config, inputs: int, outputs: int) -> tuple[tuple[int, int, int], ...]:
     """Inputs, outputs and size of a block's convolutions."""
     if config["layer_type"] == "basic":
         return (inputs, outputs, 3), (outputs, outputs, 3)
     narrow = outputs // 4
     return (inputs, narrow, 1), (narrow, narrow, 3), (narrow, outputs, 1)
+
+
+FAMILY = Family(
+    modality="image",
+    provides=frozenset({"pooled"}),
+    prefix="resnet.",
+    omitted=(r"(?!(embedder|encoder)\.)",),  # whatever lies outside is a head
+    buffers=(r"\.(running_mean|running_var|num_batches_tracked)$",),
+    parts={"stem": r"embedder\.", "stages": r"encoder\.stages\.(\d+)\."},
+    norms=r"normalization\.\w+$",
+    kinds={"convolution": r"convolution$"},
+    target=("convolution",),
+    convolves=True,
+    shapes=shapes,
+    width=width,
+    longest=longest,
+    inputs=("pixel_values",),
+    pooled=pooled,
+)

@@ -6,57 +6,19 @@ The layer norm after the last stage is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from ..contracts.backbone import Config, Family, Mistake
 from . import resnet
-from ._shapes import Mistake, Shapes, linear, norm, sides, stack
-
-MODALITY = resnet.MODALITY
-PROVIDES = resnet.PROVIDES
-PREFIX = "swin."
-OMITTED: tuple[str, ...] = (
-    r"(?!(embeddings|encoder|layernorm)\.)",  # whatever lies outside is a head
-    r"embeddings\.mask_token$",
-    r".*\.relative_position_index$",  # computed from the window size since transformers 5
-)
-BUFFERS: tuple[str, ...] = ()
-# transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
-RENAMED: Mapping[str, str] = {
-    r"attention\.self\.query\.": "attention.q_proj.",
-    r"attention\.self\.key\.": "attention.k_proj.",
-    r"attention\.self\.value\.": "attention.v_proj.",
-    r"attention\.self\.relative_position_bias_table$": (
-        "attention.relative_position_bias.relative_position_bias_table"
-    ),
-    r"attention\.output\.dense\.": "attention.o_proj.",
-    r"intermediate\.dense\.": "mlp.fc1.",
-    r"output\.dense\.": "mlp.fc2.",
-}
-PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "stages": r"encoder\.layers\.(\d+)\."}
-NORMS = r"(norm|layernorm(_before|_after)?)\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "query": r"attention\.q_proj$",
-    "key": r"attention\.k_proj$",
-    "value": r"attention\.v_proj$",
-    "attention": r"attention\.[qkvo]_proj$",
-    "mlp": r"mlp\.fc[12]$",
-    "all-linear": r"(attention\.[qkvo]_proj|mlp\.fc[12]|downsample\.reduction)$",
-}
-TARGET: tuple[str, ...] = ("query", "value")
-INPUTS = resnet.INPUTS
-LOAD: Mapping[str, Any] = {}
-
-longest = resnet.longest
-pooled = resnet.pooled
+from ._shapes import Shapes, linear, norm, sides, stack
 
 
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The channels of the last stage; each stage doubles them."""
     return int(config.get("embed_dim", 96) * 2 ** (len(config.get("depths", (2, 2, 6, 2))) - 1))
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of SwinModel without its pooler, which has none."""
     width, depths, patch = config["embed_dim"], config["depths"], sides(config["patch_size"])
     found: Shapes = {
@@ -77,7 +39,7 @@ def shapes(config: Mapping[str, Any]) -> Shapes:
     return found
 
 
-def _block(config: Mapping[str, Any], width: int, heads: int) -> Shapes:
+def _block(config: Config, width: int, heads: int) -> Shapes:
     inner, bias = int(config["mlp_ratio"] * width), config["qkv_bias"]
     table = "attention.relative_position_bias.relative_position_bias_table"
     found: Shapes = {
@@ -93,8 +55,49 @@ def _block(config: Mapping[str, Any], width: int, heads: int) -> Shapes:
     return found
 
 
-def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def mistakes(config: Config) -> Iterator[Mistake]:
     """What no tensor's shape shows."""
     for i, heads in enumerate(config["num_heads"][: len(config["depths"])]):
         if (config["embed_dim"] * 2**i) % heads:
             yield "num_heads", f"{heads} heads can't share a width of {config['embed_dim'] * 2**i}"
+
+
+FAMILY = Family(
+    modality="image",
+    provides=frozenset({"pooled"}),
+    prefix="swin.",
+    omitted=(
+        r"(?!(embeddings|encoder|layernorm)\.)",  # whatever lies outside is a head
+        r"embeddings\.mask_token$",
+        r".*\.relative_position_index$",  # computed from the window size since transformers 5
+    ),
+    # transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
+    renamed={
+        r"attention\.self\.query\.": "attention.q_proj.",
+        r"attention\.self\.key\.": "attention.k_proj.",
+        r"attention\.self\.value\.": "attention.v_proj.",
+        r"attention\.self\.relative_position_bias_table$": (
+            "attention.relative_position_bias.relative_position_bias_table"
+        ),
+        r"attention\.output\.dense\.": "attention.o_proj.",
+        r"intermediate\.dense\.": "mlp.fc1.",
+        r"output\.dense\.": "mlp.fc2.",
+    },
+    parts={"embeddings": r"embeddings\.", "stages": r"encoder\.layers\.(\d+)\."},
+    norms=r"(norm|layernorm(_before|_after)?)\.(weight|bias)$",
+    kinds={
+        "query": r"attention\.q_proj$",
+        "key": r"attention\.k_proj$",
+        "value": r"attention\.v_proj$",
+        "attention": r"attention\.[qkvo]_proj$",
+        "mlp": r"mlp\.fc[12]$",
+        "all-linear": r"(attention\.[qkvo]_proj|mlp\.fc[12]|downsample\.reduction)$",
+    },
+    target=("query", "value"),
+    shapes=shapes,
+    mistakes=mistakes,
+    width=width,
+    longest=resnet.longest,
+    inputs=("pixel_values",),
+    pooled=resnet.pooled,
+)

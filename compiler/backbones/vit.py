@@ -5,58 +5,27 @@ The layer norm after the last layer is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ._shapes import Mistake, Shapes, linear, norm, sides, stack, undivided
+from ..contracts.backbone import Config, Family, Mistake
+from ._shapes import Shapes, linear, norm, sides, stack, undivided
 
 if TYPE_CHECKING:
     import torch
 
-MODALITY = "image"
-PROVIDES = frozenset({"pooled"})
-PREFIX = "vit."
-# Whatever lies outside is a head, the pooler or, in masked image modeling, the mask token.
-OMITTED: tuple[str, ...] = (r"(?!(embeddings|layers|layernorm)\.)", r"embeddings\.mask_token$")
-BUFFERS: tuple[str, ...] = ()
-# transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
-RENAMED: Mapping[str, str] = {
-    r"^encoder\.layer\.": "layers.",
-    r"attention\.attention\.query\.": "attention.q_proj.",
-    r"attention\.attention\.key\.": "attention.k_proj.",
-    r"attention\.attention\.value\.": "attention.v_proj.",
-    r"attention\.output\.dense\.": "attention.o_proj.",
-    r"intermediate\.dense\.": "mlp.fc1.",
-    r"output\.dense\.": "mlp.fc2.",
-}
-PARTS: Mapping[str, str] = {"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."}
-NORMS = r"layernorm(_before|_after)?\.(weight|bias)$"
-KINDS: Mapping[str, str] = {
-    "query": r"attention\.q_proj$",
-    "key": r"attention\.k_proj$",
-    "value": r"attention\.v_proj$",
-    "attention": r"attention\.[qkvo]_proj$",
-    "mlp": r"mlp\.fc[12]$",
-    "attention-output": r"attention\.o_proj$",
-    "mlp-output": r"mlp\.fc2$",
-    "all-linear": r"(attention\.[qkvo]_proj|mlp\.fc[12])$",
-}
-TARGET: tuple[str, ...] = ("query", "value")
-INPUTS: tuple[str, ...] = ("pixel_values",)
-LOAD: Mapping[str, Any] = {"add_pooling_layer": False}
 
-
-def width(config: Mapping[str, Any]) -> int:
+def width(config: Config) -> int:
     """The size of a patch's state, and of the pooled vector."""
     return int(config.get("hidden_size", 768))
 
 
-def longest(config: Mapping[str, Any]) -> int | None:
+def longest(config: Config) -> int | None:
     """Images have no length; the preprocessing fixes their size."""
     return None
 
 
-def pixels(config: Mapping[str, Any]) -> tuple[int, int]:
+def pixels(config: Config) -> tuple[int, int]:
     """Height and width of the pictures, whose patches have a position each."""
     return sides(config.get("image_size", 224))
 
@@ -66,12 +35,12 @@ def pooled(outputs: Any) -> torch.Tensor:
     return outputs.last_hidden_state[:, 0]
 
 
-def shapes(config: Mapping[str, Any]) -> Shapes:
+def shapes(config: Config) -> Shapes:
     """Every tensor of ViTModel without its pooler."""
     return encoder(config, special=1)
 
 
-def encoder(config: Mapping[str, Any], special: int) -> Shapes:
+def encoder(config: Config, special: int) -> Shapes:
     """The tensors of an encoder of patches, with `special` tokens before these."""
     width, inner, bias = config["hidden_size"], config["intermediate_size"], config["qkv_bias"]
     layer = {
@@ -95,6 +64,46 @@ def encoder(config: Mapping[str, Any], special: int) -> Shapes:
     }
 
 
-def mistakes(config: Mapping[str, Any]) -> Iterator[Mistake]:
+def mistakes(config: Config) -> Iterator[Mistake]:
     """What no tensor's shape shows."""
     yield from undivided(config, "hidden_size", "num_attention_heads")
+
+
+FAMILY = Family(
+    modality="image",
+    provides=frozenset({"pooled"}),
+    prefix="vit.",
+    # Whatever lies outside is a head, the pooler or, in masked image modeling, the mask token.
+    omitted=(r"(?!(embeddings|layers|layernorm)\.)", r"embeddings\.mask_token$"),
+    # transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
+    renamed={
+        r"^encoder\.layer\.": "layers.",
+        r"attention\.attention\.query\.": "attention.q_proj.",
+        r"attention\.attention\.key\.": "attention.k_proj.",
+        r"attention\.attention\.value\.": "attention.v_proj.",
+        r"attention\.output\.dense\.": "attention.o_proj.",
+        r"intermediate\.dense\.": "mlp.fc1.",
+        r"output\.dense\.": "mlp.fc2.",
+    },
+    parts={"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."},
+    norms=r"layernorm(_before|_after)?\.(weight|bias)$",
+    kinds={
+        "query": r"attention\.q_proj$",
+        "key": r"attention\.k_proj$",
+        "value": r"attention\.v_proj$",
+        "attention": r"attention\.[qkvo]_proj$",
+        "mlp": r"mlp\.fc[12]$",
+        "attention-output": r"attention\.o_proj$",
+        "mlp-output": r"mlp\.fc2$",
+        "all-linear": r"(attention\.[qkvo]_proj|mlp\.fc[12])$",
+    },
+    target=("query", "value"),
+    shapes=shapes,
+    mistakes=mistakes,
+    width=width,
+    longest=longest,
+    pixels=pixels,
+    load={"add_pooling_layer": False},
+    inputs=("pixel_values",),
+    pooled=pooled,
+)

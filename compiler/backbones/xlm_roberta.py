@@ -4,25 +4,4 @@ from __future__ import annotations
 
 from . import roberta
 
-MODALITY = roberta.MODALITY
-PROVIDES = roberta.PROVIDES
-PREFIX = roberta.PREFIX
-OMITTED = roberta.OMITTED
-BUFFERS = roberta.BUFFERS
-RENAMED = roberta.RENAMED
-PARTS = roberta.PARTS
-NORMS = roberta.NORMS
-KINDS = roberta.KINDS
-TARGET = roberta.TARGET
-INPUTS = roberta.INPUTS
-LOAD = roberta.LOAD
-WORDS = roberta.WORDS
-TIED = roberta.TIED
-TIES = roberta.TIES
-
-language_model = roberta.language_model
-width = roberta.width
-longest = roberta.longest
-cache = roberta.cache
-shapes = roberta.shapes
-mistakes = roberta.mistakes
+FAMILY = roberta.FAMILY

@@ -162,7 +162,7 @@ def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def quantized(told: Mapping[str, Any]) -> str:
     """How a graph was made int8, for people."""
-    scales = variants.load("quantizations", told["kind"]).SCALES
+    scales = variants.quantization(told["kind"]).scales
     fixed = told.get("calibration")
     rows = f" ({fixed['rows']} rows, by {fixed['method']})" if fixed else ""
     return f"{told['kind']}: {scales}{rows}; {told['share']:.2f} of fp32's bytes, embeddings apart"

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...runtime.manifest import KEEP_ENDS, LARGEST, NAME, SIGNATURE, unix
+from ...runtime.manifest import KEEP_ENDS, LARGEST, NAME, SIGNATURE, SIGNATURE_BYTES, unix
 from ..diagnostics import Refused, Row, Status, quote, refuse
 from ..extras import installing
 from ..files import beginning
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 LONGEST = 10_000  # bytes of a key, which has some hundred
-BYTES = 64  # of a signature
 WHOSE = {"private": "stays with who signs", "public": "goes to who checks"}
 
 
 def sign(folder: Path, key: Ed25519PrivateKey) -> None:
     """Writes the signature of a bundle into its folder, unless that one is there already."""
     made, path = key.sign((folder / NAME).read_bytes()), folder / SIGNATURE
-    if beginning(path, BYTES + 1) == made:  # ed25519 signs the same bytes in one way
+    if beginning(path, SIGNATURE_BYTES + 1) == made:  # ed25519 signs the same bytes in one way
         return
     with beside(folder) as place:  # what a kill leaves in a bundle would be no part of it
         (place / SIGNATURE).write_bytes(made)
@@ -40,7 +39,7 @@ def sign(folder: Path, key: Ed25519PrivateKey) -> None:
 def check(folder: Path, key: Ed25519PublicKey) -> None:
     """Raises Refused E0508 for a bundle that is not signed, or not with the private half of this key."""
     help = "get the bundle from who signed it, or their key"
-    signature = beginning(folder / SIGNATURE, BYTES + 1)
+    signature = beginning(folder / SIGNATURE, SIGNATURE_BYTES + 1)
     if signature is None:
         raise refuse("E0508", f"{quote(folder)} is not signed", f"it has no {SIGNATURE}", help=help)
     signed = beginning(folder / NAME, LARGEST) or b""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from .. import variants
+from ..contracts.options import Labelled
+from ..contracts.targets import LabelCounts, RowLabels
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.facts import Facts
 from ..facts.spelling import spellings
@@ -25,10 +26,12 @@ UNLIKELY = 1_000  # labels; this many are believed where each has two rows
 def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """The error where the column of the labels holds no labels; what else is said of labels then means little."""
     train = facts.splits["train"]
-    counts = getattr(train.tally, "counts", ())  # a head may have no labels
+    if not isinstance(train.tally, LabelCounts):  # a head may have no labels
+        return
     if swapped := _swapped(spec, facts):
         yield swapped
         return
+    counts = train.tally.counts
     if len(counts) <= max(UNLIKELY, train.rows / 2) and len(counts) <= MOST:
         return
     column, example = quote(train.tally.column), next(iter(counts))
@@ -42,8 +45,10 @@ def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def _swapped(spec: Draft, facts: Facts) -> Diagnostic | None:
     """The error where nearly every row has a label of its own, and few inputs stand in all of them."""
     train, tally = facts.splits["train"], facts.splits["train"].tally
-    inputs = [(role, names) for role, names in facts.columns.items() if role != getattr(tally, "role", "")]
-    if not hasattr(tally, "is_multi") or tally.is_multi or train.sketch is None or len(inputs) != 1:
+    if not isinstance(tally, RowLabels) or tally.is_multi or train.sketch is None:
+        return None
+    inputs = [(role, names) for role, names in facts.columns.items() if role != tally.role]
+    if len(inputs) != 1:
         return None
     different = len(train.sketch.first) << train.sketch.bits
     ((role, names),) = inputs
@@ -63,15 +68,16 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         taken = held_out_rows(spec, facts)
     yield from _small_validation(facts, taken)
     if spec.train and "batch_size" not in spec.lost:
-        yield from _small_training(spec.train, train.rows - taken, _least(spec, facts))
-    if not hasattr(train.tally, "counts"):
+        yield from _small_training(
+            spec.train, train.rows - taken, variants.top(str(spec.head_type)).least_rows(facts.columns)
+        )
+    if not isinstance(train.tally, LabelCounts):
         return
     yield from _doubled(train.tally.counts, train.tally.first)
-    yield from odd(train.tally, getattr(spec.head, "labels", None) or ())
-    if hasattr(train.tally, "joined"):
-        yield from _joined(train.tally)
-    if not hasattr(train.tally, "is_multi"):  # what it counts are no labels of rows
+    yield from odd(train.tally, (spec.head.labels if isinstance(spec.head, Labelled) else None) or ())
+    if not isinstance(train.tally, RowLabels):  # what it counts are no labels of rows
         return
+    yield from _joined(train.tally)
     if not train.tally.is_multi and _are_measurements(train.tally.counts):
         yield _measurements(_column(spec, train.tally.role), train.tally, train.rows)
     elif not train.tally.is_multi and len(train.tally.counts) > max(MEASUREMENTS, train.rows / 2):
@@ -92,12 +98,6 @@ def _small_validation(facts: Facts, taken: int) -> Iterator[Diagnostic]:
     notes = (f"an accuracy of 80% on {rows} rows is known to ±{error:.0f} points, one standard error",)
     headline = f"{rows} validation row{'s' if rows > 1 else ''} can't tell a good epoch from a lucky one"
     yield Diagnostic("W0318", headline, at, (), notes, help)
-
-
-def _least(spec: Draft, facts: Facts) -> int:
-    """Rows without which a batch teaches nothing."""
-    head = variants.top(str(spec.head_type))
-    return int(head.least(facts.columns)) if hasattr(head, "least") else 1
 
 
 def _small_training(train: Train, rows: int, least: int) -> Iterator[Diagnostic]:
@@ -126,10 +126,10 @@ def _lonely(size: int, rows: int, least: int) -> Diagnostic:
 
 def partnerless(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """A stage in which rows of one label attract each other, and no batch could hold two of one."""
-    counts = getattr(facts.splits["train"].tally, "counts", None)
+    tally = facts.splits["train"].tally
     if spec.train and spec.train.batch_size < PAIR:
         yield _lonely(spec.train.batch_size, facts.splits["train"].rows, PAIR)
-    elif counts and max(counts.values()) < PAIR and not facts.splits["train"].tally.is_multi:
+    elif isinstance(tally, RowLabels) and tally.counts and max(tally.counts.values()) < PAIR and not tally.is_multi:
         at = At(("head", "type"), "draws rows of one label together")
         notes = ("the loss is zero whatever the texts are, and nothing is learned",)
         headline = "no label has two training rows"
@@ -149,7 +149,7 @@ def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) ->
             yield Diagnostic("W0319", headline, Row(*first[label]), also, notes, f"write {quote(often)} in the data")
 
 
-def _joined(tally: Any) -> Iterator[Diagnostic]:
+def _joined(tally: RowLabels) -> Iterator[Diagnostic]:
     """Labels that look like several with a comma or a semicolon between them."""
     found = tally.joined()
     if found:
@@ -170,7 +170,7 @@ def _are_measurements(counts: Mapping[str, int]) -> bool:
     return fractions > MEASUREMENTS
 
 
-def _measurements(at: At, tally: Any, rows: int) -> Diagnostic:
+def _measurements(at: At, tally: LabelCounts, rows: int) -> Diagnostic:
     values = list(tally.counts)
     notes = (f"{len(values):,} different numbers in {rows:,} rows, such as {quote(values[0])} and {quote(values[1])}",)
     headline = f"{quote(tally.column)} looks like a measurement, and each of its values becomes a class"
@@ -178,7 +178,7 @@ def _measurements(at: At, tally: Any, rows: int) -> Diagnostic:
     return Diagnostic("W0317", headline, at, (), notes, help)
 
 
-def _own(at: At, tally: Any, rows: int) -> Diagnostic:
+def _own(at: At, tally: LabelCounts, rows: int) -> Diagnostic:
     notes = (
         f"{rows:,} training rows have {len(tally.counts):,} different labels, such as {quote(next(iter(tally.counts)))}",
     )
@@ -192,9 +192,9 @@ def _column(spec: Draft, role: str) -> At:
     return At(("data", "columns", role) if spec.data and role in spec.data.columns else ("data", "train"))
 
 
-def _imbalance(spec: Draft, train: Train, tally: Any) -> Iterator[Diagnostic]:
+def _imbalance(spec: Draft, train: Train, tally: LabelCounts) -> Iterator[Diagnostic]:
     counts = tally.counts
-    metric = train.metric or variants.top(str(spec.head_type)).metrics({tally.role: (tally.column,)})[0]
+    metric = train.metric or variants.top(str(spec.head_type)).metrics.names({tally.role: (tally.column,)})[0]
     if len(counts) < 2 or spec.head.loss.class_weights is not None or "macro" in metric:
         return
     rare, often = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)

@@ -83,7 +83,7 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
             headline, why = f"`{key}` has no effect on a head that learns nothing", f"`{task.head_type}` learns nothing"
             yield Diagnostic("W0302", headline, At(("heads", task.name, key), why), help=f"remove `{key}`")
         is_own = task.entry.adapt == "own"
-        if learn and spec.method and variants.load("methods", spec.method).ADDS and (is_own or not is_taught):
+        if learn and spec.method and variants.method(spec.method).adds and (is_own or not is_taught):
             at = At(("heads", task.name, "adapt" if is_own else "type"), "learns nothing")
             headline = f"no head would teach the adapter of `{task.name}`"
             notes = () if is_own else ("it reads through the adapter that heads share, and the others have their own",)
@@ -93,10 +93,10 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
 
 def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Heads that want an adapter of their own where the method has none: what learns is the one backbone itself."""
-    if spec.method is None or facts.backbone is None or variants.load("methods", spec.method).ADDS:
+    if spec.method is None or facts.backbone is None or variants.method(spec.method).adds:
         return
-    methods = {word: variants.load("methods", word) for word in variants.words("methods")}
-    works = [word for word, method in methods.items() if method.ADDS and facts.backbone.provides >= method.NEEDS]
+    methods = {word: variants.method(word) for word in variants.words("methods")}
+    works = [word for word, method in methods.items() if method.adds and facts.backbone.provides >= method.needs]
     for task in spec.tasks:
         if task.entry.adapt == "own":
             at, also = At(("heads", task.name, "adapt"), "has nothing of its own"), (At(("adapt", "method")),)
@@ -149,8 +149,8 @@ def _names(task: Draft) -> tuple[str, ...]:
     if not task.head_type:
         return ("…",)
     head = variants.top(task.head_type)
-    roles: list[dict[str, tuple[str, ...]]] = [{role: (role,)} for role in head.TARGETS] or [{}]
-    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics(columns)))
+    roles: list[dict[str, tuple[str, ...]]] = [{role: (role,)} for role in head.targets] or [{}]
+    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics.names(columns)))
 
 
 def _first(task: Draft) -> str:

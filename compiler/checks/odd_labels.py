@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from ..contracts.targets import LabelCounts, RowLabels
 from ..diagnostics import Diagnostic, Row, listed, quote
 from ..facts.spelling import VOID, folded
 
 
-def odd(tally: Any, written: Collection[Any]) -> Iterator[Diagnostic]:
+def odd(tally: LabelCounts, written: Collection[Any]) -> Iterator[Diagnostic]:
     """Every warning about how labels are written; those that `head.labels` names are meant."""
     labels = [label for label in tally.counts if label not in written]
     yield from _blank(labels, tally)
     yield from _void(labels, tally)
-    yield from _kinds(tally)
+    if isinstance(tally, RowLabels):
+        yield from _kinds(tally)
 
 
-def _blank(labels: Collection[str], tally: Any) -> Iterator[Diagnostic]:
+def _blank(labels: Collection[str], tally: LabelCounts) -> Iterator[Diagnostic]:
     """Labels with a blank at an end; those that stand there without it, too, are told as doubled."""
     known = {folded(label) for label in tally.counts if label == label.strip()}
     found = [label for label in labels if label != label.strip() and folded(label) not in known]
@@ -29,7 +31,7 @@ def _blank(labels: Collection[str], tally: Any) -> Iterator[Diagnostic]:
         yield Diagnostic("W0392", headline, Row(*tally.first[label]), (), notes, help)
 
 
-def _void(labels: Collection[str], tally: Any) -> Iterator[Diagnostic]:
+def _void(labels: Collection[str], tally: LabelCounts) -> Iterator[Diagnostic]:
     for label in labels:
         if label.strip().casefold() in VOID:
             rows = tally.counts[label]
@@ -39,10 +41,10 @@ def _void(labels: Collection[str], tally: Any) -> Iterator[Diagnostic]:
             yield Diagnostic("W0393", headline, Row(*tally.first[label]), (), notes, help)
 
 
-def _kinds(tally: Any) -> Iterator[Diagnostic]:
+def _kinds(tally: RowLabels) -> Iterator[Diagnostic]:
     """Tables whose labels are of two kinds, such as 1 and true, or 0 and "0"."""
     kinds: dict[str, list[tuple[str, tuple[str, int]]]] = {}
-    for (table, kind), place in getattr(tally, "kinds", {}).items():
+    for (table, kind), place in tally.kinds.items():
         kinds.setdefault(table, []).append((kind, place))
     for found in kinds.values():
         if len(found) > 1:

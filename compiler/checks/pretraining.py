@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from .. import variants
+from ..contracts.targets import RowLabels
 from ..diagnostics import At, Diagnostic, Path, listed
 from ..facts.facts import Facts
 from ..facts.pretraining import retained
@@ -74,11 +75,7 @@ def _of_retain(path: Path) -> Path | None:
 
 
 def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
-    if (
-        stage.method
-        and variants.load("methods", stage.method).ADDS
-        and not variants.load("methods", stage.method).MERGES
-    ):
+    if stage.method and variants.method(stage.method).adds and not variants.method(stage.method).merges:
         working = [w for w in variants.words("methods") if _becomes_part(w)]
         at = At((*path, "adapt", "method"), "stays beside the backbone")
         headline, help = (
@@ -98,13 +95,14 @@ def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
 
 def _labels(stage: Draft, facts: Facts, spec: Draft, path: Path) -> Iterator[Diagnostic]:
     """Rows with several labels, none of which attracts those that share only some."""
-    if "train" in facts.splits and getattr(facts.splits["train"].tally, "is_multi", False):
+    tally = facts.splits["train"].tally if "train" in facts.splits else None
+    if isinstance(tally, RowLabels) and tally.is_multi:
         yield unlabelled(stage, next(task for task in spec.each if task.name == stage.name), path)
 
 
 def _becomes_part(word: str) -> bool:
-    method = variants.load("methods", word)
-    return method.MERGES or not method.ADDS
+    method = variants.method(word)
+    return method.merges or not method.adds
 
 
 def _short(facts: Facts, at: At) -> Iterator[Diagnostic]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from .. import variants
+from .. import methods, variants
+from ..contracts.options import TokenLengths
+from ..contracts.targets import LabelCounts
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..facts.facts import Facts
 from ..language.feeding import reads_head
 from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
+from ..planning.decisions import written_pooling
 from ..planning.sampling import held_out_rows
 from ..planning.scoring import undefined, unscored
 from ..planning.selectors import select
@@ -22,6 +25,9 @@ from .repetition import repetition
 from .sentence_transformers import sentences
 from .starting import starting
 from .without_effect import effects, freezes, still
+
+if TYPE_CHECKING:
+    from ..contracts.head import Head
 
 FEWEST = 4  # training rows from which some may be held out
 TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route
@@ -99,11 +105,11 @@ def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
         return ()
     head = variants.top(spec.head_type)
     if facts.columns:
-        return tuple(head.metrics(facts.columns))
-    roles = [{role: (role,)} for role in head.TARGETS]
+        return head.metrics.names(facts.columns)
+    roles = [{role: (role,)} for role in head.targets]
     # targets may be absent where the head reads other roles
-    roles += [{role: (role,) for role in head.ROLES}] if hasattr(head, "ROLES") else []
-    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics(columns)))
+    roles += [{role: (role,) for role in head.reader.roles}] if head.reader else []
+    return tuple(dict.fromkeys(name for columns in roles for name in head.metrics.names(columns)))
 
 
 def _export(export: Export) -> Iterator[Diagnostic]:
@@ -136,37 +142,37 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
     yield from sentences(spec, facts)
-    if getattr(spec.head, "pooling", None) and "tokens" not in backbone.family.PROVIDES:
+    if written_pooling(spec.head) and "tokens" not in backbone.family.provides:
         at = At(("head", "pooling"), "has no token states to pool")
         yield Diagnostic("E0307", "this backbone has a pooling of its own", at, help="remove `pooling`")
 
 
 def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
     """A head or an objective that needs another language model than the backbone has."""
-    need = variants.top(spec.head_type).NEEDS if spec.head_type else ""
+    need = variants.top(spec.head_type).needs if spec.head_type else ""
     if need not in LANGUAGE_MODELS or need in backbone.provides:
         return
     folder = "heads" if spec.head_type in variants.words("heads") else "objectives"
-    fitting = [word for word in variants.words(folder) if _fits(variants.load(folder, word), backbone)]
+    fitting = [word for word in variants.words(folder) if _fits(variants.top(word), backbone)]
     at, also = At(("head", "type"), "can't be used here"), (At(("backbone", "from"), f"a `{backbone.word}`"),)
     headline = f"`{spec.head_type}` needs a {need.replace('-', ' ')}, which this backbone is none of"
     yield Diagnostic("E0391", headline, at, also, help=f"{folder} that work here: {listed(fitting, 40)}")
 
 
-def _fits(module: ModuleType, backbone: BackboneFacts) -> bool:
+def _fits(head: Head[Any, Any], backbone: BackboneFacts) -> bool:
     """Whether a backbone has what a head or an objective needs."""
-    is_other = module.NEEDS in LANGUAGE_MODELS and module.NEEDS not in backbone.provides
-    return bool(module.MODALITY == backbone.family.MODALITY and not is_other)
+    is_other = head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides
+    return bool(backbone.family.modality == head.modality and not is_other)
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Windows without room, and a stride where nothing is read in windows."""
     if spec.head_type is None or spec.input is None or facts.preprocessing is None:
         return
-    if getattr(variants.top(spec.head_type), "IS_WINDOWED", False):
+    if variants.top(spec.head_type).is_windowed:
         if windows := variants.input(str(spec.modality)).windows:
             yield from windows.crowded(spec.input, facts.preprocessing)
-    elif getattr(spec.input, "stride", None) is not None:
+    elif isinstance(spec.input, TokenLengths) and spec.input.stride is not None:
         at, also = At(("data", "stride")), (At(("head", "type"), "cuts what is too long"),)
         headline = f"`{spec.head_type}` reads no windows, which `stride` is for"
         yield Diagnostic("E0209", headline, at, also, help="remove `stride`")
@@ -174,12 +180,12 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
     """Whether head and backbone take inputs of different kinds."""
-    return bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
+    return bool(backbone and spec.modality and spec.modality != backbone.family.modality)
 
 
 def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
-    modality = backbone.family.MODALITY
-    fitting = [word for word in variants.words("heads") if modality == variants.load("heads", word).MODALITY]
+    modality = backbone.family.modality
+    fitting = [word for word in variants.words("heads") if modality == variants.head(word).modality]
     at = At(("head", "type"), f"takes {spec.modality} inputs")
     also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {modality} inputs"),)
     headline, help = f"`{spec.head_type}` can't sit on this backbone", f"heads for it: {listed(fitting)}"
@@ -201,9 +207,8 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
     yield from freezes(spec, chosen)
     yield from effects(spec, backbone, frozen)
     if backbone and spec.method and spec.adapt is not None:
-        method = variants.load("methods", spec.method)
-        is_whole = is_known and not spec.lost & set(method.Options.model_fields)
-        for found in method.problems(spec.adapt, backbone, frozen):
+        is_whole = is_known and not spec.lost & set(variants.method(spec.method).options.model_fields)
+        for found in methods.problems(spec.method, spec.adapt, backbone, frozen):
             # what is at odds with other sections may follow from what was lost
             if is_whole or (isinstance(found.at, At) and found.at.path[0] == "adapt"):
                 yield found
@@ -228,7 +233,7 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if isinstance(data.validation, HeldOut):
         train = facts.splits["train"]
         if train.rows < FEWEST or not held_out_rows(spec, facts):
-            labels = len(train.tally.strata) if getattr(train.tally, "counts", None) else 1
+            labels = len(train.tally.strata) if isinstance(train.tally, LabelCounts) and train.tally.counts else 1
             of = f" of {labels} labels" if labels > 1 else ""
             notes = (f"they are {train.rows}{of}, and of each label at least one row must stay",)
             at = At(("data", "validation"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .. import variants
 from ..diagnostics import At, Diagnostic, listed
 from ..facts.backbone import BackboneFacts
 from ..facts.facts import Facts
 from ..language.spec import Draft, Export
-from ..planning.quantization import KIND, SAMPLED, convolves, fitting, lack, module
+from ..planning.quantization import KIND, SAMPLED, convolves, fitting, lack
 from ..planning.sampling import held_out_rows
 from ..renderers import counted
 
@@ -55,7 +56,7 @@ def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[
             help = f"kinds that can be had here: {listed(('auto', *able), 40)}"
             headline = f"`{export.quantization}` int8 can't be had here"
             yield Diagnostic("E0450", headline, At(KIND, "can't be had"), notes=(why,), help=help)
-    elif convolves(backbone) and not any(module(word).FOR_CONVOLUTIONS for word in able):
+    elif convolves(backbone) and not any(variants.quantization(word).for_convolutions for word in able):
         at, why = At(("export", "precision"), "lists int8"), lack("static", export, backbone, rows)
         help = f"drop int8; or try one that loses much on convolutions: {listed(able, 40)}"
         yield Diagnostic("E0450", "int8 of convolutions can't be had here", at, notes=(f"static: {why}",), help=help)
@@ -66,7 +67,7 @@ def _too_many(export: Export, rows: int) -> Iterator[Diagnostic]:
     wanted = export.calibration_samples
     if wanted is None:
         return
-    if export.quantization != "auto" and not module(export.quantization).NEEDS_ROWS:
+    if export.quantization != "auto" and not variants.quantization(export.quantization).needs_rows:
         also = (At(KIND, "takes no rows"),)
         headline = f"`calibration_samples` has no effect on {export.quantization} int8"
         yield Diagnostic("W0302", headline, At(SAMPLED, "is never read"), also, help="remove `calibration_samples`")

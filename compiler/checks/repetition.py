@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..contracts.targets import RowLabels
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.facts import Facts, SplitFacts
 from ..facts.inputs_seen import Found
@@ -26,7 +27,7 @@ def repetition(facts: Facts) -> Iterator[Diagnostic]:
     if found.rows > REPEATED * train.rows:
         yield _repeated(train, found)
     found = train.sketch.contradicted()
-    if hasattr(train.tally, "is_multi") and found.rows > CONTRADICTED * train.rows:
+    if isinstance(train.tally, RowLabels) and found.rows > CONTRADICTED * train.rows:
         yield _contradicted(train, found)
 
 

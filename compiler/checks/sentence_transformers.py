@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import variants
+from ..contracts.options import Normalized, TokenLengths
 from ..diagnostics import At, Diagnostic, quote
 from ..facts.facts import Facts
 from ..facts.sentence_transformers import LENGTH, MODULES, POOLING, Sentences
 from ..language.spec import Draft
+from ..planning.decisions import written_pooling
 
 
 def sentences(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """A pooling that graftc has not where none is written; of heads that answer a vector, whatever makes it another one."""
     backbone = facts.backbone
     said = backbone.sentences if backbone else None
-    if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.PROVIDES:
+    if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.provides:
         return
     head = variants.top(str(spec.head_type))
-    written = getattr(spec.head, "pooling", None)
-    if head.NEEDS != "pooled" or written == "none":
+    written = written_pooling(spec.head)
+    if head.needs != "pooled" or written == "none":
         return
     if said.foreign and not written and "pooling" not in spec.lost:
         yield _foreign(said)
-    if getattr(head, "IS_VECTOR", False):
+    if head.is_vector:
         yield from _another(spec, said, written)
 
 
@@ -41,7 +43,7 @@ def _another(spec: Draft, said: Sentences, written: str | None) -> Iterator[Diag
         at, notes = At(("head", "pooling"), f"{written} here"), (f"its {POOLING} says `{own}`",)
         help = "remove `pooling`" if said.pooling else "choose another backbone if its own vectors are wanted"
         yield Diagnostic("W0370", "vectors are pooled otherwise than the backbone's own", at, (backbone,), notes, help)
-    if said.is_normalized and getattr(spec.head, "normalize", None) is False:
+    if said.is_normalized and isinstance(spec.head, Normalized) and spec.head.normalize is False:
         at, notes = At(("head", "normalize"), "of any length here"), (f"its {MODULES} ends with `Normalize`",)
         headline, help = "vectors are not normalised, and the backbone's own are", "remove `normalize`"
         yield Diagnostic("W0370", headline, at, (backbone,), notes, help)
@@ -51,7 +53,7 @@ def _another(spec: Draft, said: Sentences, written: str | None) -> Iterator[Diag
         yield Diagnostic(
             "W0371", headline, at, notes=notes, help="compare some vectors before they are mixed with its own"
         )
-    length = getattr(spec.input, "max_length", None)
+    length = spec.input.max_length if isinstance(spec.input, TokenLengths) else None
     if length and said.max_length and length > said.max_length:
         at, notes = At(("data", "max_length"), f"{length} here"), (f"its {LENGTH} says {said.max_length}",)
         headline = "texts are read further than the backbone's own vectors are made of"

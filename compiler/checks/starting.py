@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import variants
+from ..contracts.options import Layered, Startable
 from ..diagnostics import At, Diagnostic, listed
 from ..language.spec import Draft
 from ..planning.decisions import is_still
@@ -16,7 +17,7 @@ def starting(spec: Draft) -> Iterator[Diagnostic]:
     """What is wrong with `head.start` and with `epochs: 0`."""
     if spec.head_type is None or spec.method is None:
         return
-    if getattr(spec.head, "start", None) == "fitted":
+    if isinstance(spec.head, Startable) and spec.head.start == "fitted":
         yield from _unfit(spec, spec.method)
     if spec.train and spec.train.epochs == 0 and not is_still(spec.head_type):
         yield from _idle(spec, spec.method)
@@ -25,7 +26,7 @@ def starting(spec: Draft) -> Iterator[Diagnostic]:
 def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
     """A written fit that there can't be: of a head with hidden layers, or to features that no longer are the backbone's."""
     at = At(("head", "start"), "can't be fitted")
-    if getattr(spec.head, "hidden", ()):
+    if _has_layers(spec):
         also, notes = (At(("head", "hidden"), "layers before the last"),), (UNIQUE,)
         help = "remove `hidden`, or write `start: random`"
         yield Diagnostic("E0460", "a head with hidden layers can't start fitted", at, also, notes, help)
@@ -37,19 +38,24 @@ def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
         yield Diagnostic("E0461", headline, at, also, help=help)
 
 
+def _has_layers(spec: Draft) -> bool:
+    """Whether a head has layers before the last."""
+    return isinstance(spec.head, Layered) and bool(spec.head.hidden)
+
+
 def _is_untouched(word: str) -> bool:
-    return bool(getattr(variants.load("methods", word), "STARTS_UNTOUCHED", False))
+    return variants.method(word).starts_untouched
 
 
 def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
     """No steps, where there is more to learn than a fit gives."""
     at, also = At(("train", "epochs"), "no step is made"), (At(("adapt", "method"), "would never learn"),)
-    if not variants.load("methods", word).FREEZES:
+    if not variants.method(word).freezes:
         help = "write `method: probe`, or `epochs: 1` or more"
         yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
-    elif not hasattr(variants.top(str(spec.head_type)), "convex") or getattr(spec.head, "hidden", None):
+    elif not variants.top(str(spec.head_type)).convex or _has_layers(spec):
         headline = f"without a step this `{spec.head_type}` head learns nothing"
         yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: it is none that is fitted")
-    elif getattr(spec.head, "start", None) == "random":
+    elif isinstance(spec.head, Startable) and spec.head.start == "random":
         also = (At(("head", "start"), "stays as it was drawn"),)
         yield Diagnostic("E0462", "without a step a random head learns nothing", at, also, help="write `start: fitted`")

@@ -21,7 +21,7 @@ Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors
 def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
     """Selectors whose tensors are all frozen by another selector, or by the method."""
     written = spec.backbone.freeze if spec.backbone else ()
-    if written and spec.method and variants.load("methods", spec.method).FREEZES:
+    if written and spec.method and variants.method(spec.method).freezes:
         at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
         also = (At(("adapt", "method"), "freezes everything"),)
         yield Diagnostic(
@@ -41,7 +41,7 @@ def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
 def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str]) -> Iterator[Diagnostic]:
     """Every setting without effect; `frozen` are the tensors that selectors name."""
     if spec.train and spec.method:
-        is_still = variants.load("methods", spec.method).FREEZES
+        is_still = variants.method(spec.method).freezes
         if is_still or (backbone and frozen >= frozenset(backbone.names)):
             cause = (
                 At(("adapt", "method"), "freezes everything")
@@ -76,13 +76,15 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         # beside other heads it is theirs to learn
         yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
-    method, head = variants.load("methods", spec.method), variants.top(str(spec.head_type))
-    if head.NEEDS in LANGUAGE_MODELS and head.NEEDS not in backbone.provides:  # which is told already
+    method, head = variants.method(spec.method), variants.top(str(spec.head_type))
+    if head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides:  # which is told already
+        return
+    if head.settle and facts.preprocessing is None:  # of inputs that can't be read, the record is not known
         return
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
-    is_idle = method.FREEZES or (not method.ADDS and is_whole)
+    is_idle = method.freezes or (not method.adds and is_whole)
     if is_idle and not head.parameters(head_record(str(spec.head_type), spec.head, facts), backbone.width):
-        at = At(("adapt", "method"), "learns nothing here") if method.FREEZES else At(("backbone", "freeze"), "is all")
+        at = At(("adapt", "method"), "learns nothing here") if method.freezes else At(("backbone", "freeze"), "is all")
         help = "choose another method, such as `lora`, or give the head a layer of its own"
         notes = ("the backbone is frozen, and this head has no parameters",)
         yield Diagnostic("E0371", "there is nothing to learn", at, (), notes, help)
@@ -91,7 +93,7 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def nothing(spec: Draft, head: At) -> Iterator[Diagnostic]:
     """What is written of a training that there is not: no head has anything to learn, such as that at `head`."""
     also, word = (head,), spec.head_type or next(task.head_type for task in spec.tasks)
-    if variants.load("methods", str(spec.method)).ADDS:
+    if variants.method(str(spec.method)).adds:
         at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or let a stage of `pretrain` have it"
         yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{word}`", at, also, help=help)
     elif spec.train and spec.train.model_fields_set:
@@ -143,7 +145,7 @@ def _held_back(
     """A pull on weights that don't move, and layers that would join after the last epoch."""
     train = spec.train
     assert train is not None
-    if train.l2_sp and (is_still or variants.load("methods", str(spec.method)).ADDS):
+    if train.l2_sp and (is_still or variants.method(str(spec.method)).adds):
         cause = At(("adapt", "method"), "leaves them as they are")
         yield _useless(("train", "l2_sp"), "`l2_sp` has no effect", "no pretrained weight learns", cause)
     if not train.gradual_unfreezing:
@@ -165,7 +167,7 @@ def _held_back(
 def _lowest(backbone: BackboneFacts, frozen: frozenset[str]) -> int:
     """The place of the lowest layer that is not frozen, counted from 1 at the top; 0 where there is none."""
     found = [0]
-    for word, pattern in backbone.family.PARTS.items():
+    for word, pattern in backbone.family.parts.items():
         if depth := backbone.depth(word):
             hits = (re.match(pattern, name) for name in backbone.names if name not in frozen)
             found += [depth - int(hit.group(1)) for hit in hits if hit]
@@ -174,12 +176,12 @@ def _lowest(backbone: BackboneFacts, frozen: frozenset[str]) -> int:
 
 def _rates(train: Train, word: str) -> Iterator[Diagnostic]:
     """Learning rates outside what is usual for a method, part by part."""
-    method, rate = variants.load("methods", word), train.learning_rate
-    low, high = method.USUAL
-    usual, head = float(method.LEARNING_RATE), float(method.HEAD_LEARNING_RATE)
+    method, rate = variants.method(word), train.learning_rate
+    low, high = method.usual
+    usual, head = method.learning_rate, method.head_learning_rate
     at: Path = ("train", "learning_rate")
     if isinstance(rate, Rates):
-        if not method.FREEZES:
+        if not method.freezes:
             yield from _rate(rate.backbone, (low, high), usual, (*at, "backbone"), f"`{word}`")
         yield from _rate(rate.head, (low, max(high, HEAD_MOST)), head, (*at, "head"), "a head")
     elif rate is not None:

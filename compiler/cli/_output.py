@@ -32,7 +32,10 @@ def whole(path: Path) -> Iterator[IO[str]]:
         except OSError as error:
             raise _out_of_space(path) if is_full(error) else error from None
         return
-    with _staged(path.resolve(), path) as file:
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    with _staged(real, path) as file:
         yield file
 
 

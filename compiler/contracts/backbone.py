@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from ..backbones._shapes import Mistake
-
-Config = Mapping[str, Any]  # config.json, with what it leaves out
-Shape = tuple[int, ...]
+Config = Mapping[str, Any]  # config.json with all that it leaves out, but where a function fills in itself
+Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
+Mistake = tuple[str, str]  # a key of config.json, and what speaks against its value
 
 
 def no_mistakes(config: Config) -> Iterable[Mistake]:
@@ -20,50 +19,67 @@ def no_mistakes(config: Config) -> Iterable[Mistake]:
     return ()
 
 
+def as_loaded(module: torch.nn.Module) -> torch.nn.Module:
+    """The loaded module runs as it is."""
+    return module
+
+
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel:
     """The head of a family's language model: transformers' ForMaskedLM or ForCausalLM."""
 
     tensors: Callable[[Config], Mapping[str, tuple[str, ...]]]
-    """config.json → tensors beyond the backbone's, with shapes in the words width, embedding (of a word), vocabulary"""
-    words: str  # the backbone's tensor of the words' embedding
+    """config.json → its tensors, with shapes in the words `width`, `embedding` (of a word) and `vocabulary`"""
     tied: tuple[str, ...] = ()  # tensors of the head that are another one by a second name
-    ties: bool = False  # whether they are so where config.json says nothing of it
+    is_tied: bool = True  # whether they are so where config.json says nothing of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """`backbones/<model_type>.py` has FAMILY. A family that differs in little is `replace` of another's.
+    """`backbones/<model_type>.py` has FAMILY. One that differs in little is `replace` of another's.
 
     Names of tensors and modules are those of the module that `AutoModel.from_pretrained(folder, **load)` gives.
     """
 
+    # what it is to heads and methods
     modality: str  # a module of inputs/
-    provides: frozenset[
-        str
-    ]  # "tokens": a state per position · "pooled": one vector per input · kinds of language models
-    prefix: str = ""  # stripped from header names of checkpoints saved with a head: "bert."
-    omitted: tuple[str, ...] = ()  # patterns of header names that the bare backbone does not load
-    buffers: tuple[str, ...] = ()  # patterns of names that are state but not parameters
+    provides: frozenset[str]
+    """What heads and methods may ask for.
+
+    "tokens": a state per position · "causal": states see what is left of them alone · "pooled": one vector per input,
+    by `pooled` · "word-embeddings": words are embedded by `words`, and other vectors can be put beside them ·
+    "past-key-values": layers take some, which `cache` measures · "masked-language-model", "causal-language-model":
+    `language_model` is its head
+    """
+
+    # tensors and modules, by patterns of their names
+    prefix: str  # stripped from header names of checkpoints saved with a head: "bert."
+    omitted: tuple[str, ...]  # patterns of header names that the bare backbone does not load
     renamed: Mapping[str, str] = field(default_factory=dict)  # pattern → replacement, for names of old checkpoints
+    buffers: tuple[str, ...] = ()  # patterns of tensors that are state but not parameters
     parts: Mapping[str, str]  # selector word → pattern of tensor names; for a stack, group 1 is the index
     bare: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # part → its modules without tensors
     norms: str  # pattern of the tensors of normalisation layers
+    words: str = ""  # the tensor of the words' embedding; empty where inputs are no words
     kinds: Mapping[str, str]  # target word → pattern of module names: query, attention, mlp …
     target: tuple[str, ...]  # words of `kinds` that low-rank methods take by default
-    inputs: tuple[str, ...]  # arguments of the module's forward that carry data
-    load: Mapping[str, Any] = field(default_factory=dict)  # further arguments of AutoModel.from_pretrained
+    transposed: str = ""  # pattern of linear layers that keep their weight as (inputs, outputs)
+    convolves: bool = False  # whether its layers are convolutions
+    uncacheable: str = ""  # why what its frozen layers give can't be cached; empty where it can
 
-    shapes: Callable[[Config], Mapping[str, Shape]]  # config.json → every tensor of the module
-    mistakes: Callable[[Config], Iterable[Mistake]] = no_mistakes  # keys, and what speaks against their values
+    # what config.json makes of it
+    config_like: str = ""  # the family whose rules its config.json follows, where _configurations.json has none for it
+    shapes: Callable[[Config], Shapes]  # every tensor of the module
+    mistakes: Callable[[Config], Iterable[Mistake]] = no_mistakes  # values that can't go together
     width: Callable[[Config], int]  # size of one state
-    longest: Callable[[Config], int | None]  # most positions, None for no limit
+    longest: Callable[[Config], int | None]  # most positions; None for no limit
     pixels: Callable[[Config], tuple[int, int]] | None = None  # height and width that pictures must have
-    cache: Callable[[Config], tuple[int, int, int]] | None = None  # layers, heads, size of a head, of past key values
-
-    pooled: Callable[[Any], torch.Tensor] | None = None  # outputs of the module → (batch, width)
-    ready: Callable[[torch.nn.Module], torch.nn.Module] | None = None  # the loaded module as graftc runs it
+    cache: Callable[[Config], tuple[int, int, int]] | None = None
+    """layers, heads and size of a head, as past key values have them"""
     language_model: LanguageModel | None = None
-    unfolded: str = ""  # why its layers can't be computed once
-    convolves: bool = False  # its layers are convolutions
-    transposed: str = ""  # pattern of linear layers that keep weights as (inputs, outputs)
+
+    # how it is loaded and run
+    load: Mapping[str, Any] = field(default_factory=dict)  # further arguments of AutoModel.from_pretrained
+    ready: Callable[[torch.nn.Module], torch.nn.Module] = as_loaded  # the loaded module → as graftc runs it
+    inputs: tuple[str, ...]  # arguments of the module's forward that carry data
+    pooled: Callable[[Any], torch.Tensor] | None = None  # outputs of the module → (batch, width)

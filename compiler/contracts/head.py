@@ -1,13 +1,15 @@
-"""The record of a head: what is learned on top of a backbone. An objective of `pretrain` is a head that no bundle has."""
+"""The record of a head, which is learned on top of a backbone. An objective of `pretrain` is one that no bundle has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ..frozen import Frozen
+from .metrics import Metrics
 from .reading import Columns, Record, Row, RowReader
+from .targets import TargetStatistics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
     from ..diagnostics import Diagnostic
     from ..facts.backbone import BackboneFacts
     from ..floors import Floor, Sample
+    from ..layers.head import HeadModule
 
 Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
-Statistics = TypeVar("Statistics")  # the statistics of targets
+Statistics = TypeVar("Statistics", bound=TargetStatistics)
 
 Arrays = Mapping[str, "np.ndarray"]
 Tensors = Mapping[str, "torch.Tensor"]
@@ -40,17 +43,7 @@ def nothing_read(options: Any, input: Any, columns: Columns) -> dict[str, Any]:
     return {}
 
 
-def settled(record: Record, backbone: BackboneFacts, preprocessing: Record) -> Record:
-    """The backbone has no say in the record."""
-    return record
-
-
-def as_written(written: Any, row: Row, columns: Columns) -> Row:
-    """Cells are read as they are."""
-    return row
-
-
-def one_stratum(row: Row, columns: Columns) -> Any:
+def one_stratum(row: Row, columns: Columns) -> int:
     """All rows are held out alike."""
     return 0
 
@@ -83,43 +76,41 @@ class Packing:
 
 @dataclass(frozen=True, kw_only=True)
 class Head(Generic[Keys, Statistics]):
-    """`heads/<task>.py` has HEAD, `objectives/<objective>.py` has OBJECTIVE; `record` is the plan's, pure data.
+    """`heads/<task>.py` has HEAD, `objectives/<objective>.py` has OBJECTIVE.
 
-    torch is imported inside `build` and `loss` alone: checking and planning run without it.
+    `record` is the head's own part of the plan, pure data that planning, training and bundle share. torch is imported
+    inside `build` and `loss` alone: checking and planning run without it.
     """
 
     # what it needs
     modality: str  # a module of inputs/
     needs: str  # what a family must provide: "pooled", "tokens", or a kind of language model
-    metrics_kind: str  # a module of metrics/
     options: type[Keys]  # keys under `head`, or of a stage
+    metrics: Metrics  # its scores
 
     # what it reads of a row
     targets: tuple[str, ...] = ()  # roles of columns that hold the answer, the default first
     several: tuple[str, ...] = ()  # targets that take several columns
-    read_with: Mapping[str, tuple[str, ...]] | None = None  # target → the other roles that it goes with
+    read_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → the other roles that go with it
     reader: RowReader | None = None  # of a head with roles of its own; default the input's
-    spelt: Callable[[Any, Row, Columns], Row] = (
-        as_written  # (options or record, row, columns) → cells as others read them
-    )
-    reads: Callable[[Keys, Any, Columns], Record] = (
-        nothing_read  # (options, the input's, columns) → added to preprocessing
-    )
+    spelt: Callable[[Any, Row, Columns], Row] | None = None
+    """(options or record, row, columns) → the row with its cells as the other functions read them"""
+    reads: Callable[[Keys, Any, Columns], Record] = nothing_read
+    """(options, options of the input, columns) → what is added to the record of preprocessing, such as `has_offsets`"""
     is_windowed: bool = False  # long inputs are read in windows
     stratum: Callable[[Row, Columns], Any] = one_stratum  # what held-out rows are drawn by
     reference: Callable[[Row, Columns], Any] | None = None  # JSON of a row that scores need besides targets
     least_rows: Callable[[Columns], int] = one_row  # that a batch needs
 
     # what it decides
-    tally: Callable[[Columns, Keys | None], Statistics]  # sees every row once: `add(values, place)`, `strata`, `record`
-    recall: Callable[[Columns, Record, tuple[str, int]], Statistics]  # the tally that a lock's record was made of
-    problems: Callable[[Keys, Mapping[str, Statistics]], Iterable[Diagnostic]] = (
-        nothing_wrong  # (options, tally by split)
-    )
-    decided: Callable[[Keys, Statistics], Mapping[str, Decided[Any]]] = nothing_decided  # what the options leave open
-    metrics: Callable[[Columns], tuple[str, ...]]  # that a spec may name, the default first
+    tally: type[Statistics]  # made for each split of (columns, options), to see every row of it once
+    problems: Callable[[Keys, Mapping[str, Statistics]], Iterable[Diagnostic]] = nothing_wrong
+    """(options, tally by split) → everything wrong between what is written and what is found"""
+    decided: Callable[[Keys, Statistics], Mapping[str, Decided[Any]]] = nothing_decided
+    """(options, tally of the training rows) → what the options leave open"""
     lower: Callable[[Keys, Statistics], Record]  # (options, tally of the training rows) → record
-    settle: Callable[[Record, BackboneFacts, Record], Record] = settled  # (record, backbone, preprocessing) → record
+    settle: Callable[[Record, BackboneFacts, Record], Record] | None = None
+    """(record, backbone, preprocessing) → the record with what is known of the backbone"""
     targets_from: tuple[str, ...] | None = None  # fields of the record that targets depend on; default all
 
     # what it learns
@@ -127,27 +118,26 @@ class Head(Generic[Keys, Statistics]):
     outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the side `width` is the backbone's
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
     """(record, the graph of a single pass) → all that its decoder asks; `model` takes what preprocessing gives"""
-    target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]  # one for each row of arrays of an input
+    target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]
+    """(record, row, columns, rows of arrays that an input made) → a target for each of these rows"""
     per_token: bool = False  # targets run along a text
     draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], np.ndarray]] | None = None
     """(record, row, generator, is_training) → what of a row is asked in a step, and what is aimed at"""
-    build: Callable[[Record, Any], torch.nn.Module]  # (record, width or transformers' language model)
+    build: Callable[[Record, Any], HeadModule]  # (record, width or transformers' language model)
     loss: Callable[[Record, Tensors, torch.Tensor], torch.Tensor]  # (record, outputs, targets) → mean of a batch
     in_batch_negatives: bool = False  # inputs of a batch are held against each other: its loss is no mean over rows
-    is_untrained: bool = False  # there is nothing to learn
+    is_untrained: bool = False  # there is nothing to learn and nothing to learn from
     is_vector: bool = False  # the answer is a vector, which a sentence-transformers folder makes in its own way
     convex: Callable[[Record], Record | None] | None = None
-    """the record by whose loss its one linear layer, `out`, has a best fit; None of a record with other layers"""
-    gives_shares: bool = (
-        False  # outputs become shares of certainty: a fit is no surer of its rows than of held-out ones
-    )
+    """record → the one by whose loss its one linear layer, `out`, has a best fit; None where it has other layers"""
+    gives_shares: bool = False  # outputs become shares of certainty: a fit is no surer of its rows than of others
 
     # what it is scored by
     condense: Callable[[Record, Mapping[str, Any], Sequence[np.ndarray]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → what scores need of outputs that are too many to be kept"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows): what costs nothing
     floor_features: Literal["", "kept", "apart"] = ""
-    """features of the untouched backbone that floors take: those kept for training anyway, or of each text for itself"""
+    """features of the untouched backbone that they take: those kept for training anyway, or of each text for itself"""
 
     # of objectives
     packing: Packing | None = None  # of one that joins texts

@@ -6,12 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .reading import Record
+from .reading import Columns, Record
+from .targets import Summary
 
 
-def always_defined(name: str, tally: Any, record: Record) -> bool:
+def always_defined(name: str, summary: Summary, record: Record) -> bool:
     """A score has a value whatever the rows are."""
     return True
+
+
+def nothing_calibrated(record: Record, outputs: Mapping[str, Any], examples: Any) -> dict[str, Any]:
+    """Nothing is left to decide after training."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +27,13 @@ class Metrics:
     `outputs` are arrays by name, `examples` the rows' targets, references and inputs.
     """
 
-    names: Callable[[bool], tuple[str, ...]]  # (whether rows have several labels), the default first
+    names: Callable[[Columns], tuple[str, ...]]  # that a spec may name for such columns, the default first
     direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
     one: Callable[[str, Record, Mapping[str, Any], Any], float | None]  # (name, record, outputs, examples)
     report: Callable[[Record, Mapping[str, Any], Any], Record]  # every metric
-    calibrate: Callable[[Record, Mapping[str, Any], Any], Record]  # what replaces fields of the record
-    is_defined: Callable[[str, Any, Record], bool] = always_defined
-    """(name, tally of validation rows, the head's record, empty where its options or rows are wrong)"""
-    answered: Callable[..., Mapping[str, Any]] | None = None  # how often each label is the answer, and is true
+    calibrate: Callable[[Record, Mapping[str, Any], Any], Record] = nothing_calibrated
+    """what validation decides after training: replaces fields of the record"""
+    is_defined: Callable[[str, Summary, Record], bool] = always_defined
+    """(name, what is known of validation rows, the head's record, empty where its options or rows are wrong)"""
+    answered: Callable[[Record, Mapping[str, Any], Any], Mapping[str, tuple[int, int]]] | None = None
+    """label → how often it is the answer, and how often it is true"""

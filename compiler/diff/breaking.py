@@ -9,7 +9,6 @@ from typing import Any
 from ...runtime.heads import Decoder
 from ...runtime.manifest import MODEL
 from ...runtime.variants import decoder
-from .. import variants
 from ..diagnostics import clean
 from ..frozen import Json
 from ..planning.export import GraphPlan
@@ -157,7 +156,7 @@ def _files(old: Plan, new: Plan) -> Iterator[Change]:
 
 def _form(plan: Plan) -> str:
     """What lies in the checkpoint of a bundle, in words."""
-    if not variants.load("methods", plan.method.method).ADDS:
+    if not plan.method.variant.adds:
         return "a whole backbone"
     if plan.adapters is None:
         return "an adapter for peft"

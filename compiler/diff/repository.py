@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ QUIET = {
 }
 OPTIONS = ("safe.bareRepository=explicit", "core.fsmonitor=false", "core.quotePath=false", "core.hooksPath=/dev/null")
 PATIENCE = 120  # seconds that git is waited for: a pipe among its files would hold it up for ever
+ALGORITHMS = ("sha1", "sha256")
 LARGEST = 1 << 20  # bytes of a configuration
 LINE = 4096  # bytes of a file that holds one line
 SHARED = ("objects", "refs", "reftable", "packed-refs", "shallow")  # by all working trees of a repository
@@ -63,8 +65,11 @@ class Repository:
 
     @property
     def algorithm(self) -> str:
-        """The hash that names objects."""
-        return self.settings.get("extensions.objectformat", "sha1").lower()
+        """The hash that names objects; raises Refused E0232 for one that git has not."""
+        found = self.settings.get("extensions.objectformat", "sha1").lower()
+        if found not in ALGORITHMS:
+            raise unreadable(f"its objects are named by {clean(found)}")
+        return found
 
     def tracking(self) -> dict[str, str]:
         """What an environment tells git of the branches that others follow."""
@@ -96,6 +101,8 @@ def at(top: Path, room: Path) -> Repository | None:
     common = _beside(own, beginning(own / "commondir", LINE) or b".")
     if not all((common / name).is_dir() for name in ("objects", "refs")):
         return None
+    for name in ("objects", "refs"):
+        _refuse_pipes(common / name)
     sealed = Path(tempfile.mkdtemp(prefix="git-", dir=room))
     (sealed / "HEAD").write_bytes(head)
     _link(sealed, common, SHARED)
@@ -109,6 +116,22 @@ def at(top: Path, room: Path) -> Repository | None:
     settings = _users(sealed) | _settings(sealed, beginning(common / "config", LARGEST + 1) or b"")
     _configure(sealed, settings)
     return Repository(top, common, sealed, settings)
+
+
+def _refuse_pipes(folder: Path) -> None:
+    """Raises Refused E0232 for what is no file in a folder at any depth: git would wait at a pipe."""
+    for place, _, names in os.walk(folder):
+        odd = next((name for name in names if not _is_file(os.path.join(place, name))), None)
+        if odd is not None:
+            raise unreadable(f"{clean(odd)} in its {folder.name} is a pipe or a device, not a file")
+
+
+def _is_file(path: str) -> bool:
+    """Whether git can open a path without waiting: an ordinary file, or nothing at all."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def _own(dot: Path) -> Path | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .. import variants
 from ..boundary import OPEN, Boundary
+from ..contracts.reading import Columns, RowReader
 from ..diagnostics import Refused, clean, listed, quote, refuse
 from ..facts.columns import resolve
 from ..facts.rows import HEADER, Opened, rows
@@ -90,15 +91,15 @@ class Checkout:
         """Files that the rows of a table refer to, as the spec would write them."""
         if table.path.is_dir():
             return []
-        head, input = variants.top(spec.head_type), variants.reader(spec.head_type)
+        head, reader = variants.top(spec.head_type), variants.reader(spec.head_type)
         found: list[str] = []
         numbered = (values for _, values in rows(table))
         for values in (first := list(islice(numbered, HEADER))):
-            found += _referred(input, values, resolve(spec.data.columns, head, input, values), table.folder)
+            found += _referred(reader, values, resolve(spec.data.columns, head, reader, values), table.folder)
         if found:
-            columns = resolve(spec.data.columns, head, input, first[0])
+            columns = resolve(spec.data.columns, head, reader, first[0])
             for values in numbered:
-                found += _referred(input, values, columns, table.folder)
+                found += _referred(reader, values, columns, table.folder)
         return [os.path.relpath(name, self.spec.parent) for name in dict.fromkeys(found)]
 
     def bring(self, paths: list[str]) -> None:
@@ -284,10 +285,10 @@ def _leads_out(path: str) -> bool:
     return path == ".." or path.startswith("../") or os.path.isabs(path)
 
 
-def _referred(input: object, values: dict[str, object], columns: object, folder: Path) -> list[str]:
+def _referred(reader: RowReader, values: dict[str, object], columns: Columns, folder: Path) -> list[str]:
     """Files that one row refers to; none where it is no sound row, which checking will say."""
     try:
-        return [str(file) for file in input.files(values, columns, folder)]  # type: ignore[attr-defined]
+        return [str(file) for file in reader.files(values, columns, folder)]
     except (KeyError, TypeError, ValueError):
         return []
 

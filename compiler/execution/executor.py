@@ -74,7 +74,7 @@ def execute(
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
         )
-    refuse_drift(plan, backbone.located.folder, store.digests)
+    refuse_drift(plan, backbone, store.digests)
     plan = plan.model_copy(update={"pins": None})  # kept to, they make no difference to the bundle
     folder, machine = backbone.located.folder.absolute(), describe()
     _refuse_precision(plan, machine)

@@ -169,7 +169,7 @@ def _quantizing(plan: Plan) -> Stage:
     """The stage that makes int8 of the first kind, from training rows where its scales are fixed."""
     planned = plan.export.quantization
     assert planned is not None
-    rows = _calibrating(plan) if variants.load("quantizations", planned.kinds[0]).NEEDS_ROWS else ()
+    rows = _calibrating(plan) if variants.quantization(planned.kinds[0]).needs_rows else ()
     record: dict[str, Any] = {"export": {"quantization": {"kinds": planned.kinds[:1]}}}
     if rows:
         record["export"]["quantization"]["samples"] = planned.samples
@@ -220,7 +220,8 @@ def _without_paths(model: dict[str, Any]) -> None:
 def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> dict[str, Any]:
     """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
     whole = task.model_dump(mode="json")
-    head, record = variants.top(task.head.type), whole["head"]["record"]
+    record = whole["head"]["record"]
+    aimed = record if task.head.variant.targets_from is None else task.head.variant.targets_from
     splits: dict[str, Any] = {split.name: {"tables": [table.model_dump(exclude={"path"}) for table in split.tables]}}
     validation = task.split("validation")
     is_drawn = validation is not None and validation.held_out is not None and split.name in ("train", "validation")
@@ -230,7 +231,7 @@ def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> 
     return {
         "tasks": {**{name: {"data": data} for name, data in beside.items()}, task.name: {
             "data": {"splits": splits, **{k: whole["data"][k] for k in ("columns", "modality", "preprocessing")}},
-            "head": {"type": task.head.type, "record": {name: record[name] for name in getattr(head, "TARGETS_FROM", record) if name in record}},
+            "head": {"type": task.head.type, "record": {name: record[name] for name in aimed if name in record}},
         }},
         "seed": plan.seed if is_drawn else None,
         "assets": assets_sha256,

@@ -10,7 +10,8 @@ from typing import Any
 
 from .. import variants
 from ..bundling.manifest import file_of
-from ..planning.export import KINDS, SMALL, QuantizationPlan
+from ..contracts.quantization import Quantization
+from ..planning.export import SMALL, QuantizationPlan
 from .calibration import Sample
 from .quantization import candidates, own_bytes
 
@@ -54,25 +55,35 @@ def attempts(
     """
     plain, sample = _own_bytes(graphs, source, "fp32"), cache(draw)
     for kind in plan.kinds:
-        module = variants.load(KINDS, kind)
+        quantization = variants.quantization(kind)
         for what, nodes in _choices(graphs, source):
             is_first = kind == plan.kinds[0] and not what
-            rows = sample() if module.NEEDS_ROWS and not is_first else None
-            folder, made = whole if is_first else (target, _made(module, graphs, source, target, nodes, rows))
+            rows = sample() if quantization.needs_rows and not is_first else None
+            folder, made = whole if is_first else (target, _made(quantization, graphs, source, target, nodes, rows))
             size = _own_bytes(graphs, folder, "int8") / plain
-            told = {"kind": kind, "is_batch_invariant": module.IS_BATCH_INVARIANT, "share": round(size, 3), **made}
+            told = {
+                "kind": kind,
+                "is_batch_invariant": quantization.is_batch_invariant,
+                "share": round(size, 3),
+                **made,
+            }
             is_large = plain > TINY and size > (SMALL if plan.is_auto else WHOLE)
             yield Attempt(folder, kind, told, what, nodes, is_large)
 
 
 def _made(
-    module: Any, graphs: Sequence[str], source: Path, target: Path, nodes: Mapping[str, Sequence[str]], rows: Any
+    quantization: Quantization,
+    graphs: Sequence[str],
+    source: Path,
+    target: Path,
+    nodes: Mapping[str, Sequence[str]],
+    rows: Sample | None,
 ) -> dict[str, Any]:
     """Writes every graph in int8; what a manifest tells of it."""
     told: dict[str, Any] = {}
     for name in graphs:
         files = source / file_of(name, "fp32"), target / file_of(name, "int8")
-        told |= module.quantize(*files, nodes.get(name, ()), rows)
+        told |= quantization.quantize(*files, nodes.get(name, ()), rows)
     return told
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.rows import Outputs, taken
+from ..contracts.metrics import Metrics
 from ..execution.prepared import Examples
 
 RESAMPLES = 200  # of the rows
@@ -15,7 +16,7 @@ Answered = tuple[Mapping[str, Any], Outputs]  # a head's record, and its outputs
 
 
 def standard_error(
-    metrics: Any, name: str, pair: tuple[Answered, Answered], examples: Examples, draws: np.random.Generator
+    metrics: Metrics, name: str, pair: tuple[Answered, Answered], examples: Examples, draws: np.random.Generator
 ) -> float:
     """That of the difference of a metric between two sets of answers to the same rows; 0 where no draw has a score."""
     drops = []

@@ -67,7 +67,7 @@ def of_network(graft: Graft, plan: Plan, processor: Any, features: list[dict[str
 
 def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[float, str]:
     """The largest difference between two sets of outputs, and the output that shows it."""
-    found = {name: max(map(difference, ours[name], theirs[name]), default=0.0) for name in ours}
+    found = {name: max(map(difference, ours[name], array), default=0.0) for name, array in theirs.items()}
     return max((worst, name) for name, worst in found.items())
 
 

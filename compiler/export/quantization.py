@@ -99,7 +99,24 @@ def untied(model: onnx.ModelProto, in_float: Iterable[str] = ()) -> onnx.ModelPr
             if name in tensors and len(tensors[name].dims) > 1:
                 use = (node.op_type, node.name in left)
                 node.input[i] = _own(model, tensors[name], owners.setdefault(name, {}), use)
+    _turn_shared(model)
     return model
+
+
+def _turn_shared(model: onnx.ModelProto) -> None:
+    """Turns weights that several Gemm read turned round: the quantiser would turn them once for each of these."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        if node.op_type == "Gemm":
+            readers.setdefault(node.input[1], []).append(node)
+    for tensor in model.graph.initializer:
+        own = readers.get(tensor.name, [])
+        turns = [attribute for node in own for attribute in node.attribute if attribute.name == "transB" and attribute.i]
+        if len(turns) == len(own) > 1:
+            turned = np.ascontiguousarray(onnx.numpy_helper.to_array(tensor).T)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(turned, tensor.name))
+            for attribute in turns:
+                attribute.i = 0
 
 
 def _own(

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from ..contracts.backbone import Family
 from ..diagnostics import At, Diagnostic, Span, quote
 from .configuration import CHOOSING, Rules, Wrong, key_span, rules
 from .header import Header, Tensor
@@ -35,7 +35,7 @@ class Checkpoint:
 
     folder: Path
     word: str
-    family: ModuleType
+    family: Family
     config: Mapping[str, Any]
     header: Header
     tensors: tuple[Tensor, ...]
@@ -58,7 +58,7 @@ class Checkpoint:
     def shapes(self, **changed: int | bool) -> Shapes | None:
         """What the module's tensors would be, with some keys of config.json changed; None where there is no such module."""
         try:
-            found: Shapes = self.family.shapes({**self.whole, **changed})
+            found = self.family.shapes({**self.whole, **changed})
         except NO_NETWORK:
             return None
         return None if any(type(side) is not int or side < 0 for shape in found.values() for side in shape) else found
@@ -141,7 +141,7 @@ def _wrapped(files: Checkpoint) -> Iterator[Diagnostic]:
 
 def _whole_numbers(files: Checkpoint) -> Iterator[Diagnostic]:
     """Says so where weights are stored as whole numbers."""
-    buffers = files.family.BUFFERS
+    buffers = files.family.buffers
     found = [t for t in files.tensors if t.dtype in WHOLE and not any(re.search(p, t.name) for p in buffers)]
     if found:
         headline = "the backbone's weights are whole numbers, so they can't be trained"
@@ -153,7 +153,7 @@ def _whole_numbers(files: Checkpoint) -> Iterator[Diagnostic]:
 def _impossible(files: Checkpoint) -> Iterator[Wrong]:
     """What the family says against values that can't go together."""
     try:
-        for key, reason in files.family.mistakes(files.whole) if hasattr(files.family, "mistakes") else ():
+        for key, reason in files.family.mistakes(files.whole):
             yield Wrong(files.rules.written(key, files.config), f"the backbone's config.json can't be so: {reason}")
     except NO_NETWORK:
         return  # what can't be computed has no shapes either, which is said there

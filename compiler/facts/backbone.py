@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .. import variants
 from ..boundary import OPEN, Boundary, outside
+from ..contracts.backbone import Family
 from ..contracts.source import Source
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
 from ..files import whole
 from ..homes import default_root
 from ..sources import SENTENCES, Located, Missing, split
-from ..store.hashes import canonical, digest
+from ..store.hashes import canonical, digest, file_sha256
 from .agreement import Checkpoint, disagreements
 from .configuration import rules
 from .header import Fetch, Header, Tensor, is_header, read_header
@@ -34,6 +34,8 @@ PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.
 # all of which the results of stages may depend on
 CONFIG = 16 << 20  # bytes of a config.json
 ASSETS = (*PREPROCESSING, *SENTENCES)
+# what a backbone is made of, its weights apart
+BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *ASSETS)
 # what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
 READ = (".json", ".safetensors")
@@ -57,7 +59,7 @@ class BackboneFacts:
 
     located: Located
     word: str
-    family: ModuleType
+    family: Family
     config: Mapping[str, Any]
     config_sha256: str
     header: Header
@@ -73,13 +75,12 @@ class BackboneFacts:
     @cached_property
     def width(self) -> int:
         """Size of one state."""
-        return int(self.family.width(self.config))
+        return self.family.width(self.config)
 
     @cached_property
     def longest(self) -> int | None:
         """Most token positions, None where there is no limit."""
-        found: int | None = self.family.longest(self.config)
-        return found
+        return self.family.longest(self.config)
 
     @cached_property
     def biases(self) -> tuple[str, ...]:
@@ -89,33 +90,33 @@ class BackboneFacts:
     @cached_property
     def norms(self) -> tuple[str, ...]:
         """Names of the tensors of normalisation layers."""
-        return tuple(name for name in self.names if re.search(self.family.NORMS, name))
+        return tuple(name for name in self.names if re.search(self.family.norms, name))
 
     @cached_property
     def provides(self) -> frozenset[str]:
         """What heads and methods may ask of it, by capability."""
-        found: frozenset[str] = self.family.PROVIDES
-        kinds = [self.family.KINDS[word] for word in self.family.TARGET]
+        kinds = [self.family.kinds[word] for word in self.family.target]
         adapted = [t for name, t in self.modules().items() if any(re.search(kind, name) for kind in kinds)]
         is_linear = all(len(tensor.shape) == 2 for tensor in adapted)
         seen = {
             "biases": bool(self.biases),
             "linear-layers": is_linear,
-            "sublayers": {"attention-output", "mlp-output"} <= self.family.KINDS.keys(),
-            "plain-weights": is_linear and not hasattr(self.family, "TRANSPOSED"),
+            "sublayers": {"attention-output", "mlp-output"} <= self.family.kinds.keys(),
+            "plain-weights": is_linear and not self.family.transposed,
         }
-        return found | {capability for capability, is_there in seen.items() if is_there}
+        return self.family.provides | {capability for capability, is_there in seen.items() if is_there}
 
     @cached_property
     def language_model(self) -> LanguageModelFacts | None:
         """The head of the language model that its family has; None for a family without one."""
-        kind = next((kind for kind in LANGUAGE_MODELS if kind in self.provides), None)
-        words = next((t.shape for t in self.tensors if kind and t.name == self.family.WORDS), None)
-        if kind is None or words is None:
+        model = self.family.language_model
+        words = next((t.shape for t in self.tensors if t.name == self.family.words), None)
+        if model is None or words is None:
             return None
+        kind = next(kind for kind in LANGUAGE_MODELS if kind in self.provides)
         sizes = {"width": self.width, "vocabulary": words[0], "embedding": words[1]}
-        tied = self.family.TIED if self.config.get("tie_word_embeddings", self.family.TIES) else ()
-        shapes = {name: shape for name, shape in self.family.language_model(self.config).items() if name not in tied}
+        tied = model.tied if self.config.get("tie_word_embeddings", model.is_tied) else ()
+        shapes = {name: shape for name, shape in model.tensors(self.config).items() if name not in tied}
         own = tuple(
             Tensor(name=name, shape=tuple(sizes[side] for side in shapes[name]), dtype="F32") for name in sorted(shapes)
         )
@@ -126,16 +127,15 @@ class BackboneFacts:
         """Most tokens that an input may have: the positions that a method's virtual tokens leave; None for no limit."""
         if self.longest is None or method is None or options is None:
             return self.longest
-        module = variants.load("methods", method)
-        return max(self.longest - (module.positions(options) if hasattr(module, "positions") else 0), 1)
+        return max(self.longest - variants.method(method).positions(options), 1)
 
     def is_buffer(self, name: str) -> bool:
         """Whether a tensor is state, not a parameter."""
-        return any(re.search(pattern, name) for pattern in self.family.BUFFERS)
+        return any(re.search(pattern, name) for pattern in self.family.buffers)
 
     def depth(self, stack: str) -> int | None:
         """How many members a stack such as `layers` has; None for what is no stack."""
-        pattern = self.family.PARTS.get(stack)
+        pattern = self.family.parts.get(stack)
         if pattern is None or re.compile(pattern).groups == 0:
             return None
         found = {int(hit.group(1)) for hit in (re.match(pattern, name) for name in self.names) if hit}
@@ -259,17 +259,24 @@ def gather_backbone(
             at=AT,
             help=nearest(word, variants.words("backbones")),
         )
-    family = variants.load("backbones", word)
+    family = variants.family(word)
     header = read_header(located.folder, fetch)
     tensors = _loaded(header, family)
     found = disagreements(Checkpoint(located.folder, word, family, config, header, tensors))
     if any(each.is_error for each in found):
         raise Refused(found)
     named = rules(word).named(config)
-    said = read_sentences(located.folder) if family.MODALITY == "text" else None
+    said = read_sentences(located.folder) if family.modality == "text" else None
     facts = BackboneFacts(located, word, family, named, hashlib.sha256(raw).hexdigest(), header, tensors, said, found)
     _check(facts)
     return facts
+
+
+def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, str]:
+    """The hash of every file that graftc reads of a backbone and that lies on this machine, by name."""
+    folder = backbone.located.folder
+    names = sorted({*BESIDE_WEIGHTS, *backbone.header.files})
+    return {name: file_sha256(folder / name, memory) for name in names if (folder / name).is_file()}
 
 
 def _config(raw: bytes) -> dict[str, Any]:
@@ -312,18 +319,18 @@ def _config_bytes(folder: Path) -> bytes:
         ) from None
 
 
-def _loaded(header: Header, family: ModuleType) -> tuple[Tensor, ...]:
+def _loaded(header: Header, family: Family) -> tuple[Tensor, ...]:
     """The header's tensors under the names that the loaded module gives them, without those it leaves out."""
     found = []
     for tensor in header.tensors:
-        name = renamed(tensor.name.removeprefix(family.PREFIX), family)
-        if not any(re.match(pattern, name) for pattern in family.OMITTED):
+        name = renamed(tensor.name.removeprefix(family.prefix), family)
+        if not any(re.match(pattern, name) for pattern in family.omitted):
             found.append(Tensor(name=name, shape=tensor.shape, dtype=tensor.dtype))
     return tuple(sorted(found, key=lambda tensor: tensor.name))
 
 
-def renamed(name: str, family: ModuleType) -> str:
+def renamed(name: str, family: Family) -> str:
     """A stored tensor's name as today's transformers spells it."""
-    for pattern, replacement in family.RENAMED.items():
+    for pattern, replacement in family.renamed.items():
         name = re.sub(pattern, replacement, name)
     return name

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, clean, nearest, quote
 from .rows import Opened
 
+if TYPE_CHECKING:
+    from ..contracts.head import Head
+    from ..contracts.reading import RowReader
+
 MOST = 12  # columns named
-WHICH = {("label", "labels"): "`label` is for one label per row, `labels` for any number"}  # of two targets
+WHICH: dict[tuple[str, ...], str] = {  # of two targets
+    ("label", "labels"): "`label` is for one label per row, `labels` for any number"
+}
 Columns = dict[str, tuple[str, ...]]
 Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
 
 
-def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
+def misplaced(columns: Written, task: str, head: Head[Any, Any], reader: RowReader) -> Iterator[Diagnostic]:
     """What is wrong with the roles under `data.columns`, whatever the data."""
-    roles = (*input.ROLES, *head.TARGETS)
+    roles = (*reader.roles, *head.targets)
     is_head = task in variants.words("heads")  # of an objective, other tasks would be no way out
-    if is_head and not set(head.TARGETS) & columns.keys() and (meant := _meant(columns, roles)):
+    if is_head and not set(head.targets) & columns.keys() and (meant := _meant(columns, roles)):
         other = next(role for role in columns if role not in roles)
         also = (At(("data", "columns", other), "not one of its roles", on_key=True),)
         headline = f"the columns don't play the roles of `{task}`"
@@ -35,18 +41,18 @@ def misplaced(columns: Written, task: str, head: ModuleType, input: ModuleType) 
             notes = (f"roles: {', '.join(roles)}",)
             headline = f"{quote(role)} is not a role of `{task}`"
             yield Diagnostic("E0312", headline, at, notes=notes, help=nearest(role, roles))
-        elif isinstance(names, tuple) and len(names) > 1 and role not in (*input.JOINED, *getattr(head, "SEVERAL", ())):
+        elif isinstance(names, tuple) and len(names) > 1 and role not in (*reader.joined, *head.several):
             yield Diagnostic("E0312", f"`{role}` takes one column", At(at.path, f"these are {len(names)}"))
-    written = [role for role in head.TARGETS if role in columns]
+    written = [role for role in head.targets if role in columns]
     if len(written) > 1:
         at = At(("data", "columns", written[1]), "one of the two", on_key=True)
         also = (At(("data", "columns", written[0]), "the other", on_key=True),)
         headline = f"`{written[0]}` and `{written[1]}` are both given"
         yield Diagnostic("E0312", headline, at, also, help=WHICH.get(tuple(written), "keep one of the two"))
-    yield from _twice(columns, head, input)
+    yield from _twice(columns, head, reader)
     for role in columns:
-        together = [other for target in written[:1] for other in getattr(head, "READ_WITH", {}).get(target, ())]
-        if together and role in input.ROLES and role not in together:
+        together = [other for target in written[:1] for other in head.read_with.get(target, ())]
+        if together and role in reader.roles and role not in together:
             at, also = At(("data", "columns", role), on_key=True), (At(("data", "columns", written[0]), on_key=True),)
             yield Diagnostic(
                 "E0312", f"`{role}` does not go with `{written[0]}`", at, also, help=f"`{together[0]}` does"
@@ -59,19 +65,19 @@ def _meant(columns: Written, roles: Collection[str]) -> list[str]:
         return []
     found = []
     for word in variants.words("heads"):
-        head = variants.load("heads", word)
-        takes = {*variants.reader(word).ROLES, *head.TARGETS}
-        if columns.keys() <= takes and (not head.TARGETS or set(head.TARGETS) & columns.keys()):
+        head = variants.head(word)
+        takes = {*variants.reader(word).roles, *head.targets}
+        if columns.keys() <= takes and (not head.targets or set(head.targets) & columns.keys()):
             found.append(word)
     return found
 
 
-def _twice(columns: Written, head: ModuleType, input: ModuleType) -> Iterator[Diagnostic]:
+def _twice(columns: Written, head: Head[Any, Any], reader: RowReader) -> Iterator[Diagnostic]:
     """Columns that play two roles: an answer that stands in the input is learnt at once and means nothing."""
-    needed = () if getattr(head, "READ_WITH", {}) else (role for role in input.ROLES if role not in input.OPTIONAL)
-    target = [role for role in head.TARGETS if role in columns][:1]
-    roles = {*input.ROLES, *target}  # what is no role, or one target too many, is told already
-    joined = {*input.JOINED, *getattr(head, "SEVERAL", ())}  # of the others, several columns are told already
+    needed = () if head.read_with else (role for role in reader.roles if role not in reader.optional)
+    target = [role for role in head.targets if role in columns][:1]
+    roles = {*reader.roles, *target}  # what is no role, or one target too many, is told already
+    joined = {*reader.joined, *head.several}  # of the others, several columns are told already
     written = {role: (role,) for role in needed} | {
         role: name if isinstance(name, tuple) else (name,)
         for role, name in columns.items()
@@ -93,15 +99,15 @@ def _twice(columns: Written, head: ModuleType, input: ModuleType) -> Iterator[Di
             )
 
 
-def resolve(columns: Written, head: ModuleType, input: ModuleType, names: Collection[str]) -> Columns:
+def resolve(columns: Written, head: Head[Any, Any], reader: RowReader, names: Collection[str]) -> Columns:
     """Which columns play which role: as written, else the column of the role's own name, there or not."""
     written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
     found: Columns = {}
-    targets = [role for role in head.TARGETS if role in written] or [role for role in head.TARGETS if role in names]
-    target = (targets or [role for role in head.TARGETS if role not in input.OPTIONAL])[:1]
-    together = [role for name in target for role in getattr(head, "READ_WITH", {}).get(name, ())]
-    for role in together or input.ROLES:
-        if role in together or role in written or role in names or role not in input.OPTIONAL:
+    targets = [role for role in head.targets if role in written] or [role for role in head.targets if role in names]
+    target = (targets or [role for role in head.targets if role not in reader.optional])[:1]
+    together = [role for name in target for role in head.read_with.get(name, ())]
+    for role in together or reader.roles:
+        if role in together or role in written or role in names or role not in reader.optional:
             found[role] = written.get(role, (role,))
     for role in target:
         found[role] = written.get(role, (role,))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .. import variants
 from ..diagnostics import Span, listed, nearest, quote
 
 FILE = (
@@ -19,7 +20,15 @@ FILE = (
 CHOOSING = frozenset(
     ("transformers_weights", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
      "experts_implementation", "_experts_implementation", "use_kernels", "kernel_config", "quantization_config", "auto_map",
-     "custom_pipelines", "adapter_config", "peft_config", "base_model_name_or_path", "gguf_file", "subfolder")
+     "custom_pipelines", "fusion_config", "per_layer_config", "adapter_config", "peft_config", "base_model_name_or_path", "gguf_file", "subfolder")
+)  # fmt: skip
+# what architectures read, or read once under another name, besides what their configurations declare
+UNDECLARED = frozenset(
+    ("model_type", "architectures", "transformers_version", "is_encoder_decoder", "problem_type", "return_dict", "label2id",
+     "chunk_size_feed_forward", "output_attentions", "out_features", "out_indices", "stage_names", "head_dim",
+     "rope_theta", "rope_scaling", "partial_rotary_factor", "global_rope_theta", "local_rope_theta",
+     "global_attn_every_n_layers", "embedding_size", "attention_head_size", "share_att_key", "position_buckets",
+     "conv_kernel_size", "conv_groups", "conv_act", "norm_rel_ebd", "pooler_hidden_size", "num_layers", "hidden_size")
 )  # fmt: skip
 Rule = Mapping[str, Any]  # of a key: its kinds, default, the least and the most, the words that it takes
 KINDS = {
@@ -49,6 +58,11 @@ class Rules:
     aliases: Mapping[str, str]  # another name of a key → the one that counts
     keys: Mapping[str, Rule]
     words: Mapping[str, tuple[str, ...]]  # such as the activations that there are
+
+    def reduced(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config.json without what the architecture does not know, and without what chooses what is loaded or run."""
+        known = (self.keys.keys() | self.aliases.keys() | UNDECLARED) - CHOOSING
+        return {key: value for key, value in config.items() if key in known}
 
     def named(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A config.json in which aliases stand under the keys that they mean, over what stands there, as when loaded."""
@@ -80,7 +94,8 @@ class Rules:
 def rules(word: str) -> Rules:
     """The rules of a family by its word."""
     table = json.loads(FILE.read_bytes())
-    family = table["families"][word]
+    families = table["families"]
+    family = families.get(word) or families[variants.family(word).config_like]
     words = {name: tuple(listed) for name, listed in table["words"].items()}
     return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import variants
@@ -28,6 +27,9 @@ from .rows import SKIP, Fingerprint, Opened, Unusable, answers, in_rows, lacks, 
 from .tables import open_tables
 
 if TYPE_CHECKING:
+    from ..contracts.head import Head
+    from ..contracts.reading import RowReader
+    from ..contracts.targets import TargetStatistics
     from .recorded import Known
 
 SAMPLE = 1_000
@@ -44,7 +46,7 @@ class SplitFacts:
     sha256: tuple[str, ...]
     bytes: tuple[int | None, ...]  # of the tables that are files, as they were hashed
     rows: int
-    tally: Any
+    tally: TargetStatistics
     sample: tuple[Any, ...]
     sketch: Sketch | None = None  # of the inputs, where they were read
     places: tuple[int, ...] = ()  # of its rows, where other heads read the same table
@@ -107,12 +109,12 @@ class Gathering:
     boundary: Boundary = OPEN
 
     @cached_property
-    def head(self) -> ModuleType:
-        """The module of the task."""
+    def head(self) -> Head[Any, Any]:
+        """The head, or the objective of a stage."""
         return variants.top(str(self.spec.head_type))
 
     @cached_property
-    def reader(self) -> ModuleType:
+    def reader(self) -> RowReader:
         """What reads the input of a row."""
         return variants.reader(str(self.spec.head_type))
 
@@ -200,6 +202,7 @@ class Gathering:
             notes += ["rows without an answer for this head count for the others only"] if reader.is_shared else []
             self.found.append(Diagnostic("E0311", f"the {reader.name} data has no rows", at, notes=tuple(notes)))
             return None
+        assert reader.tally is not None  # rows were counted
         digests, sizes = (tuple(f.hexdigest() for f in fingerprints), tuple(f.size for f in fingerprints))
         sample, places, left = tuple(reader.sample), tuple(reader.places), reader.left_out(tables)
         return SplitFacts(tables, digests, sizes, reader.count, reader.tally, sample, reader.sketch, places, **left)
@@ -223,7 +226,7 @@ class _Split:
         self.gathering, self.name, self.reader = gathering, name, gathering.reader
         self.columns: Columns = {}
         self.targets: list[str] = []
-        self.tally: Any = None
+        self.tally: TargetStatistics | None = None
         self.count = 0
         self.is_shared = len(gathering.spec.together) > 1
         self.places: list[int] = []
@@ -281,22 +284,21 @@ class _Split:
         if lacking:
             return False
         self.columns = self.gathering.columns = columns
-        self.targets = [name for role in head.TARGETS for name in columns.get(role, ())]
-        self.tally = self.tally or head.Tally(columns, self.gathering.spec.head)
+        self.targets = [name for role in head.targets for name in columns.get(role, ())]
+        self.tally = self.tally or head.tally(columns, self.gathering.spec.head)
         return True
 
     def _take(self, table: Opened, numbered: Iterable[Numbered], place: int, fingerprint: Fingerprint) -> None:
         """Takes up the sound rows; an input that lies in a file is known by the file's bytes."""
+        assert self.tally is not None  # made of the columns, which are settled
         reader, columns, targets, folder = self.reader, self.columns, self.targets, table.folder
-        refusal = reader.refusal if self.left is None else getattr(reader, "damage", reader.refusal)
+        refusal = reader.refusal if self.left is None else reader.damage or reader.refusal
         tell, tally, remember = reader.raw, self.tally.add, self.sketch.add
-        in_files, left = getattr(reader, "IN_FILES", True), self.left
-        spelt = getattr(self.gathering.head, "spelt", None)
-        for number, values in numbered:
+        in_files, left = reader.in_files, self.left
+        spelt = self.gathering.head.spelt
+        for number, written in numbered:  # of which a tally tells how it is written
             self.seen += 1
-            written = values  # of which a tally tells how it is written
-            if spelt:
-                values = spelt(self.gathering.spec.head, values, columns)
+            values: Mapping[str, Any] = spelt(self.gathering.spec.head, written, columns) if spelt else written
             wrong = outside_of(table, reader, values, columns) or refusal(values, columns, folder)
             if not wrong and self.is_shared and targets and lacks(values, targets):
                 _ = [fingerprint.add(file) for file in reader.files(values, columns, folder)]

@@ -58,14 +58,14 @@ def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
     model = backbone.language_model if backbone else None
     if spec.retain is None or backbone is None or model is None or not model.is_there:
         return None
-    word = next(w for w in variants.words("objectives") if model.kind == variants.load("objectives", w).NEEDS)
-    objective = variants.load("objectives", word)
-    input = variants.input(objective.MODALITY)
+    word = next(w for w in variants.words("objectives") if model.kind == variants.objective(w).needs)
+    objective = variants.objective(word)
+    input = variants.input(objective.modality)
     # read beside the virtual tokens of the spec's own method, in as many positions before training as after
     room = {k: v.value for k, v in input.decided(input.options(), {}, backbone.room(spec.method, spec.adapt)).items()}
     data = Data(train=spec.retain.data, columns=spec.retain.columns, bad_rows=spec.retain.bad_rows)
     return Draft(
-        top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.load("methods", "probe").Options(),
-        head_type=word, head=objective.Options(), data=data, train=Train(), export=Export(),
+        top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.method("probe").options(),
+        head_type=word, head=objective.options(), data=data, train=Train(), export=Export(),
         input=input.options(**room),
     )  # fmt: skip

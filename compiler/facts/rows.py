@@ -11,8 +11,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import variants
 from ..boundary import CODE as OUTSIDE
@@ -21,6 +20,9 @@ from ..diagnostics import At, Diagnostic, Refused, Row, Status, clean, quote, re
 from ..extras import installing
 from ..formats import Malformed, Told, stop
 from ..store.hashes import file_sha256
+
+if TYPE_CHECKING:
+    from ..contracts.reading import RowReader
 
 SHOWN = 5  # rows named per kind of mistake
 MOST = 20  # files
@@ -55,9 +57,7 @@ def without_values(text: str) -> str:
     return re.sub("`.*`", "…", text, flags=re.DOTALL)
 
 
-def outside_of(
-    table: Opened, reader: ModuleType, row: Mapping[str, Any], columns: Mapping[str, Any]
-) -> Unusable | None:
+def outside_of(table: Opened, reader: RowReader, row: Mapping[str, Any], columns: Mapping[str, Any]) -> Unusable | None:
     """What is wrong with a row that names a file outside of the table's boundary, or None; nothing is opened."""
     if not table.boundary.is_closed:
         return None
@@ -67,7 +67,7 @@ def outside_of(
         return None
     if not any(map(table.boundary.is_outside, files)):
         return None
-    column = next(iter(columns[reader.ROLES[0]]))
+    column = next(iter(columns[reader.roles[0]]))
     reason = f"names a file that lies outside of {table.boundary.shown}"
     return Unusable(column, reason, told(row.get(column)), OUTSIDE, WAY)
 

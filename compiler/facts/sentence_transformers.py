@@ -62,7 +62,7 @@ def read_sentences(folder: Path) -> Sentences | None:
 
 def usual_length(said: Sentences | None, heads: Iterable[str]) -> Decided[int] | None:
     """The length that a folder gives its texts; None where it says none, or where not all heads pool them."""
-    if said is None or said.max_length is None or any(variants.top(word).NEEDS != "pooled" for word in heads):
+    if said is None or said.max_length is None or any(variants.top(word).needs != "pooled" for word in heads):
         return None
     return Decided(said.max_length, f"`max_seq_length` in the backbone's {LENGTH}")
 

@@ -16,7 +16,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
     """Looks at the data of one head."""
     spec, known = gathering.spec, gathering.known
     gathering.found += absolute(spec, gathering.folder, gathering.boundary)
-    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.MODALITY)
+    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.modality)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
         # rows would be held against a head or roles that are not meant; `problems` says so
         gathering.look()
@@ -32,14 +32,13 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
             columns = gathering.columns or {}
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
             gathering.found += input.misfits(preprocessing, source, backbone)
-            if hasattr(gathering.head, "reads"):
-                preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
+            preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
             # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
-            if preprocessing.get("is_masked") and input.vocabulary and gathering.head.NEEDS in backbone.provides:
+            if preprocessing.get("is_masked") and input.vocabulary and gathering.head.needs in backbone.provides:
                 preprocessing |= input.vocabulary.masking(source)
             if preprocessing.get("is_packed") and input.vocabulary:
                 preprocessing |= input.vocabulary.special(source)
-            if getattr(gathering.head, "IS_WINDOWED", False) and input.windows:
+            if gathering.head.is_windowed and input.windows:
                 preprocessing |= input.windows.add(spec.input, preprocessing)
             if known:
                 measured = dict(known.measured)

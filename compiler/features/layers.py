@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import variants
 from ..planning.feature_caching import STACK, stack_of
 from ..planning.plan import Phase
 
@@ -75,9 +74,9 @@ class Prefix:
 
 
 def _stack(backbone: nn.Module, plan: Phase) -> nn.ModuleList:
-    family = variants.load("backbones", plan.backbone.family)
-    plain = variants.load("methods", plan.method.method).plain
-    name = stack_of(family.PARTS[STACK])
+    family = plan.backbone.variant
+    plain = plan.method.variant.plain
+    name = stack_of(family.parts[STACK])
     for found, module in backbone.named_modules():
         if isinstance(module, nn.ModuleList) and plain(f"{found}.").removesuffix(".") == name:
             return module

@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.options import Labelled, Startable
+from ..contracts.targets import LabelCounts, RowLabels
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Row, nearest, quote
 from ..facts.spelling import otherwise
 from ..frozen import Frozen
 from ._joined import apart
-from ._labels import Tally as Tally
-from ._labels import names, order, read_flags, read_labels
+from ._labels import Tally, names, order, read_flags, read_labels
 from ._stack import STARTS, Start, Width
 
 if TYPE_CHECKING:
     import numpy as np
 
-TARGETS = ("label", "labels")
-SEVERAL = ("labels",)  # several columns are a label each
-TARGETS_FROM = ("labels", "is_multi")  # the fields of the record that a row's target depends on
-METRICS = "classification"
 SHOWN = 3  # labels named per kind of mistake
 COMPARED = 10_000  # pairs of labels, when one is sought that was meant
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
@@ -45,7 +41,7 @@ class Loss(Frozen):
     )
 
 
-class Options(Frozen):
+class Options(Startable, Labelled):
     """Keys under `head` of every head that chooses among labels."""
 
     labels: tuple[str | int | bool, ...] | None = Field(
@@ -102,7 +98,7 @@ def _places(options: Options, train: Tally) -> Iterator[Diagnostic]:
 
 
 def disagreements(
-    labels: tuple[str, ...], is_written: bool, tallies: Mapping[str, Any], places: Sequence[int] = ()
+    labels: tuple[str, ...], is_written: bool, tallies: Mapping[str, LabelCounts], places: Sequence[int] = ()
 ) -> Iterator[Diagnostic]:
     """Labels of the map that no training row has, and labels of rows that are not in the map.
 
@@ -116,7 +112,7 @@ def disagreements(
         yield from _strangers(name, tally, labels, is_written, misspelt)
 
 
-def _written(labels: tuple[str, ...], train: Tally, places: Sequence[int]) -> Iterator[Diagnostic]:
+def _written(labels: tuple[str, ...], train: LabelCounts, places: Sequence[int]) -> Iterator[Diagnostic]:
     """Labels of `head.labels` that are empty, repeated, or of no training row."""
     first: dict[str, int] = {}
     wrong: list[Diagnostic] = []
@@ -137,7 +133,7 @@ def _written(labels: tuple[str, ...], train: Tally, places: Sequence[int]) -> It
     yield from wrong
 
 
-def _misspelt(labels: tuple[str, ...], train: Tally) -> set[str]:
+def _misspelt(labels: tuple[str, ...], train: LabelCounts) -> set[str]:
     """Labels of the rows that a written one without rows was meant to be: one mistake, told where it is written."""
     strangers = sorted(train.counts.keys() - set(labels))
     lost = [label for label in labels if label not in train.counts]
@@ -155,7 +151,7 @@ def _meant(label: str, known: Collection[str], who: str) -> str:
 
 
 def _strangers(
-    name: str, tally: Tally, labels: tuple[str, ...], is_written: bool, misspelt: set[str]
+    name: str, tally: LabelCounts, labels: tuple[str, ...], is_written: bool, misspelt: set[str]
 ) -> Iterator[Diagnostic]:
     """One diagnostic for all labels of a split that are not in the label map, at the first of their rows."""
     known = {*labels, *misspelt}
@@ -170,7 +166,7 @@ def _strangers(
     headline = f"label {quote(label)} of the {name} data is not in {where}"
     if len(strangers) > 1:
         headline = f"{len(strangers):,} labels of the {name} data are not in {where}"
-    several = apart(label, labels) if getattr(tally, "is_multi", False) else ()
+    several = apart(label, labels) if isinstance(tally, RowLabels) and tally.is_multi else ()
     help = (
         f"put `|` between them: {quote('|'.join(several))}"
         if several
@@ -210,12 +206,6 @@ def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[f
         return tuple(max(train.rows - train.counts[label], 1) / train.counts[label] for label in labels)
     # the `balanced` heuristic of scikit-learn: rows / (classes · rows of the class)
     return tuple(train.rows / (len(labels) * train.counts[label]) for label in labels)
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric` for such columns, the default first."""
-    names: tuple[str, ...] = variants.load("metrics", METRICS).names("labels" in columns)
-    return names
 
 
 def target(

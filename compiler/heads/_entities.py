@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.options import Labelled
 from ..diagnostics import clean, quote
 from ..facts.rows import Unusable, kind_of
 from ._labels import label_word, names
@@ -32,7 +33,10 @@ def spelt(written: Any, row: Mapping[str, Any], columns: Mapping[str, Any]) -> M
     numbers = whole.get(tags)
     if not isinstance(numbers, list | tuple) or not numbers or type(numbers[0]) is not int:
         return whole
-    named = written.get("names", ()) if isinstance(written, Mapping) else names(getattr(written, "labels", None))
+    if isinstance(written, Mapping):
+        named = written.get("names", ())
+    else:
+        named = names(written.labels if isinstance(written, Labelled) else None)
     if not types(named) or not all(type(tag) is int and 0 <= tag < len(named) for tag in numbers):
         return whole
     return {**whole, tags: [named[tag] for tag in numbers]}

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import NamedTuple
+
+from ..contracts.targets import Joined
 
 MARKS = (",", ";", " ")  # what people put between labels; `|` is what is read
-
-
-class Joined(NamedTuple):
-    """A label that is made of others, their mark, and how many labels are."""
-
-    label: str
-    parts: tuple[str, ...]
-    mark: str
-    labels: int
 
 
 def joined(labels: Collection[str]) -> Joined | None:

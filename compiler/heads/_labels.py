@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
+from ..contracts.options import Labelled
+from ..contracts.targets import Joined, Place, RowLabels
 from ..diagnostics import clean
 from ..facts.rows import Unusable, kind_of
-from ._joined import Joined, joined
+from ._joined import joined
 from ._lists import is_like_a_list, listed
 
 MOST = 1 << 16  # different labels: what has more is no label
@@ -21,7 +23,7 @@ LISTS = 'write lists with commas, as JSON has them: `["a", "b"]`; or put `|` bet
 NAMES = "write `head.labels: [a, b, …]`, a name for each place of the lists; or write the names into the rows"
 
 
-class Tally:
+class Tally(RowLabels):
     """Counts the labels of a split while its rows are read; past MOST different ones it counts no new ones."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
@@ -30,12 +32,12 @@ class Tally:
         self.columns = columns[self.role]
         self.column = self.columns[0]
         self.is_wide = len(self.columns) > 1  # a column for each label
-        self.names = names(getattr(options, "labels", None))
+        self.names = names(options.labels if isinstance(options, Labelled) else None)
         self.counts: dict[str, int] = {}
-        self.first: dict[str, tuple[str, int]] = {}
+        self.first: dict[str, Place] = {}
         self.rows = 0
         self.texts: set[str] = set()  # labels that stood in a row as they are
-        self.kinds: dict[tuple[str, str], tuple[str, int]] = {}  # a table and a kind of label → the first row
+        self.kinds: dict[tuple[str, str], Place] = {}  # a table and a kind of label → the first row
         self.is_hot: bool | None = None  # whether all lists so far are two of 0 and 1
 
     @property
@@ -43,7 +45,7 @@ class Tally:
         """Rows of each stratum of which a share is held out: of each label, or of all where rows have several."""
         return (self.rows,) if self.is_multi else tuple(self.counts.values())
 
-    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
+    def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
         """Counts one row; returns what is wrong when its target is unusable."""
         value = values.get(self.column)
         if type(value) is str and value in self.texts:  # nearly every row
@@ -67,7 +69,7 @@ class Tally:
             return read_flags(values, self.columns)
         return read_labels(value, self.column, self.is_multi, self.names)
 
-    def _remember(self, value: Any, labels: tuple[str, ...], place: tuple[str, int]) -> None:
+    def _remember(self, value: Any, labels: tuple[str, ...], place: Place) -> None:
         if not self.is_multi:
             self.kinds.setdefault((place[0], KINDS[type(value)]), place)
             if type(value) is str and value in self.counts:
@@ -84,7 +86,7 @@ class Tally:
         return {"rows": self.rows, "counts": written_counts(self.counts)}
 
     @classmethod
-    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
+    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
         """The count that `record` gave, as if the rows had been read; every label's first row is then at `place`.
 
         Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from ..contracts.head import Head
 from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from ._vocabulary import IGNORED, METRICS, condense, language_model, loss, metrics, parameters, stratum
+from ..metrics import language
+from ._scores import Tally
+from ._vocabulary import IGNORED, condense, language_model, loss, parameters
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-__all__ = ["METRICS", "condense", "loss", "metrics", "parameters", "stratum"]
+    from ..layers.head import HeadModule
 
-MODALITY = "text"
-NEEDS = "masked-language-model"
-TARGETS: tuple[str, ...] = ()  # the words themselves
-ALONG = True
 KEPT, REPLACED = 0.1, 0.1  # shares of the chosen tokens that stay, and that become any word (Devlin et al., 2018)
 
 
@@ -36,7 +34,7 @@ def reads(options: Masked, input: Any, columns: Mapping[str, Any]) -> dict[str, 
     return {"is_pair": False, "is_masked": True, **({"has_offsets": True} if options.whole_word else {})}
 
 
-def lower(options: Masked, train: Any) -> dict[str, Any]:
+def lower(options: Masked, train: Tally) -> dict[str, Any]:
     """The record as far as the backbone has no say in it."""
     return {"mask_share": options.mask_share, "whole_word": options.whole_word}
 
@@ -85,8 +83,28 @@ def draw(
     return {**row, "input_ids": shown, "masks": masks}, np.where(chosen, ids, IGNORED)[masks].astype(np.int64)
 
 
-def build(record: Mapping[str, Any], model: Any) -> torch.nn.Module:
+def build(record: Mapping[str, Any], model: Any) -> HeadModule:
     """The head, of transformers' model with the language-model head of the backbone."""
     from ..layers.language import LanguageModel, MaskFiller
 
     return MaskFiller(LanguageModel(model), record["mask_id"])
+
+
+MASKED = Head(
+    modality="text",
+    needs="masked-language-model",
+    options=Masked,
+    metrics=language.METRICS,
+    reads=reads,
+    tally=Tally,
+    lower=lower,
+    settle=settle,
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    per_token=True,
+    draw=draw,
+    build=build,
+    loss=loss,
+    condense=condense,
+)

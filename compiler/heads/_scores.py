@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
+from ..contracts.targets import Place, ScoreRanges
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.rows import Unusable, kind_of
 
@@ -16,27 +17,25 @@ if TYPE_CHECKING:
 
 ROLES = ("score", "label")  # of columns with numbers; a row has those of one of them
 Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
-Extreme = tuple[float, tuple[str, int]]  # a number and the first row that says it
-Places = dict[str, Extreme]
 LARGEST = 1e15  # its square, and the sum of a batch of them, must be float32
 
 
-class Tally:
+class Tally(ScoreRanges):
     """Looks at the numbers of a split while its rows are read; without a column of numbers it counts the rows."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.roles = dict(columns)
         self.columns: tuple[str, ...] = next((columns[role] for role in ROLES if role in columns), ())
         self.rows = 0
-        self.least: Places = {}
-        self.most: Places = {}
+        self.least: dict[str, tuple[float, Place]] = {}
+        self.most: dict[str, tuple[float, Place]] = {}
 
     @property
     def strata(self) -> tuple[int, ...]:
         """Rows of each stratum of which a share is held out: all are of one."""
         return (self.rows,)
 
-    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
+    def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
         """Looks at one row; returns what is wrong when its target is unusable."""
         for column in self.columns:
             found = read_number(values.get(column))
@@ -56,7 +55,7 @@ class Tally:
         return {"rows": self.rows, "ranges": tuple(ends)}
 
     @classmethod
-    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
+    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
         """What `record` gave, as if the rows had been read; every number's row is then at `place`.
 
         Raises ValueError, KeyError or TypeError for a record that no rows give.
@@ -130,8 +129,3 @@ def scaled(values: np.ndarray, scores: Sequence[float] | None) -> np.ndarray:
         return values
     found: np.ndarray = (values - values.dtype.type(scores[0])) / values.dtype.type(scores[1] - scores[0])
     return found
-
-
-def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> int:
-    """What rows are held out by: all are of one stratum."""
-    return 0

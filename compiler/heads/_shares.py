@@ -10,10 +10,10 @@ from ._stack import count
 if TYPE_CHECKING:
     import torch
 
-GIVES_SHARES = True  # its answers are shares of certainty: a fit must not be surer of its rows than of others
+    from ..layers.head import HeadModule
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, width) → (batch, labels), untrained."""
     from ..layers.classifier import Classifier
 

@@ -9,30 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.options import NewHead
 from ..facts.backbone import BackboneFacts
-from ..frozen import Frozen
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-METRICS = "language"
 IGNORED = -100  # the target of a token that is not to be found
 
 
-class Fitted(Frozen):
+class Fitted(NewHead):
     """The key that says how long a head that the checkpoint lacks is fitted alone."""
 
     head_steps: int | None = Field(
         None, ge=1, le=1_000_000, description="of a head that the checkpoint lacks: steps in which it is fitted alone before the stage; default one epoch, at most 500"
     )  # fmt: skip
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
-    return names
 
 
 def language_model(backbone: BackboneFacts) -> dict[str, Any]:
@@ -46,11 +38,6 @@ def language_model(backbone: BackboneFacts) -> dict[str, Any]:
 def parameters(record: Mapping[str, Any], width: int) -> int:
     """How many numbers the head has beyond the backbone's."""
     return sum(math.prod(shape) for shape in record["tensors"].values())
-
-
-def stratum(row: Mapping[str, Any], columns: Mapping[str, Any]) -> int:
-    """What rows are held out by: all are of one stratum."""
-    return 0
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:

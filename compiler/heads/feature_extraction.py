@@ -5,32 +5,25 @@ No row is trained on, unless a stage of `pretrain` is; training rows say how lon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
-from ..frozen import Frozen
-from ._scores import Tally, stratum
+from ..contracts.head import Head
+from ..contracts.options import Normalized, Pooled
+from ..metrics import nothing
+from ._scores import Tally
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from ..facts.backbone import BackboneFacts
-
-__all__ = ["Tally", "stratum"]
-
-MODALITY = "text"
-NEEDS = "pooled"
-TARGETS: tuple[str, ...] = ()
-METRICS = "nothing"
-IS_VECTOR = True
-IS_STILL = True  # there is nothing to learn and nothing to learn from
+    from ..layers.head import HeadModule
 
 
-class Options(Frozen):
+class Options(Pooled, Normalized):
     """Keys under `head` for feature-extraction."""
 
     pooling: Literal["mean", "cls", "max", "last", "none"] | None = Field(
@@ -40,16 +33,6 @@ class Options(Frozen):
     normalize: bool | None = Field(
         None, description="whether vectors have length one; default as a sentence-transformers folder says, else not"
     )
-
-
-def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Nothing can be wrong with texts that are texts."""
-    yield from ()
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """None: there is nothing to hold features against."""
-    return ()
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
@@ -84,7 +67,7 @@ def target(
     return [np.zeros(0, np.float32) for _ in features]
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: what it is given, by name."""
     from ..layers.embedder import Features
 
@@ -94,3 +77,21 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
     """Nothing: no feature is better than another."""
     return outputs["features"].sum() * 0
+
+
+HEAD = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=nothing.METRICS,
+    tally=Tally,
+    lower=lower,
+    settle=settle,
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    is_untrained=True,
+    is_vector=True,
+)

@@ -3,65 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics import Diagnostic
 from ..floors import Floor, Sample
-from ._masking import (
-    ALONG,
-    METRICS,
-    MODALITY,
-    NEEDS,
-    TARGETS,
-    Masked,
-    build,
-    condense,
-    draw,
-    loss,
-    lower,
-    metrics,
-    outputs,
-    parameters,
-    reads,
-    settle,
-    stratum,
-    target,
-)
-from ._scores import Tally
+from . import _masking
 from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = [
-    "ALONG",
-    "METRICS",
-    "MODALITY",
-    "NEEDS",
-    "TARGETS",
-    "Tally",
-    "build",
-    "condense",
-    "draw",
-    "loss",
-    "lower",
-    "metrics",
-    "outputs",
-    "parameters",
-    "reads",
-    "settle",
-    "stratum",
-    "target",
-]
 
-
-class Options(Masked):
+class Options(_masking.Masked):
     """Keys under `head` for fill-mask."""
-
-
-def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Nothing can be wrong with texts that are texts."""
-    yield from ()
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
@@ -83,3 +37,6 @@ def _held(losses: np.ndarray, commonest: int, sample: Sample) -> dict[str, list[
     wanted = [target[target != IGNORED] for target in sample.examples.targets]
     hits = [(row == commonest).astype(np.float32) for row in wanted]
     return {"losses": [losses[row].astype(np.float32) for row in wanted], "hits": hits}
+
+
+HEAD = replace(_masking.MASKED, options=Options, floors=floors)

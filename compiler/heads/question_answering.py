@@ -4,46 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.head import Head
+from ..contracts.options import Layered
+from ..contracts.reading import RowReader
+from ..contracts.targets import Place, TargetStatistics
 from ..diagnostics import At, Diagnostic, quote
 from ..facts.rows import Unusable, cell, kind_of
 from ..floors import Floor, Sample
-from ..frozen import Frozen
+from ..metrics import answers
 from ._stack import Width, count
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-MODALITY = "text"
-NEEDS = "tokens"
-ROLES = ("question", "context")
-OPTIONAL: tuple[str, ...] = ()
-JOINED: tuple[str, ...] = ()
-IN_FILES = False
-TARGETS = ("answers",)
-TARGETS_FROM: tuple[str, ...] = ()  # a row's target depends on no field of the record
-METRICS = "answers"
-IS_WINDOWED = True  # long contexts are read in parts
+    from ..layers.head import HeadModule
+
 LONGEST = 30  # tokens of an answer
 Found = list[tuple[int, str]]  # the first character and the text of each answer
 
 
-class Options(Frozen):
+class Options(Layered):
     """Keys under `head` for question-answering."""
 
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     max_answer: int = Field(LONGEST, ge=1, le=1000, description="tokens of the longest answer")
-
-
-def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
-    """Files that a row refers to and that count as data: none."""
-    return ()
 
 
 def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, str]:
@@ -89,7 +79,7 @@ def answers_of(row: Mapping[str, Any], columns: Mapping[str, Any]) -> Found | Un
     return pairs
 
 
-class Tally:
+class Tally(TargetStatistics):
     """Counts the rows of a split with and without an answer while they are read."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
@@ -101,7 +91,7 @@ class Tally:
         """Rows with an answer, and rows without: of each a share is held out."""
         return tuple(rows for rows in (self.answered, self.rows - self.answered) if rows)
 
-    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
+    def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
         """Counts one row; returns what is wrong when its answers are unusable."""
         found = answers_of(values, self.columns)
         if isinstance(found, Unusable):
@@ -115,7 +105,7 @@ class Tally:
         return {"rows": self.rows, "answered": self.answered}
 
     @classmethod
-    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
+    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
         """The count that `record` gave, as if the rows had been read.
 
         Raises ValueError, KeyError or TypeError for a record that no count gives.
@@ -133,12 +123,6 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
         notes = (f"none of {tallies['train'].rows:,} rows has one",)
         help = "an answer is a text of the context and its first character"
         yield Diagnostic("E0315", "no training row has an answer", At(("data", "train")), notes=notes, help=help)
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
-    return names
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,10 +160,10 @@ def target(
 
     from ...runtime.windows import located, nowhere
 
-    answers = reference(row, columns)["answers"]
+    true = reference(row, columns)["answers"]
     found = []
     for feature in features:
-        place = located(feature, *answers[0]) if answers else None
+        place = located(feature, *true[0]) if true else None
         found.append(np.array(place or (nowhere(feature),) * 2, np.int64))
     return found
 
@@ -196,7 +180,7 @@ def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> b
     return bool(answers_of(row, columns))
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, tokens, width) → two scores (batch, tokens) for where an answer starts and ends, untrained."""
 
     from ..layers.classifier import Classifier
@@ -237,3 +221,27 @@ def _none(sample: Sample) -> dict[str, list[np.ndarray]]:
         scores.append(np.zeros(len(feature["input_ids"]), np.float32))
         scores[-1][nowhere(feature)] = 1.0
     return {"start_logits": scores, "end_logits": scores}
+
+
+HEAD = Head(
+    modality="text",
+    needs="tokens",
+    options=Options,
+    metrics=answers.METRICS,
+    targets=("answers",),
+    reader=RowReader(roles=("question", "context"), raw=raw, refusal=refusal),
+    reads=reads,
+    is_windowed=True,  # long contexts are read in parts
+    stratum=stratum,
+    reference=reference,
+    tally=Tally,
+    problems=problems,
+    lower=lower,
+    targets_from=(),  # a row's target depends on no field of the record
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    floors=floors,
+)

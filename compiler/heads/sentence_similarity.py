@@ -12,35 +12,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.head import Head
+from ..contracts.options import Pooled
+from ..contracts.reading import RowReader
 from ..diagnostics import At, Diagnostic
 from ..facts.rows import Unusable
 from ..floors import Floor, Sample, cosine
 from ..frozen import Frozen
-from ..inputs.text import IN_FILES, files, unusable
-from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled, stratum
+from ..inputs.text import unusable
+from ..metrics import embeddings
+from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled
 from ._stack import Width
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-__all__ = ["IN_FILES", "Tally", "files", "stratum"]
+    from ..layers.head import HeadModule
 
-MODALITY = "text"
-NEEDS = "pooled"
 ROLES = ("text", "text_pair", "text_negative")
-OPTIONAL = ("text_negative", "score")
-JOINED = ROLES
-TARGETS = ("score",)
-TARGETS_FROM = ("is_scored", "score_range")
-METRICS = "embeddings"
-IS_VECTOR = True
-VECTORS = "apart"  # its floors take the untouched backbone's features of each text for itself
-IS_JOINT = True  # the texts of a batch are held against each other, so that its loss is no mean over its rows
 
 
-class Options(Frozen):
+class Options(Pooled):
     """Keys under `head` for sentence-similarity."""
 
     dimensions: Width | None = Field(
@@ -67,7 +60,7 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     return unusable(row, columns, ROLES)
 
 
-def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+def reads(options: Frozen, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
     """What the record of preprocessing says besides: the texts of a row are asked each for itself."""
     return {"is_pair": False, "is_apart": True}
 
@@ -90,14 +83,7 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     yield from outside(tallies, low, high, help)
 
 
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric` for such columns, the default first."""
-    module = variants.load("metrics", METRICS)
-    names: tuple[str, ...] = module.names("score" in columns)
-    return (*names, module.TRIPLETS) if "text_negative" in columns else names
-
-
-def least(columns: Mapping[str, tuple[str, ...]]) -> int:
+def least_rows(columns: Mapping[str, tuple[str, ...]]) -> int:
     """Rows that a batch needs: a partner is found among other texts, which are those of another row, or a third one."""
     return 1 if "score" in columns or "text_negative" in columns else 2
 
@@ -130,7 +116,7 @@ def numbered(texts: Iterable[str]) -> list[np.ndarray]:
     return [np.array(digest, np.int64) for digest in digests]
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, width) → (batch, dimensions) of length one, with a projection where one is asked for."""
     from ..layers.embedder import Embedder
 
@@ -179,3 +165,28 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
 
 def _untouched(sample: Sample) -> dict[str, np.ndarray] | None:
     return None if sample.vectors is None else {"sentence_embedding": cosine.unit(sample.vectors)}
+
+
+HEAD = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=embeddings.METRICS,
+    targets=("score",),
+    reader=RowReader(roles=ROLES, optional=("text_negative", "score"), joined=ROLES, raw=raw, refusal=refusal),
+    reads=reads,
+    least_rows=least_rows,
+    tally=Tally,
+    problems=problems,
+    lower=lower,
+    targets_from=("is_scored", "score_range"),
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    in_batch_negatives=True,
+    is_vector=True,
+    floors=floors,
+    floor_features="apart",
+)

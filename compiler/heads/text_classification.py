@@ -7,52 +7,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ..contracts.head import Head
+from ..contracts.options import Pooled
 from ..floors import Floor, Sample, labels, linear
+from ..metrics import classification
 from . import _classification
-from ._classification import (
-    METRICS,
-    SEVERAL,
-    TARGETS,
-    TARGETS_FROM,
-    Tally,
-    decided,
-    lower,
-    metrics,
-    problems,
-    stratum,
-    target,
-)
-from ._shares import GIVES_SHARES, build, convex, loss, outputs, parameters
-
-__all__ = [
-    "GIVES_SHARES",
-    "METRICS",
-    "MODALITY",
-    "NEEDS",
-    "SEVERAL",
-    "TARGETS",
-    "TARGETS_FROM",
-    "Options",
-    "Tally",
-    "build",
-    "convex",
-    "decided",
-    "floors",
-    "loss",
-    "lower",
-    "metrics",
-    "outputs",
-    "parameters",
-    "problems",
-    "stratum",
-    "target",
-]
-
-MODALITY = "text"
-NEEDS = "pooled"
+from ._classification import decided, lower, problems, stratum, target
+from ._labels import Tally
+from ._shares import build, convex, loss, outputs, parameters
 
 
-class Options(_classification.Options):
+class Options(Pooled, _classification.Options):
     """Keys under `head` for text-classification."""
 
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
@@ -63,3 +28,27 @@ class Options(_classification.Options):
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     """What costs nothing: the commonest label, and logistic regression on words."""
     return labels.floors(record, train, {"words": (linear.words, 10.0)})
+
+
+HEAD = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=classification.METRICS,
+    targets=("label", "labels"),
+    several=("labels",),  # several columns are a label each
+    stratum=stratum,
+    tally=Tally,
+    problems=problems,
+    decided=decided,
+    lower=lower,
+    targets_from=("labels", "is_multi"),
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    convex=convex,
+    gives_shares=True,
+    floors=floors,
+)

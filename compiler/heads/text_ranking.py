@@ -6,35 +6,29 @@ A cross-encoder (Nogueira and Cho, 2019).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.head import Head
+from ..contracts.options import Layered, Pooled
 from ..diagnostics import Diagnostic
 from ..floors import Floor, Sample, cosine
-from ..frozen import Frozen
-from ..inputs.text import IN_FILES, JOINED, ROLES, files, raw, refusal
-from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled, stratum
+from ..inputs import text
+from ..metrics import ranking
+from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled
 from ._stack import Width, count
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-__all__ = ["IN_FILES", "JOINED", "ROLES", "Tally", "files", "raw", "refusal", "stratum"]
-
-MODALITY = "text"
-NEEDS = "pooled"
-OPTIONAL = ()  # a query without a passage has no score
-TARGETS = ("label", "score")
-TARGETS_FROM = ("score_range",)
-METRICS = "ranking"
-VECTORS = "apart"  # its floors take the untouched backbone's features of each text for itself
+    from ..layers.head import HeadModule
 
 
-class Options(Frozen):
+class Options(Pooled, Layered):
     """Keys under `head` for text-ranking."""
 
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
@@ -60,12 +54,6 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
         yield from outside(tallies, low, high, help if options.score_range else f"{help}; or `loss: mse`")
 
 
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
-    return names
-
-
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The head's record; `relevant` is the score from which a passage counts as an answer."""
     (column,) = train.columns
@@ -88,7 +76,7 @@ def reference(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) ->
     return " ".join(str(row[name]) for name in columns["text"])
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, width) → (batch, 1), untrained."""
     from ..layers.classifier import Classifier
 
@@ -123,3 +111,25 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
 def _logits(near: cosine.Near, sample: Sample) -> dict[str, np.ndarray] | None:
     found = near(sample)
     return None if found is None else {"logits": found}
+
+
+HEAD = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=ranking.METRICS,
+    targets=("label", "score"),
+    reader=replace(text.INPUT.reader, optional=()),  # a query without a passage has no score
+    reference=reference,
+    tally=Tally,
+    problems=problems,
+    lower=lower,
+    targets_from=("score_range",),
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    floors=floors,
+    floor_features="apart",
+)

@@ -7,28 +7,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.head import Head
+from ..contracts.options import Pooled, Startable
 from ..diagnostics import Diagnostic
 from ..floors import Floor, Sample, constant, linear
-from ..frozen import Frozen
-from ._scores import Tally, all_equal, numbers, stratum
+from ..metrics import regression
+from ._scores import Tally, all_equal, numbers
 from ._stack import STARTS, Start, Width, count
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-__all__ = ["Tally", "stratum"]
-
-MODALITY = "text"
-NEEDS = "pooled"
-TARGETS = ("score",)
-SEVERAL = ("score",)  # several columns are several numbers
-TARGETS_FROM = ("names",)
-METRICS = "regression"
+    from ..layers.head import HeadModule
 
 
-class Options(Frozen):
+class Options(Pooled, Startable):
     """Keys under `head` for text-regression."""
 
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
@@ -45,12 +39,6 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
     yield from all_equal(tallies["train"])
 
 
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
-    return names
-
-
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The head's record: pure data that training and bundle share."""
     return {"names": train.columns, "dropout": options.dropout, "hidden": options.hidden, "loss": options.loss}
@@ -63,7 +51,7 @@ def target(
     return [numbers(row, columns["score"])]
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, width) → (batch, numbers), untrained."""
     from ..layers.classifier import Classifier
 
@@ -100,3 +88,24 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     assert not isinstance(targets, list)
     yield constant.of_numbers(targets)
     yield from linear.floors(train, targets, linear.numbers(1.0), {"words": linear.words})
+
+
+HEAD = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=regression.METRICS,
+    targets=("score",),
+    several=("score",),  # several columns are several numbers
+    tally=Tally,
+    problems=problems,
+    lower=lower,
+    targets_from=("names",),
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    convex=convex,
+    floors=floors,
+)

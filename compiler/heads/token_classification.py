@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from .. import variants
+from ..contracts.head import Head
+from ..contracts.options import Labelled, Layered
+from ..contracts.reading import RowReader
+from ..contracts.targets import LabelCounts, Place
 from ..decision import Decided
-from ..diagnostics import At, Diagnostic, clean, quote
-from ..diagnostics import Row as Place
+from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.rows import Unusable, cell, kind_of
 from ..floors import Floor, Sample
-from ..frozen import Frozen
+from ..metrics import entities
 from ._classification import disagreements
 from ._entities import NAMED, are_numbers, raw, spans_of, spelt
 from ._labels import names, order, read_counts, written_counts
@@ -29,24 +31,12 @@ if TYPE_CHECKING:
     import torch
 
     from ...runtime.spans import Span
+    from ..layers.head import HeadModule
 
-__all__ = ["raw", "spelt"]
-
-MODALITY = "text"
-NEEDS = "tokens"
-ROLES = ("tokens", "text")
-OPTIONAL = ROLES
-JOINED = ("text",)
-IN_FILES = False
-TARGETS = ("tags", "spans")
-READ_WITH = {"tags": ("tokens",), "spans": ("text",)}  # the roles that go with each of them
-TARGETS_FROM = ("labels", "names")  # the fields of the record that a row's targets depend on
-METRICS = "entities"
-ALONG = True  # a target for each token
 IGNORED = -100  # the target of a token that begins no word
 
 
-class Options(Frozen):
+class Options(Layered, Labelled):
     """Keys under `head` for token-classification."""
 
     labels: tuple[str | int | bool, ...] | None = Field(
@@ -56,11 +46,6 @@ class Options(Frozen):
     )
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
-
-
-def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
-    """Files that a row refers to and that count as data: none."""
-    return ()
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
@@ -80,7 +65,7 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     return None
 
 
-class Tally:
+class Tally(LabelCounts):
     """Counts the entities of a split by type while its rows are read."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
@@ -88,8 +73,8 @@ class Tally:
         self.role = "spans" if "spans" in columns else "tags"
         self.column = columns[self.role][0]
         self.counts: Counter[str] = Counter()
-        self.first: dict[str, tuple[str, int]] = {}
-        self.only: dict[str, tuple[str, int]] = {}  # a scheme → the first row that no other allows
+        self.first: dict[str, Place] = {}
+        self.only: dict[str, Place] = {}  # a scheme → the first row that no other allows
         self.options, self.is_numbered = options, False
         self.rows = self.found = 0
 
@@ -98,7 +83,7 @@ class Tally:
         """Rows with entities, and rows without: of each a share is held out."""
         return tuple(rows for rows in (self.found, self.rows - self.found) if rows)
 
-    def add(self, values: Mapping[str, Any], place: tuple[str, int]) -> Unusable | None:
+    def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
         """Counts one row; returns what is wrong when its tags or spans are unusable."""
         row = spelt(self.options, values, self.columns)
         read = spans_of(row, self.columns)
@@ -120,7 +105,7 @@ class Tally:
 
     def _numbered(self, wrong: Unusable) -> Unusable:
         """What is wrong with numbers that `head.labels` has no names for, where it has some."""
-        named = names(getattr(self.options, "labels", None))
+        named = names(self.options.labels if isinstance(self.options, Labelled) else None)
         if wrong.help != NAMED or not types(named):
             return wrong
         return replace(wrong, help=f"`head.labels` names the numbers 0 to {len(named) - 1}: mend the row, or name more")
@@ -137,7 +122,7 @@ class Tally:
         return {"rows": self.rows, "found": self.found, "schemes": schemes, "counts": counts, **numbered}
 
     @classmethod
-    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: tuple[str, int]) -> Tally:
+    def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
         """The count that `record` gave, as if the rows had been read; every first row is then at `place`.
 
         Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
@@ -170,14 +155,14 @@ def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
     """Everything wrong between the labels written and the entities found."""
     labels, train = labels_of(options, tallies["train"]), tallies["train"]
-    schemes: dict[str, tuple[str, int]] = {}
+    schemes: dict[str, Place] = {}
     for tally in tallies.values():
         schemes = tally.only | schemes
     if len(schemes) > 1:
         (first, one), (second, other), *_ = sorted(schemes.items())
         notes = (f"{clean(one[0])}:{one[1]} follows {first}, {clean(other[0])}:{other[1]} {second}",)
         help, headline = "write all tags in one scheme", f"{quote(train.column)} mixes schemes of tags"
-        yield Diagnostic("E0361", headline, Place(*other), (Place(*one),), notes, help)
+        yield Diagnostic("E0361", headline, Row(*other), (Row(*one),), notes, help)
     yield from disagreements(labels, bool(options.labels), tallies, _places(options, labels))
     if not train.counts:
         help = "entities are spans, or tags such as `B-person`"
@@ -191,12 +176,6 @@ def _places(options: Options, labels: tuple[str, ...]) -> list[int]:
     if not types(written):
         return list(range(len(labels)))
     return [next(i for i, name in enumerate(written) if name[2:] == label) for label in labels]
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    names: tuple[str, ...] = variants.load("metrics", METRICS).names(False)
-    return names
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,7 +248,7 @@ def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> b
     return bool(reference(row, columns))
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, tokens, width) → (batch, tokens, tags), untrained."""
     from ..layers.classifier import Classifier
 
@@ -321,3 +300,30 @@ def _tagged(sample: Sample, shares: np.ndarray, known: Mapping[bytes, int]) -> l
                 logits[first, known[word]] = shares.max() + 1.0
         found.append(logits)
     return found
+
+
+HEAD = Head(
+    modality="text",
+    needs="tokens",
+    options=Options,
+    metrics=entities.METRICS,
+    targets=("tags", "spans"),
+    read_with={"tags": ("tokens",), "spans": ("text",)},
+    reader=RowReader(roles=("tokens", "text"), optional=("tokens", "text"), joined=("text",), raw=raw, refusal=refusal),
+    spelt=spelt,
+    reads=reads,
+    stratum=stratum,
+    reference=reference,
+    tally=Tally,
+    problems=problems,
+    decided=decided,
+    lower=lower,
+    targets_from=("labels", "names"),
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    per_token=True,
+    build=build,
+    loss=loss,
+    floors=floors,
+)

@@ -83,7 +83,7 @@ def _numbered(path: Path, sha256: str) -> dict[str, int]:
 
 def misfits(record: Mapping[str, Any], folder: Path, backbone: BackboneFacts) -> Iterator[Diagnostic]:
     """Tokens that the backbone has no embedding of, and segments that it does not know."""
-    rows = next((tensor.shape[0] for tensor in backbone.tensors if tensor.name == backbone.family.WORDS), 0)
+    rows = next((tensor.shape[0] for tensor in backbone.tensors if tensor.name == backbone.family.words), 0)
     path, sha256 = folder / NAME, record["assets"][NAME]
     word, number = max(_numbered(path, sha256).items(), key=lambda item: item[1], default=("", -1))
     found = list(_beyond(folder, word, number, rows)) or list(_no_padding(record, folder, rows))
@@ -129,7 +129,7 @@ def _encoded(
     types = rules(backbone.word).resolved(backbone.config).get("type_vocab_size", 0)
     if number >= rows:
         return tuple(_beyond(folder, encoding.tokens[encoding.ids.index(number)], number, rows))
-    if "token_type_ids" not in backbone.family.INPUTS or segment < types:
+    if "token_type_ids" not in backbone.family.inputs or segment < types:
         return ()
     at = key_span(folder / "config.json", "type_vocab_size", f"{types} here")
     text = "pairs of texts need" if record["is_pair"] else "its tokenizer gives"

@@ -87,7 +87,7 @@ def preprocessing(
 
 def misfits(record: Mapping[str, Any], folder: Path, backbone: Any) -> Iterable[Diagnostic]:
     """Pictures of another size than the backbone has positions for."""
-    size, pixels = _final(record), getattr(backbone.family, "pixels", None)
+    size, pixels = _final(record), backbone.family.pixels
     if pixels is not None and pixels(backbone.config) != size:
         height, width = pixels(backbone.config)
         at = key_span(folder / "config.json", "image_size", f"{height} by {width} pixels")

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import Field
 
 from ..contracts.input import Input, Vocabulary, Windows
+from ..contracts.options import TokenLengths
 from ..contracts.reading import RowReader
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
-from ..frozen import Frozen
 from ..store.hashes import file_sha256
 from ._masks import masking, special
 from ._panics import silenced
@@ -34,7 +34,7 @@ UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
 NUMBERS = 0.9  # share of texts that are numbers
 
 
-class Options(Frozen):
+class Options(TokenLengths):
     """Keys under `data` for text."""
 
     max_length: int | None = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .. import variants
+from ..contracts.options import ReadsHead
 from ..diagnostics import At, Diagnostic, Path, listed, nearest, quote
 from .spec import Draft
 
@@ -13,7 +14,7 @@ ROWS = "it reads the training rows of the head after it, so that none that valid
 
 def reads_head(word: str | None) -> bool:
     """Whether what is learnt by a word, an objective, takes no data of its own but a head's training rows."""
-    return word is not None and getattr(variants.top(word), "READS_HEAD", False)
+    return word is not None and variants.top(word).reads_head
 
 
 def fed(number: int, stage: Draft, shared: Draft, has_data: bool) -> Draft:
@@ -25,7 +26,7 @@ def fed(number: int, stage: Draft, shared: Draft, has_data: bool) -> Draft:
         return replace(stage, found=(*found, chosen))
     if chosen is None or chosen.head_type is None:  # which is told already
         return replace(stage, found=tuple(found))
-    if "label" not in variants.top(chosen.head_type).TARGETS:
+    if "label" not in variants.top(chosen.head_type).targets:
         found.append(unlabelled(stage, chosen, path))
     return replace(stage, name=chosen.name, data=chosen.data, input=chosen.input, found=tuple(found))
 
@@ -36,7 +37,8 @@ def _own_data(stage: Draft, path: Path) -> Diagnostic:
 
 
 def _chosen(stage: Draft, shared: Draft, path: Path) -> Draft | Diagnostic | None:
-    written, tasks = getattr(stage.head, "head", None), {task.name: task for task in shared.tasks}
+    written = stage.head.head if isinstance(stage.head, ReadsHead) else None
+    tasks = {task.name: task for task in shared.tasks}
     at = At((*path, "head"), "not known")
     if not tasks:
         if written is not None and not shared.lost & {"heads"}:

@@ -107,6 +107,6 @@ def together(task: Draft, tasks: Iterable[Draft]) -> tuple[str, ...]:
 def _rows(task: Draft) -> Any:
     if task.data is None or task.head_type is None:
         return object()
-    targets = variants.load("heads", task.head_type).TARGETS
+    targets = variants.head(task.head_type).targets
     columns = {role: names for role, names in task.data.columns.items() if role not in targets}
     return task.data.train, task.data.validation, columns

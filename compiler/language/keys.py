@@ -49,12 +49,12 @@ def keys(method: str, tasks: Mapping[str, str]) -> dict[Path, Key]:
 
 def _of_head(method: str, task: str) -> dict[Path, Key]:
     words = {"adapt": method, "head": task}
-    head = variants.load("heads", task)
+    head = variants.head(task)
     found = [Key(("extends",), None, "the language"), *_fields(Top, (), "the language")]
     for name, model in SECTIONS.items():
         found += [Key((name,), None, "the language"), *_fields(model, (name,), f"`{name}`")]
     for name, (folder, tag, _) in VARIANTS.items():
-        options = variants.load(folder, words[name]).Options
+        options = variants.options(folder, words[name])
         found += [
             Key((name,), DEFAULTS.get(name), "the language"),
             Key((name, tag), DEFAULTS.get(name, {}).get(tag), f"`{name}`"),
@@ -62,10 +62,9 @@ def _of_head(method: str, task: str) -> dict[Path, Key]:
         found += _fields(options, (name,), f"`{name}` with `{tag}: {words[name]}`")
     found += [Key(("pretrain",), (), "the language"), Key(("retain",), None, "the language")]
     found += _fields(Retain, ("retain",), "`retain`")
-    input = variants.load("inputs", head.MODALITY)
     reader = variants.reader(task)
-    found += _fields(input.Options, ("data",), f"`data` for {head.MODALITY}")
-    found += [Key(("data", "columns", role), None, f"`{task}`") for role in (*reader.ROLES, *head.TARGETS)]
+    found += _fields(variants.options("inputs", head.modality), ("data",), f"`data` for {head.modality}")
+    found += [Key(("data", "columns", role), None, f"`{task}`") for role in (*reader.roles, *head.targets)]
     return {key.path: key for key in found}
 
 

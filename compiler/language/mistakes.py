@@ -279,7 +279,7 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
     for name, (folder, tag, _) in VARIANTS.items():
         if key == tag and path[:-1] != (name,):
             return f"move it under `{name}`", f"a key of `{name}`", where
-        owners = {w: home for w in variants.words(folder) for home in _homes(key, _options(folder, w), (name,))}
+        owners = {w: home for w in variants.words(folder) for home in _homes(key, variants.options(folder, w), (name,))}
         if owners:
             word = _foremost(folder, owners)
             home = owners[word]
@@ -287,7 +287,7 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
             is_here = home == path[:-1]
             return f"use it with `{tag}: {word}`" if is_here else f"move it under `{'.'.join(home)}`", label, where
     for word in variants.words("inputs"):
-        for home in _homes(key, _options("inputs", word), ("data",)):
+        for home in _homes(key, variants.options("inputs", word), ("data",)):
             help = f"it belongs to {word} inputs" if home == path[:-1] else f"move it under `{'.'.join(home)}`"
             return help, f"a key of {word} data", where
     return None
@@ -296,19 +296,19 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
 def _home_in_stage(key: str, path: Path) -> tuple[str, str, str] | None:
     """The same of a key in a stage of `pretrain`, by its path inside the stage: the stage has sections of its own."""
     folder, tag, _ = OBJECTIVE
-    if owners := [word for word in variants.words(folder) if key in _words(_options(folder, word))]:
+    if owners := [word for word in variants.words(folder) if key in _words(variants.options(folder, word))]:
         help = f"use it with `{tag}: {owners[0]}`" if len(path) == 1 else f"move it beside `{tag}`"
         return help, f"a key of a stage with {tag} {listed(f'`{word}`' for word in owners)}", ""
     if key in STAGE and len(path) > 1:
         return f"move it beside `{tag}`", "a key of a stage", ""
     folder, tag, _ = VARIANTS["adapt"]
-    owners = [word for word in variants.words(folder) if key in _words(_options(folder, word))]
+    owners = [word for word in variants.words(folder) if key in _words(variants.options(folder, word))]
     if owners and path[:-1] == ("adapt",):
         label = f"a key of `adapt` with {tag} {listed(f'`{word}`' for word in owners)}"
         return f"use it with `{tag}: {_foremost(folder, owners)}`", label, ""
     sections: list[tuple[str, type[BaseModel]]] = [(name, SECTIONS[name]) for name in ("train", "data")]
-    sections += [("data", _options("inputs", word)) for word in variants.words("inputs")]
-    sections += [("adapt", _options(folder, word)) for word in variants.words(folder)]
+    sections += [("data", variants.options("inputs", word)) for word in variants.words("inputs")]
+    sections += [("adapt", variants.options(folder, word)) for word in variants.words(folder)]
     for name, model in sections:
         for home in _homes(key, model, (name,)):
             if home != path[:-1]:
@@ -319,12 +319,7 @@ def _home_in_stage(key: str, path: Path) -> tuple[str, str, str] | None:
 
 def _foremost(folder: str, words: Iterable[str]) -> str:
     """Of some variants, the one that most is said of."""
-    return max(words, key=lambda word: len(_options(folder, word).model_fields))
-
-
-def _options(folder: str, word: str) -> type[BaseModel]:
-    options: type[BaseModel] = variants.load(folder, word).Options
-    return options
+    return max(words, key=lambda word: len(variants.options(folder, word).model_fields))
 
 
 def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> list[tuple[str, ...]]:

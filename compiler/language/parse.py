@@ -221,7 +221,7 @@ class _Reading:
             self.found.append(Diagnostic("E0203", headline, at, (), notes, nearest(values[tag], known)))
         else:
             rest = {key: value for key, value in values.items() if key != tag and key not in others}
-            return values[tag], self.section(variants.load(folder, values[tag]).Options, rest, path, (tag, *others))
+            return values[tag], self.section(variants.options(folder, values[tag]), rest, path, (tag, *others))
         if isinstance(values, dict) and (nearest(values[tag], known) if tag in values else misspelt):
             self._misspelt(path, values, kind, others)
         return None, None
@@ -232,7 +232,7 @@ class _Reading:
         """Misspelt keys beside a misspelt variant: what no variant knows, and is nearly a key of some."""
         folder, tag, _ = kind
         told = {found.at.path for found in self.found if isinstance(found.at, At)}
-        fields = {name for word in variants.words(folder) for name in variants.load(folder, word).Options.model_fields}
+        fields = {name for word in variants.words(folder) for name in variants.options(folder, word).model_fields}
         words = [*dict.fromkeys([tag, *others, *sorted(fields)])]
         near = {key: value for key, value in values.items() if key not in words and nearest(key, words)}
         if told & {(*path, tag), *((*path, key) for key in near)}:
@@ -288,8 +288,8 @@ class _Reading:
             self.found.append(explain_kind(path, values))
             return None, None
         # of an unknown task nobody can say which inputs it takes, so the keys of all of them pass
-        every = {word: variants.load("inputs", word).Options for word in variants.words("inputs")}
-        options = every[variants.top(task).MODALITY] if task else None
+        every = {word: variants.options("inputs", word) for word in variants.words("inputs")}
+        options = every[variants.top(task).modality] if task else None
         fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
         own = {key: value for key, value in values.items() if key in fields}
         rest = {key: value for key, value in values.items() if key not in fields}

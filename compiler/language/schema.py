@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from inspect import getdoc
-from types import ModuleType
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -36,7 +35,7 @@ def schema() -> Node:
     for name, model in SECTIONS.items():
         definitions |= {name: models[model]} if model is not Data else {f"data.{w}": _data(w, models) for w in inputs}
     for section, (folder, tag, _) in VARIANTS.items():
-        definitions |= {f"{section}.{w}": _branch(variants.load(folder, w), w, tag, models) for w in _words(section)}
+        definitions |= {f"{section}.{w}": _branch(folder, w, tag, models) for w in _words(section)}
     definitions |= {f"pretrain.{w}": _stage(w, models) for w in variants.words(OBJECTIVE[0])} | {
         "retain": _retain(models)
     }
@@ -79,8 +78,8 @@ def _models() -> tuple[Models, dict[str, Node]]:
     """The schema of every model that a spec is checked with, and the definitions that they refer to."""
     found: list[type[Frozen]] = [Top, Entry, Freeze, Retain, *SECTIONS.values()]
     folders = [folder for folder, _, _ in (*VARIANTS.values(), OBJECTIVE)]
-    found += [variants.load(folder, word).Options for folder in folders for word in variants.words(folder)]
-    found += [variants.load("inputs", word).Options for word in variants.words("inputs")]
+    found += [variants.options(folder, word) for folder in folders for word in variants.words(folder)]
+    found += [variants.options("inputs", word) for word in variants.words("inputs")]
     unique = list(dict.fromkeys(found))  # variants may share their options
     places, whole = models_json_schema([(model, "validation") for model in unique], ref_template="#/$defs/{model}")
     definitions = {name: _given(_untitled(node)) for name, node in whole["$defs"].items()}
@@ -134,7 +133,7 @@ def _words(section: str) -> tuple[str, ...]:
 
 def _entry(word: str, head: Node, models: Models) -> Node:
     """The keys of a head among several: its own, those of every entry, and its part of the data."""
-    part = _refer(f"heads.data.{variants.load('heads', word).MODALITY}")
+    part = _refer(f"heads.data.{variants.head(word).modality}")
     data = {"data": {**part, "description": "its own, over that of all heads"}}
     return {**head, "properties": {**head["properties"], **data, **models[Entry]["properties"]}}
 
@@ -168,9 +167,10 @@ def _told(name: str, description: str) -> Node:
     return {**_refer(name), "description": description}
 
 
-def _branch(module: ModuleType, word: str, tag: str, models: Models) -> Node:
+def _branch(folder: str, word: str, tag: str, models: Models) -> Node:
     """A variant's keys with the word that selects it."""
-    keys, sentence = models[module.Options], (getdoc(module) or "").partition("\n")[0]
+    keys = models[variants.options(folder, word)]
+    sentence = (getdoc(variants.load(folder, word)) or "").partition("\n")[0]
     return {
         **keys,
         "description": sentence,
@@ -190,12 +190,11 @@ def _retain(models: Models) -> Node:
 
 def _stage(word: str, models: Models) -> Node:
     """The keys of a stage of `pretrain`: those of its objective, and what every stage may have."""
-    module = variants.load(OBJECTIVE[0], word)
-    branch = _branch(module, word, OBJECTIVE[1], models)
+    branch = _branch(OBJECTIVE[0], word, OBJECTIVE[1], models)
     adapt = {**_section("adapt"), "description": "how this stage learns; what it adds is merged before the next one"}
     shared = {
         "adapt": adapt,
-        "data": _told(f"data.{module.MODALITY}", "its text"),
+        "data": _told(f"data.{variants.objective(word).modality}", "its text"),
         "train": _told("train", "how long and fast"),
     }
     is_fed = reads_head(word)
@@ -210,11 +209,11 @@ def _stage(word: str, models: Models) -> Node:
 
 def _data(word: str, models: Models) -> Node:
     """The keys of `data` for heads that read one kind of input, with the roles that its columns may play."""
-    module, keys = variants.load("inputs", word), models[Data]
-    own, columns = models[module.Options], keys["properties"]["columns"]
+    keys = models[Data]
+    own, columns = models[variants.options("inputs", word)], keys["properties"]["columns"]
     roles = {
         role: {"description": f"the column of role `{role}`, or a list of them", **columns["additionalProperties"]}
-        for role in dict.fromkeys((*module.ROLES, *_roles(word)))
+        for role in dict.fromkeys((*variants.input(word).reader.roles, *_roles(word)))
     }
     strict = {**columns, "properties": roles, "additionalProperties": False, "default": {}}
     return {
@@ -226,12 +225,12 @@ def _data(word: str, models: Models) -> Node:
 
 def _heads(word: str) -> list[str]:
     """The heads that read one kind of input."""
-    return [head for head in _words("head") if word == variants.load("heads", head).MODALITY]
+    return [head for head in _words("head") if word == variants.head(head).modality]
 
 
 def _roles(word: str) -> Iterable[str]:
     for head in _heads(word):
-        yield from (*variants.reader(head).ROLES, *variants.load("heads", head).TARGETS)
+        yield from (*variants.reader(head).roles, *variants.head(head).targets)
 
 
 def _when(word: str) -> Node:

@@ -277,7 +277,7 @@ class Spec(Frozen):
     @property
     def modality(self) -> str:
         """The module of `inputs/` that the head reads."""
-        return str(variants.top(self.head_type).MODALITY)
+        return variants.top(self.head_type).modality
 
 
 @dataclass(frozen=True)
@@ -316,7 +316,7 @@ class Draft:
     @property
     def modality(self) -> str | None:
         """The module of `inputs/` that the head reads."""
-        return str(variants.top(self.head_type).MODALITY) if self.head_type else None
+        return variants.top(self.head_type).modality if self.head_type else None
 
     @property
     def augmentation(self) -> Frozen | None:

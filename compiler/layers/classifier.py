@@ -7,8 +7,10 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from .head import HeadModule
 
-class Classifier(nn.Module):
+
+class Classifier(HeadModule):
     """Dropout and linear layers: (batch, width) → (batch, outputs).
 
     Without hidden widths it is one linear layer, the classifier that transformers puts on most backbones;

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .head import HeadModule
 
-class Embedder(nn.Module):
+
+class Embedder(HeadModule):
     """An optional projection without a bias, then division by the length: (batch, width) → (batch, dimensions)."""
 
     def __init__(self, width: int, dimensions: int | None) -> None:
@@ -18,7 +20,7 @@ class Embedder(nn.Module):
         return {"sentence_embedding": nn.functional.normalize(self.projection(feature), dim=-1)}
 
 
-class Features(nn.Module):
+class Features(HeadModule):
     """A feature by name, as it is or divided by its length."""
 
     def __init__(self, is_normalized: bool) -> None:

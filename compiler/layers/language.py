@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from .head import HeadModule
+
 
 class LanguageModel(nn.Module):
     """States (…, width) in, logits over the vocabulary (…, words) out; of decoders the states are (rows, tokens, width).
@@ -78,23 +80,30 @@ def _part_from_twins(model: Any) -> None:
         seen.add(id(parameter))
 
 
-class MaskFiller(nn.Module):
-    """States (rows, tokens, width) in, logits of each masked token (rows, masks, words) out.
+class WordHead(HeadModule):
+    """A head that finds words by the language model of a backbone, whose embedding of words they share."""
 
-    Rows with fewer masks than others end in logits of nothing. `READS` are the arrays that it needs besides the
-    states: `chosen` (rows, tokens) where training marks tokens that do not look masked.
-    """
-
-    READS = ("input_ids", "chosen")
-
-    def __init__(self, language: LanguageModel, mask: int) -> None:
+    def __init__(self, language: LanguageModel) -> None:
         super().__init__()
         self.language = language
-        self.mask = mask
 
     def tie(self, backbone: Any) -> None:
         """Shares the embedding of a backbone's words."""
         self.language.tie(backbone)
+
+
+class MaskFiller(WordHead):
+    """States (rows, tokens, width) in, logits of each masked token (rows, masks, words) out.
+
+    Rows with fewer masks than others end in logits of nothing. Of the arrays it reads `input_ids`, and `chosen` (rows,
+    tokens), where training marks tokens that do not look masked.
+    """
+
+    reads_arrays = True
+
+    def __init__(self, language: LanguageModel, mask: int) -> None:
+        super().__init__(language)
+        self.mask = mask
 
     def forward(self, states: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The logits of masked tokens, in the order of the text."""
@@ -110,16 +119,8 @@ class MaskFiller(nn.Module):
         return {"logits": logits.view(found.shape[0], -1, logits.shape[-1])}
 
 
-class NextWords(nn.Module):
+class NextWords(WordHead):
     """States (rows, tokens, width) in, logits of the word after each token (rows, tokens, words) out."""
-
-    def __init__(self, language: LanguageModel) -> None:
-        super().__init__()
-        self.language = language
-
-    def tie(self, backbone: Any) -> None:
-        """Shares the embedding of a backbone's words."""
-        self.language.tie(backbone)
 
     def forward(self, states: torch.Tensor) -> dict[str, torch.Tensor]:
         """The logits of each token."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..diagnostics import Path as Keys
-from ..facts.backbone import BackboneFacts
+from ..facts.backbone import BackboneFacts, backbone_files
 from ..facts.facts import Facts, SplitFacts
 from ..planning.plan import Plan
 from .counts import miscounts
@@ -17,7 +17,6 @@ from .lock import (
     LockedData,
     LockedHead,
     LockedTable,
-    backbone_files,
     is_read_otherwise,
     lock_tables,
     place_of,

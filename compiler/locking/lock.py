@@ -12,14 +12,14 @@ import yaml
 from pydantic import Field, model_validator
 
 from ..diagnostics import clean
-from ..facts.backbone import ASSETS, BackboneFacts
+from ..facts.backbone import backbone_files
 from ..facts.facts import Facts, SplitFacts
 from ..frozen import Frozen, Json
 from ..language.heads import alone
 from ..language.source import Source
 from ..planning.plan import Plan
 from ..renderers import printable
-from ..store.hashes import digest, file_sha256
+from ..store.hashes import digest
 
 FORMAT = 1
 HEADING = """\
@@ -243,17 +243,6 @@ def _hash(value: Any) -> str:
         return digest(value)
     except ValueError:  # a NaN, which no sound spec holds
         return digest(repr(value))
-
-
-def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, str]:
-    """The hash of every file that graftc reads of a backbone and that lies on this machine, by name."""
-    folder = backbone.located.folder
-    names = sorted({*BESIDE_WEIGHTS, *backbone.header.files})
-    return {name: file_sha256(folder / name, memory) for name in names if (folder / name).is_file()}
-
-
-# what a backbone is made of, its weights apart
-BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *ASSETS)
 
 
 def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:

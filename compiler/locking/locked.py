@@ -19,6 +19,7 @@ from .lock import FORMAT, Lock, signature
 
 ENDING = ".lock.yaml"
 SPECS = (".yaml", ".yml")  # what a spec's name ends with
+_COMMIT = re.compile("[0-9a-f]{40}")
 _SAYS = re.compile("^lock:", re.MULTILINE)  # what a lock says; of any other text nothing is shown
 
 
@@ -48,9 +49,13 @@ class Locked:
         return span and replace(span, label=label)
 
     def reference(self) -> str:
-        """The backbone to start from: that of the lock, with nothing left open, where the spec still names it."""
+        """The backbone to start from: that of the lock, with nothing left open, where the spec still names it.
+
+        A lock says which commit a repository of the Hub was at, and never another place than the spec does.
+        """
         written, locked = self.source.data.get("backbone"), self.lock.backbone
-        return locked.source if isinstance(written, dict) and written.get("from") == locked.from_ else ""
+        is_named = isinstance(written, dict) and written.get("from") == locked.from_
+        return locked.source if is_named and _is_pinned(locked.source, locked.from_) else ""
 
     def quoting(self) -> Source:
         """The spec, for reports that quote the lock too."""
@@ -62,6 +67,17 @@ class Locked:
         return plan.model_copy(
             update={"pins": Pins(files=Json(self.lock.backbone.files), versions=Json(self.lock.versions))}
         )
+
+
+def _is_pinned(reference: str, open: str) -> bool:
+    """Whether a reference is another one with nothing left open.
+
+    >>> _is_pinned("./a", "./a"), _is_pinned("hub:a/b@" + 40 * "0", "hub:a/b@main"), _is_pinned("./b", "./a")
+    (True, True, False)
+    """
+    repository, _, commit = reference.partition("@")
+    is_of_hub = open.startswith("hub:") and repository == open.partition("@")[0]
+    return reference == open or (is_of_hub and bool(_COMMIT.fullmatch(commit)))
 
 
 def beside(source: Source) -> Path:

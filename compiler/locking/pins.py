@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..diagnostics import At, Diagnostic, Refused, clean, quote
-from ..machine import installed
+from ..facts.backbone import BackboneFacts, backbone_files
+from ..machine import recorded
 from ..planning.plan import Plan
-from ..store.hashes import file_sha256
 
 
-def refuse_drift(plan: Plan, backbone: Path, memory: Path) -> None:
-    """Raises Refused with everything that is not what the plan's pins say: E0405 for files, E0347 for libraries."""
+def refuse_drift(plan: Plan, backbone: BackboneFacts, memory: Path) -> None:
+    """Raises Refused with everything that is not what the plan's pins say: E0405 for files, E0347 for libraries.
+
+    What there is now is held against the pins, and not the other way: a name that only a plan has opens no file, and
+    one that it leaves out is missed.
+    """
     if plan.pins is None:
         return
     found = []
-    for name, sha256 in plan.pins.files.items():
-        path = backbone / name
-        if not path.is_file() or file_sha256(path, memory) != sha256:
-            headline = f"the backbone's {quote(name)} is not what the plan was locked with"
-            help = "bring the file back, or lock and plan again"
-            found.append(Diagnostic("E0405", headline, At(("backbone", "from")), help=help))
-    for name, version in plan.pins.versions.items():
-        if installed(name) != version:
-            note = f"version: locked {clean(version)}, found {clean(installed(name)) or 'not installed'}"
-            headline = f"{quote(name)} is not what the plan was locked with"
-            help = "install what was locked, or lock and plan again"
-            found.append(Diagnostic("E0347", headline, notes=(note,), help=help))
+    for name in _differing(plan.pins.files, backbone_files(backbone, memory)):
+        headline = f"the backbone's {quote(name)} is not what the plan was locked with"
+        help = "bring the file back, or lock and plan again"
+        found.append(Diagnostic("E0405", headline, At(("backbone", "from")), help=help))
+    was, now = plan.pins.versions, recorded()
+    for name in _differing(was, now):
+        locked, there = (clean(versions.get(name, "")) or "not installed" for versions in (was, now))
+        headline = f"{quote(name)} is not what the plan was locked with"
+        help = "install what was locked, or lock and plan again"
+        found.append(Diagnostic("E0347", headline, notes=(f"version: locked {locked}, found {there}",), help=help))
     if found:
         raise Refused(tuple(found))
+
+
+def _differing(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    return (name for name in sorted({*was, *now}) if was.get(name) != now.get(name))

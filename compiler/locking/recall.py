@@ -53,7 +53,7 @@ def _known(task: str, locked: Locked, data: LockedData, place: Keys) -> Known:
     splits: dict[str, SplitFacts] = {
         s.name: _split(task, locked, data, (*place, "splits", i), s) for i, s in enumerate(data.splits)
     }
-    for name in variants.input(variants.top(task).MODALITY).statistics:
+    for name in variants.input(variants.top(task).modality).statistics:
         float(data.measured[name])
     if "train" not in splits:
         raise KeyError("train")
@@ -114,10 +114,9 @@ def _split(task: str, locked: Locked, data: LockedData, at: Keys, split: LockedS
         if boundary.is_outside(folder / table.path):
             raise Refused((outside("a table of the lock", locked.at((*at, "tables", i, "path")), boundary),))
     tables = tuple(Opened(folder / t.path, t.path, t.format, t.split, boundary=boundary) for t in split.tables)
-    tally = variants.top(task).Tally
     # whatever is said of a label points into the lock, because its row is elsewhere
     place = (beside(locked.source).name, locked.written.values[at].line)
-    counted = tally.recall(data.columns, split.tally, place)
+    counted = variants.top(task).tally.recall(data.columns, split.tally, place)
     digests, sizes = tuple(t.fingerprint for t in split.tables), tuple(t.bytes for t in split.tables)
     kinds, skipped = split.left_out.plain(), tuple(t.skipped for t in split.tables)
     return SplitFacts(tables, digests, sizes, split.rows, counted, (), kinds=kinds, skipped=skipped)

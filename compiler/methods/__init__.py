@@ -31,10 +31,16 @@ class Lowered:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def lacking(word: str, needs: frozenset[str], backbone: BackboneFacts) -> Iterable[Diagnostic]:
+def problems(word: str, options: Any, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+    """What a method needs and a backbone has not; where that is nothing, what the method finds itself."""
+    lack = tuple(_lacking(word, backbone))
+    return lack or variants.method(word).problems(options, backbone, frozen)
+
+
+def _lacking(word: str, backbone: BackboneFacts) -> Iterable[Diagnostic]:
     """One diagnostic for each thing that a method needs and a backbone has not, with the methods that do work."""
-    for need in sorted(needs - backbone.provides):
-        works = [w for w in variants.words("methods") if backbone.provides >= variants.load("methods", w).NEEDS]
+    for need in sorted(variants.method(word).needs - backbone.provides):
+        works = [each for each in variants.words("methods") if backbone.provides >= variants.method(each).needs]
         headline = f"`{word}` needs {CAPABILITIES[need]}, which this backbone has not"
         at, also = At(("adapt", "method"), "can't be used here"), (At(("backbone", "from"), f"a `{backbone.word}`"),)
         yield Diagnostic("E0309", headline, at, also, help=f"methods that work here: {listed(works, 40)}")

@@ -16,7 +16,7 @@ from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from ..frozen import MOST, Frozen
-from . import Lowered, all_frozen, lacking
+from . import Lowered, all_frozen
 
 if TYPE_CHECKING:
     import torch
@@ -36,17 +36,9 @@ Default = tuple[str, ...] | None  # kinds that are adapted where no target is wr
 
 
 def problems(
-    method: str,
-    needs: frozenset[str],
-    options: Targeted,
-    backbone: BackboneFacts,
-    frozen: frozenset[str],
-    default: Default = None,
+    method: str, options: Targeted, backbone: BackboneFacts, frozen: frozenset[str], default: Default = None
 ) -> Iterable[Diagnostic]:
-    """What the backbone has not; else targets that match no module, or only frozen ones."""
-    if not backbone.provides >= needs:
-        yield from lacking(method, needs, backbone)
-        return
+    """Targets that match no module, or only frozen ones."""
     words = _words(options, backbone, default)
     for i, word in enumerate(words):
         if not _matches(word, backbone):
@@ -62,8 +54,8 @@ def _path(options: Targeted, i: int) -> tuple[str | int, ...]:
 
 
 def _unmatched(word: str, path: tuple[str | int, ...], backbone: BackboneFacts) -> Diagnostic:
-    kinds, modules = tuple(backbone.family.KINDS), _adaptable(backbone)
-    example = next(name for kind in backbone.family.TARGET for name in _matches(kind, backbone))
+    kinds, modules = tuple(backbone.family.kinds), _adaptable(backbone)
+    example = next(name for kind in backbone.family.target for name in _matches(kind, backbone))
     note = f"kinds of this backbone: {listed(kinds)}; or names of modules, such as `{example}`"
     ends = {name.rpartition(".")[2] for name in modules} - {""}
     help = nearest(word, kinds) or nearest(word, ends) or nearest(word, modules)
@@ -85,7 +77,7 @@ def lower(
     frozen: frozenset[str],
     added: Callable[[str, Any, BackboneFacts], Iterable[Tensor]],
 ) -> Lowered:
-    """Adds tensors to each target outside the frozen parts, whose options are the record; the backbone's own stay."""
+    """Adds tensors to each target outside the frozen parts; the options are the record, and the backbone's own stay."""
     chosen = targets(options, backbone, frozen)
     tensors = tuple(tensor for name in chosen for tensor in added(name, options, backbone))
     return Lowered(frozenset(), tensors, {**options.model_dump(exclude={"target"}), "target": chosen})
@@ -99,12 +91,12 @@ def decided(options: Targeted, backbone: BackboneFacts, default: Default = None)
 
 def _words(options: Targeted, backbone: BackboneFacts, default: Default) -> tuple[str, ...]:
     if options.target is None:
-        return tuple(backbone.family.TARGET) if default is None else default
+        return tuple(backbone.family.target) if default is None else default
     return (options.target,) if isinstance(options.target, str) else options.target
 
 
 def _matches(word: str, backbone: BackboneFacts) -> list[str]:
-    pattern = backbone.family.KINDS.get(word)
+    pattern = backbone.family.kinds.get(word)
     if pattern is not None:
         return [name for name in backbone.modules() if re.search(pattern, name)]
     return [name for name in _adaptable(backbone) if name == word or name.endswith(f".{word}")]
@@ -112,13 +104,13 @@ def _matches(word: str, backbone: BackboneFacts) -> list[str]:
 
 def _adaptable(backbone: BackboneFacts) -> list[str]:
     """Modules of any kind that the family names; others own a matrix too, but are embeddings or the like."""
-    kinds = tuple(backbone.family.KINDS.values())
+    kinds = tuple(backbone.family.kinds.values())
     return [name for name in backbone.modules() if any(re.search(kind, name) for kind in kinds)]
 
 
 def is_kind(name: str, kind: str, backbone: BackboneFacts) -> bool:
     """Whether a module is of a kind that the family names."""
-    pattern = backbone.family.KINDS.get(kind)
+    pattern = backbone.family.kinds.get(kind)
     return pattern is not None and re.search(pattern, name) is not None
 
 
@@ -172,6 +164,6 @@ def merge(module: Any) -> torch.nn.Module:
 
 def sides(shape: tuple[int, ...], name: str, backbone: BackboneFacts) -> Iterator[int]:
     """Outputs, inputs and kernel of a module, whichever way its weight is stored."""
-    transposed = getattr(backbone.family, "TRANSPOSED", None)
+    transposed = backbone.family.transposed
     out, into, *kernel = shape if not (transposed and re.search(transposed, name)) else (*shape[1::-1], *shape[2:])
     yield from (out, into, *kernel)

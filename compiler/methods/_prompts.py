@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
 from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from . import lacking
 
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # PEFT's names
 KEY = "prompt_embeddings"  # under which PEFT keeps virtual tokens
@@ -22,13 +20,6 @@ class Tokens(Frozen):
     """The key that says how many virtual tokens there are."""
 
     tokens: int = Field(20, ge=1, le=1024, description="number of virtual tokens")
-
-
-def problems(
-    method: str, needs: frozenset[str], options: Any, backbone: BackboneFacts, frozen: frozenset[str]
-) -> Iterable[Diagnostic]:
-    """What the backbone has not."""
-    return lacking(method, needs, backbone)
 
 
 def positions(options: Tokens) -> int:
@@ -84,3 +75,10 @@ def read(module: Any, folder: Path, wrapper: Any) -> Any:
     values = load_file(folder / ADAPTER)[KEY].unsqueeze(0)
     tokens = json.loads((folder / CONFIG).read_bytes())["num_virtual_tokens"]
     return wrapper(module, Constant(values), tokens)
+
+
+def reload(module: Any, folder: Path) -> Any:
+    """A backbone behind the word embeddings that were saved in a folder."""
+    from ..layers.prompts import Embedded
+
+    return read(module, folder, Embedded)

@@ -10,20 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ..contracts.method import Method
 from ..diagnostics import Diagnostic
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from ..frozen import Frozen
-from . import Lowered, _layers, all_frozen, lacking
+from . import Lowered, _layers, all_frozen
 
-LEARNING_RATE = 1e-3
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-5, 1e-2)
-NEEDS = frozenset({"sublayers"})
-ADDS = True
-MERGES = False
-FREEZES = False
-STARTS_UNTOUCHED = True
 PLACES = {"houlsby": ("attention-output", "mlp-output"), "pfeiffer": ("mlp-output",)}
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PARTS = {"down.weight": (1, 0), "down.bias": (1,), "up.weight": (0, 1), "up.bias": (0,)}  # 0: width, 1: middle
@@ -40,9 +33,8 @@ class Options(Frozen):
 
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not, and modules that are all frozen."""
-    yield from lacking("adapter", NEEDS, backbone)
-    if backbone.provides >= NEEDS and not _targets(options, backbone, frozen):
+    """Modules that are all frozen."""
+    if not _targets(options, backbone, frozen):
         yield all_frozen("module that `adapter` would follow")
 
 
@@ -106,3 +98,20 @@ def reload(module: Any, folder: Path) -> Any:
     found = adapted.load_state_dict(load_file(folder / ADAPTER), strict=False)
     assert not found.unexpected_keys
     return adapted
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    usual=(1e-5, 1e-2),
+    needs=frozenset({"sublayers"}),
+    starts_untouched=True,
+    problems=problems,
+    lower=lower,
+    apply=apply,
+    plain=plain,
+    merge=merge,
+    save=save,
+    reload=reload,
+)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
 from . import Lowered
@@ -14,23 +14,9 @@ from . import Lowered
 if TYPE_CHECKING:
     import torch
 
-LEARNING_RATE = 5e-5
-HEAD_LEARNING_RATE = 5e-5
-USUAL = (1e-6, 1e-3)
-NEEDS: frozenset[str] = frozenset()
-ADDS = False  # its checkpoint is the backbone itself
-MERGES = False
-FREEZES = False
-STARTS_UNTOUCHED = True
-
 
 class Options(Frozen):
     """No keys of its own under `adapt`."""
-
-
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """Nothing can be wrong with it."""
-    return ()
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
@@ -56,3 +42,17 @@ def merge(module: torch.nn.Module) -> torch.nn.Module:
 def save(module: Any, folder: Path) -> None:
     """Writes what loads with AutoModel."""
     module.save_pretrained(folder)
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=5e-5,
+    head_learning_rate=5e-5,
+    usual=(1e-6, 1e-3),
+    starts_untouched=True,
+    lower=lower,
+    apply=apply,
+    plain=plain,
+    merge=merge,
+    save=save,
+)

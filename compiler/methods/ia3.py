@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.method import Method
 from ..decision import Decided
 from ..diagnostics import Diagnostic
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from . import Lowered, _layers
-from ._layers import Targeted, merge, plain, reload, save
+from ._layers import Targeted
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["merge", "plain", "reload", "save"]
 
-LEARNING_RATE = 8e-3
-HEAD_LEARNING_RATE = 2e-3
-USUAL = (1e-4, 1e-1)
-NEEDS: frozenset[str] = frozenset()
-ADDS = True
-MERGES = True
-FREEZES = False
-STARTS_UNTOUCHED = True
 RESCALES = "mlp-output"  # the kind whose input is rescaled; of all others it is the output
 
 
@@ -33,15 +25,15 @@ class Options(Targeted):
 
 
 def _default(backbone: BackboneFacts) -> tuple[str, ...]:
-    kinds = backbone.family.KINDS
+    kinds = backbone.family.kinds
     projections = ("key", "value") if "key" in kinds and "value" in kinds else ("qkv",)
     paper = (*projections, RESCALES)
-    return paper if all(kind in kinds for kind in paper) else tuple(backbone.family.TARGET)
+    return paper if all(kind in kinds for kind in paper) else tuple(backbone.family.target)
 
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """Targets that match no module, or only frozen ones."""
-    return _layers.problems("ia3", NEEDS, options, backbone, frozen, _default(backbone))
+    return _layers.problems("ia3", options, backbone, frozen, _default(backbone))
 
 
 def decided(options: Options, backbone: BackboneFacts) -> dict[str, Decided[Any]]:
@@ -70,3 +62,21 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     return _layers.adapted(
         module, IA3Config, target_modules=list(record["target"]), feedforward_modules=list(record["feedforward"])
     )
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=8e-3,
+    head_learning_rate=2e-3,
+    usual=(1e-4, 1e-1),
+    merges=True,
+    starts_untouched=True,
+    problems=problems,
+    decided=decided,
+    lower=lower,
+    apply=apply,
+    plain=_layers.plain,
+    merge=_layers.merge,
+    save=_layers.save,
+    reload=_layers.reload,
+)

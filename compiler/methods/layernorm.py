@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..diagnostics import Diagnostic
 from ..facts.backbone import BackboneFacts
-from . import Lowered, all_frozen
-from .full import Options, apply, merge, plain, save
-
-__all__ = ["Options", "apply", "merge", "plain", "save"]
-
-LEARNING_RATE = 1e-3
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-5, 1e-2)
-NEEDS: frozenset[str] = frozenset()
-ADDS = False
-MERGES = False
-FREEZES = False
-STARTS_UNTOUCHED = True
+from . import Lowered, all_frozen, full
 
 
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
+def problems(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
     """A backbone whose normalisation layers are all frozen."""
     if not frozenset(backbone.norms) - frozen:
         yield all_frozen("norm that `layernorm` would train")
 
 
-def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+def lower(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Trains weights and biases of the normalisation layers outside the frozen parts; running statistics stay."""
     return Lowered(frozenset(name for name in backbone.norms if not backbone.is_buffer(name)) - frozen)
+
+
+METHOD = replace(
+    full.METHOD,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    usual=(1e-5, 1e-2),
+    problems=problems,
+    lower=lower,
+)

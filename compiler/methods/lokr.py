@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
-from . import Lowered, _layers
-from ._layers import Targeted, decided, merge, plain, reload, save
+from . import _layers
+from ._layers import Targeted
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["decided", "merge", "plain", "reload", "save"]
-
-LEARNING_RATE = 1e-3
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-5, 1e-1)
-NEEDS = frozenset({"plain-weights"})
-ADDS = True
-MERGES = True
-FREEZES = False
-STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):
@@ -36,17 +26,8 @@ class Options(Targeted):
     alpha: float = Field(16.0, gt=0.0, description="scale of the update, divided by rank")
 
 
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not, and targets that match no module, or only frozen ones."""
-    return _layers.problems("lokr", NEEDS, options, backbone, frozen)
-
-
-def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds two or three matrices to each target outside the frozen parts; the backbone's own tensors stay."""
-    return _layers.lower(options, backbone, frozen, _added)
-
-
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
+    """Two or three matrices."""
     (rows, tall), (columns, wide) = map(_factors, _layers.sides(backbone.modules()[name].shape, name, backbone))
     yield Tensor(name=f"{name}.lokr_w1", shape=(rows, columns), dtype="F32")
     if options.rank < max(tall, wide) / 2:
@@ -69,3 +50,22 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     return _layers.adapted(
         module, LoKrConfig, r=record["rank"], alpha=record["alpha"], target_modules=list(record["target"])
     )
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    usual=(1e-5, 1e-1),
+    needs=frozenset({"plain-weights"}),
+    merges=True,
+    starts_untouched=True,
+    problems=partial(_layers.problems, "lokr"),
+    decided=_layers.decided,
+    lower=partial(_layers.lower, added=_added),
+    apply=apply,
+    plain=_layers.plain,
+    merge=_layers.merge,
+    save=_layers.save,
+    reload=_layers.reload,
+)

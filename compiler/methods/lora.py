@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
-from . import Lowered, _layers
-from ._layers import Targeted, decided, merge, plain, save
+from . import _layers
+from ._layers import Targeted
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["decided", "merge", "plain", "save"]
-
-LEARNING_RATE = 1e-3
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-5, 1e-2)
-NEEDS: frozenset[str] = frozenset()
-ADDS = True
-MERGES = True
-FREEZES = False
-STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):
@@ -39,17 +29,8 @@ class Options(Targeted):
     rslora: bool = Field(False, description="rank-stabilised scale (Kalajdzievski 2023, arXiv:2312.03732)")
 
 
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """Targets that match no module, or only frozen ones."""
-    return _layers.problems("lora", NEEDS, options, backbone, frozen)
-
-
-def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds two matrices to each target outside the frozen parts; the backbone's own tensors stay."""
-    return _layers.lower(options, backbone, frozen, _added)
-
-
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
+    """Two matrices, and with DoRA a magnitude for each output."""
     out, into, *kernel = _layers.sides(backbone.modules()[name].shape, name, backbone)
     yield Tensor(name=f"{name}.lora_A.weight", shape=(options.rank, into, *kernel), dtype="F32")
     yield Tensor(name=f"{name}.lora_B.weight", shape=(out, options.rank, *(1 for _ in kernel)), dtype="F32")
@@ -83,3 +64,21 @@ def _show_geometry(adapted: torch.nn.Module) -> torch.nn.Module:
             for name in ("stride", "kernel_size", "dilation"):
                 setattr(layer, name, getattr(layer.base_layer, name))
     return adapted
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    usual=(1e-5, 1e-2),
+    merges=True,
+    starts_untouched=True,
+    problems=partial(_layers.problems, "lora"),
+    decided=_layers.decided,
+    lower=partial(_layers.lower, added=_added),
+    apply=apply,
+    plain=_layers.plain,
+    merge=_layers.merge,
+    save=_layers.save,
+    reload=reload,
+)

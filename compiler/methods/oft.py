@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
-from . import Lowered, _layers
-from ._layers import Targeted, decided, merge, plain, reload, save
+from . import _layers
+from ._layers import Targeted
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["decided", "merge", "plain", "reload", "save"]
-
-LEARNING_RATE = 1e-3
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-5, 1e-2)
-NEEDS = frozenset({"plain-weights"})
-ADDS = True
-MERGES = True
-FREEZES = False
-STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):
@@ -36,17 +26,8 @@ class Options(Targeted):
     )
 
 
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not, and targets that match no module, or only frozen ones."""
-    return _layers.problems("oft", NEEDS, options, backbone, frozen)
-
-
-def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds a rotation for each block of a target outside the frozen parts; the backbone's own tensors stay."""
-    return _layers.lower(options, backbone, frozen, _added)
-
-
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
+    """A rotation for each block."""
     _, into = _layers.sides(backbone.modules()[name].shape, name, backbone)
     block = min((n for n in range(1, into + 1) if into % n == 0), key=lambda n: abs(n - options.block))
     yield Tensor(name=f"{name}.oft_R.weight", shape=(into // block, block * (block - 1) // 2), dtype="F32")
@@ -59,3 +40,22 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     return _layers.adapted(
         module, OFTConfig, r=0, oft_block_size=record["block"], target_modules=list(record["target"])
     )
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-3,
+    head_learning_rate=1e-3,
+    usual=(1e-5, 1e-2),
+    needs=frozenset({"plain-weights"}),
+    merges=True,
+    starts_untouched=True,
+    problems=partial(_layers.problems, "oft"),
+    decided=_layers.decided,
+    lower=partial(_layers.lower, added=_added),
+    apply=apply,
+    plain=_layers.plain,
+    merge=_layers.merge,
+    save=_layers.save,
+    reload=_layers.reload,
+)

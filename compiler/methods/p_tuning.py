@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from . import Lowered, _prompts
-from ._prompts import Tokens, merge, plain, positions
-from .prompt import reload
-
-__all__ = ["merge", "plain", "positions", "reload"]
-
-LEARNING_RATE = 3e-3
-HEAD_LEARNING_RATE = 2e-3
-USUAL = (1e-5, 1e-1)
-NEEDS = frozenset({"word-embeddings"})
-ADDS = True
-MERGES = False
-FREEZES = False
+from ._prompts import Tokens
 
 
 class Options(Tokens):
     """Keys under `adapt` with method p-tuning."""
 
     hidden: int = Field(128, ge=1, le=1 << 16, description="width of the layers that make the virtual tokens")
-
-
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not."""
-    return _prompts.problems("p-tuning", NEEDS, options, backbone, frozen)
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
@@ -75,3 +59,19 @@ def save(module: Any, folder: Path) -> None:
         "heads": 1,
     }
     _prompts.write(module, _config(record), folder)
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=3e-3,
+    head_learning_rate=2e-3,
+    usual=(1e-5, 1e-1),
+    needs=frozenset({"word-embeddings"}),
+    positions=_prompts.positions,
+    lower=lower,
+    apply=apply,
+    plain=_prompts.plain,
+    merge=_prompts.merge,
+    save=save,
+    reload=_prompts.reload,
+)

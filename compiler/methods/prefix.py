@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from . import Lowered, _prompts
-from ._prompts import Tokens, merge, plain, positions
-
-__all__ = ["merge", "plain", "positions"]
-
-LEARNING_RATE = 1e-2
-HEAD_LEARNING_RATE = 2e-3
-USUAL = (1e-4, 1e-1)
-NEEDS = frozenset({"past-key-values"})
-ADDS = True
-MERGES = False
-FREEZES = False
+from ._prompts import Tokens
 
 
 class Options(Tokens):
@@ -32,14 +22,11 @@ class Options(Tokens):
     hidden: int = Field(128, ge=1, le=1 << 16, description="width of that network")
 
 
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not."""
-    return _prompts.problems("prefix", NEEDS, options, backbone, frozen)
-
-
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Adds a key and a value per virtual token, layer and head; the backbone's own tensors stay."""
-    layers, heads, size = backbone.family.cache(backbone.config)
+    cache = backbone.family.cache
+    assert cache is not None
+    layers, heads, size = cache(backbone.config)
     width, whole = heads * size, 2 * layers * heads * size
     shapes: dict[str, tuple[int, ...]] = {"prompt.embedding.weight": (options.tokens, whole)}
     if options.projection:
@@ -84,3 +71,19 @@ def reload(module: Any, folder: Path) -> Any:
     from ..layers.prompts import Prefixed
 
     return _prompts.read(module, folder, Prefixed)
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-2,
+    head_learning_rate=2e-3,
+    usual=(1e-4, 1e-1),
+    needs=frozenset({"past-key-values"}),
+    positions=_prompts.positions,
+    lower=lower,
+    apply=apply,
+    plain=_prompts.plain,
+    merge=_prompts.merge,
+    save=save,
+    reload=reload,
+)

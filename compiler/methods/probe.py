@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..facts.backbone import BackboneFacts
-from . import Lowered
-from .full import MERGES, NEEDS, Options, apply, merge, plain, problems, save
-
-__all__ = [
-    "ADDS",
-    "FREEZES",
-    "HEAD_LEARNING_RATE",
-    "LEARNING_RATE",
-    "MERGES",
-    "NEEDS",
-    "STARTS_UNTOUCHED",
-    "USUAL",
-    "Options",
-    "apply",
-    "lower",
-    "merge",
-    "plain",
-    "problems",
-    "save",
-]
-
-LEARNING_RATE = 2e-3
-HEAD_LEARNING_RATE = 2e-3
-USUAL = (1e-4, 1e-1)
-ADDS = False
-FREEZES = True  # the whole backbone runs in inference mode
-STARTS_UNTOUCHED = True
+from . import Lowered, full
 
 
-def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
+def lower(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Trains no tensor of the backbone."""
     return Lowered(frozenset())
+
+
+METHOD = replace(
+    full.METHOD,
+    learning_rate=2e-3,
+    head_learning_rate=2e-3,
+    usual=(1e-4, 1e-1),
+    freezes=True,
+    lower=lower,
+)

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from . import Lowered, _prompts
-from ._prompts import Tokens, merge, plain, positions
-
-__all__ = ["merge", "plain", "positions"]
-
-LEARNING_RATE = 3e-2
-HEAD_LEARNING_RATE = 2e-3
-USUAL = (1e-4, 1.0)
-NEEDS = frozenset({"word-embeddings"})
-ADDS = True
-MERGES = False
-FREEZES = False
+from ._prompts import Tokens
 
 
 class Options(Tokens):
     """Keys under `adapt` with method prompt."""
-
-
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not."""
-    return _prompts.problems("prompt", NEEDS, options, backbone, frozen)
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
@@ -61,8 +46,17 @@ def save(module: Any, folder: Path) -> None:
     _prompts.write(module, _config(record), folder)
 
 
-def reload(module: Any, folder: Path) -> Any:
-    """A backbone behind the virtual tokens that were saved in a folder."""
-    from ..layers.prompts import Embedded
-
-    return _prompts.read(module, folder, Embedded)
+METHOD = Method(
+    options=Options,
+    learning_rate=3e-2,
+    head_learning_rate=2e-3,
+    usual=(1e-4, 1.0),
+    needs=frozenset({"word-embeddings"}),
+    positions=_prompts.positions,
+    lower=lower,
+    apply=apply,
+    plain=_prompts.plain,
+    merge=_prompts.merge,
+    save=save,
+    reload=_prompts.reload,
+)

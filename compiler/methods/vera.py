@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
-from . import Lowered, _layers
-from ._layers import Targeted, decided, merge, plain, reload, save
+from . import _layers
+from ._layers import Targeted
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["decided", "merge", "plain", "reload", "save"]
-
-LEARNING_RATE = 1e-2
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-4, 1e-1)
-NEEDS = frozenset({"linear-layers"})
-ADDS = True
-MERGES = True
-FREEZES = False
-STARTS_UNTOUCHED = True
 
 
 class Options(Targeted):
@@ -34,17 +24,8 @@ class Options(Targeted):
     rank: int = Field(256, ge=1, le=65536, description="size of the bottleneck between the random matrices")
 
 
-def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What the backbone has not, and targets that match no module, or only frozen ones."""
-    return _layers.problems("vera", NEEDS, options, backbone, frozen)
-
-
-def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds two vectors to each target outside the frozen parts; the backbone's own tensors stay."""
-    return _layers.lower(options, backbone, frozen, _added)
-
-
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
+    """Two vectors."""
     out, _ = _layers.sides(backbone.modules()[name].shape, name, backbone)
     yield Tensor(name=f"{name}.vera_lambda_b", shape=(out,), dtype="F32")
     yield Tensor(name=f"{name}.vera_lambda_d", shape=(options.rank,), dtype="F32")
@@ -63,3 +44,22 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
         save_projection=False,
         target_modules=list(record["target"]),
     )
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-2,
+    head_learning_rate=1e-3,
+    usual=(1e-4, 1e-1),
+    needs=frozenset({"linear-layers"}),
+    merges=True,
+    starts_untouched=True,
+    problems=partial(_layers.problems, "vera"),
+    decided=_layers.decided,
+    lower=partial(_layers.lower, added=_added),
+    apply=apply,
+    plain=_layers.plain,
+    merge=_layers.merge,
+    save=_layers.save,
+    reload=_layers.reload,
+)

@@ -15,6 +15,9 @@ from itertools import accumulate
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+
 if TYPE_CHECKING:
     from ...runtime.rows import Outputs, Rows
 
@@ -22,7 +25,7 @@ NAMES = ("f1", "exact_match")
 MARKS = str.maketrans("", "", string.punctuation)
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name: `f1` is of words, and has one meaning here."""
     return NAMES
 
@@ -133,3 +136,6 @@ def _overlap(given: list[str], true: list[str]) -> float:
         return float(given == true)
     same = sum((Counter(given) & Counter(true)).values())
     return 2 * same / (len(given) + len(true))
+
+
+METRICS = Metrics(names=names, direction=direction, one=one, report=report, calibrate=calibrate)

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+from ..contracts.targets import Summary
 from ._means import mean
 
 if TYPE_CHECKING:
@@ -41,9 +44,9 @@ ECE_BINS = 15
 CONFUSED = 100  # labels at most, of which a confusion matrix is kept
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name under `train.metric`."""
-    return MULTI if is_multi else SINGLE
+    return MULTI if "labels" in columns else SINGLE
 
 
 def direction(name: str) -> int:
@@ -51,12 +54,12 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
+def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were counted like this, whatever is answered."""
-    counts = [count for count in tally.counts.values() if count]
+    counts = [count for count in summary.counts.values() if count]
     if name.startswith("roc_auc"):
-        return any(count < tally.rows for count in counts)
-    return tally.rows > 0 if name in WHOLE else bool(counts)
+        return any(count < summary.rows for count in counts)
+    return summary.rows > 0 if name in WHOLE else bool(counts)
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
@@ -67,7 +70,9 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """Every metric, F1 per class, and the confusion matrix (rows true, columns answered) up to 100 labels."""
     logits, truth = outputs["logits"], examples.targets
-    found: dict[str, Any] = {name: _value(name, record, logits, truth) for name in names(record["is_multi"])}
+    found: dict[str, Any] = {
+        name: _value(name, record, logits, truth) for name in (MULTI if record["is_multi"] else SINGLE)
+    }
     each = [None if score != score else float(score) for score in _per_label("f1", *_counted(record, logits, truth))]
     found["f1_per_class"] = dict(zip(record["labels"], each, strict=True))
     if not record["is_multi"] and len(record["labels"]) <= CONFUSED:
@@ -224,3 +229,14 @@ def answered(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examp
     count = len(record["labels"])
     given, true = (np.bincount(v, minlength=count) for v in (outputs["logits"].argmax(-1), examples.targets))
     return {label: (int(given[i]), int(true[i])) for i, label in enumerate(record["labels"])}
+
+
+METRICS = Metrics(
+    names=names,
+    direction=direction,
+    one=one,
+    report=report,
+    calibrate=calibrate,
+    is_defined=is_defined,
+    answered=answered,
+)

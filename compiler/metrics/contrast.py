@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+
 if TYPE_CHECKING:
     import numpy as np
 
 BATCH = 64  # inputs held against each other
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name under `train.metric`."""
     return ("loss",)
 
@@ -46,6 +49,4 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
     return {"loss": one("loss", record, outputs, examples)}
 
 
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
-    return {}
+METRICS = Metrics(names=names, direction=direction, one=one, report=report)

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+from ..contracts.targets import Summary
 from ._correlation import correlation
 
 if TYPE_CHECKING:
@@ -19,9 +22,10 @@ TRIPLETS = "triplet_accuracy"
 CHUNK = 1024  # texts that are searched for at once
 
 
-def names(is_scored: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name under `train.metric`."""
-    return SCORED if is_scored else FOUND
+    found = SCORED if "score" in columns else FOUND
+    return (*found, TRIPLETS) if "text_negative" in columns else found
 
 
 def direction(name: str) -> int:
@@ -29,10 +33,10 @@ def direction(name: str) -> int:
     return 1
 
 
-def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
+def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
-    varies = any(tally.least[column][0] < tally.most[column][0] for column in tally.columns if column in tally.least)
-    return varies if name in SCORED else tally.rows > 0
+    varies = any(least < most for least, most in summary.ranges.values())
+    return varies if name in SCORED else summary.rows > 0
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
@@ -43,11 +47,6 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
     """Every metric."""
     return _scores(record, outputs, examples)
-
-
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
-    return {}
 
 
 def _scores(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float | None]:
@@ -85,3 +84,6 @@ def _places(vectors: np.ndarray, texts: np.ndarray) -> np.ndarray:
             right = list(partners[int(texts[at + i, 0])])
             places[at + i] = 1 + (np.delete(row, right) >= row[right].max()).sum()
     return places
+
+
+METRICS = Metrics(names=names, direction=direction, one=one, report=report, is_defined=is_defined)

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+from ..contracts.targets import Summary
 from ._means import mean
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ NAMES = ("f1_micro", "f1_macro", "f1_weighted", "precision_micro", "recall_micro
 Tags = list[list[str]]  # of the words of each text
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name: `f1_micro` counts all entities alike, as CoNLL's script does (Sang and De Meulder, 2003)."""
     return NAMES
 
@@ -29,12 +32,12 @@ def direction(name: str) -> int:
     return 1
 
 
-def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
+def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were counted like this: all but `accuracy` need an entity.
 
     Where there is none, no answer at all would have no score and a false alarm 0, and the worse epoch be kept.
     """
-    return tally.rows > 0 if name == "accuracy" else any(tally.counts.values())
+    return summary.rows > 0 if name == "accuracy" else any(summary.counts.values())
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float | None:
@@ -47,11 +50,6 @@ def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[s
     truth, found = _sequences(record, outputs, examples)
     scores: dict[str, Any] = {name: _value(name, truth, found) for name in NAMES}
     return scores | {"per_entity": dict(sorted(_per_entity(truth, found)))}
-
-
-def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
-    """What validation decides after training: nothing."""
-    return {}
 
 
 def _sequences(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> tuple[Tags, Tags]:
@@ -141,3 +139,6 @@ def answered(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict
         for rows in _sequences(record, outputs, examples)
     )
     return {label: (found[label], truth[label]) for label in sorted({*truth, *found})}
+
+
+METRICS = Metrics(names=names, direction=direction, one=one, report=report, is_defined=is_defined, answered=answered)

@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+
 if TYPE_CHECKING:
     import numpy as np
 
 NAMES = ("loss", "perplexity", "accuracy")
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name under `train.metric`."""
     return NAMES
 
@@ -39,14 +42,12 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
-    return {}
-
-
 def _exponential(loss: float) -> float:
     """The perplexity of a loss, which from 709.8 on is beyond all numbers."""
     try:
         return math.exp(loss)
     except OverflowError:
         return math.inf
+
+
+METRICS = Metrics(names=names, direction=direction, one=one, report=report)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+
 if TYPE_CHECKING:
     import numpy as np
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """None."""
     return ()
 
@@ -28,6 +31,4 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
     return {}
 
 
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
-    return {}
+METRICS = Metrics(names=names, direction=direction, one=one, report=report)

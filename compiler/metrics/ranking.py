@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+from ..contracts.targets import Summary
 from ._means import mean
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 NAMES = ("mrr", "ndcg", "map")
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name under `train.metric`."""
     return NAMES
 
@@ -27,15 +30,15 @@ def direction(name: str) -> int:
     return 1
 
 
-def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
+def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were looked at like this: a relevant passage is needed.
 
     For `ndcg` that is one above zero, or above the lowest score where that is negative.
     """
     if not record:
         return True
-    for column, most in tally.most.items():
-        least, best = (_aimed(end[0], record["score_range"]) for end in (tally.least[column], most))
+    for ends in summary.ranges.values():
+        least, best = (_aimed(end, record["score_range"]) for end in ends)
         if best > min(least, 0.0) if name == "ndcg" else best >= record["relevant"]:
             return True
     return False
@@ -63,11 +66,6 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
     """Every metric, and how many queries there are."""
     scores = {name: one(name, record, outputs, examples) for name in NAMES}
     return {**scores, "queries": len(set(examples.references))}
-
-
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
-    return {}
 
 
 def _aimed(score: float, ends: Sequence[float] | None) -> float:
@@ -108,3 +106,6 @@ def _ndcg(found: np.ndarray, gains: np.ndarray) -> float:
 
 
 SCORES = {"mrr": _reciprocal_rank, "map": _average_precision, "ndcg": _ndcg}
+
+
+METRICS = Metrics(names=names, direction=direction, one=one, report=report, is_defined=is_defined)

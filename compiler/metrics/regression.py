@@ -11,6 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.metrics import Metrics
+from ..contracts.reading import Columns
+from ..contracts.targets import Summary
 from ._correlation import correlation
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae"})
 NEEDS_SPREAD = frozenset({"pearson", "spearman", "r2"})  # of the true numbers
 
 
-def names(is_multi: bool) -> tuple[str, ...]:
+def names(columns: Columns) -> tuple[str, ...]:
     """Metrics that a spec may name under `train.metric`."""
     return NAMES
 
@@ -31,10 +34,10 @@ def direction(name: str) -> int:
     return -1 if name in LOWER_IS_BETTER else 1
 
 
-def is_defined(name: str, tally: Any, record: Mapping[str, Any]) -> bool:
+def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
     """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
-    varies = any(tally.least[column][0] < tally.most[column][0] for column in tally.columns if column in tally.least)
-    return varies if name in NEEDS_SPREAD else tally.rows > 0
+    varies = any(least < most for least, most in summary.ranges.values())
+    return varies if name in NEEDS_SPREAD else summary.rows > 0
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
@@ -52,11 +55,6 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
         columns = zip(record["names"], outputs["logits"].T, examples.targets.T, strict=True)
         found["pearson_per_number"] = {name: _value("pearson", ours, truth) for name, ours, truth in columns}
     return found
-
-
-def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
-    return {}
 
 
 def _is_scored(name: str, truth: np.ndarray) -> bool:
@@ -77,3 +75,6 @@ def _value(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
     if name == "r2":
         return 1 - squared / float(np.square(truth - truth.mean()).mean())
     return squared if name == "mse" else squared**0.5
+
+
+METRICS = Metrics(names=names, direction=direction, one=one, report=report, is_defined=is_defined)

@@ -8,7 +8,6 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from .. import variants
 from ..planning.plan import Plan
 from .network import Graft
 
@@ -22,11 +21,11 @@ def twins(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:
 
 def merge(graft: Graft, plan: Plan) -> None:
     """Merges every adapter in place; what it leaves of the backbone as it was stays one tensor for all of them."""
-    method = variants.load("methods", plan.method.method)
+    method = plan.method.variant
     found: dict[str, nn.Module] = {}
     for adapter, backbone in graft.backbones.items():
         # merging writes into weights that the other adapters still stand on
-        is_alone = not method.MERGES or len(graft.adapters) == 1
+        is_alone = not method.merges or len(graft.adapters) == 1
         found[adapter] = method.merge(backbone if is_alone else deepcopy(backbone))
         first = next(iter(found.values()))
         if found[adapter] is not first:

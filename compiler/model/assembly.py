@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from .. import variants
 from ..diagnostics import refuse
 from ..features.layers import Prefix
+from ..layers.head import HeadModule
+from ..layers.language import WordHead
 from ..planning.plan import Phase, TaskPlan, TensorPlan
 from ..planning.split import derived_seed
 from .adapters import twins
@@ -32,7 +33,7 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
     """
     backbone = load_backbone(plan, folder)
     _compare(plan, backbone)
-    method, backbones = variants.load("methods", plan.method.method), {}
+    method, backbones = plan.method.variant, {}
     for adapter, own in twins(backbone, plan.each_adapter).items():
         torch.manual_seed(derived_seed(plan.seed, "method"))  # each as if its head were the only one
         backbones[adapter] = method.apply(own, plan.method.record)
@@ -45,9 +46,9 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
 
 def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
     """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
-    method = variants.load("methods", plan.method.method)
-    backbones = twins(load_backbone(plan, folder if method.ADDS else checkpoint), plan.each_adapter)
-    if method.ADDS:
+    method = plan.method.variant
+    backbones = twins(load_backbone(plan, folder if method.adds else checkpoint), plan.each_adapter)
+    if method.reload:
         backbones = {a: method.reload(own, of_adapter(checkpoint, a)) for a, own in backbones.items()}
     graft = topped(plan, backbones, folder)
     saved, heads = load_file(checkpoint / HEAD), of_heads(graft)
@@ -65,17 +66,18 @@ def of_adapter(checkpoint: Path, adapter: str) -> Path:
 
 def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Graft:
     """Backbones with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
-    heads = []
+    heads: list[HeadModule] = []
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
         torch.manual_seed(derived_seed(plan.seed, "head"))
-        module = variants.top(task.head.type)
-        if module.NEEDS in AUTO:
-            model, missing = load_language_model(module.NEEDS, folder, plan.backbone.family)
-            head = module.build(task.head.record, model)
+        variant = task.head.variant
+        if variant.needs in AUTO:
+            model, missing = load_language_model(variant.needs, folder, plan.backbone.variant)
+            head = variant.build(task.head.record, model)
+            assert isinstance(head, WordHead)
             refuse_another(task.head.record, head.language.model.state_dict(), missing)
             heads.append(head)
         else:
-            heads.append(module.build(task.head.record, plan.backbone.width))
+            heads.append(variant.build(task.head.record, plan.backbone.width))
     graft = Graft(backbones, plan.tasks, heads, [pooling(plan, task) for task in plan.tasks])
     if plan.train.folded_layers:
         graft.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}
@@ -84,8 +86,10 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Gra
 
 def pooling(plan: Phase, task: TaskPlan) -> Pool:
     """What makes a task's feature of a backbone's outputs: the pooling that the plan names, else the family's own."""
-    family = variants.load("backbones", plan.backbone.family)
-    return POOLINGS.get(task.head.pooling) or (lambda outputs, arrays: family.pooled(outputs))
+    pooled = plan.backbone.variant.pooled
+    if task.head.pooling in POOLINGS or pooled is None:
+        return POOLINGS[task.head.pooling]
+    return lambda outputs, arrays: pooled(outputs)
 
 
 def _compare(plan: Phase, backbone: nn.Module) -> None:
@@ -120,7 +124,7 @@ def tensors(graft: Graft, plan: Phase) -> Iterator[tuple[str, torch.Tensor, Tens
 
 
 def _tensors(backbone: nn.Module, plan: Phase) -> Iterator[tuple[torch.Tensor, TensorPlan]]:
-    plain = variants.load("methods", plan.method.method).plain
+    plain = plan.method.variant.plain
     planned = {t.name: t for t in plan.backbone.tensors}
     found = {plain(name): tensor for name, tensor in backbone.state_dict(keep_vars=True).items()}
     if found.keys() != planned.keys() or any(tuple(found[n].shape) != planned[n].shape for n in found):
@@ -151,7 +155,7 @@ def _set_states(graft: Graft, plan: Phase) -> None:
 
 def train_mode(graft: Graft, plan: Phase) -> None:
     """Training mode, with the frozen parts in inference mode: no dropout there, and statistics that stay."""
-    plain = variants.load("methods", plan.method.method).plain
+    plain = plan.method.variant.plain
     quiet = set(plan.backbone.inference)
     graft.train()
     for backbone in graft.backbones.values():

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..contracts.backbone import Family
 from ..diagnostics import refuse
 from .checkpoint_files import alone, refuse_others
 from .loading import PLAINLY, refusing
@@ -15,7 +16,7 @@ from .loading import PLAINLY, refusing
 AUTO = {"masked-language-model": "AutoModelForMaskedLM", "causal-language-model": "AutoModelForCausalLM"}
 
 
-def load_language_model(kind: str, folder: Path, family: str) -> tuple[Any, tuple[str, ...]]:
+def load_language_model(kind: str, folder: Path, family: Family) -> tuple[Any, tuple[str, ...]]:
     """transformers' model of a kind in fp32, and the names of its tensors that the folder lacks; these are drawn."""
     import transformers
 

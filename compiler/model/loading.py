@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import variants
 from ..diagnostics import Refused, Span, refuse
 from ..planning.plan import Phase
 from .checkpoint_files import alone, refuse_others
@@ -33,20 +32,20 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
     from transformers import AutoModel
     from transformers.utils import logging as their_logging
 
-    family = variants.load("backbones", plan.backbone.family)
+    family = plan.backbone.variant
     their_logging.set_verbosity_error()
     their_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with refusing(folder), alone(folder) as own:
         module, told = AutoModel.from_pretrained(
-            str(own), config=_config(plan, own), **PLAINLY, output_loading_info=True, **family.LOAD
+            str(own), config=_config(plan, own), **PLAINLY, output_loading_info=True, **family.load
         )
     missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
     if missing:
         raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
-    refuse_others(module, folder, plan.backbone.family)
+    refuse_others(module, folder, family)
     with refusing(folder):
-        found = ready(module, family)
+        found = family.ready(module)
         _try(found, plan)
     return found
 
@@ -62,12 +61,6 @@ def _config(plan: Phase, folder: Path) -> Any:
             if DROPOUT.search(name) and isinstance(value, float):
                 setattr(config, name, plan.backbone.dropout)
     return config
-
-
-def ready(module: nn.Module, family: Any) -> nn.Module:
-    """A loaded module made fit for use, where its family has something to do for that."""
-    found: nn.Module = family.ready(module) if hasattr(family, "ready") else module
-    return found
 
 
 def _try(module: nn.Module, plan: Phase) -> None:

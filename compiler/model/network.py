@@ -10,6 +10,7 @@ from torch import nn
 
 from ...runtime.manifest import MODEL
 from ..features.layers import STATE, Prefix
+from ..layers.head import HeadModule
 from ..planning.plan import TaskPlan
 
 Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
@@ -25,7 +26,7 @@ class Graft(nn.Module):
         self,
         backbones: Mapping[str, nn.Module],
         tasks: Sequence[TaskPlan],
-        heads: Sequence[nn.Module],
+        heads: Sequence[HeadModule],
         pools: Sequence[Pool],
     ) -> None:
         super().__init__()
@@ -49,11 +50,15 @@ class Graft(nn.Module):
         self.others = nn.ModuleList(others)
         self._tie()
 
+    def head(self, number: int) -> HeadModule:
+        """The head of a task, by its place among them."""
+        found: HeadModule = self.heads[number]
+        return found
+
     def _tie(self) -> None:
         backbones = self.backbones
         for task, _, i in self.tasks.values():
-            if hasattr(self.heads[i], "tie"):  # it shares the words' embedding
-                self.heads[i].tie(backbones[task.adapter])
+            self.head(i).tie(backbones[task.adapter])
 
     def graphs(self) -> dict[str, nn.Module]:
         """What is exported, by name: `model`, which takes what preprocessing gives, and what heads have besides.
@@ -62,7 +67,7 @@ class Graft(nn.Module):
         """
         found: dict[str, nn.Module] = {MODEL: self}
         for task, _, i in self.tasks.values():
-            own = self.heads[i].graphs(self.backbones[task.adapter]) if hasattr(self.heads[i], "graphs") else {}
+            own = self.head(i).graphs(self.backbones[task.adapter])
             found |= {name if name == MODEL else task.named(name): module for name, module in own.items()}
         return found
 
@@ -83,12 +88,12 @@ class Graft(nn.Module):
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:
         """Outputs of some tasks, by task and by their own words; a `feature` computed before is taken as it is."""
         seen = dict.fromkeys(names, arrays["feature"]) if "feature" in arrays else self.features(arrays, names)
-        return {name: self._answer(self.heads[self.tasks[name][2]], feature, arrays) for name, feature in seen.items()}
+        return {name: self._answer(self.head(self.tasks[name][2]), feature, arrays) for name, feature in seen.items()}
 
     @staticmethod
-    def _answer(head: nn.Module, feature: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """A head's outputs; one that READS arrays is given them, too."""
-        found: dict[str, torch.Tensor] = head(feature, arrays) if hasattr(head, "READS") else head(feature)
+    def _answer(head: HeadModule, feature: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A head's outputs; one that reads arrays is given them, too."""
+        found: dict[str, torch.Tensor] = head(feature, arrays) if head.reads_arrays else head(feature)
         return found
 
     def forward(self, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:

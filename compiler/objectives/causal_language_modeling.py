@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics import Diagnostic
+from ..contracts.head import Head, Packing
 from ..facts.backbone import BackboneFacts
-from ..heads import _masking, _scores, _vocabulary
+from ..heads import _masking, _vocabulary
+from ..heads._scores import Tally
+from ..metrics import language
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-MODALITY = "text"
-NEEDS = "causal-language-model"
-TARGETS: tuple[str, ...] = ()  # the words themselves
-METRICS = _vocabulary.METRICS
-ALONG = True
-Tally = _scores.Tally
-parameters, metrics, loss = _vocabulary.parameters, _vocabulary.metrics, _vocabulary.loss
-condense, stratum, target = _vocabulary.condense, _vocabulary.stratum, _masking.target
+    from ..layers.head import HeadModule
 
 
 class Options(_vocabulary.Fitted):
     """Keys of a stage with objective causal-language-modeling."""
-
-
-def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Nothing can be wrong with texts that are texts."""
-    yield from ()
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +26,7 @@ def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str,
     return {"is_pair": False, "is_packed": True}
 
 
-def lower(options: Options, train: Any) -> dict[str, Any]:
+def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The record as far as the backbone has no say in it."""
     return {}
 
@@ -81,8 +70,28 @@ def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"logits": {"dtype": "float32", "shape": ["batch", "sequence", record["vocabulary"]]}}
 
 
-def build(record: Mapping[str, Any], model: Any) -> torch.nn.Module:
+def build(record: Mapping[str, Any], model: Any) -> HeadModule:
     """The head, of transformers' model with the language-model head of the backbone."""
     from ..layers.language import LanguageModel, NextWords
 
     return NextWords(LanguageModel(model))
+
+
+OBJECTIVE = Head(
+    modality="text",
+    needs="causal-language-model",
+    options=Options,
+    metrics=language.METRICS,
+    reads=reads,
+    tally=Tally,
+    lower=lower,
+    settle=settle,
+    parameters=_vocabulary.parameters,
+    outputs=outputs,
+    target=_masking.target,
+    per_token=True,
+    build=build,
+    loss=_vocabulary.loss,
+    condense=_vocabulary.condense,
+    packing=Packing(pack=pack, aims=aims),
+)

@@ -5,35 +5,24 @@ Two passes with other dropout see one text in two ways (unsupervised SimCSE: Gao
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
-from ..frozen import Frozen
+from ..contracts.head import Head
+from ..contracts.options import Pooled
+from ..contracts.reading import RowReader
 from ..heads import sentence_similarity as similar
+from ..heads._scores import Tally
+from ..metrics import contrast
 
 if TYPE_CHECKING:
     import numpy as np
 
-MODALITY = similar.MODALITY
-NEEDS = similar.NEEDS
-ROLES = similar.ROLES
-OPTIONAL = ("text_pair", "text_negative")
-JOINED = similar.JOINED
-TARGETS: tuple[str, ...] = ()
-IN_FILES = similar.IN_FILES
-METRICS = "contrast"
-IS_JOINT = similar.IS_JOINT
-Tally = similar.Tally
-files, refusal, reads, stratum = similar.files, similar.refusal, similar.reads, similar.stratum
-build, loss, parameters, outputs = similar.build, similar.loss, similar.parameters, similar.outputs
-least = similar.least
 
-
-class Options(Frozen):
+class Options(Pooled):
     """Keys of a stage with objective contrastive."""
 
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
@@ -48,19 +37,9 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tup
     return found if len(found) > 1 else found * 2
 
 
-def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Nothing can be wrong with texts that are texts."""
-    yield from ()
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    return ("loss",)
-
-
-def lower(options: Options, train: Any) -> dict[str, Any]:
+def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The record; `texts` is how many are held together."""
-    texts = max(2, sum(role in train.roles for role in ROLES))
+    texts = max(2, sum(role in train.roles for role in similar.ROLES))
     return {
         "texts": texts,
         "is_scored": False,
@@ -75,3 +54,28 @@ def target(
 ) -> list[np.ndarray]:
     """For each text of a row a number that equal texts share, an int64."""
     return similar.numbered(raw(row, columns, Path()))
+
+
+OBJECTIVE = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=contrast.METRICS,
+    reader=RowReader(
+        roles=similar.ROLES,
+        optional=("text_pair", "text_negative"),
+        joined=similar.ROLES,
+        raw=raw,
+        refusal=similar.refusal,
+    ),
+    reads=similar.reads,
+    least_rows=similar.least_rows,
+    tally=Tally,
+    lower=lower,
+    parameters=similar.parameters,
+    outputs=similar.outputs,
+    target=target,
+    build=similar.build,
+    loss=similar.loss,
+    in_batch_negatives=True,
+)

@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
+from ..contracts.head import Head
+from ..contracts.metrics import always_defined
+from ..contracts.options import Pooled
+from ..contracts.reading import RowReader
 from ..facts.rows import Unusable
-from ..frozen import Frozen
-from ..heads import _classification, _scores, _shares
+from ..heads import _shares
+from ..heads._scores import Tally
 from ..inputs import text
+from ..metrics import classification
 
 if TYPE_CHECKING:
     import numpy as np
 
-MODALITY = "text"
-NEEDS = "pooled"
-ROLES = ("text",)
-OPTIONAL: tuple[str, ...] = ()
-JOINED = ROLES
-IN_FILES = text.IN_FILES
-TARGETS: tuple[str, ...] = ()  # what stands first is known
-METRICS = "classification"
 ORDERS = ("in order", "swapped")
 SENTENCES, WORDS = re.compile(r"(?<=[.!?…。！？])\s+"), re.compile(r"\s+")
-Tally = _scores.Tally
-files, stratum = text.files, _scores.stratum
-build, loss, parameters, outputs = _shares.build, _shares.loss, _shares.parameters, _shares.outputs
 
 
-class Options(Frozen):
+class Options(Pooled):
     """Keys of a stage with objective sentence-order."""
 
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
@@ -78,17 +72,7 @@ def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str,
     return {"is_pair": True}
 
 
-def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Nothing can be wrong with texts that have two parts."""
-    yield from ()
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    return _classification.metrics(columns)
-
-
-def lower(options: Options, train: Any) -> dict[str, Any]:
+def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The record, as that of a head with two labels."""
     return {
         "labels": ORDERS, "is_multi": False, "dropout": 0.1, "hidden": (), "label_smoothing": 0.0, "focal": 0.0,
@@ -103,3 +87,21 @@ def target(
     import numpy as np
 
     return [np.array(_is_swapped(*halves(str(text.raw(row, columns, Path())))), np.int64)]
+
+
+OBJECTIVE = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    # every text has two parts, whose order is known
+    metrics=replace(classification.METRICS, is_defined=always_defined),
+    reader=RowReader(roles=("text",), joined=("text",), raw=raw, refusal=refusal),
+    reads=reads,
+    tally=Tally,
+    lower=lower,
+    parameters=_shares.parameters,
+    outputs=_shares.outputs,
+    target=target,
+    build=_shares.build,
+    loss=_shares.loss,
+)

@@ -5,31 +5,24 @@ It reads what the head after it trains on: the training rows alone, none that is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ..diagnostics import Diagnostic
-from ..frozen import Frozen
-from ..heads import _classification as labelled
-from ..heads._labels import order
+from ..contracts.head import Head
+from ..contracts.options import Pooled, ReadsHead
+from ..heads._classification import stratum, target
+from ..heads._labels import Tally, order
+from ..metrics import contrast
 
 if TYPE_CHECKING:
     import torch
 
-MODALITY = "text"
-NEEDS = "pooled"
-TARGETS = labelled.TARGETS
-METRICS = "contrast"
-IS_JOINT = True  # the texts of a batch are held against each other
-READS_HEAD = True  # the training rows of a head, and no data of its own
-IS_PAIRED = True  # a batch has each label at least twice, as far as there are rows
-Tally = labelled.Tally
-target, stratum = labelled.target, labelled.stratum
+    from ..layers.head import HeadModule
 
 
-class Options(Frozen):
+class Options(Pooled, ReadsHead):
     """Keys of a stage with objective supervised-contrastive."""
 
     head: str | None = Field(None, description="whose training rows it reads, where there are several heads")
@@ -39,27 +32,12 @@ class Options(Frozen):
     )
 
 
-def problems(options: Options, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Nothing that the head would not say of the same rows."""
-    yield from ()
-
-
-def metrics(columns: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Metrics that a spec may name under `train.metric`, the default first."""
-    return ("loss",)
-
-
-def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Nothing besides what the head reads."""
-    return {}
-
-
-def lower(options: Options, train: Any) -> dict[str, Any]:
+def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The record; `labels` are those of the training rows."""
     return {"temperature": options.temperature, "labels": order(train.counts), "is_multi": False}
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """(batch, width) → (batch, width) of length one; nothing in it learns."""
     from ..layers.embedder import Embedder
 
@@ -93,3 +71,23 @@ def parameters(record: Mapping[str, Any], width: int) -> int:
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
     """Output arrays of the graph, by name."""
     return {"sentence_embedding": {"dtype": "float32", "shape": ["batch", "width"]}}
+
+
+OBJECTIVE = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=contrast.METRICS,
+    targets=("label", "labels"),
+    stratum=stratum,
+    tally=Tally,
+    lower=lower,
+    parameters=parameters,
+    outputs=outputs,
+    target=target,
+    build=build,
+    loss=loss,
+    in_batch_negatives=True,
+    reads_head=True,
+    is_paired=True,
+)

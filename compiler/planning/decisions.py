@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import variants
+from ..contracts.options import Layered, NewHead, Pooled, Startable
 from ..decision import Decided
 from ..diagnostics import Path, clean
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
@@ -28,11 +29,11 @@ LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that name
 
 def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
     """How token states become one feature."""
-    provides, said = backbone.family.PROVIDES, backbone.sentences
+    provides, said = backbone.family.provides, backbone.sentences
     if _reads_tokens(spec):
         return Decided("none", f"`{spec.head_type}` reads every token's state")
-    if written := getattr(spec.head, "pooling", None):
-        return Decided(str(written))
+    if written := written_pooling(spec.head):
+        return Decided(written)
     if "tokens" not in provides:
         return Decided("own", "the backbone gives one feature by itself")
     if said and said.pooling:
@@ -44,36 +45,41 @@ def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
 
 def start(spec: Spec, train: TrainPlan) -> Decided[str]:
     """What the weights of a head are before the first step."""
-    if written := getattr(spec.head, "start", None):
-        return Decided(str(written))
-    module, method = variants.top(spec.head_type), variants.load("methods", spec.method)
-    if not hasattr(module, "convex"):
+    if isinstance(spec.head, Startable) and spec.head.start:
+        return Decided(spec.head.start)
+    method = variants.method(spec.method)
+    if not variants.top(spec.head_type).convex:
         return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
-    if getattr(spec.head, "hidden", ()):
+    if isinstance(spec.head, Layered) and spec.head.hidden:
         return Decided("random", "a head with hidden layers has no one best fit")
-    if not getattr(method, "STARTS_UNTOUCHED", False):
+    if not method.starts_untouched:
         return Decided("random", f"`{spec.method}` changes the backbone's features before the first step")
     if train.steps == 0:
         return Decided("fitted", "nothing else would teach the head: there are no steps")
-    if method.FREEZES:
+    if method.freezes:
         return Decided("random", f"the head is all that learns in `{spec.method}`")
     if train.steps < train.steps_per_epoch:
         return Decided("random", "training ends before it has seen every row, which a fit would")
     return Decided("fitted", f"`{spec.method}` leaves the backbone's features as they are before the first step")
 
 
+def written_pooling(options: Any) -> str | None:
+    """The pooling that a head's options name, None where they leave it open or know none."""
+    return options.pooling if isinstance(options, Pooled) else None
+
+
 def _normalised(spec: Spec, is_normalized: bool) -> str:
     """What becomes of the length of one that a sentence-transformers folder gives its vectors."""
     if not is_normalized:
         return ""
-    if getattr(variants.top(spec.head_type), "IS_VECTOR", False):
+    if variants.top(spec.head_type).is_vector:
         return f"; its {MODULES} says `Normalize`, too"
     return f"; `Normalize` in its {MODULES} is left out, because `{spec.head_type}` answers no vector of the text"
 
 
 def is_still(task: str) -> bool:
     """Whether a head has nothing to learn and nothing to learn from: the backbone is exported as it is."""
-    return getattr(variants.top(task), "IS_STILL", False)
+    return variants.top(task).is_untrained
 
 
 def are_still(spec: Spec) -> bool:
@@ -82,8 +88,8 @@ def are_still(spec: Spec) -> bool:
 
 
 def _reads_tokens(spec: Spec) -> bool:
-    is_whole = getattr(spec.head, "pooling", None) == "none"
-    return is_whole or variants.top(spec.head_type).NEEDS in ("tokens", *LANGUAGE_MODELS)
+    is_whole = written_pooling(spec.head) == "none"
+    return is_whole or variants.top(spec.head_type).needs in ("tokens", *LANGUAGE_MODELS)
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
@@ -91,7 +97,7 @@ def learning_rate(spec: Spec) -> Decided[float]:
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.backbone if isinstance(rate, Rates) else rate)
-    return Decided(float(variants.load("methods", spec.method).LEARNING_RATE), _default_of(spec))
+    return Decided(variants.method(spec.method).learning_rate, _default_of(spec))
 
 
 def head_learning_rate(spec: Spec) -> Decided[float]:
@@ -99,7 +105,7 @@ def head_learning_rate(spec: Spec) -> Decided[float]:
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.head if isinstance(rate, Rates) else rate)
-    return Decided(float(variants.load("methods", spec.method).HEAD_LEARNING_RATE), _default_of(spec))
+    return Decided(variants.method(spec.method).head_learning_rate, _default_of(spec))
 
 
 def _default_of(spec: Spec) -> str:
@@ -151,7 +157,7 @@ def metric(spec: Spec, facts: Facts) -> Decided[str]:
         return Decided("", f"`{spec.head_type}` has nothing that could be scored")
     if spec.train.metric:
         return Decided(spec.train.metric)
-    names = [str(name) for name in variants.top(spec.head_type).metrics(facts.columns)]
+    names = variants.top(spec.head_type).metrics.names(facts.columns)
     usable = defined(spec, facts, names) or names
     if usable[0] != names[0]:
         why = f"`{names[0]}`, the first metric of `{spec.head_type}`, has no value on these validation rows"
@@ -198,9 +204,9 @@ def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: boo
     assert backbone is not None
     if are_still(spec):
         return Decided("none", f"`{spec.each[0].head_type}` has nothing to learn")
-    if any(hasattr(variants.top(view.head_type), "draw") for view in spec.each):
+    if any(variants.top(view.head_type).draw for view in spec.each):
         return Decided("none", "words are masked anew in each step, so nothing is the same twice")
-    if _folder(spec.each[0].head_type) == "objectives":
+    if spec.each[0].head_type not in variants.words("heads"):
         return Decided("none", "a stage of `pretrain` computes all of its backbone")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
@@ -220,17 +226,19 @@ def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: boo
 
 def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -> dict[str, Any]:
     """The record of a head; with `has_head`, an earlier phase has fitted the backbone's language-model head."""
-    module = variants.top(task)
-    record: dict[str, Any] = module.lower(options, facts.splits["train"].tally)
-    if hasattr(module, "settle"):
-        record = module.settle(record, facts.backbone, facts.preprocessing)
-        if "is_new" in record:
-            record["is_new"] = record["is_new"] and not has_head
-    return record
+    head = variants.top(task)
+    record = dict(head.lower(options, facts.splits["train"].tally))
+    if head.settle is None:
+        return record
+    assert facts.backbone is not None
+    assert facts.preprocessing is not None
+    record = dict(head.settle(record, facts.backbone, facts.preprocessing))
+    return record | ({"is_new": record["is_new"] and not has_head} if "is_new" in record else {})
 
 
 def fitting(spec: Spec, train: TrainPlan) -> TrainPlan:
     """How a language-model head that the checkpoint lacks is fitted alone, before its stage."""
+    assert isinstance(spec.head, NewHead)
     steps = spec.head.head_steps or min(train.steps_per_epoch, FITTED)
     return train.model_copy(
         update={
@@ -306,22 +314,13 @@ def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]
 def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
     """What a method, a head and an input decide of their own options."""
     assert facts.backbone is not None
-    named = (
-        ("adapt", "methods", spec.method, (spec.adapt, facts.backbone)),
-        ("head", _folder(spec.head_type), spec.head_type, (spec.head, facts.splits["train"].tally)),
-    )
     room = facts.backbone.room(spec.method, spec.adapt)
-    read = variants.input(spec.modality).decided(spec.input, facts.preprocessing, room, facts.usual)
-    found: dict[Path, Decided[Any]] = {}
-    for section, folder, word, arguments in named:
-        module = variants.load(folder, word)
-        if hasattr(module, "decided"):
-            found |= {(section, key): value for key, value in module.decided(*arguments).items()}
-    return found | {("data", key): value for key, value in read.items()}
-
-
-def _folder(task: str) -> str:
-    return "heads" if task in variants.words("heads") else "objectives"
+    of_method = variants.method(spec.method).decided(spec.adapt, facts.backbone)
+    of_head = variants.top(spec.head_type).decided(spec.head, facts.splits["train"].tally)
+    of_input = variants.input(spec.modality).decided(spec.input, facts.preprocessing, room, facts.usual)
+    found: dict[Path, Decided[Any]] = {("adapt", key): value for key, value in of_method.items()}
+    found |= {("head", key): value for key, value in of_head.items()}
+    return found | {("data", key): value for key, value in of_input.items()}
 
 
 def _of_data(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .. import variants
 from ..facts.facts import Facts
 from ..frozen import Json
 from .export import ExportPlan
@@ -21,7 +20,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[P
     process also its libraries take some.
     """
     backbone, tasks, train, measured = phase.backbone, phase.tasks, phase.train, facts.each[0].measured
-    times, merges = len(phase.each_adapter), variants.load("methods", phase.method.method).MERGES
+    times, merges = len(phase.each_adapter), phase.method.variant.merges
     added = times * _numbers(t for t in backbone.tensors if t.state == "added")
     whole = _parameters(phase)
     rows = sum(split.rows for task in tasks for split in task.data.splits)
@@ -74,7 +73,7 @@ def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts
     In fp32, for heads of 64; the longest text of the sample fills its batch. Of pictures, whose layers differ, nothing.
     """
     assert facts.backbone is not None
-    layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.PARTS), default=0)
+    layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.parts), default=0)
     longest = int(data.preprocessing.get("max_length", 0))
     if not data.preprocessing.get("is_packed"):  # blocks are full
         longest = min(max(int(seen.measured.get("tokens_max", 0)) for seen in facts.each), longest)

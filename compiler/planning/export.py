@@ -29,7 +29,7 @@ class QuantizationPlan(Frozen):
         strange = next((kind for kind in self.kinds if kind not in variants.words(KINDS)), None)
         if strange is not None or len(set(self.kinds)) < len(self.kinds):
             raise ValueError(f"each kind once, of {', '.join(variants.words(KINDS))}")
-        if (self.samples > 0) != any(variants.load(KINDS, kind).NEEDS_ROWS for kind in self.kinds):
+        if (self.samples > 0) != any(variants.quantization(kind).needs_rows for kind in self.kinds):
             raise ValueError("samples are for kinds that take rows, and these take at least one")
         return self
 
@@ -79,6 +79,6 @@ class ExportPlan(Frozen):
         if ("int8" in self.precision) != (self.quantization is not None):
             raise ValueError("quantization goes with int8 among the precisions")
         for kind in self.quantization.kinds if self.quantization else ():
-            if why := variants.load(KINDS, kind).lacks(False, self.optimize):
+            if why := variants.quantization(kind).lacks(False, self.optimize):
                 raise ValueError(f"{kind}: {why}")
         return self

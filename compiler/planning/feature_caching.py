@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from .. import variants
+from ..contracts.reading import RowReader
 from ..facts.backbone import BackboneFacts
 from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
@@ -19,10 +20,10 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     learns reaches them.
     """
     family = facts.family
-    if STACK not in family.PARTS or "tokens" not in family.PROVIDES:
+    if STACK not in family.parts or "tokens" not in family.provides:
         return 0, f"something in the backbone learns, and `{facts.word}` has no layers that can be folded"
-    if reason := getattr(family, "UNFOLDED", ""):
-        return 0, reason
+    if family.uncacheable:
+        return 0, family.uncacheable
     lowest, beneath = _lowest(planned, facts, lambda tensor: tensor.state != "frozen")
     if beneath:
         return 0, f"`{beneath}` learns, or is not frozen, beneath the layers"
@@ -44,24 +45,24 @@ def kept_bytes(
     return round(rows * each * width * {"fp32": 4, "fp16": 2}[precision])
 
 
-def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[str, ...]:
+def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[RowReader | str, ...]:
     """What frozen work sees of a split, as far as it is known before rows are read: of equal counts, the same rows."""
     reader = variants.reader(task.head.type)
-    columns = (task.data.columns.get(role) for role in reader.ROLES)
+    columns = (task.data.columns.get(role) for role in reader.roles)
     pooling = task.head.pooling if fold == "feature" else ""
-    return (reader.__name__, pooling, split.model_dump_json(), *map(str, columns))
+    return (reader, pooling, split.model_dump_json(), *map(str, columns))
 
 
 def depth(planned: BackbonePlan) -> int:
     """How many layers a backbone has that could fold."""
-    pattern = variants.load("backbones", planned.family).PARTS[STACK]
+    pattern = planned.variant.parts[STACK]
     return 1 + max(int(hit[1]) for tensor in planned.tensors if (hit := re.match(pattern, tensor.name)))
 
 
 def common(planned: BackbonePlan, facts: BackboneFacts) -> int:
     """How many of the lowest layers hand on the same states, of whatever shape, whichever adapter is above them."""
     family = facts.family
-    if STACK not in family.PARTS or hasattr(family, "UNFOLDED"):
+    if STACK not in family.parts or family.uncacheable:
         return 0
     lowest, beneath = _lowest(planned, facts, lambda tensor: tensor.state == "added")
     return 0 if beneath else lowest
@@ -75,10 +76,10 @@ def _lowest(planned: BackbonePlan, facts: BackboneFacts, differs: Callable[[Tens
     family = facts.family
     lowest = facts.depth(STACK) or 0
     for tensor in filter(differs, planned.tensors):
-        hit = re.match(family.PARTS[STACK], tensor.name)
+        hit = re.match(family.parts[STACK], tensor.name)
         if hit:
             lowest = min(lowest, int(hit[1]))
-        elif tensor.state == "added" or any(re.match(pattern, tensor.name) for pattern in family.PARTS.values()):
+        elif tensor.state == "added" or any(re.match(pattern, tensor.name) for pattern in family.parts.values()):
             return 0, tensor.name
     return lowest, ""
 

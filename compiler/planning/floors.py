@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .. import variants
 from .plan import Phase, TaskPlan
 
 SHARE = 20  # of the rows that training reads, one in so many may be read for a floor: a step costs three forward passes
@@ -11,13 +10,12 @@ SCORED = ("validation", "test")
 
 def has_floor(task: TaskPlan) -> bool:
     """Whether there is something to score and something to hold the scores against."""
-    return bool(task.metric) and hasattr(variants.top(task.head.type), "floors") and any(map(task.split, SCORED))
+    return bool(task.metric) and task.head.variant.floors is not None and any(map(task.split, SCORED))
 
 
 def vectors(task: TaskPlan) -> str:
     """Which features of the untouched backbone a head's floors take: `kept`, `apart`, or none."""
-    found: str = getattr(variants.top(task.head.type), "VECTORS", "")
-    return found
+    return task.head.variant.floor_features
 
 
 def untouched(plan: Phase, task: TaskPlan) -> tuple[str, ...]:

@@ -67,10 +67,10 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     backbone = facts.backbone
     assert backbone is not None
     assert all(seen.preprocessing is not None for seen in facts.each)
-    method = variants.load("methods", spec.method)
-    is_whole = method.FREEZES or decisions.are_still(spec)
+    method = variants.method(spec.method)
+    is_whole = method.freezes or decisions.are_still(spec)
     frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
-    lowered: Lowered = method.lower(spec.adapt, backbone, frozen)
+    lowered = method.lower(spec.adapt, backbone, frozen)
     planned = _backbone(spec, backbone, frozen, lowered)
     each = zip(spec.each, facts.each, strict=True)
     tasks = tuple(_task(view, seen, backbone, has_head, len(spec.each) > 1) for view, seen in each)
@@ -95,7 +95,7 @@ def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
     for stage, seen in zip(spec.pretrain, facts.pretrain, strict=True):
         phase = _phase(stage, seen, bool(kind))
         phase = _training_rows(phase) if reads_head(stage.head_type) else phase
-        need = variants.load("objectives", stage.head_type).NEEDS
+        need = variants.objective(stage.head_type).needs
         fit = None
         if need in LANGUAGE_MODELS:
             fit = None if kind else decisions.fitting(stage, phase.train)
@@ -148,8 +148,8 @@ def _backbone(spec: Spec, backbone: BackboneFacts, frozen: frozenset[str], lower
 
 def _bare(backbone: BackboneFacts, tensors: Iterable[TensorPlan]) -> Iterable[str]:
     """Modules without tensors that belong to a part which is all frozen: the dropout after embeddings, of some families."""
-    for word, modules in getattr(backbone.family, "BARE", {}).items():
-        states = {t.state for t in tensors if re.match(backbone.family.PARTS[word], t.name)}
+    for word, modules in backbone.family.bare.items():
+        states = {t.state for t in tensors if re.match(backbone.family.parts[word], t.name)}
         if states == {"frozen"} and any(t.state != "frozen" for t in tensors):
             yield from modules
 
@@ -188,11 +188,11 @@ def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool, is_
 
 
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> HeadPlan:
-    module = variants.top(spec.head_type)
+    variant = variants.top(spec.head_type)
     record = Json(decisions.head_record(spec.head_type, spec.head, facts, has_head))
     pooling = decisions.pooling(spec, backbone)
     return HeadPlan(
-        type=spec.head_type, pooling=pooling.value, record=record, parameters=module.parameters(record, backbone.width)
+        type=spec.head_type, pooling=pooling.value, record=record, parameters=variant.parameters(record, backbone.width)
     )
 
 
@@ -220,7 +220,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
     augment = variants.input(spec.modality).augmentation(spec.input)
     return DataPlan(
         splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))), columns=Json(facts.columns),
-        modality=spec.modality, inputs=tuple(facts.backbone.family.INPUTS), preprocessing=Json(facts.preprocessing),
+        modality=spec.modality, inputs=tuple(facts.backbone.family.inputs), preprocessing=Json(facts.preprocessing),
         augment=Json(augment.model_dump()) if augment else None,
     )  # fmt: skip
 
@@ -263,13 +263,13 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
 def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, int]:
     """How many layers lie between each tensor and the head: 1 for the topmost layer, one more than all for embeddings."""
     assert facts is not None
-    stacks = [word for word in facts.family.PARTS if facts.depth(word) is not None]
+    stacks = [word for word in facts.family.parts if facts.depth(word) is not None]
     found = {}
     for tensor in planned.tensors:
-        hits = [(re.match(facts.family.PARTS[word], tensor.name), facts.depth(word) or 0) for word in stacks]
+        hits = [(re.match(facts.family.parts[word], tensor.name), facts.depth(word) or 0) for word in stacks]
         layer = next((depth - int(hit.group(1)) for hit, depth in hits if hit), None)
         below = any(
-            re.match(facts.family.PARTS[word], tensor.name) for word in facts.family.PARTS if word not in stacks
+            re.match(facts.family.parts[word], tensor.name) for word in facts.family.parts if word not in stacks
         )
         deepest = max((depth for _, depth in hits), default=0)
         found[tensor.name] = layer if layer is not None else deepest + 1 if below else 0

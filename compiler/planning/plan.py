@@ -7,18 +7,23 @@ import operator
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from .. import variants
-from ..contracts.head import Graph, one_graph
+from ..contracts.backbone import Family
+from ..contracts.head import Graph
 from ..contracts.input import Input
+from ..contracts.method import Method
 from ..diagnostics import Refused, Row, quote, refuse
 from ..files import whole
-from ..frozen import SLUG, Frozen, Json
+from ..frozen import SLUG, Frozen, Json, Texts
 from ..store.hashes import canonical, digest
 from .export import ExportPlan
+
+if TYPE_CHECKING:
+    from ..contracts.head import Head
 
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
@@ -44,7 +49,7 @@ class BackbonePlan(Frozen):
     """What the graft starts from, pinned."""
 
     source: str
-    family: str
+    family: str  # a module of backbones/
     config_sha256: str
     header_sha256: str
     files: tuple[str, ...]
@@ -53,6 +58,11 @@ class BackbonePlan(Frozen):
     inference: tuple[str, ...]  # modules that run in inference mode while the rest trains
     is_frozen: bool  # nothing of it learns
     dropout: float | None = None  # of all its dropouts, None for what its config.json says
+
+    @property
+    def variant(self) -> Family:
+        """What is known of its family."""
+        return variants.family(self.family)
 
 
 class TablePlan(Frozen):
@@ -93,7 +103,7 @@ class DataPlan(Frozen):
 
 
 class HeadPlan(Frozen):
-    """What is put on top."""
+    """What is put on top: a head, or the objective of a stage."""
 
     type: str
     pooling: str
@@ -102,6 +112,11 @@ class HeadPlan(Frozen):
     start: Literal["fitted", "random"] = (
         "random"  # of its weights: fitted to the untouched backbone's features, or drawn
     )
+
+    @property
+    def variant(self) -> Head[Any, Any]:
+        """All that it can do."""
+        return variants.top(self.type)
 
 
 class TaskPlan(Frozen):
@@ -150,15 +165,12 @@ class TaskPlan(Frozen):
         """The graphs that its decoder asks, by its own words; `model` is among them."""
         arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.inputs}
         given = Graph(inputs=arrays, outputs=self.outputs)
-        top = variants.top(self.head.type)
-        found: Mapping[str, Graph] = getattr(top, "graphs", one_graph)(self.head.record, given)
-        return found
+        return self.head.variant.graphs(self.head.record, given)
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
         """The arrays that its head gives, by its own words: dtype and shape, in which `width` is the backbone's."""
-        found: Mapping[str, Any] = variants.top(self.head.type).outputs(self.head.record)
-        return found
+        return self.head.variant.outputs(self.head.record)
 
 
 class MethodPlan(Frozen):
@@ -166,6 +178,11 @@ class MethodPlan(Frozen):
 
     method: str
     record: Json
+
+    @property
+    def variant(self) -> Method[Any]:
+        """The method itself."""
+        return variants.method(self.method)
 
 
 class SetPlan(Frozen):
@@ -234,8 +251,8 @@ class Estimates(Frozen):
 class Pins(Frozen):
     """What a plan made from a lock must meet when it is built; it decides nothing."""
 
-    files: Json  # SHA-256 of the backbone's files, by name
-    versions: Json  # of libraries, by name
+    files: Texts  # SHA-256 of the backbone's files, by name
+    versions: Texts  # of libraries, by name
 
 
 class Phase(Frozen):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 from .. import variants
@@ -42,7 +41,9 @@ def _kinds(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[
         return Decided((export.quantization,))
     is_convolving = convolves(backbone)
     kinds = tuple(
-        word for word in fitting(export, backbone, rows) if not is_convolving or module(word).FOR_CONVOLUTIONS
+        word
+        for word in fitting(export, backbone, rows)
+        if not is_convolving or variants.quantization(word).for_convolutions
     )
     what = "convolutions" if is_convolving else "encoders"
     out = [f"{word}: {why}" for word in every() if (why := lack(word, export, backbone, rows))]
@@ -52,7 +53,7 @@ def _kinds(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[
 
 def _samples(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
     """How many training rows fix scales."""
-    if not any(module(kind).NEEDS_ROWS for kind in kinds):
+    if not any(variants.quantization(kind).needs_rows for kind in kinds):
         return Decided(0, "no kind of int8 that is tried takes rows")
     if export.calibration_samples:
         return Decided(export.calibration_samples)
@@ -68,21 +69,16 @@ def fitting(export: Export, backbone: BackboneFacts, rows: int) -> tuple[str, ..
 
 def lack(word: str, export: Export, backbone: BackboneFacts, rows: int) -> str:
     """Why a kind can't be had, empty where it can."""
-    if module(word).NEEDS_ROWS and not rows:
+    if variants.quantization(word).needs_rows and not rows:
         return "its scales come from training rows, and there are none"
-    return str(module(word).lacks(convolves(backbone), export.optimize))
+    return variants.quantization(word).lacks(convolves(backbone), export.optimize)
 
 
 def every() -> tuple[str, ...]:
     """All kinds, in the order in which they are tried."""
-    return tuple(sorted(variants.words(KINDS), key=lambda word: module(word).RANK))
-
-
-def module(word: str) -> ModuleType:
-    """The module of a kind."""
-    return variants.load(KINDS, word)
+    return tuple(sorted(variants.words(KINDS), key=lambda word: variants.quantization(word).rank))
 
 
 def convolves(backbone: BackboneFacts) -> bool:
     """Whether a backbone's layers are convolutions."""
-    return bool(getattr(backbone.family, "CONVOLVES", False))
+    return backbone.family.convolves

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .. import variants
+from ..contracts.metrics import always_defined
+from ..contracts.targets import LabelCounts, RowLabels, Summary
 from ..diagnostics import At, Diagnostic, listed, quote
 from ..facts.facts import Facts
 from ..facts.spelling import spellings
@@ -19,12 +20,11 @@ SHOWN = 5  # labels named
 
 def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str, ...]:
     """The metrics, of some of a head, that have a value on its validation rows; all of them where these are not counted."""
-    tally = _tally(spec, facts)
-    metrics = variants.load("metrics", variants.top(str(spec.head_type)).METRICS)
-    if tally is None or not hasattr(metrics, "is_defined"):
+    summary, metrics = _summary(spec, facts), variants.top(str(spec.head_type)).metrics
+    if summary is None or metrics.is_defined is always_defined:
         return tuple(names)
     record = _record(spec, facts)
-    return tuple(name for name in names if metrics.is_defined(name, tally, record))
+    return tuple(name for name in names if metrics.is_defined(name, summary, record))
 
 
 def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
@@ -34,34 +34,21 @@ def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
     head, tallies = variants.top(str(spec.head_type)), {name: split.tally for name, split in facts.splits.items()}
     if any(found.is_error for found in head.problems(spec.head, tallies)):
         return {}
-    record: Mapping[str, Any] = head.lower(spec.head, tallies["train"])
-    return record
+    return head.lower(spec.head, tallies["train"])
 
 
-@dataclass(frozen=True)
-class Counted:
-    """What is known of rows that are held out: how many, and how many of each label."""
-
-    counts: Mapping[str, int]
-
-    @property
-    def rows(self) -> int:
-        """Each has one label."""
-        return sum(self.counts.values())
-
-
-def _tally(spec: Spec | Draft, facts: Facts) -> Any:
-    """The tally of the validation rows, of those held out as far as it is known; None where it is not."""
+def _summary(spec: Spec | Draft, facts: Facts) -> Summary | None:
+    """What is counted of the validation rows, of those held out as far as it is known; None where it is not."""
     if "validation" in facts.splits:
-        return facts.splits["validation"].tally
+        return facts.splits["validation"].tally.summary
     counts = _held_out(spec, facts)
-    return None if counts is None else Counted(counts)
+    return None if counts is None else Summary(sum(counts.values()), counts)  # each has one label
 
 
 def _held_out(spec: Spec | Draft, facts: Facts) -> dict[str, int] | None:
     """How many rows of each label are held out for validation, None where it is not known."""
     validation, train = spec.data.validation if spec.data else None, facts.splits.get("train")
-    if train is None or not hasattr(train.tally, "is_multi"):
+    if train is None or not isinstance(train.tally, RowLabels):
         return None
     if not isinstance(validation, HeldOut) or train.tally.is_multi or facts.patterns:
         return None
@@ -76,28 +63,32 @@ def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagn
     if written is None or written not in names or written in usable:
         return
     headline = f"`{written}` has no value on the validation rows"
+    summary = _summary(spec, facts)
+    assert summary is not None  # else every metric has a value, as far as is known
     at, also = At(("train", "metric"), "can't pick an epoch"), (At(("data", "validation")),)
     help = f"use one that has: {listed(usable, 40)}" if usable else "give it other validation rows"
-    yield Diagnostic("E0430", headline, at, also, (_told(_tally(spec, facts)),), help)
+    yield Diagnostic("E0430", headline, at, also, (_told(summary),), help)
 
 
-def _told(tally: Any) -> str:
-    counts = getattr(tally, "counts", {})
-    if ranges := [(tally.least[each][0], tally.most[each][0]) for each in getattr(tally, "least", ())]:
+def _told(summary: Summary) -> str:
+    counts, rows = summary.counts, summary.rows
+    if ranges := summary.ranges.values():
         said = listed([f"{least:g}" if least == most else f"{least:g} to {most:g}" for least, most in ranges])
-        return f"its {counted(tally.rows, 'row')} {'says' if tally.rows == 1 else 'say'} {said}"
+        return f"its {counted(rows, 'row')} {'says' if rows == 1 else 'say'} {said}"
     if not counts:
         return "its rows have the same answer, or none"
     most = max(counts, key=counts.__getitem__)
-    return f"of its {tally.rows:,} row{'s' * (tally.rows > 1)} {counts[most]:,} {'has' if counts[most] == 1 else 'have'} {quote(most)}"
+    return (
+        f"of its {rows:,} row{'s' * (rows > 1)} {counts[most]:,} {'has' if counts[most] == 1 else 'have'} {quote(most)}"
+    )
 
 
 def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Warns of labels, or types of entities, without a row in validation or test: scores say nothing of them."""
     train = facts.splits["train"].tally
-    if not hasattr(train, "counts") or spec.head_type not in variants.words("heads"):
+    if not isinstance(train, LabelCounts) or spec.head_type not in variants.words("heads"):
         return
-    are_labels = hasattr(train, "is_multi")
+    are_labels = isinstance(train, RowLabels)
     if are_labels and 2 * len(train.counts) > train.rows:  # labels of one row each, which is told for itself
         return
     slips = _slips(train.counts)
@@ -125,9 +116,9 @@ def _slips(counts: Mapping[str, int]) -> frozenset[str]:
     return frozenset(label for same in each for label in same[1:])
 
 
-def _absent(spec: Draft, facts: Facts, split: str, train: Any) -> list[str]:
+def _absent(spec: Draft, facts: Facts, split: str, train: LabelCounts) -> list[str]:
     """What training rows are counted by that no row of a split has; of rows held out where it is known what they have."""
     if split in facts.splits:
-        return [label for label in train.counts if not facts.splits[split].tally.counts.get(label)]
+        return [label for label in train.counts if not facts.splits[split].tally.summary.counts.get(label)]
     counts = _held_out(spec, facts) if split == "validation" else None
     return [label for label, rows in (counts or {}).items() if not rows]

@@ -17,11 +17,11 @@ _INDEX = re.compile(rf"(?P<stack>[a-z.]+)\[(?P<index>{_NUMBER})\]")
 def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:
     """The tensors that a selector names, or the reason why it names none."""
     names = backbone.names
-    parts = backbone.family.PARTS
+    parts = backbone.family.parts
     if selector == "all":
         return frozenset(names)
     if selector == "norms":
-        return _found(selector, [n for n in names if re.search(backbone.family.NORMS, n)], backbone, path)
+        return _found(selector, [n for n in names if re.search(backbone.family.norms, n)], backbone, path)
     if selector == "biases":
         return _found(selector, [n for n in names if n.endswith(".bias") or n == "bias"], backbone, path)
     sliced = _SLICE.fullmatch(selector) or _INDEX.fullmatch(selector)
@@ -71,7 +71,7 @@ def _slice(selector: str, group: dict[str, str], backbone: BackboneFacts, path: 
             (),
             help,
         )
-    pattern = backbone.family.PARTS[stack]
+    pattern = backbone.family.parts[stack]
     hits = [(n, re.match(pattern, n)) for n in backbone.names]
     return frozenset(n for n, hit in hits if hit and int(hit.group(1)) in chosen)
 
@@ -81,7 +81,7 @@ def _found(selector: str, names: list[str], backbone: BackboneFacts, path: Path)
 
 
 def _nothing(selector: str, backbone: BackboneFacts, path: Path) -> Diagnostic:
-    stacks = {word: backbone.depth(word) for word in backbone.family.PARTS}
+    stacks = {word: backbone.depth(word) for word in backbone.family.parts}
     choices = [word if depth is None else f"{word}[0:{depth}]" for word, depth in stacks.items()]
     choices = [*choices, "norms", "biases", "all"]
     sliced = re.fullmatch(r"([a-z._]+)(\[.*\])", selector)

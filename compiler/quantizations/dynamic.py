@@ -9,19 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.quantization import Quantization
+
 if TYPE_CHECKING:
     from ..export.calibration import Sample
-
-RANK = 1
-SCALES = "inputs of products are scaled by what a batch holds"
-IS_BATCH_INVARIANT = False
-NEEDS_ROWS = False
-FOR_CONVOLUTIONS = False  # MobileNetV2 on ants_bees: accuracy .90 fell to .45, in eight times fp32's time
-
-
-def lacks(convolves: bool, optimize: str) -> str:
-    """Nothing: every graph can have it."""
-    return ""
 
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
@@ -30,3 +21,13 @@ def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample
 
     dynamic(source, target, in_float, (*PRODUCTS, *TABLES))
     return {}
+
+
+QUANTIZATION = Quantization(
+    rank=1,
+    scales="inputs of products are scaled by what a batch holds",
+    is_batch_invariant=False,
+    needs_rows=False,
+    for_convolutions=False,  # MobileNetV2 on ants_bees: accuracy .90 fell to .45, in eight times fp32's time
+    quantize=quantize,
+)

@@ -11,19 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.quantization import Quantization
+
 if TYPE_CHECKING:
     from ..export.calibration import Sample
-
-RANK = 2
-SCALES = "inputs of operators are scaled by fixed numbers, from training rows"
-IS_BATCH_INVARIANT = True
-NEEDS_ROWS = True
-FOR_CONVOLUTIONS = True
-
-
-def lacks(convolves: bool, optimize: str) -> str:
-    """Nothing besides rows: every graph can have it."""
-    return ""
 
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
@@ -32,3 +23,13 @@ def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample
 
     assert sample is not None
     return {"calibration": calibrated(source, target, in_float, sample)}
+
+
+QUANTIZATION = Quantization(
+    rank=2,
+    scales="inputs of operators are scaled by fixed numbers, from training rows",
+    is_batch_invariant=True,
+    needs_rows=True,
+    for_convolutions=True,
+    quantize=quantize,
+)

@@ -10,14 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contracts.quantization import Quantization
+
 if TYPE_CHECKING:
     from ..export.calibration import Sample
-
-RANK = 3
-SCALES = "inputs of products are scaled row by row"
-IS_BATCH_INVARIANT = True
-NEEDS_ROWS = False
-FOR_CONVOLUTIONS = False
 
 
 def lacks(convolves: bool, optimize: str) -> str:
@@ -35,3 +31,14 @@ def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample
 
     by_block(source, target, in_float)
     return {}
+
+
+QUANTIZATION = Quantization(
+    rank=3,
+    scales="inputs of products are scaled row by row",
+    is_batch_invariant=True,
+    needs_rows=False,
+    for_convolutions=False,
+    lacks=lacks,
+    quantize=quantize,
+)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from .. import variants
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.work import Work
@@ -37,16 +36,16 @@ def run(work: Work) -> None:
     """
     plan = work.plan
     learned = work.inputs["train"] / "learned.safetensors"
-    method = variants.load("methods", plan.method.method)
+    method = plan.method.variant
     # a merged network has lost its adapter, so an adapted one is assembled anew
     graft = (
         assemble(plan, work.backbone, learned)
-        if method.ADDS
+        if method.adds
         else remember(work.memory, plan, work.backbone, work.inputs["train"])
     )
     graft = graft.to("cpu").eval()
     source, beneath = base(plan.backbone.source), work.backbone
-    if method.ADDS and plan.pretrain:
+    if method.adds and plan.pretrain:
         _copy_base(work.backbone, work.out / BASE, source)
         source, beneath = f"checkpoint/{BASE}", work.out / BASE
     for adapter, backbone in graft.backbones.items():
@@ -58,7 +57,7 @@ def run(work: Work) -> None:
         _anonymise(folder, source)
     # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
     _copy(work.backbone, work.out, PREPROCESSING)
-    if not method.ADDS and _pools_as_before(work):
+    if not method.adds and _pools_as_before(work):
         _copy(work.origin, work.out, SENTENCES)
     heads = of_heads(graft)
     save_file({name: tensor.detach().contiguous() for name, tensor in heads.items()}, work.out / HEAD)

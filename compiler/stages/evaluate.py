@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ..execution.prepared import write_outputs
 from ..execution.work import Work
 from ..model.assembly import remember
 from ..training.loaders import Rows, outputs_of
-from ..training.validation import first, metrics_of, refuse_unlike
+from ..training.validation import first, refuse_unlike
 from .prepare import preprocessor
 
 SCORED = ("validation", "test")
@@ -27,7 +28,7 @@ def run(work: Work) -> None:
     torch.set_num_threads(work.machine.threads)
     graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to(work.machine.device)
     processor = preprocessor(plan, work.backbone)
-    calibrated: dict[str, dict[str, Any]] = {task.name: {} for task in plan.tasks}
+    calibrated: dict[str, Mapping[str, Any]] = {task.name: {} for task in plan.tasks}
     scores: dict[str, dict[str, Any]] = {}
     for split, task in ((split, task) for split in SCORED for task in plan.tasks if task.split(split)):
         rows = Rows(work, task, split, processor, work.machine.device)
@@ -35,10 +36,10 @@ def run(work: Work) -> None:
             refuse_unlike(graft, rows, first(rows, plan.train.batch_size))
         outputs = outputs_of(graft, rows)
         write_outputs(work.out / f"{task.named(split)}.npz", outputs)
-        metrics, examples = metrics_of(task), rows.prepared.examples()
+        metrics, examples = task.head.variant.metrics, rows.prepared.examples()
         if split == "validation":
             calibrated[task.name] = metrics.calibrate(task.head.record.plain(), outputs, examples)
-        record = task.head.record.plain() | calibrated[task.name]
+        record = {**task.head.record.plain(), **calibrated[task.name]}
         found = metrics.report(record, outputs, examples)
         scores.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
     (work.out / "calibrated.json").write_text(json.dumps(calibrated))

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from ...runtime.manifest import MODEL
 from ...runtime.session import Session
-from .. import variants
 from ..bundling.manifest import file_of
+from ..contracts.method import Method
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
@@ -66,12 +66,12 @@ def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Path, prepared: Pat
 
 def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
     """Merges in place; the merged network must answer as the adapted one did, and something must have been learned."""
-    method = variants.load("methods", plan.method.method)
-    if not method.ADDS:
+    method = plan.method.variant
+    if not method.adds:
         return None
     work.memory.clear()  # the adapted form is gone after this
     adapted = outputs(graft, plan, processor, inputs)
-    before = _weights(graft, method) if method.MERGES else _untrained(work)
+    before = _weights(graft, method) if method.merges else _untrained(work)
     merge(graft, plan)
     after = outputs(graft, plan, processor, inputs)
     worst, _ = apart(adapted, after)
@@ -88,7 +88,7 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
             f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
             help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
         )
-    state = _states(graft) if method.MERGES else load_file(work.inputs["train"] / "learned.safetensors")
+    state = _states(graft) if method.merges else load_file(work.inputs["train"] / "learned.safetensors")
     return {"worst": worst, "allowed": plan.export.parity, **_updates(work, before, state)}
 
 
@@ -127,7 +127,7 @@ def _states(graft: Graft) -> dict[str, torch.Tensor]:
     return {f"{part_of(a)}.{n}": t for a, own in graft.backbones.items() for n, t in own.state_dict().items()}
 
 
-def _weights(graft: Graft, method: Any) -> dict[str, torch.Tensor]:
+def _weights(graft: Graft, method: Method[Any]) -> dict[str, torch.Tensor]:
     """The weights that will take in an update, as they are before."""
     # they are the same for all adapters
     state = graft.backbone.state_dict()

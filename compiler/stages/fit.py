@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from .. import variants
 from ..contracts.stage import Stage
 from ..execution.prepared import Prepared
 from ..execution.work import Work
@@ -37,19 +36,20 @@ def run(work: Work) -> None:
 
 
 def _fit(work: Work, task: TaskPlan) -> Fit:
-    module, rows = variants.top(task.head.type), Prepared(work.prepared(task, "train"))
-    record, features = module.convex(task.head.record), read_kept(work.features(task)).values
-    ((output, array),) = module.outputs(record).items()
+    variant, rows = task.head.variant, Prepared(work.prepared(task, "train"))
+    assert variant.convex is not None
+    record, features = variant.convex(task.head.record), read_kept(work.features(task)).values
+    assert record is not None  # a plan has no head with other layers fitted
+    ((output, array),) = variant.outputs(record).items()
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = module.loss(record, {output: outputs}, targets)
-        return found
+        return variant.loss(record, {output: outputs}, targets)
 
     draws = generator(work.plan.seed, "fit", task.name)
     targets = torch.from_numpy(np.asarray(rows.targets))
     seen, count = torch.from_numpy(np.array(features, np.float32)), array["shape"][-1]
     # where no step follows the head is all that there is, and nothing has to be left for a backbone to learn
-    is_sure = getattr(module, "GIVES_SHARES", False) and work.plan.train.steps > 0
+    is_sure = variant.gives_shares and work.plan.train.steps > 0
     return fitted(seen, targets, count, loss, draws, is_sure=is_sure)
 
 

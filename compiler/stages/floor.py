@@ -12,7 +12,6 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ...runtime.rows import Outputs, Values, by_length
-from .. import variants
 from ..contracts.stage import Stage
 from ..execution.prepared import Prepared, write_outputs
 from ..execution.work import Work
@@ -24,7 +23,6 @@ from ..planning.floors import SCORED, untouched
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..training.loaders import IGNORED, NOTHING, arrays, budget_on
-from ..training.validation import metrics_of
 from .prepare import preprocessor, raw_rows
 
 MOST = 20_000  # training rows that a floor learns from
@@ -41,7 +39,8 @@ def run(work: Work) -> None:
     that a floor comes to on the way there from that answer, as a share of what that answer loses.
     """
     task, record = work.task, work.task.head.record.plain()
-    head, metrics = variants.top(task.head.type), metrics_of(task)
+    head, metrics = task.head.variant, task.head.variant.metrics
+    assert head.floors is not None
     train = _train(work)
     asked = {split: _sample(work, split) for split in SCORED if task.split(split)}
     scores: dict[str, dict[str, Any]] = {split: {} for split in asked}
@@ -56,7 +55,7 @@ def run(work: Work) -> None:
     constant: Outputs | None = None
     with threadpool_limits(1):
         for number, floor in enumerate(head.floors(record, train)):
-            decided: dict[str, Any] = {}
+            decided: Mapping[str, Any] = {}
             found["names"].append(floor.name)
             for split, sample in asked.items():
                 outputs = floor.answer(sample)
@@ -69,8 +68,8 @@ def run(work: Work) -> None:
                     found["calibrated"][floor.name] = decided
                     found["tells"] = _told(found["tells"], task, constant, outputs, sample)
                     constant = outputs if floor.is_constant else constant
-                scores[split][floor.name] = _numbers(metrics.report(record | decided, outputs, sample.examples))
-            if floor.is_constant and not hasattr(head, "condense"):
+                scores[split][floor.name] = _numbers(metrics.report({**record, **decided}, outputs, sample.examples))
+            if floor.is_constant and not head.condense:
                 found["untrained"] = _untrained(task, floor, train)
     (work.out / "floors.json").write_text(json.dumps(found))
 
@@ -168,7 +167,7 @@ def _loss(task: TaskPlan, outputs: Outputs, targets: Values) -> float:
     tensors = {name: torch.from_numpy(_padded(values, NOTHING)) for name, values in outputs.items()}
     wanted = torch.from_numpy(_padded(targets, IGNORED))
     with torch.no_grad():
-        return float(variants.top(task.head.type).loss(task.head.record, tensors, wanted))
+        return float(task.head.variant.loss(task.head.record, tensors, wanted))
 
 
 def _padded(values: Values, with_: float) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ...runtime.rows import Outputs
-from .. import variants
 from ..contracts.stage import Stage
 from ..execution.prepared import Examples, Prepared, read_outputs
 from ..execution.work import Work, stage_name
@@ -19,7 +18,7 @@ from ..health.seen import Answers, Training
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.optimisation import schedule
-from ..training.validation import direction, metrics_of
+from ..training.validation import direction
 
 Json = dict[str, Any]
 
@@ -46,7 +45,7 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
     losses, norms = np.load(folder / "losses.npy"), np.load(folder / "norms.npy")
     factor = schedule(plan) if len(losses) else None
     rates = np.array([factor(step) for step in range(len(losses))]) if factor else np.zeros(0)
-    heads = [variants.top(task.head.type) for task in plan.tasks if task.metric]
+    heads = [task.head.variant for task in plan.tasks if task.metric]
     validation = [task.split("validation") for task in plan.tasks]
     return Training(
         losses=losses,
@@ -62,20 +61,16 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
         is_fitted=bool(plan.fitted),
         before=history.get("start", {}),
         can_fit=[task.name for task in plan.tasks if _can_fit(plan, task)],
-        starts_random=all(
-            hasattr(head, "TARGETS") and not getattr(head, "IS_JOINT", False) and not hasattr(head, "condense")
-            for head in heads
-        ),
+        starts_random=not any(head.in_batch_negatives or head.condense for head in heads),
         has_one_set=len(plan.train.sets) == 1,
-        has_backbone=not plan.backbone.is_frozen and not any(hasattr(head, "condense") for head in heads),
+        has_backbone=not plan.backbone.is_frozen and not any(head.condense for head in heads),
     )
 
 
 def _can_fit(plan: Plan, task: TaskPlan) -> bool:
     """Whether a head was drawn that could be fitted before the first step."""
-    is_convex = hasattr(variants.top(task.head.type), "convex") and not task.head.record.get("hidden")
-    method = variants.load("methods", plan.method.method)
-    return task.head.start != "fitted" and is_convex and getattr(method, "STARTS_UNTOUCHED", False)
+    is_convex = task.head.variant.convex is not None and not task.head.record.get("hidden")
+    return task.head.start != "fitted" and is_convex and plan.method.variant.starts_untouched
 
 
 def _untrained(plan: Plan, floors: Mapping[str, Json]) -> float | None:
@@ -111,10 +106,10 @@ def _learned(plan: Plan, floors: Json, training: Training) -> float | None:
 
 def _spoken(task: TaskPlan, record: Json, outputs: Outputs, examples: Examples) -> Json:
     """Labels that are never answered though many rows have them, and the commonest answer where each row has one."""
-    metrics = metrics_of(task)
-    if not hasattr(metrics, "answered"):
+    answered = task.head.variant.metrics.answered
+    if answered is None:
         return {}
-    tally: Mapping[str, tuple[int, int]] = metrics.answered(record, outputs, examples)
+    tally = answered(record, outputs, examples)
     unused = {label: true for label, (given, true) in tally.items() if not given and true >= FEW}
     total, rows = sum(given for given, _ in tally.values()), len(examples)
     label = max(tally, key=lambda word: tally[word][0], default="")
@@ -125,7 +120,7 @@ def _spoken(task: TaskPlan, record: Json, outputs: Outputs, examples: Examples) 
 
 def _compared(work: Work, task: TaskPlan, floors: Json, record: Json, outputs: Outputs, examples: Examples) -> Json:
     """The best floor beside the model, and whether the model is below it by more than one standard error."""
-    metrics, name = metrics_of(task), task.metric
+    metrics, name = task.head.variant.metrics, task.metric
     sign = metrics.direction(name)
     scores = {floor: found.get(name) for floor, found in floors["scores"].get("validation", {}).items()}
     known = {floor: value for floor, value in scores.items() if value is not None}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import variants
+from ..contracts.method import Method
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared
@@ -19,7 +19,7 @@ from ..execution.work import Work
 from ..export.parity import apart, golden_inputs, outputs
 from ..facts.backbone import PREPROCESSING
 from ..heads._vocabulary import IGNORED, unigram_entropy
-from ..layers.language import LanguageModel
+from ..layers.language import LanguageModel, WordHead
 from ..model.assembly import assemble, load_heads
 from ..model.language_models import AUTO, load_language_model
 from ..model.network import Graft
@@ -37,7 +37,7 @@ def run(work: Work) -> None:
     phase = work.plan
     assert isinstance(phase, PretrainPlan)
     torch.set_num_threads(work.machine.threads)
-    method = variants.load("methods", phase.method.method)
+    method = phase.method.variant
     before = assemble(phase, work.backbone).to(work.machine.device)
     if work.fitted:
         load_heads(before, work.fitted)
@@ -49,7 +49,7 @@ def run(work: Work) -> None:
     _merge(work, graft, method)
     if split:
         report["after"] = _scores(work, graft, split)
-    if split and hasattr(variants.top(phase.tasks[0].head.type), "condense"):  # it finds words
+    if split and phase.tasks[0].head.variant.condense:  # it finds words
         report["unigram_entropy"] = round(unigram_entropy(_texts(work, split)), 6)
     history = json.loads((work.inputs[work.phase] / "history.json").read_bytes())
     report |= {name: history[name] for name in ("steps", "best_epoch", "micro_batch")}
@@ -65,9 +65,9 @@ def _scores(work: Work, graft: Graft, split: str) -> dict[str, Any]:
     return scored(graft, Rows(work, work.plan.tasks[0], split, processor, work.machine.device))
 
 
-def _merge(work: Work, graft: Graft, method: Any) -> None:
+def _merge(work: Work, graft: Graft, method: Method[Any]) -> None:
     """Merges in place; the merged network must answer as the adapted one did."""
-    if not method.ADDS:
+    if not method.adds:
         return
     processor, plan = preprocessor(work.plan, work.backbone), work.plan
     inputs = golden_inputs(plan)
@@ -96,11 +96,11 @@ def _texts(work: Work, split: str) -> Iterator[np.ndarray]:
 
 def _save(work: Work, phase: PretrainPlan, graft: Graft) -> None:
     """The backbone with its language model's head, where it has one: what comes next may want it."""
-    head = graft.heads[0]
-    if hasattr(head, "language"):
+    head = graft.head(0)
+    if isinstance(head, WordHead):
         whole = head.language.whole(graft.backbone)
     elif phase.language_model in AUTO:
-        model, _ = load_language_model(phase.language_model, work.backbone, phase.backbone.family)
+        model, _ = load_language_model(phase.language_model, work.backbone, phase.backbone.variant)
         whole = LanguageModel(model).whole(graft.backbone)
     else:
         whole = graft.backbone

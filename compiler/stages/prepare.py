@@ -63,12 +63,12 @@ def run(work: Work) -> None:
     """
     task, split = work.task, work.task.split(work.split)
     assert split is not None
-    head, record, columns = variants.top(task.head.type), task.head.record, task.data.columns
+    head, record, columns = task.head.variant, task.head.record, task.data.columns
     read, kept = split_rows(work.plan, task, split, work.root)
     if split.held_out is not None:
         np.save(work.out / "held_out.npy", kept)
-    is_packed = hasattr(head, "pack")
-    processor = preprocessor(work.plan, work.backbone, is_packed)
+    packing = head.packing
+    processor = preprocessor(work.plan, work.backbone, packing is not None)
     features: list[dict[str, np.ndarray]] = []
     targets: list[np.ndarray] = []
     owners: list[int] = []
@@ -81,17 +81,17 @@ def run(work: Work) -> None:
             for i, row in enumerate(chosen):
                 targets += head.target(record, row.values, columns, [rows.features[j] for j in rows.of(i)])
             advance(len(chosen))
-    if hasattr(head, "draw") and split.name != "train":  # what training draws anew for each step is asked once
+    if head.draw and split.name != "train":  # what training draws anew for each step is asked once
         drawn = [head.draw(record, row, np.random.default_rng([0, i]), False) for i, row in enumerate(features)]
         features, targets = [row for row, _ in drawn], [target for _, target in drawn]
-    if is_packed:
-        features = head.pack(record, features)
-        targets, owners = [head.aims(record, block) for block in features], list(range(len(features)))
-    keeps = getattr(head, "reference", None)
+    if packing:
+        features = packing.pack(record, features)
+        targets, owners = [packing.aims(record, block) for block in features], list(range(len(features)))
+    keeps = head.reference
     references = [keeps(read[i].values, columns) for i in kept] if keeps else ()
-    places = range(len(features)) if is_packed else [read[i].number for i in kept]  # of blocks of text, their own
+    places = range(len(features)) if packing else [read[i].number for i in kept]  # of blocks of text, their own
     np.save(work.out / NUMBERS, np.array(places, np.int64))
-    write_rows(work.out, features, targets, np.array(owners), getattr(head, "ALONG", False), references)
+    write_rows(work.out, features, targets, np.array(owners), head.per_token, references)
 
 
 def split_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> tuple[list[Read], np.ndarray]:
@@ -128,11 +128,9 @@ def _strata(plan: Phase, task: TaskPlan, read: Sequence[Read]) -> list[int]:
             )
             for row in read
         ]
-    head = variants.top(task.head.type)
-    stratum = getattr(head, "stratum", lambda row, columns: 0)
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
     seen: dict[Any, int] = {}
-    return [seen.setdefault(stratum(row.values, task.data.columns), len(seen)) for row in read]
+    return [seen.setdefault(task.head.variant.stratum(row.values, task.data.columns), len(seen)) for row in read]
 
 
 def _skipped(task: TaskPlan) -> frozenset[int]:
@@ -144,8 +142,7 @@ def _skipped(task: TaskPlan) -> frozenset[int]:
 
 def _answers(task: TaskPlan) -> list[str]:
     """The columns that hold the answers of a task."""
-    targets = variants.top(task.head.type).TARGETS
-    return [name for role in targets for name in task.data.columns.get(role, ())]
+    return [name for role in task.head.variant.targets for name in task.data.columns.get(role, ())]
 
 
 def _rows(work: Work, processor: Any, inputs: list[Any]) -> Rows:
@@ -190,18 +187,17 @@ def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Itera
 
     Raises Refused E0405 at the end of a table that is not the one planned.
     """
-    module, head = variants.reader(task.head.type), variants.top(task.head.type)
-    spelt = getattr(head, "spelt", lambda record, row, columns: row)
+    reader, spelt = variants.reader(task.head.type), task.head.variant.spelt
     answers = _answers(task) if len(plan.together(task.name)) > 1 else []
     for at, table in enumerate(split.tables):
         opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
         files: list[Path] = []
         held: list[Read] = []
         for number, written in rows(opened):
-            values = spelt(task.head.record, written, task.data.columns)
-            files += module.files(values, task.data.columns, opened.folder)
+            values = spelt(task.head.record, written, task.data.columns) if spelt else written
+            files += reader.files(values, task.data.columns, opened.folder)
             if not answers or not lacks(values, answers):
-                raw = module.raw(values, task.data.columns, opened.folder)
+                raw = reader.raw(values, task.data.columns, opened.folder)
                 held.append(Read(at << WITHIN | number, opened, number, values, raw))
         if fingerprint(opened, files) != table.sha256:
             raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")

@@ -17,12 +17,12 @@ def run(work: Work) -> None:
     """Writes each graph in int8, `told.json`, what a manifest tells of it, and with fixed scales `ranges.json`."""
     planned = work.plan.export.quantization
     assert planned is not None
-    module = variants.load("quantizations", planned.kinds[0])
-    sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if module.NEEDS_ROWS else None
+    quantization = variants.quantization(planned.kinds[0])
+    sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if quantization.needs_rows else None
     told: dict[str, Any] = {}
     for graph in work.plan.export.graphs:
         source, target = (work.inputs["export"] / file_of(graph, "fp32"), work.out / file_of(graph, "int8"))
-        told |= module.quantize(source, target, (), sample)
+        told |= quantization.quantize(source, target, (), sample)
     (work.out / "told.json").write_text(json.dumps(told))
 
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from ...runtime.errors import BundleError
 from ...runtime.manifest import sealed
-from ...runtime.model import Model
+from ...runtime.model import HeadRun, Model
 from ...runtime.rows import Outputs, gathered, one_each
-from ...runtime.verify import plain
-from .. import variants
+from ...runtime.variants import decoder
+from ...runtime.verify import kept, plain
 from ..bundling.manifest import compose, file_of
 from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, refuse
@@ -33,7 +33,6 @@ from ..planning.export import SMALL
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..training.loaders import condensed
-from ..training.validation import metrics_of
 from .prepare import preprocessor, raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once
@@ -181,9 +180,9 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
         examples = Prepared(work.prepared(task, split)).examples()
         record = task.head.record.plain()
         if split == "validation":
-            own[task.name] = dict(metrics_of(task).calibrate(record, outputs, examples))
+            own[task.name] = dict(task.head.variant.metrics.calibrate(record, outputs, examples))
         records = record | calibrated[task.name], record | own[task.name]
-        found = metrics_of(task).report(records[1], outputs, examples)
+        found = task.head.variant.metrics.report(records[1], outputs, examples)
         metrics.setdefault(split, {}).update({task.named(name): value for name, value in found.items()})
         if split == "validation" and task.metric:
             ours = read_outputs(work.inputs["evaluate"] / f"{task.named(split)}.npz")
@@ -193,7 +192,7 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
 
 def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) -> Outputs:
     """What the graph gives for a split, from raw inputs on; from prepared rows where these were masked."""
-    if not hasattr(variants.top(task.head.type), "draw"):
+    if task.head.variant.draw is None:
         outputs = task.own(model.outputs(_inputs(work, task, split)))
         _refuse_holes(model.precision, outputs, draft)
         return outputs
@@ -263,7 +262,7 @@ def _gate(
 
     `records` are the trained network's and the graph's, each with the thresholds of its own.
     """
-    metrics, name = metrics_of(task), task.metric
+    metrics, name = task.head.variant.metrics, task.metric
     sign = metrics.direction(name)
     torch_score, score = (
         metrics.one(name, record, outputs, examples) for record, outputs in zip(records, (ours, theirs), strict=True)
@@ -323,17 +322,47 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     if plan.export.samples == "validation":
         validated = [task for task in plan.tasks if task.split("validation")]
         inputs = [value for task in validated for value in _inputs(work, task, "validation", GOLDEN // len(validated))]
-    models = {precision: Model(draft, precision, work.machine.threads) for precision in plan.export.precision}
-    rows = models[plan.export.precision[0]].rows(inputs)
+    models: dict[str, Model] = {p: Model(draft, p, work.machine.threads) for p in plan.export.precision}
+    first = models[plan.export.precision[0]]
+    rows = first.rows(inputs)
     outputs = {precision: model.run(rows) for precision, model in models.items()}
-    for precision, found in outputs.items():
-        _refuse_holes(precision, found, draft)
-    answers = models[plan.export.precision[0]].predict(inputs)
-    portable = plan.reading.variant.portable
-    return [
-        {"input": portable(value), "answer": plain(answer), "outputs": {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}}
-        for i, (value, answer) in enumerate(zip(inputs, answers, strict=True))
-    ]  # fmt: skip
+    for precision, given in outputs.items():
+        _refuse_holes(precision, given, draft)
+    answers = first.predict(inputs)
+    found: list[dict[str, Any]] = []
+    for i, (value, answer) in enumerate(zip(inputs, answers, strict=True)):
+        of_rows = {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}
+        sample = {"input": plan.reading.variant.portable(value), "answer": plain(answer), "outputs": of_rows}
+        calls = list(_calls(plan, first, models, value))
+        found.append({**sample, **({"calls": calls} if calls else {})})
+    return found
+
+
+def _calls(plan: Plan, first: Model, models: Mapping[str, Model], value: Any) -> Iterator[dict[str, Any]]:
+    """What decoders ask of graphs besides a single pass, for one input: each call, with what every precision gives."""
+    for task in (task for task in plan.tasks if len(task.graphs) > 1):
+        run = Recorded(first, task.name)
+        decoder(task.head.type).answer(run, first.heads[task.name], first.rows([value]))
+        for graph, given in run.calls:
+            outputs = {p: model.graphs.run(graph, given) for p, model in models.items()}
+            yield {
+                "graph": graph,
+                "inputs": {name: kept(array) for name, array in given.items()},
+                "outputs": {p: {name: kept(array) for name, array in own.items()} for p, own in outputs.items()},
+            }
+
+
+class Recorded(HeadRun):
+    """The graphs of a bundle as a head asks them, which keeps what it was asked besides a single pass."""
+
+    def __init__(self, model: Model, head: str) -> None:
+        super().__init__(model, head, {})
+        self.calls: list[tuple[str, Mapping[str, np.ndarray]]] = []
+
+    def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What a graph gives; the arrays are kept."""
+        self.calls.append((self.name(graph), arrays))
+        return super().__call__(graph, arrays)
 
 
 def _floats(values: np.ndarray) -> Any:

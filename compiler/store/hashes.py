@@ -86,7 +86,7 @@ def _is_own(memory: Path, users: frozenset[int]) -> bool:
 
 
 def _name(path: Path, status: os.stat_result) -> str:
-    return digest([str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
+    return digest([os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
 
 
 def _read(path: Path) -> str:

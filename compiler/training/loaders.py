@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from ...runtime.rows import Values, by_length, gathered, own_part, ragged_axis, taken
-from .. import variants
 from ..execution.prepared import Prepared
 from ..execution.work import Work
 from ..features.cache import read_kept
@@ -70,8 +69,7 @@ class Rows:
         self.kept = read_kept(folded, len(self.views)) if folded else None
         self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
-        self.module = variants.top(task.head.type)
-        self.draw = getattr(self.module, "draw", None) if split == "train" else None
+        self.draw = task.head.variant.draw if split == "train" else None
         self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
         if task.data.augment and split == "train" and not self.kept:
             from .augmentation import Augmentation
@@ -103,8 +101,7 @@ class Rows:
     def loss(self, outputs: Mapping[str, torch.Tensor], inputs: np.ndarray, seed: int) -> torch.Tensor:
         """The task's mean loss over the rows of some inputs; `seed` is the one that their batch had."""
         values = {name: array.float() for name, array in outputs.items()}
-        found: torch.Tensor = self.module.loss(self.task.head.record, values, self.targets(inputs, seed))
-        return found
+        return self.task.head.variant.loss(self.task.head.record, values, self.targets(inputs, seed))
 
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
@@ -139,10 +136,11 @@ class Rows:
 
     def _drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
         """What a step asks of some rows, and what it aims at: each draws from (seed, its number) alone."""
+        assert self.draw is not None
         found = []
         for i in rows.tolist():
             draws = np.random.default_rng([seed or 0, i])
-            found.append(self.draw(self.task.head.record, self.prepared.row(i), draws, True))  # type: ignore[misc]
+            found.append(self.draw(self.task.head.record, self.prepared.row(i), draws, True))
         return found
 
 
@@ -180,11 +178,8 @@ def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
 
 def condensed(task: TaskPlan, outputs: Mapping[str, Values], targets: Values, rows: np.ndarray) -> Mapping[str, Values]:
     """What is kept of the outputs of some rows: all of them, or what scores need where they are too many."""
-    condense = getattr(variants.top(task.head.type), "condense", None)
-    found: Mapping[str, Values] = (
-        condense(task.head.record, outputs, [targets[i] for i in rows]) if condense else outputs
-    )
-    return found
+    condense = task.head.variant.condense
+    return condense(task.head.record, outputs, [targets[i] for i in rows]) if condense else outputs
 
 
 def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
@@ -196,7 +191,7 @@ def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
         losses = np.concatenate(outputs["losses"])
         return float(losses.mean()) if len(losses) else 0.0
     every, count = np.arange(rows.prepared.rows), len(rows)
-    if not getattr(variants.top(rows.task.head.type), "IS_JOINT", False):
+    if not rows.task.head.variant.in_batch_negatives:
         return _loss(outputs, rows, every)
     ends = [*range(0, count - size + 1, size), count] if count >= size else [0, count]
     edges = [int(rows.prepared.edges[i]) for i in ends]
@@ -217,4 +212,4 @@ def _loss(outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> floa
         else:
             tensors[name] = torch.from_numpy(values)
     with torch.no_grad():
-        return float(variants.top(rows.task.head.type).loss(rows.task.head.record, tensors, targets))
+        return float(rows.task.head.variant.loss(rows.task.head.record, tensors, targets))

@@ -27,7 +27,7 @@ class RowSet:
         self.lengths = self._lengths()
         self.local = [dict(zip(each.prepared.numbers.tolist(), range(len(each)), strict=True)) for each in rows]
         self.groups = self._groups()
-        is_paired = getattr(rows[0].module, "IS_PAIRED", False)
+        is_paired = rows[0].task.head.variant.is_paired
         self.labels = np.asarray(rows[0].prepared.targets) if is_paired else None  # of each row, by its index
 
     def _lengths(self) -> np.ndarray | None:

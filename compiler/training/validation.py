@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import variants
 from ..diagnostics import refuse
 from ..model.network import Graft
 from ..planning.plan import MEAN, Phase, TaskPlan
@@ -34,7 +33,7 @@ def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, fl
     signed: float | None = 0.0
     for rows in splits:
         task, outputs = rows.task, outputs_of(graft, rows)
-        metrics, value = metrics_of(task), _metric(task, outputs, rows.prepared.examples())
+        metrics, value = task.head.variant.metrics, _metric(task, outputs, rows.prepared.examples())
         loss += task.weight * loss_of(outputs, rows, plan.train.batch_size)
         weights += task.weight
         if signed is not None:
@@ -50,10 +49,9 @@ def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float | None:
 
     By the plan's own thresholds every epoch of rare labels would score 0, and the first one be kept.
     """
-    metrics, record = metrics_of(task), task.head.record.plain()
-    calibrated = record | metrics.calibrate(record, outputs, examples)
-    value: float | None = metrics.one(task.metric, calibrated, outputs, examples)
-    return value
+    metrics, record = task.head.variant.metrics, task.head.record.plain()
+    calibrated = {**record, **metrics.calibrate(record, outputs, examples)}
+    return metrics.one(task.metric, calibrated, outputs, examples)
 
 
 def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> None:
@@ -86,7 +84,7 @@ def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> No
 
 def _seen(graft: Graft, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[torch.Tensor, float]:
     """What a head sees of a batch, and its loss; no more rows at once than the budget, fewer where memory ends."""
-    name, record, head = rows.task.name, rows.task.head.record, variants.top(rows.task.head.type)
+    name, head = rows.task.name, rows.task.head
     needed = -(-len(places) * int(rows.prepared.lengths()[places].max()) // rows.budget)
 
     def asked(count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -99,7 +97,7 @@ def _seen(graft: Graft, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[t
         return torch.cat(features), {word: joined([each[word] for each in answers]) for word in answers[0]}
 
     seen, answers = Parts().fit(len(places), asked)
-    return seen, float(head.loss(record, answers, rows.targets_of(places)))
+    return seen, float(head.variant.loss(head.record, answers, rows.targets_of(places)))
 
 
 def first(rows: Rows, size: int) -> list[np.ndarray]:
@@ -111,16 +109,11 @@ def scored(graft: Graft, rows: Rows) -> dict[str, Any]:
     """Every metric of a task on a split, and its loss."""
     task, outputs = rows.task, outputs_of(graft, rows)
     found = {"loss": round(loss_of(outputs, rows, len(rows)), 6)}
-    report = metrics_of(task).report(task.head.record, outputs, rows.prepared.examples())
+    report = task.head.variant.metrics.report(task.head.record, outputs, rows.prepared.examples())
     return found | {name: value for name, value in report.items() if value is None or isinstance(value, int | float)}
 
 
 def direction(plan: Phase) -> int:
     """1 where a higher value of what picks the best epoch is better, -1 where a lower one is."""
-    named = {task.named(task.metric): int(metrics_of(task).direction(task.metric)) for task in plan.tasks}
+    named = {task.named(task.metric): task.head.variant.metrics.direction(task.metric) for task in plan.tasks}
     return named.get(plan.train.metric, 1)
-
-
-def metrics_of(task: TaskPlan) -> Any:
-    """The module that scores a task's answers."""
-    return variants.load("metrics", variants.top(task.head.type).METRICS)

@@ -158,7 +158,7 @@ def refused(word: str, values: dict[str, Any]) -> bool:
 
 def load(word: str) -> dict[str, Any]:
     """Further arguments of the bare backbone."""
-    return dict(variants.load("backbones", word).LOAD)
+    return dict(variants.family(word).load)
 
 
 def inputs(word: str) -> dict[str, torch.Tensor]:

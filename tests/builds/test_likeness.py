@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graftc.compiler.contracts.stage import Stage
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.stages import fold
 from graftc.compiler.store import collection
@@ -49,7 +50,7 @@ def folds(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         found[work.split] += 1
         run(work)
 
-    monkeypatch.setattr(fold, "run", counted)
+    monkeypatch.setattr(fold, "STAGE", Stage(run=counted))
     return found
 
 
@@ -84,7 +85,7 @@ def test_builds_at_once_compute_them_once(tmp_path: Path, folds: Counter[str], m
         counted(work)
 
     monkeypatch.setattr(Progress, "say", said)
-    monkeypatch.setattr(fold, "run", beside)
+    monkeypatch.setattr(fold, "STAGE", Stage(run=beside))
     _, _, first = running.trained(write(tmp_path, "mood"), store, "fold-train")
     others[0].join(60)
     assert folds == {"train": 1}

@@ -178,12 +178,12 @@ def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, 
     model = Model(bundle)
     rows = model.rows([ALONE, *BESIDE])
     sample = Sample([model.preprocessor.collate(rows.features)], 4, 1, tmp_path / "ranges.json")
-    module = variants.load("quantizations", kind)
-    plan = QuantizationPlan(kinds=(kind,), is_auto=False, samples=4 if module.NEEDS_ROWS else 0)
+    quantization = variants.quantization(kind)
+    plan = QuantizationPlan(kinds=(kind,), is_auto=False, samples=4 if quantization.needs_rows else 0)
     whole, part = tmp_path / "whole", tmp_path / "part"
     whole.mkdir()
     part.mkdir()
-    made = module.quantize(source, whole / "model.int8.onnx", (), sample)
+    made = quantization.quantize(source, whole / "model.int8.onnx", (), sample)
     sizes = {}
     for attempt in attempts.attempts(plan, ["model"], bundle, part, lambda: sample, (whole, made)):
         sizes[attempt.words] = weights(attempt.folder / "model.int8.onnx")
@@ -210,7 +210,7 @@ def test_products_are_found_whatever_their_form(tmp_path: Path, family: str) -> 
     bundle = build(tmp_path, family, export={**BOTH, "precision": ["fp32"], "optimize": optimize})
     kind = {"gpt2": "weights", "albert": "dynamic"}[family]
     target = tmp_path / "int8.onnx"
-    variants.load("quantizations", kind).quantize(bundle / "model.onnx", target, (), None)
+    variants.quantization(kind).quantize(bundle / "model.onnx", target, (), None)
     graph = onnx.load(target).graph
     held = {tensor.name for tensor in graph.initializer}
     left = [node.name for node in graph.node if node.op_type in ("MatMul", "Gemm") and held & {*node.input[1:2]}]

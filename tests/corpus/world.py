@@ -164,7 +164,7 @@ def _vit() -> Shapes:
 
 def _mobilenet() -> Shapes:
     """Its channels follow from a rule, which tests of families hold against transformers."""
-    shapes: Shapes = variants.load("backbones", "mobilenet-v2").shapes(rules("mobilenet-v2").resolved(_MOBILENET))
+    shapes: Shapes = variants.family("mobilenet-v2").shapes(rules("mobilenet-v2").resolved(_MOBILENET))
     return shapes
 
 

@@ -223,13 +223,13 @@ def test_parameters_are_those_of_the_module(
 ) -> None:
     shutil.rmtree(project.backbone())
     tiny.save(word, project.folder / "backbone")
-    family = variants.load("backbones", word)
+    family = variants.family(word)
     spec: dict[str, Any] = yaml.safe_load(SPEC)
-    stack = next(part for part in family.PARTS if gather_backbone("./backbone", project.folder).depth(part))
+    stack = next(part for part in family.parts if gather_backbone("./backbone", project.folder).depth(part))
     spec["backbone"]["freeze"] = [f"{stack}[0:1]"] if freeze else []
     spec["adapt"] = ADAPT[adapt]
-    spec["head"] = {"type": f"{family.MODALITY}-classification", "hidden": [7]}
-    if family.MODALITY == "text":
+    spec["head"] = {"type": f"{family.modality}-classification", "hidden": [7]}
+    if family.modality == "text":
         rows = [{"body": "x", "queue": "a"}, {"body": "y", "queue": "b"}]
         project.write("train.jsonl", rows)
         project.write("validation.jsonl", rows)
@@ -237,7 +237,7 @@ def test_parameters_are_those_of_the_module(
         spec["data"] = {"train": "train.jsonl", "validation": "validation.jsonl"}
     project.write("spec.yaml", json.dumps(spec))
     plan = planned("spec.yaml")
-    module = transformers.AutoModel.from_pretrained(project.folder / "backbone", **family.LOAD)
+    module = transformers.AutoModel.from_pretrained(project.folder / "backbone", **family.load)
     frozen = {t.name for t in plan.backbone.tensors if t.state == "frozen"}
     for name, parameter in module.named_parameters():
         parameter.requires_grad = name not in frozen and adapt == "full"
@@ -272,7 +272,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
 
 def _modality(spec: dict[str, Any]) -> str:
     head = spec.get("head") or next(iter(spec["heads"].values()))
-    return str(variants.load("heads", head["type"]).MODALITY)
+    return variants.head(head["type"]).modality
 
 
 def test_what_a_method_records_of_each_module_is_shown_in_short(project: Project) -> None:

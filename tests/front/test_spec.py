@@ -441,11 +441,9 @@ def every_place() -> list[tuple[str, ...]]:
     places += [("", *path) for name, model in SECTIONS.items() for path in fields(model, (name,))]
     for name, (folder, _, _) in VARIANTS.items():
         for word in variants.words(folder):
-            places += [(word, *path) for path in fields(variants.load(folder, word).Options, (name,))]
+            places += [(word, *path) for path in fields(variants.options(folder, word), (name,))]
     for word in variants.words("inputs"):
-        places += [
-            (f"{word}-classification", *path) for path in fields(variants.load("inputs", word).Options, ("data",))
-        ]
+        places += [(f"{word}-classification", *path) for path in fields(variants.options("inputs", word), ("data",))]
     return places
 
 

@@ -111,13 +111,13 @@ def keys_of_the_schema(method: str, task: str) -> Iterator[str]:
             yield ".".join((*path, key))
             yield from walk(inner, (*path, key))
 
-    modality = variants.load("heads", task).MODALITY
+    modality = variants.head(task).modality
     sections = {"adapt": f"adapt.{method}", "head": f"head.{task}", "data": f"data.{modality}"}
     yield from (key for key in whole["properties"] if key not in sections)
     for key in ("backbone", "train", "export"):
         yield from walk({"$ref": f"#/$defs/{key}"}, (key,))
-    reader, head = variants.reader(task), variants.load("heads", task)
-    roles = {f"data.columns.{role}" for role in (*reader.ROLES, *head.TARGETS)}
+    reader, head = variants.reader(task), variants.head(task)
+    roles = {f"data.columns.{role}" for role in (*reader.roles, *head.targets)}
     for key, name in sections.items():
         # the schema knows the roles of every head that reads such inputs
         yield from (k for k in walk(definitions[name], (key,)) if not k.startswith("data.columns.") or k in roles)

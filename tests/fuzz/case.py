@@ -92,11 +92,11 @@ def _printable(found: tuple[Diagnostic, ...], source: Source | None) -> float:
         assert diagnostic.code[0] in "EW", diagnostic
         assert diagnostic.headline, diagnostic
     status = Status.WRONG if any(diagnostic.is_error for diagnostic in found) else Status.FINE
-    for form in variants.words("reports"):
+    for form in variants.words("renderers"):
         out = io.StringIO()
         start = time.process_time()
         with redirect_stdout(out), redirect_stderr(out):
-            variants.load("reports", form).report([Checked("spec.yaml", source, found, status)], False)
+            variants.renderer(form).report([Checked("spec.yaml", source, found, status)], False)
         slowest = max(slowest, time.process_time() - start)
         printed = out.getvalue()
         assert all(c.isprintable() or c == "\n" for c in printed), (form, printed)

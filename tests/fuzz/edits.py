@@ -50,7 +50,7 @@ class Editor:
         self.word, self.folder, self.random = word, folder, seed
         self.config: dict[str, Any] = json.loads((folder / CONFIG).read_bytes())
         self.keys = sorted(set(rules(word).keys) & set(rules(word).resolved({})))
-        self.family = variants.load("backbones", word)
+        self.family = variants.family(word)
         self.is_text = (folder / TOKENIZER).is_file()
         self.sentences = [name for name in SENTENCES if (folder / name).is_file()]
 

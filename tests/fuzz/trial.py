@@ -171,7 +171,7 @@ class Bench:
 
         Raises whatever transformers raises, and KeyError where it would draw tensors anew.
         """
-        load = dict(variants.load("backbones", word).LOAD)
+        load = dict(variants.family(word).load)
         built, told = transformers.AutoModel.from_pretrained(
             place, dtype=torch.float32, local_files_only=True, output_loading_info=True, **load
         )
@@ -191,7 +191,7 @@ class Bench:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.convert_ids_to_tokens(built.config.pad_token_id or 0)
-        names = variants.load("backbones", word).INPUTS
+        names = variants.family(word).inputs
         asked = {"texts": (list(TEXTS),), "pairs": (list(TEXTS), ["now", "this month"])}
         cut = {kind: tokenizer(*texts, padding=True, return_tensors="pt") for kind, texts in asked.items()}
         largest = torch.tensor([[max(tokenizer.get_vocab().values())]])

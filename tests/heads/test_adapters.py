@@ -38,7 +38,7 @@ from .test_several import MOOD, NAMES, SHARED, THING, TRAIN, rows, write
 OWN = {"adapt": "own"}
 # fitted heads may need no step, and adapters that learned nothing are one
 MOOD, THING = ({**head, "start": "random"} for head in (MOOD, THING))
-ADDING = tuple(word for word in variants.words("methods") if variants.load("methods", word).ADDS)
+ADDING = tuple(word for word in variants.words("methods") if variants.method(word).adds)
 MORE = {"data": {"train": "more.jsonl", "validation": "rows.jsonl", "columns": {"label": "thing"}}}
 
 

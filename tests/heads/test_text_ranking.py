@@ -139,7 +139,7 @@ def test_a_metric_is_defined_where_it_gives_a_value(options: Any, scores: list[f
     examples = Examples(targets, np.arange(len(scores)), ["a query"] * len(scores), ())
     given = {name: ranking.one(name, record, {"logits": np.zeros_like(targets)}, examples) for name in ranking.NAMES}
     assert {name for name, value in given.items() if value is not None} == defined
-    assert {name for name in ranking.NAMES if ranking.is_defined(name, validation, record)} == defined
+    assert {name for name in ranking.NAMES if ranking.is_defined(name, validation.summary, record)} == defined
 
 
 def test_a_metric_of_relevant_passages_is_refused_where_there_are_none(tmp_path: Path) -> None:

@@ -82,35 +82,35 @@ def test_entities_are_scored_by_words_where_validation_has_none(
     assert f"train.metric = {metric}" in capsys.readouterr().out
 
 
-def gate(ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Any:
+def gate(ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray) -> Any:
     """What the gate on `pearson` says of a trained network's and a graph's answers."""
     rows, names = truth.shape[0], tuple(f"score {number}" for number in range(truth.shape[1]))
     examples = Examples(truth, np.arange(rows), references=[{}] * rows, features=())
-    task: Any = SimpleNamespace(metric="pearson", named=lambda name: name)
+    variant = SimpleNamespace(metrics=regression.METRICS)
+    task: Any = SimpleNamespace(metric="pearson", named=lambda name: name, head=SimpleNamespace(variant=variant))
     plan: Any = SimpleNamespace(export=SimpleNamespace(metric_drop=0.01), seed=0)
-    monkeypatch.setattr("graftc.compiler.stages.verify.metrics_of", lambda task: regression)
     record: dict[str, Any] = {"names": names}
     answers = {"logits": ours}, {"logits": theirs}
     return verify._gate(plan, task, (record, record), "int8", *answers, examples, Path("draft"))
 
 
-def test_a_graph_that_loses_its_score_fails_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_loses_its_score_fails_the_gate() -> None:
     """Answers that are all alike have no correlation; that is no reason to let them pass."""
     truth = np.arange(20, dtype=np.float32)[:, None]
-    assert gate(truth, truth, truth, monkeypatch)["drop"] == 0
-    assert gate(truth * 0, truth, truth, monkeypatch)["drop"] is None
+    assert gate(truth, truth, truth)["drop"] == 0
+    assert gate(truth * 0, truth, truth)["drop"] is None
     with pytest.raises(Refused) as refused:
-        gate(truth, truth * 0, truth, monkeypatch)
+        gate(truth, truth * 0, truth)
     assert refused.value.diagnostics[0].code == "E0402"
 
 
-def test_a_graph_that_loses_one_of_several_numbers_fails_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_loses_one_of_several_numbers_fails_the_gate() -> None:
     """The worse one: over the other alone, the mean would have risen."""
     truth = np.stack([np.arange(20.0), np.arange(20.0) % 7], -1)
     ours = truth + np.stack([np.zeros(20), np.arange(20.0) % 3 * 4], -1)
-    assert gate(ours, ours, truth, monkeypatch)["drop"] == 0
+    assert gate(ours, ours, truth)["drop"] == 0
     with pytest.raises(Refused) as refused:
-        gate(ours, ours * [1, 0], truth, monkeypatch)
+        gate(ours, ours * [1, 0], truth)
     assert refused.value.diagnostics[0].code == "E0402"
 
 

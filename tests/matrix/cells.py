@@ -31,9 +31,7 @@ from ..backbones import tiny
 from . import rows
 
 HEADS = tuple(  # that learn from an answer in each row
-    word
-    for word in variants.words("heads")
-    if (head := variants.load("heads", word)).MODALITY == "text" and head.TARGETS
+    word for word in variants.words("heads") if (head := variants.head(word)).modality == "text" and head.targets
 )
 METHODS = variants.words("methods")
 FAMILIES = ("bert", "roberta", "distilbert", "deberta-v2", "modernbert", "gpt2", "llama")
@@ -116,7 +114,7 @@ def _spec(cell: Cell, folder: Path) -> Path:
         tiny.save(cell.family, folder / cell.family)
     own = folder / f"{cell.family}-{cell.head}-{cell.method}"
     own.mkdir(exist_ok=True)
-    known = variants.load("heads", cell.head).Options.model_fields
+    known = variants.head(cell.head).options.model_fields
     spec = {
         "graftc": 1, "name": "cell", "backbone": {"from": f"../{cell.family}"}, "adapt": {"method": cell.method},
         "head": {"type": cell.head, **{key: value for key, value in OPTIONS.items() if key in known}},

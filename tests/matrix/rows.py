@@ -37,10 +37,10 @@ ROLES: dict[str, Callable[[int], Any]] = {
 
 def roles(head: str) -> tuple[str, ...]:
     """The roles that a head must read, and those of its first target."""
-    module, reader = variants.load("heads", head), variants.reader(head)
-    target = module.TARGETS[0]
-    with_it = getattr(module, "READ_WITH", {}).get(target, ())
-    return (*(role for role in reader.ROLES if role not in reader.OPTIONAL), *with_it, target)
+    variant, reader = variants.head(head), variants.reader(head)
+    target = variant.targets[0]
+    with_it = variant.read_with.get(target, ())
+    return (*(role for role in reader.roles if role not in reader.optional), *with_it, target)
 
 
 def write(folder: Path, head: str) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from graftc.compiler import variants
+from graftc.compiler.backbones import bert
 from graftc.compiler.methods import CAPABILITIES
 
 from . import cells
@@ -54,7 +56,7 @@ def test_validation_takes_every_cell_or_names_what_the_family_lacks_and_what_wor
 
 
 def test_the_list_of_capabilities_is_closed_and_each_is_needed() -> None:
-    needed = frozenset().union(*(variants.load("methods", word).NEEDS for word in cells.METHODS))
+    needed = frozenset().union(*(variants.method(word).needs for word in cells.METHODS))
     assert needed == CAPABILITIES.keys()
 
 
@@ -63,6 +65,6 @@ def test_a_refusal_goes_by_what_a_backbone_has_and_not_by_its_name(
 ) -> None:
     cell = Cell("text-classification", "prefix", "bert")
     assert cells.judge(cell, folder)[1] is not None
-    family = variants.load("backbones", "bert")
-    monkeypatch.setattr(family, "PROVIDES", family.PROVIDES - {"past-key-values"})
+    family = variants.family("bert")
+    monkeypatch.setattr(bert, "FAMILY", replace(family, provides=family.provides - {"past-key-values"}))
     assert cells.judge(cell, folder)[2].why == "needs attention that takes past key values"

@@ -24,7 +24,7 @@ from ..heads import building
 from ..train import running
 from ..train.plain import PEFTS
 
-WORDS = tuple(word for word in variants.words("methods") if variants.load("methods", word).ADDS)
+WORDS = tuple(word for word in variants.words("methods") if variants.method(word).adds)
 # every method on one family, and the families on which a method meets something of its own
 CASES = [("bert", word) for word in variants.words("methods")] + [
     ("albert", "adapter"), ("deberta-v2", "prompt"), ("electra", "p-tuning"), ("gpt2", "ia3"), ("gpt2", "lora"),

@@ -21,7 +21,7 @@ AUTO = {
 
 
 def kind(word: str) -> str | None:
-    return next((kind for kind in AUTO if kind in variants.load("backbones", word).PROVIDES), None)
+    return next((kind for kind in AUTO if kind in variants.family(word).provides), None)
 
 
 FAMILIES = [word for word in variants.words("backbones") if tiny.is_text(word)]

@@ -122,6 +122,23 @@ def test_half_of_the_texts_are_swapped_always_the_same_ones() -> None:
         assert " ".join(reversed(pair) if is_swapped else pair) == text
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc_macro"])
+def test_sentence_order_has_every_score_on_texts_that_validate_it(tmp_path: Path, metric: str) -> None:
+    data = {"train": "corpus.jsonl", "validation": "held.jsonl", "max_length": 32}
+    train = {"max_steps": 3, "batch_size": 16, "metric": metric}
+    spec = written(tmp_path, "bert", {"objective": "sentence-order", "data": data, "train": train})
+    assert not [found for found in building.found(spec) if found.is_error]
+
+
+def test_a_head_that_learns_nothing_is_not_asked_for_on_a_backbone_without_a_tokenizer(tmp_path: Path) -> None:
+    tiny.save("bert", tmp_path / "backbone", transformers.AutoModelForMaskedLM)
+    (tmp_path / "backbone" / "tokenizer.json").unlink()
+    building.write_rows(tmp_path / "train.jsonl", [{"text": text} for text in TEXTS])
+    data, adapt = {"train": "train.jsonl"}, {"method": "probe"}
+    spec = building.written(tmp_path, "bert", {"type": "fill-mask"}, data, adapt=adapt)
+    assert [found.code for found in building.found(spec) if found.is_error] == ["E0306"]
+
+
 def test_a_missing_head_is_fitted_alone_and_what_follows_starts_from_the_stage(tmp_path: Path) -> None:
     spec = written(tmp_path, "bert", {"objective": "masked-language-modeling", "head_steps": 20})
     built = graftc.build(spec, tmp_path / "bundle", tmp_path / "store")

@@ -136,10 +136,8 @@ def test_every_key_is_listed() -> None:
 
     table = README[README.index("| key | |") : README.index("**Freezing.**")]
     words = set(re.findall(r"[\w.]+", table))
-    modules = [
-        variants.load(folder, word) for folder in ("heads", "methods", "inputs") for word in variants.words(folder)
-    ]
-    models = [*SECTIONS.values(), *(module.Options for module in modules)]
+    folders = ("heads", "methods", "inputs")
+    models = [*SECTIONS.values(), *(variants.options(each, word) for each in folders for word in variants.words(each))]
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert not (keys | set(KEYS)) - words - {"pretrain", "heads"}
 

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(spec: dict[str, Any], folder: Path) -> list[str]:
     """What a spec needs to build in seconds: a tiny backbone, a few steps, and no gate on what was hardly learned."""
     heads = [spec["head"]] if "head" in spec else [*spec["heads"].values()]
-    (modality,) = {variants.load("heads", head["type"]).MODALITY for head in heads}
+    (modality,) = {variants.head(head["type"]).modality for head in heads}
     backbone = folder / modality
     if not backbone.exists():
         # six layers, as MiniLM has, so that the examples' selectors and targets keep their meaning

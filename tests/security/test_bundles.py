@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import marshal
 import os
 import py_compile
 import shutil
@@ -130,6 +131,37 @@ def test_other_byte_code_is_refused(name: str, bundle: Path, graftc: Command) ->
     assert graftc("verify", bundle).codes == ["E0503"]
 
 
+def test_byte_code_without_end_is_refused_in_little_memory(bundle: Path) -> None:
+    """A tuple that holds one twice, which holds one twice, and so on: a kilobyte that unfolds to terabytes."""
+    shared: tuple[object, ...] = (b"x" * 1000,)
+    for _ in range(30):
+        shared = (shared, shared)
+    code = compile("x = 1", "predict.py", "exec").replace(co_consts=(shared,))
+    kept = Path(importlib.util.cache_from_source(str(bundle / "predict.py")))
+    kept.parent.mkdir()
+    kept.write_bytes(importlib.util.MAGIC_NUMBER + b"\0" * 12 + marshal.dumps(code))
+    assert kept.stat().st_size < 4000
+    script = (
+        "import resource, sys; from pathlib import Path; from graftc.runtime.bytecode import is_bytecode;"
+        "print(is_bytecode(Path(sys.argv[1]), Path(sys.argv[2])), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    words = [sys.executable, "-c", script, str(kept), str(bundle / "predict.py")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert said[0] == "False"
+    assert int(said[1]) < 600_000, "kilobytes"
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "predict.py", "checkpoint/config.json", "__pycache__", "manifest.sig"]
+)
+def test_links_in_a_circle_are_strangers(name: str, bundle: Path, graftc: Command) -> None:
+    (bundle / name).unlink(missing_ok=True)
+    (bundle / name).symlink_to(Path(name).name)
+    answer = graftc("verify", bundle)
+    assert (answer.status, answer.codes) == (1, ["E0503"])
+    assert f"`{name}`" in answer.err
+
+
 def test_optimised_byte_code_is_compared_too(bundle: Path, graftc: Command) -> None:
     words = [sys.executable, "-OO", "-c", "import predict"]
     subprocess.run(words, cwd=bundle, env=WRITING, check=True)
@@ -206,3 +238,22 @@ def test_what_lies_beside_is_to_be_taken_out(bundle: Path, graftc: Command) -> N
     assert "help: take out what is not the bundle's own" in answer.err
     (bundle / "README.md").unlink()
     assert "help: build or copy it again" in graftc("verify", bundle).err
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 63, b"x" * 65, b"PK" * 100_000])
+def test_the_one_file_that_is_not_listed_holds_a_signature_and_nothing_else(
+    content: bytes, bundle: Path, graftc: Command
+) -> None:
+    (bundle / "manifest.sig").write_bytes(content)
+    answer = graftc("verify", bundle)
+    assert (answer.status, answer.codes) == (1, ["E0503"])
+    assert "`manifest.sig` is no signature" in answer.err
+
+
+def test_a_manifest_that_says_something_twice_is_refused(bundle: Path, graftc: Command) -> None:
+    """The attack: whoever takes the first of two equal keys reads another manifest than the one that was sealed."""
+    raw = (bundle / "manifest.json").read_text()
+    for more in ('{"files": {}, ', '{"description": "of somebody else", '):
+        (bundle / "manifest.json").write_text(raw.replace("{", more, 1))
+        for verb in ("verify", "inspect"):
+            assert graftc(verb, bundle).codes == ["E0503"]

@@ -179,10 +179,13 @@ def test_the_hub_s_snapshots_are_inside_and_its_token_is_not(
 
 def test_what_git_lfs_and_annex_keep_is_inside_and_the_clone_s_own_is_not(place: Place) -> None:
     boundary = Boundary((os.path.realpath(place.checkout),), (".",))
-    assert not boundary.is_outside(".git/lfs/objects/aa/bb/cc")
-    assert not boundary.is_outside(".git/annex/objects/aa/bb/KEY/KEY")
+    key = "SHA256E-s9--0a1b.csv"
+    kept = f"lfs/objects/aa/bb/{'ab' * 32}"
+    assert not boundary.is_outside(f".git/{kept}")
+    assert not boundary.is_outside(f".git/modules/m/{kept}")
+    assert not boundary.is_outside(f".git/annex/objects/Kj/2v/{key}/{key}")
     assert boundary.is_outside(".git/annex/creds/remote")
-    assert not boundary.is_outside(".git/modules/m/lfs/objects/aa/bb/cc")
+    assert boundary.is_outside(".git/modules/annex/objects/aa/bb/config/config")
     assert not boundary.is_outside(".github/a.yaml")
     assert all(map(boundary.is_outside, (".git", ".git/config", "sub/.git/config", ".git/lfs/objects/../../config")))
 
@@ -205,6 +208,44 @@ def test_a_folder_more_is_inside_and_no_clone_of_either(place: Place, graftc: Co
     assert "leads out of `.` and `../other`" in answer.err
     assert "`--confine . --confine ../other` lets nothing be opened" in answer.err
     assert "E0353" in graftc("validate", "spec.yaml", "--confine", ".").codes
+
+
+@pytest.mark.parametrize("name", ["lfs/objects", "m/lfs/objects/aa/bb", f"lfs/objects/aa/bb/{'ab' * 32}"])
+def test_a_submodule_called_as_lfs_does_not_open_its_clone(place: Place, graftc: Command, name: str) -> None:
+    """The attack: who writes .gitmodules chooses under which name a clone keeps a submodule's configuration."""
+    config = place.checkout / ".git/modules" / name / "config"
+    config.parent.mkdir(parents=True)
+    config.write_bytes((place.checkout / "train.jsonl").read_bytes())
+    place.spec(ways_out.data(f"{{from: .git/modules/{name}/config, format: jsonl}}"))
+    assert "E0353" in graftc("validate", "spec.yaml", "--confine", ".").codes
+
+
+def test_no_line_of_a_lock_is_quoted(place: Place, graftc: Command) -> None:
+    assert graftc("lock", "spec.yaml").status == 0
+    (line,) = [line for line in Path("spec.lock.yaml").read_text().splitlines() if "config.json: " in line]
+    with (place.checkout / "backbone/config.json").open("a") as file:
+        file.write("\n")
+    words = ("validate", "--locked", "spec.yaml")
+    assert line in graftc(*words).err
+    answer = graftc(*words, "--confine", ".")
+    assert answer.codes == ["E0344"]
+    assert line.strip() not in answer.err
+
+
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="there are no links here that lead elsewhere than they say"
+)
+def test_a_link_that_leads_elsewhere_than_it_says_is_outside(place: Place) -> None:
+    """As those of /proc into other containers: by its name it ends inside, and what is opened is another file."""
+    boundary, gone = Boundary((os.path.realpath(place.checkout),), (".",)), place.checkout / "gone"
+    gone.write_text(SECRET)
+    with gone.open() as held:
+        link = f"/proc/self/fd/{held.fileno()}"
+        assert not boundary.is_outside(link)
+        gone.unlink()
+        (place.checkout / "gone (deleted)").write_text("")
+        assert Path(os.path.realpath(link)).exists()
+        assert boundary.is_outside(link)
 
 
 def test_without_a_boundary_nothing_is_outside() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import zlib
 from pathlib import Path
 
@@ -148,6 +149,10 @@ def test_no_command_of_the_environment_runs(
         monkeypatch.setenv(name, attack)
     for name, value in {"COUNT": "1", "KEY_0": "core.fsmonitor", "VALUE_0": attack}.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    for name in ("GIT_TRACE", "GIT_TRACE2", "GIT_TRACE_SETUP"):  # git itself writes where these say
+        monkeypatch.setenv(name, str(mark))
+    for name in ("GIT_OBJECT_DIRECTORY", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_EXEC_PATH"):
+        monkeypatch.setenv(name, str(clone.parent))
     (clone / "git").write_text(f"#!/bin/sh\necho git >> {mark}\n")
     (clone / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f".{os.pathsep}{os.pathsep}{os.environ['PATH']}")
@@ -177,6 +182,36 @@ def test_a_pipe_among_git_s_files_holds_nothing_up(
     (clone / ".git" / "refs" / "heads" / "main").unlink()
     os.mkfifo(clone / ".git" / "refs" / "heads" / "main")
     assert graftc(*DIFF).codes == ["E0232"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "refs/heads/main",
+        "objects/info/alternates",
+        "objects/info/commit-graph",
+        "objects/pack/multi-pack-index",
+        "blob",
+    ],
+)
+def test_a_pipe_deep_in_a_repository_is_not_waited_for(clone: Path, name: str, graftc: Command) -> None:
+    blob = git("rev-parse", "HEAD:train.jsonl")
+    path = clone / ".git" / (f"objects/{blob[:2]}/{blob[2:]}" if name == "blob" else name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    touched(clone)
+    start = time.monotonic()
+    answer = graftc(*DIFF)
+    assert (answer.codes, time.monotonic() - start < 10) == (["E0232"], True), answer.err
+
+
+@pytest.mark.parametrize("value", [b"shake_128", b"md5", b"\xff", b"sha1-\x1b[2J"])
+def test_objects_that_git_can_t_name_are_refused(clone: Path, value: bytes, graftc: Command) -> None:
+    with (clone / ".git" / "config").open("ab") as file:
+        file.write(b"[extensions]\n objectFormat = " + value + b"\n")
+    answer = graftc(*DIFF)
+    assert (answer.status, set(answer.codes) <= {"E0232", "E0233"}) == (1, True), answer.err
 
 
 def test_nothing_in_the_repository_changes(clone: Path, graftc: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,23 @@ def test_nothing_is_said_where_the_data_was_read(folder: Path, graftc: Command) 
         assert graftc("plan", *flags, "spec.yaml").err == ""
         assert graftc("validate", *flags, "spec.yaml").out == "spec.yaml: fine\n"
         assert "notes" not in json.loads(graftc("validate", *flags, "spec.yaml", "--format", "json").out)
+
+
+def test_a_lock_takes_no_backbone_from_elsewhere(folder: Path, graftc: Command) -> None:
+    """The attack: all that a lock says is of other weights, and hashed anew; the spec still names its own."""
+    shutil.copytree(folder / "backbone", folder / "evil")
+    with (folder / "evil/model.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    (folder / "evil.yaml").write_text(ground.SPEC.replace("./backbone", "./evil"))
+    for name in ("evil.yaml", "spec.yaml"):
+        assert graftc("lock", name).status == 0
+    other = read_lock(read(folder / "evil.yaml")).lock.backbone.model_dump(mode="json", by_alias=True)
+    edited(folder, put({**other, "from": "./backbone"}, "backbone"))
+    locked = read_lock(read(folder / "spec.yaml"))
+    assert locked.reference() == ""
+    # whoever plans from such a lock can write the plan's hash too
+    words = ("validate", "--locked", "spec.yaml")
+    answer = graftc(*words)
+    assert (answer.status, set(answer.codes)) == (1, {"E0344"})
+    assert "./evil" in answer.err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from graftc.compiler.execution import executor
+from graftc.compiler.store.hashes import file_sha256
 
 from ..front.cli import Answer
 from ..front.conftest import Project
@@ -112,3 +115,47 @@ def test_an_edited_spec_decides_the_plan(planned: dict[str, Any], graftc: Callab
     Path("edited.json").write_text(json.dumps(edited))
     with pytest.raises(Reached):
         graftc("build", "edited.json", "-o", "out", "--quiet")
+
+
+@pytest.fixture
+def pinned(planned: dict[str, Any], graftc: Callable[..., Answer]) -> dict[str, Any]:
+    """A plan that was made from a lock."""
+    assert graftc("lock", "spec.yaml").status == 0
+    assert graftc("plan", "spec.yaml", "--locked", "-o", "pinned.json").status == 0
+    with pytest.raises(Reached):
+        graftc("build", "pinned.json", "--locked", "-o", "out", "--quiet")
+    found: dict[str, Any] = json.loads(Path("pinned.json").read_bytes())
+    return found
+
+
+def outside() -> dict[str, str]:
+    """What a plan pins of a file that is none of the backbone's, and right about it."""
+    Path("secret").write_text("a password")
+    return {os.path.relpath("secret", os.path.realpath("backbone")): file_sha256(Path("secret"))}
+
+
+PINS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    ("no file", lambda pins: pins["files"].clear(), "E0405"),
+    ("no weights", lambda pins: pins["files"].pop("model.safetensors"), "E0405"),
+    ("no library", lambda pins: pins["versions"].clear(), "E0347"),
+    ("nothing", lambda pins: pins.update(files={}, versions={}), "E0347"),
+    ("a file elsewhere", lambda pins: pins["files"].update(outside()), "E0405"),
+    ("a library without a name", lambda pins: pins["versions"].update({"": "1"}), "E0347"),
+    ("a hash that is none", lambda pins: pins["files"].update({"model.safetensors": 5}), "E0212"),
+    ("a version that is none", lambda pins: pins["versions"].update(numpy=[1]), "E0212"),
+]
+
+
+@pytest.mark.parametrize(("edit", "code"), [each[1:] for each in PINS], ids=[each[0] for each in PINS])
+def test_what_a_plan_pins_is_all_that_a_lock_pins(
+    edit: Callable[[dict[str, Any]], object], code: str, pinned: dict[str, Any], graftc: Callable[..., Answer]
+) -> None:
+    """Else a plan with pins that hold nothing is built with --locked, and one that names other files has them read."""
+    edit(pinned["pins"])
+    Path("edited.json").write_text(json.dumps(pinned))
+    opened: list[str] = []
+    sys.addaudithook(lambda event, told: opened.append(str(told[0])) if event == "open" else None)
+    answer = graftc("build", "edited.json", "--locked", "-o", "out", "--quiet")
+    assert (answer.status, code in answer.codes) == (1, True), answer.err
+    assert not [path for path in opened if path.endswith("secret")]
+    assert code != "E0212" or graftc("plan", "spec.yaml", "--diff", "edited.json").codes == ["E0212"]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from graftc.compiler import variants
 from graftc.compiler.api import plan as planned
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.facts.configuration import CHOOSING, UNDECLARED, rules
 from graftc.compiler.model import checkpoint_files
 from graftc.compiler.model.loading import load_backbone
 from graftc.compiler.planning.plan import Plan
@@ -72,7 +77,7 @@ def test_an_adapter_beside_the_weights_is_not_put_on(folder: Path) -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
-@pytest.mark.parametrize("key", sorted(checkpoint_files.CHOOSING))
+@pytest.mark.parametrize("key", sorted(CHOOSING))
 def test_no_key_that_chooses_what_runs_reaches_the_loader(folder: Path, key: str) -> None:
     say(folder, **{key: "org/name"})
     with checkpoint_files.alone(folder) as own:
@@ -80,6 +85,43 @@ def test_no_key_that_chooses_what_runs_reaches_the_loader(folder: Path, key: str
         assert key not in config
         assert config["hidden_size"] == 32
         assert sorted(path.name for path in own.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_only_keys_that_the_architecture_knows_reach_the_loader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attack: a key that a new transformers follows, and that nobody has put on a list of bad ones."""
+    from transformers import PreTrainedModel
+
+    made, seen = plan(folder), []
+    say(folder, fusion_config={"patch_embeddings": True}, key_of_tomorrow="org/name", per_layer_config={"0": {"x": 1}})
+    real = PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
+
+    def watching(cls: type, *args: object, **kwargs: object) -> object:
+        seen.append(kwargs["config"].to_dict())  # type: ignore[attr-defined]
+        return real(cls, *args, **kwargs)
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(watching))
+    assert loaded(folder, made)
+    assert seen
+    assert not {"fusion_config", "key_of_tomorrow"} & seen[0].keys()
+    assert not seen[0].get("per_layer_config")
+
+
+# what the code of an architecture reads for heads of its own, which are not loaded
+OF_HEADS = re.compile("summary_.*|classifier_dropout|cls_dropout|hidden_dropout")
+
+
+@pytest.mark.parametrize("word", variants.words("backbones"))
+def test_every_key_that_an_architecture_reads_is_handed_on(word: str) -> None:
+    """Else a checkpoint would run as another one, without a word."""
+    module, known = word.replace("-", "_"), rules(word)
+    model = import_module(f"transformers.models.{module}.modeling_{module}")
+    own = import_module(f"transformers.models.{module}.configuration_{module}")
+    code, made = inspect.getsource(model), inspect.getsource(own)
+    read = {*re.findall(r"\bconfig\.([a-z]\w*)", code), *re.findall(r'attr\((?:self\.)?config, "([a-z]\w*)"', code)}
+    read |= {*re.findall(r'kwargs\.(?:get|pop)\(\s*"([a-z]\w*)"', made)}
+    worked_out = {*re.findall(r"def (\w+)\(self", made)}  # of others
+    lost = read - known.keys.keys() - known.aliases.keys() - UNDECLARED - worked_out
+    assert not {key for key in lost if not OF_HEADS.fullmatch(key)}
 
 
 def test_code_from_a_hub_is_not_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,11 +141,11 @@ def test_weights_other_than_the_file_s_are_refused(folder: Path, monkeypatch: py
     made = plan(folder)
     module = load_backbone(made, folder)
     monkeypatch.setattr(checkpoint_files, "_COMPARED", set())  # as in a process that has loaded nothing yet
-    checkpoint_files.refuse_others(module, folder, "bert")
+    checkpoint_files.refuse_others(module, folder, variants.family("bert"))
     checkpoint_files._COMPARED.clear()
     with torch.no_grad():
         module.embeddings.word_embeddings.weight[3, 3] += 1  # type: ignore[union-attr, operator, index]
     with pytest.raises(Refused) as caught:
-        checkpoint_files.refuse_others(module, folder, "bert")
+        checkpoint_files.refuse_others(module, folder, variants.family("bert"))
     (found,) = caught.value.diagnostics
     assert (found.code, found.notes) == ("E0406", ("`embeddings.word_embeddings.weight` of model.safetensors",))

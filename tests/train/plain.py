@@ -72,7 +72,7 @@ def spec(folder: Path, backbone: Path, adapt: dict[str, Any], head: str, data: d
         "max_steps": STEPS, "batch_size": BATCH, "learning_rate": rate, "warmup": WARMUP / STEPS, "weight_decay": DECAY,
         "fold": "off", "group_by_length": False,
     }  # fmt: skip
-    fields = variants.load("heads", head).Options.model_fields
+    fields = variants.head(head).options.model_fields
     plain = {"dropout": 0.0, "start": "random"}  # as a script begins, that fits no head
     off = {name: value for name, value in plain.items() if name in fields}
     return running.write_spec(

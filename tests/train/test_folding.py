@@ -18,6 +18,7 @@ from transformers.models.bert.modeling_bert import BertLayer
 from graftc.compiler import variants
 from graftc.compiler.api import plan
 from graftc.compiler.cli import cli
+from graftc.compiler.contracts.stage import Stage
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline
 from graftc.compiler.execution.work import Work
@@ -38,9 +39,7 @@ from . import running
 FOLDS = sorted(
     word
     for word in variants.words("backbones")
-    if STACK in (family := variants.load("backbones", word)).PARTS
-    and "tokens" in family.PROVIDES
-    and not hasattr(family, "UNFOLDED")
+    if STACK in (family := variants.family(word)).parts and "tokens" in family.provides and not family.uncacheable
 )
 
 
@@ -255,7 +254,7 @@ def test_states_of_any_split_that_are_one_percent_off_stop_the_build(
             values *= 1.01
             values.flush()
 
-    monkeypatch.setattr(fold, "run", spoilt)
+    monkeypatch.setattr(fold, "STAGE", Stage(run=spoilt))
     data = {"train": "train.jsonl", "validation": {"fraction": 0.2}, "test": str(running.TICKETS / "test.jsonl")}
     data = {**data, "columns": {"text": "body", "label": "queue"}, "max_length": 24}
     spec = write(tmp_path, backbone={"from": "./backbone", "freeze": frozen}, data=data)

@@ -155,7 +155,7 @@ def test_a_method_says_whether_it_leaves_the_features_as_they_are(word: str, tmp
         with torch.no_grad():
             made[method] = graft.features(batch, [""])[""]
     is_same = torch.allclose(made["probe"], made[word], atol=1e-5)
-    assert is_same == getattr(variants.load("methods", word), "STARTS_UNTOUCHED", False)
+    assert is_same == variants.method(word).starts_untouched
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,37 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from ..contracts.head import Head
+from ..contracts.options import Pooled
+from ..metrics import classification
 from . import _classification, _shares
-from ._classification import METRICS, Tally, lower, metrics, problems, stratum, target
-from ._shares import loss, outputs
+from ._classification import lower, problems, stratum, target
+from ._labels import Tally
 
 if TYPE_CHECKING:
-    import torch
-
-__all__ = [
-    "METRICS",
-    "MODALITY",
-    "NEEDS",
-    "TARGETS",
-    "Options",
-    "Tally",
-    "build",
-    "loss",
-    "lower",
-    "metrics",
-    "outputs",
-    "parameters",
-    "problems",
-    "stratum",
-    "target",
-]
-
-MODALITY = "text"
-NEEDS = "pooled"
-TARGETS = ("label",)
+    from ..layers.head import HeadModule
 
 
-class Options(_classification.Options):
+class Options(Pooled, _classification.Options):
     """Keys under `head` for ordinal-classification."""
 
     labels: tuple[str | int | bool, ...] = Field(min_length=3, description="from the lowest to the highest")
@@ -51,13 +32,14 @@ def parameters(record: Mapping[str, Any], width: int) -> int:
     return _shares.parameters({**record, "labels": ("score",)}, width) + len(record["labels"]) - 1
 
 
-def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
+def build(record: Mapping[str, Any], width: int) -> HeadModule:
     """The head: (batch, width) → (batch, labels), log-probabilities that grow and fall around one score."""
     import torch
 
     from ..layers.classifier import Classifier
+    from ..layers.head import HeadModule
 
-    class Ordinal(torch.nn.Module):
+    class Ordinal(HeadModule):
         """P(label > k) is the sigmoid of the score less threshold k; the thresholds stay in order."""
 
         def __init__(self) -> None:
@@ -76,3 +58,21 @@ def build(record: Mapping[str, Any], width: int) -> torch.nn.Module:
             return {"logits": torch.cat([under[:, :1], between, over[:, -1:]], 1)}
 
     return Ordinal()
+
+
+HEAD = Head(
+    modality="text",
+    needs="pooled",
+    options=Options,
+    metrics=classification.METRICS,
+    targets=("label",),
+    stratum=stratum,
+    tally=Tally,
+    problems=problems,
+    lower=lower,
+    parameters=parameters,
+    outputs=_shares.outputs,
+    target=target,
+    build=build,
+    loss=_shares.loss,
+)

@@ -9,18 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
+from ..contracts.method import Method
 from ..diagnostics import At, Diagnostic
 from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
 from . import Lowered
-
-LEARNING_RATE = 1e-4
-HEAD_LEARNING_RATE = 1e-3
-USUAL = (1e-6, 1e-3)
-NEEDS: frozenset[str] = frozenset()
-ADDS = False
-MERGES = False
-FREEZES = False
 
 
 class Options(Frozen):
@@ -40,7 +33,7 @@ def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
     """Trains the tensors of the topmost layers outside the frozen parts."""
     first = (backbone.depth("layers") or 0) - options.layers
-    found = ((name, re.match(backbone.family.PARTS["layers"], name)) for name in backbone.names)
+    found = ((name, re.match(backbone.family.parts["layers"], name)) for name in backbone.names)
     return Lowered(frozenset(name for name, hit in found if hit and int(hit.group(1)) >= first) - frozen)
 
 
@@ -62,3 +55,17 @@ def merge(module: Any) -> Any:
 def save(module: Any, folder: Path) -> None:
     """Writes what loads with AutoModel."""
     module.save_pretrained(folder)
+
+
+METHOD = Method(
+    options=Options,
+    learning_rate=1e-4,
+    head_learning_rate=1e-3,
+    usual=(1e-6, 1e-3),
+    problems=problems,
+    lower=lower,
+    apply=apply,
+    plain=plain,
+    merge=merge,
+    save=save,
+)

@@ -1,0 +1,39 @@
+"""Keys that generic code asks options for by their class: who has the key is of the class, and the other way round."""
+
+from __future__ import annotations
+
+import pytest
+
+from graftc.compiler import variants
+from graftc.compiler.contracts import options
+from graftc.compiler.frozen import Frozen
+
+KEYS: dict[str, type[Frozen]] = {
+    "pooling": options.Pooled,
+    "hidden": options.Layered,
+    "start": options.Startable,
+    "labels": options.Labelled,
+    "normalize": options.Normalized,
+    "head": options.ReadsHead,
+    "head_steps": options.NewHead,
+}
+WORDS = (*variants.words("heads"), *variants.words("objectives"))
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_options_are_of_the_classes_of_their_keys(word: str) -> None:
+    keys = variants.top(word).options
+    assert {key for key, kind in KEYS.items() if issubclass(keys, kind)} == KEYS.keys() & keys.model_fields.keys()
+
+
+@pytest.mark.parametrize("word", variants.words("inputs"))
+def test_inputs_that_are_cut_into_tokens_have_both_keys(word: str) -> None:
+    keys = variants.input(word).options
+    both = {"max_length", "stride"} & keys.model_fields.keys()
+    assert both == ({"max_length", "stride"} if issubclass(keys, options.TokenLengths) else set())
+
+
+def test_every_class_has_a_key_and_is_had() -> None:
+    kinds = {kind for kind in vars(options).values() if isinstance(kind, type) and issubclass(kind, Frozen)}
+    assert kinds - {Frozen} == {*KEYS.values(), options.TokenLengths}
+    assert all(any(issubclass(variants.top(word).options, kind) for word in WORDS) for kind in KEYS.values())
