@@ -101,6 +101,34 @@ class DataPlan(Frozen):
         """The modality of its inputs."""
         return variants.input(self.modality)
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that make one input; the first is the backbone's."""
+        return tuple(self.modality.split("+"))
+
+    @property
+    def readings(self) -> Mapping[str, Mapping[str, Any]]:
+        """How each of them becomes arrays, by its word."""
+        if len(self.modalities) == 1:
+            return {self.modality: self.preprocessing}
+        found: Mapping[str, Mapping[str, Any]] = self.preprocessing["readings"]
+        return found
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The arrays that the backbone takes, by the names of its arguments."""
+        if len(self.modalities) == 1:
+            return {name: name for name in self.inputs}
+        return {name: f"{self.modalities[0]}.{name}" for name in self.inputs}
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The inputs of the graph: those of the backbone, and of other modalities all that there are."""
+        own = tuple(self.arguments.values())
+        if len(self.modalities) == 1:
+            return own
+        return (*own, *(name for name in self.variant.arrays if not name.startswith(f"{self.modalities[0]}.")))
+
 
 class HeadPlan(Frozen):
     """What is put on top: a head, or the objective of a stage."""
@@ -163,7 +191,7 @@ class TaskPlan(Frozen):
     @cached_property
     def graphs(self) -> Mapping[str, Graph]:
         """The graphs that its decoder asks, by its own words; `model` is among them."""
-        arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.inputs}
+        arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.arrays}
         given = Graph(inputs=arrays, outputs=self.outputs)
         return self.head.variant.graphs(self.head.record, given)
 
@@ -362,7 +390,7 @@ def read_plan(text: str, name: str) -> Plan:
     named = [("methods", "method.method", plan.method.method)]
     for i, task in enumerate(plan.tasks):
         named += [("heads", f"tasks.{i}.head.type", task.head.type)]
-        named += [("inputs", f"tasks.{i}.data.modality", task.data.modality)]
+        named += [("inputs", f"tasks.{i}.data.modality", word) for word in task.data.modalities]
     for folder, key, word in named:
         if word not in variants.words(folder):
             raise _no_plan(name, f"{key}: there is no {quote(word)}")
