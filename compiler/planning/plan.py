@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from .export import ExportPlan
 if TYPE_CHECKING:
     from ..contracts.head import Head
 
+FORMAT = 3  # of plans; one of another format is planned again from its spec
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
 LARGEST = 64 << 20  # bytes of a plan; one of a large backbone has a few
@@ -343,7 +345,7 @@ class PretrainPlan(Phase):
 class Plan(Phase):
     """A spec resolved against the world; the executor sees this and nothing else."""
 
-    format: Literal[3]
+    format: Literal[3]  # FORMAT
     name: str = Field(pattern=SLUG)
     description: str
     export: ExportPlan
@@ -386,7 +388,8 @@ def read_plan(text: str, name: str) -> Plan:
         plan = Plan.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise _no_plan(name, f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}") from None
+        said = f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}"
+        raise _no_plan(name, _former(text) or said) from None
     named = [("methods", "method.method", plan.method.method)]
     for i, task in enumerate(plan.tasks):
         named += [("heads", f"tasks.{i}.head.type", task.head.type)]
@@ -395,6 +398,18 @@ def read_plan(text: str, name: str) -> Plan:
         if word not in variants.words(folder):
             raise _no_plan(name, f"{key}: there is no {quote(word)}")
     return plan
+
+
+def _former(text: str) -> str:
+    """What is to be said of a plan of another format, empty of any other text."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    version = found.get("format") if isinstance(found, dict) else None
+    if type(version) is not int or version == FORMAT:
+        return ""
+    return f"it is of format {str(version)[:20]}, and this graftc reads {FORMAT}: plan its spec again"
 
 
 def read_plan_file(path: Path, name: str) -> Plan:
