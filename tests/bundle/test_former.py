@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler.cli import main
 from graftc.runtime.former import OLDEST
 from graftc.runtime.manifest import FORMAT, SEALED, read_manifest
 from graftc.runtime.model import Model
 from graftc.runtime.verify import plain, verify
+
+from ..front.cli import Command
 
 FORMATS = range(OLDEST, FORMAT)
 
@@ -34,10 +35,10 @@ def test_it_verifies_and_answers_as_it_did(bundle: Path) -> None:
 
 
 def test_every_verb_takes_it(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graftc = Command(capsys)
     for words in (["verify", bundle], ["inspect", bundle], ["predict", bundle, "the warm film"]):
-        with pytest.raises(SystemExit) as end:
-            main(list(map(str, words)))
-        assert end.value.code in (0, None), capsys.readouterr().err
+        answer = graftc(*map(str, words))
+        assert answer.status == 0, answer.err
 
 
 def test_it_is_lifted_to_the_newest(bundle: Path) -> None:
