@@ -24,7 +24,7 @@ def as_loaded(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LanguageModel:
     """The head of a family's language model: transformers' ForMaskedLM or ForCausalLM."""
 
@@ -34,7 +34,7 @@ class LanguageModel:
     is_tied: bool = True  # whether they are so where config.json says nothing of it
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Family:
     """`backbones/<model_type>.py` has FAMILY. One that differs in little is `replace` of another's.
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..formats import Told
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Format:
     """`formats/<format>.py` has FORMAT: it reads a data file into numbered rows."""
 

@@ -53,7 +53,7 @@ def one_row(columns: Columns) -> int:
     return 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Graph:
     """A graph's arrays, by name: {"dtype", "shape"}; a word in a shape is a dynamic axis, `width` the backbone's."""
 
@@ -66,7 +66,7 @@ def one_graph(record: Record, given: Graph) -> Mapping[str, Graph]:
     return {"model": given}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Packing:
     """Of an objective that joins texts: how rows become blocks of tokens, and what each token of a block aims at."""
 
@@ -74,7 +74,7 @@ class Packing:
     aims: Callable[[Record, Arrays], np.ndarray]  # (record, block) → int64 (tokens,)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Head(Generic[Keys, Statistics]):
     """`heads/<task>.py` has HEAD, `objectives/<objective>.py` has OBJECTIVE.
 

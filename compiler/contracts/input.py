@@ -22,7 +22,7 @@ def unchanged(options: Any) -> Frozen | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Windows(Generic[Keys]):
     """Of a modality whose long inputs can be read in windows."""
 
@@ -30,7 +30,7 @@ class Windows(Generic[Keys]):
     crowded: Callable[[Keys, Record], Iterable[Diagnostic]]  # (options, record): where they have no room
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Vocabulary:
     """Of a modality whose inputs are cut into tokens: what its file says of those that are no words."""
 
@@ -38,7 +38,7 @@ class Vocabulary:
     special: Callable[[Path], Record]  # (backbone's folder) → added to the record where texts are joined
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Input(Generic[Keys]):
     """`inputs/<modality>.py` has INPUT; `runtime/inputs/<modality>.py` has the way from raw inputs to arrays."""
 

@@ -36,7 +36,7 @@ def no_positions(options: Any) -> int:
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Method(Generic[Keys]):
     """`methods/<method>.py` has METHOD. One that differs in little is `replace` of another's.
 

@@ -20,7 +20,7 @@ def nothing_calibrated(record: Record, outputs: Mapping[str, Any], examples: Any
     return {}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Metrics:
     """`metrics/<kind>.py` has METRICS: scores of outputs (rows, …) against examples; None is a score that is undefined.
 

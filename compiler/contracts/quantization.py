@@ -16,7 +16,7 @@ def lacks_nothing(convolves: bool, optimize: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Quantization:
     """`quantizations/<kind>.py` has QUANTIZATION."""
 

@@ -20,7 +20,7 @@ def no_files(row: Row, columns: Columns, folder: Path) -> Iterable[Path]:
     return ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RowReader:
     """What reads the input of a row, from the columns that play its roles.
 

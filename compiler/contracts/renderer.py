@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..renderers import Checked
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Renderer:
     """`renderers/<word>.py` has RENDERER; its word is a choice of `--format`."""
 

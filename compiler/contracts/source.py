@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..sources import Located
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Source:
     """`sources/<word>.py` has SOURCE: it finds a backbone's folder, and runs no code of it."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..execution.work import Work
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Stage:
     """`stages/<word>.py` has STAGE: it reads the folders of other stages and fills one of its own."""
 

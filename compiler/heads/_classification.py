@@ -41,7 +41,7 @@ class Loss(Frozen):
     )
 
 
-class Options(Startable, Labelled):
+class Options(Startable, Labelled, Frozen):
     """Keys under `head` of every head that chooses among labels."""
 
     labels: tuple[str | int | bool, ...] | None = Field(

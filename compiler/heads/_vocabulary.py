@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ..contracts.options import NewHead
 from ..facts.backbone import BackboneFacts
+from ..frozen import Frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 IGNORED = -100  # the target of a token that is not to be found
 
 
-class Fitted(NewHead):
+class Fitted(NewHead, Frozen):
     """The key that says how long a head that the checkpoint lacks is fitted alone."""
 
     head_steps: int | None = Field(

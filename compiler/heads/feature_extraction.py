@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..contracts.head import Head
 from ..contracts.options import Normalized, Pooled
+from ..frozen import Frozen
 from ..metrics import nothing
 from ._scores import Tally
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..layers.head import HeadModule
 
 
-class Options(Pooled, Normalized):
+class Options(Pooled, Normalized, Frozen):
     """Keys under `head` for feature-extraction."""
 
     pooling: Literal["mean", "cls", "max", "last", "none"] | None = Field(

@@ -15,6 +15,7 @@ from ..contracts.targets import Place, TargetStatistics
 from ..diagnostics import At, Diagnostic, quote
 from ..facts.rows import Unusable, cell, kind_of
 from ..floors import Floor, Sample
+from ..frozen import Frozen
 from ..metrics import answers
 from ._stack import Width, count
 
@@ -28,7 +29,7 @@ LONGEST = 30  # tokens of an answer
 Found = list[tuple[int, str]]  # the first character and the text of each answer
 
 
-class Options(Layered):
+class Options(Layered, Frozen):
     """Keys under `head` for question-answering."""
 
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the feature, while training")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROLES = ("text", "text_pair", "text_negative")
 
 
-class Options(Pooled):
+class Options(Pooled, Frozen):
     """Keys under `head` for sentence-similarity."""
 
     dimensions: Width | None = Field(

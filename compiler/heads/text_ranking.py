@@ -16,6 +16,7 @@ from ..contracts.head import Head
 from ..contracts.options import Layered, Pooled
 from ..diagnostics import Diagnostic
 from ..floors import Floor, Sample, cosine
+from ..frozen import Frozen
 from ..inputs import text
 from ..metrics import ranking
 from ._scores import Range, Tally, all_equal, backwards, numbers, outside, scaled
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..layers.head import HeadModule
 
 
-class Options(Pooled, Layered):
+class Options(Pooled, Layered, Frozen):
     """Keys under `head` for text-ranking."""
 
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")

@@ -11,6 +11,7 @@ from ..contracts.head import Head
 from ..contracts.options import Pooled, Startable
 from ..diagnostics import Diagnostic
 from ..floors import Floor, Sample, constant, linear
+from ..frozen import Frozen
 from ..metrics import regression
 from ._scores import Tally, all_equal, numbers
 from ._stack import STARTS, Start, Width, count
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..layers.head import HeadModule
 
 
-class Options(Pooled, Startable):
+class Options(Pooled, Startable, Frozen):
     """Keys under `head` for text-regression."""
 
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")

@@ -19,6 +19,7 @@ from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.rows import Unusable, cell, kind_of
 from ..floors import Floor, Sample
+from ..frozen import Frozen
 from ..metrics import entities
 from ._classification import disagreements
 from ._entities import NAMED, are_numbers, raw, spans_of, spelt
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 IGNORED = -100  # the target of a token that begins no word
 
 
-class Options(Layered, Labelled):
+class Options(Layered, Labelled, Frozen):
     """Keys under `head` for token-classification."""
 
     labels: tuple[str | int | bool, ...] | None = Field(

@@ -22,6 +22,10 @@ from ..frozen import Frozen
 Parts = Mapping[str, Input[Any]]
 
 
+class _CutIntoTokens(TokenLengths, Frozen):
+    """Options of which a part is cut into tokens."""
+
+
 def combined(word: str, parts: Parts) -> Input[Any]:
     """The input whose parts are of several modalities, by their words; `word` is what the plan calls it."""
     first = next(iter(parts))
@@ -106,7 +110,7 @@ def _options(parts: Parts) -> type[Frozen]:
         if name not in part.augments
     }
     has_tokens = any(issubclass(part.options, TokenLengths) for part in parts.values())
-    return create_model("Options", __base__=TokenLengths if has_tokens else Frozen, **fields)
+    return create_model("Options", __base__=_CutIntoTokens if has_tokens else Frozen, **fields)
 
 
 def _own(part: Input[Any], options: Frozen) -> Frozen:

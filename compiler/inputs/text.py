@@ -17,6 +17,7 @@ from ..contracts.reading import RowReader
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
+from ..frozen import Frozen
 from ..store.hashes import file_sha256
 from ._masks import masking, special
 from ._panics import silenced
@@ -34,7 +35,7 @@ UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
 NUMBERS = 0.9  # share of texts that are numbers
 
 
-class Options(TokenLengths):
+class Options(TokenLengths, Frozen):
     """Keys under `data` for text."""
 
     max_length: int | None = Field(

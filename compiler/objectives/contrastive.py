@@ -14,6 +14,7 @@ from pydantic import Field
 from ..contracts.head import Head
 from ..contracts.options import Pooled
 from ..contracts.reading import RowReader
+from ..frozen import Frozen
 from ..heads import sentence_similarity as similar
 from ..heads._scores import Tally
 from ..metrics import contrast
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Options(Pooled):
+class Options(Pooled, Frozen):
     """Keys of a stage with objective contrastive."""
 
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="what cosines are divided by before softmax")

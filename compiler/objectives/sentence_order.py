@@ -16,6 +16,7 @@ from ..contracts.metrics import always_defined
 from ..contracts.options import Pooled
 from ..contracts.reading import RowReader
 from ..facts.rows import Unusable
+from ..frozen import Frozen
 from ..heads import _shares
 from ..heads._scores import Tally
 from ..inputs import text
@@ -28,7 +29,7 @@ ORDERS = ("in order", "swapped")
 SENTENCES, WORDS = re.compile(r"(?<=[.!?…。！？])\s+"), re.compile(r"\s+")
 
 
-class Options(Pooled):
+class Options(Pooled, Frozen):
     """Keys of a stage with objective sentence-order."""
 
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..contracts.head import Head
 from ..contracts.options import Pooled, ReadsHead
+from ..frozen import Frozen
 from ..heads._classification import stratum, target
 from ..heads._labels import Tally, order
 from ..metrics import contrast
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..layers.head import HeadModule
 
 
-class Options(Pooled, ReadsHead):
+class Options(Pooled, ReadsHead, Frozen):
     """Keys of a stage with objective supervised-contrastive."""
 
     head: str | None = Field(None, description="whose training rows it reads, where there are several heads")

@@ -38,7 +38,7 @@ def one_pass(decode: Callable[..., list[Any]]) -> Answer:
     return answer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Decoder:
     """`heads/<task>.py` has DECODER; it travels in the bundle.
 

@@ -27,7 +27,7 @@ class Preprocessor(Protocol):
         """Whether a value is one input, and no list of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Preprocessing:
     """`inputs/<modality>.py` has PREPROCESSING; it travels in the bundle."""
 
