@@ -9,7 +9,7 @@ from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.facts import Facts
 from ..language.spec import Draft
 from ..planning.decisions import is_still
-from ..planning.plan import MEAN
+from ..planning.terms import MEAN
 from .without_effect import nothing
 
 LENGTHS = ("max_length", "stride")  # keys under `data` by which an input is cut

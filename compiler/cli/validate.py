@@ -99,8 +99,9 @@ def _check(name: str, sets: tuple[str, ...], footing: Footing, boundary: Boundar
     source: Source | None = None
     try:
         source = override(_read(name, boundary), sets)
-        seen = look(source, footing)
-        return Checked(name, seen.source, seen.found, Status.FINE if seen.plan else Status.WRONG, seen.notes)
+        seen = look(source, footing, is_planned=footing.is_locked)
+        status = Status.WRONG if any(each.is_error for each in seen.found) else Status.FINE
+        return Checked(name, seen.source, seen.found, status, seen.notes)
     except Refused as refused:
         return Checked(name, refused.source or source, refused.diagnostics, refused.status)  # type: ignore[arg-type]
     except OSError as error:

@@ -11,7 +11,8 @@ from typing import Any
 from .. import variants
 from ..bundling.manifest import file_of
 from ..contracts.quantization import Quantization
-from ..planning.export import SMALL, QuantizationPlan
+from ..planning.export import QuantizationPlan
+from ..planning.terms import SMALL
 from .calibration import Sample
 from .quantization import candidates, own_bytes
 

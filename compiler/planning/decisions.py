@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import variants
 from ..contracts.options import Layered, NewHead, Pooled, Startable
@@ -19,8 +19,11 @@ from ..renderers import counted
 from ..units import SIZES, amount, in_bytes
 from . import quantization
 from .feature_caching import foldable, kept_bytes
-from .plan import MEAN, BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 from .scoring import defined
+from .terms import MEAN
+
+if TYPE_CHECKING:
+    from .plan import BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
 FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted alone, and their peak rate

@@ -11,9 +11,7 @@ from pydantic import AfterValidator, AliasChoices, Field, PlainSerializer, field
 from ...runtime.manifest import PARITY_ALLOWED
 from .. import variants
 from ..frozen import Frozen, Json
-
-KINDS = "quantizations"
-SMALL = 0.4  # of fp32's bytes, embeddings apart: the most that int8 of quantization `auto` may have
+from .terms import KINDS
 
 
 class QuantizationPlan(Frozen):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from .. import variants
 from ..contracts.reading import RowReader
 from ..facts.backbone import BackboneFacts
-from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
+
+if TYPE_CHECKING:
+    from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
 STACK = "layers"  # the part that folds
 

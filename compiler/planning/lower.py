@@ -17,7 +17,7 @@ from ..language.spec import HeldOut, Spec, Temperature
 from ..methods import Lowered
 from . import decisions, quantization, sampling
 from .estimates import estimates
-from .export import ExportPlan, GraphPlan
+from .export import ExportPlan, GraphPlan, QuantizationPlan
 from .feature_caching import common
 from .plan import (
     AdaptersPlan,
@@ -281,7 +281,7 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
     assert facts.backbone is not None
     return ExportPlan(
         precision=export.precision,
-        quantization=quantization.planned(spec, facts.backbone, phase.taught),
+        quantization=_quantization(spec, facts.backbone, phase.taught),
         exporter=export.exporter,
         optimize=export.optimize,
         opset=decisions.opset(spec).value,
@@ -291,6 +291,15 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
         samples_sha256=None,
         graphs=_graphs(tasks, facts.backbone.width),
     )
+
+
+def _quantization(spec: Spec, backbone: BackboneFacts, rows: int) -> QuantizationPlan | None:
+    """How int8 is made of a graph; None where the bundle has none. `rows` are those that can fix scales."""
+    if "int8" not in spec.export.precision:
+        return None
+    kinds = quantization.kinds_of(spec.export, backbone, rows).value
+    samples = quantization.samples_of(spec.export, kinds, rows).value
+    return QuantizationPlan(kinds=kinds, is_auto=spec.export.quantization == "auto", samples=samples)
 
 
 def _graphs(tasks: Sequence[TaskPlan], width: int) -> dict[str, GraphPlan]:

@@ -30,7 +30,6 @@ FORMAT = 3  # of plans; one of another format is planned again from its spec
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
 LARGEST = 64 << 20  # bytes of a plan; one of a large backbone has a few
-MEAN = "mean"  # of the metrics of all heads
 
 
 class TensorPlan(Frozen):

@@ -11,31 +11,21 @@ from ..diagnostics import Path
 from ..facts.backbone import BackboneFacts
 from ..language.spec import Export, Spec
 from ..renderers import counted
-from .export import KINDS, SMALL, QuantizationPlan
+from .terms import KINDS, SMALL
 
 SAMPLES = 128  # training rows that fix scales, where nothing else is said
 KIND, SAMPLED = ("export", "quantization"), ("export", "calibration_samples")
-
-
-def planned(spec: Spec, backbone: BackboneFacts, rows: int) -> QuantizationPlan | None:
-    """How int8 is made of a graph; None where the bundle has none. `rows` are those that can fix scales."""
-    if "int8" not in spec.export.precision:
-        return None
-    kinds = _kinds(spec.export, backbone, rows).value
-    return QuantizationPlan(
-        kinds=kinds, is_auto=spec.export.quantization == "auto", samples=_samples(spec.export, kinds, rows).value
-    )
 
 
 def decided(spec: Spec, backbone: BackboneFacts, rows: int) -> dict[Path, Decided[Any]]:
     """What is left open of it, with reasons."""
     if "int8" not in spec.export.precision:
         return dict.fromkeys((KIND, SAMPLED), Decided(None, "`export.precision` lists no int8"))
-    kinds = _kinds(spec.export, backbone, rows)
-    return {KIND: kinds, SAMPLED: _samples(spec.export, kinds.value, rows)}
+    kinds = kinds_of(spec.export, backbone, rows)
+    return {KIND: kinds, SAMPLED: samples_of(spec.export, kinds.value, rows)}
 
 
-def _kinds(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[str, ...]]:
+def kinds_of(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[str, ...]]:
     """The kinds that are tried, in their order."""
     if export.quantization != "auto":
         return Decided((export.quantization,))
@@ -51,7 +41,7 @@ def _kinds(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[
     return Decided(kinds, "; left out is ".join([because, *out]))
 
 
-def _samples(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
+def samples_of(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
     """How many training rows fix scales."""
     if not any(variants.quantization(kind).needs_rows for kind in kinds):
         return Decided(0, "no kind of int8 that is tried takes rows")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..facts.facts import Facts
 from ..language.spec import Draft, HeldOut, Spec, Temperature
 from .decisions import is_still
-from .plan import SetPlan, TaskPlan
 from .split import held_out_count
+
+if TYPE_CHECKING:
+    from .plan import SetPlan, TaskPlan
 
 USUAL = 2.0  # of `sampling: temperature`
 
@@ -26,6 +29,8 @@ def sets(spec: Spec, facts: Sequence[Facts], tasks: Sequence[TaskPlan]) -> tuple
     """The sets of training rows: those that several heads read together are one, and one that teaches no head is none."""
     read = dict.fromkeys(view.together or (view.name,) for view in spec.each)
     together = [names for names in read if _learn(spec) & set(names)]
+    from .plan import SetPlan  # its models take their time where nothing is planned
+
     rows = [_rows(names, spec, facts, tasks) for names in together]
     counts = batches(rows, spec.train.batch_size, temperature(spec))
     return tuple(

@@ -12,9 +12,10 @@ from ..diagnostics import clean
 from ..frozen import Json
 from ..renderers import counted, one_line
 from ..units import in_bytes
-from .export import SMALL, QuantizationPlan
+from .export import QuantizationPlan
 from .fits import fitted_to
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
+from .terms import SMALL
 
 FEW = 32  # rows of a label
 WORDS = {

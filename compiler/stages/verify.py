@@ -29,9 +29,9 @@ from ..export.attempts import Attempt, attempts
 from ..export.bootstrap import standard_error
 from ..export.calibration import RANGES, Sample, drawn
 from ..export.parity import golden_inputs
-from ..planning.export import SMALL
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
+from ..planning.terms import SMALL
 from ..training.loaders import condensed
 from .prepare import preprocessor, raw_rows
 

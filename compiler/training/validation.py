@@ -11,7 +11,8 @@ import torch
 
 from ..diagnostics import refuse
 from ..model.network import Graft
-from ..planning.plan import MEAN, Phase, TaskPlan
+from ..planning.plan import Phase, TaskPlan
+from ..planning.terms import MEAN
 from .loaders import Batch, Rows, loss_of, outputs_of
 from .memory import Parts, cuts, joined
 
