@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
+from ..execution.preprocessing import preprocessor
 from ..execution.saves import Saves
 from ..execution.work import Work
 from ..interrupts import held_back
@@ -39,7 +40,6 @@ from ..training.mixed_batches import RowSet, batches, whole_loss
 from ..training.optimisation import Pull, clip, groups, norm_of, schedule, wake
 from ..training.validation import direction, first, refuse_unlike, validated
 from ..units import score
-from .prepare import preprocessor
 
 COMPARED = 2  # batches, the first, in which what was computed once is held against the network
 CHECKPOINT = "checkpoint.safetensors"

@@ -25,6 +25,7 @@ from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import build as building
 from graftc.compiler.diagnostics import Refused, pages
 from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.export import fusion, graph, parity
@@ -34,7 +35,6 @@ from graftc.compiler.model import assembly
 from graftc.compiler.renderers._terminal import Terminal
 from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify
-from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.store.store import Store
 from graftc.compiler.training import validation
 from graftc.compiler.training.loaders import arrays

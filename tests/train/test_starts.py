@@ -19,11 +19,11 @@ from graftc.compiler import variants
 from graftc.compiler.cli import cli
 from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.export.parity import golden_inputs
 from graftc.compiler.features.cache import read_kept
 from graftc.compiler.language.source import read
 from graftc.compiler.model.assembly import assemble
-from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.stages.train import Training
 from graftc.compiler.training.fitting import CHANCE, fitted, solve
 from graftc.compiler.training.loaders import arrays, outputs_of
