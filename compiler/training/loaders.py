@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from ...runtime.rows import Values, by_length, gathered, own_part, ragged_axis, taken
 from ..execution.prepared import Prepared
-from ..execution.work import Work
 from ..features.cache import read_kept
 from ..features.layers import STATE
 from ..model.network import Graft
@@ -59,13 +59,27 @@ def budget_on(device: str, processor: Any) -> int:
     return int(processor.budget) * (1 if device == "cpu" else 4)
 
 
+class Places(Protocol):
+    """Where the rows of a plan lie: a stage's `Work`, or a `Job`."""
+
+    @property
+    def plan(self) -> Phase:
+        """What they are for."""
+
+    def prepared(self, task: TaskPlan, split: str) -> Path:
+        """The folder of a split's prepared rows."""
+
+    def folded(self, task: TaskPlan, split: str) -> Path | None:
+        """The folder of what a split's frozen work gave, None where nothing is folded."""
+
+
 class Rows:
     """The inputs of a task's split as batches: their prepared rows collated, or folded features."""
 
-    def __init__(self, work: Work, task: TaskPlan, split: str, processor: Any, device: str) -> None:
-        self.folded = folded = work.folded(task, split)
-        self.task, self.prepared = task, Prepared(work.prepared(task, split))
-        self.views = views(work.plan, task, split)
+    def __init__(self, places: Places, task: TaskPlan, split: str, processor: Any, device: str) -> None:
+        self.folded = folded = places.folded(task, split)
+        self.task, self.prepared = task, Prepared(places.prepared(task, split))
+        self.views = views(places.plan, task, split)
         self.kept = read_kept(folded, len(self.views)) if folded else None
         self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
@@ -97,11 +111,6 @@ class Rows:
         for i, target in enumerate(chosen):
             found[i, : len(target)] = target
         return torch.from_numpy(found).to(self.device)
-
-    def loss(self, outputs: Mapping[str, torch.Tensor], inputs: np.ndarray, seed: int) -> torch.Tensor:
-        """The task's mean loss over the rows of some inputs; `seed` is the one that their batch had."""
-        values = {name: array.float() for name, array in outputs.items()}
-        return self.task.head.variant.loss(self.task.head.record, values, self.targets(inputs, seed))
 
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
