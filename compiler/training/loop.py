@@ -263,8 +263,6 @@ class Training:
 
     def save(self) -> None:
         """Writes a checkpoint in one step: tensors and counters, no pickle."""
-        if not self.world.is_main:
-            return
         tensors = {f"now.{n}": t.detach() for n, t in learned(self.network, self.plan).items()} | {
             f"best.{n}": t for n, t in self.kept.items()
         }
@@ -283,8 +281,9 @@ class Training:
         }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
-        with self.saves.timed():
-            write_checkpoint(self.job.resume / CHECKPOINT, tensors, state)
+        with self.saves.timed():  # in every process: all agree on when the next one is due
+            if self.world.is_main:
+                write_checkpoint(self.job.resume / CHECKPOINT, tensors, state)
 
     def resume(self) -> None:
         """Goes on from the checkpoint of an earlier attempt, where there is one that can be read."""
@@ -294,6 +293,8 @@ class Training:
         found = read_checkpoint(path)
         if found is None:
             self.progress.say("  the checkpoint of an earlier attempt is damaged; starting again")
+            if self.world.is_main:
+                path.unlink()
             return
         self._restore(*found)
         self.progress.say(f"  going on from step {self.step} of {self.plan.train.steps}")
