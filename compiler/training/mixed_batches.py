@@ -8,10 +8,9 @@ from itertools import count
 import numpy as np
 import torch
 
-from ..features.layers import STATE
 from ..planning.plan import Phase
 from ..planning.split import epoch_order, generator, grouped_by_length, paired_by_label
-from .loaders import Batch, Rows, arrays
+from .loaders import Batch, Rows
 from .with_loss import Pass, SetBatch, Share
 
 Shared = tuple[Rows, dict[int, int]]  # a task's rows, and the place of each by its number in the table
@@ -31,7 +30,7 @@ class RowSet:
 
     def _lengths(self) -> np.ndarray | None:
         """The length of the longest row that each input makes; None where it costs nothing to mix them."""
-        if all(rows.kept and rows.kept.is_whole for rows in self.rows):
+        if not any(rows.loader.runs_backbone for rows in self.rows):
             return None
         found = np.zeros(len(self.every), np.int64)
         for rows in self.rows:
@@ -71,8 +70,7 @@ class RowSet:
         for group in self.groups:
             members = [rows for rows, _ in group]
             own = [(rows, mine) for rows, mine in pairs if rows in members]
-            kept = group[0][0].kept
-            if len(group) > 1 and not (kept and kept.is_whole):
+            if len(group) > 1 and group[0][0].loader.runs_backbone:
                 passes += [self._together(group, chosen, augmented, dropped)] if own else []
                 continue
             passes += [
@@ -86,7 +84,7 @@ class RowSet:
         """The tasks that ask the same inputs of the same adapter, each with the places of its rows."""
         found: dict[tuple[str, str], list[Shared]] = {}
         for rows, local in zip(self.rows, self.local, strict=True):
-            own = rows.task.name if rows.draw else ""  # which asks its rows otherwise in each step
+            own = rows.task.name if rows.raw.draw else ""  # which asks its rows otherwise in each step
             found.setdefault((rows.task.adapter, own), []).append((rows, local))
         return list(found.values())
 
@@ -113,14 +111,10 @@ class RowSet:
         self, asked: Sequence[tuple[Rows, int, int]], features: list[dict[str, np.ndarray]], augmented: int
     ) -> Batch:
         """Input tensors of rows of several tasks."""
-        first = self.rows[0]
-        changed = first.augment(features, augmented) if first.augment else features
-        batch = arrays(first.processor.collate(changed), first.device)
-        if first.kept:
-            longest = next(iter(batch.values())).shape[1]
-            states = [rows.kept.states(np.array([row]), longest) for rows, row, _ in asked if rows.kept]
-            batch[STATE] = torch.from_numpy(np.concatenate(states)).to(first.device)
-        return batch
+        batch = self.rows[0].raw.collated(features, augmented)
+        longest = next(iter(batch.values())).shape[1]
+        beside = [rows.loader.beside(np.array([row]), longest) for rows, row, _ in asked]
+        return batch | {name: torch.cat([each[name] for each in beside]) for name in beside[0]}
 
 
 def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[RowSet, list[int]]]:
