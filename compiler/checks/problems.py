@@ -162,7 +162,7 @@ def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
 def _fits(head: Head[Any, Any], backbone: BackboneFacts) -> bool:
     """Whether a backbone has what a head or an objective needs."""
     is_other = head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides
-    return bool(backbone.family.modality == head.modality and not is_other)
+    return bool(backbone.family.modality == head.modality.split("+")[0] and not is_other)
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
@@ -180,12 +180,12 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
     """Whether head and backbone take inputs of different kinds."""
-    return bool(backbone and spec.modality and spec.modality != backbone.family.modality)
+    return bool(backbone and spec.modality and spec.modality.split("+")[0] != backbone.family.modality)
 
 
 def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
     modality = backbone.family.modality
-    fitting = [word for word in variants.words("heads") if modality == variants.head(word).modality]
+    fitting = [word for word in variants.words("heads") if modality == variants.head(word).modality.split("+")[0]]
     at = At(("head", "type"), f"takes {spec.modality} inputs")
     also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {modality} inputs"),)
     headline, help = f"`{spec.head_type}` can't sit on this backbone", f"heads for it: {listed(fitting)}"
