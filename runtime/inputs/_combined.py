@@ -52,7 +52,7 @@ def from_words(words: Sequence[str], names: Sequence[str]) -> Iterator[dict[str,
     for word in words:
         name, mark, value = word.partition("=")
         if word.startswith("{"):
-            yield json.loads(word)
+            yield _object(word)
             continue
         if not mark or name not in names:
             raise ValueError(f"write {' and '.join(f'`{each}=…`' for each in names)}, not `{word[:40]}`")
@@ -62,6 +62,14 @@ def from_words(words: Sequence[str], names: Sequence[str]) -> Iterator[dict[str,
         open_one[name] = value
     if open_one:
         yield open_one
+
+
+def _object(word: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(word)
+    except RecursionError:
+        raise ValueError("an object is nested too deeply") from None
+    return found
 
 
 class Combined:

@@ -48,6 +48,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return made
 
 
+@pytest.fixture(scope="module")
+def bundle(copy: Copy) -> Path:
+    copy.run("build", copy.write("spec.yaml"), "--quiet")
+    return copy.folder / "bundles/offers"
+
+
 def test_only_a_module_and_its_decoder_are_added() -> None:
     assert files(OVERLAY) == [f"{side}/heads/{WORD.replace('-', '_')}.py" for side in ("compiler", "runtime")]
 
@@ -72,12 +78,10 @@ def test_a_picture_that_is_none_is_told_at_its_row(copy: Copy) -> None:
     assert f"odd.jsonl:{len(rows)}" in said
 
 
-def test_it_is_planned_built_and_asked(copy: Copy) -> None:
-    spec, bundle = copy.write("spec.yaml"), copy.folder / "bundles/offers"
-    shown = copy.run("plan", spec)
+def test_it_is_planned_built_and_asked(copy: Copy, bundle: Path) -> None:
+    shown = copy.run("plan", "spec.yaml")
     assert "text: max length 16" in shown
     assert "image: resize" in shown
-    copy.run("build", spec, "--quiet")
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     assert manifest["metrics"]["validation"]["torch"]["accuracy"] > 0.9
     assert manifest["preprocessing"]["readings"].keys() == {"text", "image"}
@@ -109,10 +113,13 @@ def test_it_is_planned_built_and_asked(copy: Copy) -> None:
     [
         (["a text"], "write `text=…` and `image=…`, not `a text`"),
         (["text=only this"], "expected an object of text and image"),
+        (['{"text": "a", "image": 5}'], "input 1 can't be used"),
+        (['{"text": '], "the words are not inputs"),
+        (["{" * 50_000], "the words are not inputs"),
         (["text=a", "image=nowhere.png"], "no such file: nowhere.png"),
     ],
 )
-def test_half_an_input_is_none(copy: Copy, words: list[str], says: str) -> None:
+def test_half_an_input_is_none(copy: Copy, bundle: Path, words: list[str], says: str) -> None:
     said = copy.run("predict", "bundles/offers", *words, status=1)
     assert "error[E0505]" in said
     assert says in said
