@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from training import Anonymous  # type: ignore[import-not-found]
 
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.facts.backbone import gather_backbone
-from graftc.compiler.stages.prepare import preprocessor, raw_rows
+from graftc.compiler.stages.prepare import raw_rows
 from graftc.compiler.training.dropout import quickly_drawn
 
 

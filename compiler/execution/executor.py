@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import time
-import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
-
-import numpy as np
 
 from ...runtime.manifest import NAME
 from .. import variants
@@ -33,6 +28,7 @@ from ..store.store import ABSENT, Store
 from . import pipeline, steps
 from .prepared import rows_in
 from .progress import Progress
+from .reproducible import settled
 from .work import Work
 
 TIMES = "milliseconds.json"  # of a row by precision; it stays in the store, as all times do
@@ -187,10 +183,7 @@ def _run_stage(
 
 
 def _compute(stage: pipeline.Stage, work: Work) -> None:
-    _settle(stage, work)
-    with warnings.catch_warnings():
-        for category in (DeprecationWarning, FutureWarning):  # libraries talk to each other
-            warnings.simplefilter("ignore", category)
+    with settled(work.plan.seed, work.machine.threads, "torch" in stage.libraries):  # a resumed build skips stages
         variants.stage(stage.module).run(work)
     if stage.is_numeric:
         return_memory()
@@ -204,18 +197,3 @@ def _phase(stage: pipeline.Stage, plan: Plan) -> Plan:
         return cast(Plan, plan.retain)
     phase = plan.pretrain[int(stage.phase.rpartition("-")[2]) - 1]
     return cast(Plan, fits.of_stage(phase) if stage.is_fit else phase)
-
-
-def _settle(stage: pipeline.Stage, work: Work) -> None:
-    """Makes a stage independent of those that ran before it in this process: a resumed build skips them."""
-    random.seed(work.plan.seed)
-    np.random.seed(work.plan.seed)
-    if "torch" in stage.libraries:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its sums vary from run to run
-        import torch
-
-        torch.manual_seed(work.plan.seed)
-        torch.set_num_threads(work.machine.threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # a guard against faulty operators that writes every new array twice
-        torch.utils.deterministic.fill_uninitialized_memory = False

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.parity import apart, golden_inputs, outputs
 from ..facts.backbone import PREPROCESSING
@@ -19,7 +20,6 @@ from ..facts.sentence_transformers import read_sentences
 from ..model.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, remember
 from ..planning.portable import base
 from ..sources import SENTENCES
-from .prepare import preprocessor
 
 FEW = 4  # inputs that the reloaded network answers again
 BASE = "backbone"  # the folder of what an adapter belongs to, where stages before it made that

@@ -10,11 +10,11 @@ import torch
 
 from ..contracts.stage import Stage
 from ..execution.prepared import write_outputs
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..model.assembly import remember
 from ..training.loaders import Rows, outputs_of
 from ..training.validation import first, refuse_unlike
-from .prepare import preprocessor
 
 SCORED = ("validation", "test")
 

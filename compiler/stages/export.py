@@ -19,6 +19,7 @@ from ..contracts.method import Method
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared, write_outputs
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.fusion import fused
 from ..export.graph import write_graphs
@@ -27,7 +28,6 @@ from ..model.adapters import merge
 from ..model.assembly import assemble, learned, part_of, remember
 from ..model.network import Graft
 from ..planning.plan import Plan
-from .prepare import preprocessor
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs
 

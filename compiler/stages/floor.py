@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from ...runtime.rows import Outputs, Values, by_length
 from ..contracts.stage import Stage
 from ..execution.prepared import Prepared, write_outputs
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..features.cache import read_kept
 from ..floors import Floor, Sample
@@ -23,7 +24,7 @@ from ..planning.floors import SCORED, untouched
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..training.loaders import IGNORED, NOTHING, arrays, budget_on
-from .prepare import preprocessor, raw_rows
+from .prepare import raw_rows
 
 MOST = 20_000  # training rows that a floor learns from
 # an answer goes so far from the constant one towards a floor's: one that is too certain may still know something

@@ -11,13 +11,13 @@ import torch
 from ...runtime.rows import by_length
 from ..contracts.stage import Stage
 from ..execution.prepared import Prepared
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..features.cache import Keeper
 from ..interrupts import held_back
 from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
 from ..training.memory import Parts, cuts
-from .prepare import preprocessor
 
 BATCH = 32  # rows; more is no faster on a processor, and costs memory
 

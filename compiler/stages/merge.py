@@ -15,6 +15,7 @@ from ..contracts.method import Method
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
 from ..execution.prepared import Prepared
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.parity import apart, golden_inputs, outputs
 from ..facts.backbone import PREPROCESSING
@@ -26,7 +27,6 @@ from ..model.network import Graft
 from ..planning.plan import PretrainPlan
 from ..training.loaders import Rows
 from ..training.validation import scored
-from .prepare import preprocessor
 
 SAME = 1e-4  # relative difference that merging may make
 CARD = "README.md"  # which states the licence

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...runtime.rows import Rows
-from ...runtime.variants import preprocessing
 from .. import variants
 from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
 from ..execution.prepared import NUMBERS, write_rows
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..facts.bad_rows import numbers
 from ..facts.rows import SKIP, Opened, fingerprint, lacks, rows
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
-from ..store.hashes import file_sha256
 
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read
-UNCUT = 1 << 24  # tokens of a text that is not cut
 CHUNK = 1000  # rows handed to the tokenizer at once
 
 
@@ -36,25 +33,6 @@ class Read(NamedTuple):
     row: int
     values: Mapping[str, Any]
     input: Any
-
-
-def preprocessor(
-    plan: Phase, backbone: Path, is_whole: bool = False, otherwise: Mapping[str, Any] = MappingProxyType({})
-) -> Any:
-    """The bundle's own preprocessing, reading its assets from the backbone's folder; with `is_whole` it cuts nothing.
-
-    `otherwise` replaces fields of its record.
-
-    Raises Refused E0405 where one of them is not the one planned.
-    """
-    assets = {k: v for record in plan.reading.readings.values() for k, v in record.get("assets", {}).items()}
-    for name, planned in assets.items():
-        if file_sha256(backbone / name) != planned:
-            raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
-    uncut = {"max_length": UNCUT} if is_whole else {}
-    return preprocessing(plan.reading.modality).preprocessor(
-        plan.reading.preprocessing.plain() | uncut | dict(otherwise), backbone
-    )
 
 
 def run(work: Work) -> None:

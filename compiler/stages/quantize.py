@@ -8,9 +8,9 @@ from typing import Any
 from .. import variants
 from ..bundling.manifest import file_of
 from ..contracts.stage import Stage
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.calibration import RANGES, drawn
-from .prepare import preprocessor
 
 
 def run(work: Work) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..contracts.stage import Stage
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.graph import write_graphs
 from ..export.parity import compare, gate, golden_inputs
@@ -12,7 +13,6 @@ from ..frozen import Json
 from ..model.adapters import merge
 from ..model.assembly import assemble
 from ..planning.plan import Plan
-from .prepare import preprocessor
 
 
 def run(work: Work) -> None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 
 from ..contracts.stage import Stage
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..model.assembly import assemble, remember, topped
 from ..training.loaders import Rows
 from ..training.validation import scored
-from .prepare import preprocessor
 
 
 def run(work: Work) -> None:

@@ -24,6 +24,7 @@ from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, refuse
 from ..execution.executor import TIMES
 from ..execution.prepared import Examples, Prepared, read_outputs
+from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.attempts import Attempt, attempts
 from ..export.bootstrap import standard_error
@@ -33,7 +34,7 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..planning.terms import SMALL
 from ..training.loaders import condensed
-from .prepare import preprocessor, raw_rows
+from .prepare import raw_rows
 
 CHUNK = 64  # prepared rows that the graph is asked at once
 SPLITS = ("validation", "test")  # that are scored; the gates are on the first

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from ...runtime.rows import Values, by_length, gathered, own_part, ragged_axis, taken
 from ..execution.prepared import Prepared
-from ..execution.work import Work
-from ..features.cache import read_kept
+from ..features.cache import Kept, read_kept
 from ..features.layers import STATE
 from ..model.network import Graft
 from ..planning.plan import Phase, TaskPlan
@@ -22,6 +22,8 @@ from .memory import Parts
 
 Batch = dict[str, torch.Tensor]
 View = Callable[[list[dict[str, np.ndarray]], np.ndarray], list[dict[str, np.ndarray]]]  # of rows by their numbers
+Augment = Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]]  # (rows, seed) → rows
+Draw = Callable[[Any, Mapping[str, np.ndarray], np.random.Generator, bool], tuple[dict[str, np.ndarray], np.ndarray]]
 NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
 IGNORED = -100  # the target of what is no token of an input; torch's losses leave it out
 
@@ -59,22 +61,146 @@ def budget_on(device: str, processor: Any) -> int:
     return int(processor.budget) * (1 if device == "cpu" else 4)
 
 
-class Rows:
-    """The inputs of a task's split as batches: their prepared rows collated, or folded features."""
+class Places(Protocol):
+    """Where the rows of a plan lie: a stage's `Work`, or a `Job`."""
 
-    def __init__(self, work: Work, task: TaskPlan, split: str, processor: Any, device: str) -> None:
-        self.folded = folded = work.folded(task, split)
-        self.task, self.prepared = task, Prepared(work.prepared(task, split))
-        self.views = views(work.plan, task, split)
+    @property
+    def plan(self) -> Phase:
+        """What they are for."""
+
+    def prepared(self, task: TaskPlan, split: str) -> Path:
+        """The folder of a split's prepared rows."""
+
+    def folded(self, task: TaskPlan, split: str) -> Path | None:
+        """The folder of what a split's frozen work gave, None where nothing is folded."""
+
+
+class Loader(Protocol):
+    """What the network is given of rows: their own arrays, or what frozen layers made of them once."""
+
+    @property
+    def runs_backbone(self) -> bool:
+        """Whether the backbone runs on it: then long rows cost more than short ones, and tasks share its outputs."""
+
+    def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
+        """Arrays (rows, …) by name, of rows by their numbers; `seed` draws what training draws anew for each step."""
+
+    def beside(self, rows: np.ndarray, longest: int) -> Batch:
+        """What the network is given beside the rows' own arrays, which are `longest` tokens long."""
+
+
+class RawRows:
+    """The arrays of prepared rows as preprocessing collates them."""
+
+    runs_backbone = True
+
+    def __init__(
+        self,
+        task: TaskPlan,
+        prepared: Prepared,
+        processor: Any,
+        device: str,
+        *,
+        view: View,
+        draw: Draw | None = None,
+        augment: Augment | None = None,
+    ) -> None:
+        self.task, self.prepared, self.processor, self.device = task, prepared, processor, device
+        self.view, self.draw, self.augment = view, draw, augment
+
+    def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
+        """Input tensors of some rows."""
+        if self.draw is not None and seed is not None:
+            drawn = [row for row, _ in self.drawn(rows, seed)]
+            batch = self.processor.collate(drawn)
+            chosen = np.zeros_like(batch["attention_mask"])
+            for i, row in enumerate(drawn):
+                chosen[i, row["masks"]] = 1
+            return arrays({**batch, "chosen": chosen}, self.device)
+        seen = self.view([self.prepared.row(int(i)) for i in rows], rows)
+        return self.collated(seen, seed)
+
+    def collated(self, features: list[dict[str, np.ndarray]], seed: int | None) -> Batch:
+        """Input tensors of rows by their arrays, augmented where a seed is given and the task has it so."""
+        seen = self.augment(features, seed) if self.augment and seed is not None else features
+        return arrays(self.processor.collate(seen), self.device)
+
+    def drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """What a step asks of some rows, and what it aims at: each draws from (seed, its number) alone."""
+        assert self.draw is not None
+        found = []
+        for i in rows.tolist():
+            draws = np.random.default_rng([seed or 0, i])
+            found.append(self.draw(self.task.head.record, self.prepared.row(i), draws, True))
+        return found
+
+    def beside(self, rows: np.ndarray, longest: int) -> Batch:
+        """Nothing."""
+        return {}
+
+
+class CachedFeatures:
+    """The feature of each row, which the head takes as it is: no backbone runs."""
+
+    runs_backbone = False
+
+    def __init__(self, cache: Kept, device: str) -> None:
+        self.cache, self.device = cache, device
+
+    def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
+        """`feature` (rows, width); `seed` draws one of its views for each row."""
+        places = rows if seed is None else self.cache.drawn(rows, seed)
+        return {"feature": torch.from_numpy(self.cache.features(places)).to(self.device)}
+
+    def beside(self, rows: np.ndarray, longest: int) -> Batch:
+        """Nothing: there are no arrays of rows."""
+        return {}
+
+
+class CachedStates:
+    """The arrays of rows, and the states (rows, tokens, width) that frozen layers hand on to those that learn."""
+
+    runs_backbone = True
+
+    def __init__(self, raw: RawRows, cache: Kept) -> None:
+        self.raw, self.cache = raw, cache
+
+    def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
+        """Input tensors of some rows, with their states."""
+        found = self.raw.batch(rows, seed)
+        return found | self.beside(rows, next(iter(found.values())).shape[1])
+
+    def beside(self, rows: np.ndarray, longest: int) -> Batch:
+        """Their states, padded with zeros."""
+        return {STATE: torch.from_numpy(self.cache.states(rows, longest)).to(self.raw.device)}
+
+
+class Rows:
+    """The rows of a task's split: what the network is given of them, and what its outputs are held against."""
+
+    def __init__(self, places: Places, task: TaskPlan, split: str, processor: Any, device: str) -> None:
+        self.folded = folded = places.folded(task, split)
+        self.task, self.prepared = task, Prepared(places.prepared(task, split))
+        self.views = views(places.plan, task, split)
         self.kept = read_kept(folded, len(self.views)) if folded else None
         self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
-        self.draw = task.head.variant.draw if split == "train" else None
-        self.augment: Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]] | None = None
-        if task.data.augment and split == "train" and not self.kept:
-            from .augmentation import Augmentation
+        is_taught = split == "train"
+        self.raw = RawRows(
+            task,
+            self.prepared,
+            processor,
+            device,
+            view=self.views[0],
+            draw=task.head.variant.draw if is_taught else None,
+            augment=_augmentation(task) if is_taught and not self.kept else None,
+        )
+        self.loader = self._loader()
 
-            self.augment = Augmentation(task.data.augment.plain()).rows
+    def _loader(self) -> Loader:
+        if self.kept is None:
+            return self.raw
+        return CachedFeatures(self.kept, self.device) if self.kept.is_whole else CachedStates(self.raw, self.kept)
 
     def __len__(self) -> int:
         return len(self.prepared)
@@ -91,57 +217,25 @@ class Rows:
         targets = self.prepared.targets
         if not isinstance(targets, list):
             return torch.from_numpy(targets[rows]).to(self.device)
-        is_drawn = self.draw is not None and seed is not None
-        chosen = [target for _, target in self._drawn(rows, seed)] if is_drawn else [targets[i] for i in rows]
+        is_drawn = self.raw.draw is not None and seed is not None
+        chosen = [target for _, target in self.raw.drawn(rows, seed)] if is_drawn else [targets[i] for i in rows]
         found = np.full((len(chosen), max(map(len, chosen))), IGNORED, np.int64)
         for i, target in enumerate(chosen):
             found[i, : len(target)] = target
         return torch.from_numpy(found).to(self.device)
 
-    def loss(self, outputs: Mapping[str, torch.Tensor], inputs: np.ndarray, seed: int) -> torch.Tensor:
-        """The task's mean loss over the rows of some inputs; `seed` is the one that their batch had."""
-        values = {name: array.float() for name, array in outputs.items()}
-        return self.task.head.variant.loss(self.task.head.record, values, self.targets(inputs, seed))
-
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
-        return self.batch_of(self.prepared.rows_of(inputs), seed)
+        return self.loader.batch(self.prepared.rows_of(inputs), seed)
 
-    def batch_of(self, rows: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of some rows."""
-        kept = self.kept
-        if kept is None:
-            return self.plain(rows, seed)
-        if kept.is_whole:
-            places = rows if seed is None else kept.drawn(rows, seed)
-            return {"feature": torch.from_numpy(kept.features(places)).to(self.device)}
-        plain = self.plain(rows, seed)
-        longest = next(iter(plain.values())).shape[1]
-        plain[STATE] = torch.from_numpy(kept.states(rows, longest)).to(self.device)
-        return plain
 
-    def plain(self, rows: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of some rows, whatever of them is computed already."""
-        if self.draw is not None and seed is not None:
-            drawn = [row for row, _ in self._drawn(rows, seed)]
-            batch = self.processor.collate(drawn)
-            chosen = np.zeros_like(batch["attention_mask"])
-            for i, row in enumerate(drawn):
-                chosen[i, row["masks"]] = 1
-            return arrays({**batch, "chosen": chosen}, self.device)
-        chosen = self.views[0]([self.prepared.row(int(i)) for i in rows], rows)
-        if self.augment and seed is not None:
-            chosen = self.augment(chosen, seed)
-        return arrays(self.processor.collate(chosen), self.device)
+def _augmentation(task: TaskPlan) -> Augment | None:
+    """What changes the rows of a task in training, None where nothing does."""
+    if not task.data.augment:
+        return None
+    from .augmentation import Augmentation
 
-    def _drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """What a step asks of some rows, and what it aims at: each draws from (seed, its number) alone."""
-        assert self.draw is not None
-        found = []
-        for i in rows.tolist():
-            draws = np.random.default_rng([seed or 0, i])
-            found.append(self.draw(self.task.head.record, self.prepared.row(i), draws, True))
-        return found
+    return Augmentation(task.data.augment.plain()).rows
 
 
 def views(plan: Phase, task: TaskPlan, split: str) -> list[View]:
@@ -170,7 +264,7 @@ def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
     with torch.inference_mode():
         for chosen in by_length(rows.prepared.lengths(), size, rows.budget):
             features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
-            found = graft.answers(rows.batch_of(chosen), [rows.task.name])[rows.task.name]
+            found = graft.answers(rows.loader.batch(chosen), [rows.task.name])[rows.task.name]
             parts.append(condensed(rows.task, cut(found, features, rows.along), rows.prepared.targets, chosen))
             order.append(chosen)
     return gathered(parts, np.concatenate(order))

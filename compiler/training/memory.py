@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ..model.network import Graft
+from .world import ALONE, World
 
 Found = TypeVar("Found")
 PERHAPS = "could not create a"  # oneDNN's words where it found no memory, and for mistakes that no smaller batch mends
@@ -20,26 +21,34 @@ PERHAPS = "could not create a"  # oneDNN's words where it found no memory, and f
 class Parts:
     """Into how many parts batches are cut: one, and twice as many whenever the memory ends."""
 
-    def __init__(self, network: nn.Module | None = None) -> None:
-        self.count, self.network = 1, network
+    def __init__(self, network: nn.Module | None = None, world: World = ALONE) -> None:
+        self.count, self.network, self.world = 1, network, world
 
     def fit(self, rows: int, act: Callable[[int], Found]) -> Found:
         """What `act` gives for the least number of parts that the memory allows; of `rows`, none is cut.
 
+        Where the memory of one process ends, all of the world try again, so `act` leaves nothing of an attempt behind.
         Raises MemoryError where the memory ends with a single row, or the network normalises over rows.
         """
         while True:
-            try:
-                return act(self.count)
-            except (MemoryError, RuntimeError) as error:
-                is_certain = isinstance(error, MemoryError) or should_reduce_batch_size(error)
-                if not is_certain and (PERHAPS not in str(error) or self.count >= rows):
-                    raise
-                if self.count >= rows or (self.network and normalises(self.network)):
-                    raise MemoryError(str(error)) from None
+            found = self._tried(rows, act)
+            if not self.world.agree(not found):
+                return found[0]
             # out of the handler's reach: the traceback holds what the failed attempt had computed
             clear_device_cache(garbage_collection=True)
             self.count *= 2
+
+    def _tried(self, rows: int, act: Callable[[int], Found]) -> tuple[Found, ...]:
+        """What `act` gives, alone in a tuple, or nothing where the memory ended and smaller parts may mend it."""
+        try:
+            return (act(self.count),)
+        except (MemoryError, RuntimeError) as error:
+            is_certain = isinstance(error, MemoryError) or should_reduce_batch_size(error)
+            if not is_certain and (PERHAPS not in str(error) or self.count >= rows):
+                raise
+            if self.count >= rows or (self.network and normalises(self.network)):
+                raise MemoryError(str(error)) from None
+        return ()
 
 
 def cuts(rows: int, parts: int) -> list[slice]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 import numpy as np
 import torch
 
-from ..features.layers import STATE
 from ..planning.plan import Phase
 from ..planning.split import epoch_order, generator, grouped_by_length, paired_by_label
-from .loaders import Batch, Rows, arrays
+from .loaders import Batch, Rows
+from .with_loss import Pass, SetBatch, Share
 
-Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
-Network = Callable[[Batch, list[str]], Answers]  # of some tasks to a batch
 Shared = tuple[Rows, dict[int, int]]  # a task's rows, and the place of each by its number in the table
 
 
@@ -32,7 +30,7 @@ class RowSet:
 
     def _lengths(self) -> np.ndarray | None:
         """The length of the longest row that each input makes; None where it costs nothing to mix them."""
-        if all(rows.kept and rows.kept.is_whole for rows in self.rows):
+        if not any(rows.loader.runs_backbone for rows in self.rows):
             return None
         found = np.zeros(len(self.every), np.int64)
         for rows in self.rows:
@@ -62,78 +60,61 @@ class RowSet:
             for rows, local in zip(self.rows, self.local, strict=True)
         ]
 
-    def loss(self, network: Network, chosen: Sequence[int], augmented: int, dropped: int) -> torch.Tensor:
-        """The losses of all tasks by their weights, of each over the rows that have an answer for it.
+    def batch(self, chosen: Sequence[int], augmented: int, dropped: int) -> SetBatch:
+        """What the tasks learn from some rows, each from those that have an answer for it.
 
         The seeds are of augmentation and of dropout; the backbone runs once for each adapter, on its tasks' rows alone.
         """
         pairs = [(rows, mine) for rows, (mine,) in self.inputs([chosen]) if len(mine)]
-        answers: Answers = {}
+        passes: list[Pass] = []
         for group in self.groups:
             members = [rows for rows, _ in group]
             own = [(rows, mine) for rows, mine in pairs if rows in members]
-            kept = group[0][0].kept
-            if len(group) > 1 and not (kept and kept.is_whole):
-                answers |= self._together(network, group, chosen, augmented, dropped) if own else {}
+            if len(group) > 1 and group[0][0].loader.runs_backbone:
+                passes += [self._together(group, chosen, augmented, dropped)] if own else []
                 continue
-            batches = [rows.batch(mine, augmented) for rows, mine in own]
-            _seed(dropped, group[0][0].device)
-            names = [rows.task.name for rows, _ in own]
-            answers |= {n: network(batch, [n])[n] for n, batch in zip(names, batches, strict=True)}
-        losses = [rows.task.weight * rows.loss(answers[rows.task.name], mine, augmented) for rows, mine in pairs]
-        return sum(losses[1:], losses[0])
+            passes += [
+                Pass(arrays=rows.batch(mine, augmented), tasks=(rows.task.name,), seed=None if i else dropped)
+                for i, (rows, mine) in enumerate(own)
+            ]
+        targets = {rows.task.name: rows.targets(mine, augmented) for rows, mine in pairs}
+        return SetBatch(passes=tuple(passes), targets=targets)
 
     def _groups(self) -> list[list[Shared]]:
         """The tasks that ask the same inputs of the same adapter, each with the places of its rows."""
         found: dict[tuple[str, str], list[Shared]] = {}
         for rows, local in zip(self.rows, self.local, strict=True):
-            own = rows.task.name if rows.draw else ""  # which asks its rows otherwise in each step
+            own = rows.task.name if rows.raw.draw else ""  # which asks its rows otherwise in each step
             found.setdefault((rows.task.adapter, own), []).append((rows, local))
         return list(found.values())
 
-    def _together(
-        self, network: Network, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int
-    ) -> Answers:
-        """The answers of some tasks to one batch, each task's for the rows that are its own."""
+    def _together(self, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int) -> Pass:
+        """A pass for some tasks at once, each of which takes the rows that are its own."""
         asked: list[tuple[Rows, int, int]] = []  # whose row it is, which, and the number of its input
         for i in chosen:
             if owner := next(((rows, local[i]) for rows, local in group if i in local), None):
                 rows, mine = owner
                 asked += [(rows, int(row), i) for row in rows.prepared.rows_of(np.array([mine]))]
         features = [rows.prepared.row(row) for rows, row, _ in asked]
-        batch = self._batch(asked, features, augmented)
-        _seed(dropped, group[0][0].device)
-        found = network(batch, [rows.task.name for rows, _ in group])
+        shares = {}
         for rows, local in group:
             own = [place for place, (_, _, i) in enumerate(asked) if i in local]
-            # its targets along a text are as long as the longest of its own
-            longest = max((len(next(iter(features[place].values()))) for place in own), default=1)
-            at = torch.tensor(own, dtype=torch.long, device=rows.device)
-            found[rows.task.name] = {
-                word: values[at][:, :longest] if word in rows.along else values[at]
-                for word, values in found[rows.task.name].items()
-            }
-        return found
+            shares[rows.task.name] = Share(
+                rows=torch.tensor(own, dtype=torch.long, device=rows.device),
+                longest=max((len(next(iter(features[place].values()))) for place in own), default=1),
+                along=frozenset(rows.along),
+            )
+        batch = self._batch(asked, features, augmented)
+        return Pass(arrays=batch, tasks=tuple(shares), shares=shares, seed=dropped)
 
     def _batch(
         self, asked: Sequence[tuple[Rows, int, int]], features: list[dict[str, np.ndarray]], augmented: int
     ) -> Batch:
         """Input tensors of rows of several tasks."""
-        first = self.rows[0]
-        changed = first.augment(features, augmented) if first.augment else features
-        batch = arrays(first.processor.collate(changed), first.device)
-        if first.kept:
-            longest = next(iter(batch.values())).shape[1]
-            states = [rows.kept.states(np.array([row]), longest) for rows, row, _ in asked if rows.kept]
-            batch[STATE] = torch.from_numpy(np.concatenate(states)).to(first.device)
-        return batch
-
-
-def _seed(value: int, device: str) -> None:
-    """Seeds what draws on a device, as torch.manual_seed would, which takes a millisecond to ask for every other kind."""
-    torch.default_generator.manual_seed(value)
-    if device != "cpu":
-        torch.cuda.manual_seed_all(value)
+        batch = self.rows[0].raw.collated(features, augmented)
+        longest = next(iter(batch.values())).shape[1]
+        beside = [rows.loader.beside(np.array([row]), longest) for rows, row, _ in asked]
+        return batch | {name: torch.cat([each[name] for each in beside]) for name in beside[0]}
 
 
 def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[RowSet, list[int]]]:

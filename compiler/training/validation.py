@@ -65,9 +65,11 @@ def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> No
     for number, chosen in enumerate(batches, 1):
         places = rows.prepared.rows_of(chosen)
         with torch.inference_mode():
-            known = (rows.folded, places.tobytes()) if rows.folded and rows.kept.is_whole else None
-            plain = {"feature": SEEN[known]} if known in SEEN else rows.plain(places)
-            (ours, folded), (theirs, whole) = (_seen(graft, rows, b, places) for b in (rows.batch_of(places), plain))
+            known = (rows.folded, places.tobytes()) if rows.folded and not rows.loader.runs_backbone else None
+            plain = {"feature": SEEN[known]} if known in SEEN else rows.raw.batch(places)
+            (ours, folded), (theirs, whole) = (
+                _seen(graft, rows, b, places) for b in (rows.loader.batch(places), plain)
+            )
         if known:
             SEEN[known] = theirs
         if theirs.ndim == 3:  # what stands at padding is nobody's

@@ -25,6 +25,7 @@ from graftc.compiler.api import plan as planned
 from graftc.compiler.cli import build as building
 from graftc.compiler.diagnostics import Refused, pages
 from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.export import fusion, graph, parity
@@ -34,7 +35,6 @@ from graftc.compiler.model import assembly
 from graftc.compiler.renderers._terminal import Terminal
 from graftc.compiler.renderers.text import text
 from graftc.compiler.stages import checkpoint, export, verify
-from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.store.store import Store
 from graftc.compiler.training import validation
 from graftc.compiler.training.loaders import arrays
@@ -183,7 +183,7 @@ def test_a_loss_that_runs_away(project: Project) -> None:
     """A head whose answers are larger than fp32 holds, in the step after the last."""
     run = running.training(project.spec, project.folder / "store")[2]
     with torch.no_grad():
-        run.graft.heads[0].get_parameter("out.weight").fill_(3e38)
+        run.network.heads[0].get_parameter("out.weight").fill_(3e38)
     said = refused(lambda: run._step(run.sets[0], range(8)))
     said = re.sub(r"it was \d\.\d+", "it was 1.082", re.sub(r"step \d+", "step 3", said))
     shown("E0407", said, project.folder)
@@ -193,11 +193,11 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     """What is kept answers otherwise than the rows."""
     run = running.training(project.spec, project.folder / "store")[2]
     (rows,) = run.sets[0].rows
-    kept, asked = run.graft.answers, iter(range(9))
-    run.graft.answers = lambda batch, names: {
+    kept, asked = run.network.answers, iter(range(9))
+    run.network.answers = lambda batch, names: {
         n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
     }  # type: ignore[method-assign]
-    said = refused(lambda: validation.refuse_unlike(run.graft, rows, [np.arange(8)]))
+    said = refused(lambda: validation.refuse_unlike(run.network, rows, [np.arange(8)]))
     shown(
         "E0418",
         re.sub(

@@ -24,8 +24,8 @@ import graftc
 from graftc.compiler import variants
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused, Status
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.model.assembly import assemble
-from graftc.compiler.stages.prepare import preprocessor
 from graftc.compiler.training.loaders import arrays
 
 from ..backbones import tiny

@@ -25,7 +25,7 @@ from graftc.compiler.model.assembly import assemble, learned, tensors
 from graftc.compiler.planning.show import show
 from graftc.compiler.sources import Missing
 from graftc.compiler.sources.bundle import locate
-from graftc.compiler.stages.train import Training
+from graftc.compiler.training.loop import Training
 from graftc.runtime.inputs.text import Preprocessor
 from graftc.runtime.model import Model
 from graftc.runtime.verify import verify
@@ -217,7 +217,7 @@ def test_an_own_adapter_learns_what_its_head_learns_alone(method: str, tmp_path:
 
 def parts(run: Training) -> dict[str, dict[str, np.ndarray]]:
     found: dict[str, dict[str, np.ndarray]] = {}
-    for name, tensor in learned(run.graft, run.plan).items():
+    for name, tensor in learned(run.network, run.plan).items():
         part, _, inner = name.partition(".")
         key = f"head.{inner.partition('.')[0]}" if part == "head" else part
         found.setdefault(key, {})[inner] = tensor.detach().numpy().copy()

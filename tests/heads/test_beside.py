@@ -116,12 +116,9 @@ def test_only_the_words_are_masked(tmp_path: Path) -> None:
     _, _, run = running.training(spec, tmp_path / "store")
     asked: list[Any] = []
 
-    def listening(batch: Any, names: Any) -> Any:
-        asked.append((list(names), batch["input_ids"].clone()))
-        return run.graft.answers(batch, names)
-
-    run.sets[0].loss(listening, run.sets[0].every[:6].tolist(), 1, 2)
-    run.sets[0].loss(listening, run.sets[0].every[:6].tolist(), 3, 2)
+    for seed in (1, 3):
+        for each in run.sets[0].batch(run.sets[0].every[:6].tolist(), seed, 2).passes:
+            asked.append((list(each.tasks), each.arrays["input_ids"]))
     assert [names for names, _ in asked] == [["mood"], ["words"]] * 2
     (_, plain), (_, masked), (_, again), (_, anew) = asked
     mask = run.plan.task("words").head.record["mask_id"]

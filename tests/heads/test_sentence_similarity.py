@@ -172,7 +172,7 @@ def test_the_loss_of_validation_is_that_of_batches_as_training_sees_them(tmp_pat
     spec = building.written(tmp_path, "bert", WORD, data, train={"max_steps": 1, "batch_size": 8})
     _, _, run = running.training(spec, tmp_path / "store")
     rows = next(iter(run.validation.values()))
-    vectors = torch.from_numpy(outputs_of(run.graft, rows)["sentence_embedding"])
+    vectors = torch.from_numpy(outputs_of(run.network, rows)["sentence_embedding"])
     edges = [(0, 8), (8, 22)]  # what is left over belongs to the last
     lost = [
         head.loss(rows.task.head.record, {"sentence_embedding": vectors[3 * a : 3 * b]}, rows.targets(np.arange(a, b)))

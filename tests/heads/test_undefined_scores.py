@@ -16,7 +16,7 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.metrics import regression
 from graftc.compiler.stages import verify
-from graftc.compiler.stages.train import Training
+from graftc.compiler.training.loop import Training
 
 from . import building
 
@@ -156,7 +156,7 @@ class Kept(Training):
         self.plan: Any = SimpleNamespace(tasks=[task], train=SimpleNamespace(metric="x" if direction > 0 else "mse"))
         task.metric = self.plan.train.metric
         self.best = {"epoch": 0, "value": math.nan}
-        self.graft: Any = None
+        self.network: Any = None
         self.scores = scores
 
 
@@ -173,8 +173,8 @@ class Kept(Training):
 def test_no_epoch_is_chosen_by_a_score_that_it_lacks(
     scores: list[float | None], direction: int, best: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graftc.compiler.stages.train.learned", lambda graft, plan: {})
-    monkeypatch.setattr("graftc.compiler.stages.train.direction", lambda plan: direction)
+    monkeypatch.setattr("graftc.compiler.training.loop.learned", lambda graft, plan: {})
+    monkeypatch.setattr("graftc.compiler.training.loop.direction", lambda plan: direction)
     training = Kept(scores, direction)
     for epoch, score in enumerate(scores, 1):
         training._keep_if_best(epoch, score)
@@ -188,8 +188,8 @@ def test_no_epoch_is_chosen_by_a_score_that_it_lacks(
 def test_nothing_stops_by_epochs_without_a_score(
     scores: list[float | None], is_stopped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graftc.compiler.stages.train.learned", lambda graft, plan: {})
-    monkeypatch.setattr("graftc.compiler.stages.train.direction", lambda plan: 1)
+    monkeypatch.setattr("graftc.compiler.training.loop.learned", lambda graft, plan: {})
+    monkeypatch.setattr("graftc.compiler.training.loop.direction", lambda plan: 1)
     training = Kept(scores, 1)
     training.plan.train.patience = 2
     training.history = [{"epoch": epoch, "x": score} for epoch, score in enumerate(scores, 1)]

@@ -18,13 +18,13 @@ import yaml
 from graftc.compiler import variants
 from graftc.compiler.api import Ready, build_ready, check
 from graftc.compiler.diagnostics import Diagnostic, Refused
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.export.parity import apart, of_graph, of_network
 from graftc.compiler.language.source import Source, read
 from graftc.compiler.methods import CAPABILITIES
 from graftc.compiler.model.assembly import reassemble
 from graftc.compiler.planning.plan import Plan
-from graftc.compiler.stages.prepare import preprocessor
 from graftc.runtime.session import Session
 
 from ..backbones import tiny

@@ -23,7 +23,7 @@ from graftc.compiler.language.source import read
 from graftc.compiler.objectives import causal_language_modeling as causal
 from graftc.compiler.objectives import sentence_order
 from graftc.compiler.planning.show import show
-from graftc.compiler.stages.train import Training
+from graftc.compiler.training.loop import Training
 
 from ..backbones import tiny
 from ..heads import building

@@ -16,8 +16,9 @@ from graftc.compiler.execution.work import Work
 from graftc.compiler.facts.backbone import gather_backbone
 from graftc.compiler.machine import describe
 from graftc.compiler.planning.plan import Plan
-from graftc.compiler.stages.train import Training
+from graftc.compiler.stages.train import job_of
 from graftc.compiler.store.store import Store
+from graftc.compiler.training.loop import Training
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = ROOT / "specs" / "data" / "tickets"
@@ -58,7 +59,8 @@ def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
     inputs = {stage.name: Store(store).path(stage.name, keys[stage.name]) for stage in before}
     out = store / "training"
     out.mkdir()
-    run = Training(Work(plan, spec.parent, backbone, machine, inputs, out, Progress(is_quiet=True)))
+    job = job_of(Work(plan, spec.parent, backbone, machine, inputs, out, Progress(is_quiet=True)))
+    run = Training(job, Progress(is_quiet=True))
     run.epochs()
     return plan, backbone, run
 

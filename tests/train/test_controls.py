@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from graftc.compiler.stages.train import Training
+from graftc.compiler.training.loop import Training
 
 from ..backbones import tiny
 from . import running
@@ -60,7 +60,7 @@ def test_layers_join_from_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     evaluate = Training._evaluate
 
     def look(self: Training, epoch: int) -> None:
-        seen.append({name: t.detach().clone() for name, t in self.graft.backbone.named_parameters()})
+        seen.append({name: t.detach().clone() for name, t in self.network.backbone.named_parameters()})
         evaluate(self, epoch)
 
     monkeypatch.setattr(Training, "_evaluate", look)
@@ -79,12 +79,12 @@ def test_a_training_that_is_resumed_wakes_the_same_layers(tmp_path: Path) -> Non
     train = {"epochs": 4, "batch_size": 16, "gradual_unfreezing": 1, "l2_sp": 0.1, "learning_rate": 1e-3}
     spec = write(tmp_path, backbone={"from": "./backbone"}, train=train)
     whole = running.training(spec, tmp_path / "store")[2]
-    half = Training(whole.work)
+    half = Training(whole.job, whole.progress)
     half.plan = half.plan.model_copy(
         update={"train": half.plan.train.model_copy(update={"steps": half.plan.train.steps // 2})}
     )
     half.epochs()
-    rest = Training(whole.work)
+    rest = Training(whole.job, whole.progress)
     rest.resume()
     assert 0 < rest.step < whole.step
     rest.epochs()

@@ -26,10 +26,10 @@ from graftc.compiler.features.cache import VALUES, Keeper, Kept, read_kept
 from graftc.compiler.features.layers import Prefix
 from graftc.compiler.machine import describe
 from graftc.compiler.planning.feature_caching import STACK
-from graftc.compiler.stages import fold, train
-from graftc.compiler.stages.train import Training
-from graftc.compiler.training import validation
+from graftc.compiler.stages import fold
+from graftc.compiler.training import loop, validation
 from graftc.compiler.training.loaders import arrays
+from graftc.compiler.training.loop import Training
 from graftc.compiler.training.mixed_batches import RowSet
 
 from ..backbones import tiny
@@ -182,9 +182,9 @@ def test_a_folded_layer_runs_to_be_compared_and_never_to_train(
 
     init = Training.__init__
 
-    def begun(self: Training, work: Work) -> None:
+    def begun(self: Training, *given: Any) -> None:
         monkeypatch.setattr(BertLayer, "forward", counted)  # of this stage alone
-        init(self, work)
+        init(self, *given)
 
     monkeypatch.setattr(Training, "__init__", begun)
     running.trained(write(tmp_path, train={"epochs": epochs, "batch_size": 8}), tmp_path / "store")
@@ -226,7 +226,7 @@ def test_what_is_compared_are_the_first_batches_of_training(tmp_path: Path, monk
     trained: list[list[int]] = []
     step = Training._step
     monkeypatch.setattr(
-        train, "refuse_unlike", lambda graft, rows, batches: compared.extend(b.tolist() for b in batches)
+        loop, "refuse_unlike", lambda graft, rows, batches: compared.extend(b.tolist() for b in batches)
     )
 
     def seen(self: Training, rows: RowSet, chosen: Sequence[int]) -> None:
@@ -266,11 +266,11 @@ def test_a_loss_that_is_no_number_is_no_agreement(tmp_path: Path) -> None:
     tiny.save("bert", tmp_path / "backbone")
     run = running.training(write(tmp_path), tmp_path / "store")[2]
     (rows,) = run.sets[0].rows
-    validation.refuse_unlike(run.graft, rows, validation.first(rows, 8))
+    validation.refuse_unlike(run.network, rows, validation.first(rows, 8))
     with torch.no_grad():
-        next(run.graft.heads.parameters()).fill_(torch.nan)
+        next(run.network.heads.parameters()).fill_(torch.nan)
     with pytest.raises(Refused, match="E0418"):
-        validation.refuse_unlike(run.graft, rows, validation.first(rows, 8))
+        validation.refuse_unlike(run.network, rows, validation.first(rows, 8))
 
 
 def test_what_is_kept_has_its_place_on_the_disk_before_it_is_computed(tmp_path: Path) -> None:
@@ -387,9 +387,9 @@ def test_augmented_pictures_are_kept_in_as_many_views_as_the_spec_says(tmp_path:
     assert not np.allclose(views[1], views[2])
     for number, view in enumerate(rows.views):  # what is kept is what the network sees in these drawn changes
         batch = rows.processor.collate(view([rows.prepared.row(i) for i in every], every))
-        run.graft.eval()
+        run.network.eval()
         with torch.inference_mode():
-            found = run.graft.features(arrays(batch, "cpu"), [rows.task.name])[rows.task.name]
+            found = run.network.features(arrays(batch, "cpu"), [rows.task.name])[rows.task.name]
         assert np.allclose(views[number], found.numpy(), rtol=1e-4, atol=1e-5)
     drawn = np.stack([rows.kept.drawn(every, seed) // len(rows) for seed in range(60)])
     assert set(np.unique(drawn)) == {0, 1, 2}

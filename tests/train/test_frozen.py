@@ -45,7 +45,7 @@ def test_frozen_tensors_and_statistics_are_bit_identical_after_training(case: st
     )
     plan, backbone, run = running.training(spec, tmp_path / "store")
     source = load_file(backbone / "model.safetensors")
-    trained = run.graft
+    trained = run.network
     checked = changed = 0
     for _, tensor, planned in tensors(trained, plan):
         name = planned.name

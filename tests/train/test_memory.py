@@ -49,9 +49,9 @@ import resource, sys
 from pathlib import Path
 from graftc.compiler.cli import main
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.stages import train
+from graftc.compiler.training import loop
 
-epochs = train.Training.epochs
+epochs = loop.Training.epochs
 
 def scarce(self):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -62,7 +62,7 @@ def scarce(self):
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
-train.Training.epochs = scarce
+loop.Training.epochs = scarce
 main(sys.argv[2:])
 """
 
@@ -89,9 +89,7 @@ def losses(path: Path, parts: int) -> np.ndarray:
     """The loss of every step where each batch is cut into so many parts from the start."""
     before = Parts.__init__
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Parts, "__init__", lambda self, network=None: (before(self, network), setattr(self, "count", parts))[0]
-        )
+        patch.setattr(Parts, "__init__", lambda self, *given: (before(self, *given), setattr(self, "count", parts))[0])
         _, _, run = running.training(path, path.parent / f"store{parts}")
     assert run.parts.count == parts
     return np.array(run.losses)

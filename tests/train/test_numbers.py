@@ -195,7 +195,7 @@ def test_the_dropout_of_a_spec_is_that_of_every_layer(
     assert plan.backbone.dropout == dropout
     graft = assemble(plan, tmp_path / "backbone")
     train_mode(graft, plan)
-    given = {name: torch.ones(2, 5, dtype=torch.int64) for name in graft.inputs}
+    given = {name: torch.ones(2, 5, dtype=torch.int64) for name in graft.arguments}
     states = [graft.backbone(**given).last_hidden_state for _ in range(2)]
     assert bool((states[0] != states[1]).any()) == differs
 

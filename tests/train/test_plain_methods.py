@@ -198,7 +198,7 @@ def test_100_steps_of_masked_words_lose_what_transformers_loses(tmp_path: Path) 
 
     def loss_of(model: nn.Module, chosen: np.ndarray) -> torch.Tensor:
         seed = derived_seed(plan.seed, "augment", next(steps))
-        batch, targets = rows.plain(chosen, seed), rows.targets(chosen, seed)
+        batch, targets = rows.raw.batch(chosen, seed), rows.targets(chosen, seed)
         labels = torch.full_like(batch["input_ids"], IGNORED)
         labels[batch.pop("chosen").bool()] = targets[targets != IGNORED]
         return model(**batch, labels=labels).loss

@@ -19,14 +19,14 @@ from graftc.compiler import variants
 from graftc.compiler.cli import cli
 from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
+from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.export.parity import golden_inputs
 from graftc.compiler.features.cache import read_kept
 from graftc.compiler.language.source import read
 from graftc.compiler.model.assembly import assemble
-from graftc.compiler.stages.prepare import preprocessor
-from graftc.compiler.stages.train import Training
 from graftc.compiler.training.fitting import CHANCE, fitted, solve
 from graftc.compiler.training.loaders import arrays, outputs_of
+from graftc.compiler.training.loop import Training
 
 from ..heads import building
 from . import running
@@ -163,13 +163,13 @@ def test_before_the_first_step_a_head_answers_as_it_was_fitted(kind: str, tmp_pa
     head, columns = KINDS[kind]
     plan, _, run = running.training(spec(tmp_path, head, columns=columns), tmp_path / "store")
     assert plan.tasks[0].head.start == "fitted"
-    fit = load_file(run.work.fitted or Path())
+    fit = load_file(run.job.heads or Path())
     (features,) = (read_kept(f).values for f in sorted((tmp_path / "store").glob("stages/fold-train-head/*")))
-    begun = Training(run.work)
-    before = outputs_of(begun.graft, begun.sets[0].rows[0])["logits"]
+    begun = Training(run.job, run.progress)
+    before = outputs_of(begun.network, begun.sets[0].rows[0])["logits"]
     ours = features @ fit["head.out.weight"].numpy().T + fit["head.out.bias"].numpy()
     assert np.abs(before - ours).max() < 1e-5
-    said = json.loads((run.work.fitted or Path()).with_name("fit.json").read_bytes())[""]
+    said = json.loads((run.job.heads or Path()).with_name("fit.json").read_bytes())[""]
     assert said["iterations"] > 0
     assert np.isfinite(said["loss"])
 

@@ -1,0 +1,87 @@
+"""The module that is trained: a network whose `forward` gives the loss of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..model.network import Graft
+from .memory import answers_in_parts
+from .world import ALONE, World
+
+Answers = dict[str, dict[str, torch.Tensor]]  # by task and by their own words
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Share:
+    """Which rows of a pass a task takes, where others take others."""
+
+    rows: torch.Tensor  # int64 (rows of the task,), their places in the pass
+    longest: int  # tokens of the longest of them, to which its outputs along a text are cut
+    along: frozenset[str]  # these outputs
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pass:
+    """What goes through the network at once: arrays of (rows, …) by name, and the tasks whose heads are asked."""
+
+    arrays: Mapping[str, torch.Tensor]
+    tasks: tuple[str, ...]
+    shares: Mapping[str, Share] | None = None  # by task; None where every row is for every task
+    seed: int | None = None  # of dropout; None goes on with the draws of the pass before
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SetBatch:
+    """A batch of a set of rows: the passes in their order, and the targets of each task, in the order of losses."""
+
+    passes: tuple[Pass, ...]
+    targets: Mapping[str, torch.Tensor]  # (rows of the task, …)
+
+
+class WithLoss(nn.Module):
+    """A network with its loss. `forward` goes through every parameter that learns, as DistributedDataParallel wants it."""
+
+    def __init__(self, network: Graft, world: World = ALONE) -> None:
+        super().__init__()
+        self.network, self.world = network, world
+
+    def forward(self, batch: SetBatch, parts: int = 1) -> torch.Tensor:
+        """The losses of all tasks by their weights, a scalar; each pass is cut into at most `parts` (`memory.Parts`)."""
+        answers: Answers = {}
+        for each in batch.passes:
+            answers |= self._answers(each, parts)
+        losses = [self._loss(name, answers[name], targets) for name, targets in batch.targets.items()]
+        return sum(losses[1:], losses[0])
+
+    def _answers(self, asked: Pass, parts: int) -> Answers:
+        if asked.seed is not None:
+            seed_draws(asked.seed, next(iter(asked.arrays.values())).device)
+        found = answers_in_parts(self.network, parts, asked.arrays, asked.tasks)
+        return found if asked.shares is None else {n: taken(found[n], share) for n, share in asked.shares.items()}
+
+    def _loss(self, name: str, outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+        """A task's loss by its weight, a mean over its rows; float32 whatever the network runs in."""
+        task = self.network.tasks[name][0]
+        values = {word: array.float() for word, array in outputs.items()}
+        if task.head.variant.in_batch_negatives:
+            values, targets = {w: self.world.gather(v) for w, v in values.items()}, self.world.gather(targets)
+        return task.weight * task.head.variant.loss(task.head.record, values, targets)
+
+
+def taken(outputs: Mapping[str, torch.Tensor], share: Share) -> dict[str, torch.Tensor]:
+    """The outputs of a task's own rows, those along a text as long as its own longest, as its targets are."""
+    return {
+        word: values[share.rows][:, : share.longest] if word in share.along else values[share.rows]
+        for word, values in outputs.items()
+    }
+
+
+def seed_draws(value: int, device: torch.device) -> None:
+    """Seeds what draws on a device, as torch.manual_seed would, which takes a millisecond to ask for every other kind."""
+    torch.default_generator.manual_seed(value)
+    if device.type != "cpu":
+        torch.cuda.manual_seed_all(value)
