@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 EVERY = 0.02  # seconds between two looks at the memory
 GROWTH, SPEED, MOST = 1.10, 1.10, 400  # of memory, of the time of a row; megabytes
 BUILD_GROWTH = 1.15
-WORDS, LABELS = 5_000, 5
+WORDS, LABELS, WARM = 5_000, 5, 500
+MARKS = ("memory", "speed")
 IN_MEMORY = ("tmpfs", "ramfs")
 COUNTED = ("RssAnon:", "RssShmem:")  # of /proc/PID/status, in kB
 SPEC = """\
@@ -57,6 +58,7 @@ def main() -> int:
     options.add_argument("--only", nargs="+", choices=MEASURED, default=list(MEASURED))
     options.add_argument("--rows", nargs=2, type=int, default=[100_000, 2_000_000])
     options.add_argument("--build-rows", nargs=2, type=int, default=[30_000, 300_000])
+    options.add_argument("--marks", nargs="+", choices=MARKS, default=list(MARKS), help="those that are held")
     options.add_argument("--prepare", nargs=2, type=Path, metavar=("PLAN", "OUT"), help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.prepare:
@@ -65,10 +67,13 @@ def main() -> int:
     if lies_in_memory(Path(tempfile.gettempdir())):
         sys.exit("the temporary folder lies in memory: set TMPDIR to a folder on a disk")
     is_missed = False
+    if "speed" in chosen.marks:  # the first run of all writes bytecode, and fills the caches of the system
+        for word in chosen.only:
+            measured(word, WARM)
     for word in chosen.only:
         sizes = chosen.build_rows if word == "build" else chosen.rows
         runs = [(rows, measured(word, rows)) for rows in sizes]
-        is_missed |= told(word, runs)
+        is_missed |= told(word, runs, chosen.marks)
     return int(is_missed)
 
 
@@ -80,8 +85,8 @@ def measured(word: str, rows: int) -> Run:
         return MEASURED[word](folder)
 
 
-def told(word: str, runs: list[tuple[int, Run]]) -> bool:
-    """Prints two runs; returns whether a mark is missed."""
+def told(word: str, runs: list[tuple[int, Run]], held: Sequence[str]) -> bool:
+    """Prints two runs; returns whether a mark is missed that is held."""
     for rows, run in runs:
         print(
             f"{word:9}{rows:>10,} rows {run.seconds:8.1f} s {rows / run.seconds:9,.0f} rows/s {run.megabytes:7.1f} MB"
@@ -89,14 +94,15 @@ def told(word: str, runs: list[tuple[int, Run]]) -> bool:
     (few, small), (many, large) = runs
     growth, slower = large.megabytes / small.megabytes, large.seconds / many / (small.seconds / few)
     most = BUILD_GROWTH if word == "build" else GROWTH
-    marks = [(f"memory {growth:.3f} (at most {most:g})", growth <= most)]
+    marks = [("memory", f"memory {growth:.3f} (at most {most:g})", growth <= most)]
     if word != "build":
         marks += [
-            (f"seconds of a row {slower:.3f} (at most {SPEED:g})", slower <= SPEED),
-            (f"{large.megabytes:.0f} MB (at most {MOST})", large.megabytes <= MOST),
+            ("speed", f"seconds of a row {slower:.3f} (at most {SPEED:g})", slower <= SPEED),
+            ("memory", f"{large.megabytes:.0f} MB (at most {MOST})", large.megabytes <= MOST),
         ]
-    print(f"{word:9}{', '.join(text if is_met else f'MISSED: {text}' for text, is_met in marks)}", flush=True)
-    return not all(is_met for _, is_met in marks)
+    kept = [(text, is_met) for mark, text, is_met in marks if mark in held]
+    print(f"{word:9}{', '.join(text if is_met else f'MISSED: {text}' for text, is_met in kept)}", flush=True)
+    return not all(is_met for _, is_met in kept)
 
 
 def validate(folder: Path) -> Run:
