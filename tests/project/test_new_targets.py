@@ -12,7 +12,10 @@ from ..backbones import tiny
 from .copied import Copy, files
 
 OVERLAY = Path(__file__).with_name("new_targets")
-SHARES = {"billing": [["a", 0.9], ["b", 0.1]], "bug": [["c", 0.8]], "howto": [["d", 0.9], ["a", 0.1], ["b", 0.2]]}
+SHARES = {
+    topic: [[letter, 0.9 if letter == own else 0.1] for letter in "abcd"]
+    for topic, own in {"billing": "a", "bug": "c", "howto": "d"}.items()
+}
 SPEC = {
     "graftc": 1,
     "name": "topics",
@@ -30,8 +33,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     tiny.save("bert", made.folder / "backbone")
     draw = random.Random(0)
     rows = [
-        {"text": f"{topic} {draw.choice('abcd')} {topic}", "shares": shares if i % 7 else []}
-        for i, (topic, shares) in enumerate(list(SHARES.items()) * 40)
+        {"text": f"{topic} {draw.choice('abcd')} {topic}", "shares": draw.sample(shares, draw.randint(0, 4))}
+        for topic, shares in list(SHARES.items()) * 40
     ]
     (made.folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return made
