@@ -36,8 +36,8 @@ from ..training.loaders import condensed
 from .prepare import preprocessor, raw_rows, taken_at
 
 CHUNK = 64  # masked rows that the graph is asked at once
-AHEAD = 1000  # inputs handed to the tokenizer at once
-ROOM = 1 << 25  # bytes of arrays of rows: of texts some ten thousands, which are sorted by length together
+AHEAD = 128  # inputs that are preprocessed at once
+ROOM = 1 << 25  # bytes of arrays that are asked together: of texts some ten thousands, sorted by their length
 SPLITS = ("validation", "test")  # that are scored; the gates are on the first
 Scored = tuple[
     dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]
