@@ -2,10 +2,10 @@
 
     python benchmarks/many_rows.py [--only validate prepare build] [--rows 100000 2000000] [--build-rows 30000 300000]
 
-The backbone is tiny, so that rows are what counts; texts, of 6 to 14 words, all differ, and validation rows are held out
-of them. Memory is the peak of what the whole process tree has in anonymous and shared pages, looked at every 20 ms; files
-that are mapped are not in it, so the temporary folder (TMPDIR) must lie on a disk and not in memory. Prints the ratio of
-the larger size to the smaller one. Exit status 1 where a mark is missed.
+The backbone is tiny, so that rows are what counts. Texts of 6 to 14 words all differ; validation rows are held out
+of them. Memory is the peak of anonymous and shared pages of the whole process tree, looked at every 20 ms. Files that
+are mapped are not in it, so the temporary folder (TMPDIR) must lie on a disk. Prints the ratio of the larger size to
+the smaller one. Exit status 1 where a mark is missed.
 """
 
 from __future__ import annotations

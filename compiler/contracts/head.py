@@ -121,11 +121,11 @@ class Head(Generic[Keys, Statistics]):
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
     """(record, the graph of a single pass) → all that its decoder asks; `model` takes what preprocessing gives"""
     target: Callable[[Record, Row, Columns, list[Any]], Sequence[Target]]
-    """(record, row, columns, rows of arrays that an input made) → a target for each of these rows: one array, or several
+    """(record, row, columns, rows of arrays that an input made) → a target for each of these rows: an array, or arrays
     by name, the same names and types for every row"""
     ragged_targets: tuple[str, ...] = ()
-    """names of targets whose first axis has a length of its own in each row, such as tokens or boxes; TARGET for a head
-    with one array. Batches pad integers with -100, other numbers with 0; the others have one shape in all rows"""
+    """names of targets whose first axis has its own length in each row, such as tokens or boxes; TARGET where a row
+    has one array. Batches pad integers with -100, other numbers with 0; other targets have one shape in all rows"""
     draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]] | None = None
     """(record, row, generator, is_training) → what of a row is asked in a step, and what is aimed at"""
     build: Callable[[Record, Any], HeadModule]  # (record, width or transformers' language model)

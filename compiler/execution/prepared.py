@@ -238,7 +238,7 @@ def _name(path: Path, suffix: str) -> str:
 
 
 def _file(name: str) -> str:
-    """The beginning of the names of a target's files: `targets` for a head's one array, `targets.boxes` for one of several."""
+    """What the names of a target's files begin with: `targets` where a row has one array, else as `targets.boxes`."""
     return TARGETS if name == TARGET else f"{TARGETS}.{name}"
 
 

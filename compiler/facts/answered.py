@@ -22,7 +22,7 @@ class Answered:
 
 
 def patterns(heads: Mapping[str, Answered]) -> dict[tuple[str, ...], int]:
-    """How many rows have answers for just which of some heads, in the order in which the heads first meet a row of each.
+    """How many rows have answers for just which of some heads, in the order in which heads first meet a row of each.
 
     >>> first, second = Answered(), Answered()
     >>> first.add(0, 7); first.add(0, 9); second.add(0, 9)

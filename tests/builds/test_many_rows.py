@@ -1,4 +1,4 @@
-"""Rows that are written as they come and mapped: what is read is what was written, and memory does not grow with them."""
+"""Prepared rows, written as they come and mapped: what is read is what was written, and memory does not grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head whose targets are two arrays a row, of a length of their own each: added to a copy of the package, and used."""
+"""A head whose targets are two arrays of a length of their own in each row: added to a copy of the package and used."""
 
 from __future__ import annotations
 
