@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from ..frozen import Frozen
 from .metrics import Metrics
@@ -25,6 +25,8 @@ Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
 Statistics = TypeVar("Statistics", bound=TargetStatistics)
 
 Arrays = Mapping[str, "np.ndarray"]
+Target: TypeAlias = "np.ndarray | Arrays"  # of a row: an array, or arrays by name
+TARGET = "target"  # the name of the array where a head's targets are one array a row
 Tensors = Mapping[str, "torch.Tensor"]
 
 
@@ -70,7 +72,7 @@ def one_graph(record: Record, given: Graph) -> Mapping[str, Graph]:
 class Packing:
     """Of an objective that joins texts: how rows become blocks of tokens, and what each token of a block aims at."""
 
-    pack: Callable[[Record, Sequence[Arrays]], list[dict[str, np.ndarray]]]  # (record, rows) → blocks
+    pack: Callable[[Record, Iterable[Arrays]], Iterator[dict[str, np.ndarray]]]  # (record, rows) → blocks, as they come
     aims: Callable[[Record, Arrays], np.ndarray]  # (record, block) → int64 (tokens,)
 
 
@@ -118,13 +120,17 @@ class Head(Generic[Keys, Statistics]):
     outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the side `width` is the backbone's
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
     """(record, the graph of a single pass) → all that its decoder asks; `model` takes what preprocessing gives"""
-    target: Callable[[Record, Row, Columns, list[Any]], list[np.ndarray]]
-    """(record, row, columns, rows of arrays that an input made) → a target for each of these rows"""
-    per_token: bool = False  # targets run along a text
-    draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], np.ndarray]] | None = None
+    target: Callable[[Record, Row, Columns, list[Any]], Sequence[Target]]
+    """(record, row, columns, rows of arrays that an input made) → a target for each of these rows: an array, or arrays
+    by name, the same names and types for every row"""
+    ragged_targets: tuple[str, ...] = ()
+    """names of targets whose first axis has its own length in each row, such as tokens or boxes; TARGET where a row
+    has one array. Batches pad integers with -100, other numbers with 0; other targets have one shape in all rows"""
+    draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]] | None = None
     """(record, row, generator, is_training) → what of a row is asked in a step, and what is aimed at"""
     build: Callable[[Record, Any], HeadModule]  # (record, width or transformers' language model)
-    loss: Callable[[Record, Tensors, torch.Tensor], torch.Tensor]  # (record, outputs, targets) → mean of a batch
+    loss: Callable[[Record, Tensors, Any], torch.Tensor]
+    """(record, outputs, targets) → mean of a batch; targets are a tensor, or tensors by name where targets are named"""
     in_batch_negatives: bool = False  # inputs of a batch are held against each other: its loss is no mean over rows
     is_untrained: bool = False  # there is nothing to learn and nothing to learn from
     is_vector: bool = False  # the answer is a vector, which a sentence-transformers folder makes in its own way
@@ -133,7 +139,7 @@ class Head(Generic[Keys, Statistics]):
     gives_shares: bool = False  # outputs become shares of certainty: a fit is no surer of its rows than of others
 
     # what it is scored by
-    condense: Callable[[Record, Mapping[str, Any], Sequence[np.ndarray]], Mapping[str, Any]] | None = None
+    condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → what scores need of outputs that are too many to be kept"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows): what costs nothing
     floor_features: Literal["", "kept", "apart"] = ""

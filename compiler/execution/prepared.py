@@ -3,26 +3,108 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from ...runtime.rows import Outputs, Values
+from ..contracts.head import TARGET, Target
 
 TARGETS, OWNERS, REFERENCES = "targets", "owners", "references.jsonl"
-NUMBERS = "numbers.npy"
+NUMBERS = "numbers"
 VALUES, OFFSETS = ".values.npy", ".offsets.npy"
+RAGGED, EDGES = ".ragged.npy", ".edges.npy"  # of targets
+ARRAY = ".npy"
+
+
+class Lazy(Sequence[Any]):
+    """Items that are read when they are asked for."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self.read(i) for i in range(*index.indices(len(self)))]
+        place = int(index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(index)
+        return self.read(place % len(self))
+
+    def read(self, index: int) -> Any:
+        """One of them, by a place from 0."""
+        raise NotImplementedError
+
+
+class Ragged(Lazy):
+    """Arrays whose first axis has a length of its own each: one after the other in `values`, each up to its edge."""
+
+    def __init__(self, values: np.ndarray, edges: np.ndarray) -> None:
+        self.values, self.edges = values, edges
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def read(self, index: int) -> np.ndarray:
+        """One row's array."""
+        return np.asarray(self.values[self.edges[index] : self.edges[index + 1]])
+
+
+class _Chosen(Lazy):
+    """Some items of others, by their places."""
+
+    def __init__(self, every: Sequence[Any], places: np.ndarray) -> None:
+        self.every, self.places = every, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def read(self, index: int) -> Any:
+        return self.every[int(self.places[index])]
+
+
+Column = np.ndarray | Sequence[np.ndarray]  # (rows, …), or an array of its own length for each row
+Targets = Column | Mapping[str, Column]  # of a head with one array, or with several by their names
+
+
+def targets_of(targets: Targets, rows: np.ndarray) -> Targets:
+    """The targets of some rows, those that are ragged read when they are asked for."""
+    if isinstance(targets, Mapping):
+        return {name: _column_of(column, rows) for name, column in targets.items()}
+    return _column_of(targets, rows)
+
+
+def _column_of(column: Column, rows: np.ndarray) -> Column:
+    return np.asarray(column[rows]) if isinstance(column, np.ndarray) else _Chosen(column, rows)
+
+
+def target_of(targets: Targets, row: int) -> Target:
+    """The target of one row, as its head made it."""
+    if isinstance(targets, Mapping):
+        return {name: np.asarray(column[row]) for name, column in targets.items()}
+    return np.asarray(targets[row])
+
+
+def joined_targets(rows: Sequence[Target]) -> Targets:
+    """The targets of rows as one, from that of each."""
+    if isinstance(rows[0], Mapping):
+        named = [row for row in rows if isinstance(row, Mapping)]
+        return {name: _joined([row[name] for row in named]) for name in rows[0]}
+    return _joined([np.asarray(row) for row in rows])
+
+
+def _joined(arrays: list[np.ndarray]) -> Column:
+    return arrays if arrays[0].ndim else np.stack(arrays)
 
 
 @dataclass(frozen=True)
 class Examples:
     """What outputs are scored by: a target per row, the input of each row, and what the head keeps of each input."""
 
-    targets: Values
+    targets: Targets
     owners: np.ndarray
     references: Sequence[Any]
     features: Sequence[Mapping[str, np.ndarray]]
@@ -32,40 +114,50 @@ class Examples:
 
     def taken(self, inputs: np.ndarray) -> tuple[np.ndarray, Examples]:
         """The rows of some inputs, which may come more than once, and what these are scored by."""
-        edges = np.searchsorted(self.owners, np.arange(len(self) + 1))
-        rows = np.concatenate([np.arange(edges[i], edges[i + 1]) for i in inputs])
-        owners = np.repeat(np.arange(len(inputs)), [edges[i + 1] - edges[i] for i in inputs])
-        targets = [self.targets[i] for i in rows] if isinstance(self.targets, list) else self.targets[rows]
-        references = [self.references[i] for i in inputs] if self.references else ()
-        return rows, Examples(targets, owners, references, [self.features[i] for i in rows])
+        if len(self) == len(self.owners):  # a row each
+            rows, owners = np.asarray(inputs), np.arange(len(inputs))
+        else:
+            edges = np.searchsorted(self.owners, np.arange(len(self) + 1))
+            rows = np.concatenate([np.arange(edges[i], edges[i + 1]) for i in inputs])
+            owners = np.repeat(np.arange(len(inputs)), [edges[i + 1] - edges[i] for i in inputs])
+        references = _Chosen(self.references, inputs) if self.references else ()
+        return rows, Examples(targets_of(self.targets, rows), owners, references, _Chosen(self.features, rows))
 
 
 class Prepared:
-    """Rows of a split as written by the prepare stage; a row is a dict of arrays, an input one row or several."""
+    """Rows of a split as written by the prepare stage; a row is a dict of arrays, an input one row or several.
+
+    Everything is memory-mapped: what is not asked for is not read. `owners` has for each row the number of its input,
+    `numbers` for each input its number among all rows of its tables; both ascend.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.columns = {p.name.removesuffix(VALUES): _ragged(p) for p in sorted(folder.glob(f"*{VALUES}"))}
+        self.columns = {
+            p.name.removesuffix(VALUES): Ragged(mapped(p), mapped(folder / p.name.replace(VALUES, OFFSETS)))
+            for p in sorted(folder.glob(f"*{VALUES}"))
+        }
         self.targets = _targets(folder)
-        self.owners = np.load(folder / f"{OWNERS}.npy")
-        self.numbers = np.load(folder / NUMBERS)  # of each input, among all rows of its tables
-        self.edges = np.searchsorted(self.owners, np.arange(int(self.owners[-1]) + 2))
+        self.owners = mapped(folder / f"{OWNERS}{ARRAY}")
+        self.numbers = mapped(folder / f"{NUMBERS}{ARRAY}")
         self.folder = folder
 
     def __len__(self) -> int:
         """How many inputs there are."""
-        return len(self.edges) - 1
+        return int(self.owners[-1]) + 1
 
     @property
     def rows(self) -> int:
         """How many rows the inputs make."""
         return len(self.owners)
 
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Where the rows of each input begin, and where the last one's end: int64 (inputs + 1,)."""
+        return np.searchsorted(self.owners, np.arange(len(self) + 1))
+
     def row(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one row."""
-        return {
-            name: np.asarray(values[offsets[index] : offsets[index + 1]])
-            for name, (values, offsets) in self.columns.items()
-        }
+        return {name: column.read(index) for name, column in self.columns.items()}
 
     def rows_of(self, inputs: np.ndarray) -> np.ndarray:
         """Indices of the rows of some inputs, those of each together."""
@@ -75,19 +167,24 @@ class Prepared:
 
     def lengths(self) -> np.ndarray:
         """The length of every row's first array."""
-        _, offsets = next(iter(self.columns.values()))
-        return np.diff(offsets)
+        return np.diff(next(iter(self.columns.values())).edges)
 
     def longest(self) -> np.ndarray:
         """The length of the longest row of every input."""
+        if self.rows == len(self):
+            return self.lengths()
         found: np.ndarray = np.maximum.reduceat(self.lengths(), self.edges[:-1])
         return found
 
     def examples(self) -> Examples:
         """What the outputs of these rows are scored by."""
         path = self.folder / REFERENCES
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-        return Examples(self.targets, self.owners, [json.loads(line) for line in lines], _Lazy(self))
+        return Examples(self.targets, self.owners, _Lines(path) if path.is_file() else (), _Rows(self))
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The array of a file, which is read as it is asked for."""
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def rows_in(files: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,55 +192,197 @@ def rows_in(files: Mapping[str, Any]) -> dict[str, Any]:
     return {name: held for name, held in sorted(files.items()) if name.endswith((VALUES, OFFSETS))}
 
 
-class _Lazy(Sequence[Mapping[str, np.ndarray]]):
-    """Rows read when they are asked for."""
+class _Rows(Lazy):
+    """The arrays of rows."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
 
-    def __getitem__(self, index: Any) -> Any:
-        return self.prepared.row(index)
-
     def __len__(self) -> int:
         return self.prepared.rows
 
-
-def _ragged(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    return np.load(path, mmap_mode="r"), np.load(path.with_name(path.name.replace(VALUES, OFFSETS)))
-
-
-def _targets(folder: Path) -> Values:
-    if (folder / f"{TARGETS}.npy").is_file():
-        found: np.ndarray = np.load(folder / f"{TARGETS}.npy")
-        return found
-    values, offsets = np.load(folder / f"{TARGETS}.ragged.npy"), np.load(folder / f"{TARGETS}.edges.npy")
-    return [values[a:b] for a, b in pairwise(offsets)]
+    def read(self, index: int) -> dict[str, np.ndarray]:
+        return self.prepared.row(index)
 
 
-def write_rows(
-    folder: Path,
-    rows: Sequence[dict[str, np.ndarray]],
-    targets: Sequence[np.ndarray],
-    owners: np.ndarray,
-    is_along: bool = False,
-    references: Sequence[Any] = (),
-) -> None:
-    """Writes rows for `Prepared` to read; targets that run along a text have a length of their own each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in rows[0]:
-        arrays = [row[name] for row in rows]
-        smallest = np.int32 if arrays[0].dtype == np.int64 else arrays[0].dtype
-        np.save(folder / f"{name}{VALUES}", np.concatenate(arrays).astype(smallest))
-        np.save(folder / f"{name}{OFFSETS}", _edges(arrays))
-    if is_along:
-        np.save(folder / f"{TARGETS}.ragged.npy", np.concatenate(targets))
-        np.save(folder / f"{TARGETS}.edges.npy", _edges(targets))
-    else:
-        np.save(folder / f"{TARGETS}.npy", np.stack(targets))
-    np.save(folder / f"{OWNERS}.npy", owners)
-    if references:
-        lines = (json.dumps(reference, ensure_ascii=False) for reference in references)
-        (folder / REFERENCES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+class _Lines(Lazy):
+    """The values of a file that has one of JSON in each line."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            ends = np.fromiter((len(line) for line in file), np.int64).cumsum()
+            self.text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if len(ends) else b""
+        self.edges = np.concatenate([[0], ends])
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def read(self, index: int) -> Any:
+        return json.loads(self.text[self.edges[index] : self.edges[index + 1]])
+
+
+def _targets(folder: Path) -> Targets:
+    """The targets in a folder; those of a head with one array as it is."""
+    found: dict[str, Column] = {}
+    for path in sorted(folder.glob(f"{TARGETS}*{ARRAY}")):
+        if path.name.endswith(RAGGED):
+            edges = path.with_name(path.name.removesuffix(RAGGED) + EDGES)
+            found[_name(path, RAGGED)] = Ragged(mapped(path), mapped(edges))
+        elif not path.name.endswith(EDGES):
+            found[_name(path, ARRAY)] = mapped(path)
+    return found.get(TARGET, found)
+
+
+def _name(path: Path, suffix: str) -> str:
+    return path.name.removesuffix(suffix).removeprefix(TARGETS).removeprefix(".") or TARGET
+
+
+def _file(name: str) -> str:
+    """What the names of a target's files begin with: `targets` where a row has one array, else as `targets.boxes`."""
+    return TARGETS if name == TARGET else f"{TARGETS}.{name}"
+
+
+class ArrayFile:
+    """An array file that grows at its end; its first axis stands in its header once it is closed."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> None:
+        self.file: BinaryIO = path.open("wb")
+        self.dtype, self.shape, self.count = dtype, shape, 0
+        self._head()
+
+    def _head(self) -> None:
+        """Writes the header, whose length is the same for any number of rows."""
+        shape = (self.count, *self.shape)
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def add(self, values: np.ndarray) -> None:
+        """Takes up rows (rows, …); raises ValueError for those of another shape than before."""
+        if values.shape[1:] != self.shape:
+            raise ValueError(f"an array of shape {values.shape[1:]} where those before have {self.shape}")
+        self.file.write(np.ascontiguousarray(values, self.dtype).data)
+        self.count += len(values)
+
+    def close(self) -> None:
+        """Ends the file."""
+        start = self.file.tell() - self.count * self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+        self.file.seek(0)
+        self._head()
+        assert self.file.tell() == start  # a longer header would lie over values
+        self.file.close()
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+class _RaggedFiles:
+    """Two array files, of values and of edges, that grow at their ends."""
+
+    def __init__(self, values: Path, edges: Path, first: np.ndarray, dtype: np.dtype[Any]) -> None:
+        self.values, self.edges = ArrayFile(values, dtype, first.shape[1:]), ArrayFile(edges, np.dtype(np.int64))
+        self.edges.add(np.zeros(1, np.int64))
+
+    def add(self, arrays: Sequence[np.ndarray]) -> None:
+        """Takes up the arrays of some rows."""
+        ends = self.values.count + np.cumsum([len(array) for array in arrays], dtype=np.int64)
+        self.values.add(np.concatenate(arrays))
+        self.edges.add(ends)
+
+    def close(self) -> None:
+        """Ends both files."""
+        self.values.close()
+        self.edges.close()
+
+
+class Block(NamedTuple):
+    """Some rows to be written: the arrays of each, a target for each, and whose they are."""
+
+    features: Sequence[Mapping[str, np.ndarray]]
+    targets: Sequence[Target]
+    owners: Sequence[int] | np.ndarray  # of each row, the place of its input in the block, ascending
+    numbers: Sequence[int]  # of each input, among all rows of its tables; above all numbers before
+    references: Sequence[Any] = ()  # what scores need of each input besides: JSON
+
+
+class RowWriter:
+    """Writes rows for `Prepared` to read, as they come; memory holds no more than what is added at once.
+
+    `ragged` names targets whose first axis has a length of its own in each row. A context manager: what was written
+    can be read at its end.
+    """
+
+    def __init__(self, folder: Path, ragged: Sequence[str] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.ragged = folder, ragged
+        self.columns: dict[str, _RaggedFiles] = {}
+        self.targets: dict[str, ArrayFile | _RaggedFiles] = {}
+        self.owners = ArrayFile(folder / f"{OWNERS}{ARRAY}", np.dtype(np.int64))
+        self.numbers = ArrayFile(folder / f"{NUMBERS}{ARRAY}", np.dtype(np.int64))
+        self.lines: BinaryIO | None = None
+        self.last = -1  # number of an input
+
+    @property
+    def rows(self) -> int:
+        """How many rows were added."""
+        return self.owners.count
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs were added."""
+        return self.numbers.count
+
+    def add(self, block: Block) -> None:
+        """Takes up some rows; raises ValueError where their numbers do not ascend or an array has another shape."""
+        numbers = np.asarray(block.numbers, np.int64)
+        if (np.diff(numbers, prepend=self.last) <= 0).any():
+            raise ValueError("numbers of rows must ascend")
+        self.last = int(numbers[-1]) if len(numbers) else self.last
+        self.owners.add(np.asarray(block.owners, np.int64) + self.inputs)
+        self.numbers.add(numbers)
+        if block.features:
+            self._features(block.features)
+            self._targets(block.targets)
+        for reference in block.references:
+            self.lines = self.lines or (self.folder / REFERENCES).open("wb")
+            self.lines.write(f"{json.dumps(reference, ensure_ascii=False)}\n".encode())
+
+    def _features(self, rows: Sequence[Mapping[str, np.ndarray]]) -> None:
+        for name, first in rows[0].items():
+            if name not in self.columns:
+                dtype = np.dtype(np.int32) if first.dtype == np.int64 else first.dtype
+                values, edges = self.folder / f"{name}{VALUES}", self.folder / f"{name}{OFFSETS}"
+                self.columns[name] = _RaggedFiles(values, edges, first, dtype)
+            self.columns[name].add([row[name] for row in rows])
+
+    def _targets(self, targets: Sequence[Target]) -> None:
+        rows = [target if isinstance(target, Mapping) else {TARGET: target} for target in targets]
+        for name, first in rows[0].items():
+            if name not in self.targets:
+                self.targets[name] = self._target(name, np.asarray(first))
+            arrays, writer = [np.asarray(row[name]) for row in rows], self.targets[name]
+            if isinstance(writer, ArrayFile):
+                writer.add(np.stack(arrays))
+            else:
+                writer.add(arrays)
+
+    def _target(self, name: str, first: np.ndarray) -> ArrayFile | _RaggedFiles:
+        file = _file(name)
+        if name in self.ragged:
+            values, edges = self.folder / f"{file}{RAGGED}", self.folder / f"{file}{EDGES}"
+            return _RaggedFiles(values, edges, first, first.dtype)
+        return ArrayFile(self.folder / f"{file}{ARRAY}", first.dtype, first.shape)
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for writer in (*self.columns.values(), *self.targets.values(), self.owners, self.numbers):
+            writer.close()
+        if self.lines:
+            self.lines.close()
 
 
 def _edges(arrays: Sequence[np.ndarray]) -> np.ndarray:

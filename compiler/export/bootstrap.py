@@ -20,8 +20,8 @@ def standard_error(
 ) -> float:
     """That of the difference of a metric between two sets of answers to the same rows; 0 where no draw has a score."""
     drops = []
-    for draw in draws.integers(0, len(examples), (RESAMPLES, len(examples))):
-        rows, drawn = examples.taken(draw)
+    for _ in range(RESAMPLES):
+        rows, drawn = examples.taken(draws.integers(0, len(examples), len(examples)))
         first, second = (metrics.one(name, record, taken(outputs, rows), drawn) for record, outputs in pair)
         if first is not None and second is not None:  # a draw may lack what a score needs
             drops.append(first - second)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from sys import intern
 
 from ..diagnostics import At, Diagnostic, clean, quote
 from ..formats import Malformed
@@ -16,7 +17,7 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # rou
 _PART = re.compile(r"(\d+)(?:-(\d+))?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A row that is left out: its table and number there, and why."""
 
@@ -43,7 +44,8 @@ class BadRows:
 
     def unusable(self, table: Opened, number: int, wrong: Unusable) -> None:
         """Takes up a row that was read."""
-        self.found.append(LeftOut(table, number, f"{quote(wrong.column)} {wrong.reason}", wrong.detail))
+        kind = intern(f"{quote(wrong.column)} {wrong.reason}")  # one text for all rows that have it
+        self.found.append(LeftOut(table, number, kind, wrong.detail))
 
     def malformed(self, table: Opened, error: Malformed) -> None:
         """Takes up a row that can't be read; raises what is wrong with a whole file."""

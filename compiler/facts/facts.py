@@ -19,11 +19,12 @@ from ..formats import stop
 from ..language.places import SPLITS
 from ..language.spec import Data, Draft, HeldOut, Skip
 from ..store.hashes import identity
+from .answered import Answered
 from .backbone import BackboneFacts, gather_backbone
 from .bad_rows import BadRows, LeftOut
 from .columns import Columns, absent, misplaced, resolve
 from .inputs_seen import Sketch
-from .rows import SKIP, Fingerprint, Opened, Unusable, answers, in_rows, lacks, outside_of, peek, rows
+from .rows import SKIP, Fingerprint, Mistake, Opened, answers, in_rows, lacks, outside_of, peek, rows
 from .tables import open_tables
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class SplitFacts:
     tally: TargetStatistics
     sample: tuple[Any, ...]
     sketch: Sketch | None = None  # of the inputs, where they were read
-    places: tuple[int, ...] = ()  # of its rows, where other heads read the same table
+    answered: Answered | None = None  # its rows, where other heads read the same table
     left_out: tuple[LeftOut, ...] = ()  # rows that can't be used, where they were read
     kinds: Mapping[str, int] = field(default_factory=dict)  # these rows by what is wrong with them
     skipped: tuple[str, ...] = ()  # their numbers in each table, as `bad_rows.ranges` writes them
@@ -204,8 +205,9 @@ class Gathering:
             return None
         assert reader.tally is not None  # rows were counted
         digests, sizes = (tuple(f.hexdigest() for f in fingerprints), tuple(f.size for f in fingerprints))
-        sample, places, left = tuple(reader.sample), tuple(reader.places), reader.left_out(tables)
-        return SplitFacts(tables, digests, sizes, reader.count, reader.tally, sample, reader.sketch, places, **left)
+        sample, answered = tuple(reader.sample), reader.answered if reader.is_shared else None
+        seen = (tables, digests, sizes, reader.count, reader.tally, sample, reader.sketch, answered)
+        return SplitFacts(*seen, **reader.left_out(tables))
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,8 @@ class _Split:
         self.tally: TargetStatistics | None = None
         self.count = 0
         self.is_shared = len(gathering.spec.together) > 1
-        self.places: list[int] = []
-        self.bad: dict[tuple[str, str], tuple[Unusable, list[int]]] = {}
+        self.answered = Answered()
+        self.bad: dict[tuple[str, str], Mistake] = {}
         bad_rows = gathering.data.bad_rows
         self.left = BadRows(bad_rows.skip) if isinstance(bad_rows, Skip) else None
         self.seen = 0  # rows of the table
@@ -309,7 +311,7 @@ class _Split:
                 if left is not None:
                     left.unusable(table, number, wrong)
                 else:
-                    self.bad.setdefault((wrong.column, wrong.reason), (wrong, []))[1].append(number)
+                    self.bad.setdefault((wrong.column, wrong.reason), Mistake(wrong)).add(number)
                 continue
             raw = known = tell(values, columns, folder)
             if in_files:
@@ -317,7 +319,7 @@ class _Split:
             remember(known, answers(values, targets), place + number)
             self.count += 1
             if self.is_shared:
-                self.places.append(place + number)
+                self.answered.add(place >> NUMBERS, number)
             if self.count <= SAMPLE:
                 self.sample.append(raw)
             elif (chosen := int(self.random.random() * self.count)) < SAMPLE:
@@ -333,10 +335,10 @@ class _Split:
 
     def _report(self, table: Opened) -> None:
         """One diagnostic per kind of mistake, at the first of its rows."""
-        for wrong, numbers in self.bad.values():
-            role = next((role for role, names in self.columns.items() if wrong.column in names), "")
-            is_every = len(numbers) == self.seen > 1 and role in self.gathering.data.columns
-            found = in_rows(wrong, numbers, table, self.name, role if is_every else "")
+        for mistake in self.bad.values():
+            role = next((role for role, names in self.columns.items() if mistake.wrong.column in names), "")
+            is_every = mistake.count == self.seen > 1 and role in self.gathering.data.columns
+            found = in_rows(mistake, table, self.name, role if is_every else "")
             self.gathering.add(found)
         self.is_broken = self.is_broken or bool(self.bad)
         self.bad = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from ..boundary import OPEN, Boundary
 from ..diagnostics import Status
 from ..language.heads import placed
 from ..language.spec import Draft
+from .answered import patterns
 from .facts import Facts, Gathering
 from .recorded import Known
 from .task import look_at
@@ -52,18 +52,18 @@ def _alike(specs: Sequence[Draft], tasks: Sequence[Facts], known: Known | None) 
     more = {key: record[key] for record in records for key in BESIDES if key in record}
     found = []
     shared = {spec.together for spec in specs if len(spec.together) > 1}
-    patterns = {names: known.among(names) if known else _patterns(names, specs, tasks) for names in shared}
+    counts = {names: known.among(names) if known else _patterns(names, specs, tasks) for names in shared}
     for spec, facts in zip(specs, tasks, strict=True):
         read = facts.preprocessing if facts.preprocessing is None else {**facts.preprocessing, **more}
-        found.append(replace(facts, preprocessing=read, patterns=patterns.get(spec.together, {})))
+        found.append(replace(facts, preprocessing=read, patterns=counts.get(spec.together, {})))
     return tuple(found)
 
 
 def _patterns(names: Sequence[str], specs: Sequence[Draft], tasks: Sequence[Facts]) -> dict[tuple[str, ...], int]:
     """Of heads that read the same table, how many training rows have answers for just which of them."""
-    heads: dict[int, list[str]] = {}
-    for spec, facts in zip(specs, tasks, strict=True):
-        if spec.name in names and "train" in facts.splits:
-            for place in facts.splits["train"].places:
-                heads.setdefault(place, []).append(spec.name)
-    return dict(Counter(map(tuple, heads.values())))
+    trains = {
+        spec.name: facts.splits["train"]
+        for spec, facts in zip(specs, tasks, strict=True)
+        if spec.name in names and "train" in facts.splits
+    }
+    return patterns({name: train.answered for name, train in trains.items() if train.answered})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
@@ -72,22 +72,38 @@ def outside_of(table: Opened, reader: RowReader, row: Mapping[str, Any], columns
     return Unusable(column, reason, told(row.get(column)), OUTSIDE, WAY)
 
 
-def in_rows(wrong: Unusable, numbers: Sequence[int], table: Opened, split: str, role: str) -> Diagnostic:
+@dataclass
+class Mistake:
+    """One kind of mistake, as the first of its rows has it: how many rows have it, and the first of them."""
+
+    wrong: Unusable
+    count: int = 0
+    numbers: list[int] = field(default_factory=list)  # of rows, no more than a message names
+
+    def add(self, number: int) -> None:
+        """Takes up a row."""
+        self.count += 1
+        if len(self.numbers) < MOST:
+            self.numbers.append(number)
+
+
+def in_rows(mistake: Mistake, table: Opened, split: str, role: str) -> Diagnostic:
     """One kind of mistake, at the first of its rows; `role` is what the spec takes a column for that is so in every row."""
-    places = [table.row(number) for number in numbers[: MOST if table.path.is_dir() else SHOWN]]
+    wrong, rows = mistake.wrong, mistake.count
+    places = [table.row(number) for number in mistake.numbers[: MOST if table.path.is_dir() else SHOWN]]
     is_file = not places[0].number  # in a folder a row is the file that it is
     shown = ", ".join(clean(place.file) if is_file else str(place.number) for place in places)
-    shown += ", …" if len(numbers) > len(places) else ""
-    count = f"{len(numbers)} rows of the {split} data: {shown}" if len(numbers) > 1 else ""
+    shown += ", …" if rows > len(places) else ""
+    count = f"{rows} rows of the {split} data: {shown}" if rows > 1 else ""
     notes = tuple(note for note in (wrong.detail, count) if note)
-    headline, at, one = f"{quote(wrong.column)} {wrong.reason}", places[0], len(numbers) == 1
+    headline, at, one = f"{quote(wrong.column)} {wrong.reason}", places[0], rows == 1
     if role:
         also, way = (
             (At(("data", "columns", role), "so it is in every row"),),
             f"name the column that holds what `{role}` means",
         )
         return Diagnostic(wrong.code, headline, at, also, notes, wrong.help or f"{way}, or mend {clean(table.shown)}")
-    which = f"row{'' if one else 's'} {shown}" if len(numbers) <= SHOWN else "these rows"
+    which = f"row{'' if one else 's'} {shown}" if rows <= SHOWN else "these rows"
     what = ("it" if one else "these files") if is_file else f"{which} of {clean(table.shown)}"
     help = wrong.help or f"mend {what}, or take {'it' if one else 'them'} out; or {SKIP}"
     return Diagnostic(wrong.code, headline, at, notes=notes, help=help)

@@ -56,7 +56,7 @@ class Kept:
 
 def read_kept(folder: Path, views: int = 1) -> Kept:
     """What a folder holds that `Keeper` wrote, of so many views of each row."""
-    edges = np.load(folder / EDGES) if (folder / EDGES).is_file() else None
+    edges = np.load(folder / EDGES, mmap_mode="r") if (folder / EDGES).is_file() else None
     return Kept(np.load(folder / VALUES, mmap_mode="r"), edges, views)
 
 

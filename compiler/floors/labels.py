@@ -10,8 +10,10 @@ from . import Floor, Sample, constant, linear
 
 def floors(record: Mapping[str, Any], train: Sample, ways: Mapping[str, tuple[linear.See, float]]) -> Iterator[Floor]:
     """The commonest label, or each label's share, and logistic regression on each way to see a row, by its strength."""
+    import numpy as np
+
     targets, count = train.examples.targets, len(record["labels"])
-    assert not isinstance(targets, list)
+    assert isinstance(targets, np.ndarray)
     yield constant.of_several(targets) if record["is_multi"] else constant.of_labels(targets, count)
     for name, (see, strength) in ways.items():
         fit = linear.any_of(strength) if record["is_multi"] else linear.one_of(count, strength)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..contracts.head import Head
+from ..contracts.head import TARGET, Head
 from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
 from ..metrics import language
@@ -102,7 +102,7 @@ MASKED = Head(
     parameters=parameters,
     outputs=outputs,
     target=target,
-    per_token=True,
+    ragged_targets=(TARGET,),
     draw=draw,
     build=build,
     loss=loss,

@@ -34,7 +34,9 @@ def _held(losses: np.ndarray, commonest: int, sample: Sample) -> dict[str, list[
     """Of each word that was to be found its loss and whether it is the commonest, as `condense` gives them."""
     import numpy as np
 
-    wanted = [target[target != IGNORED] for target in sample.examples.targets]
+    targets = sample.examples.targets
+    assert not isinstance(targets, Mapping)
+    wanted = [target[target != IGNORED] for target in targets]
     hits = [(row == commonest).astype(np.float32) for row in wanted]
     return {"losses": [losses[row].astype(np.float32) for row in wanted], "hits": hits}
 

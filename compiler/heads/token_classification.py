@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from ..contracts.head import Head
+from ..contracts.head import TARGET, Head
 from ..contracts.options import Labelled, Layered
 from ..contracts.reading import RowReader
 from ..contracts.targets import LabelCounts, Place
@@ -323,7 +323,7 @@ HEAD = Head(
     parameters=parameters,
     outputs=outputs,
     target=target,
-    per_token=True,
+    ragged_targets=(TARGET,),
     build=build,
     loss=loss,
     floors=floors,

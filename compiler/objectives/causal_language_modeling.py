@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.head import Head, Packing
+from ..contracts.head import TARGET, Head, Packing
 from ..facts.backbone import BackboneFacts
 from ..heads import _masking, _vocabulary
 from ..heads._scores import Tally
@@ -41,20 +41,28 @@ def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[
     }  # fmt: skip
 
 
-def pack(record: Mapping[str, Any], rows: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
-    """Texts one after the other, in blocks of a length; what is left over at the end is left out."""
+def pack(record: Mapping[str, Any], rows: Iterable[Mapping[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    """Texts one after the other, in blocks of a length; what is left over at the end is left out, unless it is all."""
     import numpy as np
 
-    parts = []
+    length, rest, is_first = record["length"], np.zeros(0, np.int64), True
     for row in rows:
         ids = row["input_ids"]
-        parts.append(ids)
         is_divided = len(ids) > 0 and bool({int(ids[0]), int(ids[-1])} & set(record["special_ids"]))
-        if record["end_id"] is not None and not is_divided:
-            parts.append(np.array([record["end_id"]], ids.dtype))
-    whole, length = np.concatenate(parts), record["length"]
-    blocks = [whole[at : at + length] for at in range(0, len(whole) - length + 1, length)] or [whole]
-    return [{"input_ids": block, "token_type_ids": np.zeros_like(block)} for block in blocks]
+        end = [] if record["end_id"] is None or is_divided else [record["end_id"]]
+        rest = np.concatenate([rest, ids, np.array(end, ids.dtype)])
+        for at in range(0, len(rest) - length + 1, length):
+            yield _block(rest[at : at + length])
+            is_first = False
+        rest = rest[len(rest) // length * length :]
+    if is_first:
+        yield _block(rest)
+
+
+def _block(ids: np.ndarray) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    return {"input_ids": ids, "token_type_ids": np.zeros_like(ids)}
 
 
 def aims(record: Mapping[str, Any], block: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -89,7 +97,7 @@ OBJECTIVE = Head(
     parameters=_vocabulary.parameters,
     outputs=outputs,
     target=_masking.target,
-    per_token=True,
+    ragged_targets=(TARGET,),
     build=build,
     loss=_vocabulary.loss,
     condense=_vocabulary.condense,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ..store.hashes import combined
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import DTypeLike
 
-
+BLOCK = 1 << 16  # rows looked at together
 WINDOW = 100  # batches in which rows of like length are brought together: in 50, goemotions had 1.2% more padding
 
 
@@ -27,20 +30,47 @@ def derived_seed(seed: int, *purpose: object) -> int:
     return int(combined([str(seed), *map(str, purpose)])[:16], 16) >> 1
 
 
-def held_out(strata: Sequence[int], fraction: float, seed: int) -> np.ndarray:
-    """Indices (sorted) of the rows held out: `fraction` of each stratum, at least one of it where it has two.
+def held_out(
+    strata: np.ndarray, fraction: float, seed: int, room: Callable[[int, DTypeLike], np.ndarray] | None = None
+) -> np.ndarray:
+    """Which rows are held out, bool of shape (rows,): `fraction` of each stratum, at least one of it where it has two.
 
-    >>> held_out([0] * 10 + [1] * 10, 0.2, 0).size
+    `strata` has for each row the number of its stratum. `room(count, dtype)` gives zeros to work in, which may lie on a
+    disk: of memory this takes as much for few rows as for many.
+
+    >>> import numpy as np
+    >>> int(held_out(np.array([0] * 10 + [1] * 10), 0.2, 0).sum())
     4
     """
     import numpy as np
 
-    labels = np.asarray(strata)
-    chosen = []
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        chosen.append(generator(seed, "held out", int(label)).permutation(rows)[: _share(len(rows), fraction)])
-    return np.sort(np.concatenate(chosen))
+    room = room or np.zeros
+    counts: Counter[int] = Counter()
+    for _, labels, sizes in _grouped(strata):
+        counts.update(dict(zip(labels, sizes, strict=True)))
+    ends = dict(zip(sorted(counts), accumulate(counts[label] for label in sorted(counts)), strict=True))
+    filled = {label: end - counts[label] for label, end in ends.items()}  # how far the rows of a stratum are known
+    rows, found = room(len(strata), np.int64), room(len(strata), np.bool_)
+    for places, labels, sizes in _grouped(strata):  # all rows, those of a stratum together and in order
+        at = 0
+        for label, size in zip(labels, sizes, strict=True):
+            rows[filled[label] : filled[label] + size] = places[at : at + size]
+            filled[label], at = filled[label] + size, at + size
+    for label, end in ends.items():
+        own = rows[end - counts[label] : end]
+        generator(seed, "held out", label).shuffle(own)
+        found[own[: _share(len(own), fraction)]] = True
+    return found
+
+
+def _grouped(strata: np.ndarray) -> Iterator[tuple[np.ndarray, list[int], list[int]]]:
+    """Block by block, the places of rows sorted by their stratum, the strata there, and how many rows each has."""
+    import numpy as np
+
+    for at in range(0, len(strata), BLOCK):
+        block = strata[at : at + BLOCK]
+        labels, sizes = np.unique(block, return_counts=True)
+        yield at + np.argsort(block, kind="stable"), labels.tolist(), sizes.tolist()
 
 
 def held_out_count(strata: Iterable[int], fraction: float) -> int:

@@ -46,7 +46,7 @@ def _fit(work: Work, task: TaskPlan) -> Fit:
         return variant.loss(record, {output: outputs}, targets)
 
     draws = generator(work.plan.seed, "fit", task.name)
-    targets = torch.from_numpy(np.asarray(rows.targets))
+    targets = torch.from_numpy(np.array(rows.targets))
     seen, count = torch.from_numpy(np.array(features, np.float32)), array["shape"][-1]
     # where no step follows the head is all that there is, and nothing has to be left for a backbone to learn
     is_sure = variant.gives_shares and work.plan.train.steps > 0

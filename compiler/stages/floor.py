@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ...runtime.rows import Outputs, Values, by_length
 from ..contracts.stage import Stage
-from ..execution.prepared import Prepared, write_outputs
+from ..execution.prepared import Prepared, Targets, write_outputs
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..features.cache import read_kept
@@ -23,8 +23,8 @@ from ..model.loading import load_backbone
 from ..planning.floors import SCORED, untouched
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
-from ..training.loaders import IGNORED, NOTHING, arrays, budget_on
-from .prepare import raw_rows
+from ..training.loaders import NOTHING, arrays, budget_on, padded, tensors_of
+from .prepare import inputs_of
 
 MOST = 20_000  # training rows that a floor learns from
 # an answer goes so far from the constant one towards a floor's: one that is too certain may still know something
@@ -97,13 +97,10 @@ def _sample(work: Work, split: str) -> Sample:
 
 
 def _inputs(work: Work, split: str, numbers: np.ndarray) -> list[Any]:
-    """The raw inputs of some rows of a split's tables, by their numbers."""
-    wanted, planned = set(numbers.tolist()), work.task.split(split)
+    """The raw inputs of some rows of a split's tables, by their numbers, which ascend."""
+    planned = work.task.split(split)
     assert planned is not None
-    found = {
-        row.number: row.input for row in raw_rows(work.plan, work.task, planned, work.root) if row.number in wanted
-    }
-    return [found[number] for number in numbers.tolist()]
+    return list(inputs_of(work.plan, work.task, planned, work.root, numbers))
 
 
 def _vectors(work: Work, split: str) -> np.ndarray | None:
@@ -163,21 +160,11 @@ def _told(
     return round(min([*steps, 1.0 if least is None else least]), 6)
 
 
-def _loss(task: TaskPlan, outputs: Outputs, targets: Values) -> float:
+def _loss(task: TaskPlan, outputs: Outputs, targets: Targets) -> float:
     """A task's own loss of outputs, those that run along a text padded with what no loss gives a share."""
-    tensors = {name: torch.from_numpy(_padded(values, NOTHING)) for name, values in outputs.items()}
-    wanted = torch.from_numpy(_padded(targets, IGNORED))
+    tensors = {name: torch.from_numpy(padded(values, NOTHING)) for name, values in outputs.items()}
     with torch.no_grad():
-        return float(task.head.variant.loss(task.head.record, tensors, wanted))
-
-
-def _padded(values: Values, with_: float) -> np.ndarray:
-    if not isinstance(values, list):
-        return np.ascontiguousarray(values)
-    found = np.full((len(values), max(map(len, values)), *values[0].shape[1:]), with_, values[0].dtype)
-    for i, row in enumerate(values):
-        found[i, : len(row)] = row
-    return found
+        return float(task.head.variant.loss(task.head.record, tensors, tensors_of(targets)))
 
 
 STAGE = Stage(run=run)

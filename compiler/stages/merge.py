@@ -14,7 +14,7 @@ import torch
 from ..contracts.method import Method
 from ..contracts.stage import Stage
 from ..diagnostics import refuse
-from ..execution.prepared import Prepared
+from ..execution.prepared import Prepared, target_of
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.parity import apart, golden_inputs, outputs
@@ -85,7 +85,8 @@ def _texts(work: Work, split: str) -> Iterator[np.ndarray]:
     task = work.plan.tasks[0]
     rows = Prepared(work.prepared(task, split))
     for i in range(rows.rows):
-        row, target = rows.row(i), rows.targets[i]
+        row, target = rows.row(i), target_of(rows.targets, i)
+        assert isinstance(target, np.ndarray)
         if "masks" in row:
             words = row["input_ids"].copy()
             words[row["masks"]] = np.where(target == IGNORED, words[row["masks"]], target)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,19 +11,23 @@ import numpy as np
 
 from ...runtime.rows import Rows
 from .. import variants
+from ..contracts.head import Packing, Target
 from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, Row, clean, refuse
-from ..execution.prepared import NUMBERS, write_rows
+from ..execution.prepared import ArrayFile, Block, RowWriter
 from ..execution.preprocessing import preprocessor
+from ..execution.scratch import Scratch
 from ..execution.work import Work
 from ..facts.bad_rows import numbers
 from ..facts.rows import SKIP, Opened, fingerprint, lacks, rows
 from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
+from ..store.hashes import identity
 
 WITHIN = 40  # bits of a row's number within its table; above them, the table's
 MOST = 20  # inputs named that can't be read
 CHUNK = 1000  # rows handed to the tokenizer at once
+BLOCK = 1 << 20  # rows of which is known whether they are the split's, looked at together
 
 
 class Read(NamedTuple):
@@ -38,62 +43,112 @@ class Read(NamedTuple):
 def run(work: Work) -> None:
     """Writes the arrays of a split's rows, and `held_out.npy` where they are a share of the training rows.
 
-    Raises Refused E0405 where data changed since planning.
+    Rows are read, prepared and written as they come. Raises Refused E0405 where data changed since planning.
     """
     task, split = work.task, work.task.split(work.split)
     assert split is not None
-    head, record, columns = task.head.variant, task.head.record, task.data.columns
-    read, kept = split_rows(work.plan, task, split, work.root)
+    head = task.head.variant
+    is_own = own_rows(work.plan, task, split, work.root, work.out)
     if split.held_out is not None:
-        np.save(work.out / "held_out.npy", kept)
-    packing = head.packing
-    processor = preprocessor(work.plan, work.backbone, packing is not None)
-    features: list[dict[str, np.ndarray]] = []
-    targets: list[np.ndarray] = []
-    owners: list[int] = []
-    with work.progress.steps("rows", len(kept)) as advance:
-        for at in range(0, len(kept), CHUNK):
-            chosen = [read[i] for i in kept[at : at + CHUNK]]
-            rows = _rows(work, processor, [row.input for row in chosen])
-            features += rows.features
-            owners += [at + int(owner) for owner in rows.owners]
-            for i, row in enumerate(chosen):
-                targets += head.target(record, row.values, columns, [rows.features[j] for j in rows.of(i)])
-            advance(len(chosen))
+        assert is_own is not None
+        _write_places(work.out / "held_out.npy", is_own)
+    rows = _chosen(raw_rows(work.plan, task, split, work.root), is_own)
+    blocks = _prepared(work, split, rows)
     if head.draw and split.name != "train":  # what training draws anew for each step is asked once
-        drawn = [head.draw(record, row, np.random.default_rng([0, i]), False) for i, row in enumerate(features)]
-        features, targets = [row for row, _ in drawn], [target for _, target in drawn]
-    if packing:
-        features = packing.pack(record, features)
-        targets, owners = [packing.aims(record, block) for block in features], list(range(len(features)))
-    keeps = head.reference
-    references = [keeps(read[i].values, columns) for i in kept] if keeps else ()
-    places = range(len(features)) if packing else [read[i].number for i in kept]  # of blocks of text, their own
-    np.save(work.out / NUMBERS, np.array(places, np.int64))
-    write_rows(work.out, features, targets, np.array(owners), head.per_token, references)
+        blocks = _drawn(task, blocks)
+    if head.packing:
+        blocks = _packed(task, head.packing, blocks)
+    with RowWriter(work.out, head.ragged_targets) as writer:
+        for block in blocks:
+            writer.add(block)
 
 
-def split_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> tuple[list[Read], np.ndarray]:
-    """Every row of a split's tables that can be used, and which of them are the split's: int64 of shape (rows,), sorted.
+def _prepared(work: Work, split: SplitPlan, rows: Iterator[Read]) -> Iterator[Block]:
+    """Rows as arrays, with their targets."""
+    task, head = work.task, work.task.head.variant
+    record, columns, keeps = task.head.record, task.data.columns, head.reference
+    processor = preprocessor(work.plan, work.backbone, head.packing is not None)
+    with work.progress.steps("rows", split.rows) as advance:
+        while chosen := list(islice(rows, CHUNK)):
+            made = _rows(work, processor, [row.input for row in chosen])
+            targets: list[Target] = []
+            for i, row in enumerate(chosen):
+                targets += head.target(record, row.values, columns, [made.features[j] for j in made.of(i)])
+            references = [keeps(row.values, columns) for row in chosen] if keeps else ()
+            yield Block(made.features, targets, made.owners, [row.number for row in chosen], references)
+            advance(len(chosen))
+
+
+def _drawn(task: TaskPlan, blocks: Iterable[Block]) -> Iterator[Block]:
+    """Rows as they are asked, each drawn from its place alone."""
+    draw, places = task.head.variant.draw, count()
+    assert draw is not None
+    for block in blocks:
+        drawn = [
+            draw(task.head.record, row, np.random.default_rng([0, i]), False)
+            for row, i in zip(block.features, places, strict=False)
+        ]
+        yield block._replace(features=[row for row, _ in drawn], targets=[target for _, target in drawn])
+
+
+def _packed(task: TaskPlan, packing: Packing, blocks: Iterable[Block]) -> Iterator[Block]:
+    """Texts joined to rows of one length, which have numbers of their own."""
+    record, numbers = task.head.record, count()
+    packed = packing.pack(record, (row for block in blocks for row in block.features))
+    while features := list(islice(packed, CHUNK)):
+        targets = [packing.aims(record, row) for row in features]
+        yield Block(features, targets, range(len(features)), list(islice(numbers, len(features))))
+
+
+def _write_places(path: Path, is_own: np.ndarray) -> None:
+    """Writes where an array of bool is true: int64 (rows,)."""
+    with ArrayFile(path, np.dtype(np.int64)) as file:
+        for at in range(0, len(is_own), BLOCK):
+            file.add(at + np.flatnonzero(is_own[at : at + BLOCK]))
+
+
+def split_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Iterator[Read]:
+    """Every row of a split that can be used, in the order of its tables.
 
     Of training rows those that are held out are no part, and the other way round. Raises Refused as `raw_rows` does.
     """
-    read = list(raw_rows(plan, task, split, root))
-    return read, _kept(plan, task, split, read)
+    return _chosen(raw_rows(plan, task, split, root), own_rows(plan, task, split, root))
 
 
-def _kept(plan: Phase, task: TaskPlan, split: SplitPlan, read: Sequence[Read]) -> np.ndarray:
-    """Which rows of a split's tables are the split's: those held out, those that are left, or all."""
+def _chosen(rows: Iterator[Read], is_own: np.ndarray | None) -> Iterator[Read]:
+    return rows if is_own is None else (row for row, is_in in zip(rows, is_own, strict=True) if is_in)
+
+
+def taken_at(rows: Iterable[Read], places: Iterable[int]) -> Iterator[Read]:
+    """The rows at some places, which ascend."""
+    ahead = iter(places)
+    wanted = next(ahead, None)
+    for place, row in enumerate(rows):
+        if place == wanted:
+            yield row
+            wanted = next(ahead, None)
+
+
+def own_rows(
+    plan: Phase, task: TaskPlan, split: SplitPlan, root: Path, folder: Path | None = None
+) -> np.ndarray | None:
+    """Which rows of a split's tables are the split's, bool of shape (rows,); None where all are.
+
+    Where some are held out, the tables are read once to know it. `folder` is where temporary files may lie.
+    """
     validation = task.split("validation")
     share = validation.held_out if validation else None
-    every = np.arange(len(read))
     if share is None or split.name not in ("train", "validation"):
-        return every
-    out = held_out(_strata(plan, task, read), share, plan.seed)
-    return out if split.held_out is not None else np.setdiff1d(every, out)
+        return None
+    scratch = Scratch(folder)
+    strata = scratch.numbers(_strata(plan, task, raw_rows(plan, task, split, root)))
+    is_out = held_out(strata, share, plan.seed, scratch.zeros)
+    if split.held_out is None:
+        np.logical_not(is_out, out=is_out)
+    return is_out
 
 
-def _strata(plan: Phase, task: TaskPlan, read: Sequence[Read]) -> list[int]:
+def _strata(plan: Phase, task: TaskPlan, rows: Iterable[Read]) -> Iterator[int]:
     """What rows are held out by: what their head says, or where several learn from them, for which of these they are.
 
     Then the same rows are held out for all, and none tests one head that taught another.
@@ -101,15 +156,14 @@ def _strata(plan: Phase, task: TaskPlan, read: Sequence[Read]) -> list[int]:
     together = plan.together(task.name)
     if len(together) > 1:
         heads = [(_answers(plan.task(name)), _skipped(plan.task(name))) for name in together]
-        return [
-            sum(
-                1 << i for i, (names, out) in enumerate(heads) if row.number not in out and not lacks(row.values, names)
-            )
-            for row in read
-        ]
+        for row in rows:
+            has = (row.number not in out and not lacks(row.values, names) for names, out in heads)
+            yield sum(1 << i for i, is_there in enumerate(has) if is_there)
+        return
     # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
     seen: dict[Any, int] = {}
-    return [seen.setdefault(task.head.variant.stratum(row.values, task.data.columns), len(seen)) for row in read]
+    for row in rows:
+        yield seen.setdefault(task.head.variant.stratum(row.values, task.data.columns), len(seen))
 
 
 def _skipped(task: TaskPlan) -> frozenset[int]:
@@ -162,25 +216,48 @@ def _refusal(wrong: Sequence[tuple[Row, str]]) -> Diagnostic:
 def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Iterator[Read]:
     """Every row of a split's tables that is for a task, without those that are left out.
 
-    Where several read them together, a row may have no answer for one; its number is the same for all.
+    Where several read them together, a row may have no answer for one; its number is the same for all. Of each table
+    and the files that its rows name the hash is taken before the first row is given, so tables are read as they are
+    asked for and none is held.
 
-    Raises Refused E0405 at the end of a table that is not the one planned.
+    Raises Refused E0405 at a table that is not the one planned.
     """
-    reader, spelt = variants.reader(task.head.type), task.head.variant.spelt
+    reader = variants.reader(task.head.type)
     answers = _answers(task) if len(plan.together(task.name)) > 1 else []
     for at, table in enumerate(split.tables):
         opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
-        files: list[Path] = []
-        held: list[Read] = []
-        for number, written in rows(opened):
-            values = spelt(task.head.record, written, task.data.columns) if spelt else written
-            files += reader.files(values, task.data.columns, opened.folder)
+        before = identity(opened.path)
+        if not before:
+            next(rows(opened), None)  # says why it can't be read
+        found = _sound(task, opened)
+        named = (file for _, values in found for file in reader.files(values, task.data.columns, opened.folder))
+        changed = refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
+        if fingerprint(opened, named if reader.in_files else ()) != table.sha256:
+            raise changed
+        for number, values in _sound(task, opened):
             if not answers or not lacks(values, answers):
                 raw = reader.raw(values, task.data.columns, opened.folder)
-                held.append(Read(at << WITHIN | number, opened, number, values, raw))
-        if fingerprint(opened, files) != table.sha256:
-            raise refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
-        yield from held
+                yield Read(at << WITHIN | number, opened, number, values, raw)
+        if identity(opened.path) != before:
+            raise changed
+
+
+def _sound(task: TaskPlan, table: Opened) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a table with their cells as the head reads them."""
+    spelt = task.head.variant.spelt
+    for number, written in rows(table):
+        yield number, spelt(task.head.record, written, task.data.columns) if spelt else written
+
+
+def inputs_of(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path, wanted: Iterable[int]) -> Iterator[Any]:
+    """The raw inputs of some rows of a split's tables, by their numbers, which ascend."""
+    ahead = iter(wanted)
+    number = next(ahead, None)
+    for row in raw_rows(plan, task, split, root):
+        if row.number == number:
+            yield row.input
+            number = next(ahead, None)
+    assert number is None  # all of them were found
 
 
 STAGE = Stage(run=run)

@@ -23,7 +23,7 @@ from ..bundling.manifest import compose, file_of
 from ..contracts.stage import Stage
 from ..diagnostics import Diagnostic, Refused, refuse
 from ..execution.executor import TIMES
-from ..execution.prepared import Examples, Prepared, read_outputs
+from ..execution.prepared import Examples, Prepared, mapped, read_outputs
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.attempts import Attempt, attempts
@@ -34,9 +34,11 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..planning.terms import SMALL
 from ..training.loaders import condensed
-from .prepare import raw_rows
+from .prepare import raw_rows, taken_at
 
-CHUNK = 64  # prepared rows that the graph is asked at once
+CHUNK = 64  # masked rows that the graph is asked at once
+AHEAD = 128  # inputs that are preprocessed at once
+ROOM = 1 << 25  # bytes of arrays that are asked together: of texts some ten thousands, sorted by their length
 SPLITS = ("validation", "test")  # that are scored; the gates are on the first
 Scored = tuple[
     dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]
@@ -193,18 +195,38 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
 
 def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) -> Outputs:
     """What the graph gives for a split, from raw inputs on; from prepared rows where these were masked."""
-    if task.head.variant.draw is None:
-        outputs = task.own(model.outputs(_inputs(work, task, split)))
-        _refuse_holes(model.precision, outputs, draft)
-        return outputs
     prepared = Prepared(work.prepared(task, split))
-    parts = []
-    for at in range(0, prepared.rows, CHUNK):  # logits over a whole vocabulary are not kept
-        rows = np.arange(at, min(at + CHUNK, prepared.rows))
-        outputs = task.own(model.run(one_each(rows.tolist(), [prepared.row(i) for i in rows.tolist()])))
+    is_masked = task.head.variant.draw is not None
+    parts, at = [], 0
+    for features in _prepared(prepared) if is_masked else _prepared_anew(model, _inputs(work, task, split)):
+        rows = np.arange(at, at + len(features))
+        outputs = task.own(model.run(one_each(rows.tolist(), features)))
         _refuse_holes(model.precision, outputs, draft)
-        parts.append(condensed(task, outputs, prepared.targets, rows))
-    return gathered(parts, np.arange(prepared.rows))
+        # logits over a whole vocabulary are not kept
+        parts.append(condensed(task, outputs, prepared.targets, rows) if is_masked else outputs)
+        at += len(features)
+    return gathered(parts, np.arange(at))
+
+
+def _prepared(rows: Prepared) -> Iterator[list[dict[str, np.ndarray]]]:
+    """Prepared rows, some at once."""
+    for at in range(0, rows.rows, CHUNK):
+        yield [rows.row(i) for i in range(at, min(at + CHUNK, rows.rows))]
+
+
+def _prepared_anew(model: Model, inputs: Iterator[Any]) -> Iterator[list[dict[str, np.ndarray]]]:
+    """The rows that a bundle makes of inputs, as many at once as ROOM allows: all of those of a small split."""
+    features: list[dict[str, np.ndarray]] = []
+    held = 0
+    while chosen := list(islice(inputs, AHEAD)):
+        made = model.rows(chosen).features
+        features += made
+        held += sum(array.nbytes for row in made for array in row.values())
+        if held >= ROOM:
+            yield features
+            features, held = [], 0
+    if features:
+        yield features
 
 
 def _refuse_holes(precision: str, outputs: Outputs, draft: Path) -> None:
@@ -238,15 +260,14 @@ def _describe(draft: Path, plan: Plan, calibrated: Mapping[str, Any]) -> None:
     (draft / "manifest.json").write_text(json.dumps(sealed({**manifest, "files": {}})))
 
 
-def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> list[Any]:
+def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> Iterator[Any]:
     """Raw inputs of a task's split, in the order of its prepared rows."""
     planned = task.split(split)
     assert planned is not None
-    inputs = [row.input for row in raw_rows(work.plan, task, planned, work.root)]
+    rows = raw_rows(work.plan, task, planned, work.root)
     if planned.held_out is not None:
-        kept = np.load(work.prepared(task, split) / "held_out.npy")
-        inputs = [inputs[i] for i in kept]
-    return list(islice(inputs, most))
+        rows = taken_at(rows, mapped(work.prepared(task, split) / "held_out.npy"))
+    return (row.input for row in islice(rows, most))
 
 
 def _gate(
@@ -312,7 +333,7 @@ def _timed(work: Work) -> list[Any]:
     """Inputs to time graphs with: validation rows where there are any."""
     for task in work.plan.tasks:
         if task.split("validation"):
-            return _inputs(work, task, "validation", TIMED)
+            return list(_inputs(work, task, "validation", TIMED))
     return golden_inputs(work.plan)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
 
 from ...runtime.rows import Values, by_length, gathered, own_part, ragged_axis, taken
-from ..execution.prepared import Prepared
+from ..contracts.head import Target
+from ..execution.prepared import Column, Prepared, Targets, joined_targets, target_of, targets_of
 from ..features.cache import Kept, read_kept
 from ..features.layers import STATE
 from ..model.network import Graft
@@ -21,9 +22,10 @@ from ..planning.split import derived_seed
 from .memory import Parts
 
 Batch = dict[str, torch.Tensor]
+Aims: TypeAlias = torch.Tensor | dict[str, torch.Tensor]  # targets, or targets by name
 View = Callable[[list[dict[str, np.ndarray]], np.ndarray], list[dict[str, np.ndarray]]]  # of rows by their numbers
 Augment = Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]]  # (rows, seed) → rows
-Draw = Callable[[Any, Mapping[str, np.ndarray], np.random.Generator, bool], tuple[dict[str, np.ndarray], np.ndarray]]
+Draw = Callable[[Any, Mapping[str, np.ndarray], np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]]
 NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
 IGNORED = -100  # the target of what is no token of an input; torch's losses leave it out
 
@@ -53,6 +55,32 @@ def cut(
             found[name] = [own_part(row, own, along[name]) for row, own in zip(array, features, strict=True)]
         else:
             found[name] = array
+    return found
+
+
+def tensors_of(targets: Targets, device: str = "cpu") -> Aims:
+    """Targets as tensors (rows, …) on a device, those that are ragged as long as the longest of them.
+
+    Past a row's own end integers are -100, which torch's losses leave out, and other numbers 0.
+    """
+    if isinstance(targets, Mapping):
+        return {name: _tensor(column, device) for name, column in targets.items()}
+    return _tensor(targets, device)
+
+
+def _tensor(column: Column, device: str) -> torch.Tensor:
+    is_integer = not isinstance(column, np.ndarray) and np.issubdtype(column[0].dtype, np.integer)
+    return torch.from_numpy(padded(column, IGNORED if is_integer else 0)).to(device)
+
+
+def padded(values: Column, with_: float) -> np.ndarray:
+    """An array (rows, …) of its own; of arrays whose first axes differ, each row is filled up to the longest."""
+    if isinstance(values, np.ndarray):
+        return np.array(values)
+    rows = list(values)
+    found = np.full((len(rows), max(map(len, rows)), *rows[0].shape[1:]), with_, rows[0].dtype)
+    for i, row in enumerate(rows):
+        found[i, : len(row)] = row
     return found
 
 
@@ -125,7 +153,7 @@ class RawRows:
         seen = self.augment(features, seed) if self.augment and seed is not None else features
         return arrays(self.processor.collate(seen), self.device)
 
-    def drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
+    def drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], Target]]:
         """What a step asks of some rows, and what it aims at: each draws from (seed, its number) alone."""
         assert self.draw is not None
         found = []
@@ -205,24 +233,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.prepared)
 
-    def targets(self, inputs: np.ndarray, seed: int | None = None) -> torch.Tensor:
+    def targets(self, inputs: np.ndarray, seed: int | None = None) -> Aims:
         """Targets of the rows of some inputs, as long as the longest where they run along a text.
 
         Where rows are drawn anew for each step, `seed` is the one that their batch had.
         """
         return self.targets_of(self.prepared.rows_of(inputs), seed)
 
-    def targets_of(self, rows: np.ndarray, seed: int | None = None) -> torch.Tensor:
+    def targets_of(self, rows: np.ndarray, seed: int | None = None) -> Aims:
         """Targets of some rows."""
-        targets = self.prepared.targets
-        if not isinstance(targets, list):
-            return torch.from_numpy(targets[rows]).to(self.device)
-        is_drawn = self.raw.draw is not None and seed is not None
-        chosen = [target for _, target in self.raw.drawn(rows, seed)] if is_drawn else [targets[i] for i in rows]
-        found = np.full((len(chosen), max(map(len, chosen))), IGNORED, np.int64)
-        for i, target in enumerate(chosen):
-            found[i, : len(target)] = target
-        return torch.from_numpy(found).to(self.device)
+        if self.raw.draw is not None and seed is not None:
+            return tensors_of(joined_targets([target for _, target in self.raw.drawn(rows, seed)]), self.device)
+        return tensors_of(targets_of(self.prepared.targets, rows), self.device)
 
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
         """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
@@ -270,10 +292,12 @@ def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
     return gathered(parts, np.concatenate(order))
 
 
-def condensed(task: TaskPlan, outputs: Mapping[str, Values], targets: Values, rows: np.ndarray) -> Mapping[str, Values]:
+def condensed(
+    task: TaskPlan, outputs: Mapping[str, Values], targets: Targets, rows: np.ndarray
+) -> Mapping[str, Values]:
     """What is kept of the outputs of some rows: all of them, or what scores need where they are too many."""
     condense = task.head.variant.condense
-    return condense(task.head.record, outputs, [targets[i] for i in rows]) if condense else outputs
+    return condense(task.head.record, outputs, [target_of(targets, int(i)) for i in rows]) if condense else outputs
 
 
 def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
@@ -294,7 +318,7 @@ def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
 
 
 def _loss(outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> float:
-    targets = rows.targets_of(chosen).cpu()
+    targets = tensors_of(targets_of(rows.prepared.targets, chosen))
     tensors = {}
     for name, values in outputs.items():
         if isinstance(values, list):

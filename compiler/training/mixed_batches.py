@@ -13,7 +13,7 @@ from ..planning.split import epoch_order, generator, grouped_by_length, paired_b
 from .loaders import Batch, Rows
 from .with_loss import Pass, SetBatch, Share
 
-Shared = tuple[Rows, dict[int, int]]  # a task's rows, and the place of each by its number in the table
+Shared = tuple[Rows, np.ndarray]  # a task's rows, and the number of each of its inputs in the table, which ascend
 
 
 class RowSet:
@@ -23,7 +23,6 @@ class RowSet:
         self.rows, self.planned = rows, planned
         self.every = np.unique(np.concatenate([each.prepared.numbers for each in rows]))
         self.lengths = self._lengths()
-        self.local = [dict(zip(each.prepared.numbers.tolist(), range(len(each)), strict=True)) for each in rows]
         self.groups = self._groups()
         is_paired = rows[0].task.head.variant.is_paired
         self.labels = np.asarray(rows[0].prepared.targets) if is_paired else None  # of each row, by its index
@@ -56,8 +55,8 @@ class RowSet:
         """The rows of each task, and which of its inputs are in each of some batches."""
         chosen = list(batches)
         return [
-            (rows, [np.array([local[i] for i in batch if i in local], np.int64) for batch in chosen])
-            for rows, local in zip(self.rows, self.local, strict=True)
+            (rows, [places[places >= 0] for places in (_places_in(rows.prepared.numbers, batch) for batch in chosen)])
+            for rows in self.rows
         ]
 
     def batch(self, chosen: Sequence[int], augmented: int, dropped: int) -> SetBatch:
@@ -83,22 +82,25 @@ class RowSet:
     def _groups(self) -> list[list[Shared]]:
         """The tasks that ask the same inputs of the same adapter, each with the places of its rows."""
         found: dict[tuple[str, str], list[Shared]] = {}
-        for rows, local in zip(self.rows, self.local, strict=True):
+        for rows in self.rows:
             own = rows.task.name if rows.raw.draw else ""  # which asks its rows otherwise in each step
-            found.setdefault((rows.task.adapter, own), []).append((rows, local))
+            found.setdefault((rows.task.adapter, own), []).append((rows, rows.prepared.numbers))
         return list(found.values())
 
     def _together(self, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int) -> Pass:
         """A pass for some tasks at once, each of which takes the rows that are its own."""
         asked: list[tuple[Rows, int, int]] = []  # whose row it is, which, and the number of its input
-        for i in chosen:
-            if owner := next(((rows, local[i]) for rows, local in group if i in local), None):
+        places = [_places_in(numbers, chosen) for _, numbers in group]
+        for at, i in enumerate(chosen):
+            if owner := next(
+                ((rows, of[at]) for (rows, _), of in zip(group, places, strict=True) if of[at] >= 0), None
+            ):
                 rows, mine = owner
                 asked += [(rows, int(row), i) for row in rows.prepared.rows_of(np.array([mine]))]
         features = [rows.prepared.row(row) for rows, row, _ in asked]
         shares = {}
-        for rows, local in group:
-            own = [place for place, (_, _, i) in enumerate(asked) if i in local]
+        for rows, numbers in group:
+            own = np.flatnonzero(_places_in(numbers, [i for _, _, i in asked]) >= 0).tolist()
             shares[rows.task.name] = Share(
                 rows=torch.tensor(own, dtype=torch.long, device=rows.device),
                 longest=max((len(next(iter(features[place].values()))) for place in own), default=1),
@@ -115,6 +117,13 @@ class RowSet:
         longest = next(iter(batch.values())).shape[1]
         beside = [rows.loader.beside(np.array([row]), longest) for rows, row, _ in asked]
         return batch | {name: torch.cat([each[name] for each in beside]) for name in beside[0]}
+
+
+def _places_in(numbers: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    """Where numbers stand among those that ascend, -1 for one that does not: int64 (wanted,)."""
+    places = np.searchsorted(numbers, wanted)
+    places[numbers[np.minimum(places, len(numbers) - 1)] != wanted] = -1
+    return places
 
 
 def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[RowSet, list[int]]]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..model.network import Graft
+from .loaders import Aims
 from .memory import answers_in_parts
 from .world import ALONE, World
 
@@ -39,7 +40,7 @@ class SetBatch:
     """A batch of a set of rows: the passes in their order, and the targets of each task, in the order of losses."""
 
     passes: tuple[Pass, ...]
-    targets: Mapping[str, torch.Tensor]  # (rows of the task, …)
+    targets: Mapping[str, Aims]  # (rows of the task, …), or such tensors by name
 
 
 class WithLoss(nn.Module):
@@ -63,12 +64,17 @@ class WithLoss(nn.Module):
         found = answers_in_parts(self.network, parts, asked.arrays, asked.tasks)
         return found if asked.shares is None else {n: taken(found[n], share) for n, share in asked.shares.items()}
 
-    def _loss(self, name: str, outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    def _loss(self, name: str, outputs: Mapping[str, torch.Tensor], targets: Aims) -> torch.Tensor:
         """A task's loss by its weight, a mean over its rows; float32 whatever the network runs in."""
         task = self.network.tasks[name][0]
         values = {word: array.float() for word, array in outputs.items()}
         if task.head.variant.in_batch_negatives:
-            values, targets = {w: self.world.gather(v) for w, v in values.items()}, self.world.gather(targets)
+            values = {word: self.world.gather(array) for word, array in values.items()}
+            targets = (
+                {word: self.world.gather(array) for word, array in targets.items()}
+                if isinstance(targets, dict)
+                else self.world.gather(targets)
+            )
         return task.weight * task.head.variant.loss(task.head.record, values, targets)
 
 

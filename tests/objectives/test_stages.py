@@ -104,7 +104,7 @@ def test_a_text_that_fills_a_block_to_the_last_token_is_one() -> None:
 def test_blocks_are_full_and_hold_every_text_with_its_end() -> None:
     record = {"end_id": 9, "special_ids": [0], "length": 4}
     rows = [{"input_ids": np.array(ids)} for ids in ([1, 2, 3], [4, 5], [0, 6, 7])]
-    blocks = causal.pack(record, rows)
+    blocks = list(causal.pack(record, rows))
     assert [block["input_ids"].tolist() for block in blocks] == [[1, 2, 3, 9], [4, 5, 9, 0]]
     assert causal.aims(record, blocks[0]).tolist() == [2, 3, 9, _vocabulary.IGNORED]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.head import Graph, Head
+from ..contracts.head import TARGET, Graph, Head
 from ..metrics import letters
 from . import _letters
 from ._letters import Words, loss, lower, outputs, target
@@ -80,7 +80,7 @@ HEAD = Head(
     outputs=outputs,
     graphs=graphs,
     target=target,
-    per_token=True,
+    ragged_targets=(TARGET,),
     build=build,
     loss=loss,
 )

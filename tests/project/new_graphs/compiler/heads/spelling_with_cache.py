@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.head import Graph, Head
+from ..contracts.head import TARGET, Graph, Head
 from ..facts.backbone import BackboneFacts
 from ..metrics import letters
 from . import _letters
@@ -101,7 +101,7 @@ HEAD = Head(
     outputs=outputs,
     graphs=graphs,
     target=target,
-    per_token=True,
+    ragged_targets=(TARGET,),
     build=build,
     loss=loss,
 )
