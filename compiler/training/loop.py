@@ -50,9 +50,10 @@ HISTORY = "history.json"  # written last: where it lies, training is over
 def train(job: Job, progress: Progress, world: World = ALONE) -> None:
     """Runs a job to its end, in this process, as one of a world; what an earlier attempt has done is not done again.
 
-    Its folder then has `learned.safetensors` (the tensors of the best epoch), `losses.npy` (steps,), `norms.npy` (steps,
-    2) of gradients (all that learns, the heads), and `history.json`. Raises Refused E0407 for a loss that is not finite,
-    and E0418 where what was computed once is not what the network computes; MemoryError where a single row is too many.
+    Its folder then has `learned.safetensors` (the tensors of the best epoch), `losses.npy` (steps,), `norms.npy`
+    (steps, 2) of gradients (all that learns, the heads), and `history.json`. Raises Refused E0407 for a loss that is
+    not finite, and E0418 where what was computed once is not what the network computes; MemoryError where a single
+    row is too many.
     """
     if not job.plan.train.steps and not job.heads:
         if world.is_main:

@@ -44,14 +44,14 @@ class SetBatch:
 
 
 class WithLoss(nn.Module):
-    """A network with its loss. `forward` goes through every parameter that learns, as DistributedDataParallel wants it."""
+    """A network with its loss, whose `forward` meets every parameter that learns, as DistributedDataParallel needs."""
 
     def __init__(self, network: Graft, world: World = ALONE) -> None:
         super().__init__()
         self.network, self.world = network, world
 
     def forward(self, batch: SetBatch, parts: int = 1) -> torch.Tensor:
-        """The losses of all tasks by their weights, a scalar; each pass is cut into at most `parts` (`memory.Parts`)."""
+        """The losses of all tasks by their weights, a scalar; each pass is cut into at most `parts` parts."""
         answers: Answers = {}
         for each in batch.passes:
             answers |= self._answers(each, parts)
@@ -87,7 +87,7 @@ def taken(outputs: Mapping[str, torch.Tensor], share: Share) -> dict[str, torch.
 
 
 def seed_draws(value: int, device: torch.device) -> None:
-    """Seeds what draws on a device, as torch.manual_seed would, which takes a millisecond to ask for every other kind."""
+    """Seeds what draws on a device, as torch.manual_seed does, which takes a millisecond to ask every other kind."""
     torch.default_generator.manual_seed(value)
     if device.type != "cpu":
         torch.cuda.manual_seed_all(value)

@@ -19,8 +19,8 @@ class World:
     Training asks it wherever a process must not decide or act for itself:
 
     - `is_main`: it alone writes checkpoints, results and lines of progress
-    - `agree`: into how many parts a batch is cut after memory ended, whether training stops early, is interrupted, or is
-      due to be saved
+    - `agree`: into how many parts a batch is cut after memory ended, whether training stops early, is interrupted, or
+      is due to be saved
     - `own`: the order of rows is drawn from (seed, epoch), so all draw the same one, and each takes its part of a batch
     - `gather`: rows that are held against each other, as in-batch negatives are
     - `wrap`, `mean`: gradients and losses are means over all of them
