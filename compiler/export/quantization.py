@@ -111,7 +111,9 @@ def _turn_shared(model: onnx.ModelProto) -> None:
             readers.setdefault(node.input[1], []).append(node)
     for tensor in model.graph.initializer:
         own = readers.get(tensor.name, [])
-        turns = [attribute for node in own for attribute in node.attribute if attribute.name == "transB" and attribute.i]
+        turns = [
+            attribute for node in own for attribute in node.attribute if attribute.name == "transB" and attribute.i
+        ]
         if len(turns) == len(own) > 1:
             turned = np.ascontiguousarray(onnx.numpy_helper.to_array(tensor).T)
             tensor.CopyFrom(onnx.numpy_helper.from_array(turned, tensor.name))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import click
+from notes import Notes
 
 from graftc.compiler.cli import cli
-from notes import Notes
 
 WIDTH = 100
 
@@ -26,11 +26,10 @@ def page(notes: Notes) -> str:
 def _sections(command: click.Command, context: click.Context, notes: Notes) -> Iterator[str]:
     name = context.command_path
     yield f"## {name}\n\n{_block(command.get_help(context))}{notes.of(name)}"
-    if isinstance(command, click.Group):
-        for word in command.list_commands(context):
-            inner = command.get_command(context, word)
-            assert inner is not None
-            yield from _sections(inner, click.Context(inner, info_name=word, parent=context, terminal_width=WIDTH), notes)
+    for word in command.list_commands(context) if isinstance(command, click.Group) else ():
+        inner = command.get_command(context, word)
+        assert inner is not None
+        yield from _sections(inner, click.Context(inner, info_name=word, parent=context, terminal_width=WIDTH), notes)
 
 
 def _block(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from graftc.compiler.diagnostics.pages import RANGES, codes, headline, range_of
 from notes import Notes
+
+from graftc.compiler.diagnostics.pages import RANGES, codes, headline, range_of
 
 PAGES = "../../compiler/diagnostics/pages"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from notes import Notes
+
 from graftc.compiler.language.schema import schema
 from graftc.compiler.language.spec import OBJECTIVE, VARIANTS
-from notes import Notes
 
 Node = Mapping[str, Any]
 LIMITS = {
@@ -77,7 +78,7 @@ def _told(key: str, section: str, having: Mapping[str, Node], most: int, definit
         return f"{words}: see [{PAGES[section]}]({PAGES[section]}.md)."
     groups: dict[str, list[str]] = {}
     for word, node in having.items():
-        groups.setdefault(_line(node, definitions), []).append(word)
+        groups.setdefault(_line(key, node, definitions), []).append(word)
     if len(groups) == 1 and len(having) == most:
         return next(iter(groups))
     return "\n\n".join(f"Of {_row(words)}: {line[:1].lower()}{line[1:]}" for line, words in groups.items())
@@ -87,21 +88,21 @@ def _row(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def _line(node: Node, definitions: Node) -> str:
+def _line(key: str, node: Node, definitions: Node) -> str:
     """A key's description, its kind and its default."""
     text = node.get("description", "")
     sentence = f"{text[:1].upper()}{text[1:].rstrip('.')}. " if text else ""
-    return "\n".join([f"{sentence}*{kind(node, definitions)}{_default(node)}.*", *_inner(node, definitions)])
+    return "\n".join([f"{sentence}*{kind(node, definitions)}{_default(node)}.*", *_inner(key, node, definitions)])
 
 
-def _inner(node: Node, definitions: Node) -> Iterator[str]:
+def _inner(key: str, node: Node, definitions: Node) -> Iterator[str]:
     """The keys of a map that stands there, as a list."""
     for choice in (node, *node.get("anyOf", ())):
         name = str(choice.get("$ref", "")).removeprefix("#/$defs/")
-        if name[:1].isupper() and not (name == "Table" and "description" in node and "training rows" not in node["description"]):
+        if name[:1].isupper() and (name != "Table" or key == "train"):  # a table is explained where it comes first
             yield ""
-            for key, inner in definitions[name]["properties"].items():
-                yield f"- `{key}`: {_line(inner, definitions).replace(chr(10), chr(10) + '  ')}"
+            for word, inner in definitions[name]["properties"].items():
+                yield f"- `{word}`: {_line(word, inner, definitions)}"
 
 
 def _number(value: float) -> str:

@@ -7,11 +7,12 @@ from dataclasses import fields
 from inspect import getdoc
 from typing import Any
 
+from notes import Notes
+
 from graftc.compiler import variants
 from graftc.compiler.contracts.head import Head
 from graftc.compiler.methods import CAPABILITIES
 from graftc.runtime.variants import decoder
-from notes import Notes
 
 
 def sentence(folder: str, word: str) -> str:
@@ -68,13 +69,14 @@ def methods(notes: Notes) -> str:
     rows, parts = [], []
     for word in variants.words("methods"):
         method = variants.method(word)
+        needs = ", ".join(CAPABILITIES[each] for each in sorted(method.needs)) or "nothing special"
         rows.append([f"[`{word}`](#{word})", sentence("methods", word)])
         facts = [
             ["keys besides `method`", _keys("methods", word, "adapt")],
             ["default rate of the backbone", f"{method.learning_rate:g}"],
             ["default rate of heads", f"{method.head_learning_rate:g}"],
             ["rates that raise no warning", f"{method.usual[0]:g} to {method.usual[1]:g}"],
-            ["needs of a backbone", ", ".join(CAPABILITIES[each] for each in sorted(method.needs)) or "nothing special"],
+            ["needs of a backbone", needs],
             ["on export", "merged into the weights" if method.merges else "part of the graph" if method.adds else "–"],
             ["checkpoint", "an adapter" if method.adds else "the whole backbone"],
             ["heads can start fitted", "yes" if method.starts_untouched else "no"],

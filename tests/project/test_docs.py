@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import doctest
-import json
 import re
 import shlex
 import shutil
@@ -86,7 +85,8 @@ def test_python_can_be_read_and_names_what_there_is(page: str) -> None:
 def test_the_public_names_are_listed() -> None:
     import graftc
 
-    assert set(re.findall(r"^\| `graftc\.(\w+)", TEXTS["docs/reference/python.md"], re.MULTILINE)) == set(graftc.__all__)
+    listed = re.findall(r"^\| `graftc\.(\w+)", TEXTS["docs/reference/python.md"], re.MULTILINE)
+    assert sorted(listed) == sorted(graftc.__all__)
 
 
 # --- specs and what is printed of them
@@ -219,7 +219,8 @@ def test_verbs_and_options_in_a_sentence_exist(page: str) -> None:
 def test_the_way_in_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     lock = commands(TEXTS["docs/guides/locking.md"])
-    way = [line for line in [*commands(README, "graftc init tickets"), *lock] if line.split()[1] in ("init", "validate", "lock", "plan")]
+    way = [*commands(README, "graftc init tickets"), *lock]
+    way = [line for line in way if line.split()[1] in ("init", "validate", "lock", "plan")]
     assert len(way) >= 6
     for line in way:
         if line == "graftc validate tickets.yaml":
@@ -297,7 +298,8 @@ def test_ratios_of_trainings_are_those_measured() -> None:
     measured = (ROOT / "benchmarks" / "measured" / "training.md").read_text(encoding="utf-8")
     rows = [line.split("|") for line in measured.splitlines() if line.count("|") > 8]
     ratios = [cells[8].strip() for cells in rows]
-    known = {number for text in ratios if re.fullmatch(r"[\d.]+", text) for number in (float(text), round(float(text), 1))}
+    numbers = [float(text) for text in ratios if re.fullmatch(r"[\d.]+", text)]
+    known = {*numbers, *(round(number, 1) for number in numbers)}
     assert len(said) > 12
     assert not set(said) - known
 
@@ -322,12 +324,11 @@ def test_links_lead_somewhere(page: str) -> None:
 @pages
 def test_files_that_are_named_exist(page: str) -> None:
     named = set(re.findall(r"`((?:compiler|runtime|specs|tests|templates|benchmarks)/[\w./-]*)`", TEXTS[page]))
-    assert not [name for name in named if not (ROOT / name).exists() and "*" not in name]
+    assert not [name for name in named if not (ROOT / name).exists()]
 
 
 def test_the_site_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    done = site(ROOT, tmp_path)
     assert done.returncode == 0, done.stderr
     made = list(tmp_path.rglob("*.html"))
     assert len(made) > len(codes())
@@ -337,16 +338,20 @@ def test_the_site_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
         assert not found, page
 
 
-def test_a_link_that_leads_nowhere_fails_the_site(tmp_path: Path) -> None:
-    for name in ("docs", "mkdocs.yml", *(path.name for path in FRONT), "LICENSE"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, tmp_path / name)
-    for name in ("benchmarks/measured", "compiler/diagnostics/pages", "specs/data"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.json*", "*.npz", "*.png"))
-    with (tmp_path / "docs" / "glossary.md").open("a") as file:
-        file.write("\n[nowhere](guides/nowhere.md)\n")
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "guides/nowhere.md" in done.stderr
-    assert "Aborted with 1 warning" in done.stderr + done.stdout
+@pytest.mark.parametrize(("link", "status"), [("../CONTRIBUTING.md", 0), ("nowhere.md", 1), ("../NOWHERE.md", 1)])
+def test_a_link_that_leads_nowhere_fails_the_site(link: str, status: int, tmp_path: Path) -> None:
+    settings, _, _ = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")
+    (tmp_path / "mkdocs.yml").write_text(settings)
+    (tmp_path / "docs" / "generator").mkdir(parents=True)
+    shutil.copyfile(ROOT / "docs" / "generator" / "site.py", tmp_path / "docs" / "generator" / "site.py")
+    (tmp_path / "CONTRIBUTING.md").write_text("# One\n\n[back](docs/README.md)\n")
+    (tmp_path / "docs" / "README.md").write_text(f"# Two\n\n[there]({link})\n")
+    done = site(tmp_path, tmp_path / "site")
+    assert done.returncode == status, done.stderr
+    assert ("Aborted with 1 warning" in done.stderr + done.stdout) == bool(status)
+
+
+def site(folder: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """What `make docs` runs."""
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True)
