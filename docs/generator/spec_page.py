@@ -123,7 +123,7 @@ def kind(node: Node, definitions: Node) -> str:
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         if "." in name or name in ("train", "backbone"):
-            return f"keys of `{name.partition('.')[0]}`"
+            return f"keys of `{name.removeprefix('heads.').partition('.')[0]}`"
         return f"{{{', '.join(definitions[name]['properties'])}}}"
     choices = node.get("anyOf") or node.get("oneOf")
     if choices:
