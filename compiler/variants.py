@@ -93,10 +93,15 @@ def method(word: str) -> Method[Any]:
     return found
 
 
+@cache
 def input(word: str) -> Input[Any]:
-    """The compiling side of a modality; raises KeyError for a word that is none."""
-    found: Input[Any] = load("inputs", word).INPUT
-    return found
+    """The compiling side of a modality, or of several with `+` between them; raises KeyError for a word that is none."""
+    parts = word.split("+")
+    found: dict[str, Input[Any]] = {part: load("inputs", part).INPUT for part in parts}
+    if len(parts) == 1:
+        return found[word]
+    whole: Input[Any] = import_module(".inputs._combined", __package__).combined(word, found)
+    return whole
 
 
 def quantization(word: str) -> Quantization:

@@ -56,6 +56,11 @@ class Model:
         found = {name: tuple(head.get("labels", ())) for name, head in self.heads.items()}
         return found.get("", found)
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that make one input; where there are several, it is a mapping by their words."""
+        return tuple(self.manifest["preprocessing"]["modality"].split("+"))
+
     def predict(self, inputs: Any, head: str | None = None, **options: Any) -> Any:
         """The answer to one input, or a list of answers to a list of inputs, an array or a Series of them.
 

@@ -8,6 +8,7 @@ from types import ModuleType
 from .errors import BundleError
 from .heads import Decoder
 from .inputs import Preprocessing
+from .inputs._combined import combined
 
 
 def decoder(task: str) -> Decoder:
@@ -17,9 +18,10 @@ def decoder(task: str) -> Decoder:
 
 
 def preprocessing(modality: str) -> Preprocessing:
-    """The preprocessing of a modality; raises BundleError E0503, E0506 or E0507 where none can be used."""
-    found: Preprocessing = _module("inputs", modality).PREPROCESSING
-    return found
+    """The preprocessing of a modality, or of several with `+` between them; raises BundleError E0503, E0506 or E0507 where none can be used."""
+    parts = str(modality).split("+")
+    found: dict[str, Preprocessing] = {part: _module("inputs", part).PREPROCESSING for part in parts}
+    return combined(found) if len(parts) > 1 else found[parts[0]]
 
 
 def _module(folder: str, word: str) -> ModuleType:

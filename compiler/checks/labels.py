@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from .. import variants
 from ..contracts.options import Labelled
 from ..contracts.targets import LabelCounts, RowLabels
 from ..diagnostics import At, Diagnostic, Row, clean, quote
@@ -68,9 +67,7 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         taken = held_out_rows(spec, facts)
     yield from _small_validation(facts, taken)
     if spec.train and "batch_size" not in spec.lost:
-        yield from _small_training(
-            spec.train, train.rows - taken, variants.top(str(spec.head_type)).least_rows(facts.columns)
-        )
+        yield from _small_training(spec.train, train.rows - taken, spec.head_variant.least_rows(facts.columns))
     if not isinstance(train.tally, LabelCounts):
         return
     yield from _doubled(train.tally.counts, train.tally.first)
@@ -194,7 +191,7 @@ def _column(spec: Draft, role: str) -> At:
 
 def _imbalance(spec: Draft, train: Train, tally: LabelCounts) -> Iterator[Diagnostic]:
     counts = tally.counts
-    metric = train.metric or variants.top(str(spec.head_type)).metrics.names({tally.role: (tally.column,)})[0]
+    metric = train.metric or spec.head_variant.metrics.names({tally.role: (tally.column,)})[0]
     if len(counts) < 2 or spec.head.loss.class_weights is not None or "macro" in metric:
         return
     rare, often = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)

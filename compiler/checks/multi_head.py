@@ -83,7 +83,7 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
             headline, why = f"`{key}` has no effect on a head that learns nothing", f"`{task.head_type}` learns nothing"
             yield Diagnostic("W0302", headline, At(("heads", task.name, key), why), help=f"remove `{key}`")
         is_own = task.entry.adapt == "own"
-        if learn and spec.method and variants.method(spec.method).adds and (is_own or not is_taught):
+        if learn and spec.method and spec.method_variant.adds and (is_own or not is_taught):
             at = At(("heads", task.name, "adapt" if is_own else "type"), "learns nothing")
             headline = f"no head would teach the adapter of `{task.name}`"
             notes = () if is_own else ("it reads through the adapter that heads share, and the others have their own",)
@@ -93,7 +93,7 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
 
 def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Heads that want an adapter of their own where the method has none: what learns is the one backbone itself."""
-    if spec.method is None or facts.backbone is None or variants.method(spec.method).adds:
+    if spec.method is None or facts.backbone is None or spec.method_variant.adds:
         return
     methods = {word: variants.method(word) for word in variants.words("methods")}
     works = [word for word, method in methods.items() if method.adds and facts.backbone.provides >= method.needs]
@@ -148,7 +148,7 @@ def _metric(spec: Draft, written: str) -> Iterator[Diagnostic]:
 def _names(task: Draft) -> tuple[str, ...]:
     if not task.head_type:
         return ("…",)
-    head = variants.top(task.head_type)
+    head = task.head_variant
     roles: list[dict[str, tuple[str, ...]]] = [{role: (role,)} for role in head.targets] or [{}]
     return tuple(dict.fromkeys(name for columns in roles for name in head.metrics.names(columns)))
 

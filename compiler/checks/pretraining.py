@@ -75,7 +75,7 @@ def _of_retain(path: Path) -> Path | None:
 
 
 def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
-    if stage.method and variants.method(stage.method).adds and not variants.method(stage.method).merges:
+    if stage.method and stage.method_variant.adds and not stage.method_variant.merges:
         working = [w for w in variants.words("methods") if _becomes_part(w)]
         at = At((*path, "adapt", "method"), "stays beside the backbone")
         headline, help = (

@@ -103,7 +103,7 @@ def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
     """Metrics that the head has for its data; where the columns are not known, those that it may have."""
     if spec.head_type is None:
         return ()
-    head = variants.top(spec.head_type)
+    head = spec.head_variant
     if facts.columns:
         return head.metrics.names(facts.columns)
     roles = [{role: (role,)} for role in head.targets]
@@ -138,7 +138,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield _other_inputs(spec, backbone)
         return
     if spec.modality and spec.input is not None:
-        yield from variants.input(spec.modality).problems(spec.input, backbone.room(spec.method, spec.adapt))
+        yield from spec.input_variant.problems(spec.input, backbone.room(spec.method, spec.adapt))
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
     yield from sentences(spec, facts)
@@ -149,7 +149,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
     """A head or an objective that needs another language model than the backbone has."""
-    need = variants.top(spec.head_type).needs if spec.head_type else ""
+    need = spec.head_variant.needs if spec.head_type else ""
     if need not in LANGUAGE_MODELS or need in backbone.provides:
         return
     folder = "heads" if spec.head_type in variants.words("heads") else "objectives"
@@ -162,15 +162,15 @@ def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
 def _fits(head: Head[Any, Any], backbone: BackboneFacts) -> bool:
     """Whether a backbone has what a head or an objective needs."""
     is_other = head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides
-    return bool(backbone.family.modality == head.modality and not is_other)
+    return bool(backbone.family.modality == head.modality.split("+")[0] and not is_other)
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Windows without room, and a stride where nothing is read in windows."""
     if spec.head_type is None or spec.input is None or facts.preprocessing is None:
         return
-    if variants.top(spec.head_type).is_windowed:
-        if windows := variants.input(str(spec.modality)).windows:
+    if spec.head_variant.is_windowed:
+        if windows := spec.input_variant.windows:
             yield from windows.crowded(spec.input, facts.preprocessing)
     elif isinstance(spec.input, TokenLengths) and spec.input.stride is not None:
         at, also = At(("data", "stride")), (At(("head", "type"), "cuts what is too long"),)
@@ -180,12 +180,12 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
     """Whether head and backbone take inputs of different kinds."""
-    return bool(backbone and spec.modality and spec.modality != backbone.family.modality)
+    return bool(backbone and spec.modality and spec.modality.split("+")[0] != backbone.family.modality)
 
 
 def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
     modality = backbone.family.modality
-    fitting = [word for word in variants.words("heads") if modality == variants.head(word).modality]
+    fitting = [word for word in variants.words("heads") if modality == variants.head(word).modality.split("+")[0]]
     at = At(("head", "type"), f"takes {spec.modality} inputs")
     also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {modality} inputs"),)
     headline, help = f"`{spec.head_type}` can't sit on this backbone", f"heads for it: {listed(fitting)}"
@@ -207,7 +207,7 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
     yield from freezes(spec, chosen)
     yield from effects(spec, backbone, frozen)
     if backbone and spec.method and spec.adapt is not None:
-        is_whole = is_known and not spec.lost & set(variants.method(spec.method).options.model_fields)
+        is_whole = is_known and not spec.lost & set(spec.method_variant.options.model_fields)
         for found in methods.problems(spec.method, spec.adapt, backbone, frozen):
             # what is at odds with other sections may follow from what was lost
             if is_whole or (isinstance(found.at, At) and found.at.path[0] == "adapt"):
@@ -228,7 +228,7 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head is not None:
         tallies = {name: split.tally for name, split in facts.splits.items()}
-        found = tuple(variants.top(str(spec.head_type)).problems(spec.head, tallies))
+        found = tuple(spec.head_variant.problems(spec.head, tallies))
         yield from found or still(spec, facts)
     if isinstance(data.validation, HeldOut):
         train = facts.splits["train"]
@@ -242,5 +242,5 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
 
 def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if facts.backbone and facts.preprocessing and facts.measured and "max_length" not in spec.lost:
-        input = variants.input(str(spec.modality))
+        input = spec.input_variant
         yield from input.doubts(facts.preprocessing, facts.measured, facts.backbone.longest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import variants
 from ..contracts.options import Normalized, TokenLengths
 from ..diagnostics import At, Diagnostic, quote
 from ..facts.facts import Facts
@@ -19,7 +18,7 @@ def sentences(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     said = backbone.sentences if backbone else None
     if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.provides:
         return
-    head = variants.top(str(spec.head_type))
+    head = spec.head_variant
     written = written_pooling(spec.head)
     if head.needs != "pooled" or written == "none":
         return

@@ -53,7 +53,7 @@ def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
     if not variants.method(word).freezes:
         help = "write `method: probe`, or `epochs: 1` or more"
         yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
-    elif not variants.top(str(spec.head_type)).convex or _has_layers(spec):
+    elif not spec.head_variant.convex or _has_layers(spec):
         headline = f"without a step this `{spec.head_type}` head learns nothing"
         yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: it is none that is fitted")
     elif isinstance(spec.head, Startable) and spec.head.start == "random":

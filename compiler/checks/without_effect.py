@@ -21,7 +21,7 @@ Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors
 def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
     """Selectors whose tensors are all frozen by another selector, or by the method."""
     written = spec.backbone.freeze if spec.backbone else ()
-    if written and spec.method and variants.method(spec.method).freezes:
+    if written and spec.method and spec.method_variant.freezes:
         at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
         also = (At(("adapt", "method"), "freezes everything"),)
         yield Diagnostic(
@@ -41,7 +41,7 @@ def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
 def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str]) -> Iterator[Diagnostic]:
     """Every setting without effect; `frozen` are the tensors that selectors name."""
     if spec.train and spec.method:
-        is_still = variants.method(spec.method).freezes
+        is_still = spec.method_variant.freezes
         if is_still or (backbone and frozen >= frozenset(backbone.names)):
             cause = (
                 At(("adapt", "method"), "freezes everything")
@@ -76,7 +76,7 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         # beside other heads it is theirs to learn
         yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
-    method, head = variants.method(spec.method), variants.top(str(spec.head_type))
+    method, head = spec.method_variant, spec.head_variant
     if head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides:  # which is told already
         return
     if head.settle and facts.preprocessing is None:  # of inputs that can't be read, the record is not known
@@ -93,7 +93,7 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def nothing(spec: Draft, head: At) -> Iterator[Diagnostic]:
     """What is written of a training that there is not: no head has anything to learn, such as that at `head`."""
     also, word = (head,), spec.head_type or next(task.head_type for task in spec.tasks)
-    if variants.method(str(spec.method)).adds:
+    if spec.method_variant.adds:
         at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or let a stage of `pretrain` have it"
         yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{word}`", at, also, help=help)
     elif spec.train and spec.train.model_fields_set:
@@ -145,7 +145,7 @@ def _held_back(
     """A pull on weights that don't move, and layers that would join after the last epoch."""
     train = spec.train
     assert train is not None
-    if train.l2_sp and (is_still or variants.method(str(spec.method)).adds):
+    if train.l2_sp and (is_still or spec.method_variant.adds):
         cause = At(("adapt", "method"), "leaves them as they are")
         yield _useless(("train", "l2_sp"), "`l2_sp` has no effect", "no pretrained weight learns", cause)
     if not train.gradual_unfreezing:

@@ -61,7 +61,7 @@ def command(
 
 def _answer_lines(model: Any, source: str, options: dict[str, Any], target: IO[str]) -> None:
     try:
-        _write(model.stream(_lines(source), **options), target)
+        _write(model.stream(_lines(source, len(model.modalities) > 1), **options), target)
     except BundleError as error:
         if error.index is None:
             raise
@@ -76,7 +76,7 @@ def _write(answers: Iterable[Any], target: IO[str]) -> None:
         target.write(printable(json.dumps(plain(answer), ensure_ascii=False)) + "\n")
 
 
-def _lines(source: str) -> Iterator[Any]:
+def _lines(source: str, are_objects: bool) -> Iterator[Any]:
     """An input a line, as they are read: one that starts like a JSON list or string is JSON, any other the text itself."""
     if Path(source).suffix.lower() in TABLES:
         help = "write its inputs into a file, one a line"
@@ -101,7 +101,7 @@ def _lines(source: str) -> Iterator[Any]:
                 help = 'remove it; an empty text is written `""`'
                 raise refuse("E0505", "a line is blank", at=Row(source, blank), help=help)
             is_any = True
-            yield _input(line, Row(source, number))
+            yield _input(line, Row(source, number), are_objects)
     if not is_any:
         raise refuse("E0505", "there are no inputs", at=Row(source))
 
@@ -113,11 +113,11 @@ def _decoded(raw: bytes, at: Row) -> str:
         raise refuse("E0505", "the inputs are not UTF-8 text", at=at) from None
 
 
-def _input(line: str, at: Row) -> Any:
-    if line[0] == "{" and _is_object(line):
+def _input(line: str, at: Row, is_object: bool) -> Any:
+    if line[0] == "{" and not is_object and _is_object(line):
         help = 'write the input alone: `"a text"`, or `["one text", "another"]` for a pair'
         raise refuse("E0505", "an object is no input", "its keys and its answer would be asked too", at=at, help=help)
-    if line[0] not in '["':
+    if line[0] not in ('{["' if is_object else '["'):
         return line
     try:
         return json.loads(line)

@@ -83,7 +83,7 @@ class Head(Generic[Keys, Statistics]):
     """
 
     # what it needs
-    modality: str  # a module of inputs/
+    modality: str  # a module of inputs/, or several with `+` between them: the first is the backbone's
     needs: str  # what a family must provide: "pooled", "tokens", or a kind of language model
     options: type[Keys]  # keys under `head`, or of a stage
     metrics: Metrics  # its scores

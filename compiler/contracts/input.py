@@ -43,6 +43,7 @@ class Input(Generic[Keys]):
     """`inputs/<modality>.py` has INPUT; `runtime/inputs/<modality>.py` has the way from raw inputs to arrays."""
 
     options: type[Keys]  # keys that a spec may write under `data`
+    arrays: tuple[str, ...]  # that it makes of a batch, those of a backbone's inputs among them
     reader: RowReader
 
     preprocessing: Callable[..., Record]  # (folder, config.json, options, longest, columns, usual) → the plan's record
@@ -55,6 +56,7 @@ class Input(Generic[Keys]):
     statistics: tuple[str, ...] = ()  # names of what `measure` gives that planning needs, and a lock has
     doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]  # (record, measured, longest)
     augmentation: Callable[[Keys], Frozen | None] = unchanged  # random changes to training inputs, by their options
+    augments: tuple[str, ...] = ()  # the options that ask for them
 
     stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
     samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed

@@ -91,7 +91,7 @@ class Checkout:
         """Files that the rows of a table refer to, as the spec would write them."""
         if table.path.is_dir():
             return []
-        head, reader = variants.top(spec.head_type), variants.reader(spec.head_type)
+        head, reader = spec.head_variant, variants.reader(spec.head_type)
         found: list[str] = []
         numbered = (values for _, values in rows(table))
         for values in (first := list(islice(numbered, HEADER))):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..diagnostics import clean
-from ..execution import pipeline
+from ..execution import pipeline, steps
 from ..frozen import Frozen
 from ..machine import Machine
 from ..planning.plan import Plan
@@ -48,8 +48,8 @@ def compare_stages(old: Side, new: Side) -> Stages:
     """Holds the stages of two plans against each other."""
     weights, notes = _weights(old.files, new.files)
     shared = _shared(old.files, new.files)
-    before = pipeline.stages(old.plan, weights[0], *shared[0])
-    after = pipeline.stages(new.plan, weights[1], *shared[1])
+    before = steps.stages(old.plan, weights[0], *shared[0])
+    after = steps.stages(new.plan, weights[1], *shared[1])
     done = set(pipeline.keys(before, ANY).items())
     keys = pipeline.keys(after, ANY)
     needed = pipeline.needed(after, lambda stage: (stage.name, keys[stage.name]) in done)

@@ -30,7 +30,7 @@ from ..planning import fits
 from ..planning.plan import Plan
 from ..store.hashes import combined, file_sha256
 from ..store.store import ABSENT, Store
-from . import pipeline
+from . import pipeline, steps
 from .prepared import rows_in
 from .progress import Progress
 from .work import Work
@@ -109,10 +109,10 @@ def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:
     """The stages of a plan whose backbone lies in a folder."""
     assets = [name for name in ASSETS if (folder / name).is_file()]
-    return pipeline.stages(
+    return steps.stages(
         plan,
         combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),
-        pipeline.assets_sha256({name: file_sha256(folder / name, store.digests) for name in assets}),
+        steps.assets_sha256({name: file_sha256(folder / name, store.digests) for name in assets}),
         licence(folder),
     )
 

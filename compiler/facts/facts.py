@@ -111,7 +111,7 @@ class Gathering:
     @cached_property
     def head(self) -> Head[Any, Any]:
         """The head, or the objective of a stage."""
-        return variants.top(str(self.spec.head_type))
+        return self.spec.head_variant
 
     @cached_property
     def reader(self) -> RowReader:
@@ -121,7 +121,7 @@ class Gathering:
     @cached_property
     def input(self) -> Input[Any]:
         """The modality."""
-        return variants.input(str(self.spec.modality))
+        return self.spec.input_variant
 
     @cached_property
     def data(self) -> Data:

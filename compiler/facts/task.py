@@ -16,7 +16,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
     """Looks at the data of one head."""
     spec, known = gathering.spec, gathering.known
     gathering.found += absolute(spec, gathering.folder, gathering.boundary)
-    is_other = bool(backbone and spec.modality and spec.modality != backbone.family.modality)
+    is_other = bool(backbone and spec.modality and spec.modality.split("+")[0] != backbone.family.modality)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
         # rows would be held against a head or roles that are not meant; `problems` says so
         gathering.look()
@@ -32,7 +32,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
             columns = gathering.columns or {}
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
             gathering.found += input.misfits(preprocessing, source, backbone)
-            preprocessing |= gathering.head.reads(spec.head, spec.input, gathering.columns or {})
+            preprocessing = with_more(preprocessing, gathering.head.reads(spec.head, spec.input, columns))
             # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
             if preprocessing.get("is_masked") and input.vocabulary and gathering.head.needs in backbone.provides:
                 preprocessing |= input.vocabulary.masking(source)
@@ -50,3 +50,17 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
         usual=usual,
     )  # fmt: skip
+
+
+def with_more(record: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of preprocessing with what a head adds; what it adds to one of several readings stands in that one.
+
+    >>> with_more({"readings": {"text": {"a": 1}}}, {"readings": {"text": {"b": 2}, "image": {"c": 3}}})
+    {'readings': {'text': {'a': 1, 'b': 2}, 'image': {'c': 3}}}
+    """
+    if "readings" not in record:
+        return {**record, **more}
+    added = more.get("readings", {})
+    names = dict.fromkeys([*record["readings"], *added])
+    readings = {name: {**record["readings"].get(name, {}), **added.get(name, {})} for name in names}
+    return {**record, **more, "readings": readings}

@@ -357,6 +357,7 @@ def _augmentation(options: Options) -> Augment | None:
 
 INPUT = Input(
     options=Options,
+    arrays=("pixel_values",),
     reader=RowReader(roles=ROLES, in_files=True, raw=raw, refusal=refusal, damage=damage, files=files),
     preprocessing=preprocessing,
     decided=decided,
@@ -365,6 +366,7 @@ INPUT = Input(
     measure=measure,
     doubts=doubts,
     augmentation=_augmentation,
+    augments=("augment",),
     stored=stored,
     samples=samples,
     array=array,

@@ -331,6 +331,7 @@ def _limits(record: Mapping[str, Any]) -> str:
 
 INPUT = Input(
     options=Options,
+    arrays=("input_ids", "attention_mask", "token_type_ids"),
     reader=RowReader(roles=ROLES, optional=OPTIONAL, joined=JOINED, raw=raw, refusal=refusal),
     preprocessing=preprocessing,
     decided=decided,

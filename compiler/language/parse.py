@@ -289,7 +289,7 @@ class _Reading:
             return None, None
         # of an unknown task nobody can say which inputs it takes, so the keys of all of them pass
         every = {word: variants.options("inputs", word) for word in variants.words("inputs")}
-        options = every[variants.top(task).modality] if task else None
+        options = variants.options("inputs", variants.top(task).modality) if task else None
         fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
         own = {key: value for key, value in values.items() if key in fields}
         rest = {key: value for key, value in values.items() if key not in fields}

@@ -31,7 +31,7 @@ def schema() -> Node:
     ['backbone', 'name']
     """
     models, definitions = _models()
-    inputs = [word for word in variants.words("inputs") if _heads(word)]
+    inputs = _modalities()
     for name, model in SECTIONS.items():
         definitions |= {name: models[model]} if model is not Data else {f"data.{w}": _data(w, models) for w in inputs}
     for section, (folder, tag, _) in VARIANTS.items():
@@ -79,7 +79,7 @@ def _models() -> tuple[Models, dict[str, Node]]:
     found: list[type[Frozen]] = [Top, Entry, Freeze, Retain, *SECTIONS.values()]
     folders = [folder for folder, _, _ in (*VARIANTS.values(), OBJECTIVE)]
     found += [variants.options(folder, word) for folder in folders for word in variants.words(folder)]
-    found += [variants.options("inputs", word) for word in variants.words("inputs")]
+    found += [variants.options("inputs", word) for word in {*variants.words("inputs"), *_modalities()}]
     unique = list(dict.fromkeys(found))  # variants may share their options
     places, whole = models_json_schema([(model, "validation") for model in unique], ref_template="#/$defs/{model}")
     definitions = {name: _given(_untitled(node)) for name, node in whole["$defs"].items()}
@@ -152,7 +152,7 @@ def _section(name: str) -> Node:
         text = "heads by name, on one backbone"
         return {"type": "object", "description": text, **names, "additionalProperties": entries}
     if name == "data":
-        return {"anyOf": [_refer(f"data.{word}") for word in variants.words("inputs") if _heads(word)]}
+        return {"anyOf": [_refer(f"data.{word}") for word in _modalities()]}
     node = {"oneOf": [_refer(f"{name}.{word}") for word in _words(name)]} if name in VARIANTS else _refer(name)
     if name in EMPTY:
         node = {"anyOf": [node, {"type": "null"}]}
@@ -221,6 +221,11 @@ def _data(word: str, models: Models) -> Node:
         "properties": {**keys["properties"], "columns": strict, **own.get("properties", {})},
         "required": [*keys["required"], *own.get("required", ())],
     }
+
+
+def _modalities() -> list[str]:
+    """What heads read: modalities, and several together."""
+    return sorted({variants.head(word).modality for word in _words("head")})
 
 
 def _heads(word: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -13,6 +13,11 @@ from ..diagnostics import Diagnostic
 from ..frozen import MOST, SLUG, Frozen
 from ..units import SIZE
 from .places import SPLITS
+
+if TYPE_CHECKING:
+    from ..contracts.head import Head
+    from ..contracts.input import Input
+    from ..contracts.method import Method
 
 LANGUAGE = 1
 MOST_PARTS = 100  # entries of `heads` and of `pretrain`: each reads its data
@@ -279,6 +284,21 @@ class Spec(Frozen):
         """The module of `inputs/` that the head reads."""
         return variants.top(self.head_type).modality
 
+    @property
+    def head_variant(self) -> Head[Any, Any]:
+        """The record of its head, or of the objective of a stage."""
+        return variants.top(str(self.head_type))
+
+    @property
+    def method_variant(self) -> Method[Any]:
+        """The record of its method."""
+        return variants.method(str(self.method))
+
+    @property
+    def input_variant(self) -> Input[Any]:
+        """The record of the modality that its head reads."""
+        return variants.input(str(self.modality))
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -317,6 +337,21 @@ class Draft:
     def modality(self) -> str | None:
         """The module of `inputs/` that the head reads."""
         return variants.top(self.head_type).modality if self.head_type else None
+
+    @property
+    def head_variant(self) -> Head[Any, Any]:
+        """The record of its head, or of the objective of a stage."""
+        return variants.top(str(self.head_type))
+
+    @property
+    def method_variant(self) -> Method[Any]:
+        """The record of its method."""
+        return variants.method(str(self.method))
+
+    @property
+    def input_variant(self) -> Input[Any]:
+        """The record of the modality that its head reads."""
+        return variants.input(str(self.modality))
 
     @property
     def augmentation(self) -> Frozen | None:

@@ -68,8 +68,8 @@ def _try(module: nn.Module, plan: Phase) -> None:
     reading = plan.reading
     array = reading.variant.array
     given = {}
-    for name in reading.inputs:
-        said = array(name, reading.preprocessing.plain())
+    for name, own in reading.arguments.items():
+        said = array(own, reading.preprocessing.plain())
         shape = [SIZES.get(side, side) for side in said["shape"]]
         given[name] = torch.zeros(shape, dtype=getattr(torch, said["dtype"]))
     with torch.no_grad():

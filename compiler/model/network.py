@@ -35,7 +35,7 @@ class Graft(nn.Module):
         self.others = nn.ModuleList(others)
         self.heads = nn.ModuleList(heads)
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
-        self.inputs = tasks[0].data.inputs
+        self.arguments = tasks[0].data.arguments  # of the backbone: by each the array that it takes
         self.prefixes: dict[str, Prefix] = {}  # by adapter: layers whose states may be given instead
         self._tie()
 
@@ -76,7 +76,7 @@ class Graft(nn.Module):
 
         The backbone runs once for each adapter that they have among them.
         """
-        given, state = {name: arrays[name] for name in self.inputs}, arrays.get(STATE)
+        given, state = {name: arrays[array] for name, array in self.arguments.items()}, arrays.get(STATE)
         of = {name: self.tasks[name][0].adapter for name in names}
         states: dict[str, Any] = {}
         for adapter in dict.fromkeys(of.values()):

@@ -47,8 +47,8 @@ def start(spec: Spec, train: TrainPlan) -> Decided[str]:
     """What the weights of a head are before the first step."""
     if isinstance(spec.head, Startable) and spec.head.start:
         return Decided(spec.head.start)
-    method = variants.method(spec.method)
-    if not variants.top(spec.head_type).convex:
+    method = spec.method_variant
+    if not spec.head_variant.convex:
         return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
     if isinstance(spec.head, Layered) and spec.head.hidden:
         return Decided("random", "a head with hidden layers has no one best fit")
@@ -72,7 +72,7 @@ def _normalised(spec: Spec, is_normalized: bool) -> str:
     """What becomes of the length of one that a sentence-transformers folder gives its vectors."""
     if not is_normalized:
         return ""
-    if variants.top(spec.head_type).is_vector:
+    if spec.head_variant.is_vector:
         return f"; its {MODULES} says `Normalize`, too"
     return f"; `Normalize` in its {MODULES} is left out, because `{spec.head_type}` answers no vector of the text"
 
@@ -89,7 +89,7 @@ def are_still(spec: Spec) -> bool:
 
 def _reads_tokens(spec: Spec) -> bool:
     is_whole = written_pooling(spec.head) == "none"
-    return is_whole or variants.top(spec.head_type).needs in ("tokens", *LANGUAGE_MODELS)
+    return is_whole or spec.head_variant.needs in ("tokens", *LANGUAGE_MODELS)
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
@@ -97,7 +97,7 @@ def learning_rate(spec: Spec) -> Decided[float]:
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.backbone if isinstance(rate, Rates) else rate)
-    return Decided(variants.method(spec.method).learning_rate, _default_of(spec))
+    return Decided(spec.method_variant.learning_rate, _default_of(spec))
 
 
 def head_learning_rate(spec: Spec) -> Decided[float]:
@@ -105,7 +105,7 @@ def head_learning_rate(spec: Spec) -> Decided[float]:
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.head if isinstance(rate, Rates) else rate)
-    return Decided(variants.method(spec.method).head_learning_rate, _default_of(spec))
+    return Decided(spec.method_variant.head_learning_rate, _default_of(spec))
 
 
 def _default_of(spec: Spec) -> str:
@@ -157,7 +157,7 @@ def metric(spec: Spec, facts: Facts) -> Decided[str]:
         return Decided("", f"`{spec.head_type}` has nothing that could be scored")
     if spec.train.metric:
         return Decided(spec.train.metric)
-    names = variants.top(spec.head_type).metrics.names(facts.columns)
+    names = spec.head_variant.metrics.names(facts.columns)
     usable = defined(spec, facts, names) or names
     if usable[0] != names[0]:
         why = f"`{names[0]}`, the first metric of `{spec.head_type}`, has no value on these validation rows"
@@ -204,10 +204,12 @@ def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: boo
     assert backbone is not None
     if are_still(spec):
         return Decided("none", f"`{spec.each[0].head_type}` has nothing to learn")
-    if any(variants.top(view.head_type).draw for view in spec.each):
+    if any(view.head_variant.draw for view in spec.each):
         return Decided("none", "words are masked anew in each step, so nothing is the same twice")
     if spec.each[0].head_type not in variants.words("heads"):
         return Decided("none", "a stage of `pretrain` computes all of its backbone")
+    if "+" in spec.each[0].modality:
+        return Decided("none", "the head reads arrays besides the backbone's features")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
     if is_augmented and folding(spec).views == 1:
@@ -315,9 +317,9 @@ def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
     """What a method, a head and an input decide of their own options."""
     assert facts.backbone is not None
     room = facts.backbone.room(spec.method, spec.adapt)
-    of_method = variants.method(spec.method).decided(spec.adapt, facts.backbone)
-    of_head = variants.top(spec.head_type).decided(spec.head, facts.splits["train"].tally)
-    of_input = variants.input(spec.modality).decided(spec.input, facts.preprocessing, room, facts.usual)
+    of_method = spec.method_variant.decided(spec.adapt, facts.backbone)
+    of_head = spec.head_variant.decided(spec.head, facts.splits["train"].tally)
+    of_input = spec.input_variant.decided(spec.input, facts.preprocessing, room, facts.usual)
     found: dict[Path, Decided[Any]] = {("adapt", key): value for key, value in of_method.items()}
     found |= {("head", key): value for key, value in of_head.items()}
     return found | {("data", key): value for key, value in of_input.items()}

@@ -67,7 +67,7 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     backbone = facts.backbone
     assert backbone is not None
     assert all(seen.preprocessing is not None for seen in facts.each)
-    method = variants.method(spec.method)
+    method = spec.method_variant
     is_whole = method.freezes or decisions.are_still(spec)
     frozen = frozenset(backbone.names) if is_whole else selected(spec.backbone.freeze, backbone)
     lowered = method.lower(spec.adapt, backbone, frozen)
@@ -188,7 +188,7 @@ def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool, is_
 
 
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> HeadPlan:
-    variant = variants.top(spec.head_type)
+    variant = spec.head_variant
     record = Json(decisions.head_record(spec.head_type, spec.head, facts, has_head))
     pooling = decisions.pooling(spec, backbone)
     return HeadPlan(
@@ -217,7 +217,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
         )
     assert facts.backbone is not None
     splits = [split.model_copy(update={"rows": _blocks(split.rows, facts)}) for split in splits]
-    augment = variants.input(spec.modality).augmentation(spec.input)
+    augment = spec.input_variant.augmentation(spec.input)
     return DataPlan(
         splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))), columns=Json(facts.columns),
         modality=spec.modality, inputs=tuple(facts.backbone.family.inputs), preprocessing=Json(facts.preprocessing),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from .export import ExportPlan
 if TYPE_CHECKING:
     from ..contracts.head import Head
 
+FORMAT = 3  # of plans; one of another format is planned again from its spec
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
 NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
 LARGEST = 64 << 20  # bytes of a plan; one of a large backbone has a few
@@ -101,6 +103,34 @@ class DataPlan(Frozen):
         """The modality of its inputs."""
         return variants.input(self.modality)
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that make one input; the first is the backbone's."""
+        return tuple(self.modality.split("+"))
+
+    @property
+    def readings(self) -> Mapping[str, Mapping[str, Any]]:
+        """How each of them becomes arrays, by its word."""
+        if len(self.modalities) == 1:
+            return {self.modality: self.preprocessing}
+        found: Mapping[str, Mapping[str, Any]] = self.preprocessing["readings"]
+        return found
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """The arrays that the backbone takes, by the names of its arguments."""
+        if len(self.modalities) == 1:
+            return {name: name for name in self.inputs}
+        return {name: f"{self.modalities[0]}.{name}" for name in self.inputs}
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The inputs of the graph: those of the backbone, and of other modalities all that there are."""
+        own = tuple(self.arguments.values())
+        if len(self.modalities) == 1:
+            return own
+        return (*own, *(name for name in self.variant.arrays if not name.startswith(f"{self.modalities[0]}.")))
+
 
 class HeadPlan(Frozen):
     """What is put on top: a head, or the objective of a stage."""
@@ -163,7 +193,7 @@ class TaskPlan(Frozen):
     @cached_property
     def graphs(self) -> Mapping[str, Graph]:
         """The graphs that its decoder asks, by its own words; `model` is among them."""
-        arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.inputs}
+        arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.arrays}
         given = Graph(inputs=arrays, outputs=self.outputs)
         return self.head.variant.graphs(self.head.record, given)
 
@@ -315,7 +345,7 @@ class PretrainPlan(Phase):
 class Plan(Phase):
     """A spec resolved against the world; the executor sees this and nothing else."""
 
-    format: Literal[3]
+    format: Literal[3]  # FORMAT
     name: str = Field(pattern=SLUG)
     description: str
     export: ExportPlan
@@ -358,15 +388,28 @@ def read_plan(text: str, name: str) -> Plan:
         plan = Plan.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise _no_plan(name, f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}") from None
+        said = f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}"
+        raise _no_plan(name, _former(text) or said) from None
     named = [("methods", "method.method", plan.method.method)]
     for i, task in enumerate(plan.tasks):
         named += [("heads", f"tasks.{i}.head.type", task.head.type)]
-        named += [("inputs", f"tasks.{i}.data.modality", task.data.modality)]
+        named += [("inputs", f"tasks.{i}.data.modality", word) for word in task.data.modalities]
     for folder, key, word in named:
         if word not in variants.words(folder):
             raise _no_plan(name, f"{key}: there is no {quote(word)}")
     return plan
+
+
+def _former(text: str) -> str:
+    """What is to be said of a plan of another format, empty of any other text."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    version = found.get("format") if isinstance(found, dict) else None
+    if type(version) is not int or version == FORMAT:
+        return ""
+    return f"it is of format {str(version)[:20]}, and this graftc reads {FORMAT}: plan its spec again"
 
 
 def read_plan_file(path: Path, name: str) -> Plan:

@@ -20,7 +20,7 @@ SHOWN = 5  # labels named
 
 def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str, ...]:
     """The metrics, of some of a head, that have a value on its validation rows; all of them where these are not counted."""
-    summary, metrics = _summary(spec, facts), variants.top(str(spec.head_type)).metrics
+    summary, metrics = _summary(spec, facts), spec.head_variant.metrics
     if summary is None or metrics.is_defined is always_defined:
         return tuple(names)
     record = _record(spec, facts)
@@ -31,7 +31,7 @@ def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
     """What the head makes of its options and the training rows, by which answers are scored; empty where that is wrong."""
     if spec.head is None or "train" not in facts.splits:
         return {}
-    head, tallies = variants.top(str(spec.head_type)), {name: split.tally for name, split in facts.splits.items()}
+    head, tallies = spec.head_variant, {name: split.tally for name, split in facts.splits.items()}
     if any(found.is_error for found in head.problems(spec.head, tallies)):
         return {}
     return head.lower(spec.head, tallies["train"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ...runtime.manifest import MODEL
 from ..diagnostics import clean
@@ -185,17 +186,7 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     lines.append(
         _line("columns", ", ".join(f"{role} ← {' + '.join(names)}" for role, names in task.data.columns.items()))
     )
-    settings = {
-        key: value
-        for key, value in task.data.preprocessing.items()
-        if key in ("max_length", "resize", "crop", "is_pair") and value
-    }
-    lines.append(
-        _line(
-            "inputs",
-            f"{task.data.modality}: " + ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in settings.items()),
-        )
-    )
+    lines += [_line("inputs", _reading(word, record)) for word, record in task.data.readings.items()]
     measured = plan.estimates.measured
     if "tokens_mean" in measured:
         lengths = f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}"
@@ -203,6 +194,12 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     if task.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
+
+
+def _reading(modality: str, record: Mapping[str, Any]) -> str:
+    """How inputs of a modality become arrays, as far as people want to know."""
+    told = {k: v for k, v in record.items() if k in ("max_length", "resize", "crop", "is_pair") and v}
+    return f"{modality}: " + ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in told.items())
 
 
 def left_out(split: SplitPlan) -> list[str]:

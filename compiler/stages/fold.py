@@ -43,7 +43,7 @@ def run(work: Work) -> None:
             seen = changed[number]([rows.row(int(i)) for i in part], part)
             batch = arrays(processor.collate(seen), work.machine.device)
             if prefix:
-                found = prefix.states({name: batch[name] for name in graft.inputs})
+                found = prefix.states({name: batch[array] for name, array in graft.arguments.items()})
             else:
                 found = graft.features(batch, [task.name])[task.name]
             keeper.put(part + rows.rows * number, found.float().cpu().numpy())

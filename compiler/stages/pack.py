@@ -133,7 +133,9 @@ def _micro_batches(manifest: dict[str, Any]) -> dict[str, int]:
 def _runtime(plan: Plan, target: Path) -> Runtime:
     """Copies the runtime modules that this task needs."""
     wanted = {"__init__", "model", "verify", "inputs.__init__", "heads.__init__"}
-    wanted |= {f"inputs.{plan.reading.modality}", *(f"heads.{t.head.type.replace('-', '_')}" for t in plan.tasks)}
+    wanted |= {f"inputs.{modality}" for modality in plan.reading.modalities} | {
+        *(f"heads.{t.head.type.replace('-', '_')}" for t in plan.tasks)
+    }
     done: set[str] = set()
     while wanted - done:
         module = min(wanted - done)

@@ -47,7 +47,8 @@ def preprocessor(
 
     Raises Refused E0405 where one of them is not the one planned.
     """
-    for name, planned in plan.reading.preprocessing.get("assets", {}).items():
+    assets = {k: v for record in plan.reading.readings.values() for k, v in record.get("assets", {}).items()}
+    for name, planned in assets.items():
         if file_sha256(backbone / name) != planned:
             raise refuse("E0405", f"the backbone's {name} changed since it was planned", help="plan again")
     uncut = {"max_length": UNCUT} if is_whole else {}

@@ -68,7 +68,7 @@ def test_other_labels_of_the_same_texts_use_the_same_features(tmp_path: Path, fo
 def test_builds_at_once_compute_them_once(tmp_path: Path, folds: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """While one build computes, another of other labels waits for it, and links what it made."""
     store, waiting, others = tmp_path / "store", threading.Event(), []
-    counted, say = fold.run, Progress.say
+    counted, say = fold.STAGE.run, Progress.say
 
     def said(progress: Progress, text: str) -> None:
         if "waiting for another build" in text:

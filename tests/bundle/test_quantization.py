@@ -15,7 +15,7 @@ import transformers
 from graftc.compiler import variants
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.execution import pipeline
+from graftc.compiler.execution import steps
 from graftc.compiler.export import attempts, calibration
 from graftc.compiler.export.calibration import Sample
 from graftc.compiler.export.quantization import own_bytes
@@ -292,7 +292,7 @@ def test_stages_depend_on_how_int8_is_made(texts: dict[str, Path], key: str) -> 
         other["seed"] += 1
     else:
         other["export"]["quantization"] |= {"kinds": ["static", "dynamic"]} if key.endswith("kinds") else {"samples": 3}
-    stages = [{s.name: s for s in pipeline.stages(read_plan(json.dumps(each), "p"), "w")} for each in (plan, other)]
+    stages = [{s.name: s for s in steps.stages(read_plan(json.dumps(each), "p"), "w")} for each in (plan, other)]
     differ = {name for name in ("quantize", "verify") if stages[0][name].record != stages[1][name].record}
     assert (
         differ

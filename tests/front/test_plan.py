@@ -167,6 +167,15 @@ PLANS: list[tuple[str, Any]] = [
 ]
 
 
+def test_a_plan_of_before_is_said_to_be_one(project: Project, graftc: Callable[..., Answer]) -> None:
+    plan = json.loads(planned("spec.yaml").text())
+    graphs = plan["export"].pop("graphs")
+    project.write("plan.json", json.dumps({**plan, "format": 2, "export": {**plan["export"], **graphs["model"]}}))
+    answer = graftc("build", "plan.json", "-o", "out")
+    assert answer.codes == ["E0212"]
+    assert "it is of format 2, and this graftc reads 3: plan its spec again" in answer.err
+
+
 @pytest.mark.parametrize("spoil", [case[1] for case in PLANS], ids=[case[0] for case in PLANS])
 def test_a_file_that_is_no_plan_is_refused(spoil: Any, project: Project, graftc: Callable[..., Answer]) -> None:
     content = spoil(json.loads(planned("spec.yaml").text()))

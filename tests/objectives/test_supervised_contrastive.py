@@ -151,7 +151,7 @@ def test_with_several_heads_it_reads_the_rows_of_the_one_that_is_named(tmp_path:
     (task,) = plan.pretrain[0].tasks
     assert task.name == "kind"
     assert task.head.record["labels"] == ("b", "h")
-    stages = {stage.name: stage for stage in running.pipeline.stages(plan, "weights")}
+    stages = {stage.name: stage for stage in running.steps.stages(plan, "weights")}
     assert "prepare-kind-train" in stages["pretrain-1"].inputs
 
 

@@ -43,6 +43,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return made
 
 
+@pytest.fixture(scope="module")
+def bundles(copy: Copy) -> Path:
+    for task in TASKS:
+        copy.run("build", copy.write(f"{task}.yaml", head={"type": task}), "--quiet", "-o", f"bundles/{task}")
+    return copy.folder / "bundles"
+
+
 def test_only_modules_of_their_own_are_added() -> None:
     names = [task.replace("-", "_") for task in TASKS]
     own = [f"{side}/heads/{name}.py" for side in ("compiler", "runtime") for name in names]
@@ -50,14 +57,12 @@ def test_only_modules_of_their_own_are_added() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_it_is_planned_built_and_asked(copy: Copy, task: str) -> None:
-    spec, bundle = copy.write(f"{task}.yaml", head={"type": task}), f"bundles/{task}"
+def test_it_is_planned_built_and_asked(copy: Copy, bundles: Path, task: str) -> None:
+    spec, bundle, folder = f"{task}.yaml", f"bundles/{task}", bundles / task
     plan = json.loads(copy.run("plan", spec, "--json"))
     assert list(plan["export"]["graphs"]) == ["model", "step"]
     assert "step inputs" in copy.run("plan", spec)
 
-    copy.run("build", spec, "--quiet", "-o", bundle)
-    folder = copy.folder / bundle
     manifest = json.loads((folder / "manifest.json").read_bytes())
     assert manifest["graphs"]["step"]["files"] == {"fp32": "step.onnx", "int8": "step.int8.onnx"}
     assert manifest["metrics"]["validation"]["torch"]["exact"] > 0.9
@@ -74,9 +79,9 @@ def test_it_is_planned_built_and_asked(copy: Copy, task: str) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_golden_samples_keep_what_each_step_gave(copy: Copy, task: str) -> None:
+def test_golden_samples_keep_what_each_step_gave(copy: Copy, bundles: Path, task: str) -> None:
     """A step that gives something else is found out, though the graph of the text is as it was."""
-    bundle = copy.folder / "bundles" / task
+    bundle = bundles / task
     samples = [json.loads(line) for line in (bundle / "samples.jsonl").read_text().splitlines()]
     calls = [call for sample in samples for call in sample["calls"]]
     assert {call["graph"] for call in calls} == {"step"}

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from graftc.compiler.api import plan as plan_of
-from graftc.compiler.execution import pipeline
+from graftc.compiler.execution import pipeline, steps
 from graftc.compiler.execution.executor import run_stages
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
@@ -36,7 +36,7 @@ def trained(spec: Path, store: Path, last: str = "train") -> tuple[Plan, Path, P
     plan = plan_of(spec)
     backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
     machine = describe()
-    stages = pipeline.stages(plan, "weights")
+    stages = steps.stages(plan, "weights")
     upto = stages[: [stage.name for stage in stages].index(last) + 1]
     keys = pipeline.keys(upto, machine)
     work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
@@ -49,7 +49,7 @@ def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
     plan = plan_of(spec)
     backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
     machine = describe()
-    stages = pipeline.stages(plan, "weights")
+    stages = steps.stages(plan, "weights")
     before = stages[: [stage.name for stage in stages].index("train")]
     keys = pipeline.keys(before, machine)
     work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))

@@ -20,7 +20,7 @@ from graftc.compiler.api import plan
 from graftc.compiler.cli import cli
 from graftc.compiler.contracts.stage import Stage
 from graftc.compiler.diagnostics import Refused
-from graftc.compiler.execution import pipeline
+from graftc.compiler.execution import pipeline, steps
 from graftc.compiler.execution.work import Work
 from graftc.compiler.features.cache import VALUES, Keeper, Kept, read_kept
 from graftc.compiler.features.layers import Prefix
@@ -301,7 +301,7 @@ def test_what_features_depend_on_is_in_their_key(sections: dict[str, Any], is_ot
     tiny.save("bert", tmp_path / "backbone")
 
     def key(**more: Any) -> str:
-        stages = pipeline.stages(plan(write(tmp_path, **{"adapt": {"method": "probe"}, **more})), "weights")
+        stages = steps.stages(plan(write(tmp_path, **{"adapt": {"method": "probe"}, **more})), "weights")
         return pipeline.keys(stages, describe())["fold-train"]
 
     held = {"data": {"train": "train.jsonl", "columns": {"text": "body", "label": "queue"}, "max_length": 24}}

@@ -1,0 +1,108 @@
+"""Inputs of several modalities together: a mapping with one of each; arrays are prefixed with the modality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..given import named
+from ..rows import Rows
+from . import Preprocessing, Preprocessor
+
+
+def combined(parts: Mapping[str, Preprocessing]) -> Preprocessing:
+    """The preprocessing of modalities that make one input; the first of them says how long a row is."""
+
+    def records(record: Mapping[str, Any]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = record["readings"]
+        return found
+
+    def preprocessor(record: Mapping[str, Any], folder: Path) -> Preprocessor:
+        return Combined({name: part.preprocessor(records(record)[name], folder) for name, part in parts.items()})
+
+    def annotation(record: Mapping[str, Any]) -> str:
+        kinds = [part.annotation(records(record)[name]) for name, part in parts.items()]
+        return f"Mapping[str, {' | '.join(dict.fromkeys(kinds))}]"
+
+    return Preprocessing(
+        record={"readings": {name: part.record for name, part in parts.items()}},
+        requires=tuple(dict.fromkeys(package for part in parts.values() for package in part.requires)),
+        preprocessor=preprocessor,
+        from_words=lambda words, record: list(from_words(words, tuple(parts))),
+        input_help="; ".join(f"{name}={part.input_help}" for name, part in parts.items()),
+        annotation=annotation,
+        many=lambda record: f"list[{annotation(record)}]",
+        imports=("from collections.abc import Mapping", *(line for part in parts.values() for line in part.imports)),
+    )
+
+
+def from_words(words: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Inputs from NAME=VALUE, or from JSON objects; the next input begins with a name that the last one has.
+
+    Raises ValueError for a word that is neither.
+
+    >>> list(from_words(["text=a", "image=b.png", "text=c", "image=d.png"], ("text", "image")))
+    [{'text': 'a', 'image': 'b.png'}, {'text': 'c', 'image': 'd.png'}]
+    """
+    open_one: dict[str, str] = {}
+    for word in words:
+        name, mark, value = word.partition("=")
+        if word.startswith("{"):
+            yield _object(word)
+            continue
+        if not mark or name not in names:
+            raise ValueError(f"write {' and '.join(f'`{each}=…`' for each in names)}, not `{word[:40]}`")
+        if name in open_one:
+            yield open_one
+            open_one = {}
+        open_one[name] = value
+    if open_one:
+        yield open_one
+
+
+def _object(word: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(word)
+    except RecursionError:
+        raise ValueError("an object is nested too deeply") from None
+    return found
+
+
+class Combined:
+    """Turns mappings by modality into rows whose arrays are called by modality and name: `image.pixels`."""
+
+    def __init__(self, parts: Mapping[str, Preprocessor]) -> None:
+        self.parts = parts
+        self.budget = next(iter(parts.values())).budget
+
+    def is_one(self, value: Any) -> bool:
+        """Whether a value is one input: a mapping is."""
+        return isinstance(value, Mapping)
+
+    def rows(self, inputs: Sequence[Any]) -> Rows:
+        """A row of arrays for each input; raises ValueError for one that is no mapping with all parts."""
+        for value in inputs:
+            if not isinstance(value, Mapping) or value.keys() != self.parts.keys():
+                raise ValueError(f"expected an object of {' and '.join(self.parts)}, not {named(value)}")
+        read = {name: part.rows([value[name] for value in inputs]) for name, part in self.parts.items()}
+        if any(len(rows.features) != len(inputs) for rows in read.values()):
+            raise ValueError("a part of the input makes several rows")
+        features = [
+            {f"{name}.{array}": values for name, rows in read.items() for array, values in rows.features[i].items()}
+            for i in range(len(inputs))
+        ]
+        first = next(iter(read.values()))
+        return Rows(inputs, features, np.arange(len(features)), first.tokenizer)
+
+    def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Arrays of a batch, each part's as its own preprocessing makes them."""
+        found: dict[str, np.ndarray] = {}
+        for name, part in self.parts.items():
+            prefix = f"{name}."
+            own = [{k.removeprefix(prefix): v for k, v in row.items() if k.startswith(prefix)} for row in rows]
+            found |= {f"{prefix}{array}": values for array, values in part.collate(own).items()}
+        return found

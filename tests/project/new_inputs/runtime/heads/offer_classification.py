@@ -1,0 +1,8 @@
+"""Decodes offer-classification: logits over labels become labels with scores."""
+
+from __future__ import annotations
+
+from ..labels import HEAD, Classification, decode
+from . import Decoder, one_pass
+
+DECODER = Decoder(head=HEAD, kind=Classification, labelled=("label",), answer=one_pass(decode))
