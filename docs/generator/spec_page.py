@@ -8,7 +8,6 @@ from typing import Any
 from notes import Notes
 
 from graftc.compiler.language.schema import schema
-from graftc.compiler.language.spec import OBJECTIVE, VARIANTS
 
 Node = Mapping[str, Any]
 LIMITS = {
@@ -25,15 +24,14 @@ def page(notes: Notes) -> str:
     """The whole page, in Markdown."""
     whole = schema()
     keys, definitions = whole["else"]["properties"], whole["$defs"]
-    data = {word: definitions[f"data.{word}"] for word in ("text", "image")}
-    stages = _branches(definitions, "pretrain", OBJECTIVE[0])
+    data = dict(reversed(_branches(definitions, "data").items()))
     parts = [
         f"# The spec{notes.of('spec')}",
         *_section("top", {"": {"properties": _top(whole, keys), "required": ["graftc", "name"]}}, definitions, notes),
         *_section("backbone", {"": definitions["backbone"]}, definitions, notes),
-        *_section("pretrain", stages, definitions, notes),
-        *_section("adapt", _branches(definitions, "adapt", VARIANTS["adapt"][0]), definitions, notes),
-        *_section("head", _branches(definitions, "head", VARIANTS["head"][0]), definitions, notes),
+        *_section("pretrain", _branches(definitions, "pretrain"), definitions, notes),
+        *_section("adapt", _branches(definitions, "adapt"), definitions, notes),
+        *_section("head", _branches(definitions, "head"), definitions, notes),
         *_section("heads", {"": {"properties": _entry(definitions)}}, definitions, notes),
         *_section("data", data, definitions, notes),
         *_section("train", {"": definitions["train"]}, definitions, notes),
@@ -49,7 +47,7 @@ def _top(whole: Node, keys: Node) -> dict[str, Node]:
     return {**found, "extends": own["extends"]}
 
 
-def _branches(definitions: Node, section: str, folder: str) -> dict[str, Node]:
+def _branches(definitions: Node, section: str) -> dict[str, Node]:
     start = f"{section}."
     return {name.removeprefix(start): node for name, node in definitions.items() if name.startswith(start)}
 
