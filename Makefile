@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE = 1
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check format schema clean
+.PHONY: help demo test check docs reference format schema clean
 
 help: ## list these words
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -21,14 +21,21 @@ demo: $(VENV)/.build ## build specs/tickets.yaml into bundles/tickets and ask it
 	$(BIN)/graftc verify bundles/tickets
 	$(BIN)/python bundles/tickets/predict.py "I was charged twice this month" "my parcel never came"
 
-test: check ## lint, types, layers and every test
+test: check ## lint, types, layers, docs and every test
 	$(BIN)/python -m pytest $(TESTS)
 
-check: $(VENV)/.dev ## lint, types and layers only
+check: $(VENV)/.dev docs ## lint, types, layers and docs only
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy -p graftc
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## the site of docs/ in build/site, without a broken link
+	$(BIN)/python docs/generator --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+reference: $(VENV)/.dev ## write the pages of docs/reference/ that are made of code
+	$(BIN)/python docs/generator
 
 format: $(VENV)/.dev ## put code into the formatter's shape
 	$(BIN)/ruff check --fix --select I

@@ -9,6 +9,6 @@ confine_option = click.option(
     metavar="DIR",
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
-    help="Open nothing outside of DIR that the spec, its data or a lock names, and print no values of its files. "
-    "Given again, it adds a folder.",
+    help="Open no file outside of DIR that the spec, its data or a lock names, and print no value of their files. "
+    "Each further DIR adds a folder.",
 )

@@ -36,7 +36,7 @@ from ._specs import of_each
     "-o",
     "--output",
     type=click.Path(),
-    help="The bundle's folder; of several specs, the folder of their bundles, each called as its file. Default: bundles/NAME.",
+    help="The bundle's folder. Of several specs, the folder in which each has a bundle under its file's name. Default: bundles/NAME.",
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 @click.option(
@@ -68,7 +68,7 @@ def command(
 ) -> None:
     """Build SPECS into bundles that run without torch.
 
-    A killed or interrupted build resumes; a second one does nothing; an edit of `export` retrains nothing.
+    A killed or interrupted build goes on where it was. A second build does nothing. An edit of `export` retrains nothing.
     """
     signer = private_key(Path(key)) if key is not None else None
     ready = _ready(specs, sets, root, locked, confined(confine, store))

@@ -49,7 +49,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="JSON for machine
 
 @click.group("cache")
 def command() -> None:
-    """Look after finished stages that are kept, so that nothing is computed twice.
+    """List, explain, remove and check the finished stages in the store.
 
     \b
       graftc cache ls                  what is there, how large, when last used
@@ -67,7 +67,7 @@ def _store(store: str | None) -> Store:
 @where
 @as_json
 def ls(store: str | None, as_json: bool) -> None:
-    """List what is kept, what was used last first."""
+    """List the stages in the store, the last used first."""
     kept, there = _store(store), entries(_store(store))
     if as_json:
         print(printable(json.dumps([_plain(entry) for entry in there], indent=2)))
@@ -130,7 +130,7 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
 @click.option("--unused", "age", type=AGE, help="Remove what no build used for this long, e.g. 30d.")
 @where
 def gc(limit: int | None, age: int | None, store: str | None) -> None:
-    """Remove what was used longest ago; what a build is using stays.
+    """Remove the stages that were used longest ago, and none that a build is using.
 
     Set GRAFTC_STORE_LIMIT (e.g. 20GB) to have every build do so when it ends.
     """
@@ -151,7 +151,7 @@ def gc(limit: int | None, age: int | None, store: str | None) -> None:
 @click.option("--remove", "removes", is_flag=True, help="Remove what is damaged; builds make it again.")
 @where
 def verify(removes: bool, store: str | None) -> None:
-    """Check every file that is kept against what was written."""
+    """Check every file in the store against the record made with it."""
     kept = _store(store)
     there = [entry for entry in entries(kept) if entry.is_finished]
     wrong = [(entry, found) for entry in there if (found := damage(kept, entry))]

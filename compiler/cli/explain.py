@@ -11,7 +11,7 @@ from ..diagnostics.pages import RANGES, codes, headline, page, range_of
 @click.command("explain")
 @click.argument("code", required=False)
 def command(code: str | None) -> None:
-    """Explain the diagnostic CODE, with a wrong and a right spec; without CODE list them all.
+    """Explain the diagnostic CODE with a wrong and a right spec, or list all codes.
 
     \b
       graftc explain E0203

@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
 @click.argument("example", required=False)
 @click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[DIR]")
 def command(example: str | None, folder: Path | None) -> None:
-    """Copy EXAMPLE with its data into DIR (default: a folder of the example's name); without arguments, list them."""
+    """Copy EXAMPLE with its data into DIR, or list the examples. Default DIR: the example's name."""
     names = sorted(file.stem for file in EXAMPLES.glob("*.yaml"))
     if example is None:
         print("\n".join(_listing(names)))

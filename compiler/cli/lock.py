@@ -36,9 +36,9 @@ def command(specs: tuple[str, ...], confine: tuple[str, ...], sets: tuple[str, .
     """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.
 
     \b
-    Commit the file; `validate`, `plan` and `build` hold a spec to it with --locked,
-    and `validate` and `plan` do without the data with --no-data.
-    Lock where you build: `build --locked` also holds the versions of libraries to it.
+    Commit the file. With --locked, `validate`, `plan` and `build` hold a spec to it. With --no-data,
+    `validate` and `plan` do without the data.
+    Lock where you build: `build --locked` also compares the versions of libraries.
     Rows that `data.bad_rows` leaves out are listed in NAME.bad_rows.jsonl.
     """
     boundary = confined(confine)

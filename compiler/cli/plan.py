@@ -36,9 +36,9 @@ from ._output import write_json
     help="With --diff: exit 1 where users of the bundle break, or also where weights are learnt again.",
 )
 @click.option(
-    "--locked", is_flag=True, help="Refuse what is not as the spec's lock says; the plan then holds builds to it."
+    "--locked", is_flag=True, help="Refuse what is not as the spec's lock says. The plan then holds builds to it."
 )
-@click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
+@click.option("--no-data", is_flag=True, help="Read no data: take its counts from the spec's lock.")
 @click.option("--why", "keys", multiple=True, metavar="KEY", help="Say where a value comes from, and nothing else.")
 @confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")

@@ -33,7 +33,7 @@ TABLES = (".csv", ".tsv", ".parquet")
 @click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to a file.")
 @click.option("--precision", help="One of the bundle's precisions. Default: its first.")
 @click.option("--head", help="The answers of this head alone. Default: of every head.")
-@click.option("--top-k", type=click.IntRange(1), help="So many answers for each input.")
+@click.option("--top-k", type=click.IntRange(1), help="The number of answers for each input.")
 def command(
     bundle: str,
     inputs: tuple[str, ...],

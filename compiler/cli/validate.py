@@ -42,10 +42,10 @@ _BUNDLE = ("manifest.json", "plan.json", "receipt.json")  # what lies beside the
 @click.option(
     "--only-specs",
     is_flag=True,
-    help="Skip files without a line that begins with `graftc:`, bases, which have no `name:`, and specs in bundles.",
+    help="Skip YAML that is no spec (no line begins with `graftc:`), bases (without `name:`) and specs in bundles.",
 )
 @click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
-@click.option("--no-data", is_flag=True, help="Take what is known of the data from the spec's lock.")
+@click.option("--no-data", is_flag=True, help="Read no data: take its counts from the spec's lock.")
 @confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
 def command(

@@ -16,13 +16,13 @@ from . import _bundles
 @click.option(
     "--key", type=click.Path(), help="Refuse a bundle that the owner of this public key (PEM, ed25519) did not sign."
 )
-@click.option("--strict", is_flag=True, help="Refuse git's files and Python's byte code beside the bundle's own too.")
+@click.option("--strict", is_flag=True, help="Also refuse git's files and Python's byte code beside the bundle's own.")
 def command(bundle: str, key: str | None, strict: bool) -> None:
     """Check the checksums and golden samples of BUNDLE, and its signature with --key.
 
     \b
-    Every file, folder and link must be one that manifest.json lists. Without --strict a bundle may lie
-    in git (.git, .gitattributes), and Python may keep byte code of predict.py that is really its own.
+    Every file, folder and link must be one that manifest.json lists. Without --strict two things may
+    lie beside: git's files (.git, .gitattributes), and byte code that Python made of predict.py.
     """
     if key is not None:
         from ..bundling.signing import check, public_key

@@ -1,4 +1,4 @@
-"""Findings as JSON, for programs: an object with `findings` and a `summary`, see the README."""
+"""Findings as JSON, for programs: an object with `findings` and a `summary`, see docs/guides/ci.md."""
 
 from __future__ import annotations
 

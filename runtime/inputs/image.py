@@ -264,10 +264,11 @@ def _values(record: Mapping[str, Any]) -> np.ndarray:
     The steps round as transformers' do: float64 for the factor, float32 for mean and deviation.
     """
     every = np.arange(256, dtype=np.float64)
-    scaled = (every if record["rescale"] is None else every * record["rescale"]).astype(np.float32)
-    mean = np.array(record["mean"], np.float32)[:, None]
-    deviation = np.array(record["std"], np.float32)[:, None]
-    return (scaled - mean) / deviation
+    with np.errstate(all="ignore"):  # numbers of a damaged record that make none; the answer is then refused
+        scaled = (every if record["rescale"] is None else every * record["rescale"]).astype(np.float32)
+        mean = np.array(record["mean"], np.float32)[:, None]
+        deviation = np.array(record["std"], np.float32)[:, None]
+        return (scaled - mean) / deviation
 
 
 def _target(resize: Mapping[str, int], crop_pct: float | None, width: int, height: int) -> tuple[int, int]:

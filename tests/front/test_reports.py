@@ -269,9 +269,9 @@ def test_json_of_what_has_no_line(project: Project) -> None:
     )
 
 
-def test_the_readme_shows_the_keys_of_json(spoilt: Project) -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = json.loads(next(block for block in re.findall(r"```json\n(.*?)```", readme, re.S) if '"findings"' in block))
+def test_the_guide_shows_the_keys_of_json(spoilt: Project) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "ci.md").read_text(encoding="utf-8")
+    shown = json.loads(next(block for block in re.findall(r"```json\n(.*?)```", guide, re.S) if '"findings"' in block))
     document = json.loads(spoilt.validate("--format", "json").out)
     assert list(shown) == list(document)
     assert list(shown["summary"]) == list(document["summary"])

@@ -21,7 +21,7 @@ ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding
 HOOKS: list[dict[str, Any]] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"] if "run" in step}
 HOSTILE = '"; touch forged; echo "$(touch forged)`touch forged`'
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guides" / "ci.md").read_text(encoding="utf-8")
 
 
 def git(folder: Path, *words: str) -> None:
@@ -150,10 +150,10 @@ def test_the_action_installs_what_it_belongs_to(repository: Path, temporary: Pat
 # --- the hook
 
 
-def test_the_hook_is_what_the_readme_shows() -> None:
+def test_the_hook_is_what_the_guide_shows() -> None:
     (hook,) = HOOKS
     shown = next(
-        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "repos:" in block
+        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL) if "repos:" in block
     )
     assert shown["repos"][0]["hooks"][0]["id"] == hook["id"]
     assert hook["language"] == "python"

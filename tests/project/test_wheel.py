@@ -79,6 +79,20 @@ def test_version_and_words(place: Place) -> None:
     assert json.loads(place.graftc("schema")) == schema()
 
 
+def test_types_travel(place: Place) -> None:
+    assert (place.folder / "unpacked" / "graftc" / "py.typed").is_file()
+    (place.folder / "caller.py").write_text("import graftc\n\ngraftc.plan(1)\ngraftc.load('bundle').predict('text')\n")
+    words = ("-m", "mypy", "--strict", "--python-executable", place.python, "caller.py")
+    done = place.run(sys.executable, *words)
+    assert "Found 1 error" in done.stdout, done.stdout
+    assert 'caller.py:3: error: Argument 1 to "plan" has incompatible type "int"' in done.stdout
+
+
+def test_the_version_has_one_place(place: Place) -> None:
+    assert place.wheel.name.startswith(f"graftc-{graftc.__version__}-")
+    assert "dynamic" in (ROOT / "pyproject.toml").read_text().partition("[tool.")[0]
+
+
 def test_checking_and_planning_need_no_training_library(place: Place) -> None:
     assert place.run(place.python, "-c", "import torch").returncode != 0
     assert "mine/tickets.yaml: fine" in place.graftc("validate", "mine/tickets.yaml")

@@ -65,7 +65,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "less": (lambda c: (c / "tokenizer_config.json").unlink(), "is missing"),
     "a pipe": (lambda c: ((c / "README.md").unlink(), os.mkfifo(c / "README.md")), "was changed"),
-    "longer weights": (lambda c: (c / "model.safetensors").open("ab").write(b" "), "was changed"),
+    "longer weights": (
+        lambda c: (c / "model.safetensors").write_bytes((c / "model.safetensors").read_bytes() + b" "),
+        "was changed",
+    ),
     "no manifest": (lambda c: (c.parent / "manifest.json").unlink(), "is not a bundle"),
     "half a manifest": (lambda c: os.truncate(c.parent / "manifest.json", 99), "can't be read"),
 }
