@@ -41,7 +41,8 @@ class Bench:
         folder = self.bundles / source.name
         manifest = json.loads((folder / "manifest.json").read_bytes())
         head = {key: manifest["heads"][""].get(key) for key in ("type", "labels", "is_multi")}
-        kept = {key: manifest[key] for key in ("precisions", "inputs", "outputs", "preprocessing")}
+        kept = {key: manifest[key] for key in ("precisions", "preprocessing")}
+        kept["arrays"] = {n: [each["inputs"], each["outputs"]] for n, each in manifest["graphs"].items()}
         graphs = [onnx.load(path, load_external_data=False) for path in sorted(folder.glob("*.onnx"))]
         needs = [sorted((each.domain, each.version) for each in graph.opset_import) for graph in graphs]
         return {

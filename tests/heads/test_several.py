@@ -165,7 +165,7 @@ def test_a_resumed_training_is_the_same(method: str, adapt: str, tmp_path: Path)
     spec = write(tmp_path, heads, is_whole=True, adapt={"method": method})
     _, _, whole = running.training(spec, tmp_path / "store")
     assert len(whole.sets) == 2
-    halfway = type(whole)(whole.work)
+    halfway = type(whole)(whole.job, whole.progress)
     calls = iter(range(100))
 
     def interrupted(is_interrupted: bool) -> None:
@@ -176,7 +176,7 @@ def test_a_resumed_training_is_the_same(method: str, adapt: str, tmp_path: Path)
     halfway._save_if_due = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         halfway.epochs()
-    again = type(whole)(whole.work)
+    again = type(whole)(whole.job, whole.progress)
     again.resume()
     assert 0 < again.step < whole.step
     again.epochs()

@@ -82,11 +82,10 @@ def test_a_bundle_gives_its_checkpoint(tmp_path: Path) -> None:
         "bundle": FORMAT,
         "name": "b",
         "precisions": ["fp32"],
-        "graphs": {"model": {"fp32": "model.onnx"}},
+        "graphs": {"model": {"files": {"fp32": "model.onnx"}, "inputs": {}, "outputs": {}}},
         "heads": {"": {"type": "text-classification"}},
         "calibrated": {},
         "preprocessing": {"modality": "text"},
-        "outputs": {},
     }
     (tmp_path / "b" / "manifest.json").write_text(json.dumps(sealed({**runs, "files": files})))
     assert bundle.locate("b", tmp_path) == Located(checkpoint, "bundle:b")
