@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.manifest import modalities
+
 if TYPE_CHECKING:
     from .contracts.backbone import Family
     from .contracts.format import Format
@@ -96,7 +98,7 @@ def method(word: str) -> Method[Any]:
 @cache
 def input(word: str) -> Input[Any]:
     """The compiling side of a modality, or of several with `+` between them; raises KeyError for a word that is none."""
-    parts = word.split("+")
+    parts = modalities(word)
     found: dict[str, Input[Any]] = {part: load("inputs", part).INPUT for part in parts}
     if len(parts) == 1:
         return found[word]

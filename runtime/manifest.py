@@ -41,6 +41,15 @@ PARITY_ALLOWED = 1.0  # the most that a spec may ask for
 VERIFIES = {"gates": {"samples_allowed": UpTo(SAMPLES_ALLOWED), "parity": {"allowed": UpTo(PARITY_ALLOWED)}}}
 
 
+def modalities(word: str) -> tuple[str, ...]:
+    """The modalities that make one input, from the word that a manifest and a plan have; the first is the backbone's.
+
+    >>> modalities("text"), modalities("text+image")
+    (('text',), ('text', 'image'))
+    """
+    return tuple(word.split("+"))
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a bundle.
 

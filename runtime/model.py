@@ -12,7 +12,7 @@ import numpy as np
 from .errors import BundleError
 from .given import many, stream_of
 from .graphs import Graphs
-from .manifest import MODEL, read_manifest, require
+from .manifest import MODEL, modalities, read_manifest, require
 from .precisions import heads_in
 from .rows import Outputs, Rows, Values, by_length, gathered, own_part
 from .variants import decoder, lacking, preprocessing
@@ -59,7 +59,7 @@ class Model:
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that make one input; where there are several, it is a mapping by their words."""
-        return tuple(self.manifest["preprocessing"]["modality"].split("+"))
+        return modalities(self.manifest["preprocessing"]["modality"])
 
     def predict(self, inputs: Any, head: str | None = None, **options: Any) -> Any:
         """The answer to one input, or a list of answers to a list of inputs, an array or a Series of them.
@@ -75,7 +75,7 @@ class Model:
         self._refuse_options(names, options)
         several = many(inputs, self.preprocessor.is_one)
         rows = self.rows([inputs] if several is None else several)
-        passes: dict[int, Outputs] = {}  # of the graph `model`, which runs once for all heads
+        passes: dict[Rows, Outputs] = {}  # of the graph `model`, which runs once for all heads
         decoded = {name: self._answers(name, rows, options, passes) if rows.inputs else [] for name in names}
         if (alone := "" if head is None else head) in decoded:
             answers = decoded[alone]
@@ -101,7 +101,7 @@ class Model:
             yield from answers
             done, ahead = done + len(chunk), 2 * ahead
 
-    def _answers(self, name: str, rows: Rows, options: Mapping[str, Any], passes: dict[int, Outputs]) -> list[Any]:
+    def _answers(self, name: str, rows: Rows, options: Mapping[str, Any], passes: dict[Rows, Outputs]) -> list[Any]:
         decoder = self.decoders[name]
         taken = {key: value for key, value in options.items() if key in decoder.options}
         return decoder.answer(HeadRun(self, name, passes), self.heads[name], rows, **taken)
@@ -173,19 +173,19 @@ class Model:
 class HeadRun:
     """The graphs of a loaded bundle as one of its heads asks them; see `heads.Run`.
 
-    `passes` are what the graph `model` gave for rows in this call, for all heads; by the rows' identity.
+    `passes` are what the graph `model` gave for rows in this call, for all heads.
     """
 
-    def __init__(self, model: Model, head: str, passes: dict[int, Outputs]) -> None:
+    def __init__(self, model: Model, head: str, passes: dict[Rows, Outputs]) -> None:
         self.model, self.prefix, self.passes = model, f"{head}." if head else "", passes
 
     def once(self, rows: Rows) -> Outputs:
         """What the graph `model` gives for rows, by the head's own names."""
-        if id(rows) not in self.passes:
+        if rows not in self.passes:
             outputs = self.model.run(rows)
             _refuse_holes(outputs)
-            self.passes[id(rows)] = outputs
-        return self._own(self.passes[id(rows)])
+            self.passes[rows] = outputs
+        return self._own(self.passes[rows])
 
     def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What any graph of the head gives for arrays as they are."""

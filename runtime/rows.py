@@ -13,7 +13,7 @@ Values = np.ndarray | list[np.ndarray]
 Outputs = Mapping[str, Values]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """Inputs and the rows that they make: one each, or several for what is cut into windows or asked together.
 

@@ -9,6 +9,7 @@ from .errors import BundleError
 from .heads import Decoder
 from .inputs import Preprocessing
 from .inputs._combined import combined
+from .manifest import modalities
 
 
 def decoder(task: str) -> Decoder:
@@ -19,7 +20,7 @@ def decoder(task: str) -> Decoder:
 
 def preprocessing(modality: str) -> Preprocessing:
     """The preprocessing of a modality, or of several with `+` between them; raises BundleError E0503, E0506 or E0507 where none can be used."""
-    parts = str(modality).split("+")
+    parts = modalities(str(modality))
     found: dict[str, Preprocessing] = {part: _module("inputs", part).PREPROCESSING for part in parts}
     return combined(found) if len(parts) > 1 else found[parts[0]]
 

@@ -11,6 +11,7 @@ from ..contracts.targets import LabelCounts
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
 from ..facts.facts import Facts
+from ..facts.task import reads_other
 from ..language.feeding import reads_head
 from ..language.heads import placed
 from ..language.spec import Data, Draft, Export, HeldOut, Train
@@ -42,7 +43,7 @@ def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
         own = [*_together(view), *_backbone(view, seen), *starting(view), *_data(view, seen), *_metric(view, seen)]
         found += placed(own, view.name, view.own, view.entry.metric is not None)
     found += several(spec, facts)
-    if not any(_is_other(view, facts.backbone) for view in spec.each):
+    if not any(reads_other(view, facts.backbone) for view in spec.each):
         found += _parts(spec, facts.backbone)
     if spec.train:
         found += _train(spec.train)
@@ -134,7 +135,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     backbone = facts.backbone
     if backbone is None:
         return
-    if _is_other(spec, backbone):
+    if reads_other(spec, backbone):
         yield _other_inputs(spec, backbone)
         return
     if spec.modality and spec.input is not None:
@@ -162,7 +163,7 @@ def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
 def _fits(head: Head[Any, Any], backbone: BackboneFacts) -> bool:
     """Whether a backbone has what a head or an objective needs."""
     is_other = head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides
-    return bool(backbone.family.modality == head.modality.split("+")[0] and not is_other)
+    return backbone.takes(head) and not is_other
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
@@ -178,14 +179,9 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield Diagnostic("E0209", headline, at, also, help="remove `stride`")
 
 
-def _is_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
-    """Whether head and backbone take inputs of different kinds."""
-    return bool(backbone and spec.modality and spec.modality.split("+")[0] != backbone.family.modality)
-
-
 def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
     modality = backbone.family.modality
-    fitting = [word for word in variants.words("heads") if modality == variants.head(word).modality.split("+")[0]]
+    fitting = [word for word in variants.words("heads") if backbone.takes(variants.head(word))]
     at = At(("head", "type"), f"takes {spec.modality} inputs")
     also = (At(("backbone", "from"), f"a {backbone.word} backbone takes {modality} inputs"),)
     headline, help = f"`{spec.head_type}` can't sit on this backbone", f"heads for it: {listed(fitting)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
+from ...runtime.manifest import MODEL, modalities
 from ..frozen import Frozen
 from .metrics import Metrics
 from .reading import Columns, Record, Row, RowReader
@@ -65,7 +66,7 @@ class Graph:
 
 def one_graph(record: Record, given: Graph) -> Mapping[str, Graph]:
     """The decoder wants a single pass of the graph `model`."""
-    return {"model": given}
+    return {MODEL: given}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -149,3 +150,8 @@ class Head(Generic[Keys, Statistics]):
     packing: Packing | None = None  # of one that joins texts
     reads_head: bool = False  # it learns from the training rows of the head after it, and has no data of its own
     is_paired: bool = False  # a batch has each label twice, as far as there are rows
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that make one input; the first is the backbone's."""
+        return modalities(self.modality)

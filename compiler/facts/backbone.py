@@ -16,6 +16,7 @@ from typing import Any
 from .. import variants
 from ..boundary import OPEN, Boundary, outside
 from ..contracts.backbone import Family
+from ..contracts.head import Head
 from ..contracts.source import Source
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
 from ..files import whole
@@ -105,6 +106,10 @@ class BackboneFacts:
             "plain-weights": is_linear and not self.family.transposed,
         }
         return self.family.provides | {capability for capability, is_there in seen.items() if is_there}
+
+    def takes(self, head: Head[Any, Any]) -> bool:
+        """Whether its inputs are what a head reads: of several modalities together, the first."""
+        return head.modalities[0] == self.family.modality
 
     @cached_property
     def language_model(self) -> LanguageModelFacts | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..diagnostics import Refused
+from ..language.spec import Draft
 from .backbone import BackboneFacts
 from .facts import Facts, Gathering
 from .paths import absolute
@@ -16,8 +17,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
     """Looks at the data of one head."""
     spec, known = gathering.spec, gathering.known
     gathering.found += absolute(spec, gathering.folder, gathering.boundary)
-    is_other = bool(backbone and spec.modality and spec.modality.split("+")[0] != backbone.family.modality)
-    if spec.data is None or spec.modality is None or "columns" in spec.lost or is_other:
+    if spec.data is None or spec.modality is None or "columns" in spec.lost or reads_other(spec, backbone):
         # rows would be held against a head or roles that are not meant; `problems` says so
         gathering.look()
         return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
@@ -50,6 +50,11 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
         usual=usual,
     )  # fmt: skip
+
+
+def reads_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
+    """Whether head and backbone take inputs of different kinds."""
+    return bool(backbone and spec.head_type and not backbone.takes(spec.head_variant))
 
 
 def with_more(record: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: boo
         return Decided("none", "words are masked anew in each step, so nothing is the same twice")
     if spec.each[0].head_type not in variants.words("heads"):
         return Decided("none", "a stage of `pretrain` computes all of its backbone")
-    if "+" in spec.each[0].modality:
+    if len(spec.each[0].head_variant.modalities) > 1:
         return Decided("none", "the head reads arrays besides the backbone's features")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")

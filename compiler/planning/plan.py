@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from ...runtime.manifest import modalities
 from .. import variants
 from ..contracts.backbone import Family
 from ..contracts.head import Graph
@@ -105,7 +106,7 @@ class DataPlan(Frozen):
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that make one input; the first is the backbone's."""
-        return tuple(self.modality.split("+"))
+        return modalities(self.modality)
 
     @property
     def readings(self) -> Mapping[str, Mapping[str, Any]]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from graftc.compiler.language.source import read
 from graftc.compiler.planning.plan import HeadPlan, TaskPlan, read_plan
 from graftc.compiler.units import in_bytes
 from graftc.runtime.errors import BundleError
-from graftc.runtime.model import Model
+from graftc.runtime.model import HeadRun, Model
 from graftc.runtime.verify import verify
 
 from ..backbones import tiny
@@ -233,6 +234,15 @@ def test_the_wrapper_is_typed_for_its_labels(text_bundle: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stdout
     assert "Literal['billing']" in ran.stdout
     assert ran.stdout.replace("builtins.", "").count("list[predict.Answer]") == 3
+
+
+def test_a_decoder_may_ask_for_rows_that_it_makes_and_lets_go(text_bundle: Path) -> None:
+    """A pass belongs to its rows, whatever lies later where they lay in memory."""
+    model = Model(text_bundle)
+    run = HeadRun(model, "", {})
+    for made in [model.rows([text]) for text in ("where is my parcel", "hello")] * 4:
+        alone = model.run(made)["logits"]
+        assert np.array_equal(run.once(replace(made))["logits"], alone)
 
 
 def test_the_checkpoint_reloads_with_the_same_logits(text_bundle: Path) -> None:
