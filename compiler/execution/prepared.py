@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +19,7 @@ from ..contracts.head import TARGET, Target
 
 TARGETS, OWNERS, REFERENCES = "targets", "owners", "references.jsonl"
 NUMBERS = "numbers"
+ORDER = "arrays.json"  # the names of a row's arrays, in the order in which preprocessing makes them
 VALUES, OFFSETS = ".values.npy", ".offsets.npy"
 RAGGED, EDGES = ".ragged.npy", ".edges.npy"  # of targets
 ARRAY = ".npy"
@@ -133,8 +135,8 @@ class Prepared:
 
     def __init__(self, folder: Path) -> None:
         self.columns = {
-            p.name.removesuffix(VALUES): Ragged(mapped(p), mapped(folder / p.name.replace(VALUES, OFFSETS)))
-            for p in sorted(folder.glob(f"*{VALUES}"))
+            name: Ragged(mapped(folder / f"{name}{VALUES}"), mapped(folder / f"{name}{OFFSETS}"))
+            for name in json.loads((folder / ORDER).read_text())
         }
         self.targets = _targets(folder)
         self.owners = mapped(folder / f"{OWNERS}{ARRAY}")
@@ -243,7 +245,7 @@ def _file(name: str) -> str:
 
 
 class ArrayFile:
-    """An array file that grows at its end; its first axis stands in its header once it is closed."""
+    """An array file that grows at its end. A context manager: at its end the header says how many rows there are."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> None:
         self.file: BinaryIO = path.open("wb")
@@ -263,26 +265,26 @@ class ArrayFile:
         self.file.write(np.ascontiguousarray(values, self.dtype).data)
         self.count += len(values)
 
-    def close(self) -> None:
-        """Ends the file."""
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, error: object, *raised: object) -> None:
+        with self.file:
+            if error is None:
+                self._end()
+
+    def _end(self) -> None:
         start = self.file.tell() - self.count * self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
         self.file.seek(0)
         self._head()
         assert self.file.tell() == start  # a longer header would lie over values
-        self.file.close()
-
-    def __enter__(self) -> ArrayFile:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
 
 
 class _RaggedFiles:
     """Two array files, of values and of edges, that grow at their ends."""
 
-    def __init__(self, values: Path, edges: Path, first: np.ndarray, dtype: np.dtype[Any]) -> None:
-        self.values, self.edges = ArrayFile(values, dtype, first.shape[1:]), ArrayFile(edges, np.dtype(np.int64))
+    def __init__(self, values: ArrayFile, edges: ArrayFile) -> None:
+        self.values, self.edges = values, edges
         self.edges.add(np.zeros(1, np.int64))
 
     def add(self, arrays: Sequence[np.ndarray]) -> None:
@@ -290,11 +292,6 @@ class _RaggedFiles:
         ends = self.values.count + np.cumsum([len(array) for array in arrays], dtype=np.int64)
         self.values.add(np.concatenate(arrays))
         self.edges.add(ends)
-
-    def close(self) -> None:
-        """Ends both files."""
-        self.values.close()
-        self.edges.close()
 
 
 class Block(NamedTuple):
@@ -319,8 +316,9 @@ class RowWriter:
         self.folder, self.ragged = folder, ragged
         self.columns: dict[str, _RaggedFiles] = {}
         self.targets: dict[str, ArrayFile | _RaggedFiles] = {}
-        self.owners = ArrayFile(folder / f"{OWNERS}{ARRAY}", np.dtype(np.int64))
-        self.numbers = ArrayFile(folder / f"{NUMBERS}{ARRAY}", np.dtype(np.int64))
+        self.files = ExitStack()  # where one fails, no other stays open
+        self.owners = self._file(f"{OWNERS}{ARRAY}", np.dtype(np.int64))
+        self.numbers = self._file(f"{NUMBERS}{ARRAY}", np.dtype(np.int64))
         self.lines: BinaryIO | None = None
         self.last = -1  # number of an input
 
@@ -346,15 +344,14 @@ class RowWriter:
             self._features(block.features)
             self._targets(block.targets)
         for reference in block.references:
-            self.lines = self.lines or (self.folder / REFERENCES).open("wb")
+            self.lines = self.lines or self.files.enter_context((self.folder / REFERENCES).open("wb"))
             self.lines.write(f"{json.dumps(reference, ensure_ascii=False)}\n".encode())
 
     def _features(self, rows: Sequence[Mapping[str, np.ndarray]]) -> None:
         for name, first in rows[0].items():
             if name not in self.columns:
                 dtype = np.dtype(np.int32) if first.dtype == np.int64 else first.dtype
-                values, edges = self.folder / f"{name}{VALUES}", self.folder / f"{name}{OFFSETS}"
-                self.columns[name] = _RaggedFiles(values, edges, first, dtype)
+                self.columns[name] = self._ragged(f"{name}{VALUES}", f"{name}{OFFSETS}", dtype, first.shape[1:])
             self.columns[name].add([row[name] for row in rows])
 
     def _targets(self, targets: Sequence[Target]) -> None:
@@ -371,18 +368,22 @@ class RowWriter:
     def _target(self, name: str, first: np.ndarray) -> ArrayFile | _RaggedFiles:
         file = _file(name)
         if name in self.ragged:
-            values, edges = self.folder / f"{file}{RAGGED}", self.folder / f"{file}{EDGES}"
-            return _RaggedFiles(values, edges, first, first.dtype)
-        return ArrayFile(self.folder / f"{file}{ARRAY}", first.dtype, first.shape)
+            return self._ragged(f"{file}{RAGGED}", f"{file}{EDGES}", first.dtype, first.shape[1:])
+        return self._file(f"{file}{ARRAY}", first.dtype, first.shape)
+
+    def _ragged(self, values: str, edges: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _RaggedFiles:
+        return _RaggedFiles(self._file(values, dtype, shape), self._file(edges, np.dtype(np.int64)))
+
+    def _file(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> ArrayFile:
+        return self.files.enter_context(ArrayFile(self.folder / name, dtype, shape))
 
     def __enter__(self) -> RowWriter:
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        for writer in (*self.columns.values(), *self.targets.values(), self.owners, self.numbers):
-            writer.close()
-        if self.lines:
-            self.lines.close()
+    def __exit__(self, *raised: Any) -> None:
+        self.files.__exit__(*raised)
+        if raised[0] is None:
+            (self.folder / ORDER).write_text(json.dumps([*self.columns]))
 
 
 def _edges(arrays: Sequence[np.ndarray]) -> np.ndarray:

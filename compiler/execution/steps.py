@@ -109,7 +109,7 @@ def _prepare(planned: Planned) -> Iterator[Stage]:
     """Rows become arrays, for every split by itself."""
     for task in planned.plan.tasks:
         for split in task.data.splits:
-            yield _prepared_rows(planned.plan, task, split, planned.assets, format=6)
+            yield _prepared_rows(planned.plan, task, split, planned.assets, format=7)
 
 
 def _rehearse(planned: Planned) -> Iterator[Stage]:
@@ -407,7 +407,7 @@ def _phase_rows(phase: Phase, name: str, assets: str) -> Iterator[Stage]:
     """The rows of a phase that has data of its own."""
     for task in phase.tasks:
         for split in task.data.splits:
-            yield _prepared_rows(phase, task, split, assets, format=4, name=name)
+            yield _prepared_rows(phase, task, split, assets, format=5, name=name)
 
 
 def _prepared_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -94,6 +95,29 @@ def test_references_are_read_one_by_one(tmp_path: Path) -> None:
     assert references[-1] == {"é": 4}
     with pytest.raises(IndexError):
         references[3]
+
+
+def test_the_arrays_of_a_row_keep_their_order(tmp_path: Path) -> None:
+    """The first says how long a row is: of a text with a picture the text, whatever comes first in the alphabet."""
+    row = {"text.ids": np.arange(7), "image.pixels": np.zeros((3, 2))}
+    with RowWriter(tmp_path) as writer:
+        writer.add(Block([row], [np.array(0)], [0], [0]))
+    rows = Prepared(tmp_path)
+    assert [*rows.row(0)] == [*row]
+    assert rows.lengths().tolist() == [7]
+
+
+def test_a_disk_that_is_full_is_said_and_no_file_stays_open(tmp_path: Path) -> None:
+    row, limits = {"ids": np.arange(1 << 16)}, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    writer = RowWriter(tmp_path, [TARGET])
+    try:
+        with pytest.raises(OSError, match="too large"), writer:
+            writer.add(Block([row], [np.arange(3)], [0], [0], [{}]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    opened = {os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+    assert not [path for path in opened if path.startswith(str(tmp_path))]
 
 
 def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
