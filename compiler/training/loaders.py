@@ -74,13 +74,14 @@ def _tensor(column: Column, device: str) -> torch.Tensor:
 
 
 def padded(values: Column, with_: float) -> np.ndarray:
-    """An array (rows, …) of its own; of arrays whose first axes differ, each row is filled up to the longest."""
+    """An array (rows, …) of its own; of arrays that differ in shape, each is filled up to the longest along every axis."""
     if isinstance(values, np.ndarray):
         return np.array(values)
     rows = list(values)
-    found = np.full((len(rows), max(map(len, rows)), *rows[0].shape[1:]), with_, rows[0].dtype)
+    sizes = np.max([row.shape for row in rows], axis=0)
+    found = np.full((len(rows), *sizes), with_, rows[0].dtype)
     for i, row in enumerate(rows):
-        found[i, : len(row)] = row
+        found[i][tuple(map(slice, row.shape))] = row
     return found
 
 
@@ -319,15 +320,6 @@ def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
 
 def _loss(outputs: Mapping[str, Values], rows: Rows, chosen: np.ndarray) -> float:
     targets = tensors_of(targets_of(rows.prepared.targets, chosen))
-    tensors = {}
-    for name, values in outputs.items():
-        if isinstance(values, list):
-            sizes = np.max([row.shape for row in values], axis=0)
-            padded = np.full((len(values), *sizes), NOTHING, np.float32)
-            for i, row in enumerate(values):
-                padded[i][tuple(map(slice, row.shape))] = row
-            tensors[name] = torch.from_numpy(padded)
-        else:
-            tensors[name] = torch.from_numpy(values)
+    tensors = {name: torch.from_numpy(padded(values, NOTHING)) for name, values in outputs.items()}
     with torch.no_grad():
         return float(rows.task.head.variant.loss(rows.task.head.record, tensors, targets))
