@@ -11,7 +11,7 @@ from ...runtime.manifest import LARGEST, NAME
 from ..boundary import OPEN, Boundary, outside
 from ..bundling.manifest import licence
 from ..diagnostics import Refused, quote, refuse
-from ..execution.steps import assets_sha256
+from ..execution.records import assets_sha256
 from ..facts.backbone import ASSETS, locate
 from ..files import whole
 from ..homes import default_root

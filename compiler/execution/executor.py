@@ -25,7 +25,7 @@ from ..planning import fits
 from ..planning.plan import Plan
 from ..store.hashes import combined, file_sha256
 from ..store.store import ABSENT, Store
-from . import pipeline, steps
+from . import pipeline, records, steps
 from .prepared import rows_in
 from .progress import Progress
 from .reproducible import settled
@@ -108,7 +108,7 @@ def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, .
     return steps.stages(
         plan,
         combined(file_sha256(folder / name, store.digests) for name in plan.backbone.files),
-        steps.assets_sha256({name: file_sha256(folder / name, store.digests) for name in assets}),
+        records.assets_sha256({name: file_sha256(folder / name, store.digests) for name in assets}),
         licence(folder),
     )
 

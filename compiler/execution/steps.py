@@ -2,98 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from .. import variants
 from ..planning import fits
-from ..planning.floors import SCORED, has_floor, untouched, vectors
+from ..planning.floors import SCORED, has_floor, vectors
 from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
-from ..store.hashes import combined, file_sha256
+from . import records
 from .pipeline import Stage
+from .records import LEARNED_FROM, Json, Planned
 from .work import FIT, stage_name
 
-PACKAGE = Path(__file__).resolve().parents[2]
 TORCH = ("torch", "transformers", "safetensors", "numpy")
 FLOOR = ("scikit-learn", "numpy", "torch", "transformers")
 TRAINING = (*TORCH, "peft", "accelerate", "kornia")
-LEARNED_FROM = ("train", "validation")  # splits
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A plan with the hashes of the backbone's files: its weights, and those that `facts.backbone.ASSETS` names."""
-
-    plan: Plan
-    weights: str
-    assets: str
-    licence: str
-
-    @cached_property
-    def whole(self) -> Json:
-        """The plan as JSON values; where the backbone was found changes no result, and the checkpoint alone tells it."""
-        found = self.plan.model_dump(mode="json", exclude={"estimates", "pretrain", "retain"})
-        found["backbone"].pop("source")
-        return found
-
-    @cached_property
-    def backbone(self) -> Json:
-        """The backbone with the hash of its weights."""
-        return {**self.whole["backbone"], "weights": self.weights}
-
-    @cached_property
-    def frozen(self) -> Json:
-        """What its frozen layers give depends on."""
-        names = ("family", "config_sha256", "header_sha256", "weights")
-        return {**{name: self.backbone[name] for name in names}, "assets": self.assets}
-
-    @cached_property
-    def model(self) -> Json:
-        """What the network depends on, but for its tasks."""
-        return {
-            "backbone": self.backbone,
-            "method": self.whole["method"],
-            "seed": self.plan.seed,
-            "assets": self.assets,
-        }
-
-    @cached_property
-    def graph(self) -> Json:
-        """What a graph depends on besides the network."""
-        export = {key: self.whole["export"][key] for key in ("exporter", "opset", "optimize", "graphs", "parity")}
-        return {"export": export, **({"adapters": self.whole["adapters"]} if self.plan.adapters else {})}
-
-    def tasks(self, *keys: str) -> Json:
-        """The tasks by name: their heads, and some keys of their data."""
-        return {
-            task["name"]: {"head": task["head"], "data": {key: task["data"][key] for key in keys}}
-            for task in self.whole["tasks"]
-        }
-
-    @property
-    def below(self) -> str:
-        """The stage that made the backbone, empty where it is the one that the spec names."""
-        return f"pretrain-{len(self.plan.pretrain)}-merge" if self.plan.pretrain else ""
-
-    @property
-    def made(self) -> tuple[str, ...]:
-        """That stage, as the input of others."""
-        return (self.below,) if self.below else ()
-
-    @property
-    def is_quantised(self) -> bool:
-        """Whether there is a graph in int8."""
-        return "int8" in self.plan.export.precision
-
-
-def assets_sha256(hashes: Mapping[str, str]) -> str:
-    """One hash of the backbone's files that `facts.backbone.ASSETS` names, from the hash of each that there is."""
-    return combined(f"{name} {hashes[name]}" for name in sorted(hashes))
 
 
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
@@ -135,12 +58,7 @@ def _pretrain(planned: Planned) -> Iterator[Stage]:
 def _phase(planned: Planned, phase: PretrainPlan, name: str, below: str) -> Iterator[Stage]:
     """A self-supervised phase: its rows, a head that the checkpoint lacks, the training, and what it made."""
     made = (below,) if below else ("rehearse",)  # which fails in the first minute
-    whole = phase.model_dump(mode="json", exclude={"backbone": {"source"}})
-    model = {key: whole[key] for key in ("method", "seed")} | {
-        "tasks": [_without_paths(task) for task in whole["tasks"]],
-        "backbone": {**whole["backbone"], "weights": planned.weights},
-        "assets": planned.assets,
-    }
+    model = planned.of_phase(phase)
     own = "" if phase.reads_head else name  # whose rows it reads
     if not phase.reads_head:
         yield from _phase_rows(phase, name, planned.assets)
@@ -149,7 +67,7 @@ def _phase(planned: Planned, phase: PretrainPlan, name: str, below: str) -> Iter
         yield Stage(
             module="train",
             format=7,
-            record={**model, "method": "probe", "train": whole["fit"]},
+            record={**model, "method": "probe", "train": phase.fit.model_dump(mode="json")},
             inputs=(*rows, *made),
             libraries=TRAINING,
             resumes=True,
@@ -161,7 +79,7 @@ def _phase(planned: Planned, phase: PretrainPlan, name: str, below: str) -> Iter
     yield Stage(
         module="train",
         format=7,
-        record={**model, "train": whole["train"]},
+        record={**model, "train": phase.train.model_dump(mode="json")},
         inputs=(*rows, *fitted, *made),
         libraries=TRAINING,
         resumes=True,
@@ -193,7 +111,7 @@ def _folded(planned: Planned, phase: Phase, task: TaskPlan, split: str, is_fit: 
     return Stage(
         module="fold",
         format=9,
-        record=_folds(phase, task, split, planned.frozen),
+        record=records.of_fold(phase, task, split, planned.frozen),
         inputs=(*rows, *planned.made),
         libraries=TORCH,
         task=task.name,
@@ -216,14 +134,10 @@ def _fit(planned: Planned) -> Iterator[Stage]:
         own = [_folded(planned, phase, task, "train", is_fit=True) for task in phase.tasks]
         yield from own
         features = [stage.name for stage in own]
-    heads = {
-        task.name: {"head": {key: task.head.model_dump(mode="json")[key] for key in ("type", "record")}}
-        for task in phase.tasks
-    }
     yield Stage(
         module=FIT,
         format=2,
-        record={"tasks": heads, "seed": plan.seed, "train": {"is_followed": plan.train.steps > 0}},
+        record=records.of_fit(phase),
         inputs=(*_prepared(phase.tasks, ["train"]), *features),
         libraries=("torch", "numpy", "safetensors"),
     )
@@ -237,31 +151,26 @@ def _floor(planned: Planned) -> Iterator[Stage]:
 
 
 def _task_floor(planned: Planned, task: TaskPlan) -> Stage:
-    """A task's floors depend on its rows and its head, on the untouched backbone where it is asked, and on no training."""
-    whole, asked = task.model_dump(mode="json"), untouched(planned.plan, task)
-    data = {"columns": whole["data"]["columns"]}
-    head = {key: whole["head"][key] for key in ("type", "pooling", "record")}
-    record: Json = {"tasks": {task.name: {"head": head, "data": data}}}
-    if asked:
-        data["preprocessing"] = whole["data"]["preprocessing"]
-        kept = {name: planned.frozen[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
-        record |= {"backbone": kept, "untouched": asked}
     inputs = _prepared([task], ("train", *SCORED))
     has_kept = planned.plan.train.fold == "feature" and vectors(task) == "kept"
     folded = tuple(name.replace("prepare", "fold", 1) for name in inputs) if has_kept else ()
-    return Stage(module="floor", format=2, record=record, inputs=(*inputs, *folded), libraries=FLOOR, task=task.name)
+    return Stage(
+        module="floor",
+        format=2,
+        record=planned.of_floor(task),
+        inputs=(*inputs, *folded),
+        libraries=FLOOR,
+        task=task.name,
+    )
 
 
 def _train(planned: Planned) -> Iterator[Stage]:
     """The supervised training."""
-    tasks, whole = planned.tasks("inputs", "preprocessing", "augment"), planned.whole
-    for task in whole["tasks"]:
-        tasks[task["name"]] |= {key: task[key] for key in ("weight", "metric", "adapt")}
     fitted = (FIT,) if planned.plan.fitted else ()
     yield Stage(
         module="train",
         format=10,
-        record={**planned.model, "tasks": tasks, "train": whole["train"]},
+        record=planned.of_training,
         inputs=(*_read(planned.plan, LEARNED_FROM), *fitted, "rehearse", *planned.made),
         libraries=TRAINING,
         resumes=True,
@@ -377,7 +286,7 @@ def _pack(planned: Planned) -> Iterator[Stage]:
     yield Stage(
         module="pack",
         format=12,
-        record={"plan": portable(plan).sha256, "licence": planned.licence, "runtime": _runtime()},
+        record={"plan": portable(plan).sha256, "licence": planned.licence, "runtime": records.runtime_sha256()},
         inputs=("verify", "checkpoint", "evaluate", "health", *made, *(("retain",) if plan.retain else ())),
         libraries=("graftc", "jinja2", "onnxruntime", "numpy", *plan.reading.variant.packages),
     )
@@ -416,7 +325,7 @@ def _prepared_rows(
     return Stage(
         module="prepare",
         format=format,
-        record=_rows(phase, task, split, assets),
+        record=records.of_rows(phase, task, split, assets),
         inputs=(),
         libraries=("numpy", *task.data.variant.packages),
         task=task.name,
@@ -424,54 +333,6 @@ def _prepared_rows(
         is_numeric=False,
         phase=name,
     )
-
-
-def _without_paths(task: Json) -> Json:
-    """A task without where its rows lie and how many they are: the stages that prepare them know."""
-    return {**task, "data": {key: task["data"][key] for key in ("inputs", "preprocessing")}}
-
-
-def _rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> Json:
-    """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
-    whole = task.model_dump(mode="json")
-    record = whole["head"]["record"]
-    aimed = record if task.head.variant.targets_from is None else task.head.variant.targets_from
-    splits: Json = {split.name: {"tables": [table.model_dump(exclude={"path"}) for table in split.tables]}}
-    validation = task.split("validation")
-    is_drawn = validation is not None and validation.held_out is not None and split.name in LEARNED_FROM
-    if validation and is_drawn:
-        splits.setdefault("validation", {})["held_out"] = validation.held_out
-    data = {"splits": splits, **{key: whole["data"][key] for key in ("columns", "modality", "preprocessing")}}
-    head = {"type": task.head.type, "record": {name: record[name] for name in aimed if name in record}}
-    beside = {name: {"data": _beside(plan.task(name))} for name in plan.together(task.name) if name != task.name}
-    return {
-        "tasks": {**beside, task.name: {"data": data, "head": head}},
-        "seed": plan.seed if is_drawn else None,
-        "assets": assets_sha256,
-    }
-
-
-def _beside(task: TaskPlan) -> Json:
-    """What tells which rows another task learns from."""
-    train = task.split("train")
-    skipped = [table.skipped for table in train.tables] if train else []
-    return {"columns": task.data.columns.plain()} | ({"skipped": skipped} if any(skipped) else {})
-
-
-def _folds(plan: Phase, task: TaskPlan, split: str, frozen: Json) -> Json:
-    """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
-    train = plan.train
-    sees: dict[str, Json] = {
-        "data": {"inputs": list(task.data.inputs), "preprocessing": task.data.preprocessing.plain()}
-    }  # of which a part is done as rows are collated: their arrays don't tell it
-    if train.fold == "feature":
-        sees["head"] = {"pooling": task.head.pooling}
-    works: Json = {"fold": train.fold, "fold_precision": train.fold_precision}
-    record: Json = {"backbone": frozen, "tasks": {task.name: sees}, "train": works}
-    if split == "train" and task.data.augment:
-        sees["data"]["augment"], works["fold_views"] = task.data.augment.plain(), train.fold_views
-        record["seed"] = plan.seed
-    return record
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:
@@ -496,9 +357,3 @@ def _calibrating(plan: Plan) -> tuple[str, ...]:
     """The stages that hold the rows which fix scales."""
     planned = plan.export.quantization
     return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()
-
-
-def _runtime() -> str:
-    """A hash of what a bundle copies from this package."""
-    files = [*(PACKAGE / "runtime").rglob("*.py"), *(PACKAGE / "templates").rglob("*.j2")]
-    return combined(f"{path.relative_to(PACKAGE).as_posix()} {file_sha256(path)}" for path in sorted(files))
