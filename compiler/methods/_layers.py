@@ -6,11 +6,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from ..contracts.method import Method
+from ..contracts.reading import Record
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import BackboneFacts
@@ -32,6 +35,7 @@ class Targeted(Frozen):
     )
 
 
+Keys = TypeVar("Keys", bound=Targeted)
 Default = tuple[str, ...] | None  # kinds that are adapted where no target is written; None: what the family says
 
 
@@ -167,3 +171,37 @@ def sides(shape: tuple[int, ...], name: str, backbone: BackboneFacts) -> Iterato
     transposed = backbone.family.transposed
     out, into, *kernel = shape if not (transposed and re.search(transposed, name)) else (*shape[1::-1], *shape[2:])
     yield from (out, into, *kernel)
+
+
+def method(
+    word: str,
+    *,
+    options: type[Keys],
+    learning_rate: float = 1e-3,
+    usual: tuple[float, float],
+    needs: frozenset[str] = frozenset(),
+    added: Callable[[str, Any, BackboneFacts], Iterable[Tensor]],
+    apply: Callable[[torch.nn.Module, Record], torch.nn.Module],
+    reload: Callable[[torch.nn.Module, Path], torch.nn.Module] = reload,
+) -> Method[Keys]:
+    """The record of a method that is PEFT's layers at chosen modules, whose updates can be worked into their weights.
+
+    `added` gives the tensors of one module, from (its name, options, backbone).
+    """
+    return Method(
+        options=options,
+        learning_rate=learning_rate,
+        head_learning_rate=1e-3,
+        usual=usual,
+        needs=needs,
+        merges=True,
+        starts_untouched=True,
+        problems=partial(problems, word),
+        decided=decided,
+        lower=partial(lower, added=added),
+        apply=apply,
+        plain=plain,
+        merge=merge,
+        save=save,
+        reload=reload,
+    )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from . import _layers
@@ -66,19 +64,11 @@ def _show_geometry(adapted: torch.nn.Module) -> torch.nn.Module:
     return adapted
 
 
-METHOD = Method(
+METHOD = _layers.method(
+    "lora",
     options=Options,
-    learning_rate=1e-3,
-    head_learning_rate=1e-3,
     usual=(1e-5, 1e-2),
-    merges=True,
-    starts_untouched=True,
-    problems=partial(_layers.problems, "lora"),
-    decided=_layers.decided,
-    lower=partial(_layers.lower, added=_added),
+    added=_added,
     apply=apply,
-    plain=_layers.plain,
-    merge=_layers.merge,
-    save=_layers.save,
     reload=reload,
 )

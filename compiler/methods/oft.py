@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ..contracts.method import Method
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 from . import _layers
@@ -42,20 +40,11 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     )
 
 
-METHOD = Method(
+METHOD = _layers.method(
+    "oft",
     options=Options,
-    learning_rate=1e-3,
-    head_learning_rate=1e-3,
     usual=(1e-5, 1e-2),
     needs=frozenset({"plain-weights"}),
-    merges=True,
-    starts_untouched=True,
-    problems=partial(_layers.problems, "oft"),
-    decided=_layers.decided,
-    lower=partial(_layers.lower, added=_added),
+    added=_added,
     apply=apply,
-    plain=_layers.plain,
-    merge=_layers.merge,
-    save=_layers.save,
-    reload=_layers.reload,
 )
