@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from ..contracts.head import Head
 from ..contracts.options import Labelled, Startable
 from ..contracts.targets import LabelCounts, RowLabels
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, Row, nearest, quote
 from ..facts.spelling import otherwise
+from ..floors import Floor, Sample
 from ..frozen import Frozen
+from ..metrics import classification
 from ._joined import apart
 from ._labels import Tally, names, order, read_flags, read_labels
+from ._shares import build, convex, loss, outputs, parameters
 from ._stack import STARTS, Start, Width
 
 if TYPE_CHECKING:
@@ -51,6 +55,9 @@ class Options(Startable, Labelled, Frozen):
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
     loss: Loss = Field(default=Loss(), description="how answers are scored while training")
     start: Start = Field(None, description=STARTS)
+
+
+Keys = TypeVar("Keys", bound=Options)
 
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
@@ -234,3 +241,36 @@ def _words(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[s
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
     """What rows are held out by: their label, where they have one each."""
     return "" if "labels" in columns else _words({"is_multi": False}, row, columns)[0]
+
+
+def head(
+    *,
+    modality: str,
+    options: type[Keys],
+    floors: Callable[[Mapping[str, Any], Sample], Iterator[Floor]],
+    floor_features: Literal["", "kept", "apart"] = "",
+) -> Head[Keys, Tally]:
+    """The record of a head that chooses one label by its share of certainty, or several with a threshold each."""
+    return Head(
+        modality=modality,
+        needs="pooled",
+        options=options,
+        metrics=classification.METRICS,
+        targets=("label", "labels"),
+        several=("labels",),  # several columns are a label each
+        stratum=stratum,
+        tally=Tally,
+        problems=problems,
+        decided=decided,
+        lower=lower,
+        targets_from=("labels", "is_multi"),
+        parameters=parameters,
+        outputs=outputs,
+        target=target,
+        build=build,
+        loss=loss,
+        convex=convex,
+        gives_shares=True,
+        floors=floors,
+        floor_features=floor_features,
+    )

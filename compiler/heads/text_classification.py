@@ -7,14 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..contracts.head import Head
 from ..contracts.options import Pooled
 from ..floors import Floor, Sample, labels, linear
-from ..metrics import classification
 from . import _classification
-from ._classification import decided, lower, problems, stratum, target
-from ._labels import Tally
-from ._shares import build, convex, loss, outputs, parameters
+from ._classification import head
 
 
 class Options(Pooled, _classification.Options):
@@ -30,25 +26,4 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     return labels.floors(record, train, {"words": (linear.words, 10.0)})
 
 
-HEAD = Head(
-    modality="text",
-    needs="pooled",
-    options=Options,
-    metrics=classification.METRICS,
-    targets=("label", "labels"),
-    several=("labels",),  # several columns are a label each
-    stratum=stratum,
-    tally=Tally,
-    problems=problems,
-    decided=decided,
-    lower=lower,
-    targets_from=("labels", "is_multi"),
-    parameters=parameters,
-    outputs=outputs,
-    target=target,
-    build=build,
-    loss=loss,
-    convex=convex,
-    gives_shares=True,
-    floors=floors,
-)
+HEAD = head(modality="text", options=Options, floors=floors)
