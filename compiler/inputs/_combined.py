@@ -5,7 +5,7 @@ A record of preprocessing has that of each under `readings`, and arrays are call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,77 +28,87 @@ class _CutIntoTokens(TokenLengths, Frozen):
 
 def combined(word: str, parts: Parts) -> Input[Any]:
     """The input whose parts are of several modalities, by their words; `word` is what the plan calls it."""
-    first = next(iter(parts))
-
-    def each(record: Record) -> Iterator[tuple[str, Input[Any], Record]]:
-        """The parts whose reading is known; those that the head adds come after the backbone's."""
-        return ((name, part, record["readings"][name]) for name, part in parts.items() if name in record["readings"])
-
-    def preprocessing(
-        folder: Path, config: Record, options: Any, longest: int | None, columns: Columns, usual: Any = None
-    ) -> Record:
-        own = parts[first].preprocessing(folder, config, _own(parts[first], options), longest, columns, usual)
-        return {"modality": word, "readings": {first: own}}
-
-    def decided(options: Any, record: Record, longest: int | None, usual: Any = None) -> Mapping[str, Decided[Any]]:
-        return parts[first].decided(
-            _own(parts[first], options), record.get("readings", {}).get(first, {}), longest, usual
-        )
-
-    def measure(inputs: Iterable[Any], record: Record, folder: Path) -> Mapping[str, float]:
-        read = list(inputs)
-        found: dict[str, float] = {}
-        for name, part, own in each(record):
-            found |= part.measure([value[name] for value in read], own, folder)
-        return found
-
-    def samples(seed: int, record: Record) -> list[Any]:
-        made = {name: part.samples(seed, own) for name, part, own in each(record)}
-        return [
-            {name: values[i % len(values)] for name, values in made.items()}
-            for i in range(max(map(len, made.values())))
-        ]
-
-    def array(name: str, record: Record) -> Record:
-        part, _, own = name.partition(".")
-        return parts[part].array(own, record["readings"][part])
-
-    def joined(every: Callable[[str, Input[Any], Record], Iterable[Any]]) -> Callable[[Record], Iterator[Any]]:
-        return lambda record: (found for name, part, own in each(record) for found in every(name, part, own))
-
+    whole, every = _Combined(word, parts), tuple(parts.values())
     return Input(
         options=_options(parts),
         arrays=tuple(f"{name}.{array}" for name, part in parts.items() for array in part.arrays),
         reader=_reader(parts),
-        preprocessing=preprocessing,
-        decided=decided,
-        misfits=lambda record, folder, backbone: parts[first].misfits(record["readings"][first], folder, backbone),
-        problems=lambda options, longest: (
-            d for part in parts.values() for d in part.problems(_own(part, options), longest)
-        ),
-        measure=measure,
-        statistics=tuple(word for part in parts.values() for word in part.statistics),
-        doubts=lambda record, measured, longest: _doubts(list(each(record)), measured, longest),
-        stored=lambda record, measured: sum(part.stored(own, measured) for _, part, own in each(record)),
-        samples=samples,
-        array=array,
-        assets=lambda folder: parts[first].assets(folder),
+        preprocessing=whole.preprocessing,
+        decided=whole.decided,
+        misfits=whole.misfits,
+        problems=lambda options, longest: (d for part in every for d in part.problems(_own(part, options), longest)),
+        measure=whole.measure,
+        statistics=tuple(word for part in every for word in part.statistics),
+        doubts=whole.doubts,
+        stored=lambda record, measured: sum(part.stored(own, measured) for _, part, own in whole.each(record)),
+        samples=whole.samples,
+        array=whole.array,
+        assets=whole.first.assets,
         portable=lambda value: {name: parts[name].portable(own) for name, own in value.items()},
-        example=lambda record: _braced(f'"{name}": {part.example(own)}' for name, part, own in each(record)),
-        limits=lambda record: " ".join(joined(lambda name, part, own: [part.limits(own)])(record)),
-        packages=tuple(dict.fromkeys(package for part in parts.values() for package in part.packages)),
+        example=whole.example,
+        limits=lambda record: " ".join(part.limits(own) for _, part, own in whole.each(record)),
+        packages=tuple(dict.fromkeys(package for part in every for package in part.packages)),
     )
 
 
-def _doubts(
-    each: Iterable[tuple[str, Input[Any], Record]], measured: Mapping[str, float], longest: int | None
-) -> Iterator[Diagnostic]:
-    for _, part, own in each:
-        yield from part.doubts(own, measured, longest)
+class _Combined:
+    """What parts say together, by the record that each has; the backbone's comes first."""
 
+    def __init__(self, word: str, parts: Parts) -> None:
+        self.word, self.parts = word, parts
+        self.name, self.first = next(iter(parts.items()))
 
-def _braced(pairs: Iterable[str]) -> str:
-    return "{" + ", ".join(pairs) + "}"
+    def each(self, record: Record) -> Iterator[tuple[str, Input[Any], Record]]:
+        """The parts whose reading is known; those that the head adds come after the backbone's."""
+        readings = record.get("readings", {})
+        return ((name, part, readings[name]) for name, part in self.parts.items() if name in readings)
+
+    def preprocessing(
+        self, folder: Path, config: Record, options: Any, longest: int | None, columns: Columns, usual: Any = None
+    ) -> Record:
+        """The record of the backbone's part."""
+        own = self.first.preprocessing(folder, config, _own(self.first, options), longest, columns, usual)
+        return {"modality": self.word, "readings": {self.name: own}}
+
+    def decided(
+        self, options: Any, record: Record, longest: int | None, usual: Any = None
+    ) -> Mapping[str, Decided[Any]]:
+        """What the options of the backbone's part leave open."""
+        own = record.get("readings", {}).get(self.name, {})
+        return self.first.decided(_own(self.first, options), own, longest, usual)
+
+    def misfits(self, record: Record, folder: Path, backbone: Any) -> Iterable[Diagnostic]:
+        """What of the backbone's part can't go together."""
+        return self.first.misfits(record["readings"][self.name], folder, backbone)
+
+    def measure(self, inputs: Iterable[Any], record: Record, folder: Path) -> Mapping[str, float]:
+        """What each part measures."""
+        read = list(inputs)
+        found: dict[str, float] = {}
+        for name, part, own in self.each(record):
+            found |= part.measure([value[name] for value in read], own, folder)
+        return found
+
+    def doubts(self, record: Record, measured: Mapping[str, float], longest: int | None) -> Iterator[Diagnostic]:
+        """What of a sample is worth a look."""
+        for _, part, own in self.each(record):
+            yield from part.doubts(own, measured, longest)
+
+    def samples(self, seed: int, record: Record) -> list[Any]:
+        """As many as the part with most has; the others begin again."""
+        made = {name: part.samples(seed, own) for name, part, own in self.each(record)}
+        most = max(map(len, made.values()))
+        return [{name: values[i % len(values)] for name, values in made.items()} for i in range(most)]
+
+    def array(self, name: str, record: Record) -> Record:
+        """An array of one part."""
+        part, _, own = name.partition(".")
+        return self.parts[part].array(own, record["readings"][part])
+
+    def example(self, record: Record) -> str:
+        """A dict with an example of each part, as Python code."""
+        pairs = (f'"{name}": {part.example(own)}' for name, part, own in self.each(record))
+        return "{" + ", ".join(pairs) + "}"
 
 
 def _options(parts: Parts) -> type[Frozen]:
