@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from graftc.compiler.facts.rows import Unusable
 from graftc.compiler.facts.spelling import folded, otherwise
-from graftc.compiler.heads import _lists, text_classification
+from graftc.compiler.heads import _lists
 from graftc.compiler.heads._labels import label_word, read_labels
+from graftc.compiler.heads.text_classification import HEAD
 
 from . import ground
 from .cli import Answer, Command
@@ -141,9 +142,9 @@ def test_a_place_is_the_label_of_its_number() -> None:
     record = {"is_multi": True, "labels": ["b", "a", "c"]}
     columns = {"labels": ("labels",)}
     for hot in ([1, 0, 0], [0.0, 1.0, 1.0], "[0, 0, 1]", [True, True, True]):
-        (target,) = text_classification.target(record, {"labels": hot}, columns, [])
+        (target,) = HEAD.target(record, {"labels": hot}, columns, [])
         assert target.tolist() == [float(bit) for bit in (json.loads(hot) if isinstance(hot, str) else hot)]
-    (target,) = text_classification.target(record, {"labels": ["a"]}, columns, [])
+    (target,) = HEAD.target(record, {"labels": ["a"]}, columns, [])
     assert target.tolist() == [0, 1, 0]
 
 
@@ -168,7 +169,7 @@ def test_a_column_for_each_label(values: tuple[Any, Any], folder: Path, graftc: 
     assert labels(asked(graftc, "  labels: [rude, insult, threat]\n", data)) == ["rude", "insult", "threat"]
     record = {"is_multi": True, "labels": ["rude", "insult", "threat"]}
     for row, found in zip(rows, SETS * 2, strict=True):
-        (target,) = text_classification.target(record, row, {"labels": ("threat", "rude", "insult")}, [])
+        (target,) = HEAD.target(record, row, {"labels": ("threat", "rude", "insult")}, [])
         np.testing.assert_array_equal(target, [name in found for name in record["labels"]])
 
 

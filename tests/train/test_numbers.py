@@ -23,7 +23,7 @@ from transformers import (
 
 from graftc.compiler.api import plan as plan_of
 from graftc.compiler.execution.prepared import Examples
-from graftc.compiler.heads import text_classification as head
+from graftc.compiler.heads.text_classification import HEAD
 from graftc.compiler.layers.losses import cross_entropy_along
 from graftc.compiler.metrics import classification as metrics
 from graftc.compiler.model.assembly import assemble, learned, train_mode
@@ -46,14 +46,14 @@ def examples(truth: np.ndarray) -> Examples:
 
 
 def tally(rows: list[Any], role: str) -> Any:
-    found = head.Tally({role: ("answer",)})
+    found = HEAD.tally({role: ("answer",)})
     for i, answer in enumerate(rows):
         assert found.add({"answer": answer}, ("rows.jsonl", i)) is None
     return found
 
 
 def record(rows: list[Any], role: str = "label", **loss: Any) -> dict[str, Any]:
-    return head.lower(head.Options.model_validate({"loss": loss}), tally(rows, role))
+    return HEAD.lower(HEAD.options.model_validate({"loss": loss}), tally(rows, role))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_loss_of_one_label_is_torchs_cross_entropy(weights: str | None, smoo
     targets = torch.tensor([given["labels"].index(label) for label in rows])
     weight = torch.tensor([10 / 9, 10 / 18, 10 / 3]) if weights else None
     theirs = nn.CrossEntropyLoss(weight=weight, label_smoothing=smoothing)(logits, targets)
-    torch.testing.assert_close(head.loss(given, {"logits": logits}, targets), theirs)
+    torch.testing.assert_close(HEAD.loss(given, {"logits": logits}, targets), theirs)
     plain = nn.CrossEntropyLoss()(logits, targets)
     assert (abs(plain - theirs) > 1e-3) == bool(weights or smoothing), "what is compared makes a difference"
 
@@ -133,7 +133,7 @@ def test_the_loss_of_several_labels_is_the_formula() -> None:
     targets = torch.tensor([[1.0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
     p, smooth, weight = logits.sigmoid(), targets * 0.8 + 0.1, torch.tensor([1 / 3, 3.0, 3.0])
     by_hand = -(weight * smooth * p.log() + (1 - smooth) * (1 - p).log()).mean()
-    torch.testing.assert_close(head.loss(given, {"logits": logits}, targets), by_hand)
+    torch.testing.assert_close(HEAD.loss(given, {"logits": logits}, targets), by_hand)
 
 
 def test_the_focal_loss_is_the_formula_of_its_paper() -> None:
@@ -141,11 +141,11 @@ def test_the_focal_loss_is_the_formula_of_its_paper() -> None:
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     one, targets = record(["a", "b", "c", "a"], focal=2.0), torch.tensor([0, 1, 2, 0])
     p = logits.softmax(1)[torch.arange(4), targets]
-    torch.testing.assert_close(head.loss(one, {"logits": logits}, targets), -((1 - p) ** 2 * p.log()).mean())
+    torch.testing.assert_close(HEAD.loss(one, {"logits": logits}, targets), -((1 - p) ** 2 * p.log()).mean())
     many = record([["a", "b"], ["a"], ["a", "c"], []], "labels", focal=2.0)
     hot = torch.tensor([[1.0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
     share = torch.where(hot == 1, logits.sigmoid(), 1 - logits.sigmoid())
-    torch.testing.assert_close(head.loss(many, {"logits": logits}, hot), -((1 - share) ** 2 * share.log()).mean())
+    torch.testing.assert_close(HEAD.loss(many, {"logits": logits}, hot), -((1 - share) ** 2 * share.log()).mean())
 
 
 @pytest.mark.parametrize("focal", [0.3, 1.0, 2.0])
@@ -155,7 +155,7 @@ def test_an_answer_that_is_certain_has_a_focal_loss_with_a_slope(focal: float) -
     hot = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     for given, targets in ((one, torch.tensor([0, 1])), (many, hot)):
         logits = torch.tensor([[200.0, -200.0], [1.0, 2.0]], requires_grad=True)
-        head.loss(given, {"logits": logits}, targets).backward()
+        HEAD.loss(given, {"logits": logits}, targets).backward()
         assert logits.grad is not None
         assert logits.grad.isfinite().all()
         assert (logits.grad[0] == 0).all()
