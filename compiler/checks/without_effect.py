@@ -53,7 +53,10 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
                 why = "nothing in the backbone learns, so nothing is dropped"
                 yield _useless(("backbone", "dropout"), "`dropout` of the backbone has no effect", why)
         elif spec.train.fold == "off" and not frozen:
-            headline, why = "`fold: off` has no effect", "nothing in the backbone is frozen, so nothing would be folded"
+            headline, why = (
+                "`fold: off` has no effect",
+                "nothing in the backbone is frozen, so no features would be cached",
+            )
             yield _useless(("train", "fold"), headline, why)
         if isinstance(spec.train.fold, Folding) and spec.train.fold.views > 1 and spec.input and not spec.augmentation:
             why = "without `data.augment` every view of a row is the row"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..api import Footing
+from ..api import CheckOptions
 from ..diagnostics import Refused, listed, refuse
 from ..language.source import Source
 from ..planning.plan import Plan
@@ -29,11 +29,11 @@ def differ(
     Raises Refused E0230 where it is what `fail_on` forbids, after printing it.
     """
     from ..diff.compare import Diff, compare
-    from ..diff.old import old_side
+    from ..diff.old import old_snapshot
     from ..diff.show import show
     from ..diff.snapshots import of_spec
 
-    before = old_side(old, Path(name), Footing(has_data=has_data), source.boundary)
+    before = old_snapshot(old, Path(name), CheckOptions(has_data=has_data), source.boundary)
     diff: Diff = compare(before, of_spec(" ".join((name, *(f"--set {each}" for each in sets))), source, plan))
     print(printable(diff.model_dump_json(indent=2)) if as_json else show(diff, terminal_of(sys.stdout)))
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..api import Footing, look
+from ..api import CheckOptions, look
 from ..diagnostics import Refused, listed, quote, refuse
 from ..homes import default_root
 from ..language.overrides import override
@@ -104,7 +104,7 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
     from ..machine import describe
 
     source = override(read(Path(spec), spec), sets)
-    seen = look(source, Footing())
+    seen = look(source, CheckOptions())
     if seen.plan is None:
         raise Refused(seen.found, source=seen.source)
     plan, kept = seen.plan, _store(store)

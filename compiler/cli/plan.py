@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..api import Footing, confined, look
+from ..api import CheckOptions, confined, look
 from ..diagnostics import Refused
 from ..language.overrides import override
 from ..language.parse import parse
@@ -60,7 +60,7 @@ def command(
     if keys and (output or old):
         raise click.UsageError("--why says where values come from and writes no plan: leave -o and --diff out")
     source = override(read(Path(spec), spec, boundary=confined(confine)), sets)
-    seen = look(source, Footing(locked, not no_data))
+    seen = look(source, CheckOptions(locked, not no_data))
     plan = seen.plan
     if plan is None:
         raise Refused(seen.found, source=seen.source)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .. import variants
-from ..api import Footing, confined, look
+from ..api import CheckOptions, confined, look
 from ..boundary import Boundary
 from ..diagnostics import Refused, Status
 from ..language.overrides import override
@@ -69,7 +69,7 @@ def command(
     def checking() -> Iterator[Checked]:
         for name in specs:
             if not only_specs or _is_spec(name, boundary):
-                results.append(_check(name, sets, Footing(locked, not no_data), boundary))
+                results.append(_check(name, sets, CheckOptions(locked, not no_data), boundary))
                 yield results[-1]
 
     variants.renderer(form).report(checking(), strict)
@@ -95,11 +95,11 @@ def _is_in_bundle(path: Path) -> bool:
     return path.name == "spec.yaml" and all(each.is_file() and not each.is_symlink() for each in beside)
 
 
-def _check(name: str, sets: tuple[str, ...], footing: Footing, boundary: Boundary) -> Checked:
+def _check(name: str, sets: tuple[str, ...], options: CheckOptions, boundary: Boundary) -> Checked:
     source: Source | None = None
     try:
         source = override(_read(name, boundary), sets)
-        seen = look(source, footing, is_planned=footing.is_locked)
+        seen = look(source, options, is_planned=options.is_locked)
         status = Status.WRONG if any(each.is_error for each in seen.found) else Status.FINE
         return Checked(name, seen.source, seen.found, status, seen.notes)
     except Refused as refused:

@@ -143,7 +143,7 @@ class Head(Generic[Keys, Statistics]):
     condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → what scores need of outputs that are too many to be kept"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows): what costs nothing
-    floor_features: Literal["", "kept", "apart"] = ""
+    floor_features: Literal["", "cached", "apart"] = ""
     """features of the untouched backbone that they take: those kept for training anyway, or of each text for itself"""
 
     # of objectives

@@ -6,7 +6,7 @@ from ..frozen import Frozen
 from .breaking import breaking
 from .changes import Change
 from .cost import Cost, costs
-from .snapshots import Side
+from .snapshots import Snapshot
 from .stages import Run, compare_stages
 
 
@@ -26,7 +26,7 @@ class Diff(Frozen):
     notes: tuple[str, ...]
 
 
-def compare(old: Side, new: Side) -> Diff:
+def compare(old: Snapshot, new: Snapshot) -> Diff:
     """Everything that changes between two plans; pure but for hashes of small files taken before."""
     stages, breaks = compare_stages(old, new), breaking(old.plan, new.plan)
     return Diff(

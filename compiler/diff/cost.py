@@ -56,5 +56,5 @@ def _passes(backbone: BackbonePlan, tasks: Iterable[TaskPlan], train: TrainPlan)
     size = train.batch_size
     epoch = sum(part.rows * part.batches / max(1, math.ceil(part.rows / size)) for part in train.sets)
     every = epoch * train.steps / max(1, train.steps_per_epoch)
-    share = train.folded_layers / depth(backbone) if train.folded_layers else 0.0
+    share = train.cached_layers / depth(backbone) if train.cached_layers else 0.0
     return round(share * sum(part.rows for part in train.sets) + (1 - share) * every)

@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..api import Footing, check
+from ..api import CheckOptions, check
 from ..boundary import OPEN, Boundary, outside
 from ..diagnostics import At, Diagnostic, Refused, Row, Span, quote, refuse
 from ..language.source import Source, read
 from ..planning.plan import Plan
 from .revision import at_revision
-from .snapshots import Side, of_bundle, of_plan, of_spec
+from .snapshots import Snapshot, of_bundle, of_plan, of_spec
 
 GIT = "git:"
 
 
-def old_side(reference: str, spec: Path, footing: Footing, boundary: Boundary = OPEN) -> Side:
+def old_snapshot(reference: str, spec: Path, options: CheckOptions, boundary: Boundary = OPEN) -> Snapshot:
     """What `reference` names, planned if it is a spec; `spec` is the new one, of which git:REV is an earlier state.
 
-    `footing` says whether the old data is read, or what the old lock says of it. What `reference` names is the user's
+    `options` says whether the old data is read, or what the old lock says of it. What `reference` names is the user's
     own word; what that names in turn lies within `boundary`.
 
     Raises Refused: E0353 where it does not, E0231 where there is nothing, E0232–E0235 and E0350 for what git can't give, and all that is wrong with
     an old spec.
     """
     if reference.startswith(GIT):
-        return _at_revision(reference, spec, footing, boundary)
+        return _at_revision(reference, spec, options, boundary)
     path = Path(reference)
     if boundary.leads_out(path):
         raise Refused((outside(quote(reference), None, boundary),))
@@ -42,23 +42,23 @@ def old_side(reference: str, spec: Path, footing: Footing, boundary: Boundary = 
     if path.suffix == ".json":
         return of_plan(reference, path)
     source = read(path, reference, boundary=boundary)
-    return of_spec(reference, source, _planned(source, footing))
+    return of_spec(reference, source, _planned(source, options))
 
 
-def _planned(source: Source, footing: Footing) -> Plan:
-    plan, found = check(source, footing)
+def _planned(source: Source, options: CheckOptions) -> Plan:
+    plan, found = check(source, options)
     if plan is None:
         raise Refused(found, source=source)
     return plan
 
 
-def _at_revision(reference: str, spec: Path, footing: Footing, boundary: Boundary) -> Side:
+def _at_revision(reference: str, spec: Path, options: CheckOptions, boundary: Boundary) -> Snapshot:
     with at_revision(reference.removeprefix(GIT), spec, boundary) as checkout:
         shown = f"{GIT}{checkout.revision}:{checkout.name}"
         try:
             source = read(checkout.spec, shown, checkout.fetch, boundary=checkout.boundary)
             checkout.bring_all(source)
-            plan = _planned(source, footing)
+            plan = _planned(source, options)
             is_of_today = any(Path(name).name in plan.backbone.files for name in checkout.today)
             return of_spec(reference, source, plan, checkout.notes(), is_of_today)
         except Refused as refused:

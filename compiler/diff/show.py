@@ -15,7 +15,7 @@ WIDTH = 19
 # what a stage leaves behind for later builds
 OUTPUTS = {
     "prepare": "rows as arrays",
-    "fold": "what frozen layers hand on",
+    "features": "what frozen layers hand on",
     "rehearse": "the proof that the untrained network exports",
     "pretrain": "what a stage of `pretrain` learned",
     "fit": "the heads as they are before the first step",
@@ -56,7 +56,7 @@ def show(diff: Diff, terminal: Terminal = PIPE) -> str:
 def _left(stage: str) -> str:
     """What a stage leaves behind, whichever phase it is of.
 
-    >>> _left("pretrain-1-prepare-train"), _left("fold-train-head")
+    >>> _left("pretrain-1-prepare-train"), _left("features-train-head")
     ('rows as arrays', 'what frozen layers hand on')
     """
     first, *others = stage.split("-")

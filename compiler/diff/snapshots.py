@@ -35,7 +35,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Side:
+class Snapshot:
     """A plan with what messages call it."""
 
     name: str
@@ -44,7 +44,7 @@ class Side:
     notes: tuple[str, ...] = ()
 
 
-def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), is_of_today: bool = False) -> Side:
+def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), is_of_today: bool = False) -> Snapshot:
     """The side of a spec that was just planned.
 
     Where its lock lies beside it, hashes that cost too much are taken from there; all of them are, where the files
@@ -56,16 +56,16 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
     folder = located.folder
     locked = _hashes(plan, _locked(source))
     if is_of_today and locked.weights and locked.assets:
-        return Side(name, plan, replace(locked, licence=licence(folder)), notes)
+        return Snapshot(name, plan, replace(locked, licence=licence(folder)), notes)
     assets = {asset: file_sha256(folder / asset) for asset in ASSETS if (folder / asset).is_file()}
     rest = {"assets": assets_sha256(assets), "licence": licence(folder)}
     if fetch is not None:  # its weights stay elsewhere, at a commit
-        return Side(name, plan, Files(locked.weights, plan.backbone.source, **rest), notes)
+        return Snapshot(name, plan, Files(locked.weights, plan.backbone.source, **rest), notes)
     paths = [folder / file for file in plan.backbone.files]
     memory = Store(default_root()).digests
     known = [known_sha256(path, memory) for path in paths]
     weights = combined(sha for sha in known if sha) if all(known) else locked.weights
-    return Side(name, plan, Files(weights, " ".join(map(identity, paths)), **rest), notes)
+    return Snapshot(name, plan, Files(weights, " ".join(map(identity, paths)), **rest), notes)
 
 
 def _locked(source: Source) -> Mapping[str, str]:
@@ -87,13 +87,13 @@ def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
     )
 
 
-def of_plan(name: str, path: Path) -> Side:
+def of_plan(name: str, path: Path) -> Snapshot:
     """The side of a plan file; raises Refused E0212 for anything that is not one."""
     plan = read_plan_file(path, name)
-    return Side(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
+    return Snapshot(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
 
 
-def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
+def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Snapshot:
     """The side of a bundle: its plan, and what its manifest knows of the backbone.
 
     Raises Refused E0231 for a folder without a plan, E0212 for one whose plan can't be read, and E0353 where a link
@@ -116,4 +116,4 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Side:
         weights, terms = str(manifest["hashes"]["weights"]), str(manifest["licences"]["backbone"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return side
-    return Side(name, side.plan, Files(weights=weights, licence=terms))
+    return Snapshot(name, side.plan, Files(weights=weights, licence=terms))

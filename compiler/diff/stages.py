@@ -14,7 +14,7 @@ from ..machine import Machine
 from ..planning.plan import Plan
 from ..planning.portable import portable
 from .changes import Change, Difference, Keys, changes, differences, spelt
-from .snapshots import Files, Side
+from .snapshots import Files, Snapshot
 
 # both sides as one machine would build them: what it is and has installed is no difference between plans
 ANY = Machine(device="", threads=0, versions={})
@@ -44,7 +44,7 @@ class Stages:
         return any(pipeline.LEARNS.fullmatch(run.stage) for run in self.runs)
 
 
-def compare_stages(old: Side, new: Side) -> Stages:
+def compare_stages(old: Snapshot, new: Snapshot) -> Stages:
     """Holds the stages of two plans against each other."""
     weights, notes = _weights(old.files, new.files)
     shared = _shared(old.files, new.files)

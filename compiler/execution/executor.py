@@ -156,7 +156,7 @@ def _run_stage(
     stage: pipeline.Stage, known: Mapping[str, str], work: Work, store: Store, ran: dict[str, float]
 ) -> None:
     inputs = {name: store.path(name, known[name]) for name in stage.inputs}
-    alike = pipeline.likeness(stage, known, work.machine, lambda name: rows_in(store.files(name, known[name])))
+    alike = pipeline.content_key(stage, known, work.machine, lambda name: rows_in(store.files(name, known[name])))
 
     def fill(out: Path) -> None:
         start = time.monotonic()

@@ -63,7 +63,7 @@ def made_of(stage: Stage, known: Mapping[str, str], machine: Machine) -> dict[st
     }  # fmt: skip
 
 
-def likeness(
+def content_key(
     stage: Stage, known: Mapping[str, str], machine: Machine, arrays: Callable[[str], Mapping[str, Any]]
 ) -> str | None:
     """A hash that stages of one kind share where they give the same output, whatever their task, table and labels are.

@@ -144,7 +144,7 @@ def _beside(task: TaskPlan) -> Json:
     return {"columns": task.data.columns.plain()} | ({"skipped": skipped} if any(skipped) else {})
 
 
-def of_fold(plan: Phase, task: TaskPlan, split: str, frozen: Json) -> Json:
+def of_features(plan: Phase, task: TaskPlan, split: str, frozen: Json) -> Json:
     """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
     train = plan.train
     sees: dict[str, Json] = {

@@ -97,21 +97,21 @@ def _phase(planned: Planned, phase: PretrainPlan, name: str, below: str) -> Iter
     )
 
 
-def _fold(planned: Planned) -> Iterator[Stage]:
-    """What frozen layers hand on, once, for every split by itself."""
+def _features(planned: Planned) -> Iterator[Stage]:
+    """What frozen layers hand on, computed once for each split."""
     if planned.plan.train.fold == "none":
         return
     for task in planned.plan.tasks:
         for split in task.data.splits:
-            yield _folded(planned, planned.plan, task, split.name)
+            yield _cached(planned, planned.plan, task, split.name)
 
 
-def _folded(planned: Planned, phase: Phase, task: TaskPlan, split: str, is_fit: bool = False) -> Stage:
+def _cached(planned: Planned, phase: Phase, task: TaskPlan, split: str, is_fit: bool = False) -> Stage:
     rows = _prepared([task], [split])
     return Stage(
-        module="fold",
+        module="features",
         format=9,
-        record=records.of_fold(phase, task, split, planned.frozen),
+        record=records.of_features(phase, task, split, planned.frozen),
         inputs=(*rows, *planned.made),
         libraries=TORCH,
         task=task.name,
@@ -129,9 +129,9 @@ def _fit(planned: Planned) -> Iterator[Stage]:
     if not plan.fitted:
         return
     phase = fits.of_heads(plan)
-    features = [stage_name("fold", task.name, "train") for task in phase.tasks]
+    features = [stage_name("features", task.name, "train") for task in phase.tasks]
     if plan.train.fold != "feature" or plan.train.fold_views > 1 or plan.train.fold_precision != "fp32":
-        own = [_folded(planned, phase, task, "train", is_fit=True) for task in phase.tasks]
+        own = [_cached(planned, phase, task, "train", is_fit=True) for task in phase.tasks]
         yield from own
         features = [stage.name for stage in own]
     yield Stage(
@@ -152,13 +152,13 @@ def _floor(planned: Planned) -> Iterator[Stage]:
 
 def _task_floor(planned: Planned, task: TaskPlan) -> Stage:
     inputs = _prepared([task], ("train", *SCORED))
-    has_kept = planned.plan.train.fold == "feature" and vectors(task) == "kept"
-    folded = tuple(name.replace("prepare", "fold", 1) for name in inputs) if has_kept else ()
+    has_cached = planned.plan.train.fold == "feature" and vectors(task) == "cached"
+    cached = tuple(name.replace("prepare", "features", 1) for name in inputs) if has_cached else ()
     return Stage(
         module="floor",
         format=2,
         record=planned.of_floor(task),
-        inputs=(*inputs, *folded),
+        inputs=(*inputs, *cached),
         libraries=FLOOR,
         task=task.name,
     )
@@ -297,7 +297,7 @@ STEPS: tuple[Step, ...] = (
     _prepare,
     _rehearse,
     _pretrain,
-    _fold,
+    _features,
     _fit,
     _floor,
     _train,
@@ -345,7 +345,7 @@ def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "")
 def _read(plan: Plan, splits: Iterable[str]) -> tuple[str, ...]:
     """The stages that hold the rows of splits, and their features where these are cached."""
     prepared = _prepared(plan.tasks, splits)
-    cached = tuple(name.replace("prepare", "fold", 1) for name in prepared if plan.train.fold != "none")
+    cached = tuple(name.replace("prepare", "features", 1) for name in prepared if plan.train.fold != "none")
     return (*prepared, *cached)
 
 

@@ -45,13 +45,13 @@ class Work:
         folder = self.inputs.get(f"{self.phase}-head" if self.phase else FIT)
         return folder / "learned.safetensors" if folder else None
 
-    def folded(self, task: TaskPlan, split: str) -> Path | None:
-        """The folder of what a split's frozen work gave, None where nothing is folded."""
-        return self.inputs.get(stage_name("fold", task.name, split))
+    def cached(self, task: TaskPlan, split: str) -> Path | None:
+        """The folder of a split's cached features or states, None where there are none."""
+        return self.inputs.get(stage_name("features", task.name, split))
 
     def features(self, task: TaskPlan) -> Path:
         """The folder of the untouched backbone's features of training rows."""
-        name = stage_name("fold", task.name, "train")
+        name = stage_name("features", task.name, "train")
         return self.inputs[name if name in self.inputs else fitting(name)]
 
 
@@ -61,8 +61,8 @@ FIT = "fit"  # the stage in which heads are fitted before the first step
 def fitting(name: str) -> str:
     """What a stage is called that works for a fit alone.
 
-    >>> fitting("fold-train")
-    'fold-train-head'
+    >>> fitting("features-train")
+    'features-train-head'
     """
     return f"{name}-head"
 

@@ -12,7 +12,7 @@ import torch
 from ...runtime.manifest import MODEL
 from ...runtime.rows import Outputs, Rows
 from ...runtime.variants import decoder
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import Plan, TaskPlan
 from ..training.loaders import arrays, cut, ragged
 
@@ -29,8 +29,8 @@ class Call:
 class NetworkRun:
     """The graphs of a network as the decoder of one task asks them; see `runtime.heads.Run`. It keeps every call."""
 
-    def __init__(self, graft: Graft, plan: Plan, task: TaskPlan, processor: Any) -> None:
-        self.graphs, self.task, self.processor = graft.graphs(), task, processor
+    def __init__(self, network: Network, plan: Plan, task: TaskPlan, processor: Any) -> None:
+        self.graphs, self.task, self.processor = network.graphs(), task, processor
         self.along = ragged(plan.tasks)
         self.calls: list[Call] = []
 
@@ -51,12 +51,12 @@ class NetworkRun:
         return self.task.own(found) if graph == MODEL else found
 
 
-def asked(graft: Graft, plan: Plan, processor: Any, inputs: Sequence[Any]) -> list[Call]:
+def asked(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any]) -> list[Call]:
     """What the decoders ask of graphs besides a single pass of `model`, for some inputs together."""
     found: list[Call] = []
     for task in plan.tasks:
         if len(task.graphs) > 1:
-            run = NetworkRun(graft, plan, task, processor)
+            run = NetworkRun(network, plan, task, processor)
             decoder(task.head.type).answer(run, task.head.record.plain(), processor.rows(inputs))
             found += run.calls
     return found

@@ -17,7 +17,7 @@ from torch import nn
 from ...runtime.manifest import MODEL
 from ..bundling.manifest import file_of
 from ..diagnostics import refuse
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.export import GraphPlan
 from ..planning.plan import Plan
 from ..training.loaders import Batch, arrays
@@ -41,34 +41,36 @@ class _Named(nn.Module):
         return tuple(outputs[name] for name in self.gives)
 
 
-def write_graphs(graft: Graft, plan: Plan, processor: Any, inputs: Sequence[Any], folder: Path) -> None:
+def write_graphs(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any], folder: Path) -> None:
     """Exports every graph of a network into a folder, traced with what preprocessing and decoders make of `inputs`.
 
     requires: at least 3 inputs. Raises what `write_graph` raises.
     """
-    graft.eval().to("cpu")
-    calls = asked(graft, plan, processor, inputs)
+    network.eval().to("cpu")
+    calls = asked(network, plan, processor, inputs)
     for name in plan.export.graphs:
         is_model = name == MODEL
         given = processor.collate(processor.rows(inputs[:3]).features) if is_model else example(calls, name)
-        write_graph(graft, plan, arrays(given, "cpu"), folder / file_of(name, "fp32"), name)
+        write_graph(network, plan, arrays(given, "cpu"), folder / file_of(name, "fp32"), name)
 
 
-def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path, name: str = MODEL) -> None:
+def write_graph(network: Network, plan: Plan, batch: Batch, path: Path, name: str = MODEL) -> None:
     """Exports a graph of a network in inference mode to `path`.
 
     requires: `batch` has at least 2 rows and 2 positions (torch specialises on 0 and 1).
     ensures: inputs and outputs are the plan's; the operators that it allows; no path or source line of this machine.
     Raises Refused E0408 where the exporter fails or leaves anything out, E0513 where nothing can be fused.
     """
-    graft, graph = graft.eval().to("cpu"), plan.export.graphs[name]
+    network, graph = network.eval().to("cpu"), plan.export.graphs[name]
     given = tuple(batch[array].cpu() for array in graph.inputs)
     exporters = {"tracing": _trace, "transformers": _transformers}
     try:
         with _silence(), ExitStack() as stack:
-            for backbone in graft.backbones.values():
+            for backbone in network.backbones.values():
                 stack.enter_context(_eager(backbone))
-            exporters[plan.export.exporter](_Named(graft.graphs()[name], graph), graph, plan.export.opset, given, path)
+            exporters[plan.export.exporter](
+                _Named(network.graphs()[name], graph), graph, plan.export.opset, given, path
+            )
     except Exception as error:  # each exporter raises whatever its parts raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise refuse(
@@ -82,7 +84,7 @@ def write_graph(graft: Graft, plan: Plan, batch: Batch, path: Path, name: str = 
     _finish(plan, graph, path)
     if plan.export.optimize == "onnxruntime" and name == MODEL:
         with _silence():
-            model = fuse(path, *_attention(graft.backbone.config))
+            model = fuse(path, *_attention(network.backbone.config))
         _write(model, path)
 
 

@@ -15,7 +15,7 @@ from ...runtime.rows import Values
 from ...runtime.session import Session
 from ..bundling.manifest import file_of
 from ..diagnostics import refuse
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
 from .calls import asked
@@ -52,16 +52,18 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max()))) if ours.size else 0.0
 
 
-def outputs(graft: Graft, plan: Plan, processor: Any, inputs: list[Any]) -> dict[str, Values]:
+def outputs(network: Network, plan: Plan, processor: Any, inputs: list[Any]) -> dict[str, Values]:
     """The network's outputs for raw inputs, those along a text cut to its length."""
-    return of_network(graft, plan, processor, processor.rows(inputs).features)
+    return of_network(network, plan, processor, processor.rows(inputs).features)
 
 
-def of_network(graft: Graft, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
+def of_network(
+    network: Network, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]
+) -> dict[str, Values]:
     """The network's outputs for rows, those along a text cut to its length."""
-    device = next(graft.parameters()).device
+    device = next(network.parameters()).device
     with torch.inference_mode():
-        found = graft(**arrays(processor.collate(features), str(device)))
+        found = network(**arrays(processor.collate(features), str(device)))
     return cut(found, features, ragged(plan.tasks))
 
 
@@ -71,19 +73,19 @@ def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[flo
     return max((worst, name) for name, worst in found.items())
 
 
-def compare(graft: Graft, plan: Plan, processor: Any, folder: Path, inputs: list[Any]) -> Parity:
+def compare(network: Network, plan: Plan, processor: Any, folder: Path, inputs: list[Any]) -> Parity:
     """The largest difference between a network and its graphs over batches of several sizes and lengths.
 
     Of a single pass the rows are compared, each cut to its length; of what decoders ask besides, whole arrays.
     """
     sessions = {name: Session(folder / file_of(name, "fp32")) for name in plan.export.graphs}
     worst = Parity(0.0, "", "", len(inputs))
-    graft.eval()
+    network.eval()
     for case, chosen in batches(plan, inputs):
         features = processor.rows(chosen).features
-        ours = of_network(graft, plan, processor, features)
+        ours = of_network(network, plan, processor, features)
         found = [apart(ours, of_graph(sessions[MODEL], plan, processor, features))]
-        for call in asked(graft, plan, processor, chosen):
+        for call in asked(network, plan, processor, chosen):
             most, name = apart(_listed(call.found), _listed(sessions[call.graph].run(call.given)))
             found.append((most, f"{call.graph}.{name}"))
         most, name = max(found)

@@ -1,4 +1,4 @@
-"""What frozen work gave, on disk: a vector for every row, or one for every token of it, memory-mapped."""
+"""Memory-mapped cache of what frozen layers give: a vector for each row, or one for each token of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TYPES = {"fp32": np.float32, "fp16": np.float16}
 
 
 @dataclass(frozen=True)
-class Kept:
+class FeatureCache:
     """Vectors of rows, one after the other; `edges` says where each row's begin, None where each has one."""
 
     values: np.ndarray
@@ -54,13 +54,13 @@ class Kept:
         return found
 
 
-def read_kept(folder: Path, views: int = 1) -> Kept:
-    """What a folder holds that `Keeper` wrote, of so many views of each row."""
+def read_cache(folder: Path, views: int = 1) -> FeatureCache:
+    """What a folder holds that `FeatureWriter` wrote, of so many views of each row."""
     edges = np.load(folder / EDGES, mmap_mode="r") if (folder / EDGES).is_file() else None
-    return Kept(np.load(folder / VALUES, mmap_mode="r"), edges, views)
+    return FeatureCache(np.load(folder / VALUES, mmap_mode="r"), edges, views)
 
 
-class Keeper:
+class FeatureWriter:
     """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors.
 
     The rows come in so many `batches`. In a folder that an earlier attempt at the same left it goes on: `done` of them

@@ -1,7 +1,7 @@
-"""Frozen layers computed once: what the highest of them hands on is kept, and the layers above start from there.
+"""Frozen layers computed once: what the highest of them hands on is cached, and the layers above start from there.
 
 The backbone's own forward runs in either case, so that embeddings, masks and positions are what they always are; the
-folded layers are skipped, and the last of them hands on the kept state in the shape of its own answer.
+cached layers are skipped, and the last of them hands on the cached state in the shape of its own answer.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import nn
 from ..planning.feature_caching import STACK, stack_of
 from ..planning.plan import Phase
 
-STATE = "state"  # the array of a batch that holds what the folded layers hand on: (batch, tokens, width)
+STATE = "state"  # the array of a batch that holds what the cached layers hand on: (batch, tokens, width)
 
 
 class _Reached(Exception):
-    """Ends a forward pass at the highest folded layer: nothing above is asked for."""
+    """Ends a forward pass at the highest cached layer: nothing above is asked for."""
 
 
 class Prefix:
-    """The folded layers of a backbone, adapted or not."""
+    """The cached layers of a backbone, adapted or not."""
 
     def __init__(self, backbone: nn.Module, plan: Phase) -> None:
-        self.layers = list(_stack(backbone, plan))[: plan.train.folded_layers]
+        self.layers = list(_stack(backbone, plan))[: plan.train.cached_layers]
         self.backbone = backbone
         # what a layer answers with besides its state, None for a state alone; told by its first plain pass
         self.rest: list[tuple[Any, ...] | None] | None = None
@@ -49,7 +49,7 @@ class Prefix:
         return found[0]
 
     def outputs(self, given: Mapping[str, torch.Tensor], state: torch.Tensor) -> Any:
-        """What the backbone answers a batch whose folded layers handed on `state`."""
+        """What the backbone answers a batch whose cached layers handed on `state`."""
         if self.rest is None:
             self.rest = self._look(given)
         for i, (layer, rest) in enumerate(zip(self.layers, self.rest, strict=True)):

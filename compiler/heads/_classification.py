@@ -248,7 +248,7 @@ def head(
     modality: str,
     options: type[Keys],
     floors: Callable[[Mapping[str, Any], Sample], Iterator[Floor]],
-    floor_features: Literal["", "kept", "apart"] = "",
+    floor_features: Literal["", "cached", "apart"] = "",
 ) -> Head[Keys, Tally]:
     """The record of a head that chooses one label by its share of certainty, or several with a threshold each."""
     return Head(

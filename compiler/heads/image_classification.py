@@ -15,4 +15,4 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     return labels.floors(record, train, ways)
 
 
-HEAD = head(modality="image", options=Options, floors=floors, floor_features="kept")
+HEAD = head(modality="image", options=Options, floors=floors, floor_features="cached")

@@ -28,7 +28,7 @@ File = Annotated[str, Field(min_length=1)]
 
 
 class Backbone(Frozen):
-    """What the graft starts from."""
+    """What the network starts from."""
 
     from_: str = Field(
         alias="from",

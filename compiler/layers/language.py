@@ -29,7 +29,7 @@ class LanguageModel(nn.Module):
         self.words = [module for module, name, parameter in _places(model) if id(parameter) in lent]
         for module in self.words:
             del module._parameters["weight"]
-        _part_from_twins(model)
+        _part_tied(model)
 
     def tie(self, backbone: Any) -> None:
         """Shares the embedding of a backbone's words, where the head's decoder is one with it."""
@@ -70,7 +70,7 @@ def _places(model: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
     ]
 
 
-def _part_from_twins(model: Any) -> None:
+def _part_tied(model: Any) -> None:
     """Registers a parameter of two names under one of them: a decoder's bias that is also its owner's."""
     seen: set[int] = set()
     for module, name, parameter in _places(model):

@@ -9,29 +9,29 @@ import torch
 from torch import nn
 
 from ..planning.plan import Plan
-from .network import Graft
+from .network import Network
 
 
-def twins(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:
+def tied_copies(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:
     """A module for each adapter: the backbone itself, and others over its very tensors."""
     first, *others = adapters
     same = {id(tensor): tensor for tensor in (*backbone.parameters(), *backbone.buffers())}
     return {first: backbone} | {adapter: deepcopy(backbone, dict(same)) for adapter in others}
 
 
-def merge(graft: Graft, plan: Plan) -> None:
+def merge(network: Network, plan: Plan) -> None:
     """Merges every adapter in place; what it leaves of the backbone as it was stays one tensor for all of them."""
     method = plan.method.variant
     found: dict[str, nn.Module] = {}
-    for adapter, backbone in graft.backbones.items():
+    for adapter, backbone in network.backbones.items():
         # merging writes into weights that the other adapters still stand on
-        is_alone = not method.merges or len(graft.adapters) == 1
+        is_alone = not method.merges or len(network.adapters) == 1
         found[adapter] = method.merge(backbone if is_alone else deepcopy(backbone))
         first = next(iter(found.values()))
         if found[adapter] is not first:
             _share(found[adapter], first)
-    graft.take(found)
-    graft.prefixes = {}  # they are of what was merged
+    network.take(found)
+    network.prefixes = {}  # they are of what was merged
 
 
 def _share(module: nn.Module, first: nn.Module) -> None:

@@ -17,16 +17,16 @@ from ..layers.head import HeadModule
 from ..layers.language import WordHead
 from ..planning.plan import Phase, TaskPlan, TensorPlan
 from ..planning.split import derived_seed
-from .adapters import twins
+from .adapters import tied_copies
 from .language_models import AUTO, load_language_model, refuse_another
 from .loading import load_backbone
-from .network import POOLINGS, Graft, Pool
+from .network import POOLINGS, Network, Pool
 
 HEAD = "head.safetensors"  # of a checkpoint
 OWN = "adapters"  # the folder in a checkpoint that has a folder for each adapter of a head's own
 
 
-def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
+def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Network:
     """The network of a plan, untrained, or with the tensors of a `learned` file.
 
     Raises Refused E0406 where the loaded module is not the one that was planned.
@@ -34,29 +34,29 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Graft:
     backbone = load_backbone(plan, folder)
     _compare(plan, backbone)
     method, backbones = plan.method.variant, {}
-    for adapter, own in twins(backbone, plan.each_adapter).items():
+    for adapter, own in tied_copies(backbone, plan.each_adapter).items():
         torch.manual_seed(derived_seed(plan.seed, "method"))  # each as if its head were the only one
         backbones[adapter] = method.apply(own, plan.method.record)
-    graft = topped(plan, backbones, folder)
-    _set_states(graft, plan)
+    network = topped(plan, backbones, folder)
+    _set_states(network, plan)
     if learned:
-        load_learned(graft, plan, load_file(learned))
-    return graft.eval()
+        load_learned(network, plan, load_file(learned))
+    return network.eval()
 
 
-def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Graft:
+def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Network:
     """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
     method = plan.method.variant
-    backbones = twins(load_backbone(plan, folder if method.adds else checkpoint), plan.each_adapter)
+    backbones = tied_copies(load_backbone(plan, folder if method.adds else checkpoint), plan.each_adapter)
     if method.reload:
         backbones = {a: method.reload(own, of_adapter(checkpoint, a)) for a, own in backbones.items()}
-    graft = topped(plan, backbones, folder)
-    saved, heads = load_file(checkpoint / HEAD), of_heads(graft)
+    network = topped(plan, backbones, folder)
+    saved, heads = load_file(checkpoint / HEAD), of_heads(network)
     assert saved.keys() == heads.keys()
     with torch.no_grad():
         for name, tensor in heads.items():
             tensor.copy_(saved[name])
-    return graft.eval()
+    return network.eval()
 
 
 def of_adapter(checkpoint: Path, adapter: str) -> Path:
@@ -64,7 +64,7 @@ def of_adapter(checkpoint: Path, adapter: str) -> Path:
     return checkpoint / OWN / adapter if adapter else checkpoint
 
 
-def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Graft:
+def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Network:
     """Backbones with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
     heads: list[HeadModule] = []
     for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
@@ -78,10 +78,10 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Gra
             heads.append(head)
         else:
             heads.append(variant.build(task.head.record, plan.backbone.width))
-    graft = Graft(backbones, plan.tasks, heads, [pooling(plan, task) for task in plan.tasks])
-    if plan.train.folded_layers:
-        graft.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}
-    return graft
+    network = Network(backbones, plan.tasks, heads, [pooling(plan, task) for task in plan.tasks])
+    if plan.train.cached_layers:
+        network.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}
+    return network
 
 
 def pooling(plan: Phase, task: TaskPlan) -> Pool:
@@ -116,9 +116,9 @@ def part_of(adapter: str) -> str:
     return f"backbone:{adapter}" if adapter else "backbone"
 
 
-def tensors(graft: Graft, plan: Phase) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
+def tensors(network: Network, plan: Phase) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
     """Every tensor of each adapted backbone in the module's order, by its part and name, with what the plan says of it."""
-    for adapter, backbone in graft.backbones.items():
+    for adapter, backbone in network.backbones.items():
         for tensor, planned in _tensors(backbone, plan):
             yield f"{part_of(adapter)}.{planned.name}", tensor, planned
 
@@ -138,13 +138,13 @@ def _tensors(backbone: nn.Module, plan: Phase) -> Iterator[tuple[torch.Tensor, T
         yield tensor, planned[name]
 
 
-def _set_states(graft: Graft, plan: Phase) -> None:
+def _set_states(network: Network, plan: Phase) -> None:
     learns: dict[int, int] = {}  # some tensors are of several backbones
-    for _, tensor, planned in tensors(graft, plan):
+    for _, tensor, planned in tensors(network, plan):
         if not planned.is_buffer:
             tensor.requires_grad_(planned.state in ("trained", "added"))
             learns |= {id(tensor): math.prod(planned.shape)} if tensor.requires_grad else {}
-    counted, heads = sum(learns.values()), sum(p.numel() for p in graft.heads.parameters())
+    counted, heads = sum(learns.values()), sum(p.numel() for p in network.heads.parameters())
     if counted + heads != plan.trainable:
         raise refuse(
             "E0406",
@@ -153,53 +153,53 @@ def _set_states(graft: Graft, plan: Phase) -> None:
         )
 
 
-def train_mode(graft: Graft, plan: Phase) -> None:
+def train_mode(network: Network, plan: Phase) -> None:
     """Training mode, with the frozen parts in inference mode: no dropout there, and statistics that stay."""
     plain = plan.method.variant.plain
     quiet = set(plan.backbone.inference)
-    graft.train()
-    for backbone in graft.backbones.values():
+    network.train()
+    for backbone in network.backbones.values():
         for name, module in backbone.named_modules():
             if plain(f"{name}.").removesuffix(".") in quiet or (not name and "" in quiet):
                 module.eval()
 
 
-def learned(graft: Graft, plan: Phase) -> dict[str, torch.Tensor]:
+def learned(network: Network, plan: Phase) -> dict[str, torch.Tensor]:
     """The tensors that training may change, by `backbone.`, `backbone:HEAD.` or `head.` and their name."""
-    found = {name: tensor for name, tensor, planned in tensors(graft, plan) if planned.state in ("trained", "added")}
-    return found | {f"head.{name}": tensor for name, tensor in of_heads(graft).items()}
+    found = {name: tensor for name, tensor, planned in tensors(network, plan) if planned.state in ("trained", "added")}
+    return found | {f"head.{name}": tensor for name, tensor in of_heads(network).items()}
 
 
-def of_heads(graft: Graft) -> dict[str, torch.Tensor]:
+def of_heads(network: Network) -> dict[str, torch.Tensor]:
     """The tensors of every head, by the names that its outputs would have among those of all heads."""
     return {
         task.named(name): tensor
-        for task, _, i in graft.tasks.values()
-        for name, tensor in graft.heads[i].state_dict(keep_vars=True).items()
+        for task, _, i in network.tasks.values()
+        for name, tensor in network.heads[i].state_dict(keep_vars=True).items()
     }
 
 
-def load_heads(graft: Graft, file: Path) -> None:
+def load_heads(network: Network, file: Path) -> None:
     """Puts the tensors of a training's or a fit's heads in place; a head of which the file has none stays as it is."""
-    targets = of_heads(graft)
+    targets = of_heads(network)
     with torch.no_grad():
         for name, value in load_file(file).items():
             targets[name.removeprefix("head.")].copy_(value)
 
 
-def load_learned(graft: Graft, plan: Phase, values: Mapping[str, torch.Tensor]) -> None:
+def load_learned(network: Network, plan: Phase, values: Mapping[str, torch.Tensor]) -> None:
     """Puts saved tensors back in place."""
-    targets = learned(graft, plan)
+    targets = learned(network, plan)
     assert targets.keys() == values.keys()
     with torch.no_grad():
         for name, target in targets.items():
             target.copy_(values[name])
 
 
-def remember(memory: dict[str, Any], plan: Phase, folder: Path, trained: Path) -> Graft:
+def remember(memory: dict[str, Any], plan: Phase, folder: Path, trained: Path) -> Network:
     """The trained network, loaded once in a process."""
-    key = f"graft {trained}"
+    key = f"network {trained}"
     if key not in memory:
         memory[key] = assemble(plan, folder, trained / "learned.safetensors")
-    graft: Graft = memory[key]
-    return graft
+    network: Network = memory[key]
+    return network

@@ -16,7 +16,7 @@ from ..planning.plan import TaskPlan
 Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
 
 
-class Graft(nn.Module):
+class Network(nn.Module):
     """Arrays in, output tensors by name out; the very module that is trained is the one that is exported.
 
     `backbones` has one for each adapter, by its word in the plan: all over the same tensors but what each has of its own.
@@ -80,9 +80,9 @@ class Graft(nn.Module):
         of = {name: self.tasks[name][0].adapter for name in names}
         states: dict[str, Any] = {}
         for adapter in dict.fromkeys(of.values()):
-            is_folded = state is not None and adapter in self.prefixes
+            is_cached = state is not None and adapter in self.prefixes
             run = self.backbones[adapter]
-            states[adapter] = self.prefixes[adapter].outputs(given, state) if is_folded else run(**given)
+            states[adapter] = self.prefixes[adapter].outputs(given, state) if is_cached else run(**given)
         return {name: self.tasks[name][1](states[adapter], given) for name, adapter in of.items()}
 
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:

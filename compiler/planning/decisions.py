@@ -18,7 +18,7 @@ from ..language.spec import Folding, HeldOut, Rates, Spec, Table, Train
 from ..renderers import counted
 from ..units import SIZES, amount, in_bytes
 from . import quantization
-from .feature_caching import foldable, kept_bytes
+from .feature_caching import cacheable, cached_bytes
 from .scoring import defined
 from .terms import MEAN
 
@@ -181,12 +181,12 @@ def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
 
 def fold(spec: Spec, planned: BackbonePlan, facts: Facts, tasks: Sequence[TaskPlan], epochs: int) -> Decided[str]:
     """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
-    found = _foldable(spec, planned, facts, tasks[0].data.augment is not None, epochs)
+    found = _cacheable(spec, planned, facts, tasks[0].data.augment is not None, epochs)
     kept = folding(spec)
     if kept.budget is None:
         return found
     views = fold_views(spec, tasks)
-    size = kept_bytes(found.value, kept.precision, views, tasks, facts.each[0].measured, planned.width)
+    size = cached_bytes(found.value, kept.precision, views, tasks, facts.each[0].measured, planned.width)
     if size <= amount(kept.budget, SIZES):
         return found
     return Decided("none", f"{found.value} would take {in_bytes(size)}, more than `budget: {kept.budget}`")
@@ -202,7 +202,7 @@ def fold_views(spec: Spec, tasks: Sequence[TaskPlan]) -> int:
     return folding(spec).views if tasks[0].data.augment else 1
 
 
-def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bool, epochs: int) -> Decided[str]:
+def _cacheable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bool, epochs: int) -> Decided[str]:
     backbone = facts.backbone
     assert backbone is not None
     if are_still(spec):
@@ -221,7 +221,7 @@ def _foldable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: boo
         return Decided("feature", "nothing in the backbone learns, so its features are computed once")
     if is_augmented:
         return Decided("none", "augmented pictures differ every time, and something in the backbone learns")
-    layers, reason = foldable(planned, backbone)
+    layers, reason = cacheable(planned, backbone)
     if not layers:
         return Decided("none", reason)
     if epochs == 1:

@@ -9,7 +9,7 @@ from typing import Any
 from ..facts.facts import Facts
 from ..frozen import Json
 from .export import ExportPlan
-from .feature_caching import kept_bytes
+from .feature_caching import cached_bytes
 from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPlan
 
 
@@ -26,7 +26,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[P
     rows = sum(split.rows for task in tasks for split in task.data.splits)
     data = tasks[0].data
     stored = data.variant.stored(data.preprocessing, measured)
-    folded = kept_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
+    cached = cached_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
     # a weight that takes in the update of one adapter is there again for each of the others
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
     graph = 4 * (whole - (added if merges else 0) + again)
@@ -34,7 +34,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[P
     phases = [(phase, facts), *zip(before, facts.pretrain, strict=True)]
     return Estimates(
         parameters=whole, trainable=phase.trainable, memory_bytes=max(_memory(each, seen) for each, seen in phases),
-        disk_bytes=rows * stored + folded + 16 * phase.trainable + 3 * graphs + graph, folded_bytes=folded, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
+        disk_bytes=rows * stored + cached + 16 * phase.trainable + 3 * graphs + graph, cached_bytes=cached, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
     )  # fmt: skip
 
 

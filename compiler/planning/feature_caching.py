@@ -13,10 +13,10 @@ from ..facts.backbone import BackboneFacts
 if TYPE_CHECKING:
     from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
-STACK = "layers"  # the part that folds
+STACK = "layers"  # the part whose states can be cached
 
 
-def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
+def cacheable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     """(layers, reason): how many of the lowest layers hand on the same states in every epoch, and why no more.
 
     That is so where these layers and all beneath them are frozen: then they run in inference mode, and nothing that
@@ -24,7 +24,7 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     """
     family = facts.family
     if STACK not in family.parts or "tokens" not in family.provides:
-        return 0, f"something in the backbone learns, and `{facts.word}` has no layers that can be folded"
+        return 0, f"something in the backbone learns, and `{facts.word}` has no layers whose states can be cached"
     if family.uncacheable:
         return 0, family.uncacheable
     lowest, beneath = _lowest(planned, facts, lambda tensor: tensor.state != "frozen")
@@ -33,7 +33,7 @@ def foldable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
     return lowest, f"layer {lowest} is the lowest that is not frozen"
 
 
-def kept_bytes(
+def cached_bytes(
     fold: str, precision: str, views: int, tasks: Iterable[TaskPlan], measured: Mapping[str, float], width: int
 ) -> int:
     """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view.
@@ -57,7 +57,7 @@ def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[RowReader | str,
 
 
 def depth(planned: BackbonePlan) -> int:
-    """How many layers a backbone has that could fold."""
+    """How many layers a backbone has whose states could be cached."""
     pattern = planned.variant.parts[STACK]
     return 1 + max(int(hit[1]) for tensor in planned.tensors if (hit := re.match(pattern, tensor.name)))
 

@@ -48,7 +48,7 @@ class TensorPlan(Frozen):
 
 
 class BackbonePlan(Frozen):
-    """What the graft starts from, pinned."""
+    """What the network starts from, pinned."""
 
     source: str
     family: str  # a module of backbones/
@@ -254,7 +254,7 @@ class TrainPlan(Frozen):
     sets: tuple[SetPlan, ...]
 
     @property
-    def folded_layers(self) -> int:
+    def cached_layers(self) -> int:
         """How many of the lowest layers are computed once; 0 where none are, or where the whole backbone is."""
         return int(self.fold.partition(":")[2].rstrip("]") or 0)
 
@@ -273,7 +273,7 @@ class Estimates(Frozen):
     trainable: int
     memory_bytes: int
     disk_bytes: int
-    folded_bytes: int  # of disk_bytes: what frozen work gives, kept for every row
+    cached_bytes: int  # of disk_bytes: what frozen work gives, kept for every row
     onnx_bytes: int
     measured: Json  # of a seeded sample of the training rows
 

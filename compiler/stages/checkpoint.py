@@ -38,17 +38,17 @@ def run(work: Work) -> None:
     learned = work.inputs["train"] / "learned.safetensors"
     method = plan.method.variant
     # a merged network has lost its adapter, so an adapted one is assembled anew
-    graft = (
+    network = (
         assemble(plan, work.backbone, learned)
         if method.adds
         else remember(work.memory, plan, work.backbone, work.inputs["train"])
     )
-    graft = graft.to("cpu").eval()
+    network = network.to("cpu").eval()
     source, beneath = base(plan.backbone.source), work.backbone
     if method.adds and plan.pretrain:
         _copy_base(work.backbone, work.out / BASE, source)
         source, beneath = f"checkpoint/{BASE}", work.out / BASE
-    for adapter, backbone in graft.backbones.items():
+    for adapter, backbone in network.backbones.items():
         folder = of_adapter(work.out, adapter)
         folder.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
@@ -59,11 +59,11 @@ def run(work: Work) -> None:
     _copy(work.backbone, work.out, PREPROCESSING)
     if not method.adds and _pools_as_before(work):
         _copy(work.origin, work.out, SENTENCES)
-    heads = of_heads(graft)
+    heads = of_heads(network)
     save_file({name: tensor.detach().contiguous() for name, tensor in heads.items()}, work.out / HEAD)
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)[:FEW]
-    before = outputs(graft, plan, processor, inputs)
+    before = outputs(network, plan, processor, inputs)
     after = outputs(reassemble(plan, beneath, work.out), plan, processor, inputs)
     worst, _ = apart(before, after)
     if worst > SAME:

@@ -26,15 +26,15 @@ def run(work: Work) -> None:
     """
     plan = work.plan
     torch.set_num_threads(work.machine.threads)
-    graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to(work.machine.device)
+    network = remember(work.memory, plan, work.backbone, work.inputs["train"]).to(work.machine.device)
     processor = preprocessor(plan, work.backbone)
     calibrated: dict[str, Mapping[str, Any]] = {task.name: {} for task in plan.tasks}
     scores: dict[str, dict[str, Any]] = {}
     for split, task in ((split, task) for split in SCORED for task in plan.tasks if task.split(split)):
         rows = Rows(work, task, split, processor, work.machine.device)
-        if rows.kept:
-            refuse_unlike(graft, rows, first(rows, plan.train.batch_size))
-        outputs = outputs_of(graft, rows)
+        if rows.cache:
+            refuse_unlike(network, rows, first(rows, plan.train.batch_size))
+        outputs = outputs_of(network, rows)
         write_outputs(work.out / f"{task.named(split)}.npz", outputs)
         metrics, examples = task.head.variant.metrics, rows.prepared.examples()
         if split == "validation":

@@ -26,7 +26,7 @@ from ..export.graph import write_graphs
 from ..export.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
 from ..model.adapters import merge
 from ..model.assembly import assemble, learned, part_of, remember
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import Plan
 
 REAL = 16  # rows of the data that the gates see besides the generated inputs
@@ -36,15 +36,15 @@ def run(work: Work) -> None:
     """Writes the graphs, `parity.json` and `fused.json`; raises Refused E0401, E0403, E0404, E0408 or E0513."""
     plan = work.plan
     torch.set_num_threads(work.machine.threads)
-    graft = remember(work.memory, plan, work.backbone, work.inputs["train"]).to("cpu").eval()
+    network = remember(work.memory, plan, work.backbone, work.inputs["train"]).to("cpu").eval()
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)
-    merged = _merge(graft, plan, processor, inputs, work)
-    write_graphs(graft, plan, processor, inputs, work.out)
+    merged = _merge(network, plan, processor, inputs, work)
+    write_graphs(network, plan, processor, inputs, work.out)
     path = work.out / file_of(MODEL, "fp32")
-    parity = compare(graft, plan, processor, work.out, inputs)
+    parity = compare(network, plan, processor, work.out, inputs)
     gate(parity, plan, work.out)
-    on_rows = [_on_rows(graft, plan, processor, path, work.prepared(task, task.gated)) for task in plan.tasks]
+    on_rows = [_on_rows(network, plan, processor, path, work.prepared(task, task.gated)) for task in plan.tasks]
     parity = max(parity, *on_rows, key=lambda p: p.worst)
     gate(parity, plan, work.out)
     found: dict[str, Any] = {
@@ -55,25 +55,25 @@ def run(work: Work) -> None:
     (work.out / "fused.json").write_text(json.dumps(fused(onnx.load(str(path), load_external_data=False))))
 
 
-def _on_rows(graft: Graft, plan: Plan, processor: Any, path: Path, prepared: Path) -> Parity:
+def _on_rows(network: Network, plan: Plan, processor: Any, path: Path, prepared: Path) -> Parity:
     """The same comparison on prepared rows of the data, which the preprocessing already met."""
     rows = Prepared(prepared)
     chosen = [rows.row(i) for i in range(min(REAL, rows.rows))]
-    ours = of_network(graft, plan, processor, chosen)
+    ours = of_network(network, plan, processor, chosen)
     worst, name = apart(ours, of_graph(Session(path), plan, processor, chosen))
     return Parity(worst, name, f"a batch of {len(chosen)} rows of the data", len(chosen))
 
 
-def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
+def _merge(network: Network, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
     """Merges in place; the merged network must answer as the adapted one did, and something must have been learned."""
     method = plan.method.variant
     if not method.adds:
         return None
     work.memory.clear()  # the adapted form is gone after this
-    adapted = outputs(graft, plan, processor, inputs)
-    before = _weights(graft, method) if method.merges else _untrained(work)
-    merge(graft, plan)
-    after = outputs(graft, plan, processor, inputs)
+    adapted = outputs(network, plan, processor, inputs)
+    before = _weights(network, method) if method.merges else _untrained(work)
+    merge(network, plan)
+    after = outputs(network, plan, processor, inputs)
     worst, _ = apart(adapted, after)
     if not worst <= plan.export.parity:
         evidence = work.out / "merge.npz"
@@ -88,7 +88,7 @@ def _merge(graft: Graft, plan: Plan, processor: Any, inputs: list[Any], work: Wo
             f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
             help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
         )
-    state = _states(graft) if method.merges else load_file(work.inputs["train"] / "learned.safetensors")
+    state = _states(network) if method.merges else load_file(work.inputs["train"] / "learned.safetensors")
     return {"worst": worst, "allowed": plan.export.parity, **_updates(work, before, state)}
 
 
@@ -123,16 +123,16 @@ def _unjoined(work: Work) -> Iterator[str]:
         yield f"epoch {best} was the best, when no layer had joined yet: see `train.gradual_unfreezing`"
 
 
-def _states(graft: Graft) -> dict[str, torch.Tensor]:
-    return {f"{part_of(a)}.{n}": t for a, own in graft.backbones.items() for n, t in own.state_dict().items()}
+def _states(network: Network) -> dict[str, torch.Tensor]:
+    return {f"{part_of(a)}.{n}": t for a, own in network.backbones.items() for n, t in own.state_dict().items()}
 
 
-def _weights(graft: Graft, method: Method[Any]) -> dict[str, torch.Tensor]:
+def _weights(network: Network, method: Method[Any]) -> dict[str, torch.Tensor]:
     """The weights that will take in an update, as they are before."""
     # they are the same for all adapters
-    state = graft.backbone.state_dict()
+    state = network.backbone.state_dict()
     before = {method.plain(n): state[n].clone() for n in state if n.endswith(".weight") and ".base_layer." in n}
-    return {f"{part_of(adapter)}.{name}": tensor for adapter in graft.adapters for name, tensor in before.items()}
+    return {f"{part_of(adapter)}.{name}": tensor for adapter in network.adapters for name, tensor in before.items()}
 
 
 def _untrained(work: Work) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from ..contracts.stage import Stage
 from ..execution.prepared import Prepared
 from ..execution.work import Work
-from ..features.cache import read_kept
+from ..features.cache import read_cache
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
 from ..store.store import write_atomically
@@ -38,7 +38,7 @@ def run(work: Work) -> None:
 def _fit(work: Work, task: TaskPlan) -> Fit:
     variant, rows = task.head.variant, Prepared(work.prepared(task, "train"))
     assert variant.convex is not None
-    record, features = variant.convex(task.head.record), read_kept(work.features(task)).values
+    record, features = variant.convex(task.head.record), read_cache(work.features(task)).values
     assert record is not None  # a plan has no head with other layers fitted
     ((output, array),) = variant.outputs(record).items()
 

@@ -16,7 +16,7 @@ from ..contracts.stage import Stage
 from ..execution.prepared import Prepared, Targets, write_outputs
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
-from ..features.cache import read_kept
+from ..features.cache import read_cache
 from ..floors import Floor, Sample
 from ..model.assembly import pooling
 from ..model.loading import load_backbone
@@ -107,9 +107,9 @@ def _vectors(work: Work, split: str) -> np.ndarray | None:
     """The untouched backbone's features of each row, where they are kept for training or a head wants them."""
     if split in untouched(work.plan, work.task):
         return _untouched(work, split)
-    folded = work.folded(work.task, split)  # an input of this stage where its head takes them
+    cached = work.cached(work.task, split)  # an input of this stage where its head takes them
     rows = Prepared(work.prepared(work.task, split)).rows  # of pictures, the first of several views
-    return np.asarray(read_kept(folded).values[:rows], np.float32) if folded else None
+    return np.asarray(read_cache(cached).values[:rows], np.float32) if cached else None
 
 
 def _untouched(work: Work, split: str) -> np.ndarray:

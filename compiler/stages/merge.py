@@ -23,7 +23,7 @@ from ..heads._vocabulary import IGNORED, unigram_entropy
 from ..layers.language import LanguageModel, WordHead
 from ..model.assembly import assemble, load_heads
 from ..model.language_models import AUTO, load_language_model
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import PretrainPlan
 from ..training.loaders import Rows
 from ..training.validation import scored
@@ -45,10 +45,10 @@ def run(work: Work) -> None:
     report: dict[str, Any] = {"objective": phase.tasks[0].head.type, "split": split}
     if split:
         report["before"] = _scores(work, before, split)
-    graft = assemble(phase, work.backbone, work.inputs[work.phase] / "learned.safetensors").to(work.machine.device)
-    _merge(work, graft, method)
+    network = assemble(phase, work.backbone, work.inputs[work.phase] / "learned.safetensors").to(work.machine.device)
+    _merge(work, network, method)
     if split:
-        report["after"] = _scores(work, graft, split)
+        report["after"] = _scores(work, network, split)
     if split and phase.tasks[0].head.variant.condense:  # it finds words
         report["unigram_entropy"] = round(unigram_entropy(_texts(work, split)), 6)
     history = json.loads((work.inputs[work.phase] / "history.json").read_bytes())
@@ -56,24 +56,24 @@ def run(work: Work) -> None:
     if work.fitted:
         fitted = json.loads((work.fitted.parent / "history.json").read_bytes())
         report["fitted"] = {"steps": fitted["steps"], "train_loss": fitted["epochs"][-1]["train_loss"]}
-    _save(work, phase, graft.to("cpu"))
+    _save(work, phase, network.to("cpu"))
     (work.out / "report.json").write_text(json.dumps(report))
 
 
-def _scores(work: Work, graft: Graft, split: str) -> dict[str, Any]:
+def _scores(work: Work, network: Network, split: str) -> dict[str, Any]:
     processor = preprocessor(work.plan, work.backbone)
-    return scored(graft, Rows(work, work.plan.tasks[0], split, processor, work.machine.device))
+    return scored(network, Rows(work, work.plan.tasks[0], split, processor, work.machine.device))
 
 
-def _merge(work: Work, graft: Graft, method: Method[Any]) -> None:
+def _merge(work: Work, network: Network, method: Method[Any]) -> None:
     """Merges in place; the merged network must answer as the adapted one did."""
     if not method.adds:
         return
     processor, plan = preprocessor(work.plan, work.backbone), work.plan
     inputs = golden_inputs(plan)
-    adapted = outputs(graft, plan, processor, inputs)
-    graft.backbone = method.merge(graft.backbone)
-    worst, _ = apart(adapted, outputs(graft, plan, processor, inputs))
+    adapted = outputs(network, plan, processor, inputs)
+    network.backbone = method.merge(network.backbone)
+    worst, _ = apart(adapted, outputs(network, plan, processor, inputs))
     if not worst <= SAME:
         note = f"largest relative difference {worst:.1e}, allowed {SAME:.1e}"
         help = "lower `alpha` or `learning_rate` of this stage: an update this large loses precision"
@@ -95,16 +95,16 @@ def _texts(work: Work, split: str) -> Iterator[np.ndarray]:
             yield target
 
 
-def _save(work: Work, phase: PretrainPlan, graft: Graft) -> None:
+def _save(work: Work, phase: PretrainPlan, network: Network) -> None:
     """The backbone with its language model's head, where it has one: what comes next may want it."""
-    head = graft.head(0)
+    head = network.head(0)
     if isinstance(head, WordHead):
-        whole = head.language.whole(graft.backbone)
+        whole = head.language.whole(network.backbone)
     elif phase.language_model in AUTO:
         model, _ = load_language_model(phase.language_model, work.backbone, phase.backbone.variant)
-        whole = LanguageModel(model).whole(graft.backbone)
+        whole = LanguageModel(model).whole(network.backbone)
     else:
-        whole = graft.backbone
+        whole = network.backbone
     whole.save_pretrained(work.out)
     for name in (*PREPROCESSING, CARD):
         if Path(work.backbone / name).is_file():

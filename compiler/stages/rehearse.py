@@ -19,12 +19,12 @@ def run(work: Work) -> None:
     """Raises Refused E0401 or E0408 where the trained network could not become a bundle."""
     plan = _before(work.plan)
     torch.set_num_threads(work.machine.threads)
-    graft = assemble(plan, work.backbone)
-    merge(graft, plan)
+    network = assemble(plan, work.backbone)
+    merge(network, plan)
     processor = preprocessor(plan, work.backbone)
     inputs = golden_inputs(plan)
-    write_graphs(graft, plan, processor, inputs, work.out)
-    gate(compare(graft, plan, processor, work.out, inputs), plan, work.out)
+    write_graphs(network, plan, processor, inputs, work.out)
+    gate(compare(network, plan, processor, work.out, inputs), plan, work.out)
     for file in work.out.iterdir():
         file.unlink()
     (work.out / "fine").touch()

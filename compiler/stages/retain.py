@@ -20,13 +20,13 @@ def run(work: Work) -> None:
     phase = work.plan.retain
     assert phase is not None
     torch.set_num_threads(work.machine.threads)
-    graft = remember(work.memory, work.plan, work.backbone, work.inputs["train"]).to(work.machine.device)
+    network = remember(work.memory, work.plan, work.backbone, work.inputs["train"]).to(work.machine.device)
     processor = preprocessor(phase, work.origin)
     rows = Rows(replace(work, phase="retain"), phase.tasks[0], "test", processor, work.machine.device)
     before = scored(assemble(phase, work.origin).to(work.machine.device), rows)
     after = {
         adapter: scored(topped(phase, {"": backbone}, work.backbone).to(work.machine.device), rows)
-        for adapter, backbone in graft.backbones.items()
+        for adapter, backbone in network.backbones.items()
     }
     least = max(after, key=lambda adapter: float(after[adapter]["loss"]))
     found = {"objective": phase.tasks[0].head.type, "before": before, "after": after[least]}

@@ -20,7 +20,7 @@ def job_of(work: Work) -> Job:
             task=task.name,
             split=split,
             prepared=work.prepared(task, split),
-            folded=work.folded(task, split),
+            cached=work.cached(task, split),
         )
         for task in work.plan.tasks
         for split in ("train", "validation")

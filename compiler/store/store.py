@@ -35,7 +35,7 @@ from .ownership import (
 )
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FOLDERS = frozenset({"stages", "records", "staging", "locks", "digests", "likenesses", "trash", "headers"})
+FOLDERS = frozenset({"stages", "records", "staging", "locks", "digests", "content-keys", "trash", "headers"})
 ABSENT = "it is not there"
 UNRECORDED = "its record is missing: what it held can't be told"
 
@@ -195,19 +195,19 @@ class Store:
         """Size and SHA-256 of every file of a finished output, by its path in there; empty where no record tells."""
         return _object(self.recorded(stage, key).get("files"))
 
-    def offer(self, likeness: str, stage: str, key: str) -> None:
-        """Notes which output is had by whoever asks for one of this likeness, once it is finished."""
-        path = self.folder("likenesses") / likeness
-        with self.lock(f"like-{likeness}"):  # two builds may make the same by other keys
+    def offer(self, content_key: str, stage: str, key: str) -> None:
+        """Notes which output is had by whoever asks for one of this content_key, once it is finished."""
+        path = self.folder("content-keys") / content_key
+        with self.lock(f"like-{content_key}"):  # two builds may make the same by other keys
             write_atomically(path, lambda staged: staged.write_text(json.dumps([stage, key])))
 
-    def take(self, likeness: str, out: Path) -> str | None:
-        """Links the files of an output of this likeness into a folder, in place of what an earlier attempt left there.
+    def take(self, content_key: str, out: Path) -> str | None:
+        """Links the files of an output of this content_key into a folder, in place of what an earlier attempt left there.
 
         They lie on the disk once, and are there for as long as either output is. Its stage; None where there is none.
         """
         try:
-            pointer = self.folder("likenesses") / likeness
+            pointer = self.folder("content-keys") / content_key
             stage, key = json.loads(read_own(pointer, self.users) or b"")
             if not (_is_name(stage) and _is_name(key)):
                 return None

@@ -57,7 +57,7 @@ def _steps(
 ) -> tuple[nn.Module, ...]:
     """The changes in their order: what is kept, which way round, in which colours.
 
-    Kept out of the module tree: `Module.to` would move kornia's drawing to the device, and change the draws.
+    CachedFeatures out of the module tree: `Module.to` would move kornia's drawing to the device, and change the draws.
     """
     steps: list[nn.Module] = []
     if crop is not None:

@@ -17,7 +17,7 @@ class SplitRows(Frozen):
     task: str
     split: str
     prepared: Path  # as the stage `prepare` writes it
-    folded: Path | None = None  # features or states that are computed already, None where nothing is
+    cached: Path | None = None  # cached features or states, None where there are none
 
 
 class Job(Frozen):
@@ -40,9 +40,9 @@ class Job(Frozen):
         """The folder of a split's prepared rows; raises KeyError where the job has none."""
         return self._rows(task, split).prepared
 
-    def folded(self, task: TaskPlan, split: str) -> Path | None:
-        """The folder of a split's features or states that are computed already, None where nothing is."""
-        return self._rows(task, split).folded
+    def cached(self, task: TaskPlan, split: str) -> Path | None:
+        """The folder of a split's cached features or states, None where there are none."""
+        return self._rows(task, split).cached
 
     def _rows(self, task: TaskPlan, split: str) -> SplitRows:
         for each in self.rows:

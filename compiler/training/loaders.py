@@ -14,9 +14,9 @@ import torch
 from ...runtime.rows import Values, by_length, gathered, own_part, ragged_axis, taken
 from ..contracts.head import Target
 from ..execution.prepared import Column, Prepared, Targets, joined_targets, target_of, targets_of
-from ..features.cache import Kept, read_kept
+from ..features.cache import FeatureCache, read_cache
 from ..features.layers import STATE
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import Phase, TaskPlan
 from ..planning.split import derived_seed
 from .memory import Parts
@@ -100,8 +100,8 @@ class Places(Protocol):
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
 
-    def folded(self, task: TaskPlan, split: str) -> Path | None:
-        """The folder of what a split's frozen work gave, None where nothing is folded."""
+    def cached(self, task: TaskPlan, split: str) -> Path | None:
+        """The folder of a split's cached features or states, None where there are none."""
 
 
 class Loader(Protocol):
@@ -173,7 +173,7 @@ class CachedFeatures:
 
     runs_backbone = False
 
-    def __init__(self, cache: Kept, device: str) -> None:
+    def __init__(self, cache: FeatureCache, device: str) -> None:
         self.cache, self.device = cache, device
 
     def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
@@ -191,7 +191,7 @@ class CachedStates:
 
     runs_backbone = True
 
-    def __init__(self, raw: RawRows, cache: Kept) -> None:
+    def __init__(self, raw: RawRows, cache: FeatureCache) -> None:
         self.raw, self.cache = raw, cache
 
     def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
@@ -208,10 +208,10 @@ class Rows:
     """The rows of a task's split: what the network is given of them, and what its outputs are held against."""
 
     def __init__(self, places: Places, task: TaskPlan, split: str, processor: Any, device: str) -> None:
-        self.folded = folded = places.folded(task, split)
+        self.cache_folder = places.cached(task, split)
         self.task, self.prepared = task, Prepared(places.prepared(task, split))
         self.views = views(places.plan, task, split)
-        self.kept = read_kept(folded, len(self.views)) if folded else None
+        self.cache = read_cache(self.cache_folder, len(self.views)) if self.cache_folder else None
         self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
         is_taught = split == "train"
@@ -222,14 +222,14 @@ class Rows:
             device,
             view=self.views[0],
             draw=task.head.variant.draw if is_taught else None,
-            augment=_augmentation(task) if is_taught and not self.kept else None,
+            augment=_augmentation(task) if is_taught and not self.cache else None,
         )
         self.loader = self._loader()
 
     def _loader(self) -> Loader:
-        if self.kept is None:
+        if self.cache is None:
             return self.raw
-        return CachedFeatures(self.kept, self.device) if self.kept.is_whole else CachedStates(self.raw, self.kept)
+        return CachedFeatures(self.cache, self.device) if self.cache.is_whole else CachedStates(self.raw, self.cache)
 
     def __len__(self) -> int:
         return len(self.prepared)
@@ -276,18 +276,18 @@ def views(plan: Phase, task: TaskPlan, split: str) -> list[View]:
     return [partial(view, seed) for seed in seeds]
 
 
-def outputs_of(graft: Graft, rows: Rows, size: int = 64) -> dict[str, Values]:
+def outputs_of(network: Network, rows: Rows, size: int = 64) -> dict[str, Values]:
     """Outputs of a task for every row of a split, in row order, in inference mode; fewer at once where memory ends."""
-    return Parts().fit(size, lambda parts: _outputs(graft, rows, -(-size // parts)))
+    return Parts().fit(size, lambda parts: _outputs(network, rows, -(-size // parts)))
 
 
-def _outputs(graft: Graft, rows: Rows, size: int) -> dict[str, Values]:
-    graft.eval()
+def _outputs(network: Network, rows: Rows, size: int) -> dict[str, Values]:
+    network.eval()
     parts, order = [], []
     with torch.inference_mode():
         for chosen in by_length(rows.prepared.lengths(), size, rows.budget):
             features = [rows.prepared.row(int(i)) for i in chosen] if rows.along else []
-            found = graft.answers(rows.loader.batch(chosen), [rows.task.name])[rows.task.name]
+            found = network.answers(rows.loader.batch(chosen), [rows.task.name])[rows.task.name]
             parts.append(condensed(rows.task, cut(found, features, rows.along), rows.prepared.targets, chosen))
             order.append(chosen)
     return gathered(parts, np.concatenate(order))

@@ -37,7 +37,7 @@ from .job import Job
 from .loaders import Rows
 from .memory import Parts
 from .mixed_batches import RowSet, batches, whole_loss
-from .optimisation import Pull, clip, groups, norm_of, schedule, wake
+from .optimisation import L2SP, clip, groups, norm_of, schedule, unfreeze
 from .validation import direction, first, refuse_unlike, validated
 from .with_loss import WithLoss
 from .world import ALONE, World
@@ -113,7 +113,7 @@ class Training:
         self.sets = [RowSet([rows[name] for name in each.tasks if name in rows], each.rows) for each in plan.train.sets]
         self.optimizer = torch.optim.AdamW(groups(self.network, plan), fused=True)  # a fifth of the time of the loop
         self.factor = schedule(plan)
-        self.pull = Pull(self.network, plan) if plan.train.l2_sp else None
+        self.pull = L2SP(self.network, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
         self.parts = Parts(self.network, world)  # of each batch, where it is too large for the memory
         self.learns: list[torch.nn.Parameter] = []  # in this epoch
@@ -123,14 +123,14 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
         self.start: dict[str, Any] = {}  # what fitted heads score before the first step
-        self.kept: dict[str, torch.Tensor] = {}
+        self.cache: dict[str, torch.Tensor] = {}
         self.saves = Saves()
         for place, each in enumerate(self.sets):
             for taught, begins in each.inputs(islice(each.batches(plan, 0, place), COMPARED)):
-                if taught.kept:
+                if taught.cache:
                     refuse_unlike(self.network, taught, [batch for batch in begins if len(batch)])
         for scored in self.validation.values():
-            if scored.kept:
+            if scored.cache:
                 refuse_unlike(self.network, scored, first(scored, plan.train.batch_size))
         return_memory()  # of what was compared, before steps take what lies between
 
@@ -156,7 +156,7 @@ class Training:
                 ahead = islice(batches(self.sets, self.plan, epoch), self.step - epoch * train.steps_per_epoch, None)
                 train_mode(self.network, self.plan)
                 if train.gradual_unfreezing:
-                    wake(self.network, self.plan, epoch)
+                    unfreeze(self.network, self.plan, epoch)
                 # in the module's order, as every script does: another order rounds the gradients' norm another way
                 self.learns = [p for p in self.network.parameters() if p.requires_grad]
                 while self.step < end:
@@ -244,7 +244,7 @@ class Training:
         sign, best = direction(self.plan), self.best["value"]
         if math.isnan(best) or (value is not None and sign * value > sign * best):
             self.best = {"epoch": epoch, "value": math.nan if value is None else value}
-            self.kept = {name: tensor.detach().clone() for name, tensor in learned(self.network, self.plan).items()}
+            self.cache = {name: tensor.detach().clone() for name, tensor in learned(self.network, self.plan).items()}
 
     def _note(self) -> str:
         last = self.history[-1]
@@ -265,7 +265,7 @@ class Training:
     def save(self) -> None:
         """Writes a checkpoint in one step: tensors and counters, no pickle."""
         tensors = {f"now.{n}": t.detach() for n, t in learned(self.network, self.plan).items()} | {
-            f"best.{n}": t for n, t in self.kept.items()
+            f"best.{n}": t for n, t in self.cache.items()
         }
         for i, parameter in enumerate(self._parameters()):
             for name, value in self.optimizer.state.get(parameter, {}).items():
@@ -305,7 +305,7 @@ class Training:
         self.best, self.start = {"epoch": state["best"], "value": float(state["value"])}, state["start"]
         self.losses, self.norms = tensors["losses"].tolist(), tensors["norms"].tolist()
         load_learned(self.network, self.plan, under(tensors, "now."))
-        self.kept = {name: t.to(self.accelerator.device) for name, t in under(tensors, "best.").items()}
+        self.cache = {name: t.to(self.accelerator.device) for name, t in under(tensors, "best.").items()}
         for i, parameter in enumerate(self._parameters()):
             found = under(tensors, f"optimizer.{i}.")
             if found:
@@ -322,7 +322,7 @@ class Training:
         """Writes the results, each in one step, the history last."""
         if not self.world.is_main:
             return
-        kept = {n: t.cpu().contiguous() for n, t in self.kept.items()}
+        kept = {n: t.cpu().contiguous() for n, t in self.cache.items()}
         history = {
             "epochs": self.history,
             "best_epoch": self.best["epoch"],

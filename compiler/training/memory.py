@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..model.network import Graft
+from ..model.network import Network
 from .world import ALONE, World
 
 Found = TypeVar("Found")
@@ -58,7 +58,7 @@ def cuts(rows: int, parts: int) -> list[slice]:
 
 
 def answers_in_parts(
-    graft: Graft, parts: int, batch: Mapping[str, torch.Tensor], names: Iterable[str]
+    network: Network, parts: int, batch: Mapping[str, torch.Tensor], names: Iterable[str]
 ) -> dict[str, dict[str, torch.Tensor]]:
     """The network's answers to a batch, by task and word, for a loss over all of its rows at once.
 
@@ -68,11 +68,11 @@ def answers_in_parts(
     """
     names = list(names)
     if parts == 1:
-        return graft.answers(batch, names)
+        return network.answers(batch, names)
     found = []
     for cut in cuts(len(next(iter(batch.values()))), parts):
         part = {name: values[cut] for name, values in batch.items()}
-        found.append(checkpoint(graft.answers, part, names, use_reentrant=False))
+        found.append(checkpoint(network.answers, part, names, use_reentrant=False))
     return {name: {word: joined([each[name][word] for each in found]) for word in found[0][name]} for name in names}
 
 

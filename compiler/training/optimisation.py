@@ -8,19 +8,19 @@ from typing import Any
 import torch
 
 from ..model.assembly import learned, tensors
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import Phase
 
 
-class Pull:
+class L2SP:
     """The gradient of L2-SP (Li et al. 2018, arXiv:1802.01483): ½ · strength · |w − w₀|² of the pretrained weights that learn.
 
     It is added to gradients and is no part of the losses that are recorded. The head has no w₀ and is left alone.
     """
 
-    def __init__(self, graft: Graft, plan: Phase) -> None:
+    def __init__(self, network: Network, plan: Phase) -> None:
         self.strength = plan.train.l2_sp
-        pretrained = [t for _, t, planned in tensors(graft, plan) if planned.state == "trained" and t.requires_grad]
+        pretrained = [t for _, t, planned in tensors(network, plan) if planned.state == "trained" and t.requires_grad]
         self.pairs = [(tensor, tensor.detach().clone()) for tensor in pretrained]
 
     def add(self) -> None:
@@ -48,22 +48,22 @@ def norm_of(parameters: Iterable[torch.nn.Parameter]) -> float:
     return float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
-def wake(graft: Graft, plan: Phase, epoch: int) -> None:
+def unfreeze(network: Network, plan: Phase, epoch: int) -> None:
     """Gradual unfreezing (Howard and Ruder 2018, arXiv:1801.06146): what learns in an epoch, counted from 0.
 
     In the first epochs the head and what lies above the layers; then one more layer, from the top, at a time.
     """
     joined = epoch // plan.train.gradual_unfreezing
-    for _, tensor, planned in tensors(graft, plan):
+    for _, tensor, planned in tensors(network, plan):
         if planned.state in ("trained", "added") and not planned.is_buffer:
             tensor.requires_grad_(plan.train.layer_of.get(planned.name, 0) <= joined)
 
 
-def groups(graft: Graft, plan: Phase) -> list[dict[str, Any]]:
+def groups(network: Network, plan: Phase) -> list[dict[str, Any]]:
     """Parameter groups of AdamW: a peak rate by part and layer; no weight decay on vectors (biases, norms)."""
     train = plan.train
     found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, tensor in learned(graft, plan).items():
+    for name, tensor in learned(network, plan).items():
         if not isinstance(tensor, torch.nn.Parameter):
             continue
         part, _, inner = name.partition(".")

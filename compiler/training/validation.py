@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..diagnostics import refuse
-from ..model.network import Graft
+from ..model.network import Network
 from ..planning.plan import Phase, TaskPlan
 from ..planning.terms import MEAN
 from .loaders import Batch, Rows, loss_of, outputs_of
@@ -22,7 +22,7 @@ SEEN: dict[tuple[Path, bytes], torch.Tensor] = {}
 UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # relative, by the type of what is kept
 
 
-def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, float | None]:
+def validated(network: Network, splits: Iterable[Rows], plan: Phase) -> dict[str, float | None]:
     """The loss over the validation rows of all tasks, the metric of each, and what picks the best epoch.
 
     That is one of these metrics, or their mean by the tasks' weights, those of which less is better counted below zero.
@@ -33,7 +33,7 @@ def validated(graft: Graft, splits: Iterable[Rows], plan: Phase) -> dict[str, fl
     loss = weights = 0.0
     signed: float | None = 0.0
     for rows in splits:
-        task, outputs = rows.task, outputs_of(graft, rows)
+        task, outputs = rows.task, outputs_of(network, rows)
         metrics, value = task.head.variant.metrics, _metric(task, outputs, rows.prepared.examples())
         loss += task.weight * loss_of(outputs, rows, plan.train.batch_size)
         weights += task.weight
@@ -55,37 +55,39 @@ def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float | None:
     return metrics.one(task.metric, calibrated, outputs, examples)
 
 
-def refuse_unlike(graft: Graft, rows: Rows, batches: Iterable[np.ndarray]) -> None:
+def refuse_unlike(network: Network, rows: Rows, batches: Iterable[np.ndarray]) -> None:
     """Raises Refused E0418 where what was computed once gives a batch other features or another loss than the network.
 
     Both in inference mode; a batch is the numbers of its inputs.
     """
-    assert rows.kept is not None
-    allowed, graft = UNLIKE[rows.kept.values.dtype.name], graft.eval()
+    assert rows.cache is not None
+    allowed, network = UNLIKE[rows.cache.values.dtype.name], network.eval()
     for number, chosen in enumerate(batches, 1):
         places = rows.prepared.rows_of(chosen)
         with torch.inference_mode():
-            known = (rows.folded, places.tobytes()) if rows.folded and not rows.loader.runs_backbone else None
+            known = (
+                (rows.cache_folder, places.tobytes()) if rows.cache_folder and not rows.loader.runs_backbone else None
+            )
             plain = {"feature": SEEN[known]} if known in SEEN else rows.raw.batch(places)
-            (ours, folded), (theirs, whole) = (
-                _seen(graft, rows, b, places) for b in (rows.loader.batch(places), plain)
+            (ours, cached), (theirs, whole) = (
+                _seen(network, rows, b, places) for b in (rows.loader.batch(places), plain)
             )
         if known:
             SEEN[known] = theirs
         if theirs.ndim == 3:  # what stands at padding is nobody's
             ours, theirs = (values * plain["attention_mask"].unsqueeze(-1) for values in (ours, theirs))
         apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
-        if not (apart <= allowed and abs(folded - whole) <= allowed * max(1.0, abs(whole))):
+        if not (apart <= allowed and abs(cached - whole) <= allowed * max(1.0, abs(whole))):
             raise refuse(
                 "E0418",
                 "what was computed once is not what the network computes",
-                f"loss of batch {number}: {folded:.6g} from what is kept, {whole:.6g} from the rows",
+                f"loss of batch {number}: {cached:.6g} from the cache, {whole:.6g} from the rows",
                 f"largest difference of a feature, relative to the largest of them: {apart:.1e}, allowed {allowed:.1e}",
                 help="train with `train.fold: off`, and report this with the spec",
             )
 
 
-def _seen(graft: Graft, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[torch.Tensor, float]:
+def _seen(network: Network, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[torch.Tensor, float]:
     """What a head sees of a batch, and its loss; no more rows at once than the budget, fewer where memory ends."""
     name, head = rows.task.name, rows.task.head
     needed = -(-len(places) * int(rows.prepared.lengths()[places].max()) // rows.budget)
@@ -94,8 +96,8 @@ def _seen(graft: Graft, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[t
         found = []
         for cut in cuts(len(places), max(count, needed)):
             part = {word: values[cut] for word, values in batch.items()}
-            feature = part["feature"] if "feature" in part else graft.features(part, [name])[name]
-            found.append((feature, graft.answers({**part, "feature": feature}, [name])[name]))
+            feature = part["feature"] if "feature" in part else network.features(part, [name])[name]
+            found.append((feature, network.answers({**part, "feature": feature}, [name])[name]))
         features, answers = zip(*found, strict=True)
         return torch.cat(features), {word: joined([each[word] for each in answers]) for word in answers[0]}
 
@@ -108,9 +110,9 @@ def first(rows: Rows, size: int) -> list[np.ndarray]:
     return [np.arange(min(size, len(rows)))]
 
 
-def scored(graft: Graft, rows: Rows) -> dict[str, Any]:
+def scored(network: Network, rows: Rows) -> dict[str, Any]:
     """Every metric of a task on a split, and its loss."""
-    task, outputs = rows.task, outputs_of(graft, rows)
+    task, outputs = rows.task, outputs_of(network, rows)
     found = {"loss": round(loss_of(outputs, rows, len(rows)), 6)}
     report = task.head.variant.metrics.report(task.head.record, outputs, rows.prepared.examples())
     return found | {name: value for name, value in report.items() if value is None or isinstance(value, int | float)}

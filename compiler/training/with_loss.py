@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..model.network import Graft
+from ..model.network import Network
 from .loaders import Aims
 from .memory import answers_in_parts
 from .world import ALONE, World
@@ -46,7 +46,7 @@ class SetBatch:
 class WithLoss(nn.Module):
     """A network with its loss, whose `forward` meets every parameter that learns, as DistributedDataParallel needs."""
 
-    def __init__(self, network: Graft, world: World = ALONE) -> None:
+    def __init__(self, network: Network, world: World = ALONE) -> None:
         super().__init__()
         self.network, self.world = network, world
 

@@ -53,8 +53,8 @@ class Calls:
             parts = Path(path).relative_to(self.store).parts
             if parts and parts[0] == "digests":  # whether a hash is remembered is a matter of a tenth of a second
                 return None
-            if parts and parts[0] == "likenesses":  # whose names tell no stage; what is folded is all that has them
-                return "fold"
+            if parts and parts[0] == "content-keys":  # whose names tell no stage; what is folded is all that has them
+                return "features"
             return parts[1].split("-")[0] if len(parts) > 1 else "start"
         return "deliver" if path == self.beside or path.startswith(self.beside + "/") else None
 

@@ -35,10 +35,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import subjects
 from calls import Calls, Point
 
-STAGES = ("start", "prepare", "rehearse", "fold", "fit", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
+STAGES = ("start", "prepare", "rehearse", "features", "fit", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
 RESUMING = "train"
-GROWING = ("train", "fold")  # stages whose staging folder a build goes on in
-ROWS = 4  # of a batch that folds
+GROWING = ("train", "features")  # stages whose staging folder a build goes on in
+ROWS = 4  # of a batch of features
 MORE = 5  # points besides those where the disk differs
 FEW = 3  # points of the pictures
 OLDER = ("description=An earlier bundle.",)
@@ -136,10 +136,10 @@ class Subject:
     def _run(self, store: Path, output: Path, sets: tuple[str, ...], before: Callable[[], Any]) -> int:
         from graftc.compiler.cli import main
         from graftc.compiler.execution import saves
-        from graftc.compiler.stages import fold
+        from graftc.compiler.stages import features as features_stage
 
         saves.EVERY = saves.SHARE = 0.0  # a checkpoint after every step
-        fold.BATCH = ROWS
+        features_stage.BATCH = ROWS
         before()
         words = [word for one in sets for word in ("--set", one)]
         try:
@@ -293,7 +293,7 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
 
 def features(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while features are computed and where they are whole: in one of three states that this leaves on the disk."""
-    points = [found for found in subject.points() if found[0][0] == "fold"]
+    points = [found for found in subject.points() if found[0][0] == "features"]
     subject.store.rename(subject.complete)
     picked = points if is_all else chosen(points, 0)[::3]
     outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
@@ -304,10 +304,10 @@ def fitted(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while a head is fitted, in every state that this leaves on the disk, and in some while its features are computed."""
     points = subject.points()
     subject.store.rename(subject.complete)
-    folding, fitting = ([found for found in points if found[0][0] == stage] for stage in ("fold", "fit"))
-    picked = [*folding, *fitting] if is_all else [*chosen(folding, 0)[::5], *chosen(fitting, 0)]
+    caching, fitting = ([found for found in points if found[0][0] == stage] for stage in ("features", "fit"))
+    picked = [*caching, *fitting] if is_all else [*chosen(caching, 0)[::5], *chosen(fitting, 0)]
     outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
-    return {"fold": states(folding), "fit": states(fitting), "outcomes": outcomes}
+    return {"features": states(caching), "fit": states(fitting), "outcomes": outcomes}
 
 
 def images(subject: Subject, is_all: bool) -> dict[str, Any]:

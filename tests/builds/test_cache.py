@@ -80,7 +80,7 @@ def test_nothing_runs_where_nothing_changed(place: Path, capsys: pytest.CaptureF
 def test_why_names_the_input_that_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = why(capsys, "train.learning_rate=0.02")
     assert rows["train"]["because"] == ["train.learning_rate 0.01 → 0.02"]
-    assert rows["fold-train"]["is_there"]
+    assert rows["features-train"]["is_there"]
     assert "after train" in rows["export"]["because"][0]
     lines = (place / "train.jsonl").read_text().replace("the ", "that ", 1)
     (place / "train.jsonl").write_text(lines)
@@ -251,16 +251,16 @@ def test_specs_of_one_call_share_what_they_have_in_common(place: Path, capsys: p
     main(["build", "--quiet", "--store", "shared", *names])
     *lines, last = capsys.readouterr().out.splitlines()
     ran = [line.partition(": ")[2] for line in lines if line.startswith("rate")]
-    shared = ("prepare", "fold", "rehearse")
+    shared = ("prepare", "features", "rehearse")
     assert all(word in ran[0] for word in (*shared, "train", "export"))
     assert not any(word in later for later in ran[1:] for word in shared), "the rows, the features, the rehearsal"
     assert last.startswith("all 3: ")
     words = dict(part.split(" ", 1) for part in last.removeprefix("all 3: ").split(", "))
-    folds = [float(took) for took in re.findall(r"fold-\w+ (\d+\.\d) s", ran[0])]
+    folds = [float(took) for took in re.findall(r"features-\w+ (\d+\.\d) s", ran[0])]
     assert len(folds) > 1
-    assert float(words["fold"].removesuffix(" s")) == pytest.approx(sum(folds), abs=0.06 * len(folds))
+    assert float(words["features"].removesuffix(" s")) == pytest.approx(sum(folds), abs=0.06 * len(folds))
     seconds = [float(taken.removesuffix(" s")) for taken in words.values()]
     assert seconds == sorted(seconds, reverse=True)
-    assert {"prepare", "fold", "train", "export", "verify", "pack"} <= words.keys()
+    assert {"prepare", "features", "train", "export", "verify", "pack"} <= words.keys()
     main(["build", "--quiet", "--store", "shared", *names])
     assert capsys.readouterr().out.splitlines()[-1] == "all 3: nothing to do"

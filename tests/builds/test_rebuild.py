@@ -145,7 +145,7 @@ def test_edited_test_rows_take_the_other_features_from_the_store(probe: Bench) -
     path = probe.spec.parent / "test.jsonl"
     text = path.read_text()
     edit(path)
-    assert set(probe.build().ran) == {"prepare-test", "fold-test", "floor", "evaluate", "health", "verify", "pack"}
+    assert set(probe.build().ran) == {"prepare-test", "features-test", "floor", "evaluate", "health", "verify", "pack"}
     path.write_text(text)
 
 
@@ -163,7 +163,7 @@ def test_another_name_packs_again(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_another_learning_rate_takes_the_features_of_the_frozen_backbone_from_the_store(probe: Bench) -> None:
-    assert (probe.store / "stages" / "fold-train").is_dir()
+    assert (probe.store / "stages" / "features-train").is_dir()
     assert set(probe.build("train.learning_rate=0.05").ran) == TRAINED
 
 

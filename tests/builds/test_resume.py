@@ -168,7 +168,7 @@ def test_features_that_were_half_computed_go_on_to_the_same_bundle(features: dic
     kills = of(features, "kill")
     assert 3 * len(kills) >= features["states"] > 50
     for outcome in kills:
-        assert (outcome["stage"], outcome["disturbed"]) == ("fold", -9), outcome["point"]
+        assert (outcome["stage"], outcome["disturbed"]) == ("features", -9), outcome["point"]
         assert_whole(outcome)
     assert any("going on from row" in outcome["said"] for outcome in kills)
 
@@ -177,7 +177,7 @@ def test_a_head_that_was_half_fitted_is_fitted_to_the_same_bundle(fitted: dict[s
     kills = of(fitted, "kill")
     stages = [outcome["stage"] for outcome in kills]
     assert stages.count("fit") >= fitted["fit"] >= 5
-    assert 5 * stages.count("fold") >= fitted["fold"] >= 10
+    assert 5 * stages.count("features") >= fitted["features"] >= 10
     assert any(o["stage"] == "fit" and o["point"].startswith("after rename") for o in kills)
     for outcome in kills:
         assert outcome["disturbed"] == -9, outcome["point"]

@@ -117,7 +117,11 @@ OF_LORA: dict[str, Case] = {
     "rank": (["adapt.rank=4"], None, {"rehearse", *TRAINED}),
     "freeze": (["backbone.freeze=[embeddings]"], None, {"rehearse", *TRAINED}),
     "weights": ([], weights, {"rehearse", *TRAINED}),
-    "method": (["adapt.method=probe"], None, {"rehearse", "fold-train", "fold-validation", "fold-test", *TRAINED}),
+    "method": (
+        ["adapt.method=probe"],
+        None,
+        {"rehearse", "features-train", "features-validation", "features-test", *TRAINED},
+    ),
     "label order": (["head.labels=[good, bad]"], None, None),
     "max_length": (["data.max_length=16"], None, None),
     "test data": (

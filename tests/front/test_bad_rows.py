@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graftc.compiler.api import Footing, look
+from graftc.compiler.api import CheckOptions, look
 from graftc.compiler.facts.bad_rows import BadRows, numbers, ranges
 from graftc.compiler.facts.rows import Opened, Unusable
 from graftc.compiler.language.source import read
@@ -100,7 +100,7 @@ def test_they_are_left_out_and_counted_by_kind(folder: Path, graftc: Command) ->
 def test_nothing_of_them_is_looked_at(folder: Path) -> None:
     left = spoil()
     spec()
-    facts = look(read(Path("spec.yaml")), Footing()).facts.splits["train"]
+    facts = look(read(Path("spec.yaml")), CheckOptions()).facts.splits["train"]
     assert sorted(facts.sample) == sorted(json.loads(line)["text"] for line in left)
     assert facts.tally.rows == facts.rows == len(left)
     assert len(facts.sketch.first) == len({json.loads(line)["text"] for line in left})

@@ -334,7 +334,7 @@ def test_json_says_what_the_text_says(folder: Path, graftc: Command) -> None:
         ("preprocessing.max_length", 64, 32)
     ]
     assert [run.stage for run in diff.runs if run.because] == [
-        "prepare-train", "prepare-validation", "rehearse", "fold-train-head", "train",
+        "prepare-train", "prepare-validation", "rehearse", "features-train-head", "train",
     ]  # fmt: skip
     assert {cost.name for cost in diff.costs} >= {"parameters", "trainable", "memory", "disk", "steps"}
     assert difference(graftc, "--diff", "spec.yaml").is_equal

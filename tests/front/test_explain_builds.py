@@ -29,7 +29,7 @@ from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
 from graftc.compiler.export import fusion, graph, parity
-from graftc.compiler.features.cache import Keeper
+from graftc.compiler.features.cache import FeatureWriter
 from graftc.compiler.machine import describe
 from graftc.compiler.model import assembly
 from graftc.compiler.renderers._terminal import Terminal
@@ -93,22 +93,22 @@ def work(project: Project) -> Work:
 
 
 def merged(work: Work) -> Any:
-    graft = assembly.remember(work.memory, work.plan, work.backbone, work.inputs["train"])
+    network = assembly.remember(work.memory, work.plan, work.backbone, work.inputs["train"])
     return export._merge(
-        graft, work.plan, preprocessor(work.plan, work.backbone), parity.golden_inputs(work.plan), work
+        network, work.plan, preprocessor(work.plan, work.backbone), parity.golden_inputs(work.plan), work
     )
 
 
 def test_a_graph_that_disagrees(work: Work) -> None:
     """The graph of one network held against another of the same shape."""
     plan, processor = work.plan, preprocessor(work.plan, work.backbone)
-    graft = assembly.assemble(plan, work.backbone)
+    network = assembly.assemble(plan, work.backbone)
     inputs, path = parity.golden_inputs(plan), work.out / "model.onnx"
     batch = arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu")
-    graph.write_graph(graft, plan, batch, path)
+    graph.write_graph(network, plan, batch, path)
     with torch.no_grad():
-        graft.heads[0].get_parameter("out.bias").add_(0.5)
-    found = parity.compare(graft, plan, processor, work.out, inputs)
+        network.heads[0].get_parameter("out.bias").add_(0.5)
+    found = parity.compare(network, plan, processor, work.out, inputs)
     said = refused(lambda: parity.gate(found, plan, path))
     shown("E0401", re.sub(r"worst in .*", "worst in a batch of 3", said), work.root)
 
@@ -141,16 +141,16 @@ def test_int8_that_is_never_small(work: Work) -> None:
 
 def test_a_merge_that_disagrees(work: Work) -> None:
     """Updates that all but cancel in fp32, so that their sum depends on the order of adding."""
-    graft = assembly.assemble(work.plan, work.backbone)
+    network = assembly.assemble(work.plan, work.backbone)
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, tensor in graft.backbone.named_parameters():
+        for name, tensor in network.backbone.named_parameters():
             if "lora_A" in name:
                 tensor[0] = 1e6 * torch.randn(tensor.shape[1], generator=draw)
                 tensor[1] = -tensor[0] * (1 + 1e-6 * torch.randn(tensor.shape[1], generator=draw))
             elif "lora_B" in name:
                 tensor[:, 0] = tensor[:, 1] = torch.randn(tensor.shape[0], generator=draw)
-    work.memory[f"graft {work.inputs['train']}"] = graft
+    work.memory[f"network {work.inputs['train']}"] = network
     shown("E0403", refused(lambda: merged(work)), work.root)
 
 
@@ -210,8 +210,8 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
 
 
 def test_states_too_large_for_half_precision(project: Project) -> None:
-    keeper = Keeper(project.folder, 1, 2, None, "fp16")
-    shown("E0419", refused(lambda: keeper.put([0], np.array([[7e4, 1]], np.float32))), project.folder)
+    writer = FeatureWriter(project.folder, 1, 2, None, "fp16")
+    shown("E0419", refused(lambda: writer.put([0], np.array([[7e4, 1]], np.float32))), project.folder)
 
 
 def test_a_graph_of_other_operators(work: Work) -> None:
@@ -238,11 +238,11 @@ def test_a_graph_without_anything_to_fuse(work: Work) -> None:
 
 def test_an_adapter_that_does_not_come_back(work: Work) -> None:
     """What the network does beside its weights is not in a checkpoint."""
-    graft = assembly.remember(work.memory, work.plan, work.backbone, work.inputs["train"])
+    network = assembly.remember(work.memory, work.plan, work.backbone, work.inputs["train"])
     plan = work.plan.model_copy(update={"method": work.plan.method.model_copy(update={"method": "full"})})
     work = Work(plan, work.root, work.backbone, work.machine, work.inputs, work.out, work.progress, work.memory)
-    graft.backbone = graft.backbone.merge_and_unload()
-    graft.backbone.embeddings.register_forward_hook(lambda module, given, answer: answer * 2)
+    network.backbone = network.backbone.merge_and_unload()
+    network.backbone.embeddings.register_forward_hook(lambda module, given, answer: answer * 2)
     shown("E0413", refused(lambda: checkpoint.run(work)), work.root)
 
 

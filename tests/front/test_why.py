@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graftc.compiler import variants
-from graftc.compiler.api import Footing, check, look
+from graftc.compiler.api import CheckOptions, check, look
 from graftc.compiler.language.overrides import override
 from graftc.compiler.language.parse import parse
 from graftc.compiler.language.schema import schema
@@ -23,7 +23,7 @@ from .conftest import Project
 
 
 def reasons(source: Source, keys: list[str]) -> tuple[Reason, ...]:
-    seen = look(source, Footing())
+    seen = look(source, CheckOptions())
     assert seen.plan is not None, seen.found
     return why_(keys, source, parse(source), seen.facts, seen.plan)
 

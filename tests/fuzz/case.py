@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graftc.compiler import variants
-from graftc.compiler.api import Footing, look
+from graftc.compiler.api import CheckOptions, look
 from graftc.compiler.diagnostics import Diagnostic, Refused, Status
 from graftc.compiler.language.overrides import override
 from graftc.compiler.language.source import Source, read
@@ -75,10 +75,10 @@ def hold(case: Case, world: Path) -> float:
 
 def _ask(spec: Path, case: Case) -> tuple[tuple[Diagnostic, ...], Source | None]:
     source: Source | None = None
-    footing = Footing(is_locked=True, has_data=False) if LOCK in case.files else Footing()
+    options = CheckOptions(is_locked=True, has_data=False) if LOCK in case.files else CheckOptions()
     try:
         source = override(read(spec), case.sets)
-        seen = look(source, footing)
+        seen = look(source, options)
         return seen.found, seen.source
     except Refused as refused:
         return refused.diagnostics, refused.source if isinstance(refused.source, Source) else source

@@ -137,11 +137,11 @@ class Bench:
         try:
             with quiet():
                 plan = graftc.plan(self.root / f"{word}.yaml")
-                graft = assemble(plan, place)
+                network = assemble(plan, place)
                 processor = preprocessor(plan, place)
                 inputs = variants.load("inputs", plan.reading.modality).samples(0, plan.reading.preprocessing)[:3]
                 with torch.no_grad():
-                    graft(**arrays(processor.collate(processor.rows(inputs).features), "cpu"))
+                    network(**arrays(processor.collate(processor.rows(inputs).features), "cpu"))
         except Refused as refused:
             return refused.status, str(refused)
         except Exception:

@@ -127,10 +127,10 @@ def test_any_method_that_adds_may_be_there_twice(method: str, tmp_path: Path) ->
         tmp_path, {"mood": {**MOOD, **OWN}, "thing": {**THING, **OWN}}, is_whole=True, adapt={"method": method}
     )
     found = plan(spec)
-    graft = assemble(found, tmp_path / "backbone")
+    network = assemble(found, tmp_path / "backbone")
     of = {part: {} for part in ("backbone:mood", "backbone:thing")}  # type: dict[str, dict[str, torch.Tensor]]
     draw = torch.Generator().manual_seed(0)
-    for name, tensor, planned in tensors(graft, found):
+    for name, tensor, planned in tensors(network, found):
         part, _, inner = name.partition(".")
         of[part][inner] = tensor
         if planned.state == "added":
@@ -139,9 +139,9 @@ def test_any_method_that_adds_may_be_there_twice(method: str, tmp_path: Path) ->
     added = {t.name for t in found.backbone.tensors if t.state == "added"}
     assert {name for name, tensor in of["backbone:mood"].items() if tensor is not of["backbone:thing"][name]} == added
     processor, inputs = Preprocessor(found.reading.preprocessing, tmp_path / "backbone"), golden_inputs(found)
-    before = outputs(graft, found, processor, inputs)
-    merge(graft, found)
-    worst, _ = apart(before, outputs(graft, found, processor, inputs))
+    before = outputs(network, found, processor, inputs)
+    merge(network, found)
+    worst, _ = apart(before, outputs(network, found, processor, inputs))
     assert worst < 1e-4
     separate = {
         name: apart({"a": before[f"{name}.logits"]}, {"a": before[f"{name}.logits"] * 0})[0]

@@ -148,7 +148,7 @@ def test_types_of_entities_without_a_row_are_told(tmp_path: Path) -> None:
     assert told(validation={"fraction": 0.5}) == {}  # which types are held out is not known yet
 
 
-class Kept(Training):
+class CachedFeatures(Training):
     """A training of which only the choice of the best epoch is run."""
 
     def __init__(self, scores: list[float | None], direction: int) -> None:
@@ -173,9 +173,9 @@ class Kept(Training):
 def test_no_epoch_is_chosen_by_a_score_that_it_lacks(
     scores: list[float | None], direction: int, best: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graftc.compiler.training.loop.learned", lambda graft, plan: {})
+    monkeypatch.setattr("graftc.compiler.training.loop.learned", lambda network, plan: {})
     monkeypatch.setattr("graftc.compiler.training.loop.direction", lambda plan: direction)
-    training = Kept(scores, direction)
+    training = CachedFeatures(scores, direction)
     for epoch, score in enumerate(scores, 1):
         training._keep_if_best(epoch, score)
     assert training.best["epoch"] == best
@@ -188,9 +188,9 @@ def test_no_epoch_is_chosen_by_a_score_that_it_lacks(
 def test_nothing_stops_by_epochs_without_a_score(
     scores: list[float | None], is_stopped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graftc.compiler.training.loop.learned", lambda graft, plan: {})
+    monkeypatch.setattr("graftc.compiler.training.loop.learned", lambda network, plan: {})
     monkeypatch.setattr("graftc.compiler.training.loop.direction", lambda plan: 1)
-    training = Kept(scores, 1)
+    training = CachedFeatures(scores, 1)
     training.plan.train.patience = 2
     training.history = [{"epoch": epoch, "x": score} for epoch, score in enumerate(scores, 1)]
     for epoch, score in enumerate(scores, 1):

@@ -131,14 +131,14 @@ def _parity(plan: Plan, backbone: Path, bundle: Path) -> float:
     """The largest difference between the bundle's graph and its checkpoint, which torch reads again."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of one library calling another's deprecated names
-        graft = reassemble(plan, backbone, bundle / "checkpoint")
+        network = reassemble(plan, backbone, bundle / "checkpoint")
     session = Session(bundle / "model.onnx", 1)
     processor, draw = preprocessor(plan, backbone), np.random.default_rng(0)
     worst = 0.0
     for batch, length in product(BATCHES, LENGTHS):
         lengths = [length, *draw.integers(1, length + 1, batch - 1)]
         inputs = [_row(draw.integers(5, 300, n)) for n in lengths]
-        ours = of_network(graft, plan, processor, inputs)
+        ours = of_network(network, plan, processor, inputs)
         worst = max(worst, apart(ours, of_graph(session, plan, processor, inputs))[0])
     return worst
 

@@ -166,15 +166,15 @@ def test_padding_may_stand_on_either_side_of_what_a_decoder_reads(
     building.write_rows(tmp_path / "rows.jsonl", [{"text": f"a {i}", "label": "ab"[i % 2]} for i in range(20)])
     head = {"type": "text-classification", "pooling": pooling}
     spec = building.written(tmp_path, family, head, {"train": "rows.jsonl"}, adapt={"method": method})
-    graft = assemble(plan(spec), tmp_path / "backbone").eval()
+    network = assemble(plan(spec), tmp_path / "backbone").eval()
     with torch.no_grad():
-        for learned in graft.heads.parameters():
+        for learned in network.heads.parameters():
             learned.normal_()
     words = torch.tensor([[5, 9, 7, 20, 31]])
     real, rest = torch.ones_like(words), torch.zeros(1, 3, dtype=torch.int64)
     masks = {"alone": real, "right": torch.cat([real, rest], 1), "left": torch.cat([rest, real], 1)}
     ids = {"alone": words, "right": torch.cat([words, rest], 1), "left": torch.cat([rest, words], 1)}
     with torch.no_grad():
-        found = {side: graft(input_ids=ids[side], attention_mask=masks[side])["logits"] for side in masks}
+        found = {side: network(input_ids=ids[side], attention_mask=masks[side])["logits"] for side in masks}
     torch.testing.assert_close(found["right"], found["alone"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found["left"], found["alone"], rtol=1e-4, atol=1e-5)

@@ -15,7 +15,7 @@ import transformers
 from safetensors.torch import load_file
 
 import graftc
-from graftc.compiler.api import Footing, check, lock_source
+from graftc.compiler.api import CheckOptions, check, lock_source
 from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.heads import _masking, _vocabulary
@@ -257,15 +257,15 @@ def test_a_lock_holds_the_text_of_stages_and_plans_without_it(tmp_path: Path) ->
     source = read(spec)
     locked = lock_source(source).lock
     (tmp_path / "spec.lock.yaml").write_text(locked.text("spec.yaml"), encoding="utf-8")
-    planned, found = check(source, Footing(is_locked=True))
+    planned, found = check(source, CheckOptions(is_locked=True))
     assert planned
     assert not [d for d in found if d.is_error]
     building.write_rows(tmp_path / "corpus.jsonl", [{"text": text} for text in TEXTS[:99]])
-    codes = [d.code for d in check(source, Footing(is_locked=True))[1] if d.is_error]
+    codes = [d.code for d in check(source, CheckOptions(is_locked=True))[1] if d.is_error]
     assert codes == ["E0345"]
     (tmp_path / "corpus.jsonl").unlink()
     (tmp_path / "held.jsonl").unlink()
-    again, found = check(source, Footing(has_data=False))
+    again, found = check(source, CheckOptions(has_data=False))
     assert again, found
     assert again.sha256 == locked.plan
 

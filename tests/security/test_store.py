@@ -273,7 +273,7 @@ def test_all_that_is_made_is_for_its_owner_only(store: Store) -> None:
     before = os.umask(0)
     try:
         made(store)
-        store.offer("likeness", "pack", "a" * 64)
+        store.offer("content_key", "pack", "a" * 64)
         large = store.root.parent / "large"
         large.write_bytes(bytes(WORTH))
         time.sleep(SETTLED)
@@ -317,7 +317,7 @@ def test_a_lock_that_is_a_link_is_not_written_through(store: Store, victim: Path
     assert "a link" in refused(lambda: made(store))
 
 
-@pytest.mark.parametrize("name", ["stages", "records", "staging", "locks", "digests", "likenesses", "trash"])
+@pytest.mark.parametrize("name", ["stages", "records", "staging", "locks", "digests", "content-keys", "trash"])
 def test_a_folder_that_is_a_link_is_not_gone_into(store: Store, victim: Path, name: str) -> None:
     make_folders(store.root)
     (store.root / name).symlink_to(victim)
@@ -376,17 +376,17 @@ def test_a_file_is_replaced_and_not_what_a_link_in_its_way_leads_to(store: Store
 def test_a_likeness_leads_to_an_output_and_nowhere_else(store: Store, victim: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    source = store.make("fold", "a" * 64, lambda out: (out / "values").write_text("right") and None)
-    store.offer("likeness", "fold", "a" * 64)
-    assert store.take("likeness", out) == "fold"
+    source = store.make("features", "a" * 64, lambda out: (out / "values").write_text("right") and None)
+    store.offer("content_key", "features", "a" * 64)
+    assert store.take("content_key", out) == "features"
     assert (out / "values").stat().st_ino == (source / "values").stat().st_ino
-    pointer = store.root / "likenesses" / "likeness"
-    for planted in ('["../..", "home"]', '["fold", "../../../home"]', "[1, 2]", "{}", '["fold"]'):
+    pointer = store.root / "content-keys" / "content_key"
+    for planted in ('["../..", "home"]', '["features", "../../../home"]', "[1, 2]", "{}", '["features"]'):
         pointer.write_text(planted)
-        assert store.take("likeness", out) is None
-    pointer.write_text(json.dumps(["fold", "a" * 64]))
+        assert store.take("content_key", out) is None
+    pointer.write_text(json.dumps(["features", "a" * 64]))
     pointer.chmod(0o666)
-    assert store.take("likeness", out) is None
+    assert store.take("content_key", out) is None
 
 
 def test_an_output_that_is_not_there_is_no_more_than_that(store: Store) -> None:

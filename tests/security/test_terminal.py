@@ -135,7 +135,7 @@ def test_an_odd_record_counts_as_none(folder: Path, graftc: Command, record: Any
     raw = record if isinstance(record, bytes) else json.dumps(record).encode()
     kept.record("prepare-train", KEY).write_bytes(raw)
     kept.offer("like", "prepare-train", KEY)
-    (folder / "store/likenesses/other").write_bytes(raw)
+    (folder / "store/content-keys/other").write_bytes(raw)
     assert kept.take("other", folder / "store/staging") is None
     for words in (["ls"], ["ls", "--json"], ["why", "spec.yaml"], ["why", "spec.yaml", "--json"]):
         assert graftc("cache", *words).status == 0

@@ -15,7 +15,7 @@ from graftc.compiler.training.loop import Training
 
 from ..backbones import tiny
 from . import running
-from .test_folding import write
+from .test_feature_caching import write
 
 
 def drift(folder: Path, **train: Any) -> float:

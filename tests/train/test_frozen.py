@@ -69,13 +69,13 @@ def test_frozen_parts_run_in_inference_mode_while_the_rest_trains(tmp_path: Path
         head={"type": "text-classification"}, data=TEXT, train={"max_steps": 1},
     )  # fmt: skip
     plan, backbone, _ = running.trained(spec, tmp_path / "store")
-    graft = assemble(plan, backbone)
-    train_mode(graft, plan)
-    modes = {name: module.training for name, module in graft.backbone.named_modules()}
+    network = assemble(plan, backbone)
+    train_mode(network, plan)
+    modes = {name: module.training for name, module in network.backbone.named_modules()}
     assert not modes["embeddings.dropout"]
     assert not modes["encoder.layer.1.attention.self"]
     assert modes["encoder.layer.2.attention.self"]
-    assert graft.heads.training
+    assert network.heads.training
 
 
 def test_batch_norms_of_frozen_stages_keep_their_statistics_while_the_rest_trains(tmp_path: Path) -> None:
@@ -85,9 +85,11 @@ def test_batch_norms_of_frozen_stages_keep_their_statistics_while_the_rest_train
         head={"type": "image-classification"}, data=IMAGES, train={"max_steps": 1},
     )  # fmt: skip
     plan, backbone, _ = running.trained(spec, tmp_path / "store")
-    graft = assemble(plan, backbone)
-    train_mode(graft, plan)
-    modes = {name: module.training for name, module in graft.backbone.named_modules() if name.endswith("normalization")}
+    network = assemble(plan, backbone)
+    train_mode(network, plan)
+    modes = {
+        name: module.training for name, module in network.backbone.named_modules() if name.endswith("normalization")
+    }
     assert {mode for name, mode in modes.items() if name.startswith("conv_stem.")} == {False}
     assert not modes["layer.7.reduce_1x1.normalization"]
     assert modes["layer.8.reduce_1x1.normalization"]

@@ -14,7 +14,7 @@ from graftc.compiler.training.mixed_batches import batches
 
 from ..backbones import tiny
 from . import running
-from .test_folding import write
+from .test_feature_caching import write
 
 
 @pytest.mark.parametrize("rows", [1, 7, 32, 1000, 6920])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from graftc.compiler.model.network import Graft
+from graftc.compiler.model.network import Network
 from graftc.compiler.training.memory import Parts
 
 from ..backbones import tiny
@@ -148,9 +148,9 @@ def test_no_step_of_a_training_needs_more_memory_than_its_parts(tmp_path: Path) 
     """Not even the look at whether what was computed once is what the network computes."""
     freeze = {"from": "./backbone", "dropout": 0.0, "freeze": ["embeddings", "layers[0:2]"]}
     more = {"data": {"validation": {"fraction": 0.2}}, "train": {"max_steps": 3, "batch_size": 64}}
-    path, seen, answers = spec(tmp_path / "spec", 120, backbone=freeze, **more), [], Graft.answers
+    path, seen, answers = spec(tmp_path / "spec", 120, backbone=freeze, **more), [], Network.answers
 
-    def scarce(self: Graft, arrays: Any, names: Any) -> Any:
+    def scarce(self: Network, arrays: Any, names: Any) -> Any:
         seen.append(len(next(iter(arrays.values()))))
         if seen[-1] > 16:  # what a rehearsal asks is less
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes")
@@ -159,7 +159,7 @@ def test_no_step_of_a_training_needs_more_memory_than_its_parts(tmp_path: Path) 
     whole = running.training(path, path.parent / "whole")[2]
     assert whole.plan.train.fold == "layers[0:2]"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Graft, "answers", scarce)
+        patch.setattr(Network, "answers", scarce)
         cut = running.training(path, path.parent / "cut")[2]
     assert cut.parts.count == 4
     assert max(seen) == 64

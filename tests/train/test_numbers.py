@@ -193,10 +193,10 @@ def test_the_dropout_of_a_spec_is_that_of_every_layer(
     path.write_text(path.read_text().replace("from: ./backbone", f"from: ./backbone\n  dropout: {dropout}"))
     plan = plan_of(path)
     assert plan.backbone.dropout == dropout
-    graft = assemble(plan, tmp_path / "backbone")
-    train_mode(graft, plan)
-    given = {name: torch.ones(2, 5, dtype=torch.int64) for name in graft.arguments}
-    states = [graft.backbone(**given).last_hidden_state for _ in range(2)]
+    network = assemble(plan, tmp_path / "backbone")
+    train_mode(network, plan)
+    given = {name: torch.ones(2, 5, dtype=torch.int64) for name in network.arguments}
+    states = [network.backbone(**given).last_hidden_state for _ in range(2)]
     assert bool((states[0] != states[1]).any()) == differs
 
 
@@ -205,10 +205,10 @@ def test_each_layer_learns_at_the_rate_that_the_formula_gives(adapt: dict[str, A
     """The rate of the topmost layer is rate · decay, that of the embeddings rate · decay^(layers + 1)."""
     train = {"learning_rate": {"backbone": 1e-3, "head": 1e-2}, "layer_decay": 0.5, "weight_decay": 0.01}
     plan = plan_of(spec(tmp_path, train, adapt=adapt))
-    graft = assemble(plan, tmp_path / "backbone")
-    found = {id(p): group for group in groups(graft, plan) for p in group["params"]}
+    network = assemble(plan, tmp_path / "backbone")
+    found = {id(p): group for group in groups(network, plan) for p in group["params"]}
     seen = set()
-    for name, tensor in learned(graft, plan).items():
+    for name, tensor in learned(network, plan).items():
         power = next((LAYERS - i for i in range(LAYERS) if f".layer.{i}." in name), LAYERS + 1)
         expected = 1e-2 if name.startswith("head.") else 1e-3 * 0.5**power
         assert found[id(tensor)]["peak"] == pytest.approx(expected), name

@@ -21,7 +21,7 @@ from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
 from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.export.parity import golden_inputs
-from graftc.compiler.features.cache import read_kept
+from graftc.compiler.features.cache import read_cache
 from graftc.compiler.language.source import read
 from graftc.compiler.model.assembly import assemble
 from graftc.compiler.training.fitting import CHANCE, fitted, solve
@@ -149,11 +149,11 @@ def test_a_method_says_whether_it_leaves_the_features_as_they_are(word: str, tmp
         (tmp_path / method).mkdir(exist_ok=True)
         path = spec(tmp_path / method, head, method, LABEL)
         plan = graftc.plan(path)
-        graft = assemble(plan, path.parent / "backbone")
+        network = assemble(plan, path.parent / "backbone")
         processor = preprocessor(plan, path.parent / "backbone")
         batch = arrays(processor.collate(processor.rows(golden_inputs(plan)).features), "cpu")
         with torch.no_grad():
-            made[method] = graft.features(batch, [""])[""]
+            made[method] = network.features(batch, [""])[""]
     is_same = torch.allclose(made["probe"], made[word], atol=1e-5)
     assert is_same == variants.method(word).starts_untouched
 
@@ -164,7 +164,7 @@ def test_before_the_first_step_a_head_answers_as_it_was_fitted(kind: str, tmp_pa
     plan, _, run = running.training(spec(tmp_path, head, columns=columns), tmp_path / "store")
     assert plan.tasks[0].head.start == "fitted"
     fit = load_file(run.job.heads or Path())
-    (features,) = (read_kept(f).values for f in sorted((tmp_path / "store").glob("stages/fold-train-head/*")))
+    (features,) = (read_cache(f).values for f in sorted((tmp_path / "store").glob("stages/features-train-head/*")))
     begun = Training(run.job, run.progress)
     before = outputs_of(begun.network, begun.sets[0].rows[0])["logits"]
     ours = features @ fit["head.out.weight"].numpy().T + fit["head.out.bias"].numpy()
@@ -214,8 +214,8 @@ def test_a_fit_takes_the_features_that_a_probe_has_computed(tmp_path: Path) -> N
     head = {"type": "text-classification"}
     running.trained(spec(tmp_path, head, "probe", LABEL), tmp_path / "store")
     running.trained(spec(tmp_path, head, "lora", LABEL), tmp_path / "store")
-    (of_probe,) = (tmp_path / "store").glob("stages/fold-train/*/values.npy")
-    (of_fit,) = (tmp_path / "store").glob("stages/fold-train-head/*/values.npy")
+    (of_probe,) = (tmp_path / "store").glob("stages/features-train/*/values.npy")
+    (of_fit,) = (tmp_path / "store").glob("stages/features-train-head/*/values.npy")
     assert of_probe.stat().st_ino == of_fit.stat().st_ino
 
 
@@ -245,7 +245,7 @@ def test_pictures_are_fitted_as_they_are_and_not_as_they_are_changed(tmp_path: P
     head = {"type": "image-classification"}
     path = building.written(tmp_path, "mobilenet-v2", head, data, adapt={"method": "full"}, train={"epochs": 1})
     plan, _, out = running.trained(path, tmp_path / "store")
-    (values,) = (tmp_path / "store").glob("stages/fold-train-head/*/values.npy")
+    (values,) = (tmp_path / "store").glob("stages/features-train-head/*/values.npy")
     (split,) = (s for s in plan.tasks[0].data.splits if s.name == "train")
     assert np.load(values).shape == (split.rows, plan.backbone.width)
     history = json.loads((out / "history.json").read_bytes())
@@ -283,7 +283,7 @@ def test_another_start_trains_again_and_reads_no_row_again(tmp_path: Path) -> No
     ]
     found = compare_stages(*(of_spec(path.parent.name, read(path), graftc.plan(path)) for path in paths))
     runs = {run.stage: run for run in found.runs}
-    assert {"fold-train-head", "fit", "train"} <= set(runs)
+    assert {"features-train-head", "fit", "train"} <= set(runs)
     assert "prepare-train" in found.reuses
     assert any("start" in change.field for change in runs["train"].because)
 

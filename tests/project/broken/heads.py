@@ -13,7 +13,7 @@ CASES = (
     Case("heads/question_answering.py", "is_windowed=True", 'is_windowed="yes"', "is_windowed=", 'Argument "is_windowed" to "Head"'),
     Case("heads/question_answering.py", "raw=raw, ", "", "reader=", 'Missing named argument "raw" for "RowReader"'),
     Case("heads/text_classification.py", ", floors=floors", "", "HEAD = head(", 'Missing named argument "floors" for "head"'),
-    Case("heads/image_classification.py", '"kept"', '"apart from"', "HEAD = head(", 'Argument "floor_features" to "head"'),
+    Case("heads/image_classification.py", '"cached"', '"apart from"', "HEAD = head(", 'Argument "floor_features" to "head"'),
     Case("heads/fill_mask.py", "floors=floors", "floor=floors", "HEAD = replace(", 'Unexpected keyword argument "floor" for "replace"'),
     Case("heads/text_regression.py", "    hidden: tuple[Width, ...] = Field((),", "    hidden: int = Field(0,", "hidden:", "Incompatible types in assignment"),
     Case("heads/question_answering.py", "    def record(self)", "    def records(self)", "tally=", 'Only concrete class can be given where "type[Tally]" is expected'),

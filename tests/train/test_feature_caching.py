@@ -22,11 +22,11 @@ from graftc.compiler.contracts.stage import Stage
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution import pipeline, steps
 from graftc.compiler.execution.work import Work
-from graftc.compiler.features.cache import VALUES, Keeper, Kept, read_kept
+from graftc.compiler.features.cache import VALUES, FeatureCache, FeatureWriter, read_cache
 from graftc.compiler.features.layers import Prefix
 from graftc.compiler.machine import describe
 from graftc.compiler.planning.feature_caching import STACK
-from graftc.compiler.stages import fold
+from graftc.compiler.stages import features as features_stage
 from graftc.compiler.training import loop, validation
 from graftc.compiler.training.loaders import arrays
 from graftc.compiler.training.loop import Training
@@ -142,21 +142,21 @@ def test_what_is_kept_is_shared_by_specs_of_the_same_prefix(tmp_path: Path) -> N
     """Another rate, another method above the prefix, another head of the same labels: the states stay."""
     tiny.save("bert", tmp_path / "backbone")
     running.trained(write(tmp_path), tmp_path / "store")
-    made = set((tmp_path / "store" / "stages").glob("fold-*/*"))
+    made = set((tmp_path / "store" / "stages").glob("features-*/*"))
     for sections in ({"adapt": {"method": "lora"}}, {"train": {"epochs": 3, "batch_size": 4}}, {"head": {"type": "text-classification", "hidden": [8]}}):  # fmt: skip
         running.trained(write(tmp_path, "other.yaml", **sections), tmp_path / "store")
     assert len(made) == 2, "training and validation rows"
-    assert set((tmp_path / "store" / "stages").glob("fold-*/*")) == made
+    assert set((tmp_path / "store" / "stages").glob("features-*/*")) == made
     running.trained(write(tmp_path, "other.yaml", backbone={"from": "./backbone", "freeze": ["embeddings", "layers[0:2]"]}), tmp_path / "store")  # fmt: skip
-    assert len(set((tmp_path / "store" / "stages").glob("fold-*/*"))) == 4, "another depth hands on other states"
+    assert len(set((tmp_path / "store" / "stages").glob("features-*/*"))) == 4, "another depth hands on other states"
 
 
 def test_the_estimate_is_what_the_store_holds(tmp_path: Path) -> None:
     tiny.save("bert", tmp_path / "backbone")
     spec = write(tmp_path, data={"train": "train.jsonl", "columns": {"text": "body", "label": "queue"}})
     planned, _, _ = running.trained(spec, tmp_path / "store")
-    found = sum(p.stat().st_size for p in (tmp_path / "store" / "stages").glob("fold-*/*/*"))
-    assert planned.estimates.folded_bytes == pytest.approx(found, rel=0.1)
+    found = sum(p.stat().st_size for p in (tmp_path / "store" / "stages").glob("features-*/*/*"))
+    assert planned.estimates.cached_bytes == pytest.approx(found, rel=0.1)
 
 
 def test_states_that_are_not_the_network_s_stop_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_what_is_compared_are_the_first_batches_of_training(tmp_path: Path, monk
     trained: list[list[int]] = []
     step = Training._step
     monkeypatch.setattr(
-        loop, "refuse_unlike", lambda graft, rows, batches: compared.extend(b.tolist() for b in batches)
+        loop, "refuse_unlike", lambda network, rows, batches: compared.extend(b.tolist() for b in batches)
     )
 
     def seen(self: Training, rows: RowSet, chosen: Sequence[int]) -> None:
@@ -245,7 +245,7 @@ def test_states_of_any_split_that_are_one_percent_off_stop_the_build(
     split: str, frozen: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.save("bert", tmp_path / "backbone")
-    run = fold.run
+    run = features_stage.run
 
     def spoilt(work: Work) -> None:
         run(work)
@@ -254,7 +254,7 @@ def test_states_of_any_split_that_are_one_percent_off_stop_the_build(
             values *= 1.01
             values.flush()
 
-    monkeypatch.setattr(fold, "STAGE", Stage(run=spoilt))
+    monkeypatch.setattr(features_stage, "STAGE", Stage(run=spoilt))
     data = {"train": "train.jsonl", "validation": {"fraction": 0.2}, "test": str(running.TICKETS / "test.jsonl")}
     data = {**data, "columns": {"text": "body", "label": "queue"}, "max_length": 24}
     spec = write(tmp_path, backbone={"from": "./backbone", "freeze": frozen}, data=data)
@@ -275,15 +275,15 @@ def test_a_loss_that_is_no_number_is_no_agreement(tmp_path: Path) -> None:
 
 def test_what_is_kept_has_its_place_on_the_disk_before_it_is_computed(tmp_path: Path) -> None:
     """A disk that is full is told when the file is made: at a write through the memory it would kill the process."""
-    Keeper(tmp_path, 1000, 384, None)
+    FeatureWriter(tmp_path, 1000, 384, None)
     assert (tmp_path / VALUES).stat().st_blocks * 512 >= 1000 * 384 * 4
 
 
 def test_numbers_that_half_precision_can_t_hold_are_refused(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path, 1, 2, None, "fp16")
-    keeper.put([0], np.array([[6e4, 1]], np.float32))
+    writer = FeatureWriter(tmp_path, 1, 2, None, "fp16")
+    writer.put([0], np.array([[6e4, 1]], np.float32))
     with pytest.raises(Refused, match="E0419") as caught:
-        keeper.put([0], np.array([[7e4, 1]], np.float32))
+        writer.put([0], np.array([[7e4, 1]], np.float32))
     assert "fp32" in caught.value.diagnostics[0].help
 
 
@@ -302,7 +302,7 @@ def test_what_features_depend_on_is_in_their_key(sections: dict[str, Any], is_ot
 
     def key(**more: Any) -> str:
         stages = steps.stages(plan(write(tmp_path, **{"adapt": {"method": "probe"}, **more})), "weights")
-        return pipeline.keys(stages, describe())["fold-train"]
+        return pipeline.keys(stages, describe())["features-train"]
 
     held = {"data": {"train": "train.jsonl", "columns": {"text": "body", "label": "queue"}, "max_length": 24}}
     assert (key(**held) != key(**held, **sections)) == is_other
@@ -315,7 +315,7 @@ def test_drawn_views_depend_on_the_seed(tmp_path: Path) -> None:
         spec = pictures(tmp_path / place, fold={"views": 3})
         text = yaml.safe_load(spec.read_text())
         spec.write_text(yaml.safe_dump({**text, "seed": seed}))
-        found.append(read_kept(running.trained(spec, tmp_path / place / "store", "fold-train")[2], 3).values)
+        found.append(read_cache(running.trained(spec, tmp_path / place / "store", "features-train")[2], 3).values)
     assert np.array_equal(found[0], found[1])
     assert found[0].shape == found[2].shape
     assert not np.allclose(found[0], found[2])
@@ -323,8 +323,10 @@ def test_drawn_views_depend_on_the_seed(tmp_path: Path) -> None:
 
 def test_a_training_draws_a_view_of_each_row_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[np.ndarray] = []
-    features = Kept.features
-    monkeypatch.setattr(Kept, "features", lambda kept, places: (asked.append(places), features(kept, places))[1])
+    features = FeatureCache.features
+    monkeypatch.setattr(
+        FeatureCache, "features", lambda kept, places: (asked.append(places), features(kept, places))[1]
+    )
     run = running.training(pictures(tmp_path, fold={"views": 3}, epochs=6), tmp_path / "store")[2]
     (rows,) = run.sets[0].rows
     seen = np.concatenate(asked[-run.step :])  # what came before is the comparison
@@ -355,11 +357,11 @@ def test_a_precision_of_what_is_not_kept_trains_nothing_again(tmp_path: Path) ->
 
 def test_what_is_kept_comes_back_row_by_row(tmp_path: Path) -> None:
     lengths = np.array([3, 1, 2])
-    keeper = Keeper(tmp_path, 3, 4, lengths)
+    writer = FeatureWriter(tmp_path, 3, 4, lengths)
     states = np.arange(36, dtype=np.float32).reshape(3, 3, 4)
-    keeper.put([2, 0, 1], states[[2, 0, 1]])
-    keeper.close()
-    found = read_kept(tmp_path).states(np.array([1, 2]), 3)
+    writer.put([2, 0, 1], states[[2, 0, 1]])
+    writer.close()
+    found = read_cache(tmp_path).states(np.array([1, 2]), 3)
     assert np.array_equal(found[0, :1], states[1, :1])
     assert np.array_equal(found[1, :2], states[2, :2])
     assert not found[0, 1:].any()
@@ -381,7 +383,7 @@ def test_augmented_pictures_are_kept_in_as_many_views_as_the_spec_says(tmp_path:
     assert rows.kept is not None
     values, every = np.asarray(rows.kept.values), np.arange(len(rows))
     assert len(values) == 3 * len(rows)
-    assert planned.estimates.folded_bytes == values.nbytes + 4 * values.shape[1] * (20 - len(rows)), "and of validation"
+    assert planned.estimates.cached_bytes == values.nbytes + 4 * values.shape[1] * (20 - len(rows)), "and of validation"
     views = values.reshape(3, len(rows), -1)
     assert not np.allclose(views[0], views[1])
     assert not np.allclose(views[1], views[2])
@@ -405,10 +407,10 @@ def test_what_is_kept_in_half_precision_takes_half_the_space(tmp_path: Path) -> 
     planned = plan(spec)
     fold, half = losses(spec, "half", fold={"precision": "fp16"})
     assert fold == "layers[0:1]"
-    assert plan(spec).estimates.folded_bytes * 2 == pytest.approx(planned.estimates.folded_bytes, abs=2)
+    assert plan(spec).estimates.cached_bytes * 2 == pytest.approx(planned.estimates.cached_bytes, abs=2)
     assert np.allclose(half, full, rtol=5e-3)
     assert not np.array_equal(half, full)
-    (kept,) = (path for path in (tmp_path / "half").rglob("values.npy") if "fold-train" in str(path))
+    (kept,) = (path for path in (tmp_path / "half").rglob("values.npy") if "features-train" in str(path))
     assert np.load(kept).dtype == np.float16
 
 
@@ -428,6 +430,6 @@ def test_views_of_what_is_not_augmented_have_no_effect(tmp_path: Path) -> None:
     assert "`views` has no effect" in said.output
     found = plan(spec)
     assert found.train.fold_views == 1
-    budget = f"{found.estimates.folded_bytes}B"  # which one view just fills
+    budget = f"{found.estimates.cached_bytes}B"  # which one view just fills
     spec = write(tmp_path, train={"epochs": 2, "batch_size": 8, "fold": {"views": 4, "budget": budget}})
     assert plan(spec).train.fold == "layers[0:1]"

@@ -13,29 +13,29 @@ import numpy as np
 import pytest
 
 from graftc.compiler.execution import saves
-from graftc.compiler.features.cache import DONE, EDGES, VALUES, Keeper
+from graftc.compiler.features.cache import DONE, EDGES, VALUES, FeatureWriter
 from graftc.compiler.features.layers import Prefix
-from graftc.compiler.stages import fold
+from graftc.compiler.stages import features as features_stage
 from graftc.compiler.store import store
 
 from ..backbones import tiny
-from ..builds.test_likeness import write as labelled
+from ..builds.test_content_keys import write as labelled
 from . import running
-from .test_folding import write
+from .test_feature_caching import write
 
 
 @pytest.fixture
 def puts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each batch had that was kept, of four at most."""
     found: list[int] = []
-    put = Keeper.put
+    put = FeatureWriter.put
 
-    def counted(self: Keeper, rows: Any, values: np.ndarray) -> None:
+    def counted(self: FeatureWriter, rows: Any, values: np.ndarray) -> None:
         put(self, rows, values)
         found.append(len(rows))
 
-    monkeypatch.setattr(Keeper, "put", counted)
-    monkeypatch.setattr(fold, "BATCH", 4)
+    monkeypatch.setattr(FeatureWriter, "put", counted)
+    monkeypatch.setattr(features_stage, "BATCH", 4)
     return found
 
 
@@ -51,14 +51,14 @@ def pressed() -> None:
 
 def ended(at: int, how: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the attempt end in the midst of a batch."""
-    put, left = Keeper.put, iter(range(1, 100))
+    put, left = FeatureWriter.put, iter(range(1, 100))
 
-    def put_once(self: Keeper, rows: Any, values: np.ndarray) -> None:
+    def put_once(self: FeatureWriter, rows: Any, values: np.ndarray) -> None:
         put(self, rows, values)
         if next(left) == at:
             how()
 
-    monkeypatch.setattr(Keeper, "put", put_once)
+    monkeypatch.setattr(FeatureWriter, "put", put_once)
 
 
 @pytest.mark.parametrize("adapt", [{}, {"method": "probe"}])
@@ -70,7 +70,7 @@ def test_it_goes_on_where_it_was(
     """Killed in its third batch it lost that one; interrupted, none; without a save, all."""
     tiny.save("bert", tmp_path / "backbone")
     spec = write(tmp_path, **({"adapt": adapt, "backbone": {"from": "./backbone"}} if adapt else {}))
-    _, _, whole = running.trained(spec, tmp_path / "cold", "fold-train")
+    _, _, whole = running.trained(spec, tmp_path / "cold", "features-train")
     batches = len(puts)
     puts.clear()
     with monkeypatch.context() as changed:
@@ -78,10 +78,10 @@ def test_it_goes_on_where_it_was(
         changed.setattr(saves, "SHARE", 0.0)
         ended(3, how, changed)
         with pytest.raises((SystemExit, KeyboardInterrupt)):
-            running.trained(spec, tmp_path / "store", "fold-train")
+            running.trained(spec, tmp_path / "store", "features-train")
     assert len(puts) == 3
     puts.clear()
-    _, _, out = running.trained(spec, tmp_path / "store", "fold-train")
+    _, _, out = running.trained(spec, tmp_path / "store", "features-train")
     assert len(puts) == batches - 5 + again
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {
         path.name: path.read_bytes() for path in whole.iterdir()
@@ -90,12 +90,12 @@ def test_it_goes_on_where_it_was(
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "words", "none", "other shape", "other batches"])
 def test_it_begins_anew_where_what_was_left_can_t_be_used(damage: str, tmp_path: Path) -> None:
-    def attempt(batches: int = 2) -> Keeper:
-        return Keeper(tmp_path, 8, 2, None, batches=batches)
+    def attempt(batches: int = 2) -> FeatureWriter:
+        return FeatureWriter(tmp_path, 8, 2, None, batches=batches)
 
-    keeper = attempt()
-    keeper.put([0], np.ones((1, 2), np.float32))
-    keeper.passed(at_once=True)
+    writer = attempt()
+    writer.put([0], np.ones((1, 2), np.float32))
+    writer.passed(at_once=True)
     assert attempt().done == 1
     values, done = tmp_path / VALUES, tmp_path / DONE
     if damage == "cut":
@@ -128,12 +128,12 @@ def test_a_batch_is_taken_in_as_many_parts_as_before(tmp_path: Path, monkeypatch
         return states(self, given)
 
     monkeypatch.setattr(Prefix, "states", tight)
-    monkeypatch.setattr(fold, "BATCH", 4)
+    monkeypatch.setattr(features_stage, "BATCH", 4)
     with monkeypatch.context() as changed:
         ended(4, pressed, changed)
         with pytest.raises(KeyboardInterrupt):
-            running.trained(spec, tmp_path / "store", "fold-train")
-    running.trained(spec, tmp_path / "store", "fold-train")
+            running.trained(spec, tmp_path / "store", "features-train")
+    running.trained(spec, tmp_path / "store", "features-train")
     assert seen[0] == 4
     assert max(seen[1:]) == 2
 
@@ -146,14 +146,14 @@ def test_what_is_whole_is_not_computed_again(
     tiny.save("bert", tmp_path / "backbone")
     spec = write(tmp_path, **({"adapt": adapt, "backbone": {"from": "./backbone"}} if adapt else {}))
     with monkeypatch.context() as changed:
-        changed.setattr(store, "sync_tree", lambda folder: killed() if "fold" in str(folder) else None)
+        changed.setattr(store, "sync_tree", lambda folder: killed() if "features" in str(folder) else None)
         with pytest.raises(SystemExit):
-            running.trained(spec, tmp_path / "store", "fold-train")
-    (staging,) = (tmp_path / "store" / "staging").glob("fold-*")
+            running.trained(spec, tmp_path / "store", "features-train")
+    (staging,) = (tmp_path / "store" / "staging").glob("features-*")
     whole = {path.name: path.read_bytes() for path in staging.iterdir()}
     (staging / f"{DONE}.partial").write_text("{")
     puts.clear()
-    _, _, out = running.trained(spec, tmp_path / "store", "fold-train")
+    _, _, out = running.trained(spec, tmp_path / "store", "features-train")
     assert not puts
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
@@ -163,16 +163,16 @@ def half(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as changed:
         ended(1, pressed, changed)
         with pytest.raises(KeyboardInterrupt):
-            running.trained(labelled(folder, "mood"), folder / "store", "fold-train")
+            running.trained(labelled(folder, "mood"), folder / "store", "features-train")
 
 
 def test_what_another_has_made_meanwhile_is_linked_over_it(
     tmp_path: Path, puts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half(tmp_path, monkeypatch)
-    _, _, other = running.trained(labelled(tmp_path, "thing"), tmp_path / "store", "fold-train")
+    _, _, other = running.trained(labelled(tmp_path, "thing"), tmp_path / "store", "features-train")
     puts.clear()
-    _, _, out = running.trained(labelled(tmp_path, "mood"), tmp_path / "store", "fold-train")
+    _, _, out = running.trained(labelled(tmp_path, "mood"), tmp_path / "store", "features-train")
     assert not puts
     assert (out / VALUES).samefile(other / VALUES)
     assert {path.name for path in out.iterdir()} == {path.name for path in other.iterdir()}
@@ -186,7 +186,7 @@ def test_it_goes_on_where_what_another_has_made_is_of_no_use(
 ) -> None:
     half(tmp_path, monkeypatch)
     puts.clear()
-    _, _, other = running.trained(labelled(tmp_path, "thing"), tmp_path / "store", "fold-train")
+    _, _, other = running.trained(labelled(tmp_path, "thing"), tmp_path / "store", "features-train")
     batches, whole = len(puts), (other / VALUES).read_bytes()
     puts.clear()
     if reason == "damaged":
@@ -197,7 +197,7 @@ def test_it_goes_on_where_what_another_has_made_is_of_no_use(
             raise OSError(95, "Operation not supported")
 
         monkeypatch.setattr(os, "link", unable)
-    _, _, out = running.trained(labelled(tmp_path, "mood"), tmp_path / "store", "fold-train")
+    _, _, out = running.trained(labelled(tmp_path, "mood"), tmp_path / "store", "features-train")
     assert len(puts) == batches - 1
     assert (out / VALUES).read_bytes() == whole
 
@@ -208,14 +208,14 @@ def test_nothing_is_written_into_what_another_has_finished(left: set[str], tmp_p
     lengths = np.array([2, 1])
     (tmp_path / "other").mkdir()
     (tmp_path / "out").mkdir()
-    finished = Keeper(tmp_path / "other", 2, 2, lengths)
+    finished = FeatureWriter(tmp_path / "other", 2, 2, lengths)
     finished.put([0, 1], np.ones((2, 2, 2), np.float32))
     finished.passed()
     finished.close()
     before = {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
     for name in left & before.keys():
         os.link(tmp_path / "other" / name, tmp_path / "out" / name)
-    again = Keeper(tmp_path / "out", 2, 2, lengths)
+    again = FeatureWriter(tmp_path / "out", 2, 2, lengths)
     assert again.done == (DONE in left)
     if not again.done:
         again.put([0, 1], np.zeros((2, 2, 2), np.float32))
@@ -232,5 +232,5 @@ def test_a_disk_that_is_full_at_once_is_left_as_it_was(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space"):
-        Keeper(tmp_path, 8, 2, None)
+        FeatureWriter(tmp_path, 8, 2, None)
     assert not list(tmp_path.iterdir())

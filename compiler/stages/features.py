@@ -1,4 +1,4 @@
-"""Computes once, for every row of a split, what nothing in training can change."""
+"""Computes the cached features of a split: what frozen layers give for each row, which no training changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..contracts.stage import Stage
 from ..execution.prepared import Prepared
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
-from ..features.cache import Keeper
+from ..features.cache import FeatureWriter
 from ..interrupts import held_back
 from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
@@ -24,31 +24,31 @@ BATCH = 32  # rows; more is no faster on a processor, and costs memory
 
 def run(work: Work) -> None:
     """Writes features (rows, width) of a frozen backbone, or the states (tokens, width) that frozen layers hand on."""
-    graft = assemble(work.plan, work.backbone).to(work.machine.device)
+    network = assemble(work.plan, work.backbone).to(work.machine.device)
     processor, task = preprocessor(work.plan, work.backbone), work.task
     rows = Prepared(work.prepared(task, work.split))
-    prefix = next(iter(graft.prefixes.values()), None)  # beneath all that learns, so that any adapter's will do
+    prefix = next(iter(network.prefixes.values()), None)  # beneath all that learns, so that any adapter's will do
     changed = views(work.plan, task, work.split)
     lengths = rows.lengths() if prefix else None  # of texts, which have one view
     budget, total = budget_on(work.machine.device, processor), rows.rows * len(changed)
     batches = list(product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)))
     width, precision = work.plan.backbone.width, work.plan.train.fold_precision
-    keeper = Keeper(work.out, total, width, lengths, precision, len(batches))
+    writer = FeatureWriter(work.out, total, width, lengths, precision, len(batches))
     torch.set_num_threads(work.machine.threads)
     parts = Parts()
-    parts.count = keeper.parts
+    parts.count = writer.parts
 
     def keep(chosen: np.ndarray, number: int, parts: int) -> None:
         for part in (chosen[cut] for cut in cuts(len(chosen), parts)):
             seen = changed[number]([rows.row(int(i)) for i in part], part)
             batch = arrays(processor.collate(seen), work.machine.device)
             if prefix:
-                found = prefix.states({name: batch[array] for name, array in graft.arguments.items()})
+                found = prefix.states({name: batch[array] for name, array in network.arguments.items()})
             else:
-                found = graft.features(batch, [task.name])[task.name]
-            keeper.put(part + rows.rows * number, found.float().cpu().numpy())
+                found = network.features(batch, [task.name])[task.name]
+            writer.put(part + rows.rows * number, found.float().cpu().numpy())
 
-    done = sum(len(chosen) for _, chosen in batches[: keeper.done])
+    done = sum(len(chosen) for _, chosen in batches[: writer.done])
     if done:
         work.progress.say(f"  going on from row {done} of {total}")
     with (
@@ -56,14 +56,14 @@ def run(work: Work) -> None:
         work.progress.steps("features", total, done) as advance,
         torch.inference_mode(),
     ):
-        for number, chosen in batches[keeper.done :]:
+        for number, chosen in batches[writer.done :]:
             parts.fit(len(chosen), partial(keep, chosen, number))
             advance(len(chosen))
             is_over = is_interrupted()
-            keeper.passed(parts.count, at_once=is_over)
+            writer.passed(parts.count, at_once=is_over)
             if is_over:
                 raise KeyboardInterrupt
-    keeper.close()
+    writer.close()
 
 
 STAGE = Stage(run=run)

@@ -16,7 +16,7 @@ import pytest
 
 from graftc.compiler.contracts.stage import Stage
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.stages import fold
+from graftc.compiler.stages import features as features_stage
 from graftc.compiler.store import collection
 from graftc.compiler.store.store import Store
 
@@ -44,13 +44,13 @@ def write(folder: Path, label: str = "", heads: Any = None, is_shorter: bool = F
 def folds(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each split's features were computed."""
     found: Counter[str] = Counter()
-    run: Callable[[Any], None] = fold.run
+    run: Callable[[Any], None] = features_stage.run
 
     def counted(work: Any) -> None:
         found[work.split] += 1
         run(work)
 
-    monkeypatch.setattr(fold, "STAGE", Stage(run=counted))
+    monkeypatch.setattr(features_stage, "STAGE", Stage(run=counted))
     return found
 
 
@@ -68,7 +68,7 @@ def test_other_labels_of_the_same_texts_use_the_same_features(tmp_path: Path, fo
 def test_builds_at_once_compute_them_once(tmp_path: Path, folds: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """While one build computes, another of other labels waits for it, and links what it made."""
     store, waiting, others = tmp_path / "store", threading.Event(), []
-    counted, say = fold.STAGE.run, Progress.say
+    counted, say = features_stage.STAGE.run, Progress.say
 
     def said(progress: Progress, text: str) -> None:
         if "waiting for another build" in text:
@@ -79,14 +79,14 @@ def test_builds_at_once_compute_them_once(tmp_path: Path, folds: Counter[str], m
         if not others:
             (tmp_path / "other").mkdir()
             spec = write(tmp_path / "other", "thing")
-            others.append(threading.Thread(target=running.trained, args=(spec, store, "fold-train")))
+            others.append(threading.Thread(target=running.trained, args=(spec, store, "features-train")))
             others[0].start()
             assert waiting.wait(60)
         counted(work)
 
     monkeypatch.setattr(Progress, "say", said)
-    monkeypatch.setattr(fold, "STAGE", Stage(run=beside))
-    _, _, first = running.trained(write(tmp_path, "mood"), store, "fold-train")
+    monkeypatch.setattr(features_stage, "STAGE", Stage(run=beside))
+    _, _, first = running.trained(write(tmp_path, "mood"), store, "features-train")
     others[0].join(60)
     assert folds == {"train": 1}
     same = {path.stat().st_ino for path in first.parent.glob("*/values.npy")}
@@ -97,20 +97,20 @@ def test_builds_at_once_compute_them_once(tmp_path: Path, folds: Counter[str], m
 def test_heads_of_one_table_use_the_same_features(tmp_path: Path, folds: Counter[str]) -> None:
     plan, _, _ = running.trained(write(tmp_path, heads={"mood": MOOD, "thing": THING}), tmp_path / "store")
     assert folds == {"train": 1, "validation": 1}
-    assert plan.estimates.folded_bytes == 36 * plan.backbone.width * 4
+    assert plan.estimates.cached_bytes == 36 * plan.backbone.width * 4
 
 
 @pytest.mark.parametrize("other", [{"pooling": "cls"}, {"is_shorter": True}])
 def test_other_features_are_computed(other: dict[str, Any], tmp_path: Path, folds: Counter[str]) -> None:
-    running.trained(write(tmp_path, "mood"), tmp_path / "store", "fold-train")
-    running.trained(write(tmp_path, "thing", **other), tmp_path / "store", "fold-train")
+    running.trained(write(tmp_path, "mood"), tmp_path / "store", "features-train")
+    running.trained(write(tmp_path, "thing", **other), tmp_path / "store", "features-train")
     assert folds == {"train": 2}
 
 
 def test_what_lies_there_once_counts_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     for label in ("mood", "thing"):
-        running.trained(write(tmp_path, label), store.root, "fold-train")
+        running.trained(write(tmp_path, label), store.root, "features-train")
     files = [path.stat() for path in (store.root / "stages").rglob("*") if path.is_file()]
     once = sum({status.st_ino: status.st_size for status in files}.values())
     entries = collection.entries(store)
@@ -122,7 +122,7 @@ def test_what_lies_there_once_counts_once(tmp_path: Path) -> None:
 def test_a_collector_takes_just_what_the_limit_asks_for(copied: bool, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     for label in ("mood", "thing"):
-        running.trained(write(tmp_path, label), store.root, "fold-train")
+        running.trained(write(tmp_path, label), store.root, "features-train")
     if copied:  # links from elsewhere are none of the store's
         shutil.copytree(store.root, tmp_path / "backup", copy_function=os.link)
 
@@ -140,9 +140,9 @@ def test_a_collector_takes_just_what_the_limit_asks_for(copied: bool, tmp_path: 
 
 def test_what_was_collected_is_computed_again(tmp_path: Path, folds: Counter[str]) -> None:
     store = Store(tmp_path / "store")
-    running.trained(write(tmp_path, "mood"), store.root, "fold-train")
+    running.trained(write(tmp_path, "mood"), store.root, "features-train")
     collection.collect(store, 0, None)
-    running.trained(write(tmp_path, "thing"), store.root, "fold-train")
+    running.trained(write(tmp_path, "thing"), store.root, "features-train")
     assert folds == {"train": 2}
 
 
@@ -153,29 +153,29 @@ def test_other_normalisation_of_the_same_pixels_is_computed(tmp_path: Path, fold
     config = tmp_path / "mobilenet" / "preprocessor_config.json"
     for mean in (0.5, 0.1):
         config.write_text(json.dumps({**json.loads(config.read_bytes()), "image_mean": [mean] * 3}))
-        _, _, out = running.trained(path, tmp_path / "store", "fold-train")
+        _, _, out = running.trained(path, tmp_path / "store", "features-train")
         found.append(np.load(out / "values.npy"))
     assert folds == {"train": 2}
     assert not np.allclose(*found)
 
 
 def test_what_was_damaged_is_computed_again(tmp_path: Path, folds: Counter[str]) -> None:
-    _, _, first = running.trained(write(tmp_path, "mood"), tmp_path / "store", "fold-train")
+    _, _, first = running.trained(write(tmp_path, "mood"), tmp_path / "store", "features-train")
     whole = (first / "values.npy").read_bytes()
     (first / "values.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    _, _, second = running.trained(write(tmp_path, "thing"), tmp_path / "store", "fold-train")
+    _, _, second = running.trained(write(tmp_path, "thing"), tmp_path / "store", "features-train")
     assert folds == {"train": 2}
     assert (second / "values.npy").read_bytes() == whole
 
 
 def test_the_last_that_has_it_is_found_where_the_first_is_collected(tmp_path: Path, folds: Counter[str]) -> None:
     store = Store(tmp_path / "store")
-    _, _, first = running.trained(write(tmp_path, "mood"), store.root, "fold-train")
-    _, _, second = running.trained(write(tmp_path, "thing"), store.root, "fold-train")
+    _, _, first = running.trained(write(tmp_path, "mood"), store.root, "features-train")
+    _, _, second = running.trained(write(tmp_path, "thing"), store.root, "features-train")
     assert collection.remove(store, next(entry for entry in collection.entries(store) if entry.folder == first))
-    (left,) = (entry for entry in collection.entries(store) if entry.stage == "fold-train")
+    (left,) = (entry for entry in collection.entries(store) if entry.stage == "features-train")
     assert left.folder == second
     assert not collection.damage(store, left)
     assert left.bytes == sum(path.stat().st_size for path in second.iterdir()), "all of it is its own now"
-    running.trained(write(tmp_path, "parity"), store.root, "fold-train")
+    running.trained(write(tmp_path, "parity"), store.root, "features-train")
     assert folds == {"train": 1}
