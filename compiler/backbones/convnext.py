@@ -5,7 +5,7 @@ The layer norm of the pooled vector is in no part: it stays with whatever is tra
 
 from __future__ import annotations
 
-from ..contracts.backbone import Config, Family
+from ..contracts.backbone import Config, Family, Level, Maps
 from . import resnet
 from ._shapes import Shapes, linear, norm, sides, stack
 
@@ -13,6 +13,12 @@ from ._shapes import Shapes, linear, norm, sides, stack
 def width(config: Config) -> int:
     """The channels of the last stage."""
     return int(config.get("hidden_sizes", (96, 192, 384, 768))[-1])
+
+
+def levels(config: Config) -> tuple[Level, ...]:
+    """What each stage gives; the first has a cell for each patch, and each further one halves its sides."""
+    finest, _ = sides(config["patch_size"])
+    return tuple(Level(channels, finest << stage) for stage, channels in enumerate(config["hidden_sizes"]))
 
 
 def shapes(config: Config) -> Shapes:
@@ -64,4 +70,5 @@ FAMILY = Family(
     longest=resnet.longest,
     inputs=("pixel_values",),
     pooled=resnet.pooled,
+    maps=Maps(levels=levels, of=resnet.maps),
 )

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-from ..contracts.backbone import Config, Family, Mistake
+from ..contracts.backbone import Config, Family, Level, Maps, Mistake
 from . import resnet
 from ._shapes import Shapes, convolution
 
+if TYPE_CHECKING:
+    import torch
+
+STRIDES = (2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)  # of blocks
 CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)  # between blocks, at full width
 
 
@@ -29,6 +34,29 @@ def _channels(config: Config, wanted: float) -> int:
     step, wanted = config.get("depth_divisible_by", 8), round(wanted)
     channels = max(config.get("min_depth", 8), int(wanted + step / 2) // step * step)
     return int(channels + step if channels < 0.9 * wanted else channels)
+
+
+def levels(config: Config) -> tuple[Level, ...]:
+    """What the last block of each resolution gives."""
+    return tuple(
+        Level(_channels(config, CHANNELS[block + 1] * config["depth_multiplier"]), stride)
+        for stride, block in _last_blocks(config).items()
+    )
+
+
+def _last_blocks(config: Config) -> dict[int, int]:
+    """Stride → the last block that has it; blocks past `output_stride` are dilated instead."""
+    found: dict[int, int] = {}
+    stride = 2  # of the stem
+    for block, halves in enumerate(STRIDES):
+        stride = stride if stride == config["output_stride"] else stride * halves
+        found[stride] = block
+    return found
+
+
+def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
+    """The states after these blocks."""
+    return tuple(outputs.hidden_states[block] for block in _last_blocks(config).values())
 
 
 def shapes(config: Config) -> Shapes:
@@ -73,4 +101,5 @@ FAMILY = Family(
     longest=resnet.longest,
     inputs=("pixel_values",),
     pooled=resnet.pooled,
+    maps=Maps(levels=levels, of=maps),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.backbone import Config, Family
+from ..contracts.backbone import Config, Family, Level, Maps
 from ._shapes import DEEPEST, Shapes, convolution
 
 if TYPE_CHECKING:
@@ -24,6 +24,17 @@ def longest(config: Config) -> int | None:
 def pooled(outputs: Any) -> torch.Tensor:
     """The mean over the last stage's positions."""
     return outputs.pooler_output.flatten(1)
+
+
+def levels(config: Config) -> tuple[Level, ...]:
+    """What each stage gives; the stem has a quarter of the picture's sides."""
+    finest = 8 if config["downsample_in_first_stage"] else 4
+    return tuple(Level(channels, finest << stage) for stage, channels in enumerate(config["hidden_sizes"]))
+
+
+def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
+    """The states of the stages, after that of the stem."""
+    return tuple(outputs.hidden_states[1:])
 
 
 def shapes(config: Config) -> Shapes:
@@ -66,4 +77,5 @@ FAMILY = Family(
     longest=longest,
     inputs=("pixel_values",),
     pooled=pooled,
+    maps=Maps(levels=levels, of=maps),
 )

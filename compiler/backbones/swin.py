@@ -7,15 +7,30 @@ The layer norm after the last stage is in no part: it stays with whatever is tra
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from ..contracts.backbone import Config, Family, Mistake
+from ..contracts.backbone import Config, Family, Level, Maps, Mistake
 from . import resnet
 from ._shapes import Shapes, linear, norm, sides, stack
+
+if TYPE_CHECKING:
+    import torch
 
 
 def width(config: Config) -> int:
     """The channels of the last stage; each stage doubles them."""
     return int(config.get("embed_dim", 96) * 2 ** (len(config.get("depths", (2, 2, 6, 2))) - 1))
+
+
+def levels(config: Config) -> tuple[Level, ...]:
+    """What each stage gives before it hands on at half the sides."""
+    finest, _ = sides(config["patch_size"])
+    return tuple(Level(config["embed_dim"] << stage, finest << stage) for stage in range(len(config["depths"])))
+
+
+def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
+    """The states of the stages, after that of the stem."""
+    return tuple(outputs.reshaped_hidden_states[1:])
 
 
 def shapes(config: Config) -> Shapes:
@@ -100,4 +115,9 @@ FAMILY = Family(
     longest=resnet.longest,
     inputs=("pixel_values",),
     pooled=resnet.pooled,
+    maps=Maps(
+        levels=levels,
+        of=maps,
+        arguments={"output_hidden_states": True, "output_hidden_states_before_downsampling": True},
+    ),
 )

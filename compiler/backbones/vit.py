@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.backbone import Config, Family, Mistake
+from ..contracts.backbone import Config, Family, Level, Maps, Mistake
 from ._shapes import Shapes, linear, norm, sides, stack, undivided
 
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ def pixels(config: Config) -> tuple[int, int]:
 def pooled(outputs: Any) -> torch.Tensor:
     """The state of the class token, as ViTForImageClassification takes it."""
     return outputs.last_hidden_state[:, 0]
+
+
+def levels(config: Config) -> tuple[Level, ...]:
+    """The states of the patches, as one map."""
+    return (Level(config["hidden_size"], sides(config["patch_size"])[0]),)
+
+
+def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
+    """The states of the patches, which come after those of special tokens, as they lie in the picture."""
+    (height, breadth), patch = sides(config["image_size"]), sides(config["patch_size"])
+    rows, columns = height // patch[0], breadth // patch[1]
+    states = outputs.last_hidden_state[:, -rows * columns :]
+    return (states.transpose(1, 2).unflatten(2, (rows, columns)),)
 
 
 def shapes(config: Config) -> Shapes:
@@ -106,4 +119,5 @@ FAMILY = Family(
     load={"add_pooling_layer": False},
     inputs=("pixel_values",),
     pooled=pooled,
+    maps=Maps(levels=levels, of=maps, arguments={}),
 )

@@ -9,7 +9,7 @@ from .. import methods, variants
 from ..contracts.options import TokenLengths
 from ..contracts.targets import LabelCounts
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
-from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.backbone import BackboneFacts
 from ..facts.facts import Facts
 from ..facts.task import reads_other
 from ..language.feeding import reads_head
@@ -149,21 +149,19 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
-    """A head or an objective that needs another language model than the backbone has."""
-    need = spec.head_variant.needs if spec.head_type else ""
-    if need not in LANGUAGE_MODELS or need in backbone.provides:
+    """A head or an objective that needs what the backbone can't give."""
+    if not spec.head_type or not backbone.lacks(spec.head_variant):
         return
     folder = "heads" if spec.head_type in variants.words("heads") else "objectives"
     fitting = [word for word in variants.words(folder) if _fits(variants.top(word), backbone)]
     at, also = At(("head", "type"), "can't be used here"), (At(("backbone", "from"), f"a `{backbone.word}`"),)
-    headline = f"`{spec.head_type}` needs a {need.replace('-', ' ')}, which this backbone is none of"
+    headline = f"`{spec.head_type}` needs `{spec.head_variant.needs}`, which this backbone does not give"
     yield Diagnostic("E0391", headline, at, also, help=f"{folder} that work here: {listed(fitting, 40)}")
 
 
 def _fits(head: Head[Any, Any], backbone: BackboneFacts) -> bool:
     """Whether a backbone has what a head or an objective needs."""
-    is_other = head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides
-    return backbone.takes(head) and not is_other
+    return backbone.takes(head) and not backbone.lacks(head)
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
-from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.backbone import BackboneFacts
 from ..facts.facts import Facts
 from ..language.spec import Draft, Export, Folding, Rates, Train
 from ..planning.decisions import head_record, is_still, passes
@@ -80,7 +80,7 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
     method, head = spec.method_variant, spec.head_variant
-    if head.needs in LANGUAGE_MODELS and head.needs not in backbone.provides:  # which is told already
+    if backbone.lacks(head):  # which is told already
         return
     if head.settle and facts.preprocessing is None:  # of inputs that can't be read, the record is not known
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,24 @@ class LanguageModel:
     """config.json → its tensors, with shapes in the words `width`, `embedding` (of a word) and `vocabulary`"""
     tied: tuple[str, ...] = ()  # tensors of the head that are another one by a second name
     is_tied: bool = True  # whether they are so where config.json says nothing of it
+
+
+class Level(NamedTuple):
+    """One feature map of a pyramid."""
+
+    channels: int
+    stride: int  # pixels of the picture along a side of a cell
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Maps:
+    """The feature maps that a family gives of a picture, from the finest to the coarsest."""
+
+    levels: Callable[[Config], tuple[Level, ...]]
+    of: Callable[[Any, Config], tuple[torch.Tensor, ...]]
+    """(outputs of the module, config.json) → a map (batch, channels, height, width) for each level"""
+    arguments: Mapping[str, bool] = field(default_factory=lambda: {"output_hidden_states": True})
+    """further arguments of the module's forward, by which its outputs have them"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -83,3 +101,9 @@ class Family:
     ready: Callable[[torch.nn.Module], torch.nn.Module] = as_loaded  # the loaded module → as graftc runs it
     inputs: tuple[str, ...]  # arguments of the module's forward that carry data
     pooled: Callable[[Any], torch.Tensor] | None = None  # outputs of the module → (batch, width)
+    maps: Maps | None = None
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """`provides`, and "maps" where it gives some."""
+        return self.provides | ({"maps"} if self.maps else frozenset())

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import variants
 from ..boundary import OPEN, Boundary, outside
-from ..contracts.backbone import Family
+from ..contracts.backbone import Family, Level
 from ..contracts.head import Head
 from ..contracts.source import Source
 from ..diagnostics import At, Diagnostic, Refused, Status, listed, nearest, quote, refuse
@@ -105,7 +105,16 @@ class BackboneFacts:
             "sublayers": {"attention-output", "mlp-output"} <= self.family.kinds.keys(),
             "plain-weights": is_linear and not self.family.transposed,
         }
-        return self.family.provides | {capability for capability, is_there in seen.items() if is_there}
+        return self.family.capabilities | {capability for capability, is_there in seen.items() if is_there}
+
+    @property
+    def maps(self) -> tuple[Level, ...]:
+        """The feature maps that it gives, from the finest to the coarsest; none where it has no such capability."""
+        return self.family.maps.levels(self.config) if self.family.maps else ()
+
+    def lacks(self, head: Head[Any, Any]) -> bool:
+        """Whether it can't give what a head needs; states of tokens can be pooled."""
+        return head.needs not in self.provides | ({"pooled"} if "tokens" in self.provides else frozenset())
 
     def takes(self, head: Head[Any, Any]) -> bool:
         """Whether its inputs are what a head reads: of several modalities together, the first."""

@@ -11,7 +11,8 @@ from torch import nn
 class HeadModule(nn.Module):
     """A feature in, arrays by name out: the outputs that the head's record in the plan names.
 
-    The feature is (batch, width), or (batch, tokens, width) for a head that needs every token's state.
+    The feature is (batch, width); for a head that needs every token's state, (batch, tokens, width); for one that needs
+    feature maps, a tuple of (batch, channels, height, width), from the finest to the coarsest.
     """
 
     reads_arrays = False  # whether `forward` takes the arrays of the input, too

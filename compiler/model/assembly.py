@@ -78,18 +78,28 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Net
             heads.append(head)
         else:
             heads.append(variant.build(task.head.record, plan.backbone.width))
-    network = Network(backbones, plan.tasks, heads, [pooling(plan, task) for task in plan.tasks])
+    pools = [pooling(plan, task, backbones[task.adapter]) for task in plan.tasks]
+    network = Network(backbones, plan.tasks, heads, pools)
+    if plan.backbone.variant.maps and any(map(_reads_maps, plan.tasks)):
+        network.further = plan.backbone.variant.maps.arguments
     if plan.train.cached_layers:
         network.prefixes = {adapter: Prefix(own, plan) for adapter, own in backbones.items()}
     return network
 
 
-def pooling(plan: Phase, task: TaskPlan) -> Pool:
+def pooling(plan: Phase, task: TaskPlan, backbone: Any) -> Pool:
     """What makes a task's feature of a backbone's outputs: the pooling that the plan names, else the family's own."""
-    pooled = plan.backbone.variant.pooled
+    pooled, maps = plan.backbone.variant.pooled, plan.backbone.variant.maps
+    if maps and _reads_maps(task):
+        config = backbone.config.to_dict()
+        return lambda outputs, arrays: maps.of(outputs, config)
     if task.head.pooling in POOLINGS or pooled is None:
         return POOLINGS[task.head.pooling]
     return lambda outputs, arrays: pooled(outputs)
+
+
+def _reads_maps(task: TaskPlan) -> bool:
+    return task.head.variant.needs == "maps"
 
 
 def _compare(plan: Phase, backbone: nn.Module) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -13,7 +13,10 @@ from ..features.layers import STATE, Prefix
 from ..layers.head import HeadModule
 from ..planning.plan import TaskPlan
 
-Pool = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
+Feature: TypeAlias = (
+    torch.Tensor | tuple[torch.Tensor, ...]
+)  # (batch, width), (batch, tokens, width), or maps of a picture
+Pool = Callable[[Any, Mapping[str, torch.Tensor]], Any]  # (outputs of a backbone, its arguments) → a Feature
 
 
 class Network(nn.Module):
@@ -36,6 +39,7 @@ class Network(nn.Module):
         self.heads = nn.ModuleList(heads)
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
         self.arguments = tasks[0].data.arguments  # of the backbone: by each the array that it takes
+        self.further: Mapping[str, bool] = {}  # arguments of the backbone that are no arrays
         self.prefixes: dict[str, Prefix] = {}  # by adapter: layers whose states may be given instead
         self._tie()
 
@@ -71,8 +75,8 @@ class Network(nn.Module):
             found |= {name if name == MODEL else task.named(name): module for name, module in own.items()}
         return found
 
-    def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """What the heads of some tasks see, by task: (batch, width), or (batch, tokens, width).
+    def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, Any]:
+        """What the heads of some tasks see, a Feature by task.
 
         The backbone runs once for each adapter that they have among them.
         """
@@ -82,7 +86,9 @@ class Network(nn.Module):
         for adapter in dict.fromkeys(of.values()):
             is_cached = state is not None and adapter in self.prefixes
             run = self.backbones[adapter]
-            states[adapter] = self.prefixes[adapter].outputs(given, state) if is_cached else run(**given)
+            states[adapter] = (
+                self.prefixes[adapter].outputs(given, state) if is_cached else run(**given, **self.further)
+            )
         return {name: self.tasks[name][1](states[adapter], given) for name, adapter in of.items()}
 
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:
@@ -91,7 +97,7 @@ class Network(nn.Module):
         return {name: self._answer(self.head(self.tasks[name][2]), feature, arrays) for name, feature in seen.items()}
 
     @staticmethod
-    def _answer(head: HeadModule, feature: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _answer(head: HeadModule, feature: Feature, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """A head's outputs; one that reads arrays is given them, too."""
         found: dict[str, torch.Tensor] = head(feature, arrays) if head.reads_arrays else head(feature)
         return found

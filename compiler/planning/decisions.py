@@ -10,7 +10,7 @@ from .. import variants
 from ..contracts.options import Layered, NewHead, Pooled, Startable
 from ..decision import Decided
 from ..diagnostics import Path, clean
-from ..facts.backbone import LANGUAGE_MODELS, BackboneFacts
+from ..facts.backbone import BackboneFacts
 from ..facts.facts import Facts
 from ..facts.sentence_transformers import MODULES, POOLING
 from ..language.feeding import reads_head
@@ -33,6 +33,8 @@ LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that name
 def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
     """How token states become one feature."""
     provides, said = backbone.family.provides, backbone.sentences
+    if spec.head_variant.needs == "maps":
+        return Decided("none", f"`{spec.head_type}` reads feature maps")
     if _reads_tokens(spec):
         return Decided("none", f"`{spec.head_type}` reads every token's state")
     if written := written_pooling(spec.head):
@@ -91,8 +93,7 @@ def are_still(spec: Spec) -> bool:
 
 
 def _reads_tokens(spec: Spec) -> bool:
-    is_whole = written_pooling(spec.head) == "none"
-    return is_whole or spec.head_variant.needs in ("tokens", *LANGUAGE_MODELS)
+    return written_pooling(spec.head) == "none" or spec.head_variant.needs not in ("pooled", "maps")
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
@@ -215,6 +216,8 @@ def _cacheable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bo
         return Decided("none", "the head reads arrays besides the backbone's features")
     if spec.train.fold == "off":
         return Decided("none", "`train.fold` is off")
+    if any(view.head_variant.needs == "maps" for view in spec.each):
+        return Decided("none", "feature maps are computed anew in each epoch")
     if is_augmented and folding(spec).views == 1:
         return Decided("none", "augmented pictures differ every time")
     if planned.is_frozen and not any(map(_reads_tokens, spec.each)):

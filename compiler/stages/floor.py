@@ -118,8 +118,8 @@ def _untouched(work: Work, split: str) -> np.ndarray:
     numbers = Prepared(work.prepared(work.task, split)).numbers
     processor = preprocessor(plan, work.origin, otherwise={"is_pair": False, "is_apart": True})
     rows = processor.rows(_inputs(work, split, numbers)).features
-    pool = pooling(plan, work.task)
     backbone = load_backbone(plan, work.origin).to(device).eval()
+    pool = pooling(plan, work.task, backbone)
     lengths = np.array([len(next(iter(row.values()))) for row in rows])
     found = np.zeros((len(rows), plan.backbone.width), np.float32)
     for chosen in by_length(lengths, BATCH, budget_on(device, processor)):

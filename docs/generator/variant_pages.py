@@ -112,7 +112,7 @@ def backbones(notes: Notes) -> str:
                 f"`{word}`",
                 sentence("backbones", word),
                 family.modality,
-                code(sorted(family.provides)),
+                code(sorted(family.capabilities)),
                 code(family.parts),
                 code(family.kinds),
                 code(family.target),

@@ -201,8 +201,8 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     shown(
         "E0418",
         re.sub(
-            r"batch 1: .* from what is kept, .* from",
-            "batch 1: 2.4 from what is kept, 1.0 from",
+            r"batch 1: .* from the cache, .* from",
+            "batch 1: 2.4 from the cache, 1.0 from",
             re.sub(r"of them: \S+,", "of them: 5.8e-01,", said),
         ),
         project.folder,
