@@ -33,20 +33,28 @@ class Graphs:
         for session in self.sessions.values():
             session.seconds = seconds
 
-    def run(self, name: str, arrays: Mapping[str, np.ndarray], rows: int | None = None) -> dict[str, np.ndarray]:
-        """Outputs of a graph by name.
+    def run(self, name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs of a graph by name; inputs that have a default may be left out.
 
-        Raises BundleError E0503 where there is no such graph, or where it gives other arrays than the manifest says, or
-        for other than `rows` rows.
+        Raises BundleError E0503 where there is no such graph, or where it gives other arrays than the manifest says.
         """
         if name not in self.sessions:
             raise BundleError("E0503", f"the bundle has no graph `{name}`")
-        found = self.sessions[name].run(arrays)
-        self._refuse_other(name, found, rows)
+        told = self.told[name]
+        found = self.sessions[name].run(completed(told["inputs"], arrays))
+        self._refuse_other(told["outputs"], found, None)
         return found
 
-    def _refuse_other(self, graph: str, found: Mapping[str, Any], rows: int | None) -> None:
-        told = {name: each["shape"] for name, each in self.told[graph]["outputs"].items()}
+    def single_pass(self, arrays: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+        """Outputs of `model` for what preprocessing made of `rows` rows, without states; raises what `run` raises."""
+        told = self.told[MODEL]
+        outputs = {name: each for name, each in told["outputs"].items() if not each.get("is_state")}
+        found = self.model.run(completed(told["inputs"], arrays), tuple(outputs))
+        self._refuse_other(outputs, found, rows)
+        return found
+
+    def _refuse_other(self, outputs: Mapping[str, Any], found: Mapping[str, Any], rows: int | None) -> None:
+        told = {name: each["shape"] for name, each in outputs.items()}
         for name in told.keys() | found.keys():
             array, sizes = found.get(name), told.get(name, ())
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.ndim != len(sizes):
@@ -55,3 +63,22 @@ class Graphs:
                 raise BundleError("E0503", "the graph does not give an answer for each input")
             if any(type(size) is int and size != has for size, has in zip(sizes, array.shape, strict=True)):
                 raise BundleError("E0503", f"`{name}` of the graph has other sizes than the manifest says")
+
+
+def completed(told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays with the inputs of a graph that have a default and are not given: full of it, with an empty axis for each name but `batch`.
+
+    >>> told = {"ids": {"shape": ["batch", "sequence"]}, "past": {"dtype": "float32", "shape": ["batch", 2, "past"], "default": 0}}
+    >>> completed(told, {"ids": np.zeros((3, 5))})["past"].shape
+    (3, 2, 0)
+    """
+    rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
+    return dict(arrays) | {
+        name: np.full(
+            [rows if side == "batch" else 0 if type(side) is str else side for side in each["shape"]],
+            each["default"],
+            each["dtype"],
+        )
+        for name, each in told.items()
+        if "default" in each and name not in arrays
+    }

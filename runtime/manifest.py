@@ -13,7 +13,7 @@ from typing import Any
 from .bytecode import CACHE, is_bytecode
 from .errors import BundleError
 from .former import OLDEST, lifted
-from .shape import ANY, FILE, UpTo, wrong
+from .shape import ANY, FILE, NUMBER, UpTo, wrong
 
 FORMAT = 5
 SEALED = 4  # the format from which on a manifest has a seal
@@ -26,11 +26,13 @@ LARGEST = 64 << 20  # bytes
 ENDS = ": its lines end in CRLF now"
 KEEP_ENDS = "write `* -text` into the repository's .gitattributes, so that git keeps its bytes, and check it out again"
 ARRAY = {"dtype": str, "shape": list}
+# an input with a default may be left out; a state is handed from one call of a graph to the next, and is no answer
+INPUT, OUTPUT = {**ARRAY, "?default": NUMBER}, {**ARRAY, "?is_state": bool}
 # what running a bundle takes; heads and inputs say what they need of their own records
 RUNS = {
     "name": str,
     "precisions": [str],
-    "graphs": {ANY: {"files": {ANY: FILE}, "inputs": {ANY: ARRAY}, "outputs": {ANY: ARRAY}}},
+    "graphs": {ANY: {"files": {ANY: FILE}, "inputs": {ANY: INPUT}, "outputs": {ANY: OUTPUT}}},
     "heads": {ANY: {"type": str}},
     "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
     "preprocessing": {"modality": str},

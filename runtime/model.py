@@ -153,7 +153,7 @@ class Model:
             return list(pool.map(self._batch, parts))
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
-        found = self.graphs.run(MODEL, self.preprocessor.collate(features), len(features))
+        found = self.graphs.single_pass(self.preprocessor.collate(features), len(features))
         ragged = self.graphs.model.ragged
         return {
             name: [own_part(row, given, ragged[name]) for row, given in zip(array, features, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
@@ -42,15 +42,16 @@ class Session:
         # outputs with a named axis besides that of rows run along a row or something in it: a row's own length counts
         self.ragged = {o.name: along for o in self.session.get_outputs() if (along := ragged_axis(o.shape))}
 
-    def run(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name for inputs by name; arrays that the graph does not take are left out."""
+    def run(self, arrays: Mapping[str, np.ndarray], wanted: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        """Outputs by name for inputs by name, all or those wanted; arrays that the graph does not take are left out."""
         missing = [name for name in self.inputs if name not in arrays]
         if missing:
             raise BundleError("E0503", f"the graph takes an input that is not known: `{missing[0]}`")
         given = {name: arrays[name] for name in self.inputs}
         try:
             with self._limited() as options:
-                return dict(zip(self.outputs, self.session.run(list(self.outputs), given, options), strict=True))
+                names = list(wanted or self.outputs)
+                return dict(zip(names, self.session.run(names, given, options), strict=True))
         except Exception as error:  # a type of its own for each way a graph can fail
             raise BundleError("E0503", "the graph can't be run", str(error).splitlines()[0][:300]) from None
 

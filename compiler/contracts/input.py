@@ -36,6 +36,8 @@ class Vocabulary:
 
     masking: Callable[[Path], Record]  # (backbone's folder) → added to the record where tokens are masked
     special: Callable[[Path], Record]  # (backbone's folder) → added to the record where texts are joined
+    ends: Callable[[Path, Record, Record], Record]
+    """(backbone's folder, config.json, record) → added to the record where texts are written"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

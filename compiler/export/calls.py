@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from ...runtime.graphs import completed
 from ...runtime.manifest import MODEL
 from ...runtime.rows import Outputs, Rows
 from ...runtime.variants import decoder
@@ -27,16 +28,21 @@ class Call:
 
 
 class NetworkRun:
-    """The graphs of a network as the decoder of one task asks them; see `runtime.heads.Run`. It keeps every call."""
+    """The graphs of a network as the decoder of one task asks them; see `runtime.heads.Run`.
 
-    def __init__(self, network: Network, plan: Plan, task: TaskPlan, processor: Any) -> None:
+    `heed` is given every call besides single passes.
+    """
+
+    def __init__(
+        self, network: Network, plan: Plan, task: TaskPlan, processor: Any, heed: Callable[[Call], None]
+    ) -> None:
         self.graphs, self.task, self.processor = network.graphs(), task, processor
-        self.along = ragged(plan.tasks)
-        self.calls: list[Call] = []
+        self.along, self.told = ragged(plan.tasks), plan.export.graphs[MODEL].inputs
+        self.heed = heed
 
     def once(self, rows: Rows) -> Outputs:
         """What the graph `model` gives for rows, by the task's own words."""
-        batch = self.processor.collate(rows.features)
+        batch = completed(self.told, self.processor.collate(rows.features))
         with torch.inference_mode():
             found = self.graphs[MODEL](**arrays(batch, "cpu"))
         return self.task.own(cut(found, rows.features, self.along))
@@ -44,30 +50,34 @@ class NetworkRun:
     def __call__(self, graph: str, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What any graph of the task gives."""
         name = graph if graph == MODEL else self.task.named(graph)
+        given = completed(self.told, given) if graph == MODEL else given
         with torch.inference_mode():
             outputs = self.graphs[name](**arrays(given, "cpu"))
         found = {word: values.float().cpu().numpy() for word, values in outputs.items()}
-        self.calls.append(Call(name, dict(given), found))
+        self.heed(Call(name, dict(given), found))
         return self.task.own(found) if graph == MODEL else found
 
 
-def asked(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any]) -> list[Call]:
-    """What the decoders ask of graphs besides a single pass of `model`, for some inputs together."""
-    found: list[Call] = []
-    for task in plan.tasks:
-        if len(task.graphs) > 1:
-            run = NetworkRun(network, plan, task, processor)
-            decoder(task.head.type).answer(run, task.head.record.plain(), processor.rows(inputs))
-            found += run.calls
+def ask(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any], heed: Callable[[Call], None]) -> None:
+    """Lets `heed` see what decoders ask of graphs besides a single pass of `model`, for some inputs together."""
+    for task in (task for task in plan.tasks if task.asks_again):
+        run, found = NetworkRun(network, plan, task, processor, heed), decoder(task.head.type)
+        found.answer(run, task.head.record.plain(), processor.rows(inputs), **found.trial)
+
+
+def examples(
+    network: Network, plan: Plan, processor: Any, inputs: Sequence[Any]
+) -> dict[str, Mapping[str, np.ndarray]]:
+    """By graph, the arrays of the call by which it is traced: the one whose smallest side is the largest."""
+    found: dict[str, Mapping[str, np.ndarray]] = {}
+
+    def heed(call: Call) -> None:
+        if call.graph not in found or _smallest(call.given) > _smallest(found[call.graph]):
+            found[call.graph] = call.given
+
+    ask(network, plan, processor, inputs, heed)
     return found
 
 
-def example(calls: Sequence[Call], graph: str) -> Mapping[str, np.ndarray]:
-    """The arrays of the call by which a graph is traced: the one whose smallest side is the largest.
-
-    Raises LookupError where there was no call.
-    """
-    own = [call.given for call in calls if call.graph == graph]
-    if not own:
-        raise LookupError(f"no decoder asks the graph `{graph}`")
-    return max(own, key=lambda given: min(side for array in given.values() for side in array.shape or (2,)))
+def _smallest(arrays: Mapping[str, np.ndarray]) -> int:
+    return min(side for array in arrays.values() for side in array.shape or (2,))

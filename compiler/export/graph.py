@@ -21,7 +21,7 @@ from ..model.network import Network
 from ..planning.export import GraphPlan
 from ..planning.plan import Plan
 from ..training.loaders import Batch, arrays
-from .calls import asked, example
+from .calls import examples
 from .fusion import fuse
 
 LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
@@ -47,10 +47,10 @@ def write_graphs(network: Network, plan: Plan, processor: Any, inputs: Sequence[
     requires: at least 3 inputs. Raises what `write_graph` raises.
     """
     network.eval().to("cpu")
-    calls = asked(network, plan, processor, inputs)
-    for name in plan.export.graphs:
-        is_model = name == MODEL
-        given = processor.collate(processor.rows(inputs[:3]).features) if is_model else example(calls, name)
+    asked = examples(network, plan, processor, inputs)
+    batch = processor.collate(processor.rows(inputs[:3]).features)
+    for name, graph in plan.export.graphs.items():
+        given = batch if name == MODEL and batch.keys() >= graph.inputs.keys() else asked[name]
         write_graph(network, plan, arrays(given, "cpu"), folder / file_of(name, "fp32"), name)
 
 

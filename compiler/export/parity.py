@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...runtime.graphs import completed
 from ...runtime.manifest import MODEL
 from ...runtime.rows import Values
 from ...runtime.session import Session
 from ..bundling.manifest import file_of
 from ..diagnostics import refuse
 from ..model.network import Network
+from ..planning.export import GraphPlan
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
-from .calls import asked
+from .calls import Call, ask
 
 SIZES = (1, 2, 5)  # rows per batch, besides all at once
 
@@ -85,24 +87,39 @@ def compare(network: Network, plan: Plan, processor: Any, folder: Path, inputs: 
         features = processor.rows(chosen).features
         ours = of_network(network, plan, processor, features)
         found = [apart(ours, of_graph(sessions[MODEL], plan, processor, features))]
-        for call in asked(network, plan, processor, chosen):
-            most, name = apart(_listed(call.found), _listed(sessions[call.graph].run(call.given)))
-            found.append((most, f"{call.graph}.{name}"))
+
+        def heed(call: Call) -> None:
+            theirs, graph = sessions[call.graph].run(call.given), plan.export.graphs[call.graph]
+            most, name = apart(*(_real(found, call.given, graph) for found in (call.found, theirs)))
+            found.append((most, f"{call.graph}.{name}"))  # noqa: B023 - it is called before the next case
+
+        ask(network, plan, processor, chosen, heed)
         most, name = max(found)
         if not most <= worst.worst:
             worst = Parity(most, name, case, len(inputs))
     return worst
 
 
-def _listed(arrays: Mapping[str, np.ndarray]) -> dict[str, Values]:
-    """Whole arrays, each as the one that is compared."""
-    return {name: [array] for name, array in arrays.items()}
+def _real(arrays: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], graph: GraphPlan) -> dict[str, Values]:
+    """Whole arrays, each as the one that is compared; what a graph makes of padding counts for nothing.
+
+    That is where `attention_mask` is 0, of outputs that run along the same axis.
+    """
+    found: dict[str, Values] = {name: [array] for name, array in arrays.items()}
+    for name, array in arrays.items() if "attention_mask" in graph.inputs else ():
+        along, sides = graph.inputs["attention_mask"]["shape"][1], list(graph.outputs[name]["shape"])
+        if along in sides:
+            shape = [len(array), *(array.shape[i] if i == sides.index(along) else 1 for i in range(1, array.ndim))]
+            found[name] = [array * given["attention_mask"].reshape(shape)]
+    return found
 
 
 def of_graph(session: Session, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
     """A graph's outputs for rows, those along a text cut to its length."""
-    tensors = {name: torch.from_numpy(values) for name, values in session.run(processor.collate(features)).items()}
-    return cut(tensors, features, ragged(plan.tasks))
+    graph = plan.export.graphs[MODEL]
+    names = [name for name, each in graph.outputs.items() if not each.get("is_state")]
+    found = session.run(completed(graph.inputs, processor.collate(features)), names)
+    return cut({name: torch.from_numpy(values) for name, values in found.items()}, features, ragged(plan.tasks))
 
 
 def gate(parity: Parity, plan: Plan, evidence: Path) -> None:

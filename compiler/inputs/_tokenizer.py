@@ -26,7 +26,7 @@ def padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int, 
     """The id and the word that fill a batch: as tokenizer_config.json names it, else as config.json numbers it."""
     word = _pad_word(folder)
     try:
-        known = _numbered(folder / NAME, sha256)
+        known = numbered(folder / NAME, sha256)
         number = known.get(word, config.get("pad_token_id") or 0)
     except BROKEN:
         number = None
@@ -66,7 +66,7 @@ def tokenizer_of(path: Path, sha256: str) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _numbered(path: Path, sha256: str) -> dict[str, int]:
+def numbered(path: Path, sha256: str) -> dict[str, int]:
     """The numbers of a tokenizer's words, as far as its file has them as a table."""
     added = json.loads(whole(path, LARGEST))
     if too_much := excess(added):
@@ -85,7 +85,7 @@ def misfits(record: Mapping[str, Any], folder: Path, backbone: BackboneFacts) ->
     """Tokens that the backbone has no embedding of, and segments that it does not know."""
     rows = next((tensor.shape[0] for tensor in backbone.tensors if tensor.name == backbone.family.words), 0)
     path, sha256 = folder / NAME, record["assets"][NAME]
-    word, number = max(_numbered(path, sha256).items(), key=lambda item: item[1], default=("", -1))
+    word, number = max(numbered(path, sha256).items(), key=lambda item: item[1], default=("", -1))
     found = list(_beyond(folder, word, number, rows)) or list(_no_padding(record, folder, rows))
     yield from found
     if not found:

@@ -19,9 +19,10 @@ from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from ..store.hashes import file_sha256
+from ._ends import ends
 from ._masks import masking, special
 from ._panics import silenced
-from ._tokenizer import misfits, padding, tokenizer_of, unreadable
+from ._tokenizer import misfits, numbered, padding, tokenizer_of, unreadable
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
@@ -330,6 +331,11 @@ def _limits(record: Mapping[str, Any]) -> str:
     return f"Inputs beyond {length} tokens are cut."
 
 
+def _ends(folder: Path, config: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """What is added to the record where texts are written: the tokens that end them."""
+    return ends(folder, config, numbered(folder / "tokenizer.json", record["assets"]["tokenizer.json"]))
+
+
 INPUT = Input(
     options=Options,
     arrays=("input_ids", "attention_mask", "token_type_ids"),
@@ -337,7 +343,7 @@ INPUT = Input(
     preprocessing=preprocessing,
     decided=decided,
     windows=Windows(add=_windows, crowded=_crowded),
-    vocabulary=Vocabulary(masking=masking, special=special),
+    vocabulary=Vocabulary(masking=masking, special=special, ends=_ends),
     misfits=misfits,
     problems=problems,
     measure=measure,

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .caches import cache_of
+
 
 class Constant(nn.Module):
     """Virtual tokens that no longer learn: what an encoder of them gave, as a buffer."""
@@ -98,15 +100,6 @@ def _heads(config: Any) -> Mapping[str, int]:
 
 def past(values: torch.Tensor, layers: int, heads: int) -> Any:
     """A cache that holds virtual keys and values (batch, tokens, layers · 2 · heads · size), in PEFT's order."""
-    from transformers.cache_utils import DynamicCache, DynamicLayer
-
     batch, tokens, size = values.shape
     each = values.view(batch, tokens, layers * 2, heads, size // (layers * 2 * heads)).permute(2, 0, 3, 1, 4)
-    cache: Any = DynamicCache()
-    cache.layers = []
-    for i in range(layers):  # by hand: the cache's own constructor starts from an empty tensor, which is traced
-        layer = DynamicLayer()
-        layer.keys, layer.values = each[2 * i], each[2 * i + 1]
-        layer.dtype, layer.device, layer.is_initialized = values.dtype, values.device, True
-        cache.layers.append(layer)
-    return cache
+    return cache_of((each[2 * i], each[2 * i + 1]) for i in range(layers))

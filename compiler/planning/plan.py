@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ...runtime.manifest import modalities
+from ...runtime.manifest import MODEL, modalities
 from .. import variants
 from ..contracts.backbone import Family
 from ..contracts.head import Graph
@@ -196,6 +196,11 @@ class TaskPlan(Frozen):
         arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.arrays}
         given = Graph(inputs=arrays, outputs=self.outputs)
         return self.head.variant.graphs(self.head.record, given)
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether its decoder asks more than a single pass of `model`: other graphs, or this one with states of before."""
+        return len(self.graphs) > 1 or any("default" in each for each in self.graphs[MODEL].inputs.values())
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:

@@ -194,16 +194,16 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
 
 
 def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) -> Outputs:
-    """What the graph gives for a split, from raw inputs on; from prepared rows where these were masked."""
+    """What the graph gives for a split, from raw inputs on; from prepared rows where words of these are to be found."""
     prepared = Prepared(work.prepared(task, split))
-    is_masked = task.head.variant.draw is not None
+    finds_words = task.head.variant.condense is not None
     parts, at = [], 0
-    for features in _prepared(prepared) if is_masked else _prepared_anew(model, _inputs(work, task, split)):
+    for features in _prepared(prepared) if finds_words else _prepared_anew(model, _inputs(work, task, split)):
         rows = np.arange(at, at + len(features))
         outputs = task.own(model.run(one_each(rows.tolist(), features)))
         _refuse_holes(model.precision, outputs, draft)
         # logits over a whole vocabulary are not kept
-        parts.append(condensed(task, outputs, prepared.targets, rows) if is_masked else outputs)
+        parts.append(condensed(task, outputs, prepared.targets, rows) if finds_words else outputs)
         at += len(features)
     return gathered(parts, np.arange(at))
 

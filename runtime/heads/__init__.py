@@ -54,3 +54,4 @@ class Decoder:
     options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     forms: Mapping[str, type[Any]] = field(default_factory=dict)
     answer: Answer
+    trial: Mapping[str, Any] = field(default_factory=dict)  # options of the answers by which a build proves its graphs

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..given import named
-from ..rows import Rows
+from ..rows import Rows, one_each
 from ..shape import FILE
 from ..spans import trimmed, words
 from . import Preprocessing
+from ._prompts import prompts
 
 RECORD = {  # the shape of the manifest's `preprocessing`
     "tokenizer": FILE,
@@ -28,6 +29,9 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "?mask_token": str,
     "?mask_id": range(1 << 31),
     "?special_ids": [range(1 << 31)],
+    "?is_prompt": bool,
+    "?end_id": range(1 << 31),
+    "?stop_ids": [range(1 << 31)],
 }
 
 
@@ -71,6 +75,9 @@ class Preprocessor:
         self.tokenizer.no_padding()
         windows = {"stride": record["stride"], "strategy": "only_second"} if "stride" in record else {}
         self.tokenizer.enable_truncation(record["max_length"], **windows)
+        if record.get("is_prompt"):
+            self.tokenizer.no_truncation()
+            self.tokenizer.encode_special_tokens = True  # what a user writes is text, whatever it looks like
         if windows:  # a question is measured for itself
             self.whole = _asked(Tokenizer.from_file, str(file))
             self.whole.no_padding()
@@ -83,7 +90,9 @@ class Preprocessor:
     def check(self, value: Any) -> str | None:
         """Why `value` is not a usable input, or None."""
         several = isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str) for v in value)
-        if self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
+        if self.record.get("is_prompt"):  # with the text that goes on from it, in training
+            is_right, wanted = isinstance(value, str) or (several and len(value) == 2), "a text"
+        elif self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
             is_right, wanted = several or isinstance(value, str), "a text or several"
         elif self.record["is_pair"]:
             is_right, wanted = several and len(value) == 2, "a pair of texts"
@@ -103,6 +112,8 @@ class Preprocessor:
             reason = self.check(value)
             if reason:
                 raise ValueError(reason)
+        if self.record.get("is_prompt"):
+            return one_each(inputs, prompts(self.tokenizer, self.record, inputs), self.tokenizer)
         asked, owners = self._asked(inputs)
         features, of = [], []
         for owner, text, encoding in zip(owners, asked, _asked(self.tokenizer.encode_batch, asked), strict=True):

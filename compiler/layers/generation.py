@@ -1,0 +1,69 @@
+"""The graph of a language model that writes: tokens and the cache of those before them in, logits and the longer cache out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...runtime.generation.cached import past_names, present_names
+from .caches import cache_of
+from .language import LanguageModel, NextWords
+
+
+class Writer(NextWords):
+    """Trained as any language model: states (rows, tokens, width) in, logits of the word after each token out."""
+
+    def graphs(self, backbone: Any) -> Mapping[str, nn.Module]:
+        """The graph `model`, which goes on from a cache."""
+        return {"model": CachedPass(backbone, self.language)}
+
+
+class CachedPass(nn.Module):
+    """A decoder and its head, from a cache on.
+
+    `input_ids` (rows, new), `attention_mask` (rows, past + new), `logits_to_keep` (1,) and, by `past_names`, keys and
+    values (rows, heads, past, size) → `logits` (rows, kept, words) and, by `present_names`, (rows, heads, past + new, size).
+    """
+
+    def __init__(self, backbone: Any, language: LanguageModel) -> None:
+        super().__init__()
+        self.backbone, self.language = backbone, language
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: torch.Tensor, **past: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Logits of the last positions, and the cache."""
+        arrays = [past[name] for name in past_names(len(past) // 2)]
+        pairs = zip(arrays[::2], arrays[1::2], strict=True)
+        outputs = self.backbone(
+            input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache_of(pairs), use_cache=True
+        )
+        states = outputs.last_hidden_state[:, -logits_to_keep[0] :]
+        with _in_two_dimensions(self.language):
+            logits = self.language(states)
+        layers = outputs.past_key_values.layers
+        present = [array for layer in layers for array in (layer.keys, layer.values)]
+        return {"logits": logits, **dict(zip(present_names(len(layers)), present, strict=True))}
+
+
+@contextmanager
+def _in_two_dimensions(module: nn.Module) -> Iterator[None]:
+    """Lets linear layers see rows alone: a graph then takes a weight as it lies, and holds one that is shared once."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        layer.forward = partial(_flat, layer)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # the class has its own
+
+
+def _flat(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    found = nn.functional.linear(states.flatten(0, 1), layer.weight, layer.bias)
+    return found.unflatten(0, (states.shape[0], -1))

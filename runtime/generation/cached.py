@@ -1,0 +1,61 @@
+"""A graph with a cache as decoding asks it: prompts padded on the left, keys and values handed from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..manifest import MODEL
+
+KEPT = "logits_to_keep"  # how many last positions have logits; 0 for all, as transformers' argument of this name
+
+
+Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # (graph, arrays) → outputs
+
+
+def past_names(layers: int) -> tuple[str, ...]:
+    """The inputs of the cache in the order of layers, as Hugging Face's exporters name them."""
+    return tuple(f"past_key_values.{i}.{part}" for i in range(layers) for part in ("key", "value"))
+
+
+def present_names(layers: int) -> tuple[str, ...]:
+    """The outputs that hold the cache with the new tokens in it."""
+    return tuple(f"present.{i}.{part}" for i in range(layers) for part in ("key", "value"))
+
+
+class CachedSteps:
+    """`Steps` of a graph that takes `input_ids`, `attention_mask`, the cache and `logits_to_keep`; `pad` fills rows."""
+
+    def __init__(self, run: Run, layers: int, pad: int) -> None:
+        self.run, self.pad = run, pad
+        self.names = dict(zip(past_names(layers), present_names(layers), strict=True))
+        self.mask = np.zeros((0, 0), np.int64)
+        self.past: dict[str, np.ndarray] = {}
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
+        """Logits (rows, vocabulary) after prompts of any lengths."""
+        longest = max(map(len, prompts))
+        ids = np.full((len(prompts), longest), self.pad, np.int64)
+        self.mask = np.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :] = prompt
+            self.mask[row, longest - len(prompt) :] = 1
+        self.past = {}
+        return self._ask(ids)
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Logits (rows, vocabulary) after a token more for each row, int64 (rows,)."""
+        self.mask = np.concatenate([self.mask, np.ones((len(tokens), 1), np.int64)], axis=1)
+        return self._ask(tokens[:, None])
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Goes on with these rows of before, int64 indices (rows,)."""
+        self.mask = self.mask[rows]
+        self.past = {name: values[rows] for name, values in self.past.items()}
+
+    def _ask(self, ids: np.ndarray) -> np.ndarray:
+        given = {"input_ids": ids, "attention_mask": self.mask, KEPT: np.ones(1, np.int64), **self.past}
+        found = self.run(MODEL, given)
+        self.past = {name: found[present] for name, present in self.names.items()}
+        return found["logits"][:, -1]

@@ -1,0 +1,48 @@
+"""Decodes text-generation: goes on from a prompt, a token at a time, until the text ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..generation import Detokenizer, Generated, generate, options_of
+from ..generation.cached import CachedSteps
+from ..generation.options import CALL
+from ..rows import Rows
+from ..shape import ANY
+from . import Decoder, Run
+
+SIDE = range(1, 1 << 24)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A text; `score` is the sum of its tokens' log-probabilities, `finish_reason` is `eos_token`, `stop_sequence` or `length`."""
+
+    generated_text: str
+    score: float
+    finish_reason: str
+
+
+def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> list[Any]:
+    """A text for each prompt, or a tuple of texts where several `sequences` are asked for."""
+    prompts = [row["input_ids"].tolist() for row in rows.features]
+    asked = options_of(head["generation"], {"stop_tokens": tuple(head["stop_ids"])}, options)
+    steps = CachedSteps(run, head["layers"], head["pad_id"])
+    found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
+    answers = [tuple(map(_answer, each)) for each in found]
+    return answers if asked.sequences > 1 else [each[0] for each in answers]
+
+
+def _answer(found: Generated) -> Answer:
+    return Answer(found.text or "", found.score, found.finish_reason)
+
+
+DECODER = Decoder(
+    head={"generation": {ANY: object}, "stop_ids": [range(1 << 31)], "pad_id": range(1 << 31), "layers": SIDE},
+    kind=Answer,
+    answer=answer,
+    options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},
+    trial={"max_new_tokens": 32},
+)
