@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .variants import decoder, lacking, preprocessing
 
 BATCH = 32  # rows per run of the graph, at most
 IN_FLIGHT = 2  # batches at once: while one is put together or waits for its slowest thread, the other runs
+Condense = Callable[[Outputs, np.ndarray], Outputs]  # (outputs of a batch, its rows) → what is kept of them
 CHUNK = 1024  # inputs that a stream reads ahead, at most
 
 
@@ -135,22 +136,47 @@ class Model:
         """Outputs of the graph for a list of inputs, in their order."""
         return self.run(self.rows(inputs), batch)
 
-    def run(self, rows: Rows, batch: int = BATCH) -> dict[str, Values]:
-        """Outputs of the graph for rows, in their order; those that go along a text are cut to its length."""
+    def run(self, rows: Rows, batch: int = BATCH, condense: Condense | None = None) -> dict[str, Values]:
+        """Outputs of the graph for rows, in their order; those that go along a text are cut to its length.
+
+        `condense` makes of each batch's outputs what is kept of them, where all would be too many.
+        """
         features = rows.features
         # rows of like length share a batch, so that little of it is padding
         lengths = np.array([len(next(iter(row.values()))) for row in features], np.int64)
         batches = by_length(lengths, batch, self.preprocessor.budget)
-        found = self._run_all([[features[i] for i in chosen] for chosen in batches])
+        found = self._run_all(batches, features, condense)
         return gathered(found, np.concatenate(batches)) if batches else {}
 
-    def _run_all(self, parts: list[list[dict[str, np.ndarray]]]) -> list[dict[str, Values]]:
-        if len(parts) < 2:
-            return [self._batch(part) for part in parts]
+    def _run_all(
+        self, batches: list[np.ndarray], features: list[dict[str, np.ndarray]], condense: Condense | None
+    ) -> list[Outputs]:
+        def one(chosen: np.ndarray) -> Outputs:
+            found = self._batch([features[i] for i in chosen])
+            return condense(found, chosen) if condense else found
+
+        if len(batches) < 2:
+            return [one(chosen) for chosen in batches]
         from concurrent.futures import ThreadPoolExecutor  # costs a first answer 10 ms
 
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            return list(pool.map(self._batch, parts))
+            return list(pool.map(one, batches))
+
+    def evidence(self, rows: Rows) -> dict[str, Values]:
+        """What golden samples hold of the outputs for rows: all, or where these are too many what the decoders keep."""
+        decoders = [(f"{name}." if name else "", each.condense) for name, each in self.decoders.items()]
+        if not any(condense for _, condense in decoders):
+            return self.run(rows)
+
+        def condense(outputs: Outputs, chosen: np.ndarray) -> Outputs:
+            found: dict[str, Values] = {}
+            for prefix, own in decoders:
+                mine = {k.removeprefix(prefix): v for k, v in outputs.items() if k.startswith(prefix)}
+                kept = own(mine, [rows.features[i] for i in chosen]) if own else mine
+                found |= {f"{prefix}{name}": values for name, values in kept.items()}
+            return found
+
+        return self.run(rows, condense=condense)
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
         found = self.graphs.single_pass(self.preprocessor.collate(features), len(features))

@@ -58,7 +58,7 @@ def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manife
     model.graphs.limit(SECONDS)
     try:
         rows = model.rows([sample["input"] for sample in samples])
-        mine = model.run(rows)
+        mine = model.evidence(rows)
         golden = {name: [row for sample in samples for row in sample["outputs"][precision][name]] for name in mine}
         apart = [_difference(mine[name], golden[name]) for name in mine]
         apart += [_of_call(model, call) for sample in samples for call in sample.get("calls", ())]

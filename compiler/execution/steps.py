@@ -271,7 +271,7 @@ def _verify(planned: Planned) -> Iterator[Stage]:
     rows = _prepared(planned.plan.tasks, SCORED)
     yield Stage(
         module="verify",
-        format=12,
+        format=13,
         record={"export": {key: planned.whole["export"][key] for key in gated}},
         inputs=("export", "evaluate", *rows, *int8, *_calibrating(planned.plan)),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),

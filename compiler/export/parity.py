@@ -91,7 +91,7 @@ def compare(network: Network, plan: Plan, processor: Any, folder: Path, inputs: 
         def heed(call: Call) -> None:
             theirs, graph = sessions[call.graph].run(call.given), plan.export.graphs[call.graph]
             most, name = apart(*(_real(found, call.given, graph) for found in (call.found, theirs)))
-            found.append((most, f"{call.graph}.{name}"))  # noqa: B023 - it is called before the next case
+            found.append((most, f"{call.graph}.{name}"))
 
         ask(network, plan, processor, chosen, heed)
         most, name = max(found)

@@ -56,7 +56,7 @@ def _in_two_dimensions(module: nn.Module) -> Iterator[None]:
     """Lets linear layers see rows alone: a graph then takes a weight as it lies, and holds one that is shared once."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     for layer in layers:
-        layer.forward = partial(_flat, layer)  # type: ignore[method-assign]
+        layer.forward = partial(_flat, layer)
     try:
         yield
     finally:

@@ -200,10 +200,15 @@ def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) 
     parts, at = [], 0
     for features in _prepared(prepared) if finds_words else _prepared_anew(model, _inputs(work, task, split)):
         rows = np.arange(at, at + len(features))
-        outputs = task.own(model.run(one_each(rows.tolist(), features)))
+
+        def condense(outputs: Outputs, chosen: np.ndarray, at: int = at) -> Outputs:
+            """What is kept of a batch: not logits over a whole vocabulary."""
+            return condensed(task, task.own(outputs), prepared.targets, at + chosen)
+
+        asked = one_each(rows.tolist(), features)
+        outputs = model.run(asked, condense=condense) if finds_words else task.own(model.run(asked))
         _refuse_holes(model.precision, outputs, draft)
-        # logits over a whole vocabulary are not kept
-        parts.append(condensed(task, outputs, prepared.targets, rows) if finds_words else outputs)
+        parts.append(outputs)
         at += len(features)
     return gathered(parts, np.arange(at))
 
@@ -347,7 +352,7 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     models: dict[str, Model] = {p: Model(draft, p, work.machine.threads) for p in plan.export.precision}
     first = models[plan.export.precision[0]]
     rows = first.rows(inputs)
-    outputs = {precision: model.run(rows) for precision, model in models.items()}
+    outputs = {precision: model.evidence(rows) for precision, model in models.items()}
     for precision, given in outputs.items():
         _refuse_holes(precision, given, draft)
     answers = first.predict(inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,4 +54,6 @@ class Decoder:
     options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     forms: Mapping[str, type[Any]] = field(default_factory=dict)
     answer: Answer
+    condense: Callable[[Outputs, Sequence[Mapping[str, np.ndarray]]], Outputs] | None = None
+    """(outputs of a batch, its rows) → what golden samples hold of outputs that are too many"""
     trial: Mapping[str, Any] = field(default_factory=dict)  # options of the answers by which a build proves its graphs

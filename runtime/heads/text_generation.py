@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ..generation import Detokenizer, Generated, generate, options_of
 from ..generation.cached import CachedSteps
 from ..generation.options import CALL
-from ..rows import Rows
+from ..generation.steps import log_totals
+from ..rows import Outputs, Rows
 from ..shape import ANY
 from . import Decoder, Run
 
@@ -35,6 +38,17 @@ def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> lis
     return answers if asked.sequences > 1 else [each[0] for each in answers]
 
 
+def evidence(outputs: Outputs, rows: Sequence[Mapping[str, np.ndarray]]) -> Outputs:
+    """Of logits (tokens, vocabulary) of each row the log-probability of the next token, and the largest logit."""
+    found: dict[str, list[np.ndarray]] = {"log_probabilities": [], "largest": []}
+    for logits, row in zip(outputs["logits"], rows, strict=True):
+        after, ids = np.asarray(logits[:-1], np.float32), row["input_ids"][1:]
+        chosen = np.take_along_axis(after, ids[:, None], 1)[:, 0]
+        found["log_probabilities"].append(chosen - log_totals(after))
+        found["largest"].append(np.asarray(logits.max(-1), np.float32))
+    return found
+
+
 def _answer(found: Generated) -> Answer:
     return Answer(found.text or "", found.score, found.finish_reason)
 
@@ -44,5 +58,6 @@ DECODER = Decoder(
     kind=Answer,
     answer=answer,
     options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},
+    condense=evidence,
     trial={"max_new_tokens": 32},
 )
