@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .. import methods, variants
-from ..contracts.options import TokenLengths
+from ..contracts.options import Windowed
 from ..contracts.targets import LabelCounts
 from ..diagnostics import At, Diagnostic, listed, nearest, quote
 from ..facts.backbone import BackboneFacts
@@ -171,7 +171,7 @@ def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head_variant.is_windowed:
         if windows := spec.input_variant.windows:
             yield from windows.crowded(spec.input, facts.preprocessing)
-    elif isinstance(spec.input, TokenLengths) and spec.input.stride is not None:
+    elif isinstance(spec.input, Windowed) and spec.input.stride is not None:
         at, also = At(("data", "stride")), (At(("head", "type"), "cuts what is too long"),)
         headline = f"`{spec.head_type}` reads no windows, which `stride` is for"
         yield Diagnostic("E0209", headline, at, also, help="remove `stride`")

@@ -36,8 +36,6 @@ class Vocabulary:
 
     masking: Callable[[Path], Record]  # (backbone's folder) → added to the record where tokens are masked
     special: Callable[[Path], Record]  # (backbone's folder) → added to the record where texts are joined
-    ends: Callable[[Path, Record, Record], Record]
-    """(backbone's folder, config.json, record) → added to the record where texts are written"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -45,6 +43,7 @@ class Input(Generic[Keys]):
     """`inputs/<modality>.py` has INPUT; `runtime/inputs/<modality>.py` has the way from raw inputs to arrays."""
 
     options: type[Keys]  # keys that a spec may write under `data`
+    feeds: str = ""  # the modality of the backbones that take its arrays; empty for its own
     arrays: tuple[str, ...]  # that it makes of a batch, those of a backbone's inputs among them
     reader: RowReader
 

@@ -59,8 +59,14 @@ class NewHead:
 
 
 class TokenLengths:
-    """Of an input that is cut into tokens: how many are kept, and how many two windows share; None for the default."""
+    """Of an input that is cut into tokens: how many are kept, None for the default."""
 
     if TYPE_CHECKING:
         max_length: int | None
+
+
+class Windowed(TokenLengths):
+    """Of such an input that can be read in windows: how many tokens two of them share, None for the default."""
+
+    if TYPE_CHECKING:
         stride: int | None

@@ -118,7 +118,8 @@ class BackboneFacts:
 
     def takes(self, head: Head[Any, Any]) -> bool:
         """Whether its inputs are what a head reads: of several modalities together, the first."""
-        return head.modalities[0] == self.family.modality
+        first = head.modalities[0]
+        return (variants.input(first).feeds or first) == self.family.modality
 
     @cached_property
     def language_model(self) -> LanguageModelFacts | None:

@@ -38,8 +38,6 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
                 preprocessing |= input.vocabulary.masking(source)
             if preprocessing.get("is_packed") and input.vocabulary:
                 preprocessing |= input.vocabulary.special(source)
-            if preprocessing.get("is_prompt") and input.vocabulary and gathering.head.needs in backbone.provides:
-                preprocessing |= input.vocabulary.ends(source, backbone.config, preprocessing)
             if gathering.head.is_windowed and input.windows:
                 preprocessing |= input.windows.add(spec.input, preprocessing)
             if known:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ...runtime.generation.cached import KEPT, past_names, present_names
+from ...runtime.cache import KEPT, past_names, present_names
+from ...runtime.prompts import Completed, Conversation
 from ..contracts.head import TARGET, Graph, Head
 from ..contracts.reading import RowReader
 from ..facts.backbone import BackboneFacts
-from ..facts.rows import Unusable, cell
+from ..facts.rows import Unusable, cell, kind_of
 from ..frozen import Frozen
 from ..metrics import language
 from . import _vocabulary
@@ -51,25 +53,51 @@ class Options(_vocabulary.Fitted):
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 
 
-def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, str]:
-    """The prompt and the completion of a row; a text alone goes on from nothing."""
+def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Completed | Conversation:
+    """A conversation, or a prompt and its completion; a text alone goes on from nothing."""
+    if "messages" in columns:
+        found = _messages(row[columns["messages"][0]])
+        assert not isinstance(found, str)
+        return Conversation(found, row.get("tools"))
     if "text" in columns:
-        return "", str(row[columns["text"][0]])
-    return str(row[columns["prompt"][0]]), str(row[columns["completion"][0]])
+        return Completed("", str(row[columns["text"][0]]))
+    return Completed(str(row[columns["prompt"][0]]), str(row[columns["completion"][0]]))
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the first cell that is not a text, or None; a completion without a character teaches nothing."""
-    for role in ("prompt", "completion", "text"):
+    """What is wrong with the first cell that can't be used, or None."""
+    for name in columns.get("messages", ()):
+        if isinstance(found := _messages(row.get(name)), str):
+            return Unusable(name, found, "messages are a list of {role, content}")
+    for role in ("completion", "text"):
         for name in columns.get(role, ()):
             if wrong := cell(row, name):
                 return wrong
+    for name in columns.get("prompt", ()):
+        if not isinstance(row.get(name), str):
+            return cell(row, name)
     return None
 
 
-def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of preprocessing says besides."""
-    return {"is_pair": False, "is_prompt": True}
+def _messages(value: Any) -> tuple[Mapping[str, Any], ...] | str:
+    """The messages of a cell, which may be JSON; or why it can't be used."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return "is text, not messages"
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+        return f"is {kind_of(value)}, not messages"
+    if not value:
+        return "holds no message"
+    for number, message in enumerate(value, 1):
+        if not isinstance(message.get("role"), str) or not message["role"]:
+            return f"has no `role` in message {number}"
+        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
+            return f"has no text in `content` of message {number}"
+    if not any(message["role"] == "assistant" for message in value):
+        return "has no message of the assistant, so nothing is learned of it"
+    return tuple(value)
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
@@ -81,8 +109,8 @@ def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[
     """The record with the backbone's language model, the tokens that end a text, and the shape of its cache."""
     assert backbone.family.cache is not None
     layers, heads, size = backbone.family.cache(backbone.config)
-    ends = {"stop_ids": reading.get("stop_ids"), "pad_id": reading["pad_id"]}
-    cache = {"layers": layers, "key_value_heads": heads, "head_size": size}
+    ends = {"stop_ids": reading["stop_ids"], "pad_id": reading["pad_id"]}
+    cache = {"layers": layers, "key_value_heads": heads, "head_size": size, "positions": backbone.longest}
     return {**record, **ends, **cache, **_vocabulary.language_model(backbone)}
 
 
@@ -127,14 +155,13 @@ def build(record: Mapping[str, Any], model: Any) -> HeadModule:
 
 
 HEAD = Head(
-    modality="text",
+    modality="prompt",
     needs="causal-language-model",
     options=Options,
     metrics=language.METRICS,
-    targets=("completion", "text"),
+    targets=("messages", "completion", "text"),
     read_with={"completion": ("prompt",)},
-    reader=RowReader(roles=("prompt",), optional=("prompt", "text"), raw=raw, refusal=refusal),
-    reads=reads,
+    reader=RowReader(roles=("prompt",), optional=("prompt", "messages", "text"), raw=raw, refusal=refusal),
     tally=Tally,
     lower=lower,
     settle=settle,
@@ -146,4 +173,5 @@ HEAD = Head(
     build=build,
     loss=_vocabulary.loss,
     condense=_vocabulary.condense,
+    is_backbones=True,
 )

@@ -10,7 +10,8 @@ from typing import Any
 from ..diagnostics import At, refuse
 from ..files import whole
 
-LARGEST = 16 << 20  # bytes of a file of JSON
+LARGEST = 16 << 20  # bytes of a file of JSON, or of a template
+NAMED = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def ends(folder: Path, config: Mapping[str, Any], known: Mapping[str, int]) -> dict[str, Any]:
@@ -49,3 +50,22 @@ def _numbers(value: Any) -> Iterator[int]:
     for number in value if isinstance(value, list) else [value]:
         if type(number) is int and number >= 0:
             yield number
+
+
+def template_of(folder: Path) -> str | None:
+    """The backbone's chat template, from chat_template.jinja or tokenizer_config.json; None where it has none."""
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return whole(own, LARGEST).decode("utf-8")
+    found = _json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(found, list):  # several by name, of which `default` is for chatting
+        found = next(
+            (each.get("template") for each in found if isinstance(each, dict) and each.get("name") == "default"), None
+        )
+    return found if isinstance(found, str) else None
+
+
+def names_of(folder: Path) -> dict[str, str]:
+    """The special tokens that templates speak of by name, such as `bos_token`."""
+    said = _json(folder / "tokenizer_config.json")
+    return {key: word for key in NAMED if (word := _word(said.get(key)))}

@@ -12,17 +12,16 @@ from typing import Any
 from pydantic import Field
 
 from ..contracts.input import Input, Vocabulary, Windows
-from ..contracts.options import TokenLengths
+from ..contracts.options import TokenLengths, Windowed
 from ..contracts.reading import RowReader
 from ..decision import Decided
 from ..diagnostics import At, Diagnostic, refuse
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from ..store.hashes import file_sha256
-from ._ends import ends
 from ._masks import masking, special
 from ._panics import silenced
-from ._tokenizer import misfits, numbered, padding, tokenizer_of, unreadable
+from ._tokenizer import misfits, padding, tokenizer_of, unreadable
 
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
@@ -36,7 +35,7 @@ UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
 NUMBERS = 0.9  # share of texts that are numbers
 
 
-class Options(TokenLengths, Frozen):
+class Options(Windowed, Frozen):
     """Keys under `data` for text."""
 
     max_length: int | None = Field(
@@ -116,7 +115,7 @@ def _crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic
         yield Diagnostic("E0365", f"windows of {length} tokens can't share {stride}", at, (), notes, help)
 
 
-def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
+def problems(options: TokenLengths, longest: int | None) -> Iterable[Diagnostic]:
     """What can't work between the options and the backbone."""
     if longest and options.max_length and options.max_length > longest:
         headline, help = "`max_length` is beyond the backbone's positions", f"write `max_length: {longest}` or less"
@@ -331,11 +330,6 @@ def _limits(record: Mapping[str, Any]) -> str:
     return f"Inputs beyond {length} tokens are cut."
 
 
-def _ends(folder: Path, config: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """What is added to the record where texts are written: the tokens that end them."""
-    return ends(folder, config, numbered(folder / "tokenizer.json", record["assets"]["tokenizer.json"]))
-
-
 INPUT = Input(
     options=Options,
     arrays=("input_ids", "attention_mask", "token_type_ids"),
@@ -343,7 +337,7 @@ INPUT = Input(
     preprocessing=preprocessing,
     decided=decided,
     windows=Windows(add=_windows, crowded=_crowded),
-    vocabulary=Vocabulary(masking=masking, special=special, ends=_ends),
+    vocabulary=Vocabulary(masking=masking, special=special),
     misfits=misfits,
     problems=problems,
     measure=measure,

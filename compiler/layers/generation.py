@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...runtime.generation.cached import past_names, present_names
+from ...runtime.cache import past_names, present_names
 from .caches import cache_of
 from .language import LanguageModel, NextWords
 

@@ -154,7 +154,10 @@ def _set_states(network: Network, plan: Phase) -> None:
         if not planned.is_buffer:
             tensor.requires_grad_(planned.state in ("trained", "added"))
             learns |= {id(tensor): math.prod(planned.shape)} if tensor.requires_grad else {}
-    counted, heads = sum(learns.values()), sum(p.numel() for p in network.heads.parameters())
+    for task, _, i in network.tasks.values():
+        network.heads[i].requires_grad_(not task.head.is_frozen)
+    counted = sum(learns.values())
+    heads = sum(p.numel() for p in network.heads.parameters() if p.requires_grad)
     if counted + heads != plan.trainable:
         raise refuse(
             "E0406",

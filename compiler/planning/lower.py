@@ -192,7 +192,11 @@ def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> 
     record = Json(decisions.head_record(spec.head_type, spec.head, facts, has_head))
     pooling = decisions.pooling(spec, backbone)
     return HeadPlan(
-        type=spec.head_type, pooling=pooling.value, record=record, parameters=variant.parameters(record, backbone.width)
+        type=spec.head_type,
+        pooling=pooling.value,
+        record=record,
+        parameters=variant.parameters(record, backbone.width),
+        is_frozen=variant.is_backbones and spec.method_variant.adds and not record.get("is_new"),
     )
 
 

@@ -139,6 +139,7 @@ class HeadPlan(Frozen):
     pooling: str
     record: Json
     parameters: int
+    is_frozen: bool = Field(False, exclude_if=operator.not_)  # its layers stay as the backbone's files have them
     start: Literal["fitted", "random"] = (
         "random"  # of its weights: fitted to the untouched backbone's features, or drawn
     )
@@ -147,6 +148,11 @@ class HeadPlan(Frozen):
     def variant(self) -> Head[Any, Any]:
         """All that it can do."""
         return variants.top(self.type)
+
+    @property
+    def learned(self) -> int:
+        """How many of its parameters learn."""
+        return 0 if self.is_frozen else self.parameters
 
 
 class TaskPlan(Frozen):
@@ -336,7 +342,7 @@ class Phase(Frozen):
         """How many numbers learn."""
         times = {"trained": 1, "added": len(self.each_adapter)}
         learns = (t for t in self.backbone.tensors if t.state in times and not t.is_buffer)
-        return sum(times[t.state] * math.prod(t.shape) for t in learns) + sum(t.head.parameters for t in self.tasks)
+        return sum(times[t.state] * math.prod(t.shape) for t in learns) + sum(t.head.learned for t in self.tasks)
 
 
 class PretrainPlan(Phase):

@@ -153,7 +153,7 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
     if task.head.start == "fitted":
         lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
-    lines.append(_line("learns", f"{task.head.parameters:>12,} parameters{hidden}"))
+    lines.append(_line("learns", f"{task.head.learned:>12,} parameters{hidden}"))
     return lines + _few(task, plan)
 
 

@@ -60,7 +60,7 @@ def run(work: Work) -> None:
     requires = (
         "onnxruntime",
         "numpy",
-        *preprocessing(plan.reading.modality).requires,
+        *preprocessing(plan.reading.modality).requires(plan.reading.preprocessing.plain()),
     )
     (out / "requirements.txt").write_text("".join(f"{name}=={installed(name)}\n" for name in requires))
     write_sbom(plan, manifest, requires, work.backbone, out)

@@ -6,22 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..cache import KEPT, past_names, present_names
 from ..manifest import MODEL
 
-KEPT = "logits_to_keep"  # how many last positions have logits; 0 for all, as transformers' argument of this name
-
-
 Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # (graph, arrays) → outputs
-
-
-def past_names(layers: int) -> tuple[str, ...]:
-    """The inputs of the cache in the order of layers, as Hugging Face's exporters name them."""
-    return tuple(f"past_key_values.{i}.{part}" for i in range(layers) for part in ("key", "value"))
-
-
-def present_names(layers: int) -> tuple[str, ...]:
-    """The outputs that hold the cache with the new tokens in it."""
-    return tuple(f"present.{i}.{part}" for i in range(layers) for part in ("key", "value"))
 
 
 class CachedSteps:

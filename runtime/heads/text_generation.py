@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,17 @@ class Answer:
 
 
 def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> list[Any]:
-    """A text for each prompt, or a tuple of texts where several `sequences` are asked for."""
-    prompts = [row["input_ids"].tolist() for row in rows.features]
+    """A text for each prompt, or a tuple of texts where several `sequences` are asked for.
+
+    Where positions end, a prompt loses its first tokens, but keeps half of the positions, and texts end with them.
+    """
     asked = options_of(head["generation"], {"stop_tokens": tuple(head["stop_ids"])}, options)
+    prompts = [row["input_ids"].tolist() for row in rows.features]
+    if positions := head["positions"]:
+        room = min(asked.max_new_tokens, positions // 2)
+        prompts = [prompt[-(positions - room) :] for prompt in prompts]
+        room = min(asked.max_new_tokens, positions - max(map(len, prompts)))
+        asked = replace(asked, max_new_tokens=room, min_new_tokens=min(asked.min_new_tokens, room))
     steps = CachedSteps(run, head["layers"], head["pad_id"])
     found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
     answers = [tuple(map(_answer, each)) for each in found]
@@ -54,7 +62,13 @@ def _answer(found: Generated) -> Answer:
 
 
 DECODER = Decoder(
-    head={"generation": {ANY: object}, "stop_ids": [range(1 << 31)], "pad_id": range(1 << 31), "layers": SIDE},
+    head={
+        "generation": {ANY: object},
+        "stop_ids": [range(1 << 31)],
+        "pad_id": range(1 << 31),
+        "layers": SIDE,
+        "positions": (None, SIDE),
+    },
     kind=Answer,
     answer=answer,
     options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},

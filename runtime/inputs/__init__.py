@@ -32,7 +32,8 @@ class Preprocessing:
     """`inputs/<modality>.py` has PREPROCESSING; it travels in the bundle."""
 
     record: Mapping[str, Any]  # the shape of the manifest's `preprocessing`, see shape.py
-    requires: tuple[str, ...] = ()  # packages besides numpy and onnxruntime
+    requires: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    """(record) → packages besides numpy and onnxruntime"""
     preprocessor: Callable[[Mapping[str, Any], Path], Preprocessor]  # (record, folder of the assets)
     from_words: Callable[[Sequence[str], Mapping[str, Any]], list[Any]]  # (words of a command line, record) → inputs
     input_help: str  # what an input is, for the command line

@@ -28,9 +28,13 @@ def combined(parts: Mapping[str, Preprocessing]) -> Preprocessing:
         kinds = [part.annotation(records(record)[name]) for name, part in parts.items()]
         return f"Mapping[str, {' | '.join(dict.fromkeys(kinds))}]"
 
+    def requires(record: Mapping[str, Any]) -> tuple[str, ...]:
+        needed = (package for name, part in parts.items() for package in part.requires(records(record)[name]))
+        return tuple(dict.fromkeys(needed))
+
     return Preprocessing(
         record={"readings": {name: part.record for name, part in parts.items()}},
-        requires=tuple(dict.fromkeys(package for part in parts.values() for package in part.requires)),
+        requires=requires,
         preprocessor=preprocessor,
         from_words=lambda words, record: list(from_words(words, tuple(parts))),
         input_help="; ".join(f"{name}={part.input_help}" for name, part in parts.items()),

@@ -296,7 +296,7 @@ def _centred(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 PREPROCESSING = Preprocessing(
     record=RECORD,
-    requires=("pillow",),
+    requires=lambda record: ("pillow",),
     preprocessor=Preprocessor,
     from_words=from_words,
     input_help="path of an image",

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..given import named
-from ..rows import Rows, one_each
+from ..rows import Rows
 from ..shape import FILE
 from ..spans import trimmed, words
 from . import Preprocessing
-from ._prompts import prompts
 
 RECORD = {  # the shape of the manifest's `preprocessing`
     "tokenizer": FILE,
@@ -29,9 +28,6 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "?mask_token": str,
     "?mask_id": range(1 << 31),
     "?special_ids": [range(1 << 31)],
-    "?is_prompt": bool,
-    "?end_id": range(1 << 31),
-    "?stop_ids": [range(1 << 31)],
 }
 
 
@@ -65,23 +61,12 @@ class Preprocessor:
     budget = 512  # tokens in a batch, padding included: about what caches hold, so faster than more
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
-        from tokenizers import Tokenizer
-
         self.record, file = record, folder / record["tokenizer"]
-        if not os.path.isfile(file):  # a pipe would be waited for
-            raise ValueError(f"`{file.name}` is missing, or no file")
-        self.tokenizer = _asked(Tokenizer.from_file, str(file))
-        # a shipped tokenizer.json may pad or cut everything to a length of its own
-        self.tokenizer.no_padding()
+        self.tokenizer = tokenizer_of(file)
         windows = {"stride": record["stride"], "strategy": "only_second"} if "stride" in record else {}
         self.tokenizer.enable_truncation(record["max_length"], **windows)
-        if record.get("is_prompt"):
-            self.tokenizer.no_truncation()
-            self.tokenizer.encode_special_tokens = True  # what a user writes is text, whatever it looks like
         if windows:  # a question is measured for itself
-            self.whole = _asked(Tokenizer.from_file, str(file))
-            self.whole.no_padding()
-            self.whole.no_truncation()
+            self.whole = tokenizer_of(file)
 
     def is_one(self, value: Any) -> bool:
         """Whether a sequence or an array is one input: a tuple of texts is, where an input may be several."""
@@ -90,9 +75,7 @@ class Preprocessor:
     def check(self, value: Any) -> str | None:
         """Why `value` is not a usable input, or None."""
         several = isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str) for v in value)
-        if self.record.get("is_prompt"):  # with the text that goes on from it, in training
-            is_right, wanted = isinstance(value, str) or (several and len(value) == 2), "a text"
-        elif self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
+        if self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
             is_right, wanted = several or isinstance(value, str), "a text or several"
         elif self.record["is_pair"]:
             is_right, wanted = several and len(value) == 2, "a pair of texts"
@@ -112,8 +95,6 @@ class Preprocessor:
             reason = self.check(value)
             if reason:
                 raise ValueError(reason)
-        if self.record.get("is_prompt"):
-            return one_each(inputs, prompts(self.tokenizer, self.record, inputs), self.tokenizer)
         asked, owners = self._asked(inputs)
         features, of = [], []
         for owner, text, encoding in zip(owners, asked, _asked(self.tokenizer.encode_batch, asked), strict=True):
@@ -168,14 +149,32 @@ class Preprocessor:
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """A batch of int64 arrays of shape (rows, longest), padded on the right."""
-        longest = max(1, max(len(row["input_ids"]) for row in rows))
-        shape = (len(rows), longest)
-        ids = np.full(shape, self.record["pad_id"], np.int64)
-        mask, types = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        for i, row in enumerate(rows):
-            n = len(row["input_ids"])
-            ids[i, :n], mask[i, :n], types[i, :n] = row["input_ids"], 1, row["token_type_ids"]
-        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        return padded(rows, self.record["pad_id"])
+
+
+def tokenizer_of(file: Path) -> Any:
+    """The tokenizer of a file, which neither pads nor cuts; raises ValueError for one that is missing or can't be read."""
+    from tokenizers import Tokenizer
+
+    if not os.path.isfile(file):  # a pipe would be waited for
+        raise ValueError(f"`{file.name}` is missing, or no file")
+    found = _asked(Tokenizer.from_file, str(file))
+    # a shipped tokenizer.json may pad or cut everything to a length of its own
+    found.no_padding()
+    found.no_truncation()
+    return found
+
+
+def padded(rows: Sequence[Mapping[str, np.ndarray]], pad_id: int) -> dict[str, np.ndarray]:
+    """Token arrays of rows as a batch of int64 (rows, longest), padded on the right."""
+    longest = max(1, max(len(row["input_ids"]) for row in rows))
+    shape = (len(rows), longest)
+    ids = np.full(shape, pad_id, np.int64)
+    mask, types = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for i, row in enumerate(rows):
+        n = len(row["input_ids"])
+        ids[i, :n], mask[i, :n], types[i, :n] = row["input_ids"], 1, row["token_type_ids"]
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
 def _asked(function: Any, argument: Any) -> Any:
@@ -202,7 +201,7 @@ def _is_broken(text: str) -> bool:
 
 PREPROCESSING = Preprocessing(
     record=RECORD,
-    requires=("tokenizers",),
+    requires=lambda record: ("tokenizers",),
     preprocessor=Preprocessor,
     from_words=from_words,
     input_help="text (of pairs: text, other text, text, …)",

@@ -1,0 +1,251 @@
+"""Prompts and conversations of language models, and in training the texts that go on from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..generation.templates import ChatTemplate
+from ..given import named
+from ..prompts import Completed, Conversation, Message
+from ..rows import Rows
+from ..shape import ANY, FILE
+from . import Preprocessing
+from .text import padded, tokenizer_of
+
+Row = dict[str, np.ndarray]
+Span = tuple[int, int]  # characters of a text, the second not included
+RECORD = {  # the shape of the manifest's `preprocessing`
+    "tokenizer": FILE,
+    "max_length": range(1, 1 << 24),
+    "pad_id": range(1 << 31),
+    "end_id": range(1 << 31),
+    "stop_ids": [range(1 << 31)],
+    "template": (None, str),
+    "template_tokens": {ANY: str},
+}
+MARK = "\ue000"  # put into what users write where it looks like a special token
+
+
+class Preprocessor:
+    """Makes rows of prompts (texts), of conversations (lists of messages), and of what is to be learned.
+
+    A prompt keeps its last `max_length` tokens, what is learned its first.
+    """
+
+    budget = 512  # tokens in a batch, padding included
+
+    def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
+        self.record, file = record, folder / record["tokenizer"]
+        self.plain, self.whole = tokenizer_of(file), tokenizer_of(file)
+        self.plain.encode_special_tokens = True  # it takes what looks like a special token as words, the other obeys it
+        template, tokens = record["template"], record["template_tokens"]
+        self.template = ChatTemplate(template, tokens) if template else None
+        added = self.whole.get_added_tokens_decoder().values()
+        self.special = sorted({token.content for token in added if token.special}, key=len, reverse=True)
+
+    def is_one(self, value: Any) -> bool:
+        """Whether a sequence is one input: a list of messages is."""
+        return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
+
+    def check(self, value: Any) -> str | None:
+        """Why `value` is not a usable input, or None."""
+        if isinstance(value, str):
+            return _broken(value)
+        if isinstance(value, Completed):
+            return _broken(value.prompt + value.completion)
+        messages = value.messages if isinstance(value, Conversation) else value
+        if not isinstance(messages, list | tuple) or not messages or not all(isinstance(m, Mapping) for m in messages):
+            return f"expected a text or a list of messages, not {named(value)}"
+        if self.template is None:
+            return "the backbone has no chat template, so it reads texts alone"
+        return next(filter(None, (_odd(i, message) for i, message in enumerate(messages, 1))), None)
+
+    def rows(self, inputs: Sequence[Any]) -> Rows:
+        """Rows of arrays (tokens,): `input_ids`, and `learned`, which is 1 where a token is to be learned.
+
+        Raises ValueError with a short reason for an input that can't be used, and where nothing is left to be learned.
+        """
+        features: list[Row] = []
+        owners: list[int] = []
+        for owner, value in enumerate(inputs):
+            if reason := self.check(value):
+                raise ValueError(reason)
+            made = self._made(value)
+            features += made
+            owners += [owner] * len(made)
+        return Rows(inputs, features, np.array(owners, np.int64), self.whole)
+
+    def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """A batch of int64 arrays of shape (rows, longest), padded on the right."""
+        return padded(rows, self.record["pad_id"])
+
+    def _made(self, value: Any) -> list[Row]:
+        if isinstance(value, str):
+            return [self._prompt(self.plain.encode(value).ids)]
+        if isinstance(value, Completed):
+            return [self._completed(value)]
+        if isinstance(value, Conversation):
+            return [self._learned(*self._encoded(text), spans) for text, spans in self._turns(value)]
+        return [self._prompt(self._encoded(self._text(value, None, is_prompt=True))[0])]
+
+    def _prompt(self, ids: Sequence[int]) -> Row:
+        most = self.record["max_length"]
+        return _row(list(ids)[-most:] or [self.record["end_id"]])  # a model needs something to go on from
+
+    def _completed(self, value: Completed) -> Row:
+        encoding, first, end = (
+            self.plain.encode(value.prompt + value.completion),
+            len(value.prompt),
+            self.record["end_id"],
+        )
+        ids, offsets = list(encoding.ids), list(encoding.offsets)
+        # what the tokenizer puts around a text is none of it
+        places = [
+            at if sequence is not None else (-1, -1)
+            for at, sequence in zip(offsets, encoding.sequence_ids, strict=True)
+        ]
+        last = max(first, len(value.prompt + value.completion))
+        if ids and ids[-1] == end:
+            places[-1] = (last, last + 1)
+        else:
+            ids, places = [*ids, end], [*places, (last, last + 1)]
+        return self._learned(ids, places, [(first, last + 1)])
+
+    def _learned(self, ids: Sequence[int], places: Sequence[Span], spans: Sequence[Span]) -> Row:
+        """A row of which the tokens with a character in one of `spans` are learned."""
+        most = self.record["max_length"]
+        learned = [any(at < last and end > first for first, last in spans) for at, end in places]
+        if not any(learned[1:most]):
+            raise ValueError(f"nothing that is to be learned is left within `max_length: {most}` tokens")
+        return {**_row(ids[:most]), "learned": np.array(learned[:most], np.int8)}
+
+    def _turns(self, value: Conversation) -> list[tuple[str, list[Span]]]:
+        """Texts with the spans of the assistant's turns: one for all, or one for each where later turns change it."""
+        found: list[tuple[str, Span]] = []
+        for i, message in enumerate(value.messages):
+            if message["role"] == "assistant":
+                asked = self._text(value.messages[:i], value.tools, is_prompt=True)
+                text = self._text(value.messages[: i + 1], value.tools, is_prompt=False)
+                if not text.startswith(asked):
+                    raise ValueError(f"the chat template renders message {i + 1} otherwise than it asks for it")
+                found.append((text, (len(asked), self._end(text, len(asked)))))
+        if not found:
+            raise ValueError("no message is the assistant's, so there is nothing to learn")
+        whole = self._text(value.messages, value.tools, is_prompt=False)
+        if all(whole.startswith(text[:last]) for text, (_, last) in found):
+            return [(whole, [span for _, span in found])]
+        return [(text, [span]) for text, span in found]
+
+    def _end(self, text: str, first: int) -> int:
+        """Where a turn ends: after the last token that stops an answer, else where the text does."""
+        stops = [self.whole.id_to_token(id) for id in self.record["stop_ids"]]
+        ends = [at + len(stop) for stop in stops if stop and (at := text.rfind(stop, first)) >= 0]
+        return max(ends, default=len(text))
+
+    def _text(self, messages: Sequence[Message], tools: Any, *, is_prompt: bool) -> str:
+        assert self.template is not None
+        return self.template.text([self._marked(message) for message in messages], tools, is_prompt=is_prompt)
+
+    def _marked(self, message: Message) -> Message:
+        """A message in whose text what looks like a special token is marked as none."""
+        content = message.get("content")
+        if not isinstance(content, str) or not any(token in content for token in self.special):
+            return message
+        for token in self.special:
+            content = content.replace(token, f"{token[0]}{MARK}{token[1:]}")
+        return {**message, "content": content}
+
+    def _encoded(self, text: str) -> tuple[list[int], list[Span]]:
+        """Tokens of a rendered conversation, which has its special tokens in it, and the characters of each."""
+        if MARK not in text:
+            encoding = self.whole.encode(text, add_special_tokens=False)
+            return encoding.ids, encoding.offsets
+        ids: list[int] = []
+        places: list[Span] = []
+        for at, part, is_special in _parts(text, self.special):
+            if is_special:
+                ids, places = [*ids, self.whole.token_to_id(part)], [*places, (at, at + len(part))]
+                continue
+            encoding = self.plain.encode(part.replace(MARK, ""), add_special_tokens=False)
+            ids += encoding.ids
+            places += [
+                (at + _with_marks(part, first), at + _with_marks(part, last)) for first, last in encoding.offsets
+            ]
+        return ids, places
+
+
+def _parts(text: str, special: Sequence[str]) -> list[tuple[int, str, bool]]:
+    """A text cut at its special tokens: where each part begins, the part, and whether it is such a token."""
+    found, at = [], 0
+    while at < len(text):
+        hits = [(place, -len(token), token) for token in special if (place := text.find(token, at)) >= 0]
+        place, _, token = min(hits, default=(len(text), 0, ""))
+        found += [(at, text[at:place], False)] if place > at else []
+        found += [(place, token, True)] if token else []
+        at = place + len(token)
+    return found
+
+
+def _with_marks(part: str, place: int) -> int:
+    """Where a character stands in a text that has marks, from its place without them."""
+    at = -1
+    for _ in range(place):
+        at += 1
+        while part[at] == MARK:
+            at += 1
+    return at + 1
+
+
+def _odd(number: int, message: Message) -> str | None:
+    """What is wrong with a message, or None."""
+    if not isinstance(message.get("role"), str) or not message["role"]:
+        return f"message {number} has no `role`"
+    content = message.get("content")
+    if not isinstance(content, str) and not (content is None and message.get("tool_calls")):
+        return f"`content` of message {number} is {named(content)}, not a text"
+    return _broken(content or "")
+
+
+def _broken(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which is not text"
+    return None
+
+
+def _row(ids: Sequence[int]) -> Row:
+    return {"input_ids": np.array(ids, np.int64), "token_type_ids": np.zeros(len(ids), np.int64)}
+
+
+def annotation(record: Mapping[str, Any]) -> str:
+    """The type of one input, for generated wrappers."""
+    return "str | list[dict[str, Any]]" if record["template"] else "str"
+
+
+def many(record: Mapping[str, Any]) -> str:
+    """The type of many inputs, for generated wrappers."""
+    one = annotation(record)
+    return f"list[{one}] | tuple[{one}, ...] | Array" if one == "str" else "list[str] | list[list[dict[str, Any]]]"
+
+
+def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
+    """A prompt from each word of a command line; where the backbone chats, what a user says."""
+    if record["template"]:
+        return [[{"role": "user", "content": word}] for word in words]
+    return list(words)
+
+
+PREPROCESSING = Preprocessing(
+    record=RECORD,
+    requires=lambda record: ("tokenizers", *(("minijinja",) if record["template"] else ())),
+    preprocessor=Preprocessor,
+    from_words=from_words,
+    input_help="a prompt; of a model with a chat template, what the user says",
+    annotation=annotation,
+    many=many,
+)

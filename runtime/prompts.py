@@ -1,0 +1,25 @@
+"""What a language model goes on from, and in training what goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Message = Mapping[str, Any]  # `role`, `content` and what else a chat template reads
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A prompt and what goes on from it, to be learned."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages of which the assistant's are to be learned, and the tools that it had."""
+
+    messages: tuple[Message, ...]
+    tools: Any = None

@@ -1,0 +1,257 @@
+"""text-generation: what is learned of a row, what transformers' `generate` writes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import torch
+import transformers
+
+import graftc
+from graftc.runtime.generation import Options, generate
+from graftc.runtime.generation.cached import CachedSteps
+from graftc.runtime.inputs.prompt import Preprocessor
+from graftc.runtime.model import HeadRun
+from graftc.runtime.prompts import Completed, Conversation
+
+from ..backbones import tiny
+from ..train import running
+
+TEMPLATE = (
+    "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] + eos_token + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+WORDS = ["the", "small", "network", "reads", "a", "text", "and", "writes", "what", "comes", "next"]
+
+
+def backbone(family: str, folder: Path, template: str | None = None) -> Any:
+    """A tiny decoder whose weights are large enough for its next words to differ."""
+    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if family == "gpt2" else {}
+    model = tiny.model(
+        family, transformers.AutoModelForCausalLM, eos_token_id=0, bos_token_id=0, pad_token_id=0, **still
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(4)
+    model.save_pretrained(folder)
+    tiny.tokenizer(family).save_pretrained(folder)
+    if template:
+        (folder / "chat_template.jinja").write_text(template)
+    return model
+
+
+def write(folder: Path, family: str, rows: list[dict[str, Any]], **sections: Any) -> Path:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = {
+        "graftc": 1,
+        "name": "writer",
+        "backbone": {"from": "./backbone"},
+        "head": {"type": "text-generation", "generation": {"max_new_tokens": 12}},
+        "data": {"train": "rows.jsonl", "validation": {"fraction": 0.2}, "max_length": 48},
+        "train": {"epochs": 1, "batch_size": 8},
+        "export": {"gate": {"metric_drop": 1.0}},
+    }
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps({**spec, **sections}))
+    return path
+
+
+def pairs(count: int = 40) -> list[dict[str, Any]]:
+    draw = random.Random(0)
+    return [
+        {
+            "prompt": " ".join(draw.sample(WORDS, draw.randint(1, 5))),
+            "completion": " " + " ".join(draw.sample(WORDS, 3)),
+        }
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module", params=[("gpt2", "full"), ("llama", "lora"), ("qwen3", "ia3")], ids=lambda p: p[0])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A bundle, and transformers' model with the same weights."""
+    family, method = request.param
+    folder = tmp_path_factory.mktemp(family)
+    model = backbone(family, folder / "backbone")
+    spec = write(
+        folder,
+        family,
+        pairs(),
+        adapt={"method": method},
+        export={"precision": ["fp32", "int8"], "gate": {"metric_drop": 1.0}},
+    )
+    graftc.build(spec, folder / "bundle", store=folder / "store")
+    checkpoint = folder / "bundle/checkpoint"
+    if method == "full":
+        model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint)
+    else:
+        found: Any = peft.PeftModel.from_pretrained(model.base_model, str(checkpoint))
+        found.merge_and_unload()
+    return folder / "bundle", model.eval()
+
+
+def prompts() -> list[str]:
+    draw = random.Random(1)
+    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(8)]
+
+
+def asked(model: Any, prompts: list[list[int]], **options: Any) -> list[list[int]]:
+    """What transformers' `generate` writes: tokens of each prompt, asked alone."""
+    found = []
+    for prompt in prompts:
+        given = {"input_ids": torch.tensor([prompt]), "attention_mask": torch.ones(1, len(prompt), dtype=torch.long)}
+        with torch.inference_mode():
+            ids = model.generate(**given, do_sample=False, pad_token_id=0, **options)[0]
+        found.append(ids[len(prompt) :].tolist())
+    return found
+
+
+def written(bundle: Path, prompts: list[list[int]], **options: Any) -> list[list[int]]:
+    """What the bundle writes for all of them at once."""
+    loaded = graftc.load(bundle)
+    head = loaded.heads[""]
+    steps = CachedSteps(HeadRun(loaded, "", {}), head["layers"], head["pad_id"])
+    return [list(each[0].tokens) for each in generate(steps, prompts, Options(stop_tokens=(0,), **options))]
+
+
+def assert_same(model: Any, prompts: list[list[int]], ours: list[list[int]], theirs: list[list[int]]) -> None:
+    """Tokens are the same, but for a tie: at the first difference torch's logits are apart by rounding alone."""
+    for prompt, mine, other in zip(prompts, ours, theirs, strict=True):
+        at = next((i for i, (a, b) in enumerate(zip(mine, other, strict=False)) if a != b), None)
+        if at is None:
+            assert len(mine) == len(other)
+            continue
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([prompt + mine[:at]])).logits[0, -1]
+        assert abs(float(logits[mine[at]] - logits[other[at]])) <= 1e-4 * float(logits.abs().max())
+
+
+def ids_of(bundle: Path) -> list[list[int]]:
+    rows = graftc.load(bundle).rows(prompts())
+    return [row["input_ids"].tolist() for row in rows.features]
+
+
+def test_greedy_tokens_are_those_of_generate(built: tuple[Path, Any]) -> None:
+    """In a ragged batch, against each prompt asked alone."""
+    bundle, model = built
+    given = ids_of(bundle)
+    ours, theirs = written(bundle, given, max_new_tokens=24), asked(model, given, max_new_tokens=24)
+    assert_same(model, given, ours, theirs)
+    assert sum(a == b for a, b in zip(ours, theirs, strict=True)) >= 6
+    assert len(set(map(tuple, theirs))) > 4, "texts differ"
+
+
+def test_beams_are_those_of_generate(built: tuple[Path, Any]) -> None:
+    bundle, model = built
+    given = ids_of(bundle)[:4]
+    ours = written(bundle, given, max_new_tokens=8, beams=4)
+    theirs = asked(model, given, max_new_tokens=8, num_beams=4)
+    assert sum(a == b for a, b in zip(ours, theirs, strict=True)) >= 3
+
+
+def test_answers_are_the_text_of_these_tokens(built: tuple[Path, Any]) -> None:
+    bundle, _ = built
+    loaded = graftc.load(bundle)
+    answers = loaded.predict(prompts())
+    assert {answer.finish_reason for answer in answers} <= {"length", "eos_token"}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bundle / "checkpoint")
+    for answer, ids in zip(answers, written(bundle, ids_of(bundle), max_new_tokens=12), strict=True):
+        assert answer.generated_text == tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def test_a_bundle_verifies_and_says_what_it_scored(built: tuple[Path, Any]) -> None:
+    bundle, _ = built
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    scores = manifest["metrics"]["validation"]
+    assert scores["fp32"]["loss"] == pytest.approx(scores["torch"]["loss"], abs=1e-4)
+    assert scores["fp32"]["perplexity"] == pytest.approx(np.exp(scores["fp32"]["loss"]))
+    assert set(manifest["graphs"]) == {"model"}
+    assert (bundle / "samples.jsonl").stat().st_size < 200_000, "logits are not kept"
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_the_first_loss_is_transformers_own(family: str, tmp_path: Path) -> None:
+    """One batch of all rows: mean over the tokens of completions and their ends."""
+    model, rows = backbone(family, tmp_path / "backbone"), pairs(16)
+    spec = write(
+        tmp_path, family, rows, data={"train": "rows.jsonl", "max_length": 48}, train={"max_steps": 1, "batch_size": 16}
+    )
+    _, _, out = running.trained(spec, tmp_path / "store", "train")
+    (ours,) = np.load(out / "losses.npy")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "backbone")
+    given = [tokenizer(row["prompt"] + row["completion"])["input_ids"] + [0] for row in rows]
+    labels = [
+        [-100] * len(tokenizer(row["prompt"])["input_ids"]) + ids[len(tokenizer(row["prompt"])["input_ids"]) :]
+        for row, ids in zip(rows, given, strict=True)
+    ]
+    longest = max(map(len, given))
+    batch = {
+        "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids in given]),
+        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in given]),
+        "labels": torch.tensor([each + [-100] * (longest - len(each)) for each in labels]),
+    }
+    with torch.no_grad():
+        theirs = model(**batch).loss
+    assert ours == pytest.approx(float(theirs), rel=1e-5)
+
+
+def reading(folder: Path, template: str | None = None, **more: Any) -> Preprocessor:
+    tiny.tokenizer("llama").save_pretrained(folder)
+    record = {
+        "tokenizer": "tokenizer.json", "max_length": 64, "pad_id": 0, "end_id": 0, "stop_ids": [0],
+        "template": template, "template_tokens": {"eos_token": "<|endoftext|>"}, **more,
+    }  # fmt: skip
+    return Preprocessor(record, folder)
+
+
+def learned(reader: Preprocessor, value: Any) -> list[str]:
+    rows = reader.rows([value]).features
+    return [
+        reader.whole.decode(row["input_ids"][row["learned"] == 1].tolist(), skip_special_tokens=False) for row in rows
+    ]
+
+
+def test_what_is_learned_of_a_completion(tmp_path: Path) -> None:
+    reader = reading(tmp_path)
+    assert learned(reader, Completed("a text", " and what")) == [" and what<|endoftext|>"]
+    assert learned(reader, Completed("", "a text")) == ["a text<|endoftext|>"]
+
+
+def test_what_is_learned_of_a_conversation(tmp_path: Path) -> None:
+    """The assistant's turns and the tokens that end them, and not the line feed that the template writes after these."""
+    reader = reading(tmp_path, TEMPLATE)
+    turns = [("user", "read"), ("assistant", "what"), ("user", "and"), ("assistant", "a text")]
+    value = Conversation(tuple({"role": role, "content": text} for role, text in turns))
+    assert learned(reader, value) == ["what<|endoftext|>a text<|endoftext|>"]
+
+
+def test_a_template_that_renders_earlier_turns_otherwise_gets_a_row_for_each(tmp_path: Path) -> None:
+    last = "{% for m in messages %}{{ '<' + m['role'] + '>' + ('!' if loop.last else '') + m['content'] + eos_token }}{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+    reader = reading(
+        tmp_path, last.replace("('!' if loop.last else '')", "('!' if loop.last and m['role'] == 'assistant' else '')")
+    )
+    turns = [("user", "read"), ("assistant", "what"), ("user", "and"), ("assistant", "a text")]
+    value = Conversation(tuple({"role": role, "content": text} for role, text in turns))
+    assert learned(reader, value) == ["!what<|endoftext|>", "!a text<|endoftext|>"]
+
+
+def test_special_tokens_that_a_user_writes_are_text(tmp_path: Path) -> None:
+    reader = reading(tmp_path, TEMPLATE)
+    (row,) = reader.rows([[{"role": "user", "content": "a <|endoftext|> text"}]]).features
+    assert row["input_ids"].tolist().count(0) == 1, "the template's own"
+    (row,) = reader.rows(["a <|endoftext|> text"]).features
+    assert 0 not in row["input_ids"]
+    text = reader.whole.decode(row["input_ids"].tolist(), skip_special_tokens=False)
+    assert text == "a <|endoftext|> text"
+
+
+def test_a_completion_that_is_cut_away_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing that is to be learned is left within `max_length: 8`"):
+        reading(tmp_path, max_length=8).rows([Completed("a text " * 10, "what")])
