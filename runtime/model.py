@@ -85,11 +85,19 @@ class Model:
         return answers[0] if several is None else answers
 
     def stream(self, inputs: Iterable[Any], head: str | None = None, **options: Any) -> Iterator[Any]:
-        """Answers to any number of inputs, in their order; memory holds at most 1,024 of them.
+        """Answers to any number of inputs, in their order; memory holds at most 1,024 of them. Of one input to a head that
+        writes, pieces of its text as they come.
 
         The first comes after 32 inputs, then twice as many are read each time. Raises what `predict` raises; the index
         of a wrong input counts from the first.
         """
+        names = [*self.heads] if head is None else [head]
+        pieces = self.decoders[names[0]].pieces if len(names) == 1 and names[0] in self.decoders else None
+        if pieces and (isinstance(inputs, str) or self.preprocessor.is_one(inputs)):
+            asked = {option: value for option, value in options.items() if value is not None}
+            self._refuse_options(names, asked)
+            yield from pieces(HeadRun(self, names[0], {}), self.heads[names[0]], self.rows([inputs]), **asked)
+            return
         source, done, ahead = stream_of(inputs), 0, BATCH
         while chunk := list(islice(source, min(ahead, CHUNK))):
             try:
@@ -112,10 +120,10 @@ class Model:
         if strange := sorted(options.keys() - known):
             note = f"its options: {', '.join(sorted(known)) or 'none'}"
             raise BundleError("E0505", f"this task takes no option `{strange[0]}`", note)
-        for option, value in options.items():
-            kinds = {self.decoders[name].options[option][0] for name in names if option in self.decoders[name].options}
-            if kinds == {"int"} and (type(value) is not int or value < 1):
-                raise BundleError("E0505", f"`{option}` is {value!r}, not a number of answers")
+        for name in names:
+            self.decoders[name].check(
+                {key: value for key, value in options.items() if key in self.decoders[name].options}
+            )
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
         """The rows that a list of inputs makes; raises BundleError E0505 for one of the wrong kind."""

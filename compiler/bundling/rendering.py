@@ -21,6 +21,7 @@ from ..units import learned_before, score
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type
+FLAGS = ("int", "float", "str | list[str]")  # types of options that a command line can say
 SHOWN = 5  # scores of a head in the card
 BESIDE = {
     False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
@@ -100,6 +101,8 @@ def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
 
     held = [(f.name, f"Label{suffix}" if f.name in own.labelled else str(f.type)) for f in fields(own.kind)]
     is_several = own.is_several(record)
+    answer = f"tuple[Answer{suffix}, ...]" if is_several else f"Answer{suffix}"
+    options = [_option(name, kind, typed(gives)) for name, (kind, gives) in own.options.items()]
     # an input may take several forms, with an answer of its own each
     return {
         "name": task.name,
@@ -108,8 +111,12 @@ def _head(task: TaskPlan, record: Mapping[str, Any]) -> dict[str, Any]:
         "has_labels": bool(own.labelled),
         "fields": [{"name": name, "type": kind} for name, kind in held],
         "several": is_several,
-        "answer": f"tuple[Answer{suffix}, ...]" if is_several else f"Answer{suffix}",
-        "options": [_option(name, kind, typed(gives)) for name, (kind, gives) in own.options.items()],
+        "answer": answer,
+        "flags": [option["flag"] for option in options if option["type"] in FLAGS],
+        "texts": [option["flag"] for option in options if "str" in option["type"]],
+        "writes": own.pieces is not None,
+        "always": [option for option in options if option["gives"] == answer],
+        "options": [option for option in options if option["gives"] != answer],
         "forms": [_form(kind, suffix, given) for given, kind in own.forms.items()],
     }
 

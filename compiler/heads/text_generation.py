@@ -110,7 +110,7 @@ def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[
     assert backbone.family.cache is not None
     layers, heads, size = backbone.family.cache(backbone.config)
     ends = {"stop_ids": reading["stop_ids"], "pad_id": reading["pad_id"]}
-    cache = {"layers": layers, "key_value_heads": heads, "head_size": size, "positions": backbone.longest}
+    cache = {"layers": layers, "key_value_heads": heads, "head_size": size, "positions": reading["positions"]}
     return {**record, **ends, **cache, **_vocabulary.language_model(backbone)}
 
 

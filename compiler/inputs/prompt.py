@@ -48,7 +48,7 @@ def preprocessing(
     record = text.preprocessing(folder, config, text.Options(max_length=length), longest, {}, None)
     known = numbered(folder / NAME, record["assets"][NAME])
     return {
-        **{key: record[key] for key in ("tokenizer", "assets", "max_length", "pad_id")}, "modality": "prompt",
+        **{key: record[key] for key in ("tokenizer", "assets", "max_length", "pad_id")}, "modality": "prompt", "positions": longest,
         **ends(folder, config, known), "template": template_of(folder), "template_tokens": names_of(folder),
     }  # fmt: skip
 

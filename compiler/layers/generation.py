@@ -13,6 +13,9 @@ from torch import nn
 from ...runtime.cache import past_names, present_names
 from .caches import cache_of
 from .language import LanguageModel, NextWords
+from .prompts import Prompted
+
+Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values of a layer: (rows, heads, tokens, size)
 
 
 class Writer(NextWords):
@@ -32,14 +35,23 @@ class CachedPass(nn.Module):
 
     def __init__(self, backbone: Any, language: LanguageModel) -> None:
         super().__init__()
-        self.backbone, self.language = backbone, language
+        self.language = language
+        self.backbone = backbone.backbone if isinstance(backbone, Prompted) else backbone
+        self.virtual: list[Pair] = []  # keys and values before all others, which callers never see
+        if isinstance(backbone, Prompted):
+            with torch.no_grad():
+                self.virtual = backbone.cache()
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: torch.Tensor, **past: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Logits of the last positions, and the cache."""
         arrays = [past[name] for name in past_names(len(past) // 2)]
-        pairs = zip(arrays[::2], arrays[1::2], strict=True)
+        pairs, hidden = list(zip(arrays[::2], arrays[1::2], strict=True)), 0
+        if self.virtual:
+            hidden = self.virtual[0][0].shape[2]
+            pairs = [_joined(*each) for each in zip(self.virtual, pairs, strict=True)]
+            attention_mask = torch.cat([attention_mask.new_ones(attention_mask.shape[0], hidden), attention_mask], 1)
         outputs = self.backbone(
             input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache_of(pairs), use_cache=True
         )
@@ -47,8 +59,14 @@ class CachedPass(nn.Module):
         with _in_two_dimensions(self.language):
             logits = self.language(states)
         layers = outputs.past_key_values.layers
-        present = [array for layer in layers for array in (layer.keys, layer.values)]
+        present = [array[:, :, hidden:] for layer in layers for array in (layer.keys, layer.values)]
         return {"logits": logits, **dict(zip(present_names(len(layers)), present, strict=True))}
+
+
+def _joined(first: Pair, then: Pair) -> Pair:
+    """Keys and values of one row before those of any number."""
+    keys, values = (torch.cat([a.expand(b.shape[0], -1, -1, -1), b], 2) for a, b in zip(first, then, strict=True))
+    return keys, values
 
 
 @contextmanager

@@ -60,6 +60,13 @@ class Prompted(nn.Module):
         """An attention mask (batch, length) that lets the virtual tokens in: (batch, tokens + length)."""
         return torch.cat([mask.new_ones(mask.shape[0], self.tokens), mask], 1)
 
+    def cache(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values (1, heads, tokens, size) of the virtual tokens, a pair for each layer.
+
+        Of a decoder they depend on nothing that comes later, so they are computed once for any text.
+        """
+        raise NotImplementedError
+
     def baked(self) -> nn.Module:
         """The same with the virtual tokens as constants."""
         with torch.no_grad():
@@ -80,9 +87,22 @@ class Embedded(Prompted):
         outputs.last_hidden_state = outputs.last_hidden_state[:, self.tokens :]
         return outputs
 
+    def cache(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What the backbone's layers make of the virtual tokens."""
+        states = self.virtual(torch.zeros(1, 1, dtype=torch.long, device=next(self.parameters()).device))
+        mask = torch.ones(states.shape[:2], dtype=torch.long, device=states.device)
+        found = self.backbone(inputs_embeds=states, attention_mask=mask, use_cache=True).past_key_values
+        return [(layer.keys, layer.values) for layer in found.layers]
+
 
 class Prefixed(Prompted):
     """Virtual keys and values in every layer's attention (prefix tuning)."""
+
+    def cache(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The virtual keys and values themselves."""
+        given = torch.zeros(1, 1, dtype=torch.long, device=next(self.parameters()).device)
+        found = past(self.virtual(given), **_heads(self.backbone.config))
+        return [(layer.keys, layer.values) for layer in found.layers]
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arrays: torch.Tensor) -> Any:
         """The backbone's outputs for the words of (batch, length) ids."""

@@ -24,7 +24,7 @@ CALL: Mapping[str, str] = {
     "early_stopping": "bool | str",
     "sequences": "int",
     "seed": "int",
-    "stop": "str | Sequence[str]",
+    "stop": "str | list[str]",
     "log_probabilities": "bool",
 }
 LEAST = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import BundleError
 from ..rows import Outputs, Rows
 
 
@@ -38,6 +39,13 @@ def one_pass(decode: Callable[..., list[Any]]) -> Answer:
     return answer
 
 
+def counts(options: Mapping[str, Any]) -> None:
+    """Refuses options that are no numbers of answers; raises BundleError E0505."""
+    for option, value in options.items():
+        if type(value) is not int or value < 1:
+            raise BundleError("E0505", f"`{option}` is {value!r}, not a number of answers")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Decoder:
     """`heads/<task>.py` has DECODER; it travels in the bundle.
@@ -52,8 +60,11 @@ class Decoder:
     labelled: tuple[str, ...] = ()  # fields of an answer that hold a label
     is_several: Callable[[Mapping[str, Any]], bool] = one_answer  # (head): whether one input gets a tuple of answers
     options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    check: Callable[[Mapping[str, Any]], object] = counts  # of the options that were given; raises BundleError E0505
     forms: Mapping[str, type[Any]] = field(default_factory=dict)
     answer: Answer
+    pieces: Callable[..., Iterator[str]] | None = None
+    """(run, head, rows of one input, **options) → pieces of the text that answers it, as they come"""
     condense: Callable[[Outputs, Sequence[Mapping[str, np.ndarray]]], Outputs] | None = None
     """(outputs of a batch, its rows) → what golden samples hold of outputs that are too many"""
     trial: Mapping[str, Any] = field(default_factory=dict)  # options of the answers by which a build proves its graphs

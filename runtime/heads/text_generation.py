@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..generation import Detokenizer, Generated, generate, options_of
+from ..errors import BundleError
+from ..generation import Detokenizer, Generated, Options, generate, options_of, stream
 from ..generation.cached import CachedSteps
 from ..generation.options import CALL
 from ..generation.steps import log_totals
@@ -33,6 +34,28 @@ def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> lis
 
     Where positions end, a prompt loses its first tokens, but keeps half of the positions, and texts end with them.
     """
+    asked, prompts = _asked(head, rows, options)
+    steps = CachedSteps(run, head["layers"], head["pad_id"])
+    found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
+    answers = [tuple(map(_answer, each)) for each in found]
+    return answers if asked.sequences > 1 else [each[0] for each in answers]
+
+
+def pieces(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> Iterator[str]:
+    """The text that goes on from a prompt, in pieces as they come; raises BundleError E0505 for beams and sequences."""
+    asked, prompts = _asked(head, rows, options)
+    if asked.sequences > 1:
+        raise BundleError("E0505", f"`sequences` is {asked.sequences}, and a stream is of one text")
+    steps = CachedSteps(run, head["layers"], head["pad_id"])
+    yield from (
+        piece.text
+        for piece in stream(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
+        if piece.text
+    )
+
+
+def _asked(head: Mapping[str, Any], rows: Rows, options: Mapping[str, Any]) -> tuple[Options, list[list[int]]]:
+    """How texts are written, and the prompts that they go on from."""
     asked = options_of(head["generation"], {"stop_tokens": tuple(head["stop_ids"])}, options)
     prompts = [row["input_ids"].tolist() for row in rows.features]
     if positions := head["positions"]:
@@ -40,10 +63,7 @@ def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> lis
         prompts = [prompt[-(positions - room) :] for prompt in prompts]
         room = min(asked.max_new_tokens, positions - max(map(len, prompts)))
         asked = replace(asked, max_new_tokens=room, min_new_tokens=min(asked.min_new_tokens, room))
-    steps = CachedSteps(run, head["layers"], head["pad_id"])
-    found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
-    answers = [tuple(map(_answer, each)) for each in found]
-    return answers if asked.sequences > 1 else [each[0] for each in answers]
+    return asked, prompts
 
 
 def evidence(outputs: Outputs, rows: Sequence[Mapping[str, np.ndarray]]) -> Outputs:
@@ -71,6 +91,8 @@ DECODER = Decoder(
     },
     kind=Answer,
     answer=answer,
+    pieces=pieces,
+    check=options_of,
     options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},
     condense=evidence,
     trial={"max_new_tokens": 32},

@@ -24,6 +24,7 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "pad_id": range(1 << 31),
     "end_id": range(1 << 31),
     "stop_ids": [range(1 << 31)],
+    "positions": (None, range(1, 1 << 24)),
     "template": (None, str),
     "template_tokens": {ANY: str},
 }

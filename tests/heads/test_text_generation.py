@@ -14,6 +14,7 @@ import torch
 import transformers
 
 import graftc
+from graftc.compiler.model.assembly import reassemble
 from graftc.runtime.generation import Options, generate
 from graftc.runtime.generation.cached import CachedSteps
 from graftc.runtime.inputs.prompt import Preprocessor
@@ -164,6 +165,29 @@ def test_answers_are_the_text_of_these_tokens(built: tuple[Path, Any]) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(bundle / "checkpoint")
     for answer, ids in zip(answers, written(bundle, ids_of(bundle), max_new_tokens=12), strict=True):
         assert answer.generated_text == tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize(("family", "method"), [("gpt2", "prompt"), ("llama", "prefix"), ("qwen2", "p-tuning")])
+def test_virtual_tokens_are_the_beginning_of_the_cache(family: str, method: str, tmp_path: Path) -> None:
+    """Step by step the graph writes what the network says of the whole text, whose virtual tokens come first each time."""
+    backbone(family, tmp_path / "backbone")
+    spec = write(
+        tmp_path,
+        family,
+        pairs(),
+        adapt={"method": method, "tokens": 8},
+        data={"train": "rows.jsonl", "validation": {"fraction": 0.2}, "max_length": 32},
+        train={"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+    )
+    graftc.build(spec, tmp_path / "bundle", store=tmp_path / "store")
+    plan, folder, out = running.trained(spec, tmp_path / "store", "checkpoint")
+    network, given = reassemble(plan, folder, out), ids_of(tmp_path / "bundle")
+    for prompt, ours in zip(given, written(tmp_path / "bundle", given, max_new_tokens=6), strict=True):
+        ids = torch.tensor([prompt + ours])
+        with torch.inference_mode():
+            logits = network(input_ids=ids, attention_mask=torch.ones_like(ids))["logits"][0, len(prompt) - 1 : -1]
+        chosen = logits.gather(1, torch.tensor(ours)[:, None])[:, 0]
+        assert (logits.max(1).values - chosen <= 1e-4 * logits.abs().max()).all()
 
 
 def test_a_bundle_verifies_and_says_what_it_scored(built: tuple[Path, Any]) -> None:
