@@ -19,6 +19,7 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     """Everything wrong between the heads of a spec."""
     if len(spec.tasks) > 1:
         yield from _read_otherwise(spec, facts)
+        yield from _alone(spec)
         yield from _still(spec)
     yield from _adapted(spec, facts)
     yield from _sampled(spec)
@@ -39,6 +40,19 @@ def _read_otherwise(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
             differing.append("augment")
         if differing:
             yield _otherwise(first, task, differing[0], (theirs.get(differing[0]), mine.get(differing[0])))
+
+
+def _alone(spec: Draft) -> Iterator[Diagnostic]:
+    """Heads whose graph no other head can share."""
+    for task in spec.tasks:
+        if task.head_type and task.head_variant.stands_alone:
+            at, notes = (
+                At(("heads", task.name, "type"), "goes on from its own states"),
+                ("a pass of the graph serves all heads",),
+            )
+            headline = f"no other head can stand beside `{task.name}`"
+            yield Diagnostic("E0381", headline, at, notes=notes, help="build it from a spec of its own, with `head`")
+            return
 
 
 def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object]) -> Diagnostic:

@@ -134,6 +134,7 @@ class Head(Generic[Keys, Statistics]):
     """(record, outputs, targets) → mean of a batch; targets are a tensor, or tensors by name where targets are named"""
     in_batch_negatives: bool = False  # inputs of a batch are held against each other: its loss is no mean over rows
     is_backbones: bool = False  # its layers are the backbone's own, which stay frozen beside what a method adds
+    stands_alone: bool = False  # its graph `model` goes on from states, so no other head can share it
     is_untrained: bool = False  # there is nothing to learn and nothing to learn from
     is_vector: bool = False  # the answer is a vector, which a sentence-transformers folder makes in its own way
     convex: Callable[[Record], Record | None] | None = None

@@ -174,4 +174,5 @@ HEAD = Head(
     loss=_vocabulary.loss,
     condense=_vocabulary.condense,
     is_backbones=True,
+    stands_alone=True,
 )

@@ -26,6 +26,8 @@ def ends(folder: Path, config: Mapping[str, Any], known: Mapping[str, int]) -> d
         *_numbers(config.get("eos_token_id")),
         *_numbers(_json(folder / "generation_config.json").get("eos_token_id")),
     ]
+    most = max(known.values(), default=-1)
+    found = [number for number in found if number <= most]  # a configuration's default may be none of its tokens
     if not found:
         at = At(("backbone", "from"), "no `eos_token` here")
         help = "name it: `eos_token` in tokenizer_config.json, or `eos_token_id` in config.json"
