@@ -52,7 +52,8 @@ TOKENS = ("stop_tokens", "suppressed", "suppressed_first")
 class Options:
     """How answers are decoded; each option means what transformers' `GenerationConfig` says of it.
 
-    Raises BundleError E0505 for a value out of its range, and for options that exclude each other.
+    Lists may stand for tuples, and a text for one stop string. Raises BundleError E0505 for a value out of its range,
+    and for options that exclude each other.
     """
 
     max_new_tokens: int = 128
@@ -77,6 +78,10 @@ class Options:
     suppressed_first: tuple[int, ...] = ()  # not the first new token
 
     def __post_init__(self) -> None:
+        stop: Any = self.stop
+        several = {name: getattr(self, name) for name in TOKENS} | {"stop": [stop] if isinstance(stop, str) else stop}
+        for name, value in several.items():
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
         wrong = next(_wrong(self), None)
         if wrong:
             name, wanted = wrong
@@ -95,19 +100,15 @@ class Options:
 def options_of(*given: Mapping[str, Any]) -> Options:
     """The options of several mappings, say a bundle's defaults and a call's words; the last that has a word counts.
 
-    A single stop string may stand for a list of one, and lists for tuples. Raises BundleError E0505 as `Options` does,
-    and for a word that is no option.
+    Raises BundleError E0505 as `Options` does, and for a word that is no option.
     """
-    words = {name: value for mapping in given for name, value in mapping.items()}
+    words: dict[str, Any] = {name: value for mapping in given for name, value in mapping.items()}
     known = {field.name for field in fields(Options)}
     if strange := sorted(words.keys() - known):
         raise BundleError(
             "E0505", f"this task takes no option `{strange[0]}`", f"its options: {', '.join(sorted(CALL))}"
         )
-    if isinstance(words.get("stop"), str):
-        words["stop"] = (words["stop"],)
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
-    return Options(**values)
+    return Options(**words)
 
 
 def _wrong(options: Options) -> Iterator[tuple[str, str]]:
@@ -126,7 +127,7 @@ def _wrong(options: Options) -> Iterator[tuple[str, str]]:
     for name in ("forced_first", "forced_last"):
         if name in given and not _is_whole(given[name], 0):
             yield name, "the number of a token"
-    if given["early_stopping"] not in (True, False, "never") or type(given["early_stopping"]) is int:
+    if type(given["early_stopping"]) is not bool and given["early_stopping"] != "never":
         yield "early_stopping", "true, false or `never`"
     if type(given["log_probabilities"]) is not bool:
         yield "log_probabilities", "true or false"

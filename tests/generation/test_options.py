@@ -29,6 +29,12 @@ def test_the_last_that_says_a_word_counts() -> None:
     assert found == Options(temperature=0.7, stop=("\n",), top_k=None, stop_tokens=(3,))
 
 
+def test_lists_stand_for_tuples_and_a_text_for_one_stop_string() -> None:
+    given: dict[str, Any] = {"stop": "a", "stop_tokens": [1, 2], "suppressed": [3]}
+    assert Options(**given) == Options(stop=("a",), stop_tokens=(1, 2), suppressed=(3,))
+    hash(Options(**given))
+
+
 def test_an_unknown_word_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(BundleError, match="takes no option `max_length`") as caught:
         options_of({"max_length": 3})
@@ -58,6 +64,7 @@ def test_an_unknown_word_is_refused_with_those_that_there_are() -> None:
         ({"repetition_penalty": 0}, "`repetition_penalty` is 0, not a number above 0"),
         ({"length_penalty": float("inf")}, "`length_penalty` is inf, not a number from -10 to 10"),
         ({"early_stopping": "always"}, "`early_stopping` is 'always', not true, false or `never`"),
+        ({"early_stopping": 1.0}, "`early_stopping` is 1.0, not true, false or `never`"),
         ({"early_stopping": 1}, "`early_stopping` is 1, not true, false or `never`"),
         ({"log_probabilities": 1}, "`log_probabilities` is 1, not true or false"),
         ({"stop": ("a", "")}, "`stop` is ('a', ''), not a text or a list of texts, none of them empty"),

@@ -110,6 +110,17 @@ def test_a_draw_reaches_every_token_and_no_other() -> None:
     assert draw(scores, options, Fixed(np.nextafter(1, 0))) == 4  # type: ignore[arg-type]
 
 
+def test_the_least_temperature_is_greedy_and_masked_scores_stay_out() -> None:
+    """Models mask tokens with the least float as well as with -inf."""
+    scores = np.array([np.finfo(np.float32).min, 1.0, 2.0, -np.inf, 2.0], np.float32)
+    for temperature in (5e-324, 1e-20, 1e-3):
+        assert spread(scores, Options(temperature=temperature)).tolist() == [0, 0, 0.5, 0, 0.5]
+    assert (spread(scores, Options(temperature=0.5)) > 0).tolist() == [False, True, True, False, True]
+    options = Options(temperature=0.5, seed=0, repetition_penalty=1.5, max_new_tokens=3)
+    ((answer,),) = generate(models.FixedSteps(scores), [[0, 1, 2]], options)
+    assert not {0, 3} & set(answer.tokens)
+
+
 PROMPTS = [[3, 4, 5], [8], [3, 4, 5], [9, 10, 11, 12, 13, 14, 15]]
 
 

@@ -6,15 +6,17 @@ import random
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
 
 from graftc.runtime.errors import BundleError
 from graftc.runtime.generation import Detokenizer, Options, TextStream, generate, stream
 
 from . import models
-from .tokenizers_of import KINDS, REAL, TEXTS, letters, tokenizer
+from .tokenizers_of import KINDS, REAL, TEXTS, WEIGHTS, letters, tokenizer
 
 EVERY = [*KINDS, *REAL]
 
@@ -208,6 +210,28 @@ def test_pieces_of_several_answers_come_as_they_are_made() -> None:
     assert [piece.text for piece in found if (piece.prompt, piece.sequence) == (1, 0)] == ["a", "", "ba", "b"]
     assert [piece.answer.text for piece in found if piece.answer] == ["abab"] * 4
     assert found[-1].answer
+
+
+def test_a_trained_model_tells_its_story_in_pieces() -> None:
+    """The text is what transformers decodes, its first space included, and comes token by token."""
+    folder = WEIGHTS / "aidreams260k_llama"
+    if not folder.exists():
+        pytest.skip("the weights aidreams260k_llama are absent")
+    model, own = AutoModelForCausalLM.from_pretrained(folder).eval(), tokenizer("aidreams260k_llama")
+    prompts = [own.encode(text).ids for text in ("I dreamed", "The light of the nodes was", "I")]
+    options = Options(max_new_tokens=64, stop_tokens=(2,))
+    found = list(stream(models.TorchSteps(model), prompts, options, Detokenizer(own), contexts=prompts))
+    for i, prompt in enumerate(prompts):
+        ids = torch.tensor([prompt])
+        row = model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=64, do_sample=False, pad_token_id=0
+        )
+        shown = [piece.text for piece in found if piece.prompt == i]
+        (answer,) = [piece.answer for piece in found if piece.prompt == i and piece.answer]
+        assert answer.tokens == models.written(row[0], len(prompt), (2,))
+        assert own.decode(prompt) + "".join(shown) == own.decode(row[0].tolist())
+        assert answer.text == "".join(shown)
+        assert len([text for text in shown if text]) > len(shown) // 2
 
 
 def test_a_stream_that_is_left_asks_the_model_no_more() -> None:
