@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -37,11 +36,11 @@ LEAST = {
     "seed": 0,
 }
 RANGES = {  # the least and the most that a number may be
-    "temperature": (0.0, math.inf),
-    "top_p": (0.0, 1.0),
-    "min_p": (0.0, 1.0),
-    "repetition_penalty": (0.0, math.inf),
-    "length_penalty": (-10.0, 10.0),  # more is beyond single precision
+    "temperature": (0, 1000),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0, 1000),
+    "length_penalty": (-10, 10),  # more is beyond single precision
 }
 NOT_ZERO = ("repetition_penalty",)
 MAY_LACK = ("top_k", "seed", "forced_first", "forced_last")
@@ -120,7 +119,7 @@ def _wrong(options: Options) -> Iterator[tuple[str, str]]:
             yield name, f"a whole number of at least {fewest}"
     for name, (least, most) in RANGES.items():
         if not _is_number(given[name], least, most) or (name in NOT_ZERO and not given[name]):
-            yield name, _range(name, least, most)
+            yield name, f"a number {'above 0, up' if name in NOT_ZERO else f'from {least}'} to {most}"
     for name in TOKENS:
         if not isinstance(given[name], tuple) or not all(_is_whole(token, 0) for token in given[name]):
             yield name, "a list of numbers of tokens"
@@ -139,14 +138,8 @@ def _is_whole(value: Any, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def _is_number(value: Any, least: float, most: float) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and least <= value <= most
-
-
-def _range(name: str, least: float, most: float) -> str:
-    if math.isfinite(most):
-        return f"a number from {least:g} to {most:g}"
-    return "a number above 0" if name in NOT_ZERO else f"a number of at least {least:g}"
+def _is_number(value: Any, least: int, most: int) -> bool:
+    return type(value) in (int, float) and least <= value <= most
 
 
 def _conflicts(options: Options) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,13 @@ SETTINGS: list[dict[str, Any]] = [
     {"stop_tokens": (1, 5)},
     {"sequences": 4, "length_penalty": 2.0},
     {"sequences": 2, "length_penalty": 0.0, "early_stopping": True},
-    {"sequences": 4, "length_penalty": 0.5, "early_stopping": "never"},
+    {
+        "sequences": 3,
+        "beams": 3,
+        "length_penalty": 2.0,
+        "early_stopping": "never",
+        "stop_tokens": tuple(range(1, 60, 2)),
+    },
     {"length_penalty": -1.0, "early_stopping": "never"},
     {"length_penalty": -1.5, "sequences": 3, "beams": 3},
     {"stop_tokens": (), "beams": 5, "sequences": 5},
@@ -91,14 +97,16 @@ def test_beams_are_those_of_generate(decoder: str, setting: dict[str, Any]) -> N
     assert any(is_end) or len(options["stop_tokens"]) < 3, "answers that end by themselves"
 
 
-def test_prompts_that_are_done_leave_the_batch() -> None:
-    steps = models.TorchSteps(models.tiny("gpt2"))
-    options = Options(beams=3, max_new_tokens=20, stop_tokens=STOP, early_stopping=True)
-    found = generate(steps, PROMPTS, options)
-    assert steps.sizes == sorted(steps.sizes[:1]) + sorted(steps.sizes[1:], reverse=True)
-    assert len(set(steps.sizes[1:])) > 1
-    alone = [generate(models.TorchSteps(models.tiny("gpt2")), [prompt], options)[0] for prompt in PROMPTS]
-    assert [each[0].tokens for each in found] == [each[0].tokens for each in alone]
+@pytest.mark.parametrize("setting", [{"repetition_penalty": 1.3}, {"no_repeat_ngram": 1}], ids=name)
+def test_prompts_that_are_done_leave_the_batch_and_change_no_other(setting: dict[str, Any]) -> None:
+    options = Options(beams=3, max_new_tokens=20, stop_tokens=STOP, early_stopping=True, **setting)
+    alone = [generate(models.TorchSteps(models.tiny("llama")), [prompt], options)[0] for prompt in PROMPTS]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        steps = models.TorchSteps(models.tiny("llama"))
+        found = generate(steps, [PROMPTS[i] for i in order], options)
+        assert steps.sizes[1:] == sorted(steps.sizes[1:], reverse=True)
+        assert len(set(steps.sizes[1:])) > 1
+        assert [each[0].tokens for each in found] == [alone[i][0].tokens for i in order]
 
 
 @pytest.mark.parametrize("setting", [*SETTINGS[:5], *FORCED], ids=name)

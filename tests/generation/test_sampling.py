@@ -49,7 +49,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("vocabulary", [1, 7, 300, 5003])
+@pytest.mark.parametrize("vocabulary", [1, 6, 300, 5003])
 def test_chances_are_those_of_transformers(vocabulary: int) -> None:
     for i, setting in enumerate(SETTINGS):
         scores = np.random.default_rng(i).normal(size=vocabulary).astype(np.float32) * 3
@@ -108,6 +108,7 @@ def test_a_draw_reaches_every_token_and_no_other() -> None:
     options = Options(temperature=1.0)
     assert draw(scores, options, Fixed(0.0)) == 1  # type: ignore[arg-type]
     assert draw(scores, options, Fixed(np.nextafter(1, 0))) == 4  # type: ignore[arg-type]
+    assert draw(np.zeros(4, np.float32), options, Fixed(0.5)) == 2  # type: ignore[arg-type]
 
 
 def test_the_least_temperature_is_greedy_and_masked_scores_stay_out() -> None:

@@ -121,11 +121,11 @@ def test_each_token_costs_the_same(kind: str) -> None:
     cut = own.encode("你").ids[:1]
     for ids in ([drawn.randrange(own.get_vocab_size()) for _ in range(600)], cut * 600, own.encode("🙂" * 200).ids):
         counting = Counting(own)
-        stream_ = TextStream(Detokenizer(counting), ("stop",))
+        stream_ = TextStream(Detokenizer(counting), ("stop it",))
         counting.count = 0
-        for id in ids:
-            stream_.push(id)
+        text = "".join([*map(stream_.push, ids), stream_.end()])
         assert counting.count <= 20 * len(ids)
+        assert text == own.decode(ids) or Detokenizer(own).bytes
 
 
 def reference(text: str, stop: tuple[str, ...]) -> str:
