@@ -141,7 +141,7 @@ class _Search:
         totals = log_totals(self.logits)
         scores, less = self.logits, totals
         if is_changed(self.options, self.new):  # what options do to scores, they do to log-probabilities
-            scores = self.logits - totals[:, None].astype(np.float32)
+            scores = _normalised(self.logits, totals)
             scores, less = processed(scores, self._tokens(), self.new, self.options), np.zeros_like(totals)
         ids, rows = np.array([largest(row, most) for row in scores]), np.arange(len(scores))[:, None]
         values = (scores[rows, ids] - less[:, None]).astype(np.float32)
@@ -209,6 +209,14 @@ class _Search:
         for token, each in zip(tokens.tolist(), likely.tolist(), strict=True):
             draft.take(token, each)
         return draft.answer(float(found.scores[i, sequence]))
+
+
+def _normalised(logits: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Log-probabilities, float32 (rows, vocabulary), which keep their precision near 0 where logits are large."""
+    most = logits.max(axis=1)
+    found = logits - most[:, None]
+    found -= (totals - most).astype(np.float32)[:, None]
+    return found
 
 
 def _with(array: np.ndarray, last: np.ndarray | float) -> np.ndarray:

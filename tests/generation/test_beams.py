@@ -124,6 +124,18 @@ def test_there_are_fewer_answers_where_options_leave_fewer() -> None:
     assert [answer.tokens for answer in answers] == [(1,)]
 
 
+@pytest.mark.parametrize("setting", [{}, {"repetition_penalty": 1.5}], ids=name)
+def test_likely_sequences_keep_the_precision_of_their_scores(setting: dict[str, Any]) -> None:
+    """Of large logits, which single precision can't tell from their sum of exponentials."""
+    logits = np.array([900.0, 891.0, 890.0])
+    options = Options(beams=2, max_new_tokens=10, length_penalty=0.0, **setting)
+    ((answer,),) = generate(models.FixedSteps(logits), [[2]], options)
+    first = -np.log1p(np.exp(-9.0) + np.exp(-10.0))
+    penalty = setting.get("repetition_penalty", 1)
+    assert answer.tokens == (0,) * 10
+    assert answer.beam_score == pytest.approx(first * (1 + 9 * penalty), rel=1e-3)
+
+
 def test_more_beams_than_tokens_are_refused() -> None:
     with pytest.raises(BundleError, match="`beams` is 4, and the model has 3 tokens"):
         generate(models.FixedSteps([1.0, 2.0, 3.0]), [[0]], Options(beams=4))
