@@ -67,8 +67,8 @@ def beam_search(
 ) -> list[tuple[Generated, ...]]:
     """The best `sequences` answers of each prompt, the best first; `texts` has one for each prompt.
 
-    They are fewer where options leave fewer, as a forced token that ends an answer. Raises BundleError E0503 for a model that gives no logits, E0505 where options leave no token or there are more
-    beams than tokens.
+    They are fewer where options leave fewer, as a forced token that ends an answer. Raises BundleError E0503 for a model
+    that gives no logits, E0505 where options leave no token or there are more beams than tokens.
     """
     search = _Search(steps, prompts, options, texts)
     while len(search.prompts):
@@ -86,12 +86,12 @@ class _Search:
         self.answers: dict[int, tuple[Generated, ...]] = {}
         self.prompts = np.arange(len(prompts))
         self.new = 0  # tokens so far
+        logits = checked(steps.start(prompts), len(prompts))
+        if options.beams > logits.shape[1]:
+            raise BundleError("E0505", f"`beams` is {options.beams}, and the model has {logits.shape[1]} tokens")
         rows = np.repeat(self.prompts, options.beams)
-        self.logits = checked(steps.start(prompts), len(prompts))[rows]
-        if options.beams > self.logits.shape[1]:
-            raise BundleError("E0505", f"`beams` is {options.beams}, and the model has {self.logits.shape[1]} tokens")
         steps.keep(rows)
-        self.given = padded(prompts)[rows]
+        self.logits, self.given = logits[rows], padded(prompts)[rows]
         self.running, self.finished = (Found.empty(len(prompts), options.beams) for _ in range(2))
         self.running.scores[:, 0] = 0  # all beams are the same yet, so one is looked at
         self.is_open = np.ones(len(prompts), bool)  # whether a running beam may still become better than a finished one
@@ -119,26 +119,33 @@ class _Search:
 
         They are so many that enough go on even where all beams come to each of the stop tokens.
         """
-        options, prompts = self.options, len(self.prompts)
-        most = max(2, 1 + len(options.stop_tokens)) * options.beams
-        totals = log_totals(self.logits)
-        scores, less = self.logits, totals
-        if is_changed(options, self.new):  # what options do to scores, they do to log-probabilities
-            scores = processed(self.logits - totals[:, None].astype(np.float32), self._tokens(), self.new, options)
-            less = np.zeros_like(totals)
-        ids = np.array([largest(row, most) for row in scores])  # the best of all are among the best of each beam
-        rows = np.arange(len(ids))[:, None]
-        values = (scores[rows, ids] - less[:, None]).astype(np.float32).reshape(prompts, options.beams, -1)
-        values = (values + self.running.scores[:, :, None]).reshape(prompts, -1)
+        prompts, most = len(self.prompts), max(2, 1 + len(self.options.stop_tokens)) * self.options.beams
+        ids, values, likely = self._likeliest(most)
+        values = (values.reshape(prompts, self.options.beams, -1) + self.running.scores[:, :, None]).reshape(
+            prompts, -1
+        )
         refuse_nothing(values)
-        likely = (self.logits[rows, ids] - totals[:, None]).reshape(prompts, -1)
         best = _best(values, most)
         parents = best // ids.shape[1]
-        chosen, likely, values = (
-            np.take_along_axis(array, best, axis=1) for array in (ids.reshape(prompts, -1), likely, values)
+        tokens, likely, values = (
+            np.take_along_axis(array.reshape(prompts, -1), best, axis=1) for array in (ids, likely, values)
         )
-        found = self.running.of(parents).extended(chosen, likely)
+        found = self.running.of(parents).extended(tokens, likely)
         return parents, replace(found, lengths=found.lengths + 1, scores=values)
+
+    def _likeliest(self, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The best next tokens of each beam, int64 (rows, most): the best of all are among them.
+
+        Beside them their log-probabilities, float32 as options change them, and float64 as the model gives them.
+        """
+        totals = log_totals(self.logits)
+        scores, less = self.logits, totals
+        if is_changed(self.options, self.new):  # what options do to scores, they do to log-probabilities
+            scores = _normalised(self.logits, totals)
+            scores, less = processed(scores, self._tokens(), self.new, self.options), np.zeros_like(totals)
+        ids, rows = np.array([largest(row, most) for row in scores]), np.arange(len(scores))[:, None]
+        values = (scores[rows, ids] - less[:, None]).astype(np.float32)
+        return ids, values, self.logits[rows, ids] - totals[:, None]
 
     def _tokens(self) -> np.ndarray:
         """Prompts and new tokens of all rows, int64 (rows, length)."""
@@ -202,6 +209,14 @@ class _Search:
         for token, each in zip(tokens.tolist(), likely.tolist(), strict=True):
             draft.take(token, each)
         return draft.answer(float(found.scores[i, sequence]))
+
+
+def _normalised(logits: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Log-probabilities, float32 (rows, vocabulary), which keep their precision near 0 where logits are large."""
+    most = logits.max(axis=1)
+    found = logits - most[:, None]
+    found -= (totals - most).astype(np.float32)[:, None]
+    return found
 
 
 def _with(array: np.ndarray, last: np.ndarray | float) -> np.ndarray:

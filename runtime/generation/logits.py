@@ -19,6 +19,7 @@ NONE = -1  # stands before the tokens of a row that is shorter than others
 Change = Callable[[np.ndarray, np.ndarray], None]  # of scores (rows, vocabulary) in place, by tokens (rows, length)
 
 
+@np.errstate(over="ignore")  # what is too small for float32 is impossible
 def processed(scores: np.ndarray, tokens: np.ndarray, new: int, options: Options) -> np.ndarray:
     """Scores (rows, vocabulary) as options want them; those that are given stay as they are.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -37,11 +36,11 @@ LEAST = {
     "seed": 0,
 }
 RANGES = {  # the least and the most that a number may be
-    "temperature": (0.0, math.inf),
-    "top_p": (0.0, 1.0),
-    "min_p": (0.0, 1.0),
-    "repetition_penalty": (0.0, math.inf),
-    "length_penalty": (-10.0, 10.0),  # more is beyond single precision
+    "temperature": (0, 1000),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0, 1000),
+    "length_penalty": (-10, 10),  # more is beyond single precision
 }
 NOT_ZERO = ("repetition_penalty",)
 MAY_LACK = ("top_k", "seed", "forced_first", "forced_last")
@@ -52,7 +51,8 @@ TOKENS = ("stop_tokens", "suppressed", "suppressed_first")
 class Options:
     """How answers are decoded; each option means what transformers' `GenerationConfig` says of it.
 
-    Raises BundleError E0505 for a value out of its range, and for options that exclude each other.
+    Lists may stand for tuples, and a text for one stop string. Raises BundleError E0505 for a value out of its range,
+    and for options that exclude each other.
     """
 
     max_new_tokens: int = 128
@@ -77,6 +77,10 @@ class Options:
     suppressed_first: tuple[int, ...] = ()  # not the first new token
 
     def __post_init__(self) -> None:
+        stop: Any = self.stop
+        several = {name: getattr(self, name) for name in TOKENS} | {"stop": [stop] if isinstance(stop, str) else stop}
+        for name, value in several.items():
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
         wrong = next(_wrong(self), None)
         if wrong:
             name, wanted = wrong
@@ -95,19 +99,15 @@ class Options:
 def options_of(*given: Mapping[str, Any]) -> Options:
     """The options of several mappings, say a bundle's defaults and a call's words; the last that has a word counts.
 
-    A single stop string may stand for a list of one, and lists for tuples. Raises BundleError E0505 as `Options` does,
-    and for a word that is no option.
+    Raises BundleError E0505 as `Options` does, and for a word that is no option.
     """
-    words = {name: value for mapping in given for name, value in mapping.items()}
+    words: dict[str, Any] = {name: value for mapping in given for name, value in mapping.items()}
     known = {field.name for field in fields(Options)}
     if strange := sorted(words.keys() - known):
         raise BundleError(
             "E0505", f"this task takes no option `{strange[0]}`", f"its options: {', '.join(sorted(CALL))}"
         )
-    if isinstance(words.get("stop"), str):
-        words["stop"] = (words["stop"],)
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
-    return Options(**values)
+    return Options(**words)
 
 
 def _wrong(options: Options) -> Iterator[tuple[str, str]]:
@@ -119,14 +119,14 @@ def _wrong(options: Options) -> Iterator[tuple[str, str]]:
             yield name, f"a whole number of at least {fewest}"
     for name, (least, most) in RANGES.items():
         if not _is_number(given[name], least, most) or (name in NOT_ZERO and not given[name]):
-            yield name, _range(name, least, most)
+            yield name, f"a number {'above 0, up' if name in NOT_ZERO else f'from {least}'} to {most}"
     for name in TOKENS:
         if not isinstance(given[name], tuple) or not all(_is_whole(token, 0) for token in given[name]):
             yield name, "a list of numbers of tokens"
     for name in ("forced_first", "forced_last"):
         if name in given and not _is_whole(given[name], 0):
             yield name, "the number of a token"
-    if given["early_stopping"] not in (True, False, "never") or type(given["early_stopping"]) is int:
+    if type(given["early_stopping"]) is not bool and given["early_stopping"] != "never":
         yield "early_stopping", "true, false or `never`"
     if type(given["log_probabilities"]) is not bool:
         yield "log_probabilities", "true or false"
@@ -138,14 +138,8 @@ def _is_whole(value: Any, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def _is_number(value: Any, least: float, most: float) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and least <= value <= most
-
-
-def _range(name: str, least: float, most: float) -> str:
-    if math.isfinite(most):
-        return f"a number from {least:g} to {most:g}"
-    return "a number above 0" if name in NOT_ZERO else f"a number of at least {least:g}"
+def _is_number(value: Any, least: int, most: int) -> bool:
+    return type(value) in (int, float) and least <= value <= most
 
 
 def _conflicts(options: Options) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Any
 
 BROKEN = "\ufffd"  # stands for bytes that make no character, or none yet
@@ -76,8 +77,8 @@ class TextStream:
 
     def fork(self) -> TextStream:
         """A stream that goes on from here by itself."""
-        other = object.__new__(TextStream)
-        other.__dict__.update(self.__dict__, _window=list(self._window))
+        other = copy(self)
+        other._window = list(self._window)
         return other
 
     def _of_token(self, id: int) -> str:
