@@ -353,7 +353,7 @@ def _line(raw: bytes) -> Any:
             return io.BytesIO(raw)
 
     try:
-        ((_, row),) = jsonl.rows(_Path())  # type: ignore[arg-type]
+        ((_, row),) = jsonl.rows(_Path())
     except (Malformed, ValueError):
         return None
     return row
@@ -383,7 +383,7 @@ def _pieces(raw: bytes, piece: int) -> Rows:
         def open(self, mode: str) -> _File:
             return _File(raw)
 
-    return list(json.rows(_Path()))  # type: ignore[arg-type]
+    return list(json.rows(_Path()))
 
 
 @pytest.mark.parametrize("module", [json, jsonl, csv, txt, parquet])

@@ -196,7 +196,7 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     kept, asked = run.network.answers, iter(range(9))
     run.network.answers = lambda batch, names: {
         n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
-    }  # type: ignore[method-assign]
+    }
     said = refused(lambda: validation.refuse_unlike(run.network, rows, [np.arange(8)]))
     shown(
         "E0418",
