@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..frozen import Frozen
-from .reading import Record, RowReader
+from .reading import Columns, Record, RowReader
 
 if TYPE_CHECKING:
     from ..decision import Decided
@@ -46,8 +46,10 @@ class Input(Generic[Keys]):
     arrays: tuple[str, ...]  # that it makes of a batch, those of a backbone's inputs among them
     reader: RowReader
 
-    preprocessing: Callable[..., Record]  # (folder, config.json, options, longest, columns, usual) → the plan's record
-    decided: Callable[..., Mapping[str, Decided[Any]]]  # (options, record, longest, usual): what was left open
+    preprocessing: Callable[[Path, Record, Keys, int | None, Columns, Decided[int] | None], Record]
+    """(backbone's folder, config.json, options, longest, columns, usual) → the plan's record"""
+    decided: Callable[[Keys, Record, int | None, Decided[int] | None], Mapping[str, Decided[Any]]]
+    """(options, record, longest, usual) → what was left open"""
     windows: Windows[Keys] | None = None
     vocabulary: Vocabulary | None = None
     misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
