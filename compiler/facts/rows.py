@@ -222,8 +222,10 @@ def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]
     Raises Refused E0317 at the row that can't be read, and E0312 where
     a split is asked for and no row names its own.
     """
-    if variants.format(table.format).extra == "parquet" and find_spec("pyarrow") is None:
-        raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
+    extra = variants.format(table.format).extra
+    if extra and find_spec(extra.module) is None:
+        headline = f"reading {table.format} needs {extra.module}"
+        raise refuse("E0409", headline, help=installing(extra.name), status=Status.MACHINE)
     try:
         yield from _divided(table, _past(table) if table.skipped else told)
     except Malformed as error:
