@@ -109,7 +109,15 @@ def in_rows(mistake: Mistake, table: Opened, split: str, role: str) -> Diagnosti
     return Diagnostic(wrong.code, headline, at, notes=notes, help=help)
 
 
-_KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", bytes: "bytes"}
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    bytes: "bytes",
+}
 
 
 def kind_of(value: object) -> str:
