@@ -106,7 +106,9 @@ def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:
         rule["of"] = words
     elif "str" in kinds and refused(word, {field.name: "no-such-word"}):
         is_activation = not refused(word, {field.name: "relu"})
-        rule["of"] = "activations" if is_activation else list(getattr(type(tiny.config(word)), f"{field.name}s"))
+        listed = getattr(type(tiny.config(word)), f"{field.name}s", None)
+        if is_activation or listed:  # else its words stand nowhere, and the family's `mistakes` says what they are
+            rule["of"] = "activations" if is_activation else list(listed)
     if {"int", "float"} & set(kinds):
         rule |= _bounds(word, field.name, "float" in kinds)
     return rule
