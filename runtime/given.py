@@ -20,7 +20,7 @@ def many(given: Any, is_one: Callable[[Any], bool]) -> list[Any] | None:
     for an iterator and for a table.
     """
     if isinstance(given, list):
-        return given
+        return None if is_one(given) else given
     refuse_table(given)
     if isinstance(given, Iterator):
         what, help = type(given).__name__, "use `stream`, which reads as it answers, or make a list of it"

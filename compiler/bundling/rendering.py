@@ -129,7 +129,6 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
     numbers = {name: value for name, value in scores.items() if value is None or isinstance(value, int | float)}
     reading = plan.reading.preprocessing.plain()
-    example = plan.reading.variant.example(reading)
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
@@ -138,8 +137,8 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "gated": list(_gated(plan, manifest)),
         "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
-        "example": example,
-        "shell_example": example.strip("()").replace('", "', '" "'),
+        "example": plan.reading.variant.example(reading),
+        "shell_example": plan.reading.variant.typed(reading),
         "limits": [
             plan.reading.variant.limits(reading),
             "Scores hold for rows like those it was built from; other data may differ.",

@@ -235,6 +235,7 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    if facts.backbone and facts.preprocessing and facts.measured and "max_length" not in spec.lost:
-        input = spec.input_variant
+    input = spec.input_variant
+    is_known = not spec.lost & set(input.options.model_fields)
+    if facts.backbone and facts.preprocessing and facts.measured and is_known:
         yield from input.doubts(facts.preprocessing, facts.measured, facts.backbone.longest)

@@ -12,13 +12,13 @@ from typing import IO, Any
 import click
 
 from ...runtime.errors import BundleError
+from .. import variants
 from ..diagnostics import Row, refuse
 from ..renderers import printable
 from . import _bundles
 from ._output import whole
 
 LONGEST = 16 << 20  # bytes of a line
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 @click.command("predict")
@@ -78,7 +78,7 @@ def _write(answers: Iterable[Any], target: IO[str]) -> None:
 
 def _lines(source: str, are_objects: bool) -> Iterator[Any]:
     """An input a line, as they are read: one that starts like a JSON list or string is JSON, any other the text itself."""
-    if Path(source).suffix.lower() in TABLES:
+    if _is_table(Path(source)):
         help = "write its inputs into a file, one a line"
         raise refuse(
             "E0505",
@@ -104,6 +104,11 @@ def _lines(source: str, are_objects: bool) -> Iterator[Any]:
             yield _input(line, Row(source, number), are_objects)
     if not is_any:
         raise refuse("E0505", "there are no inputs", at=Row(source))
+
+
+def _is_table(path: Path) -> bool:
+    formats = map(variants.format, variants.words("formats"))
+    return any(path.suffix.lower() in found.suffixes for found in formats if found.is_table)
 
 
 def _decoded(raw: bytes, at: Row) -> str:

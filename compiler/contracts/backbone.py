@@ -86,7 +86,7 @@ class Family:
     uncacheable: str = ""  # why what its frozen layers give can't be cached; empty where it can
 
     # what config.json makes of it
-    config_like: str = ""  # the family whose rules its config.json follows, where _configurations.json has none for it
+    config_like: str = ""  # the family whose rules its config.json follows, where none lie beside its module
     shapes: Callable[[Config], Shapes]  # every tensor of the module
     mistakes: Callable[[Config], Iterable[Mistake]] = no_mistakes  # values that can't go together
     width: Callable[[Config], int]  # size of one state

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..frozen import Frozen
-from .reading import Record, RowReader
+from .reading import Columns, Record, RowReader
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..decision import Decided
     from ..diagnostics import Diagnostic
 
@@ -46,8 +48,10 @@ class Input(Generic[Keys]):
     arrays: tuple[str, ...]  # that it makes of a batch, those of a backbone's inputs among them
     reader: RowReader
 
-    preprocessing: Callable[..., Record]  # (folder, config.json, options, longest, columns, usual) → the plan's record
-    decided: Callable[..., Mapping[str, Decided[Any]]]  # (options, record, longest, usual): what was left open
+    preprocessing: Callable[[Path, Record, Keys, int | None, Columns, Decided[int] | None], Record]
+    """(backbone's folder, config.json, options, longest, columns, usual) → the plan's record"""
+    decided: Callable[[Keys, Record, int | None, Decided[int] | None], Mapping[str, Decided[Any]]]
+    """(options, record, longest, usual) → what was left open"""
     windows: Windows[Keys] | None = None
     vocabulary: Vocabulary | None = None
     misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
@@ -59,12 +63,16 @@ class Input(Generic[Keys]):
     augments: tuple[str, ...] = ()  # the options that ask for them
 
     stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
-    samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
+    samples: Callable[[int, Record], list[Any]]
+    """(seed, record) → golden inputs; graphs are traced with the first three, so none of these is of the shortest"""
     array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph
+    shortest: Callable[[Record], Mapping[str, np.ndarray]]  # arrays of one input, as short as any backbone can read
     assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
     portable: Callable[[Any], Any]  # a raw input as JSON
 
-    # of the card and the wrapper
+    # of what people read
+    shown: tuple[str, ...]  # fields of the record that a plan is shown with
     example: Callable[[Record], str]  # an input as Python code
+    typed: Callable[[Record], str]  # the same as words of a shell's command line
     limits: Callable[[Record], str]  # what of an input is read and what is not, in a sentence
     packages: tuple[str, ...] = ()  # libraries that prepare it: their versions are part of keys in the store

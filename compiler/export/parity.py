@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from ...runtime.errors import BundleError
 from ...runtime.manifest import MODEL
 from ...runtime.rows import Values
 from ...runtime.session import Session
@@ -18,19 +20,20 @@ from ..diagnostics import refuse
 from ..model.network import Network
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
-from .calls import asked
+from .calls import Call, asked
 
 SIZES = (1, 2, 5)  # rows per batch, besides all at once
 
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest difference seen and where."""
+    """The largest difference seen and where; `failure` is what onnxruntime says of a graph that it can't run."""
 
     worst: float
     output: str
     case: str
     inputs: int
+    failure: str = ""
 
 
 def golden_inputs(plan: Plan) -> list[Any]:
@@ -83,15 +86,38 @@ def compare(network: Network, plan: Plan, processor: Any, folder: Path, inputs: 
     network.eval()
     for case, chosen in batches(plan, inputs):
         features = processor.rows(chosen).features
-        ours = of_network(network, plan, processor, features)
-        found = [apart(ours, of_graph(sessions[MODEL], plan, processor, features))]
-        for call in asked(network, plan, processor, chosen):
-            most, name = apart(_listed(call.found), _listed(sessions[call.graph].run(call.given)))
-            found.append((most, f"{call.graph}.{name}"))
-        most, name = max(found)
-        if not most <= worst.worst:
-            worst = Parity(most, name, case, len(inputs))
+        looks = [partial(_of_rows, network, plan, processor, sessions[MODEL], features)]
+        looks += [partial(_of_call, sessions[call.graph], call) for call in asked(network, plan, processor, chosen)]
+        for found in (_seen(look, case, len(inputs)) for look in looks):
+            worst = worst if found.worst <= worst.worst else found
     return worst
+
+
+def on_rows(network: Network, plan: Plan, processor: Any, path: Path, features: list[dict[str, np.ndarray]]) -> Parity:
+    """The same of rows of the data in one batch, which the preprocessing already met."""
+    look = partial(_of_rows, network, plan, processor, Session(path), features)
+    return _seen(look, f"a batch of {len(features)} rows of the data", len(features))
+
+
+def _seen(look: Callable[[], tuple[float, str]], case: str, inputs: int) -> Parity:
+    """What a comparison finds; where the graph can't be run, nothing is farther from the network."""
+    try:
+        worst, name = look()
+    except BundleError as error:
+        return Parity(float("inf"), "", case, inputs, "; ".join(error.notes))
+    return Parity(worst, name, case, inputs)
+
+
+def _of_rows(
+    network: Network, plan: Plan, processor: Any, session: Session, features: list[dict[str, np.ndarray]]
+) -> tuple[float, str]:
+    ours = of_network(network, plan, processor, features)
+    return apart(ours, of_graph(session, plan, processor, features))
+
+
+def _of_call(session: Session, call: Call) -> tuple[float, str]:
+    most, name = apart(_listed(call.found), _listed(session.run(call.given)))
+    return most, f"{call.graph}.{name}"
 
 
 def _listed(arrays: Mapping[str, np.ndarray]) -> dict[str, Values]:
@@ -109,9 +135,12 @@ def gate(parity: Parity, plan: Plan, evidence: Path) -> None:
     """Raises Refused E0401 where the graph disagrees by more than the plan allows."""
     if parity.worst <= plan.export.parity:
         return
+    what = f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {plan.export.parity:.1e}"
+    if parity.failure:
+        what = f"it can't be run: {parity.failure}"
     raise refuse(
         "E0401", "the exported graph disagrees with the trained model",
-        f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {plan.export.parity:.1e}\nchecked on {parity.inputs} raw inputs; worst in {parity.case}",
+        f"{what}\nchecked on {parity.inputs} raw inputs; worst in {parity.case}",
         f"kept for inspection: {evidence}",
         help=f"try `export.opset: {plan.export.opset + 1}` or `export.exporter: {'transformers' if plan.export.exporter == 'tracing' else 'tracing'}`; if it still disagrees, report the file above",
     )  # fmt: skip

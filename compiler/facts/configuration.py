@@ -13,9 +13,9 @@ from typing import Any
 from .. import variants
 from ..diagnostics import Span, listed, nearest, quote
 
-FILE = (
-    Path(__file__).parent.parent / "backbones" / "_configurations.json"
-)  # written by tests/backbones/configurations.py
+# the rules of a family lie beside its module, those of all in _configurations.json; tests/backbones/configurations.py
+# writes both
+FOLDER = Path(__file__).parent.parent / "backbones"
 # keys that choose what is loaded or run, by whatever name: none of them reaches transformers
 CHOOSING = frozenset(
     ("transformers_weights", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
@@ -93,11 +93,14 @@ class Rules:
 @cache
 def rules(word: str) -> Rules:
     """The rules of a family by its word."""
-    table = json.loads(FILE.read_bytes())
-    families = table["families"]
-    family = families.get(word) or families[variants.family(word).config_like]
-    words = {name: tuple(listed) for name, listed in table["words"].items()}
-    return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
+    family, every = _read(variants.family(word).config_like or word), _read("_configurations")
+    words = {name: tuple(listed) for name, listed in every["words"].items()}
+    return Rules(family["aliases"], {**every["common"], **family["keys"]}, words)
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / f"{name.replace('-', '_')}.json").read_bytes())
+    return found
 
 
 def key_span(path: Path, key: str, label: str = "") -> Span:

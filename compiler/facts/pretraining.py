@@ -62,7 +62,8 @@ def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
     objective = variants.objective(word)
     input = variants.input(objective.modality)
     # read beside the virtual tokens of the spec's own method, in as many positions before training as after
-    room = {k: v.value for k, v in input.decided(input.options(), {}, backbone.room(spec.method, spec.adapt)).items()}
+    longest = backbone.room(spec.method, spec.adapt)
+    room = {key: found.value for key, found in input.decided(input.options(), {}, longest, None).items()}
     data = Data(train=spec.retain.data, columns=spec.retain.columns, bad_rows=spec.retain.bad_rows)
     return Draft(
         top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.method("probe").options(),

@@ -109,7 +109,15 @@ def in_rows(mistake: Mistake, table: Opened, split: str, role: str) -> Diagnosti
     return Diagnostic(wrong.code, headline, at, notes=notes, help=help)
 
 
-_KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", bytes: "bytes"}
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    bytes: "bytes",
+}
 
 
 def kind_of(value: object) -> str:
@@ -222,8 +230,10 @@ def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]
     Raises Refused E0317 at the row that can't be read, and E0312 where
     a split is asked for and no row names its own.
     """
-    if variants.format(table.format).extra == "parquet" and find_spec("pyarrow") is None:
-        raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
+    extra = variants.format(table.format).extra
+    if extra and find_spec(extra.module) is None:
+        headline = f"reading {table.format} needs {extra.module}"
+        raise refuse("E0409", headline, help=installing(extra.name), status=Status.MACHINE)
     try:
         yield from _divided(table, _past(table) if table.skipped else told)
     except Malformed as error:

@@ -20,4 +20,4 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     return table(path, ",", told)
 
 
-FORMAT = Format(suffixes=(".csv",), rows=rows)
+FORMAT = Format(suffixes=(".csv",), is_table=True, rows=rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..contracts.format import Format
+from ..contracts.format import Extra, Format
 from . import Malformed, Told, stop
 from ._pages import TIGHTEST, Pages
 
@@ -98,4 +98,4 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-FORMAT = Format(suffixes=(".parquet",), extra="parquet", rows=rows)
+FORMAT = Format(suffixes=(".parquet",), extra=Extra("parquet", "pyarrow"), is_table=True, rows=rows)

@@ -20,4 +20,4 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     return table(path, "\t", told)
 
 
-FORMAT = Format(suffixes=(".tsv", ".tab"), rows=rows)
+FORMAT = Format(suffixes=(".tsv", ".tab"), is_table=True, rows=rows)

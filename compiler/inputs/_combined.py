@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
 
@@ -18,6 +18,9 @@ from ..decision import Decided
 from ..diagnostics import Diagnostic
 from ..facts.rows import Unusable
 from ..frozen import Frozen
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Parts = Mapping[str, Input[Any]]
 
@@ -43,9 +46,12 @@ def combined(word: str, parts: Parts) -> Input[Any]:
         stored=lambda record, measured: sum(part.stored(own, measured) for _, part, own in whole.each(record)),
         samples=whole.samples,
         array=whole.array,
+        shortest=whole.shortest,
         assets=whole.first.assets,
         portable=lambda value: {name: parts[name].portable(own) for name, own in value.items()},
+        shown=(),  # by the plan's readings, of which each has its own
         example=whole.example,
+        typed=lambda record: " ".join(f"{name}={part.typed(own)}" for name, part, own in whole.each(record)),
         limits=lambda record: " ".join(part.limits(own) for _, part, own in whole.each(record)),
         packages=tuple(dict.fromkeys(package for part in every for package in part.packages)),
     )
@@ -104,6 +110,11 @@ class _Combined:
         """An array of one part."""
         part, _, own = name.partition(".")
         return self.parts[part].array(own, record["readings"][part])
+
+    def shortest(self, record: Record) -> dict[str, np.ndarray]:
+        """The arrays of every part."""
+        arrays = {name: part.shortest(own) for name, part, own in self.each(record)}
+        return {f"{name}.{array}": values for name, own in arrays.items() for array, values in own.items()}
 
     def example(self, record: Record) -> str:
         """A dict with an example of each part, as Python code."""

@@ -181,6 +181,14 @@ def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {"dtype": "float32", "shape": ["batch", int(record["channels"]), height, width]}
 
 
+def shortest(record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A picture: all are of one size."""
+    import numpy as np
+
+    height, width = _final(record)
+    return {"pixel_values": np.zeros((1, int(record["channels"]), height, width), np.float32)}
+
+
 def assets(folder: Path) -> dict[str, Path]:
     """Files of the backbone that travel in the bundle: none, the record says it all."""
     return {}
@@ -370,9 +378,12 @@ INPUT = Input(
     stored=stored,
     samples=samples,
     array=array,
+    shortest=shortest,
     assets=assets,
     portable=portable,
+    shown=("resize", "crop"),
     example=lambda record: '"file.png"',
+    typed=lambda record: '"file.png"',
     limits=lambda record: LIMITS,
     packages=("pillow",),
 )

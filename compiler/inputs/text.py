@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -23,10 +23,14 @@ from ._masks import masking, special
 from ._panics import silenced
 from ._tokenizer import misfits, padding, tokenizer_of, unreadable
 
+if TYPE_CHECKING:
+    import numpy as np
+
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
 JOINED = ROLES  # several columns become one text, a space between them
 IN_FILES = False
+ARRAYS = ("input_ids", "attention_mask", "token_type_ids")
 DEFAULT_LENGTH = 128
 CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
 MEASURED = 1_000_000  # characters of a sample that are cut into tokens: a second's work
@@ -308,6 +312,13 @@ def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {"dtype": "int64", "shape": ["batch", "sequence"]}
 
 
+def shortest(record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Two tokens."""
+    import numpy as np
+
+    return {name: np.zeros((1, 2), np.int64) for name in ARRAYS}
+
+
 def portable(value: Any) -> Any:
     """A raw input as JSON that holds on any machine."""
     return list(value) if isinstance(value, tuple) else value
@@ -321,6 +332,11 @@ def _example(record: Mapping[str, Any]) -> str:
     return f'"some {mask} text"' if re.fullmatch(r"[\[<]\w+[\]>]", mask) else '"some text"'
 
 
+def _typed(record: Mapping[str, Any]) -> str:
+    """An input as words of a command line: a text each."""
+    return _example(record).strip("()").replace('", "', '" "')
+
+
 def _limits(record: Mapping[str, Any]) -> str:
     """How much of a text is read."""
     length = record["max_length"]
@@ -332,7 +348,7 @@ def _limits(record: Mapping[str, Any]) -> str:
 
 INPUT = Input(
     options=Options,
-    arrays=("input_ids", "attention_mask", "token_type_ids"),
+    arrays=ARRAYS,
     reader=RowReader(roles=ROLES, optional=OPTIONAL, joined=JOINED, raw=raw, refusal=refusal),
     preprocessing=preprocessing,
     decided=decided,
@@ -346,9 +362,12 @@ INPUT = Input(
     stored=stored,
     samples=samples,
     array=array,
+    shortest=shortest,
     assets=assets,
     portable=portable,
+    shown=("max_length", "is_pair"),
     example=_example,
+    typed=_typed,
     limits=_limits,
     packages=("tokenizers",),
 )

@@ -20,7 +20,6 @@ DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' con
 PLAINLY: dict[str, Any] = {
     **{"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "trust_remote_code": False},
 }
-SIZES = {"batch": 1, "sequence": 2}  # of a first pass
 MEMORY = ("can't allocate memory", " out of memory", "std::bad_alloc")
 
 
@@ -64,14 +63,10 @@ def _config(plan: Phase, folder: Path) -> Any:
 
 
 def _try(module: nn.Module, plan: Phase) -> None:
-    """A first pass of two tokens or one picture: what can't run is known before anything is learned."""
+    """A first pass of one input: what can't run is known before anything is learned."""
     reading = plan.reading
-    array = reading.variant.array
-    given = {}
-    for name, own in reading.arguments.items():
-        said = array(own, reading.preprocessing.plain())
-        shape = [SIZES.get(side, side) for side in said["shape"]]
-        given[name] = torch.zeros(shape, dtype=getattr(torch, said["dtype"]))
+    arrays = reading.variant.shortest(reading.preprocessing.plain())
+    given = {name: torch.from_numpy(arrays[own]) for name, own in reading.arguments.items()}
     with torch.no_grad():
         module.eval()(**given)
 

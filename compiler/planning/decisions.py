@@ -322,6 +322,7 @@ def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]
 def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
     """What a method, a head and an input decide of their own options."""
     assert facts.backbone is not None
+    assert facts.preprocessing is not None
     room = facts.backbone.room(spec.method, spec.adapt)
     of_method = spec.method_variant.decided(spec.adapt, facts.backbone)
     of_head = spec.head_variant.decided(spec.head, facts.splits["train"].tally)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...runtime.manifest import MODEL
+from .. import variants
 from ..diagnostics import clean
 from ..frozen import Json
 from ..renderers import counted, one_line
@@ -199,7 +200,8 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
 
 def _reading(modality: str, record: Mapping[str, Any]) -> str:
     """How inputs of a modality become arrays, as far as people want to know."""
-    told = {k: v for k, v in record.items() if k in ("max_length", "resize", "crop", "is_pair") and v}
+    shown = variants.input(modality).shown
+    told = {name: value for name, value in record.items() if name in shown and value}
     return f"{modality}: " + ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in told.items())
 
 

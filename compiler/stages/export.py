@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from ...runtime.manifest import MODEL
-from ...runtime.session import Session
 from ..bundling.manifest import file_of
 from ..contracts.method import Method
 from ..contracts.stage import Stage
@@ -23,7 +22,7 @@ from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.fusion import fused
 from ..export.graph import write_graphs
-from ..export.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
+from ..export.parity import Parity, apart, compare, gate, golden_inputs, on_rows, outputs
 from ..model.adapters import merge
 from ..model.assembly import assemble, learned, part_of, remember
 from ..model.network import Network
@@ -56,12 +55,8 @@ def run(work: Work) -> None:
 
 
 def _on_rows(network: Network, plan: Plan, processor: Any, path: Path, prepared: Path) -> Parity:
-    """The same comparison on prepared rows of the data, which the preprocessing already met."""
     rows = Prepared(prepared)
-    chosen = [rows.row(i) for i in range(min(REAL, rows.rows))]
-    ours = of_network(network, plan, processor, chosen)
-    worst, name = apart(ours, of_graph(Session(path), plan, processor, chosen))
-    return Parity(worst, name, f"a batch of {len(chosen)} rows of the data", len(chosen))
+    return on_rows(network, plan, processor, path, [rows.row(i) for i in range(min(REAL, rows.rows))])
 
 
 def _merge(network: Network, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:

@@ -127,7 +127,7 @@ def formats(notes: Notes) -> str:
     rows = []
     for word in variants.words("formats"):
         found = variants.format(word)
-        extra = f"`graftc[{found.extra}]`" if found.extra else "–"
+        extra = f"`graftc[{found.extra.name}]`" if found.extra else "–"
         rows.append([f"`{word}`", sentence("formats", word), code(found.suffixes), code(found.columns), extra])
     names = ["format", "", "endings", "columns that it always has", "needs"]
     files = f"# Data{notes.of('formats page')}\n\n{table(names, rows)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Concatenate, Protocol
 
 import numpy as np
 
@@ -21,7 +21,10 @@ class Run(Protocol):
         """What any graph gives for arrays as they are; raises BundleError E0503 for a graph that there is not."""
 
 
-Answer = Callable[..., list[Any]]  # (run, head, rows, **options) → an answer for each input
+Answer = Callable[Concatenate[Run, Mapping[str, Any], Rows, ...], list[Any]]
+"""(run, head, rows, **options) → an answer for each input"""
+Decode = Callable[Concatenate[Outputs, Mapping[str, Any], Rows, ...], list[Any]]
+"""(outputs, head, rows, **options) → the same, from what one pass of the graph gave"""
 
 
 def one_answer(head: Mapping[str, Any]) -> bool:
@@ -29,8 +32,8 @@ def one_answer(head: Mapping[str, Any]) -> bool:
     return False
 
 
-def one_pass(decode: Callable[..., list[Any]]) -> Answer:
-    """Answers from a single pass of the graph `model`; `decode` takes (outputs, head, rows, **options)."""
+def one_pass(decode: Decode) -> Answer:
+    """Answers from a single pass of the graph `model`."""
 
     def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> list[Any]:
         return decode(run.once(rows), head, rows, **options)

@@ -173,7 +173,7 @@ def test_a_resumed_training_is_the_same(method: str, adapt: str, tmp_path: Path)
             halfway.save()
             raise KeyboardInterrupt
 
-    halfway._save_if_due = interrupted  # type: ignore[method-assign]
+    halfway._save_if_due = interrupted
     with pytest.raises(KeyboardInterrupt):
         halfway.epochs()
     again = type(whole)(whole.job, whole.progress)
