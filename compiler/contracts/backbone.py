@@ -11,12 +11,18 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]  # config.json with all that it leaves out, but where a function fills in itself
 Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
+Tensors = Mapping[str, "torch.Tensor"]  # by name
 Mistake = tuple[str, str]  # a key of config.json, and what speaks against its value
 
 
 def no_mistakes(config: Config) -> Iterable[Mistake]:
     """Any values go together."""
     return ()
+
+
+def attention_mask(outputs: Any, config: Config, arguments: Tensors) -> torch.Tensor:
+    """There is a state for each token."""
+    return arguments["attention_mask"]
 
 
 def as_loaded(module: torch.nn.Module) -> torch.nn.Module:
@@ -102,6 +108,9 @@ class Family:
     inputs: tuple[str, ...]  # arguments of the module's forward that carry data
     pooled: Callable[[Any], torch.Tensor] | None = None  # outputs of the module → (batch, width)
     maps: Maps | None = None
+    mask: Callable[[Any, Config, Tensors], torch.Tensor] = attention_mask
+    """(outputs of the module, config.json, its arguments) → which states are the input's and no padding, 1 or 0:
+    (batch, tokens)"""
 
     @property
     def capabilities(self) -> frozenset[str]:

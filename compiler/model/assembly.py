@@ -93,8 +93,12 @@ def pooling(plan: Phase, task: TaskPlan, backbone: Any) -> Pool:
     if maps and _reads_maps(task):
         config = backbone.config.to_dict()
         return lambda outputs, arrays: maps.of(outputs, config)
-    if task.head.pooling in POOLINGS or pooled is None:
-        return POOLINGS[task.head.pooling]
+    if task.head.pooling == "none":
+        return lambda outputs, arrays: outputs.last_hidden_state
+    if pool := POOLINGS.get(task.head.pooling):
+        mask, config = plan.backbone.variant.mask, backbone.config.to_dict()
+        return lambda outputs, arrays: pool(outputs.last_hidden_state, mask(outputs, config, arrays))
+    assert pooled is not None
     return lambda outputs, arrays: pooled(outputs)
 
 

@@ -108,37 +108,29 @@ class Network(nn.Module):
         return {self.tasks[name][0].named(word): array for name, own in found.items() for word, array in own.items()}
 
 
-def none(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Every token's state: (batch, tokens, width)."""
-    state: torch.Tensor = outputs.last_hidden_state
-    return state
+Pooling = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (states, mask) → a feature
 
 
-def mean(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The mean state over real tokens."""
-    mask = arrays["attention_mask"].unsqueeze(-1).to(outputs.last_hidden_state.dtype)
-    return (outputs.last_hidden_state * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean state over real tokens: states (batch, tokens, width), mask (batch, tokens) → (batch, width)."""
+    real = mask.unsqueeze(-1).to(states.dtype)
+    return (states * real).sum(1) / real.sum(1).clamp(min=1.0)
 
 
-def cls(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def cls(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The first token's state."""
-    state: torch.Tensor = outputs.last_hidden_state[:, 0]
-    return state
+    return states[:, 0]
 
 
-def max(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def max(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The largest value of each channel over real tokens."""
-    hidden = arrays["attention_mask"].unsqueeze(-1) == 0
-    return outputs.last_hidden_state.masked_fill(hidden, torch.finfo(outputs.last_hidden_state.dtype).min).amax(1)
+    return states.masked_fill(mask.unsqueeze(-1) == 0, torch.finfo(states.dtype).min).amax(1)
 
 
-def last(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def last(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The last real token's state, whichever side is padded."""
-    mask = arrays["attention_mask"]
     positions = torch.arange(mask.shape[1], device=mask.device)
-    where = (mask * positions).argmax(1)
-    state: torch.Tensor = outputs.last_hidden_state[torch.arange(mask.shape[0], device=mask.device), where]
-    return state
+    return states[torch.arange(mask.shape[0], device=mask.device), (mask * positions).argmax(1)]
 
 
-POOLINGS = {"none": none, "mean": mean, "cls": cls, "max": max, "last": last}
+POOLINGS: dict[str, Pooling] = {"mean": mean, "cls": cls, "max": max, "last": last}

@@ -14,7 +14,7 @@ def has_floor(task: TaskPlan) -> bool:
 
 
 def vectors(task: TaskPlan) -> str:
-    """Which features of the untouched backbone a head's floors take: `kept`, `apart`, or none."""
+    """Which features of the untouched backbone a head's floors take: `cached`, `apart`, or none."""
     return task.head.variant.floor_features
 
 

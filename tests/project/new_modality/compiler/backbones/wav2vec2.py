@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.backbone import Config, Family, Mistake
@@ -23,24 +23,21 @@ def longest(config: Config) -> int | None:
     return None
 
 
-def pooled(outputs: Any) -> torch.Tensor:
-    """The mean state of a waveform's own frames, as Wav2Vec2ForSequenceClassification takes it."""
-    return outputs.pooler_output
+def mask(outputs: Any, config: Config, arguments: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Which frames are of the waveform: as many as its convolutions make of its samples."""
+    import torch
+
+    lengths = arguments["attention_mask"].sum(-1)
+    for kernel, stride in zip(config["conv_kernel"], config["conv_stride"], strict=True):
+        lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+    frames = torch.arange(outputs.last_hidden_state.shape[1], device=lengths.device)
+    return (frames < lengths[:, None]).to(torch.int64)
 
 
 def ready(module: nn.Module) -> nn.Module:
-    """Draws no masks and skips no layers in training, which would hang on numpy's own generator; pools by the mask."""
+    """Draws no masks and skips no layers in training, which would hang on numpy's own generator."""
     module.config.apply_spec_augment, module.config.layerdrop = False, 0.0
-    module.register_forward_hook(_pool, with_kwargs=True)
     return module
-
-
-def _pool(module: Any, positional: Any, given: dict[str, Any], outputs: Any) -> Any:
-    states = outputs.last_hidden_state
-    mask = module._get_feature_vector_attention_mask(states.shape[1], given["attention_mask"])
-    own = mask.unsqueeze(-1).to(states.dtype)
-    outputs["pooler_output"] = (states * own).sum(1) / own.sum(1)
-    return outputs
 
 
 def shapes(config: Config) -> Shapes:
@@ -100,7 +97,7 @@ def mistakes(config: Config) -> Iterator[Mistake]:
 
 FAMILY = Family(
     modality="waveform",
-    provides=frozenset({"pooled"}),
+    provides=frozenset({"tokens"}),
     prefix="wav2vec2.",
     omitted=(r"(?!(feature_extractor|feature_projection|encoder)\.|masked_spec_embed$)",),
     renamed={
@@ -131,5 +128,5 @@ FAMILY = Family(
     longest=longest,
     ready=ready,
     inputs=("input_values", "attention_mask"),
-    pooled=pooled,
+    mask=mask,
 )

@@ -14,4 +14,4 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     return labels.floors(record, train, {"features": (linear.features, 0.01)})
 
 
-HEAD = head(modality="waveform", options=Options, floors=floors, floor_features="kept")
+HEAD = head(modality="waveform", options=Options, floors=floors, floor_features="cached")
