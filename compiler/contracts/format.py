@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Format:
-    """`formats/<format>.py` has FORMAT: it reads a data file into numbered rows."""
+    """The record of a data format; `formats/<format>.py` has it as FORMAT. It reads a data file into numbered rows."""
 
-    suffixes: tuple[str, ...]  # file endings that select it, with the dot
-    extra: str = ""  # the pip extra that it needs
-    columns: tuple[str, ...] = ()  # those that it always has: a file that lacks them may be read by another format
+    suffixes: tuple[str, ...]  # file endings that select this format, with the dot
+    extra: str = ""  # the pip extra that reading needs
+    columns: tuple[
+        str, ...
+    ] = ()  # columns that every file of this format has; a file without them may belong to another
     rows: Callable[[Path, Told], Iterator[tuple[int, dict[str, Any]]]]
-    """(file, told) → number and values of each row; hands `told` the Malformed of one that can't be read"""
+    """(file, told) → number and values of each row; calls `told` with a Malformed for a row that can't be read"""
