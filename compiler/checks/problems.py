@@ -93,9 +93,13 @@ def _metric(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     names = _metrics(spec, facts)
     if train is not None and train.metric is not None and names and train.metric not in names:
         yield Diagnostic(
-            "E0321", f"{quote(train.metric)} is not a metric of `{spec.head_type}`", At(("train", "metric"), "not known"),
-            (), (f"metrics: {listed(names, 40)}",), nearest(train.metric, names),
-        )  # fmt: skip
+            "E0321",
+            f"{quote(train.metric)} is not a metric of `{spec.head_type}`",
+            At(("train", "metric"), "not known"),
+            (),
+            (f"metrics: {listed(names, 40)}",),
+            nearest(train.metric, names),
+        )
     elif names:
         yield from undefined(spec, facts, names)
 

@@ -229,7 +229,11 @@ def labels(old: Iterable[str], new: Iterable[str]) -> str:
     came = [label for label in after if label not in set(before)]
     if not gone and not came:
         return f"head.labels in another order: {spelt(before)} → {spelt(after)}"
-    words = [f"{', '.join(map(quote, some[:SHOWN]))}{_more(some)} {verb}" for some, verb in ((gone, "removed"), (came, "added")) if some]  # fmt: skip
+    words = [
+        f"{', '.join(map(quote, some[:SHOWN]))}{_more(some)} {verb}"
+        for some, verb in ((gone, "removed"), (came, "added"))
+        if some
+    ]
     return f"head.labels: {'; '.join(words)} ({len(before)} → {len(after)})"
 
 
@@ -269,7 +273,11 @@ def spelt(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return re.sub(r"e([-+])0*", lambda hit: "e" + hit.group(1).replace("+", ""), f"{value:.0e}" if _is_tiny(value) else f"{value:g}")  # fmt: skip
+        return re.sub(
+            r"e([-+])0*",
+            lambda hit: "e" + hit.group(1).replace("+", ""),
+            f"{value:.0e}" if _is_tiny(value) else f"{value:g}",
+        )
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):

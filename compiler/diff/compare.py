@@ -30,7 +30,15 @@ def compare(old: Snapshot, new: Snapshot) -> Diff:
     """Everything that changes between two plans; pure but for hashes of small files taken before."""
     stages, breaks = compare_stages(old, new), breaking(old.plan, new.plan)
     return Diff(
-        old=old.name, new=new.name, old_plan=old.plan.sha256, new_plan=new.plan.sha256,
-        is_equal=not (stages.runs or breaks), breaking=breaks, retrains=stages.retrains, runs=stages.runs, reuses=stages.reuses,
-        costs=costs(old.plan, new.plan), notes=(*old.notes, *new.notes, *stages.notes),
-    )  # fmt: skip
+        old=old.name,
+        new=new.name,
+        old_plan=old.plan.sha256,
+        new_plan=new.plan.sha256,
+        is_equal=not (stages.runs or breaks),
+        breaking=breaks,
+        retrains=stages.retrains,
+        runs=stages.runs,
+        reuses=stages.reuses,
+        costs=costs(old.plan, new.plan),
+        notes=(*old.notes, *new.notes, *stages.notes),
+    )

@@ -59,9 +59,13 @@ class Repository:
     def process(self, *words: str) -> subprocess.Popen[bytes]:
         """Starts git, to be written to and read from."""
         return subprocess.Popen(
-            [*_command(), *words], cwd=self.sealed, env=_environment(self.sealed),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [*_command(), *words],
+            cwd=self.sealed,
+            env=_environment(self.sealed),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     @property
     def algorithm(self) -> str:
@@ -200,9 +204,14 @@ def _git(
     environment = _environment(sealed) | dict(more or {})
     try:
         return subprocess.run(
-            [*_command(), *words], cwd=sealed, env=environment, input=given, capture_output=True, check=False,
+            [*_command(), *words],
+            cwd=sealed,
+            env=environment,
+            input=given,
+            capture_output=True,
+            check=False,
             timeout=PATIENCE,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise unreadable(f"git gave no answer within {PATIENCE} seconds") from None
 

@@ -118,9 +118,15 @@ def attributes(repository: Repository, names: list[str]) -> Mapping[str, dict[st
     for name in names:
         _check_ordinary(repository.top, name)
     done = repository.git(
-        "-C", str(repository.top), "check-attr", "--stdin", "-z", *ATTRIBUTES,
-        given=b"".join(os.fsencode(name) + b"\0" for name in names), more={"GIT_WORK_TREE": str(repository.top)},
-    )  # fmt: skip
+        "-C",
+        str(repository.top),
+        "check-attr",
+        "--stdin",
+        "-z",
+        *ATTRIBUTES,
+        given=b"".join(os.fsencode(name) + b"\0" for name in names),
+        more={"GIT_WORK_TREE": str(repository.top)},
+    )
     if done.returncode:
         raise unusable(done)
     words = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]

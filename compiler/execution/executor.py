@@ -84,10 +84,16 @@ def execute(
         manifest = json.loads((packed / NAME).read_bytes())
     findings = tuple(map(Finding.read, manifest["findings"]))
     return Built(
-        output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings,
-        quantization=manifest.get("quantization", {}), milliseconds=_milliseconds(store, known),
+        output,
+        plan,
+        ran,
+        manifest["metrics"],
+        floors=manifest.get("floors", {}),
+        findings=findings,
+        quantization=manifest.get("quantization", {}),
+        milliseconds=_milliseconds(store, known),
         training=manifest["training"],
-    )  # fmt: skip
+    )
 
 
 def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:

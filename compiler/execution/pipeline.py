@@ -56,11 +56,13 @@ def keys(found: tuple[Stage, ...], machine: Machine) -> dict[str, str]:
 def made_of(stage: Stage, known: Mapping[str, str], machine: Machine) -> dict[str, Any]:
     """What the key of a stage is a hash of; `known` has the keys of its inputs."""
     return {
-        "stage": stage.name, "format": stage.format, "record": stage.record,
+        "stage": stage.name,
+        "format": stage.format,
+        "record": stage.record,
         "inputs": {name: known[name] for name in stage.inputs if name not in SILENT},
         "versions": versions(stage.libraries),
         "machine": {"device": machine.device, "threads": machine.threads} if stage.is_numeric else {},
-    }  # fmt: skip
+    }
 
 
 def content_key(

@@ -146,7 +146,9 @@ def _ranges(graph: Path, folder: Path, operators: Sequence[str], sample: Sample)
     sample.say(f"  what {sample.rows} training rows make of each tensor …")
     with quiet():
         options = {"num_bins": BINS, "percentile": PERCENTILE, "symmetric": False}
-        calibrator = create_calibrator(graph, list(operators), str(folder / "seen.onnx"), CalibrationMethod.Percentile, extra_options=options)  # fmt: skip
+        calibrator = create_calibrator(
+            graph, list(operators), str(folder / "seen.onnx"), CalibrationMethod.Percentile, extra_options=options
+        )
         calibrator.infer_session = Session(folder / "seen.onnx", sample.threads).session
         for batch in sample.batches:
             calibrator.collect_data(
@@ -176,9 +178,16 @@ class _Once(CalibrationDataReader):
 def _write(graph: Path, target: Path, operators: Sequence[str], ranges: Path, in_float: Sequence[str]) -> None:
     with quiet():
         quantize_static(
-            graph, target, None, op_types_to_quantize=list(operators), per_channel=True,
-            nodes_to_exclude=excluded(in_float), activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            calibrate_method=load_tensors_data(ranges).calibration_method, calibration_cache_path=ranges,
+            graph,
+            target,
+            None,
+            op_types_to_quantize=list(operators),
+            per_channel=True,
+            nodes_to_exclude=excluded(in_float),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=load_tensors_data(ranges).calibration_method,
+            calibration_cache_path=ranges,
             extra_options={"MatMulConstBOnly": True},
-        )  # fmt: skip
+        )
     rewrite(onnx.load(str(target)), target)

@@ -118,9 +118,16 @@ def _axes(graph: GraphPlan) -> dict[str, dict[int, str]]:
 
 def _trace(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[torch.Tensor, ...], path: Path) -> None:
     torch.onnx.export(
-        module, given, str(path), input_names=list(graph.inputs), output_names=list(graph.outputs),
-        dynamic_axes=_axes(graph), opset_version=opset, dynamo=False, do_constant_folding=True,
-    )  # fmt: skip
+        module,
+        given,
+        str(path),
+        input_names=list(graph.inputs),
+        output_names=list(graph.outputs),
+        dynamic_axes=_axes(graph),
+        opset_version=opset,
+        dynamo=False,
+        do_constant_folding=True,
+    )
 
 
 def _transformers(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[torch.Tensor, ...], path: Path) -> None:

@@ -110,8 +110,9 @@ def gate(parity: Parity, plan: Plan, evidence: Path) -> None:
     if parity.worst <= plan.export.parity:
         return
     raise refuse(
-        "E0401", "the exported graph disagrees with the trained model",
+        "E0401",
+        "the exported graph disagrees with the trained model",
         f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {plan.export.parity:.1e}\nchecked on {parity.inputs} raw inputs; worst in {parity.case}",
         f"kept for inspection: {evidence}",
         help=f"try `export.opset: {plan.export.opset + 1}` or `export.exporter: {'transformers' if plan.export.exporter == 'tracing' else 'tracing'}`; if it still disagrees, report the file above",
-    )  # fmt: skip
+    )

@@ -191,12 +191,18 @@ def _parts(node: onnx.NodeProto) -> tuple[onnx.NodeProto, ...]:
     """One product, its three parts, and the attention among them."""
     states, weights, bias, *mask = node.input
     product, parts = f"{node.name}_qkv", [f"{node.name}_{part}" for part in "qkv"]
-    kept = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name in ("num_heads", "mask_filter_value", "scale")}  # fmt: skip
+    kept = {
+        a.name: helper.get_attribute_value(a)
+        for a in node.attribute
+        if a.name in ("num_heads", "mask_filter_value", "scale")
+    }
     return (
         helper.make_node("MatMul", [states, weights], [product], name=product),
         helper.make_node("Split", [product], parts, name=f"{node.name}_split", axis=-1),
-        helper.make_node("MultiHeadAttention", [*parts, bias, *mask], list(node.output), name=node.name, domain=OWN, **kept),
-    )  # fmt: skip
+        helper.make_node(
+            "MultiHeadAttention", [*parts, bias, *mask], list(node.output), name=node.name, domain=OWN, **kept
+        ),
+    )
 
 
 def excluded(in_float: Iterable[str]) -> list[str]:

@@ -105,9 +105,12 @@ def _files(folder: Path, is_elsewhere: bool) -> tuple[tuple[str, ...], tuple[str
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickles:
         raise refuse(
-            "E0303", "the backbone's weights are not safetensors", f"found {', '.join(pickles)}: a pickle can run code when it is opened, so graftc does not read it", at=_AT,
+            "E0303",
+            "the backbone's weights are not safetensors",
+            f"found {', '.join(pickles)}: a pickle can run code when it is opened, so graftc does not read it",
+            at=_AT,
             help="convert once, where you trust the file: `AutoModel.from_pretrained(folder).save_pretrained(folder)`",
-        )  # fmt: skip
+        )
     raise refuse(
         "E0303",
         "the backbone has no weights",

@@ -65,7 +65,14 @@ def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
     room = {k: v.value for k, v in input.decided(input.options(), {}, backbone.room(spec.method, spec.adapt)).items()}
     data = Data(train=spec.retain.data, columns=spec.retain.columns, bad_rows=spec.retain.bad_rows)
     return Draft(
-        top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.method("probe").options(),
-        head_type=word, head=objective.options(), data=data, train=Train(), export=Export(),
+        top=spec.top,
+        backbone=spec.backbone,
+        method="probe",
+        adapt=variants.method("probe").options(),
+        head_type=word,
+        head=objective.options(),
+        data=data,
+        train=Train(),
+        export=Export(),
         input=input.options(**room),
-    )  # fmt: skip
+    )

@@ -47,9 +47,15 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         except Refused as refused:
             gathering.note(refused)
     return Facts(
-        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
+        backbone,
+        gathering.columns or {},
+        splits,
+        preprocessing,
+        measured,
+        tuple(gathering.found),
+        gathering.status,
         usual=usual,
-    )  # fmt: skip
+    )
 
 
 def reads_other(spec: Draft, backbone: BackboneFacts | None) -> bool:

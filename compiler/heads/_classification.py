@@ -196,10 +196,15 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The head's record: pure data that training and bundle share."""
     labels = labels_of(options, train)
     return {
-        "labels": labels, "is_multi": train.is_multi, "dropout": options.dropout, "hidden": options.hidden,
-        "label_smoothing": options.loss.label_smoothing, "focal": options.loss.focal, "class_weights": _weights(options, labels, train),
+        "labels": labels,
+        "is_multi": train.is_multi,
+        "dropout": options.dropout,
+        "hidden": options.hidden,
+        "label_smoothing": options.loss.label_smoothing,
+        "focal": options.loss.focal,
+        "class_weights": _weights(options, labels, train),
         "thresholds": (0.5,) * len(labels) if train.is_multi else None,
-    }  # fmt: skip
+    }
 
 
 def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[float, ...] | None:

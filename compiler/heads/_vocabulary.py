@@ -24,8 +24,11 @@ class Fitted(NewHead, Frozen):
     """The key that says how long a head that the checkpoint lacks is fitted alone."""
 
     head_steps: int | None = Field(
-        None, ge=1, le=1_000_000, description="of a head that the checkpoint lacks: steps in which it is fitted alone before the stage; default one epoch, at most 500"
-    )  # fmt: skip
+        None,
+        ge=1,
+        le=1_000_000,
+        description="of a head that the checkpoint lacks: steps in which it is fitted alone before the stage; default one epoch, at most 500",
+    )
 
 
 def language_model(backbone: BackboneFacts) -> dict[str, Any]:

@@ -91,9 +91,12 @@ def least_rows(columns: Mapping[str, tuple[str, ...]]) -> int:
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The head's record; `texts` is how many a row has."""
     return {
-        "texts": sum(role in train.roles for role in ROLES), "is_scored": bool(train.columns), "scale": options.scale,
-        "score_range": options.score_range, "dimensions": options.dimensions,
-    }  # fmt: skip
+        "texts": sum(role in train.roles for role in ROLES),
+        "is_scored": bool(train.columns),
+        "scale": options.scale,
+        "score_range": options.score_range,
+        "dimensions": options.dimensions,
+    }
 
 
 def target(

@@ -60,9 +60,12 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
     (column,) = train.columns
     is_unit = options.loss == "bce" or options.score_range is not None
     return {
-        "loss": options.loss, "score_range": options.score_range, "dropout": options.dropout, "hidden": options.hidden,
+        "loss": options.loss,
+        "score_range": options.score_range,
+        "dropout": options.dropout,
+        "hidden": options.hidden,
         "relevant": 0.5 if is_unit else (train.least[column][0] + train.most[column][0]) / 2,
-    }  # fmt: skip
+    }
 
 
 def target(

@@ -76,10 +76,15 @@ def preprocessing(
     pad_id, pad_token = padding(folder, sha256, config)
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     return {
-        "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": sha256},
-        "is_pair": "text_pair" in columns, "max_length": length,
-        "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right",
-    }  # fmt: skip
+        "modality": "text",
+        "tokenizer": "tokenizer.json",
+        "assets": {"tokenizer.json": sha256},
+        "is_pair": "text_pair" in columns,
+        "max_length": length,
+        "pad_id": pad_id,
+        "pad_token": pad_token,
+        "padding_side": "right",
+    }
 
 
 def decided(

@@ -271,10 +271,19 @@ class _Reading:
         data, inputs = self._data(word, (*path, "data"), given.get("data")) if has_data else (None, None)
         lost, self.lost = self.lost, outer
         return Draft(
-            top=top, backbone=backbone and backbone.model_copy(update={"freeze": freeze.freeze if freeze else ()}),
-            method=method, adapt=adapt, head_type=word, head=options, data=data, input=inputs, train=train, export=Export(),
-            found=tuple(self.found[before:]), lost=frozenset(lost),
-        )  # fmt: skip
+            top=top,
+            backbone=backbone and backbone.model_copy(update={"freeze": freeze.freeze if freeze else ()}),
+            method=method,
+            adapt=adapt,
+            head_type=word,
+            head=options,
+            data=data,
+            input=inputs,
+            train=train,
+            export=Export(),
+            found=tuple(self.found[before:]),
+            lost=frozenset(lost),
+        )
 
     def _data(self, task: str | None, path: Path, values: Any) -> tuple[Any, Any]:
         if values is None:

@@ -49,9 +49,14 @@ def merge(module: Any) -> Any:
 def configuration(kind: str, record: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """The arguments of PEFT's configuration of a kind of prompt."""
     return {
-        "task_type": "FEATURE_EXTRACTION", "num_virtual_tokens": record["tokens"], "token_dim": record["width"],
-        "num_layers": record["layers"], "num_attention_heads": record["heads"], "num_transformer_submodules": 1, **more,
-    }  # fmt: skip
+        "task_type": "FEATURE_EXTRACTION",
+        "num_virtual_tokens": record["tokens"],
+        "token_dim": record["width"],
+        "num_layers": record["layers"],
+        "num_attention_heads": record["heads"],
+        "num_transformer_submodules": 1,
+        **more,
+    }
 
 
 def write(module: Any, config: Any, folder: Path) -> None:

@@ -52,8 +52,9 @@ def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> 
     narrow = {name: max(1, width // options.reduction_factor) for name, width in widths.items()}
     added = tuple(
         Tensor(name=f"{name}.adapter.{part}", shape=tuple((widths[name], narrow[name])[i] for i in which), dtype="F32")
-        for name in widths for part, which in PARTS.items()
-    )  # fmt: skip
+        for name in widths
+        for part, which in PARTS.items()
+    )
     return Lowered(frozenset(), added, {"widths": widths, "narrow": narrow, "activation": options.activation})
 
 

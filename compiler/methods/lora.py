@@ -42,9 +42,16 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     from peft import LoraConfig
 
     found = _layers.adapted(
-        module, LoraConfig, r=record["rank"], lora_alpha=record["alpha"], lora_dropout=record["dropout"], use_dora=record["dora"],
-        use_rslora=record["rslora"], target_modules=list(record["target"]), bias="none",
-    )  # fmt: skip
+        module,
+        LoraConfig,
+        r=record["rank"],
+        lora_alpha=record["alpha"],
+        lora_dropout=record["dropout"],
+        use_dora=record["dora"],
+        use_rslora=record["rslora"],
+        target_modules=list(record["target"]),
+        bias="none",
+    )
     return _show_geometry(found)
 
 

@@ -32,14 +32,20 @@ def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> 
     if options.projection:
         shapes = {
             "prompt.embedding.weight": (options.tokens, width),
-            "prompt.transform.0.weight": (options.hidden, width), "prompt.transform.0.bias": (options.hidden,),
-            "prompt.transform.2.weight": (whole, options.hidden), "prompt.transform.2.bias": (whole,),
-        }  # fmt: skip
+            "prompt.transform.0.weight": (options.hidden, width),
+            "prompt.transform.0.bias": (options.hidden,),
+            "prompt.transform.2.weight": (whole, options.hidden),
+            "prompt.transform.2.bias": (whole,),
+        }
     added = tuple(Tensor(name=name, shape=shape, dtype="F32") for name, shape in shapes.items())
     record = {
-        "tokens": options.tokens, "projection": options.projection, "hidden": options.hidden, "width": width,
-        "layers": layers, "heads": heads,
-    }  # fmt: skip
+        "tokens": options.tokens,
+        "projection": options.projection,
+        "hidden": options.hidden,
+        "width": width,
+        "layers": layers,
+        "heads": heads,
+    }
     return Lowered(frozenset(), added, record)
 
 

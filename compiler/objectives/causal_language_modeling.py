@@ -36,9 +36,11 @@ def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[
     end = backbone.config.get("eos_token_id")
     end = end[0] if isinstance(end, list) and end else end
     return {
-        "end_id": end if type(end) is int else None, "special_ids": reading.get("special_ids"),
-        "length": reading["max_length"], **_vocabulary.language_model(backbone),
-    }  # fmt: skip
+        "end_id": end if type(end) is int else None,
+        "special_ids": reading.get("special_ids"),
+        "length": reading["max_length"],
+        **_vocabulary.language_model(backbone),
+    }
 
 
 def pack(record: Mapping[str, Any], rows: Iterable[Mapping[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:

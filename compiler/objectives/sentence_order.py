@@ -76,9 +76,15 @@ def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str,
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The record, as that of a head with two labels."""
     return {
-        "labels": ORDERS, "is_multi": False, "dropout": 0.1, "hidden": (), "label_smoothing": 0.0, "focal": 0.0,
-        "class_weights": None, "thresholds": None,
-    }  # fmt: skip
+        "labels": ORDERS,
+        "is_multi": False,
+        "dropout": 0.1,
+        "hidden": (),
+        "label_smoothing": 0.0,
+        "focal": 0.0,
+        "class_weights": None,
+        "thresholds": None,
+    }
 
 
 def target(

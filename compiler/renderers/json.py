@@ -20,10 +20,13 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
         "format": FORMAT,
         "findings": [_finding(found, checked) for checked in every for found in checked.unique],
         "summary": {
-            "specs": len(every), "errors": sum(c.errors for c in every), "warnings": sum(c.warnings for c in every),
-            "strict": is_strict, "status": int(exit_status(every, is_strict)),
+            "specs": len(every),
+            "errors": sum(c.errors for c in every),
+            "warnings": sum(c.warnings for c in every),
+            "strict": is_strict,
+            "status": int(exit_status(every, is_strict)),
         },
-    }  # fmt: skip
+    }
     if notes := [{"spec": checked.name, "message": note} for checked in every for note in checked.notes]:
         document["notes"] = notes
     print(printable(dumps(document, indent=2, ensure_ascii=False)))
@@ -32,10 +35,15 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
 def _finding(found: Diagnostic, checked: Checked) -> dict[str, Any]:
     related = [span for at in found.also if (span := place(at, checked.source))]
     return {
-        "code": found.code, "severity": "error" if found.is_error else "warning", "message": found.headline,
-        "spec": checked.name, **_placed(place(found.at, checked.source)),
-        "related": [_placed(span) for span in related], "notes": list(found.notes), "help": found.help,
-    }  # fmt: skip
+        "code": found.code,
+        "severity": "error" if found.is_error else "warning",
+        "message": found.headline,
+        "spec": checked.name,
+        **_placed(place(found.at, checked.source)),
+        "related": [_placed(span) for span in related],
+        "notes": list(found.notes),
+        "help": found.help,
+    }
 
 
 def _placed(span: Span | None) -> dict[str, Any]:
@@ -43,10 +51,13 @@ def _placed(span: Span | None) -> dict[str, Any]:
     line = span.line or None if span else None
     is_marked = span is not None and line is not None and span.width > 0
     return {
-        "file": span.file if span else None, "line": line, "column": span.column if span and is_marked else None,
-        "endLine": line, "endColumn": span.column + span.width if span and is_marked else None,
+        "file": span.file if span else None,
+        "line": line,
+        "column": span.column if span and is_marked else None,
+        "endLine": line,
+        "endColumn": span.column + span.width if span and is_marked else None,
         "label": span.label if span else "",
-    }  # fmt: skip
+    }
 
 
 RENDERER = Renderer(report=report)

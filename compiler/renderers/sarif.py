@@ -61,9 +61,12 @@ def _result(found: Diagnostic, checked: Checked, rules: list[str], prints: Count
     span = place(found.at, checked.source)
     related = [other for at in found.also if (other := place(at, checked.source))]
     result: Json = {
-        "ruleId": found.code, "ruleIndex": rules.index(found.code), "level": "error" if found.is_error else "warning",
-        "message": {"text": _message(found, span)}, "partialFingerprints": _fingerprint(found, checked, prints),
-    }  # fmt: skip
+        "ruleId": found.code,
+        "ruleIndex": rules.index(found.code),
+        "level": "error" if found.is_error else "warning",
+        "message": {"text": _message(found, span)},
+        "partialFingerprints": _fingerprint(found, checked, prints),
+    }
     if span:
         result["locations"] = [_location(span, checked)]
     if related:

@@ -27,8 +27,11 @@ def run(work: Work) -> None:
         found = _fit(work, task)
         tensors |= {f"head.{task.named('out.weight')}": found.weight, f"head.{task.named('out.bias')}": found.bias}
         said[task.name] = {
-            "strength": found.strength, "iterations": found.iterations, "loss": round(found.loss, 6), "scale": found.scale,
-        }  # fmt: skip
+            "strength": found.strength,
+            "iterations": found.iterations,
+            "loss": round(found.loss, 6),
+            "scale": found.scale,
+        }
         named = f"{task.name}: " if task.name else ""
         work.progress.say(f"  {named}fitted in {found.iterations} iterations, loss {found.loss:.4f}")
     save_file({name: tensor.float().contiguous() for name, tensor in tensors.items()}, work.out / "learned.safetensors")

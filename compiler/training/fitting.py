@@ -109,9 +109,14 @@ class _Problem:
 def _minimise(values: tuple[torch.Tensor, ...], value: Callable[[], torch.Tensor], close: float) -> int:
     """Moves values to where a convex function of them is least; returns the number of iterations."""
     optimizer = torch.optim.LBFGS(
-        values, max_iter=MOST, max_eval=2 * MOST, tolerance_grad=close, tolerance_change=1e-14, history_size=20,
+        values,
+        max_iter=MOST,
+        max_eval=2 * MOST,
+        tolerance_grad=close,
+        tolerance_change=1e-14,
+        history_size=20,
         line_search_fn="strong_wolfe",
-    )  # fmt: skip
+    )
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
