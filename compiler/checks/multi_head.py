@@ -1,4 +1,4 @@
-"""Finds what several heads can't share: an input is read once, in one way, for all of them."""
+"""Checks of specs with several heads: one input, one preprocessing, one backbone for all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..planning.decisions import is_still
 from ..planning.terms import MEAN
 from .without_effect import nothing
 
-LENGTHS = ("max_length", "stride")  # keys under `data` by which an input is cut
+LENGTHS = ("max_length", "stride")  # keys under `data` that set the length of inputs
 
 
 def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Everything wrong between the heads of a spec."""
+    """All findings between the heads of a spec."""
     if len(spec.tasks) > 1:
         yield from _read_otherwise(spec, facts)
         yield from _still(spec)
@@ -27,7 +27,7 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _read_otherwise(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Heads for which an input would become other arrays than for the first."""
+    """Errors for heads that need another preprocessing than the first head."""
     (first, seen), *others = zip(spec.tasks, facts.each, strict=True)
     for task, facts_of in others:
         mine, theirs = facts_of.preprocessing, seen.preprocessing
@@ -71,7 +71,7 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
 
 
 def _still(spec: Draft) -> Iterator[Diagnostic]:
-    """What is written of the learning of a head that has nothing to learn, and an adapter that nobody would teach."""
+    """Findings on heads without parameters: keys without effect, and adapters that nothing would train."""
     still = [task for task in spec.tasks if task.head_type and is_still(task.head_type)]
     learn = [task for task in spec.tasks if task not in still]
     if not learn and spec.method:
@@ -92,7 +92,7 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Heads that want an adapter of their own where the method has none: what learns is the one backbone itself."""
+    """Errors for heads that ask for an adapter of their own where the method adds no tensors."""
     if spec.method is None or facts.backbone is None or spec.method_variant.adds:
         return
     methods = {word: variants.method(word) for word in variants.words("methods")}
@@ -115,7 +115,7 @@ def _sampled(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _metric(spec: Draft, written: str) -> Iterator[Diagnostic]:
-    """What `train.metric` names where heads have names: the metric of one, or the mean of all."""
+    """The error for a `train.metric` that is neither the metric of a head nor the mean."""
     head, _, metric = written.partition(".")
     tasks = {task.name: task for task in spec.tasks}
     at = At(("train", "metric"), "not known")

@@ -1,4 +1,4 @@
-"""Finds quantisations that can't be had, and what is written of them to no effect."""
+"""Checks of `export.quantization` and `export.calibration_samples`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..renderers import counted
 
 
 def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """What is wrong with how int8 is to be made."""
+    """All findings on how int8 is to be made."""
     export, backbone = spec.export, facts.backbone
     if export is None or "precision" in spec.lost:
         return
@@ -30,7 +30,7 @@ def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _rows(spec: Draft, facts: Facts) -> int | None:
-    """Training rows of all heads, those that several read together once; None where they are not known."""
+    """The number of training rows of all heads, shared rows counted once; None where it is unknown."""
     counts = {}
     for view, seen in zip(spec.each, facts.each, strict=True):
         if "train" not in seen.splits or view.data is None:
@@ -49,7 +49,7 @@ def _useless(export: Export) -> Iterator[Diagnostic]:
 
 
 def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[Diagnostic]:
-    """A kind that can't be had; `auto` where there is none."""
+    """The error for a kind that does not work here, or for `auto` where no kind works."""
     able = fitting(export, backbone, rows)
     if export.quantization != "auto":
         if why := lack(export.quantization, export, backbone, rows):
@@ -63,7 +63,7 @@ def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[
 
 
 def _too_many(export: Export, rows: int) -> Iterator[Diagnostic]:
-    """More rows asked for than there are, and rows for kinds that take none."""
+    """Findings for more calibration rows than there are, and for kinds that take none."""
     wanted = export.calibration_samples
     if wanted is None:
         return

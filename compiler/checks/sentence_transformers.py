@@ -1,4 +1,4 @@
-"""Finds where a spec says otherwise than the sentence-transformers folder that its backbone is."""
+"""Compares a spec with the sentence-transformers files beside its backbone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..planning.decisions import written_pooling
 
 
 def sentences(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """A pooling that graftc has not where none is written; of heads that answer a vector, whatever makes it another one."""
+    """Findings on an unsupported pooling, and, for heads that answer a vector, on all differences."""
     backbone = facts.backbone
     said = backbone.sentences if backbone else None
     if backbone is None or said is None or spec.head is None or "tokens" not in backbone.family.provides:

@@ -1,4 +1,4 @@
-"""Finds heads that can't start fitted though a spec says so, and trainings without steps that teach nothing."""
+"""Checks of `head.start` and of trainings without steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNIQUE = "a fit goes to the one best head, and layers before the last have many 
 
 
 def starting(spec: Draft) -> Iterator[Diagnostic]:
-    """What is wrong with `head.start` and with `epochs: 0`."""
+    """Findings on `head.start` and `epochs: 0`."""
     if spec.head_type is None or spec.method is None:
         return
     if isinstance(spec.head, Startable) and spec.head.start == "fitted":
@@ -24,7 +24,7 @@ def starting(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
-    """A written fit that there can't be: of a head with hidden layers, or to features that no longer are the backbone's."""
+    """Errors for `start: fitted` where no fit exists: with hidden layers, or with changed backbone features."""
     at = At(("head", "start"), "can't be fitted")
     if _has_layers(spec):
         also, notes = (At(("head", "hidden"), "layers before the last"),), (UNIQUE,)
@@ -39,7 +39,7 @@ def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
 
 
 def _has_layers(spec: Draft) -> bool:
-    """Whether a head has layers before the last."""
+    """Whether a head has hidden layers."""
     return isinstance(spec.head, Layered) and bool(spec.head.hidden)
 
 
@@ -48,7 +48,7 @@ def _is_untouched(word: str) -> bool:
 
 
 def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
-    """No steps, where there is more to learn than a fit gives."""
+    """Errors for zero steps where a fit alone does not train everything that should learn."""
     at, also = At(("train", "epochs"), "no step is made"), (At(("adapt", "method"), "would never learn"),)
     if not variants.method(word).freezes:
         help = "write `method: probe`, or `epochs: 1` or more"

@@ -109,10 +109,15 @@ def gate(parity: Parity, plan: Plan, evidence: Path) -> None:
     """Raises Refused E0401 where the difference is larger than the plan allows."""
     if parity.worst <= plan.export.parity:
         return
+    export = plan.export
+    seen = f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {export.parity:.1e}"
+    where = f"checked on {parity.inputs} raw inputs; worst in {parity.case}"
+    other = "transformers" if export.exporter == "tracing" else "tracing"
+    tries = f"try `export.opset: {export.opset + 1}` or `export.exporter: {other}`"
     raise refuse(
         "E0401",
         "the exported graph disagrees with the trained model",
-        f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {plan.export.parity:.1e}\nchecked on {parity.inputs} raw inputs; worst in {parity.case}",
+        f"{seen}\n{where}",
         f"kept for inspection: {evidence}",
-        help=f"try `export.opset: {plan.export.opset + 1}` or `export.exporter: {'transformers' if plan.export.exporter == 'tracing' else 'tracing'}`; if it still disagrees, report the file above",
+        help=f"{tries}; if it still disagrees, report the file above",
     )
