@@ -17,23 +17,20 @@ from ..diagnostics import Span, listed, nearest, quote
 FILE = Path(__file__).parent.parent / "backbones" / "_configurations.json"
 # keys that choose what is loaded or run; none of them reaches transformers
 CHOOSING = frozenset(
-    """
-    transformers_weights attn_implementation _attn_implementation _attn_implementation_internal
-    experts_implementation _experts_implementation use_kernels kernel_config quantization_config auto_map
-    custom_pipelines fusion_config per_layer_config adapter_config peft_config base_model_name_or_path
-    gguf_file subfolder
-    """.split()
-)
+    ("transformers_weights", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
+     "experts_implementation", "_experts_implementation", "use_kernels", "kernel_config", "quantization_config",
+     "auto_map", "custom_pipelines", "fusion_config", "per_layer_config", "adapter_config", "peft_config",
+     "base_model_name_or_path", "gguf_file", "subfolder")
+)  # fmt: skip
 # keys that architectures read, now or once, and that their configuration classes do not declare
 UNDECLARED = frozenset(
-    """
-    model_type architectures transformers_version is_encoder_decoder problem_type return_dict label2id
-    chunk_size_feed_forward output_attentions out_features out_indices stage_names head_dim rope_theta
-    rope_scaling partial_rotary_factor global_rope_theta local_rope_theta global_attn_every_n_layers
-    embedding_size attention_head_size share_att_key position_buckets conv_kernel_size conv_groups conv_act
-    norm_rel_ebd pooler_hidden_size num_layers hidden_size
-    """.split()
-)
+    ("model_type", "architectures", "transformers_version", "is_encoder_decoder", "problem_type", "return_dict",
+     "label2id", "chunk_size_feed_forward", "output_attentions", "out_features", "out_indices", "stage_names",
+     "head_dim", "rope_theta", "rope_scaling", "partial_rotary_factor", "global_rope_theta", "local_rope_theta",
+     "global_attn_every_n_layers", "embedding_size", "attention_head_size", "share_att_key", "position_buckets",
+     "conv_kernel_size", "conv_groups", "conv_act", "norm_rel_ebd", "pooler_hidden_size", "num_layers",
+     "hidden_size")
+)  # fmt: skip
 Rule = Mapping[str, Any]  # the rule of a key: types, default, least and most, allowed words
 KINDS = {
     **{"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number with a point"},

@@ -23,7 +23,7 @@ class Options(Tokens):
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds a key and a value per virtual token, layer and head; the backbone's own tensors stay."""
+    """Adds a key and a value for each virtual token, layer and head; the backbone's own tensors stay."""
     cache = backbone.family.cache
     assert cache is not None
     layers, heads, size = cache(backbone.config)
@@ -57,7 +57,7 @@ def _config(record: Mapping[str, Any]) -> Any:
 
 
 def apply(module: Any, record: Mapping[str, Any]) -> Any:
-    """A backbone with learned keys and values, made by PEFT's encoder."""
+    """A backbone with learned keys and values from PEFT's encoder."""
     from peft import PrefixEncoder
 
     from ..layers.prompts import Prefixed
@@ -68,12 +68,12 @@ def apply(module: Any, record: Mapping[str, Any]) -> Any:
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes what loads with PeftModel."""
+    """Writes a folder that PeftModel loads."""
     _prompts.write(module, _config(module.record | {"projection": False}), folder)
 
 
 def reload(module: Any, folder: Path) -> Any:
-    """A backbone with the keys and values that were saved in a folder."""
+    """A backbone with the keys and values in a folder."""
     from ..layers.prompts import Prefixed
 
     return _prompts.read(module, folder, Prefixed)
