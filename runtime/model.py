@@ -52,8 +52,9 @@ class Model:
 
     @property
     def labels(self) -> Any:
-        """The labels in the order of the graph's outputs, by head where heads have names; empty for a task without
-        labels.
+        """The labels in the order of the graph's outputs, empty for a task without labels.
+
+        By head, where heads have names.
         """
         found = {name: tuple(head.get("labels", ())) for name, head in self.heads.items()}
         return found.get("", found)

@@ -1,4 +1,4 @@
-"""The long texts of diagnostics: one page per code, with a wrong and a right spec."""
+"""The pages of diagnostics: one for each code, with a wrong and a right spec."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-# what the beginning of a code means, the longest that fits, in the order of work
+# prefix of codes → subject, in the order of work; the longest matching prefix counts
 RANGES = {
     "E01": "the text of a spec",
     "E02": "the shape of a spec",
@@ -28,20 +28,12 @@ RANGES = {
 
 @cache
 def codes() -> tuple[str, ...]:
-    """Every code that has a page, sorted.
-
-    >>> "E0201" in codes()
-    True
-    """
+    """Every code that has a page, sorted.⏎⏎>>> "E0201" in codes()⏎True"""
     return tuple(sorted(path.stem for path in _HERE.glob("[EW][0-9][0-9][0-9][0-9].md")))
 
 
 def range_of(code: str) -> str:
-    """The beginning of a code by which it is listed.
-
-    >>> range_of("E0450"), range_of("E0402")
-    ('E045', 'E04')
-    """
+    """The prefix under which a code is listed.⏎⏎>>> range_of("E0450"), range_of("E0402")⏎('E045', 'E04')"""
     return max((start for start in RANGES if code.startswith(start)), key=len)
 
 
@@ -53,9 +45,5 @@ def page(code: str) -> str:
 
 
 def headline(code: str) -> str:
-    """What a page says first, without its mark.
-
-    >>> headline("E0201")
-    'A key that the language does not know'
-    """
+    """The heading of a page.⏎⏎>>> headline("E0201")⏎'A key that the language does not know'"""
     return page(code).partition("\n")[0].removeprefix("# ")
