@@ -113,7 +113,7 @@ class FeatureWriter:
         if found.dtype != np.float32 and not np.isfinite(found).all():
             raise refuse(
                 "E0419",
-                "what frozen layers hand on is too large for half precision",
+                "outputs of frozen layers are too large for half precision",
                 help="keep it in `train.fold: {precision: fp32}`",
             )
         if self.edges is None:

@@ -19,9 +19,9 @@ class Training:
     """A finished training.
 
     `losses` (steps,), `norms` (steps, 2) of gradients before clipping (all parameters, heads), `rates` (steps,) as
-    factors on the peak, and the history of `epochs`. `untrained` is the loss of the best constant answer, None where unknown.
-    With `is_fitted`, heads were fitted before the first step, and `before` holds their scores. `can_fit` names heads
-    that could have been fitted and were not. `starts_random` tells whether the heads began with random weights.
+    factors on the peak, and the history of `epochs`. `untrained` is the loss of the best constant answer, None where
+    unknown. With `is_fitted`, heads were fitted before the first step, and `before` holds their scores. `can_fit` names
+    heads that could have been fitted and were not. `starts_random` tells whether heads began with random weights.
     """
 
     losses: np.ndarray
@@ -87,8 +87,8 @@ class Answers:
     """The answers of the trained model and of its floors to a head's validation rows.
 
     `floor` and `value` are the best floor's name and score, `model` is the model's score, and `error` is the standard
-    error of their difference. `tells` is the least share of a constant answer's loss that remains on the way to a floor's
-    answer, `learned` the share that the model leaves. `unused` maps labels that are never answered to their rows.
+    error of their difference. `tells` is the least share of a constant answer's loss that remains on the way to a
+    floor's answer, `learned` the share that the model leaves. `unused` maps labels that are never answered to rows.
     """
 
     head: str

@@ -1,4 +1,4 @@
-"""Findings as JSON, for programs: an object with `findings` and a `summary`, see docs/guides/ci.md."""
+"""Findings as JSON, for programs: an object with `findings` and a `summary`, described in docs/guides/ci.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..contracts.renderer import Renderer
 from ..diagnostics import Diagnostic, Span
 from . import Checked, exit_status, place, printable
 
-FORMAT = 1  # raised when a key goes or changes its meaning; a new key leaves it
+FORMAT = 1  # raised when a key is removed or changes its meaning, not when one is added
 
 
 def report(results: Iterable[Checked], is_strict: bool) -> None:
@@ -47,7 +47,7 @@ def _finding(found: Diagnostic, checked: Checked) -> dict[str, Any]:
 
 
 def _placed(span: Span | None) -> dict[str, Any]:
-    """A place: lines and columns count from 1, the end is the column after the last; null where there is none."""
+    """A place: lines and columns count from 1, the end column is exclusive, and unknown parts are null."""
     line = span.line or None if span else None
     is_marked = span is not None and line is not None and span.width > 0
     return {

@@ -86,7 +86,8 @@ def _merge(network: Network, plan: Plan, processor: Any, inputs: list[Any], work
             "the merged model disagrees with the adapted one",
             f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e} by `export.gate.parity`",
             f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
-            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
+            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; "
+            "or allow more with `export.gate.parity`",
         )
     state = _states(network) if method.merges else load_file(work.inputs["train"] / "learned.safetensors")
     return {"worst": worst, "allowed": plan.export.parity, **_updates(work, before, state)}

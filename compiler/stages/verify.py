@@ -145,7 +145,7 @@ def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Re
     most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_auto else "fp32 itself"
     note = f"each has more than {most}, embeddings apart"
     found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
-    return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))
+    return Refused((replace(found, notes=(*found.notes, f"tried without success:{'; '.join(tried)}")),))
 
 
 def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
@@ -154,8 +154,9 @@ def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
     others = [other for other in plan.export.precision if other != precision]
     if not others:
         return failed
-    note = f"only {precision} is lost: the trained model is kept, and nothing is trained again without it"
-    help = f"build again with `export.precision: [{', '.join(others)}]`, which takes seconds, or allow more with `export.gate.metric_drop`"
+    note = f"only {precision} is lost: the trained model is kept, and a build without {precision} trains nothing again"
+    kept = f"`export.precision: [{', '.join(others)}]`"
+    help = f"build again with {kept}, which takes seconds, or allow more with `export.gate.metric_drop`"
     return replace(failed, notes=(*failed.notes, note), help=help)
 
 
