@@ -19,7 +19,11 @@ class Frozen(BaseModel):
 
 
 class Json(Mapping[str, Any]):
-    """An immutable JSON object: the record of a variant in the plan.⏎⏎>>> Json({"a": [1, {"b": 2}]})["a"][1]["b"]⏎2"""
+    """An immutable JSON object: the record of a variant in the plan.
+
+    >>> Json({"a": [1, {"b": 2}]})["a"][1]["b"]
+    2
+    """
 
     def __init__(self, value: Mapping[str, Any] | None = None) -> None:
         self._items = {str(key): _freeze(item) for key, item in (value or {}).items()}

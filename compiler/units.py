@@ -32,7 +32,11 @@ def amount(text: str, units: Mapping[str, int]) -> int:
 
 
 def score(value: float | None) -> str:
-    """A score with four digits; a dash for an undefined one.⏎⏎>>> score(0.88236), score(None)⏎('0.8824', '–')"""
+    """A score with four digits; a dash for an undefined one.
+
+    >>> score(0.88236), score(None)
+    ('0.8824', '–')
+    """
     return "–" if value is None else f"{value:.4f}"
 
 

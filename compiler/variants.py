@@ -31,7 +31,11 @@ _HERE = Path(__file__).parent
 
 @cache
 def words(folder: str) -> tuple[str, ...]:
-    """The user's words for the modules of a folder, sorted.⏎⏎>>> "text-classification" in words("heads")⏎True"""
+    """The user's words for the modules of a folder, sorted.
+
+    >>> "text-classification" in words("heads")
+    True
+    """
     names = (file.stem for file in (_HERE / folder).glob("*.py") if not file.stem.startswith("_"))
     return tuple(sorted(name.replace("_", "-") for name in names))
 

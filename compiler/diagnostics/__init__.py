@@ -134,7 +134,11 @@ def quote(word: object) -> str:
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:
-    """Sorted names joined by commas, at most `most` of them.⏎⏎>>> listed(["b", "a"])⏎'a, b'"""
+    """Sorted names joined by commas, at most `most` of them.
+
+    >>> listed(["b", "a"])
+    'a, b'
+    """
     every = sorted(words)
     tail = f", … {len(every) - most} more" if len(every) > most else ""
     return ", ".join(map(clean, every[:most])) + tail

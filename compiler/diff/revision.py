@@ -267,7 +267,11 @@ class Checkout:
 
 
 def _upwards(name: str) -> list[str]:
-    """The folders above a path of a repository, and the path itself.⏎⏎>>> _upwards("a/b/c")⏎['a', 'a/b', 'a/b/c']"""
+    """The folders above a path of a repository, and the path itself.
+
+    >>> _upwards("a/b/c")
+    ['a', 'a/b', 'a/b/c']
+    """
     parts = name.split("/")
     return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 

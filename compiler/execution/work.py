@@ -59,7 +59,11 @@ FIT = "fit"  # the stage in which heads are fitted before the first step
 
 
 def fitting(name: str) -> str:
-    """The name of a stage that works for a fit only.⏎⏎>>> fitting("features-train")⏎'features-train-head'"""
+    """The name of a stage that works for a fit only.
+
+    >>> fitting("features-train")
+    'features-train-head'
+    """
     return f"{name}-head"
 
 

@@ -99,6 +99,10 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def numbers(text: str) -> frozenset[int]:
-    """The numbers in a text that `ranges` wrote.⏎⏎>>> sorted(numbers("1-3, 9"))⏎[1, 2, 3, 9]"""
+    """The numbers in a text that `ranges` wrote.
+
+    >>> sorted(numbers("1-3, 9"))
+    [1, 2, 3, 9]
+    """
     parts = ((int(first), int(last or first)) for first, last in _PART.findall(text))
     return frozenset(number for first, last in parts for number in range(first, last + 1))

@@ -113,7 +113,11 @@ _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a li
 
 
 def kind_of(value: object) -> str:
-    """The type of a cell in words.⏎⏎>>> kind_of([1])⏎'a list'"""
+    """The type of a cell in words.
+
+    >>> kind_of([1])
+    'a list'
+    """
     return _KINDS.get(type(value), "text" if isinstance(value, str) else f"a {type(value).__name__}")
 
 

@@ -80,7 +80,11 @@ def as_list(value: Any) -> str:
 
 
 def as_slug(value: Any, pattern: str) -> str:
-    """Help for a text that is not a slug: the nearest slug.⏎⏎>>> as_slug("Größe 2", "[a-z0-9-]+")⏎'write `groe-2`'"""
+    """Help for a text that is not a slug: the nearest slug.
+
+    >>> as_slug("Größe 2", "[a-z0-9-]+")
+    'write `groe-2`'
+    """
     plain = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-_.")[:64]
     return f"write {quote(slug)}" if re.fullmatch(pattern, slug) else ""

@@ -73,7 +73,11 @@ def summary(results: Sequence[Checked], is_strict: bool) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun.⏎⏎>>> counted(1, "epoch"), counted(1200, "row")⏎('1 epoch', '1,200 rows')"""
+    """A number with its noun.
+
+    >>> counted(1, "epoch"), counted(1200, "row")
+    ('1 epoch', '1,200 rows')
+    """
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 

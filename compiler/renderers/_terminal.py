@@ -72,5 +72,9 @@ def _width(stream: TextIO) -> int:
 
 
 def columns(text: str) -> int:
-    """The number of terminal columns of a text.⏎⏎>>> columns("ab"), columns("本文")⏎(2, 4)"""
+    """The number of terminal columns of a text.
+
+    >>> columns("ab"), columns("本文")
+    (2, 4)
+    """
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -28,12 +28,20 @@ RANGES = {
 
 @cache
 def codes() -> tuple[str, ...]:
-    """Every code that has a page, sorted.⏎⏎>>> "E0201" in codes()⏎True"""
+    """Every code that has a page, sorted.
+
+    >>> "E0201" in codes()
+    True
+    """
     return tuple(sorted(path.stem for path in _HERE.glob("[EW][0-9][0-9][0-9][0-9].md")))
 
 
 def range_of(code: str) -> str:
-    """The prefix under which a code is listed.⏎⏎>>> range_of("E0450"), range_of("E0402")⏎('E045', 'E04')"""
+    """The prefix under which a code is listed.
+
+    >>> range_of("E0450"), range_of("E0402")
+    ('E045', 'E04')
+    """
     return max((start for start in RANGES if code.startswith(start)), key=len)
 
 
@@ -45,5 +53,9 @@ def page(code: str) -> str:
 
 
 def headline(code: str) -> str:
-    """The heading of a page.⏎⏎>>> headline("E0201")⏎'A key that the language does not know'"""
+    """The heading of a page.
+
+    >>> headline("E0201")
+    'A key that the language does not know'
+    """
     return page(code).partition("\n")[0].removeprefix("# ")
