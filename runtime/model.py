@@ -207,7 +207,7 @@ def _refuse_holes(outputs: Outputs) -> None:
     for name, values in outputs.items():
         if not all(np.isfinite(row).all() for row in (values if isinstance(values, list) else [values])):
             raise BundleError(
-                "E0503", f"`{name}` of the graph holds what is no number", help="`graftc verify` the bundle"
+                "E0503", f"`{name}` of the graph holds values that are not finite", help="`graftc verify` the bundle"
             )
 
 

@@ -48,18 +48,18 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
     notes: tuple[str, ...] = ("an input is read once for all heads, in one way",)
     if key in LENGTHS:
         headline, help = (
-            f"`{key}` is another for `{task.name}` than for `{first.name}`",
+            f"`{key}` differs between `{first.name}` and `{task.name}`",
             f"write `{key}` once, under the top `data`",
         )
     elif key == "augment":
         headline, help = (
-            f"`{task.name}` is augmented otherwise than `{first.name}`",
+            f"`augment` differs between `{first.name}` and `{task.name}`",
             "write `augment` once, under the top `data`",
         )
     else:
         kinds = {"is_pair": ("one text", "a pair of texts"), "is_apart": ("one text", "texts that are compared")}
         said = [kinds[key][bool(value)] if key in kinds else str(value) for value in values]
-        headline = f"`{task.name}` reads inputs otherwise than `{first.name}`"
+        headline = f"`{first.name}` and `{task.name}` read different inputs"
         notes = (
             f"`{first.name}` takes {said[0]}, `{task.name}` {said[1]}"
             if key in kinds
@@ -85,7 +85,7 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
         is_own = task.entry.adapt == "own"
         if learn and spec.method and spec.method_variant.adds and (is_own or not is_taught):
             at = At(("heads", task.name, "adapt" if is_own else "type"), "learns nothing")
-            headline = f"no head would teach the adapter of `{task.name}`"
+            headline = f"no head would train the adapter of `{task.name}`"
             notes = () if is_own else ("it reads through the adapter that heads share, and the others have their own",)
             help = "remove `adapt`" if is_taught else f"write `adapt: shared` under `heads.{learn[0].name}`"
             yield Diagnostic("E0551", headline, at, notes=notes, help=help)
@@ -100,8 +100,8 @@ def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     for task in spec.tasks:
         if task.entry.adapt == "own":
             at, also = At(("heads", task.name, "adapt"), "has nothing of its own"), (At(("adapt", "method")),)
-            headline = f"`{spec.method}` adds nothing that `{task.name}` could have for itself"
-            notes = ("all heads stand on one backbone; of their own they can have what a method adds to it",)
+            headline = f"`{spec.method}` adds no tensors that `{task.name}` could have for itself"
+            notes = ("heads share one backbone; a head can own only tensors that a method adds",)
             help = f"remove `adapt` here, or adapt by one of: {listed(works, 40)}"
             yield Diagnostic("E0550", headline, at, also, notes, help)
 

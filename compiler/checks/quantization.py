@@ -54,12 +54,12 @@ def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[
     if export.quantization != "auto":
         if why := lack(export.quantization, export, backbone, rows):
             help = f"kinds that can be had here: {listed(('auto', *able), 40)}"
-            headline = f"`{export.quantization}` int8 can't be had here"
-            yield Diagnostic("E0450", headline, At(KIND, "can't be had"), notes=(why,), help=help)
+            headline = f"`{export.quantization}` int8 is not possible here"
+            yield Diagnostic("E0450", headline, At(KIND, "not possible"), notes=(why,), help=help)
     elif convolves(backbone) and not any(variants.quantization(word).for_convolutions for word in able):
         at, why = At(("export", "precision"), "lists int8"), lack("static", export, backbone, rows)
         help = f"drop int8; or try one that loses much on convolutions: {listed(able, 40)}"
-        yield Diagnostic("E0450", "int8 of convolutions can't be had here", at, notes=(f"static: {why}",), help=help)
+        yield Diagnostic("E0450", "int8 of convolutions is not possible here", at, notes=(f"static: {why}",), help=help)
 
 
 def _too_many(export: Export, rows: int) -> Iterator[Diagnostic]:

@@ -10,7 +10,7 @@ from ..diagnostics import At, Diagnostic, listed
 from ..language.spec import Draft
 from ..planning.decisions import is_still
 
-UNIQUE = "a fit goes to the one best head, and layers before the last have many that are as good"
+UNIQUE = "with hidden layers there is no single best head to fit"
 
 
 def starting(spec: Draft) -> Iterator[Diagnostic]:
@@ -55,7 +55,7 @@ def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
         yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
     elif not spec.head_variant.convex or _has_layers(spec):
         headline = f"without a step this `{spec.head_type}` head learns nothing"
-        yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: it is none that is fitted")
+        yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: this head can't start fitted")
     elif isinstance(spec.head, Startable) and spec.head.start == "random":
         also = (At(("head", "start"), "stays as it was drawn"),)
         yield Diagnostic("E0462", "without a step a random head learns nothing", at, also, help="write `start: fitted`")

@@ -22,7 +22,7 @@ def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
     """Warnings for selectors whose tensors the method or another selector freezes already."""
     written = spec.backbone.freeze if spec.backbone else ()
     if written and spec.method and spec.method_variant.freezes:
-        at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
+        at = At(("backbone", "freeze"), "freezes nothing more", on_key=True)
         also = (At(("adapt", "method"), "freezes everything"),)
         yield Diagnostic(
             "W0301", f"`{spec.method}` freezes the whole backbone already", at, also, help="remove `freeze`"
@@ -33,8 +33,8 @@ def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
         wider = next((j for j, other in chosen.items() if names < other or (names == other and j < i)), None)
         if names <= before or wider is not None:
             others = () if wider is None else (At(("backbone", "freeze", wider), "freezes it too"),)
-            at = At(("backbone", "freeze", i), "takes nothing away")
-            headline = f"freezing {quote(written[i])} takes nothing away"
+            at = At(("backbone", "freeze", i), "freezes nothing more")
+            headline = f"{quote(written[i])} freezes nothing more"
             yield Diagnostic("W0301", headline, at, others, help=f"remove {quote(written[i])}")
 
 
@@ -97,7 +97,7 @@ def nothing(spec: Draft, head: At) -> Iterator[Diagnostic]:
     """Findings for `adapt` or `train` where no head learns; `head` is the place of one such head."""
     also, word = (head,), spec.head_type or next(task.head_type for task in spec.tasks)
     if spec.method_variant.adds:
-        at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or let a stage of `pretrain` have it"
+        at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or move it to a stage of `pretrain`"
         yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{word}`", at, also, help=help)
     elif spec.train and spec.train.model_fields_set:
         at = At(("train",), "changes nothing", on_key=True)

@@ -91,4 +91,4 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         for path, was, now in differences(old.get(part), new[part]):
             yield f"{of}{'.'.join(path)} {was} → {now}"
     if old.get("format") != new["format"]:
-        yield "graftc writes it in another form by now"
+        yield "this graftc writes it in another format"

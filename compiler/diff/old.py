@@ -36,7 +36,7 @@ def old_snapshot(reference: str, spec: Path, options: CheckOptions, boundary: Bo
     if not path.is_file():
         raise refuse(
             "E0231",
-            f"{quote(reference)} is nothing that a plan can be compared with",
+            f"{quote(reference)} can't be compared with a plan",
             "there is no such file or folder",
             help="give a spec, a plan, the folder of a bundle, or git:REVISION",
         )

@@ -106,7 +106,7 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Snapshot:
     if not path.is_file():
         raise refuse(
             "E0231",
-            f"{quote(name)} is nothing that a plan can be compared with",
+            f"{quote(name)} can't be compared with a plan",
             "the folder has no plan.json",
             help="give a spec, a plan, the folder of a bundle, or git:REVISION",
         )

@@ -113,7 +113,7 @@ def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:
             continue
         if any("/" in str(word) for word in words):
             help = f"remove `{key}`, if the backbone's weights are its own and learned without it"
-            headline = f"`{key}` of the backbone's config.json names what graftc never fetches"
+            headline = f"`{key}` of the backbone's config.json names a repository or a path, which graftc never fetches"
             yield "E0384", Wrong(key, headline, help=help)
         else:
             headline = f"`{key}` of the backbone's config.json is not followed"

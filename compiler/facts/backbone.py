@@ -222,7 +222,7 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
         status = Status.MACHINE if missing.is_machine else Status.WRONG
         raise refuse(
             "E0320" if missing.is_machine else "E0301",
-            f"the backbone {quote(reference)} can't be had",
+            f"the backbone {quote(reference)} is not available",
             missing.reason,
             at=AT,
             help=missing.help,

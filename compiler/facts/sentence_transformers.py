@@ -103,7 +103,7 @@ def _length(folder: Path) -> tuple[int | None, bool]:
         raise _wrong(LENGTH, f"it holds {kind_of(found)}, not an object")
     length = found.get("max_seq_length")
     if length is not None and (type(length) is not int or length < 1):
-        raise _wrong(LENGTH, "`max_seq_length` is no number of tokens")
+        raise _wrong(LENGTH, "`max_seq_length` is not a number of tokens")
     return length, found.get("do_lower_case") is True
 
 

@@ -90,7 +90,7 @@ def below(answers: Answers, training: Training) -> Finding:
         f"{name} on {answers.rows:,} validation rows: {scores}; "
         f"the standard error of the difference is {answers.error:.4f}"
     )
-    return Finding("W0435", "the model is below what costs nothing", key, (note,), help, answers.head)
+    return Finding("W0435", "the model scores below a floor", key, (note,), help, answers.head)
 
 
 def _way_up(answers: Answers, training: Training) -> tuple[str, str]:
@@ -114,7 +114,7 @@ def _way_up(answers: Answers, training: Training) -> tuple[str, str]:
 
 
 def _flat(training: Training) -> Finding:
-    note = f"it is {training.end:.4g} at the end; to know nothing of the inputs loses {training.start:.4g}"
+    note = f"it is {training.end:.4g} at the end; the best constant answer loses {training.start:.4g}"
     fit = ", or set `head.start: fitted`" if training.can_fit else ""
     help = f"raise `train.learning_rate`, by ten times for a start{fit}"
     where = "left its start" if training.begun <= GROWN * training.end else "fell below that of a constant answer"
@@ -153,7 +153,7 @@ def _spoilt(training: Training) -> Finding:
     note += f", {best:.4f} after the best" if later else ""
     less = ", or let less learn: `backbone.freeze`" if training.has_backbone else ""
     help = f"lower `train.learning_rate`, by ten times for a start{less}"
-    return Finding("W0447", "training took from the fitted head", "train.learning_rate", (note,), help)
+    return Finding("W0447", "training made the fitted head worse", "train.learning_rate", (note,), help)
 
 
 def _faded(training: Training) -> Finding:
@@ -186,7 +186,8 @@ def _clipped(training: Training) -> Finding:
 
 def _gap(training: Training) -> Finding:
     gap = gap_of(training)
-    note = f"validation rows lose {gap:.4g} more in the epoch that is kept; to know nothing loses {training.start:.4g}"
+    constant = f"the best constant answer loses {training.start:.4g}"
+    note = f"validation rows lose {gap:.4g} more in the epoch that is kept; {constant}"
     help = "train for fewer epochs or on more rows, or let less learn: `adapt.method: lora`, `backbone.freeze`"
     return Finding("W0442", "training rows are learned by heart", "train.epochs", (note,), help)
 
@@ -201,15 +202,13 @@ def _unused(answers: Answers, training: Training) -> Finding:
 
 
 def _risen(training: Training) -> Finding:
-    note = f"it was up to {peak(training):.4g} on average; to know nothing of the inputs loses {training.start:.4g}"
+    note = f"it was up to {peak(training):.4g} on average; the best constant answer loses {training.start:.4g}"
     help = "lower `train.learning_rate`, by ten times for a start"
     return Finding("W0444", "the loss rose above its start", "train.learning_rate", (note,), help)
 
 
 def _untold(answers: Answers) -> Finding:
-    note = (
-        f"on {answers.rows:,} validation rows neither the model nor a linear model knows more than which are frequent"
-    )
+    note = f"on {answers.rows:,} validation rows neither the model nor a linear model beats the best constant answer"
     help = "check that `data.columns` names the right columns and that labels belong to their rows; then the rate"
     return Finding("W0445", "inputs tell nothing of the answers", "data.columns", (note,), help, answers.head)
 

@@ -54,7 +54,12 @@ def _chosen(stage: Draft, shared: Draft, path: Path) -> Draft | Diagnostic | Non
         at = At((*path, "objective"), "reads the rows of one head")
         help = f"write `head: {next(iter(tasks))}` below it"
         return Diagnostic(
-            "E0465", "it is open whose rows this stage reads", at, (), (f"heads: {listed(tuple(tasks))}",), help
+            "E0465",
+            "the stage must name the head whose rows it reads",
+            at,
+            (),
+            (f"heads: {listed(tuple(tasks))}",),
+            help,
         )
     if written not in tasks:
         help = nearest(written, tasks) or f"write `head: {next(iter(tasks))}`"

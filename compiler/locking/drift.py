@@ -172,14 +172,14 @@ class _Held:
         found = list(miscounts(self.lock, facts))
         if found:
             notes = [said for _, said in found[:SHOWN]] + ([f"… {len(found) - SHOWN} more"] if found[SHOWN:] else [])
-            yield self._found("E0355", "the lock counts what the data does not hold", found[0][0], *notes)
+            yield self._found("E0355", "the counts in the lock are not those of the data", found[0][0], *notes)
 
     def otherwise(self, facts: Facts) -> Diagnostic:
         each = zip(facts.each, self.lock.each.values(), strict=True)
         is_input = any(seen.preprocessing and is_read_otherwise(seen, head.data) for seen, head in each)
-        what = "inputs are prepared otherwise" if is_input else "it decides otherwise"
+        what = "inputs are prepared in another way" if is_input else "its decisions differ"
         note = f"the spec, the backbone and the data are as they were, and {what}"
-        return self._found("E0347", "this graftc plans otherwise than the one that locked", ("plan",), note)
+        return self._found("E0347", "this graftc makes another plan than the one that locked", ("plan",), note)
 
 
 def _names(written: Mapping[str, object]) -> list[str]:

@@ -67,7 +67,7 @@ def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
         at = At(("heads",) if "heads" in locked.source.data else ("head",), "not what was locked", on_key=True)
         now, was = (listed([name for name in names if name] or ["only one"]) for names in (views, heads))
         headline, notes = (
-            "without the data nothing is known of it but for the heads that were locked",
+            "without the data, only the heads of the lock are known",
             (_said(was, now),),
         )
         yield Diagnostic("E0348", headline, at, notes=notes, help=help)
@@ -86,7 +86,7 @@ def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
     for name, view in views.items():
         if view.head_type != heads[name].task:
             at = At(("heads", name, "type") if name else ("head", "type"), f"locked: {heads[name].task}")
-            headline = f"without the data nothing is known of it but what {quote(heads[name].task)} counted"
+            headline = f"without the data, only the counts of {quote(heads[name].task)} are known"
             yield Diagnostic("E0348", headline, at, help=help)
 
 
@@ -101,8 +101,8 @@ def measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> Iterator[Di
     if any(
         f.splits and f.preprocessing and is_read_otherwise(f, heads[name].data) for name, f in seen if name in heads
     ):
-        at = At(("backbone", "from"), "prepares inputs otherwise")
-        headline = "without the data nothing is known of it as this backbone reads it"
+        at = At(("backbone", "from"), "prepares inputs in another way")
+        headline = "without the data, its inputs are not known as this backbone reads them"
         note = "it was measured with another tokenizer or image processor"
         help = f"where the data is, {again(locked.source)}"
         yield Diagnostic("E0348", headline, at, notes=(note,), help=help)

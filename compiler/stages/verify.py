@@ -105,7 +105,7 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
     tried: list[str] = []
     for attempt in _attempts(work):
         if tried:
-            work.progress.say(f"that int8 will not do; {attempt.words} …")
+            work.progress.say(f"the int8 graph did not pass; trying {attempt.words} …")
         tried.append(attempt.words)
         if attempt.is_large:
             continue
@@ -144,8 +144,8 @@ def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Re
     planned = plan.export.quantization
     most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_auto else "fp32 itself"
     note = f"each has more than {most}, embeddings apart"
-    found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
-    return Refused((replace(found, notes=(*found.notes, f"tried without success:{'; '.join(tried)}")),))
+    found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 graph is small enough", note))
+    return Refused((replace(found, notes=(*found.notes, f"tried without success: {'; '.join(tried)}")),))
 
 
 def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
@@ -234,7 +234,10 @@ def _refuse_holes(precision: str, outputs: Outputs, draft: Path) -> None:
         if rows := sum(not np.isfinite(row).all() for row in values):
             note = f"`{name}` of {rows} rows of {len(values)}"
             raise refuse(
-                "E0402", f"the {precision} graph answers with what is no number", note, f"kept for inspection: {draft}"
+                "E0402",
+                f"the {precision} graph gives values that are not finite",
+                note,
+                f"kept for inspection: {draft}",
             )
 
 

@@ -80,7 +80,7 @@ def refuse_unlike(network: Network, rows: Rows, batches: Iterable[np.ndarray]) -
         if not (apart <= allowed and abs(cached - whole) <= allowed * max(1.0, abs(whole))):
             raise refuse(
                 "E0418",
-                "what was computed once is not what the network computes",
+                "cached features are not what the network computes",
                 f"loss of batch {number}: {cached:.6g} from the cache, {whole:.6g} from the rows",
                 f"largest difference of a feature, relative to the largest of them: {apart:.1e}, allowed {allowed:.1e}",
                 help="train with `train.fold: off`, and report this with the spec",
