@@ -45,7 +45,7 @@ def _useless(export: Export) -> Iterator[Diagnostic]:
         if path[-1] in export.model_fields_set:
             headline = f"`{path[-1]}` has no effect without int8"
             help = f"remove `{path[-1]}`, or write `precision: [fp32, int8]`"
-            yield Diagnostic("W0302", headline, At(path, "nothing is quantised"), also, help=help)
+            yield Diagnostic("W0302", headline, At(path, "nothing is quantized"), also, help=help)
 
 
 def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[Diagnostic]:
@@ -53,7 +53,7 @@ def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[
     able = fitting(export, backbone, rows)
     if export.quantization != "auto":
         if why := lack(export.quantization, export, backbone, rows):
-            help = f"kinds that can be had here: {listed(('auto', *able), 40)}"
+            help = f"kinds that are possible here: {listed(('auto', *able), 40)}"
             headline = f"`{export.quantization}` int8 is not possible here"
             yield Diagnostic("E0450", headline, At(KIND, "not possible"), notes=(why,), help=help)
     elif convolves(backbone) and not any(variants.quantization(word).for_convolutions for word in able):

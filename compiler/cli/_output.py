@@ -106,7 +106,7 @@ def refuse_planted(path: Path) -> None:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         what = "a link" if stat.S_ISLNK(mode) else "a pipe or a device"
         help = f"look at it, then remove it: `rm {shlex.quote(path.name)}`"
-        note = "it would be written to, and nobody named it"
+        note = "nothing is written through it, because the command line did not name it"
         raise refuse("E0354", f"{quote(path.name)} is {what}", note, at=Row(path.name), help=help)
 
 

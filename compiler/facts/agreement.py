@@ -98,7 +98,7 @@ def _foreign(config: Mapping[str, Any]) -> Iterator[Wrong]:
         yield Wrong("auto_map", "the backbone brings code of its own, which graftc never runs", help=help)
     if config.get("quantization_config") is not None:
         help = "give the checkpoint that it was made from; graftc makes a small graph of what it trains"
-        yield Wrong("quantization_config", "the backbone is quantised, so it can't be trained", help=help)
+        yield Wrong("quantization_config", "the backbone is quantized, so it can't be trained", help=help)
 
 
 def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:

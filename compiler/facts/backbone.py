@@ -298,7 +298,7 @@ def _config(raw: bytes) -> dict[str, Any]:
     try:
         config = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it is nothing that can be read as JSON"
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it can't be read as JSON"
         raise refuse("E0305", "the backbone's config.json is not JSON", reason.lower(), at=AT, help=help) from None
     if not isinstance(config, dict):
         raise refuse("E0305", f"the backbone's config.json holds {kind_of(config)}, not an object", at=AT, help=help)

@@ -124,7 +124,7 @@ def _read(folder: Path, name: str) -> Any:
     except OSError as error:
         raise _wrong(name, error.strerror or "it can't be opened") from None
     except (ValueError, RecursionError):
-        raise _wrong(name, "it is nothing that can be read as JSON") from None
+        raise _wrong(name, "it can't be read as JSON") from None
 
 
 def _wrong(name: str, reason: str) -> Refused:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Options(Pooled, Frozen):
     """Keys of a stage with objective contrastive."""
 
-    temperature: float = Field(0.05, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
+    temperature: float = Field(0.05, gt=0.0, le=10.0, description="divisor of cosines before softmax")
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
         None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )

@@ -27,7 +27,7 @@ class Options(Pooled, ReadsHead, Frozen):
     """Keys of a stage with objective supervised-contrastive."""
 
     head: str | None = Field(None, description="whose training rows it reads, where there are several heads")
-    temperature: float = Field(0.1, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
+    temperature: float = Field(0.1, gt=0.0, le=10.0, description="divisor of cosines before softmax")
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
         None, description="how token states become one feature; default mean for encoders"
     )

@@ -44,7 +44,7 @@ def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
     if said and said.pooling:
         return Decided(said.pooling, f"the backbone's {POOLING}{_normalised(spec, said.is_normalized)}")
     if "causal" in provides:
-        return Decided("last", "the default of what reads from left to right: only its last state has seen all")
+        return Decided("last", "the default of decoders, whose last state has seen the whole text")
     return Decided("mean", "the default of encoders, which give a state per token")
 
 
@@ -56,11 +56,11 @@ def start(spec: Spec, train: TrainPlan) -> Decided[str]:
     if not spec.head_variant.convex:
         return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
     if isinstance(spec.head, Layered) and spec.head.hidden:
-        return Decided("random", "a head with hidden layers has no one best fit")
+        return Decided("random", "a head with hidden layers has no single best fit")
     if not method.starts_untouched:
         return Decided("random", f"`{spec.method}` changes the backbone's features before the first step")
     if train.steps == 0:
-        return Decided("fitted", "nothing else would teach the head: there are no steps")
+        return Decided("fitted", "without steps, only a fit trains the head")
     if method.freezes:
         return Decided("random", f"the head is all that learns in `{spec.method}`")
     if train.steps < train.steps_per_epoch:

@@ -18,7 +18,7 @@ RANGES = {
     "E046": "where a training starts",
     "E055": "heads against each other",
     "E057": "a training against its rows",
-    "E058": "what a folder of sentence-transformers says",
+    "E058": "files of a sentence-transformers folder",
     "E04": "building, and the machine",
     "W04": "scores and training worth a look",
     "E05": "bundles",
