@@ -140,7 +140,7 @@ def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diag
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, options: CheckOptions) -> tuple[Diagnostic, ...]:
     from .locking.drift import drift, version_drift
-    from .store.store import Store  # it knows of arrays, and numpy takes its time
+    from .store.store import Store  # imports numpy, which is slow
 
     versions = version_drift(locked, options.versions) if options.versions is not None else ()
     return (*drift(locked, facts, plan, Store(default_root()).digests, options.has_data), *versions)

@@ -60,6 +60,6 @@ FAMILY = replace(
     shapes=shapes,
     longest=longest,
     cache=None,
-    language_model=roberta.FAMILY.language_model,  # it has the same names
+    language_model=roberta.FAMILY.language_model,  # the tensors have the same names
     inputs=("input_ids", "attention_mask"),
 )

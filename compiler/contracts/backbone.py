@@ -60,7 +60,7 @@ class Family:
     that differs in little from another is a `dataclasses.replace` of that one's record.
     """
 
-    # what heads and methods see
+    # the interface to heads and methods
     modality: str  # a module of inputs/
     provides: frozenset[str]
     """Capabilities that heads and methods may ask for.
@@ -86,7 +86,7 @@ class Family:
     convolves: bool = False  # whether its layers are convolutions
     uncacheable: str = ""  # why outputs of frozen layers can't be cached; empty where they can
 
-    # what config.json determines
+    # derived from config.json
     config_like: str = ""  # the family whose config.json rules apply, if _configurations.json has none for this
     shapes: Callable[[Config], Shapes]  # tensor name → shape, for every tensor of the module
     mistakes: Callable[[Config], Iterable[Mistake]] = no_mistakes  # values that exclude each other
@@ -97,7 +97,7 @@ class Family:
     """(layers, heads, size of a head) of past key values"""
     language_model: LanguageModel | None = None
 
-    # how it is loaded and run
+    # loading and running
     load: Mapping[str, Any] = field(default_factory=dict)  # further arguments of AutoModel.from_pretrained
     ready: Callable[[torch.nn.Module], torch.nn.Module] = as_loaded  # the loaded module → the module that graftc runs
     inputs: tuple[str, ...]  # arguments of the module's forward that carry data

@@ -89,13 +89,13 @@ class Head(Generic[Keys, Statistics]):
     `build` and `loss` alone, because checking and planning run without it.
     """
 
-    # what it needs
+    # requirements
     modality: str  # a module of inputs/, or several joined by `+`; the backbone reads the first
     needs: str  # the capability that a family must have: "pooled", "tokens", "maps", or a kind of language model
     options: type[Keys]  # keys under `head`, or of a stage of `pretrain`
     metrics: Metrics  # how answers are scored
 
-    # what it reads of a row
+    # reading of rows
     targets: tuple[str, ...] = ()  # roles of the columns that hold the answer, the default first
     several: tuple[str, ...] = ()  # those of `targets` that take several columns
     read_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → other roles that it needs
@@ -109,7 +109,7 @@ class Head(Generic[Keys, Statistics]):
     reference: Callable[[Row, Columns], Any] | None = None  # what scores need of a row besides its target, as JSON
     least_rows: Callable[[Columns], int] = one_row  # the smallest number of rows in a batch
 
-    # what it decides
+    # checks, and the record
     tally: type[Statistics]  # one instance for each split, made of (columns, options); sees every row once
     problems: Callable[[Keys, Mapping[str, Statistics]], Iterable[Diagnostic]] = nothing_wrong
     """(options, tally by split) → a diagnostic for each contradiction between options and rows"""
@@ -120,7 +120,7 @@ class Head(Generic[Keys, Statistics]):
     """(record, backbone, preprocessing) → the record completed with facts of the backbone"""
     targets_from: tuple[str, ...] | None = None  # fields of the record that targets depend on; None for all
 
-    # what it learns
+    # training
     parameters: Callable[[Record, int], int]  # (record, width) → number of parameters
     outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the word `width` is the backbone's width
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
@@ -143,7 +143,7 @@ class Head(Generic[Keys, Statistics]):
     """record → a record whose loss is convex in the only linear layer, `out`; None where the head has other layers"""
     gives_shares: bool = False  # outputs become probabilities; a fit is regularised so that it is not overconfident
 
-    # how it is scored
+    # scores
     condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → the part of large outputs that scores need; the rest is not kept in memory"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows) → floors

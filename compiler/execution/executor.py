@@ -44,9 +44,9 @@ class Built:
     metrics: dict[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
     floors: dict[str, Any] = field(default_factory=dict)  # from the manifest: scores by split and floor
-    quantization: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
-    milliseconds: dict[str, float] = field(default_factory=dict)  # of a row by precision
-    training: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
+    quantization: dict[str, Any] = field(default_factory=dict)  # in the form of the manifest
+    milliseconds: dict[str, float] = field(default_factory=dict)  # per row, by precision
+    training: dict[str, Any] = field(default_factory=dict)  # in the form of the manifest
     findings: tuple[Finding, ...] = ()  # findings about the training
 
 

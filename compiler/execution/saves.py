@@ -11,7 +11,7 @@ SHARE = 20.0  # least seconds of work for each second that a save takes
 
 
 class Saves:
-    """The time of the last save, and what it cost."""
+    """The time and the duration of the last save."""
 
     def __init__(self) -> None:
         self.saved, self.cost = time.monotonic(), 0.0

@@ -166,7 +166,7 @@ def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
 
 
 def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
-    """Golden inputs that are nobody's data: short, long, multilingual, odd."""
+    """Golden inputs without user data: short, long, multilingual, odd."""
     texts = [
         "Hello there.",
         "The quick brown fox jumps over the lazy dog, twice.",

@@ -108,7 +108,7 @@ def _vectors(work: Work, split: str) -> np.ndarray | None:
     if split in untouched(work.plan, work.task):
         return _untouched(work, split)
     cached = work.cached(work.task, split)  # an input of this stage if its head's floors take features
-    rows = Prepared(work.prepared(work.task, split)).rows  # of several views of pictures, only the first
+    rows = Prepared(work.prepared(work.task, split)).rows  # the first view only, where pictures have several
     return np.asarray(read_cache(cached).values[:rows], np.float32) if cached else None
 
 
