@@ -1,4 +1,4 @@
-"""The graphs of a bundle in one precision, by name; `model` takes what preprocessing gives."""
+"""The graphs of a bundle in one precision, by name; `model` takes the arrays of preprocessing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .session import Session
 class Graphs:
     """Loaded graphs; calls may come from several threads.
 
-    `told` is the manifest's `graphs`: of each its file by precision, and the shapes of its inputs and outputs.
+    `told` is `graphs` in the manifest: for each graph its file by precision, and the shapes of its inputs and outputs.
     """
 
     def __init__(self, folder: Path, told: Mapping[str, Any], precision: str, threads: int | None = None) -> None:
@@ -25,19 +25,19 @@ class Graphs:
 
     @property
     def model(self) -> Session:
-        """The graph that takes what preprocessing gives."""
+        """The graph that takes the arrays of preprocessing."""
         return self.sessions[MODEL]
 
     def limit(self, seconds: float) -> None:
-        """Ends every run that takes longer."""
+        """Sets a time limit for every run."""
         for session in self.sessions.values():
             session.seconds = seconds
 
     def run(self, name: str, arrays: Mapping[str, np.ndarray], rows: int | None = None) -> dict[str, np.ndarray]:
         """Outputs of a graph by name.
 
-        Raises BundleError E0503 where there is no such graph, or where it gives other arrays than the manifest says, or
-        for other than `rows` rows.
+        Raises BundleError E0503 where the graph is unknown, or its outputs differ from the manifest, or their number of
+        rows is not `rows`.
         """
         if name not in self.sessions:
             raise BundleError("E0503", f"the bundle has no graph `{name}`")

@@ -1,4 +1,4 @@
-"""`graftc predict`: asks a bundle with the installed runtime; the bundle's own code is not run."""
+"""`graftc predict`: asks a bundle with the installed runtime, without running the bundle's code."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ def _lines(source: str, are_objects: bool) -> Iterator[Any]:
     blank, is_any = 0, False
     with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as lines:
         for number, raw in enumerate(iter(lambda: lines.readline(LONGEST + 1), b""), 1):
-            if len(raw) > LONGEST:  # the rest of it may be larger than the memory
+            if len(raw) > LONGEST:  # the rest of the line may exceed memory
                 headline = f"a line is longer than {LONGEST >> 20} MiB"
                 raise refuse("E0505", headline, at=Row(source, number), help="write one input a line")
             line = _decoded(raw, Row(source, number))
-            if not line.strip():  # at the end of a file it is none
+            if not line.strip():  # blank lines at the end of a file are no inputs
                 blank = blank or number
                 continue
             if blank:

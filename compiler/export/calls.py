@@ -1,4 +1,4 @@
-"""A network's graphs as a decoder asks them, and what they were asked: examples for exporters, and cases for the gates."""
+"""Runs a network's graphs for a decoder and records each call: examples for exporters, cases for the gates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..training.loaders import arrays, cut, ragged
 
 @dataclass(frozen=True)
 class Call:
-    """Arrays that a graph was given, and what it gave; `graph` is its name in the plan."""
+    """One call of a graph: the arrays given and the arrays returned; `graph` is its name in the plan."""
 
     graph: str
     given: Mapping[str, np.ndarray]
@@ -27,7 +27,7 @@ class Call:
 
 
 class NetworkRun:
-    """The graphs of a network as the decoder of one task asks them; see `runtime.heads.Run`. It keeps every call."""
+    """Runs the graphs of a network for the decoder of one task (`runtime.heads.Run`), and records every call."""
 
     def __init__(self, network: Network, plan: Plan, task: TaskPlan, processor: Any) -> None:
         self.graphs, self.task, self.processor = network.graphs(), task, processor
@@ -35,14 +35,14 @@ class NetworkRun:
         self.calls: list[Call] = []
 
     def once(self, rows: Rows) -> Outputs:
-        """What the graph `model` gives for rows, by the task's own words."""
+        """The outputs of the graph `model` for rows, by the task's own words."""
         batch = self.processor.collate(rows.features)
         with torch.inference_mode():
             found = self.graphs[MODEL](**arrays(batch, "cpu"))
         return self.task.own(cut(found, rows.features, self.along))
 
     def __call__(self, graph: str, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What any graph of the task gives."""
+        """The outputs of any graph of the task."""
         name = graph if graph == MODEL else self.task.named(graph)
         with torch.inference_mode():
             outputs = self.graphs[name](**arrays(given, "cpu"))
@@ -52,7 +52,7 @@ class NetworkRun:
 
 
 def asked(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any]) -> list[Call]:
-    """What the decoders ask of graphs besides a single pass of `model`, for some inputs together."""
+    """The calls that decoders make besides one pass of `model`, for some inputs together."""
     found: list[Call] = []
     for task in plan.tasks:
         if len(task.graphs) > 1:
@@ -63,9 +63,9 @@ def asked(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any]) -
 
 
 def example(calls: Sequence[Call], graph: str) -> Mapping[str, np.ndarray]:
-    """The arrays of the call by which a graph is traced: the one whose smallest side is the largest.
+    """The arrays to trace a graph with: of all its calls, the one whose smallest side is largest.
 
-    Raises LookupError where there was no call.
+    Raises LookupError where no decoder calls the graph.
     """
     own = [call.given for call in calls if call.graph == graph]
     if not own:

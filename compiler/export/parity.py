@@ -1,4 +1,4 @@
-"""Compares a network with its graph, from raw inputs on."""
+"""Compares a network with its graphs, from raw inputs on."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
 from .calls import Call, asked
 
-SIZES = (1, 2, 5)  # rows per batch, besides all at once
+SIZES = (1, 2, 5)  # rows in a batch, besides all rows in one
 
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest difference seen and where; `failure` is what onnxruntime says of a graph that it can't run."""
+    """The largest difference between network and graphs, and where it was seen.
+
+    `failure` is what onnxruntime says of a graph that it can't run.
+    """
 
     worst: float
     output: str
@@ -37,33 +40,33 @@ class Parity:
 
 
 def golden_inputs(plan: Plan) -> list[Any]:
-    """Inputs of every kind that preprocessing must stand: empty, over-long, odd."""
+    """Raw inputs of every kind that preprocessing must handle: empty, over-long, odd."""
     found: list[Any] = plan.reading.variant.samples(plan.seed, plan.reading.preprocessing)
     return found
 
 
 def batches(plan: Plan, inputs: list[Any]) -> list[tuple[str, list[Any]]]:
-    """Named batches of several sizes: alone (no padding), few (little), all (much)."""
+    """Named batches of several sizes: single rows (no padding), few rows (little), all rows (much)."""
     cases = [(f"batches of {size}", inputs[at : at + size]) for size in SIZES for at in range(0, len(inputs), size)]
     return [*cases, (f"a batch of {len(inputs)}", inputs)]
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """|a−b| at most, relative to max(1, largest |a|); infinite where shapes differ or a number is missing."""
+    """The largest |a−b| relative to max(1, largest |a|); infinite where shapes differ or a number is not finite."""
     if ours.shape != theirs.shape or not np.isfinite(ours).all() or not np.isfinite(theirs).all():
         return float("inf")
     return float(np.abs(ours - theirs).max() / max(1.0, float(np.abs(ours).max()))) if ours.size else 0.0
 
 
 def outputs(network: Network, plan: Plan, processor: Any, inputs: list[Any]) -> dict[str, Values]:
-    """The network's outputs for raw inputs, those along a text cut to its length."""
+    """The network's outputs for raw inputs, with ragged outputs cut to the length of each row."""
     return of_network(network, plan, processor, processor.rows(inputs).features)
 
 
 def of_network(
     network: Network, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]
 ) -> dict[str, Values]:
-    """The network's outputs for rows, those along a text cut to its length."""
+    """The network's outputs for rows of arrays, with ragged outputs cut to the length of each row."""
     device = next(network.parameters()).device
     with torch.inference_mode():
         found = network(**arrays(processor.collate(features), str(device)))
@@ -71,7 +74,7 @@ def of_network(
 
 
 def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[float, str]:
-    """The largest difference between two sets of outputs, and the output that shows it."""
+    """The largest difference between two sets of outputs, and the name of that output."""
     found = {name: max(map(difference, ours[name], array), default=0.0) for name, array in theirs.items()}
     return max((worst, name) for name, worst in found.items())
 
@@ -79,7 +82,7 @@ def apart(ours: Mapping[str, Values], theirs: Mapping[str, Values]) -> tuple[flo
 def compare(network: Network, plan: Plan, processor: Any, folder: Path, inputs: list[Any]) -> Parity:
     """The largest difference between a network and its graphs over batches of several sizes and lengths.
 
-    Of a single pass the rows are compared, each cut to its length; of what decoders ask besides, whole arrays.
+    Outputs of one pass are compared row by row, each cut to its length; outputs of further calls as whole arrays.
     """
     sessions = {name: Session(folder / file_of(name, "fp32")) for name in plan.export.graphs}
     worst = Parity(0.0, "", "", len(inputs))
@@ -121,26 +124,31 @@ def _of_call(session: Session, call: Call) -> tuple[float, str]:
 
 
 def _listed(arrays: Mapping[str, np.ndarray]) -> dict[str, Values]:
-    """Whole arrays, each as the one that is compared."""
+    """Each array in a list, so that it is compared as a whole."""
     return {name: [array] for name, array in arrays.items()}
 
 
 def of_graph(session: Session, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
-    """A graph's outputs for rows, those along a text cut to its length."""
+    """A graph's outputs for rows of arrays, with ragged outputs cut to the length of each row."""
     tensors = {name: torch.from_numpy(values) for name, values in session.run(processor.collate(features)).items()}
     return cut(tensors, features, ragged(plan.tasks))
 
 
 def gate(parity: Parity, plan: Plan, evidence: Path) -> None:
-    """Raises Refused E0401 where the graph disagrees by more than the plan allows."""
+    """Raises Refused E0401 where the difference is larger than the plan allows."""
     if parity.worst <= plan.export.parity:
         return
-    what = f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {plan.export.parity:.1e}"
+    export = plan.export
+    seen = f"output `{parity.output}`: largest relative difference {parity.worst:.1e}, allowed {export.parity:.1e}"
     if parity.failure:
-        what = f"it can't be run: {parity.failure}"
+        seen = f"it can't be run: {parity.failure}"
+    where = f"checked on {parity.inputs} raw inputs; worst in {parity.case}"
+    other = "transformers" if export.exporter == "tracing" else "tracing"
+    tries = f"try `export.opset: {export.opset + 1}` or `export.exporter: {other}`"
     raise refuse(
-        "E0401", "the exported graph disagrees with the trained model",
-        f"{what}\nchecked on {parity.inputs} raw inputs; worst in {parity.case}",
+        "E0401",
+        "the exported graph disagrees with the trained model",
+        f"{seen}\n{where}",
         f"kept for inspection: {evidence}",
-        help=f"try `export.opset: {plan.export.opset + 1}` or `export.exporter: {'transformers' if plan.export.exporter == 'tracing' else 'tracing'}`; if it still disagrees, report the file above",
-    )  # fmt: skip
+        help=f"{tries}; if it still disagrees, report the file above",
+    )

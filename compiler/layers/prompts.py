@@ -1,4 +1,4 @@
-"""Backbones that see learned virtual tokens before the words of an input."""
+"""Backbones with learned virtual tokens before an input."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import nn
 
 
 class Constant(nn.Module):
-    """Virtual tokens that no longer learn: what an encoder of them gave, as a buffer."""
+    """Fixed virtual tokens: the output of their encoder, as a buffer."""
 
     def __init__(self, values: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("values", values)
 
     def forward(self, indices: torch.Tensor) -> torch.Tensor:
-        """The values for every row of (batch, tokens) indices: (batch, tokens, size)."""
+        """The values for each row of indices (batch, tokens): (batch, tokens, size)."""
         values = self.values
         assert isinstance(values, torch.Tensor)
         return values.expand(indices.shape[0], -1, -1)
 
 
 class Prompted(nn.Module):
-    """A backbone behind virtual tokens; its states are those of the words, the virtual tokens' are cut off.
+    """A backbone behind virtual tokens, whose own states are cut off.
 
     `prompt` is one of PEFT's encoders: indices (batch, tokens) → (batch, tokens, size).
     """
@@ -41,25 +41,25 @@ class Prompted(nn.Module):
         return self.backbone.config
 
     def set_attn_implementation(self, name: str) -> None:
-        """Chooses how attention is computed, as transformers' modules do."""
+        """Chooses the implementation of attention, as in transformers' modules."""
         self.backbone.set_attn_implementation(name)
 
     def get_input_embeddings(self) -> Any:
-        """The embedding of words, as transformers' modules give it."""
+        """The word embedding, as in transformers' modules."""
         return self.backbone.get_input_embeddings()
 
     def virtual(self, like: torch.Tensor) -> torch.Tensor:
-        """What the encoder gives for every row of a batch."""
+        """The encoder's output for each row of a batch."""
         indices = torch.arange(self.tokens, device=like.device).unsqueeze(0).expand(like.shape[0], -1)
         found: torch.Tensor = self.prompt(indices)
         return found
 
     def widened(self, mask: torch.Tensor) -> torch.Tensor:
-        """An attention mask (batch, length) that lets the virtual tokens in: (batch, tokens + length)."""
+        """An attention mask (batch, length) extended by the virtual tokens: (batch, tokens + length)."""
         return torch.cat([mask.new_ones(mask.shape[0], self.tokens), mask], 1)
 
     def baked(self) -> nn.Module:
-        """The same with the virtual tokens as constants."""
+        """A copy with the virtual tokens as constants."""
         with torch.no_grad():
             values = self.prompt(torch.arange(self.tokens, device=next(self.parameters()).device).unsqueeze(0))
         return type(self)(self.backbone, Constant(values.clone()), self.tokens)
@@ -69,10 +69,10 @@ class Embedded(Prompted):
     """Virtual tokens among the word embeddings (prompt tuning, P-tuning)."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arrays: torch.Tensor) -> Any:
-        """The backbone's outputs for the words of (batch, length) ids."""
+        """The backbone's outputs for ids (batch, length)."""
         words = self.backbone.get_input_embeddings()(input_ids)
         given: dict[str, Any] = {"inputs_embeds": torch.cat([self.virtual(input_ids).to(words.dtype), words], 1)}
-        for name, values in arrays.items():  # segments: virtual tokens belong to the first
+        for name, values in arrays.items():  # token types, in which virtual tokens belong to the first text
             given[name] = torch.cat([values.new_zeros(values.shape[0], self.tokens), values], 1)
         outputs = self.backbone(attention_mask=self.widened(attention_mask), **given)
         outputs.last_hidden_state = outputs.last_hidden_state[:, self.tokens :]
@@ -83,7 +83,7 @@ class Prefixed(Prompted):
     """Virtual keys and values in every layer's attention (prefix tuning)."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arrays: torch.Tensor) -> Any:
-        """The backbone's outputs for the words of (batch, length) ids."""
+        """The backbone's outputs for ids (batch, length)."""
         cache = past(self.virtual(input_ids), **_heads(self.backbone.config))
         return self.backbone(
             input_ids=input_ids, attention_mask=self.widened(attention_mask), past_key_values=cache, **arrays
@@ -97,14 +97,14 @@ def _heads(config: Any) -> Mapping[str, int]:
 
 
 def past(values: torch.Tensor, layers: int, heads: int) -> Any:
-    """A cache that holds virtual keys and values (batch, tokens, layers · 2 · heads · size), in PEFT's order."""
+    """A cache with virtual keys and values from (batch, tokens, layers · 2 · heads · size), in PEFT's order."""
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
     batch, tokens, size = values.shape
     each = values.view(batch, tokens, layers * 2, heads, size // (layers * 2 * heads)).permute(2, 0, 3, 1, 4)
     cache: Any = DynamicCache()
     cache.layers = []
-    for i in range(layers):  # by hand: the cache's own constructor starts from an empty tensor, which is traced
+    for i in range(layers):  # by hand, because the cache's constructor would trace an empty tensor
         layer = DynamicLayer()
         layer.keys, layer.values = each[2 * i], each[2 * i + 1]
         layer.dtype, layer.device, layer.is_initialized = values.dtype, values.device, True

@@ -1,15 +1,16 @@
-"""What a task is held against besides its own scores, and where the untouched backbone is asked for it."""
+"""Decides which floors a task is scored against, and for which splits the untouched backbone runs for them."""
 
 from __future__ import annotations
 
 from .plan import Phase, TaskPlan
 
-SHARE = 20  # of the rows that training reads, one in so many may be read for a floor: a step costs three forward passes
+# one row may be read for a floor for every SHARE rows of training, where a step costs three forward passes
+SHARE = 20
 SCORED = ("validation", "test")
 
 
 def has_floor(task: TaskPlan) -> bool:
-    """Whether there is something to score and something to hold the scores against."""
+    """Whether a task has a score and a floor to compare it with."""
     return bool(task.metric) and task.head.variant.floors is not None and any(map(task.split, SCORED))
 
 
@@ -19,7 +20,7 @@ def vectors(task: TaskPlan) -> str:
 
 
 def untouched(plan: Phase, task: TaskPlan) -> tuple[str, ...]:
-    """The splits that the untouched backbone answers for a head that wants it: those that are small beside the training."""
+    """The splits for which the untouched backbone runs for a floor: those that are small beside the training."""
     if vectors(task) != "apart":
         return ()
     most = plan.train.steps * plan.train.batch_size // SHARE
