@@ -27,7 +27,7 @@ test: check ## lint, types, layers, docs and every test
 check: $(VENV)/.dev docs ## lint, types, layers and docs only
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy -p graftc
+	$(BIN)/mypy -p graftc -p tests
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## the site of docs/ in build/site, without a broken link

@@ -1,4 +1,4 @@
-"""The public verbs: validate, plan, build."""
+"""The public functions: validate, plan, build."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from .locking.locked import Locked
     from .planning.plan import Plan
 
-Confine = str | Path | Sequence[str | Path] | None  # a folder, several, or none
+Confine = str | Path | Sequence[str | Path] | None  # one folder, several, or none
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What a check stands on besides the spec; by default on the world as it is."""
+    """Options of a check; by default it uses no lock."""
 
-    is_locked: bool = False  # nothing may be other than the lock says
-    has_data: bool = True  # else what the lock says of the data is taken as it is
-    versions: Mapping[str, str] | None = None  # installed libraries, where these are held to the lock too
+    is_locked: bool = False  # whether any difference from the lock is an error
+    has_data: bool = True  # whether the data is read; else the lock's record of it is used
+    versions: Mapping[str, str] | None = None  # versions of installed libraries to compare with the lock; None for none
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A spec and its world, looked at: the plan, or None where something is wrong, and all there is to say."""
+    """The result of a check: facts, the plan (None where there are errors), and all diagnostics."""
 
-    source: Source  # for reports; it also quotes the lock
+    source: Source  # for reports, which also quote the lock
     facts: Facts
     plan: Plan | None
     found: tuple[Diagnostic, ...]
-    notes: tuple[str, ...] = ()  # what was taken as it is written, and not looked at
+    notes: tuple[str, ...] = ()  # sentences on what was not checked
 
 
 def check(source: Source, options: CheckOptions = CheckOptions()) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
-    """The plan of a source, or None where something is wrong, and all there is to say.
+    """The plan of a source (None where there are errors), and all diagnostics.
 
     Raises Refused where the machine is at fault.
     """
@@ -64,7 +64,7 @@ def check(source: Source, options: CheckOptions = CheckOptions()) -> tuple[Plan 
 
 
 def confined(confine: Confine, store: str | Path | None = None) -> Boundary:
-    """The boundary of `--confine`: its folders, and where graftc and the Hub's cache keep their own; None is none."""
+    """The boundary of `--confine`: its folders, the store and the Hub's cache; without folders, no boundary."""
     folders = [confine] if isinstance(confine, str | Path) else list(confine or ())
     if not folders:
         return OPEN
@@ -73,9 +73,9 @@ def confined(confine: Confine, store: str | Path | None = None) -> Boundary:
 
 
 def look(source: Source, options: CheckOptions, *, is_planned: bool = True) -> Seen:
-    """What `check` says, with the facts that it says it of; raises Refused as that does.
+    """The result of a check with its facts; raises Refused as `check` does.
 
-    Without `is_planned` there is no plan, which takes a tenth of the time, and all that is wrong is told all the same.
+    Without `is_planned` there is no plan, which saves a tenth of the time; the diagnostics are the same.
     """
     try:
         seen = _look(source, options, is_planned)
@@ -119,7 +119,7 @@ def _trusted(locked: Locked) -> str:
     return f"the data was not read: its rows, labels and lengths are taken as {lock} counts them"
 
 
-# what knows of locks is imported where there is one: it takes a tenth of the time that a check has
+# the code for locks is imported only if there is a lock, because the import takes a tenth of a check's time
 def _lock(source: Source) -> Locked:
     from .locking.locked import read_lock
 
@@ -140,16 +140,16 @@ def _measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> tuple[Diag
 
 def _drift(locked: Locked, facts: Facts, plan: Plan | None, options: CheckOptions) -> tuple[Diagnostic, ...]:
     from .locking.drift import drift, version_drift
-    from .store.store import Store  # it knows of arrays, and numpy takes its time
+    from .store.store import Store  # imports numpy, which is slow
 
     versions = version_drift(locked, options.versions) if options.versions is not None else ()
     return (*drift(locked, facts, plan, Store(default_root()).digests, options.has_data), *versions)
 
 
 def validate(path: str | Path, confine: Confine = None) -> tuple[Diagnostic, ...]:
-    """Everything wrong with a spec, and warnings; empty for a clean one. Never raises Refused.
+    """All errors and warnings of a spec; empty for a clean one. Never raises Refused.
 
-    With `confine`, nothing is opened that the spec names outside of that folder or those folders, and no value of its files is told.
+    With `confine`, no file outside of that folder or those folders is opened, and no value of data files is quoted.
     """
     try:
         return look(read(Path(path), boundary=confined(confine)), CheckOptions(), is_planned=False).found
@@ -168,7 +168,7 @@ def plan(path: str | Path, sets: Sequence[str] = (), confine: Confine = None) ->
 
 @dataclass(frozen=True)
 class Locking:
-    """The lock of a spec as it is now, warnings, and a record of each row that is left out."""
+    """The lock of a spec, warnings, and a record of each row that is left out."""
 
     lock: Lock
     found: tuple[Diagnostic, ...]
@@ -176,7 +176,7 @@ class Locking:
 
 
 def lock_source(source: Source) -> Locking:
-    """The lock of a spec as it is now; the backbone's weights are fetched where they are elsewhere.
+    """The lock of a spec as things are now; the backbone's weights are fetched if needed.
 
     Raises Refused where `check` finds an error.
     """
@@ -201,7 +201,7 @@ def lock_source(source: Source) -> Locking:
 
 
 def _left_out(facts: Facts) -> Iterator[Mapping[str, str | int]]:
-    """A record of each row that is left out, of every head and stage; a row that several heads read stands there once."""
+    """A record of each row that is left out, of every head and stage; rows that several heads read come once."""
     seen: set[tuple[str, int, str]] = set()
     for before, each in (*(("", task) for task in facts.each), *facts.stages().items()):
         for name, split in each.splits.items():
@@ -214,18 +214,18 @@ def _left_out(facts: Facts) -> Iterator[Mapping[str, str | int]]:
 
 @dataclass(frozen=True)
 class Ready:
-    """A plan that nothing speaks against, where its data lies, and what there is to warn of."""
+    """A plan without errors, the root of its data paths, its source, and warnings."""
 
     plan: Plan
     root: Path
-    source: Source  # what it was planned from a moment ago
+    source: Source  # the source of the plan
     found: tuple[Diagnostic, ...] = ()
 
 
 def ready(source: Source, is_locked: bool = False) -> Ready:
-    """Plans a source for a build; raises Refused where something is wrong.
+    """Plans a source for a build; raises Refused where there are errors.
 
-    With `is_locked`, also where anything is other than the spec's lock says, installed libraries included.
+    With `is_locked`, also where anything differs from the spec's lock, including installed libraries.
     """
     from .machine import recorded
 
@@ -236,10 +236,10 @@ def ready(source: Source, is_locked: bool = False) -> Ready:
 
 
 def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) -> Ready:
-    """A plan that was read from a file called `name`, its paths relative to `root`, planned again from its own spec.
+    """A plan that was read from the file `name`, planned again from its own spec, with paths relative to `root`.
 
-    Raises Refused with what is wrong with the spec now, E0405 where files changed since, E0214 where the plan is not
-    what its spec gives, and E0353 where that leads out of `boundary`.
+    Raises Refused with the errors of its spec, E0405 where files changed since, E0214 where the plan is not that of its
+    spec, and E0353 where a path leads out of `boundary`.
     """
     from .planning.replan import refuse_missing, refuse_other, source_of
 
@@ -253,9 +253,9 @@ def ready_again(plan: Plan, name: str, root: Path, boundary: Boundary = OPEN) ->
 
 
 def build_ready(ready: Ready, output: Path, store: Path | None, progress: Progress) -> Built:
-    """Executes a plan; raises Refused where something is wrong or a gate fails.
+    """Executes a plan; raises Refused where there are errors or a gate fails.
 
-    The store is then brought down to $GRAFTC_STORE_LIMIT, if that is set.
+    Afterwards the store is reduced to $GRAFTC_STORE_LIMIT, if that is set.
     """
     from .execution.executor import execute
     from .store.collection import collect, limit
@@ -279,7 +279,7 @@ def build_source(
     progress: Progress | None = None,
     is_locked: bool = False,
 ) -> Built:
-    """Plans a source and executes the plan, as `ready` and `build_ready` do."""
+    """Plans a source and executes the plan."""
     from .execution.progress import Progress
 
     plan = ready(source, is_locked)
@@ -287,7 +287,7 @@ def build_source(
 
 
 def place(ready: Ready) -> Path:
-    """Where a bundle goes unless it is said."""
+    """The default folder of a bundle."""
     return Path("bundles") / ready.plan.name
 
 
@@ -298,6 +298,6 @@ def build(
     sets: Sequence[str] = (),
     confine: Confine = None,
 ) -> Built:
-    """Executes a spec and writes its bundle; raises Refused where something is wrong or a gate fails."""
+    """Executes a spec and writes its bundle; raises Refused where there are errors or a gate fails."""
     source = override(read(Path(path), boundary=confined(confine, store)), sets)
     return build_source(source, Path(output) if output else None, Path(store) if store else None)

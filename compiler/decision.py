@@ -1,4 +1,4 @@
-"""A value that the spec left open, with what decided it."""
+"""A value that the spec left open, with the reason for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Decided(Generic[T]):
-    """A value and the reason for it, made where the decision is made; no reason where the spec itself decides."""
+    """A decided value and its reason; the reason is empty where the spec itself decides."""
 
     value: T
     because: str = ""

@@ -1,4 +1,4 @@
-"""How to install what an optional part of graftc needs."""
+"""Commands that install graftc's extras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def installing(extra: str, root: Path = _ROOT) -> str:
-    """The command that installs an extra: of the package, or of the checkout that graftc runs from.
+    """The command that installs an extra of the package, or of the checkout that graftc runs from.
 
     >>> installing("hub", Path("/nowhere"))
     "pip install 'graftc[hub]'"

@@ -1,4 +1,4 @@
-"""Reads files that others made: ordinary ones only, and no more of them than was asked for."""
+"""Reads regular files of unknown origin, up to a limit of bytes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def start(path: Path, most: int) -> bytes:
-    """At most so many bytes of an ordinary file.
+    """At most `most` bytes of a regular file.
 
-    Raises OSError for what is none: a pipe or a device would be waited for, and is not.
+    Raises OSError for anything else: reading a pipe or a device could wait forever.
     """
     place = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -26,7 +26,7 @@ def start(path: Path, most: int) -> bytes:
 
 
 def whole(path: Path, most: int) -> bytes:
-    """All of an ordinary file; raises OSError for what is none, and for one of more than so many bytes."""
+    """All of a regular file; raises OSError for anything else, and for more than `most` bytes."""
     found = start(path, most + 1)
     if len(found) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB")
@@ -34,7 +34,7 @@ def whole(path: Path, most: int) -> bytes:
 
 
 def beginning(path: Path, most: int) -> bytes | None:
-    """At most so many bytes of an ordinary file; None for what is none, and for what can't be read."""
+    """At most `most` bytes of a regular file; None for anything else, and for an unreadable file."""
     try:
         return start(path, most)
     except OSError:

@@ -1,4 +1,4 @@
-"""The base of every noun: immutable, strict, and refusing keys it does not know."""
+"""The base of data classes: immutable, strict, without unknown keys."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import core_schema
 
-SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # names of specs, and so of plans, bundles and their folders
-MOST = 1000  # items of a list in a spec that are looked for in the world, one by one
+SLUG = r"^[a-z0-9][a-z0-9._-]{0,63}$"  # names of specs, plans, bundles and their folders
+MOST = 1000  # the most items of a list in a spec that are looked up one by one
 
 
 class Frozen(BaseModel):
-    """A record that can't change and holds only what it declares."""
+    """An immutable pydantic model that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class Json(Mapping[str, Any]):
-    """An immutable JSON object: what a variant records in the plan and reads back when it builds.
+    """An immutable JSON object: the record of a variant in the plan.
 
     >>> Json({"a": [1, {"b": 2}]})["a"][1]["b"]
     2
@@ -44,7 +44,7 @@ class Json(Mapping[str, Any]):
         return f"Json({self._items!r})"
 
     def plain(self) -> dict[str, Any]:
-        """The same as dicts and lists."""
+        """The object as dicts and lists."""
         return {key: _thaw(item) for key, item in self._items.items()}
 
     @classmethod
@@ -85,4 +85,4 @@ def _texts(value: Json) -> Json:
     return value
 
 
-Texts = Annotated[Json, AfterValidator(_texts)]  # an immutable JSON object of nothing else
+Texts = Annotated[Json, AfterValidator(_texts)]  # an immutable JSON object whose values are texts

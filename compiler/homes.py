@@ -1,4 +1,4 @@
-"""Where graftc and huggingface_hub keep what they made or fetched on this machine."""
+"""Folders on this machine of graftc's store and of huggingface_hub's cache."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def default_root() -> Path:
-    """$GRAFTC_STORE, else $XDG_CACHE_HOME/graftc, else ~/.cache/graftc."""
+    """The default store: $GRAFTC_STORE, else $XDG_CACHE_HOME/graftc, else ~/.cache/graftc."""
     if os.environ.get("GRAFTC_STORE"):
         return Path(os.environ["GRAFTC_STORE"])
     return _caches() / "graftc"
 
 
 def snapshots() -> Path:
-    """The Hub's snapshots, as huggingface_hub finds them; not the folder above them, which also holds its token."""
+    """The folder of the Hub's snapshots, as huggingface_hub finds it; the folder above also holds a token."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
         return Path(named).expanduser()

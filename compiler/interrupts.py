@@ -1,4 +1,4 @@
-"""Ctrl-C: heard wherever it falls, and held back where a step should end before it ends the program."""
+"""Handles Ctrl-C: never loses one, and delays it where a step should finish first."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-LATER = 0.05  # seconds, more than a finaliser takes
-_heard: list[bool] = []  # each Ctrl-C: libraries lose what was raised, or make another error of it
+LATER = 0.05  # seconds, longer than a finalizer runs
+_heard: list[bool] = []  # one item for each Ctrl-C, because libraries may swallow or replace the exception
 
 
 def listen() -> None:
-    """Lets this process hear every Ctrl-C: for a program that is graftc alone; where it is ignored, it stays so."""
+    """Records every Ctrl-C of this process, for a program that is graftc alone; leaves an ignored SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
         sys.unraisablehook = _again
 
 
 def deaf() -> None:
-    """Ignores Ctrl-C from now on: all is done but the end of the process, in which it would be a stack of calls."""
+    """Ignores Ctrl-C from now on, because at the end of the process it would print a traceback."""
     if _is_ours(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def was_interrupted() -> bool:
-    """Whether there was a Ctrl-C, whatever became of it."""
+    """Whether Ctrl-C was pressed, even if the exception was lost."""
     return bool(_heard)
 
 
 def heed() -> None:
-    """Raises KeyboardInterrupt where an earlier one was lost."""
+    """Raises KeyboardInterrupt if an earlier one was lost."""
     if _heard:
         raise KeyboardInterrupt
 
@@ -44,7 +44,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _again(lost: Any) -> None:
-    """An interrupt that fell where nothing can be raised, such as in a finaliser, comes once more, after that."""
+    """Raises an interrupt again soon, if it fell where nothing can be raised, such as in a finalizer."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
         once_more = threading.Timer(LATER, _thread.interrupt_main)
         once_more.daemon = True
@@ -59,9 +59,9 @@ def _is_ours(handler: Any) -> bool:
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Yields a function that tells whether Ctrl-C was pressed; pressed again, it interrupts at once.
+    """Yields a function that tells whether Ctrl-C was pressed; a second Ctrl-C interrupts at once.
 
-    Raises KeyboardInterrupt at the end where nobody did.
+    Raises KeyboardInterrupt at the end, if Ctrl-C was pressed and nothing was raised.
     """
     before = signal.getsignal(signal.SIGINT)
     is_ours = threading.current_thread() is threading.main_thread() and _is_ours(before)
@@ -72,7 +72,7 @@ def held_back() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed.append(True)
 
-    if is_ours:  # a program around us may have handlers of its own, and only the main thread may set one
+    if is_ours:  # other programs may have their own handlers, and only the main thread may set one
         signal.signal(signal.SIGINT, note)
     try:
         yield lambda: bool(pressed)

@@ -1,4 +1,4 @@
-"""What the machine is and what its libraries are, told without loading them."""
+"""Facts of this machine and its libraries, without importing them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECORDED = (*BUILD, "numpy", "onnxruntime", "tokenizers", "graftc")
 
 
 class Machine(Frozen):
-    """What may differ between two machines and is recorded in the receipt."""
+    """The facts of a machine that a receipt records."""
 
     device: str
     threads: int
@@ -28,7 +28,7 @@ class Machine(Frozen):
 
 @cache
 def installed(library: str) -> str:
-    """A library's version, empty where it is not installed."""
+    """The version of a library; empty where it is not installed."""
     try:
         return version(library)
     except PackageNotFoundError:
@@ -41,12 +41,12 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 
 def recorded() -> dict[str, str]:
-    """Versions of the libraries that a receipt and a lock name, as far as they are installed."""
+    """Versions of the installed libraries that receipts and locks record."""
     return {library: found for library, found in sorted(versions(RECORDED).items()) if found}
 
 
 def device() -> str:
-    """`cuda` where torch was built for it and a GPU is visible, else `cpu`; GRAFTC_DEVICE decides if set."""
+    """`cuda` where torch supports it and a GPU is visible, else `cpu`; GRAFTC_DEVICE overrides it."""
     chosen = os.environ.get("GRAFTC_DEVICE")
     if chosen:
         return chosen
@@ -57,7 +57,7 @@ def device() -> str:
 
 
 def describe() -> Machine:
-    """This machine."""
+    """The facts of this machine."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         device=device(),
@@ -67,8 +67,8 @@ def describe() -> Machine:
 
 
 def return_memory() -> None:
-    """Gives the system what this process has freed: glibc keeps it otherwise, 140 MB of it after a rehearsal."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other libraries of C have no such function
+    """Returns freed memory to the system, which glibc otherwise keeps: 140 MB after a rehearsal."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has this function
     if trim is not None:
         trim(0)
 
@@ -87,9 +87,9 @@ def require_build() -> None:
 
 
 def share_cores() -> None:
-    """Lets idle OpenMP threads sleep instead of spin; must run before torch is loaded.
+    """Makes idle OpenMP threads sleep instead of spin; must run before torch is imported.
 
-    A spinning thread holds a core that its sibling needs as soon as another process is busy: on two cores beside
-    one busy process a forward pass of MiniLM took 1.3 s spinning and 0.2 s sleeping.
+    A spinning thread keeps a core from other processes: on two cores beside one busy process, a forward pass of MiniLM
+    took 1.3 s with spinning and 0.2 s with sleeping threads.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

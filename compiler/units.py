@@ -1,4 +1,4 @@
-"""Numbers with units, as users write them."""
+"""Numbers with units, as users write and read them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-SIZE = r"^\d+(\.\d+)? ?([kKmMgGtT]?[bB])$"  # of SIZES, with a unit
+SIZE = r"^\d+(\.\d+)? ?([kKmMgGtT]?[bB])$"  # a size with a unit of SIZES
 SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
 def in_bytes(count: int) -> str:
-    """A number of bytes as people say it.
+    """A number of bytes in MB or GB.
 
     >>> in_bytes(1_500_000_000), in_bytes(15_200_000), in_bytes(900)
     ('1.5 GB', '15.2 MB', '0.0 MB')
@@ -20,7 +20,7 @@ def in_bytes(count: int) -> str:
 
 
 def amount(text: str, units: Mapping[str, int]) -> int:
-    """A number with a unit in the smallest one; raises ValueError for other words.
+    """A number with a unit, in the smallest unit; raises ValueError for other texts.
 
     >>> amount("1.5 GB", SIZES)
     1500000000
@@ -32,7 +32,7 @@ def amount(text: str, units: Mapping[str, int]) -> int:
 
 
 def score(value: float | None) -> str:
-    """A score as people read it; a dash for one that is undefined.
+    """A score with four digits; a dash for an undefined one.
 
     >>> score(0.88236), score(None)
     ('0.8824', '–')
@@ -41,7 +41,7 @@ def score(value: float | None) -> str:
 
 
 def learned_before(parameters: Mapping[str, Any]) -> str:
-    """What follows how many parameters learned, where stages of `pretrain` taught others before.
+    """A phrase on the parameters that learned in stages of `pretrain`; empty without stages.
 
     >>> learned_before({"pretrain": [22_566_528, 1_000]}), learned_before({})
     (', after 22,566,528 and 1,000 in `pretrain`', '')

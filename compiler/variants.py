@@ -1,6 +1,6 @@
-"""Variants: one module each, named by the word that users write, with one record that says all it can do.
+"""Finds variants: one module for each, named by the user's word, with one record.
 
-The folders are the registry. Only the module that is named gets imported.
+The folders are the registry. Only the named module is imported.
 """
 
 from __future__ import annotations
@@ -49,30 +49,30 @@ def load(folder: str, word: str) -> ModuleType:
 
 
 def head(word: str) -> Head[Any, Any]:
-    """The head of a task; raises KeyError for a word that is none."""
+    """The head of a task; raises KeyError for an unknown word."""
     found: Head[Any, Any] = load("heads", word).HEAD
     return found
 
 
 def objective(word: str) -> Head[Any, Any]:
-    """The objective of a stage of `pretrain`; raises KeyError for a word that is none."""
+    """The objective of a stage of `pretrain`; raises KeyError for an unknown word."""
     found: Head[Any, Any] = load("objectives", word).OBJECTIVE
     return found
 
 
 def top(word: str) -> Head[Any, Any]:
-    """What is learned on top of a backbone: a head, or an objective of self-supervised stages."""
+    """A head, or an objective; raises KeyError for an unknown word."""
     return head(word) if word in words("heads") else objective(word)
 
 
 def reader(word: str) -> RowReader:
-    """What reads a row's input: that of a head which has roles of its own for it, else that of its modality."""
+    """The reader of a row's input: the head's own, else that of its modality."""
     found = top(word)
     return found.reader or input(found.modality).reader
 
 
 def options(folder: str, word: str) -> type[Frozen]:
-    """The keys that a spec may write of a variant of `heads`, `objectives`, `methods` or `inputs`."""
+    """The model of the keys of a variant of `heads`, `objectives`, `methods` or `inputs`."""
     keys: type[Frozen]
     if folder == "methods":
         keys = method(word).options
@@ -84,20 +84,20 @@ def options(folder: str, word: str) -> type[Frozen]:
 
 
 def family(word: str) -> Family:
-    """A family of backbones by its `model_type`; raises KeyError for a word that is none."""
+    """The backbone family of a `model_type`; raises KeyError for an unknown word."""
     found: Family = load("backbones", word).FAMILY
     return found
 
 
 def method(word: str) -> Method[Any]:
-    """An adaptation method; raises KeyError for a word that is none."""
+    """An adaptation method; raises KeyError for an unknown word."""
     found: Method[Any] = load("methods", word).METHOD
     return found
 
 
 @cache
 def input(word: str) -> Input[Any]:
-    """The compiling side of a modality, or of several with `+` between them; raises KeyError for a word that is none."""
+    """The compiling side of a modality, or of several joined by `+`; raises KeyError for an unknown word."""
     parts = modalities(word)
     found: dict[str, Input[Any]] = {part: load("inputs", part).INPUT for part in parts}
     if len(parts) == 1:
@@ -107,30 +107,30 @@ def input(word: str) -> Input[Any]:
 
 
 def quantization(word: str) -> Quantization:
-    """A kind of int8; raises KeyError for a word that is none."""
+    """A kind of int8; raises KeyError for an unknown word."""
     found: Quantization = load("quantizations", word).QUANTIZATION
     return found
 
 
 def format(word: str) -> Format:
-    """A data format; raises KeyError for a word that is none."""
+    """A data format; raises KeyError for an unknown word."""
     found: Format = load("formats", word).FORMAT
     return found
 
 
 def source(word: str) -> Source:
-    """A place that backbones come from; raises KeyError for a word that is none."""
+    """A source of backbones; raises KeyError for an unknown word."""
     found: Source = load("sources", word).SOURCE
     return found
 
 
 def renderer(word: str) -> Renderer:
-    """A form of findings; raises KeyError for a word that is none."""
+    """An output form for findings; raises KeyError for an unknown word."""
     found: Renderer = load("renderers", word).RENDERER
     return found
 
 
 def stage(word: str) -> Stage:
-    """A unit of execution; raises KeyError for a word that is none."""
+    """A stage; raises KeyError for an unknown word."""
     found: Stage = load("stages", word).STAGE
     return found

@@ -1,11 +1,11 @@
 """graftc compiles a YAML spec of a fine-tuning into a verified ONNX bundle.
 
-The verbs are loaded when first used, so that ``import graftc`` costs nothing.
+Functions are imported when first used, so that ``import graftc`` is fast.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers know it: nothing is imported here, so that an interrupt finds nothing to break
+TYPE_CHECKING = False  # known to type checkers without an import, so that an interrupt finds nothing to break
 
 __version__ = "0.1.0"
 __all__ = ["BundleError", "Refused", "build", "load", "plan", "validate"]

@@ -1,4 +1,4 @@
-"""The command line's door: ``graftc`` and ``python -m graftc``."""
+"""Entry point of the command line: ``graftc`` and ``python -m graftc``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import gc
 import os
 import sys
 
-TYPE_CHECKING = False  # as type checkers know it: typing is not imported for a name
+TYPE_CHECKING = False  # known to type checkers without importing typing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def main() -> None:
-    """Runs the command line; an interrupt is one from the first import on, and to the end."""
+    """Runs the command line; handles interrupts from the first import to the end."""
     try:
         try:
             _door()()
@@ -26,17 +26,17 @@ def main() -> None:
 
 
 def _door() -> Callable[[], None]:
-    """The command line, loaded."""
+    """The command line's main function, imported."""
     from graftc.compiler.interrupts import listen, was_interrupted
 
     listen()
-    # looking for plugins, of which none is meant, takes time
+    # the search for pydantic plugins takes time, and none is needed
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    gc.disable()  # imports make no cycles worth looking for, and looking takes a tenth of the start
+    gc.disable()  # imports make no garbage worth collecting, and collection takes a tenth of the start
     try:
         from graftc.compiler.cli import main as run
     except Exception:
-        if was_interrupted():  # a library made another error of it
+        if was_interrupted():  # a library turned the interrupt into another error
             raise KeyboardInterrupt from None
         raise
     gc.freeze()

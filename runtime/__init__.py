@@ -2,5 +2,5 @@
 
 import os
 
-# read once, when onnxruntime is imported: else it keeps a device id under the home folder and asks for a host of events
+# read when onnxruntime is imported: without it, it writes a device id under the home folder and looks up a host
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

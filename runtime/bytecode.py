@@ -1,4 +1,4 @@
-"""Tells whether byte code that Python kept is that of its source, without running it."""
+"""Compares Python's cached byte code with its source, without running it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 CACHE = "__pycache__"
-LARGEST = 16 << 20  # bytes
-SECONDS = 20.0  # to compile a wrapper: it takes far less than one
-MEMORY = 512 << 20  # bytes: a tuple that byte code names twice, and that one twice, has no end when written out
-# in a process of its own, because byte code that somebody made up may end the one that reads it
+LARGEST = 16 << 20  # the most bytes of a file
+SECONDS = 20.0  # time limit of the comparison, which takes far less than a second
+MEMORY = 512 << 20  # bytes, a limit for byte code whose nested references grow without end when written out
+# run in its own process, because forged byte code may crash the process that reads it
 COMPARE = """
 import importlib.util, marshal, sys
 try:
@@ -27,7 +27,7 @@ sys.exit(not is_same)
 
 
 def is_bytecode(file: Path, source: Path) -> bool:
-    """Whether a file in the cache of byte code is what this Python makes of a source."""
+    """Whether a file in the byte code cache is what this Python compiles from a source."""
     own = rf"{re.escape(source.stem)}\.{re.escape(sys.implementation.cache_tag or '')}(?:\.opt-(?P<level>[12]))?\.pyc"
     named = re.fullmatch(own, file.name)
     if named is None or not source.is_file() or source.is_symlink() or file.stat().st_size > LARGEST:

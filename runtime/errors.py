@@ -1,10 +1,10 @@
-"""What can be wrong with a bundle or with what it is asked."""
+"""Errors about bundles and their inputs."""
 
 from __future__ import annotations
 
 
 class BundleError(Exception):
-    """A coded refusal: `code` E05xx, a message that stands alone, a way out, and which input it is about, if one."""
+    """A coded refusal: `code` E05xx, a message, notes, advice, and the index of the input in question, if any."""
 
     def __init__(self, code: str, message: str, *notes: str, help: str = "", index: int | None = None) -> None:
         super().__init__(message)

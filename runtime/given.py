@@ -1,4 +1,4 @@
-"""Tells one input from many by the type of what came."""
+"""Tells one input from many by its type."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from .errors import BundleError
 
-WORDS = (str, bytes, bytearray, memoryview)  # sequences, of which each is one input at most
-LISTS = ("tolist", "to_list", "to_pylist")  # how arrays and Series of numpy and pandas, polars, pyarrow become lists
+WORDS = (str, bytes, bytearray, memoryview)  # sequences that are at most one input
+LISTS = ("tolist", "to_list", "to_pylist")  # methods of numpy, pandas, polars and pyarrow that make lists
 
 
 def many(given: Any, is_one: Callable[[Any], bool]) -> list[Any] | None:
-    """The inputs of a list, an array, a Series or another sequence; None for what is one input.
+    """The inputs in a list, an array, a Series or another sequence; None for a single input.
 
-    `is_one` says whether an array or a sequence is an input by itself, as a pair of texts is. Raises BundleError E0505
-    for an iterator and for a table.
+    `is_one` tells whether an array or a sequence is one input, as a pair of texts is. Raises BundleError E0505 for an
+    iterator and for a table.
     """
     if isinstance(given, list):
         return None if is_one(given) else given
@@ -34,31 +34,31 @@ def many(given: Any, is_one: Callable[[Any], bool]) -> list[Any] | None:
 
 
 def stream_of(given: Any) -> Iterator[Any]:
-    """The inputs that a stream is given, one after the other; raises BundleError E0505 for what has none."""
+    """An iterator over the inputs of a stream; raises BundleError E0505 for a single input."""
     refuse_table(given)
     if isinstance(given, (*WORDS, Mapping)) or not isinstance(given, Iterable):
         what, help = "one text" if isinstance(given, str) else named(given), "use `predict`, or a list of it"
         raise BundleError("E0505", f"a stream takes many inputs, not {what}", help=help)
-    found = None if isinstance(given, np.ndarray) else _listed(given)  # what goes over arrow's arrays are no texts
+    found = None if isinstance(given, np.ndarray) else _listed(given)  # iterating over an arrow array gives no texts
     return iter(given if found is None else found)
 
 
 def _listed(given: Any) -> list[Any] | None:
-    """An array or a Series as the list that it makes of itself; None for what makes none."""
+    """An array or a Series as a list, by its own method; None for other values."""
     way = next((way for way in LISTS if callable(getattr(given, way, None))), None)
     found = getattr(given, way)() if way else None
     return found if isinstance(found, list) else None
 
 
 def refuse_table(given: Any) -> None:
-    """Refuses a data frame, which goes over the names of its columns."""
+    """Raises BundleError E0505 for a data frame, which iterates over names of columns."""
     if hasattr(given, "columns") and not isinstance(given, type):
         help = 'give the column of the inputs, `frame["text"]`, or of pairs `frame[["text", "other"]].values`'
         raise BundleError("E0505", f"{named(given)} is no list of inputs", help=help)
 
 
 def named(value: Any) -> str:
-    """The type of a value as a message names it.
+    """The type of a value, for messages.
 
     >>> named({}), named(("a", 3)), named(["a"] * 3), named(None)
     ('a dict', 'a tuple of str, int', 'a list of 3 str', 'None')

@@ -1,4 +1,4 @@
-"""The graphs of a bundle in one precision, by name; `model` takes what preprocessing gives."""
+"""The graphs of a bundle in one precision, by name; `model` takes the arrays of preprocessing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .session import Session
 class Graphs:
     """Loaded graphs; calls may come from several threads.
 
-    `told` is the manifest's `graphs`: of each its file by precision, and the shapes of its inputs and outputs.
+    `told` is `graphs` in the manifest: for each graph its file by precision, and the shapes of its inputs and outputs.
     """
 
     def __init__(self, folder: Path, told: Mapping[str, Any], precision: str, threads: int | None = None) -> None:
@@ -25,11 +25,11 @@ class Graphs:
 
     @property
     def model(self) -> Session:
-        """The graph that takes what preprocessing gives."""
+        """The graph that takes the arrays of preprocessing."""
         return self.sessions[MODEL]
 
     def limit(self, seconds: float) -> None:
-        """Ends every run that takes longer."""
+        """Sets a time limit for every run."""
         for session in self.sessions.values():
             session.seconds = seconds
 

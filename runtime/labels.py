@@ -1,4 +1,4 @@
-"""From logits over labels to answers."""
+"""Decodes logits over labels."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Classification:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int | None = None) -> list[Any]:
-    """An answer per row of `logits` (rows, labels).
+    """An answer for each row of `logits` (rows, labels).
 
-    One label: the likeliest, or a tuple of the `top_k` likeliest. Several labels: a tuple of those at or above
+    One label: the likeliest, or with `top_k` a tuple of the likeliest. Several labels: a tuple of those at or above
     their thresholds, likeliest first; with `top_k`, that many whatever their thresholds.
     """
     if "logits" not in outputs:

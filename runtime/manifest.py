@@ -17,12 +17,12 @@ from .shape import ANY, FILE, NUMBER, UpTo, wrong
 
 FORMAT = 5
 SEALED = 4  # the format from which on a manifest has a seal
-MODEL = "model"  # the graph that takes what preprocessing gives
+MODEL = "model"  # the graph that takes the arrays of preprocessing
 NAME = "manifest.json"
-SIGNATURE = "manifest.sig"  # over the manifest's bytes, which can't list it
+SIGNATURE = "manifest.sig"  # signs the manifest's bytes, so the manifest can't list it
 SIGNATURE_BYTES = 64
 GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; never read
-LARGEST = 64 << 20  # bytes
+LARGEST = 64 << 20  # the most bytes of a manifest
 ENDS = ": its lines end in CRLF now"
 KEEP_ENDS = "write `* -text` into the repository's .gitattributes, so that git keeps its bytes, and check it out again"
 ARRAY = {"dtype": str, "shape": list}
@@ -34,17 +34,17 @@ RUNS = {
     "precisions": [str],
     "graphs": {ANY: {"files": {ANY: FILE}, "inputs": {ANY: INPUT}, "outputs": {ANY: OUTPUT}}},
     "heads": {ANY: {"type": str}},
-    "calibrated": {ANY: {ANY: dict}},  # by precision and head, fields of its record
+    "calibrated": {ANY: {ANY: dict}},  # by precision and head: fields that replace those of its record
     "preprocessing": {"modality": str},
     "files": {ANY: {"bytes": int, "sha256": str}},
 }
-SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round otherwise; fp32 keeps the parity gate
+SAMPLES_ALLOWED = 0.05  # int8 kernels of other processors round differently; fp32 keeps the parity gate
 PARITY_ALLOWED = 1.0  # the most that a spec may ask for
 VERIFIES = {"gates": {"samples_allowed": UpTo(SAMPLES_ALLOWED), "parity": {"allowed": UpTo(PARITY_ALLOWED)}}}
 
 
 def modalities(word: str) -> tuple[str, ...]:
-    """The modalities that make one input, from the word that a manifest and a plan have; the first is the backbone's.
+    """The modalities that make up one input, from the word in manifest and plan; the backbone reads the first.
 
     >>> modalities("text"), modalities("text+image")
     (('text',), ('text', 'image'))
@@ -108,7 +108,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def require(folder: Path, manifest: Mapping[str, Any], shape: Any, inside: Sequence[str] = ()) -> None:
-    """Raises BundleError E0503 where a manifest, or what stands `inside` of it, has not the shape."""
+    """Raises BundleError E0503 where a manifest, or its value at the keys `inside`, does not have a shape."""
     value: Any = manifest
     for key in inside:
         value = value[key]
@@ -118,19 +118,19 @@ def require(folder: Path, manifest: Mapping[str, Any], shape: Any, inside: Seque
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest's canonical JSON without its seal: it tells a slip from what was built, no forger."""
+    """SHA-256 of a manifest's canonical JSON without its seal: it detects accidents, not forgery."""
     rest = {key: value for key, value in manifest.items() if key != "seal"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest with its seal, for being written."""
+    """A manifest with its seal."""
     return {**manifest, "seal": seal(manifest)}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; one that says something twice is read otherwise by whoever takes the first."""
+    """A JSON object; raises ValueError for repeated keys, which readers resolve in different ways."""
     found = dict(pairs)
     return found if len(found) == len(pairs) else _refuse("a key twice")
 
@@ -140,7 +140,7 @@ def _refuse(word: str) -> Any:
 
 
 def _finite(word: str) -> float:
-    """A number of JSON, which may be written larger than any that there is."""
+    """A JSON number; raises ValueError for one too large for a float."""
     number = float(word)
     return number if math.isfinite(number) else _refuse(word)
 
@@ -158,21 +158,21 @@ def _damaged(folder: Path, *notes: str) -> BundleError:
 
 
 def is_odd(signature: Path) -> bool:
-    """Whether a file that no manifest lists holds anything but a signature, true or not."""
+    """Whether a file has another size than a signature."""
     return signature.is_file() and signature.stat().st_size != SIGNATURE_BYTES
 
 
 def told(name: str) -> str:
-    """A stranger in a bundle, in a sentence."""
+    """A sentence on a file that is not the bundle's."""
     way = ": delete it" if CACHE in PurePosixPath(name).parts else ""
     return f"`{name}` is not part of the bundle{way}"
 
 
 def strangers(folder: Path, files: Iterable[str], is_strict: bool = False) -> Iterator[str]:
-    """What a folder holds besides the files of its manifest: files, folders (with `/`) and links, by their paths.
+    """The files, folders (with `/`) and links in a folder that the manifest does not list, by path.
 
-    A bundle may lie in git, and Python may keep byte code of its wrapper; with `is_strict` neither may be there. No link
-    is followed, and nothing is looked for in folders that are strangers themselves.
+    `.git` and the wrapper's byte code are allowed unless `is_strict`. Links are not followed, and foreign folders are
+    not searched.
     """
     known = {*files, NAME, SIGNATURE}
     folders = {f"{parent}/" for name in known for parent in PurePosixPath(name).parents}
@@ -196,7 +196,7 @@ def _strangers(folder: Path, inside: str, known: set[str], folders: set[str], is
 
 
 def _foreign_bytecode(folder: Path) -> Iterator[str]:
-    """What lies in the cache of byte code and is not what this Python makes of the wrapper."""
+    """Files in the byte code cache that this Python would not compile from the wrapper."""
     for entry in sorted(os.scandir(folder / CACHE), key=lambda entry: entry.name):
         is_file = entry.is_file(follow_symlinks=False) and not entry.is_symlink()
         if not (is_file and is_bytecode(Path(entry.path), folder / "predict.py")):
@@ -204,7 +204,7 @@ def _foreign_bytecode(folder: Path) -> Iterator[str]:
 
 
 def changed(folder: Path, files: Mapping[str, Any]) -> Iterator[str]:
-    """What is otherwise with the files of a manifest, one sentence each."""
+    """A sentence for each file of a manifest that is missing or changed."""
     for name, entry in files.items():
         path = folder / name
         if not _is_inside(folder, name):
@@ -216,7 +216,7 @@ def changed(folder: Path, files: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _has_other_ends(path: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a file is as it was but for a carriage return at the end of each line, which git may put there."""
+    """Whether a file differs only by a carriage return at the end of each line, which git may add."""
     size = path.stat().st_size
     if not entry["bytes"] < size <= min(2 * entry["bytes"], LARGEST):
         return False
@@ -224,20 +224,20 @@ def _has_other_ends(path: Path, entry: Mapping[str, Any]) -> bool:
 
 
 def unix(raw: bytes) -> bytes:
-    """A text with the ends of lines that graftc writes."""
+    """A text with line feeds as ends of lines."""
     return raw.replace(b"\r\n", b"\n")
 
 
 def _is_inside(folder: Path, name: str) -> bool:
-    """Whether a name leads to something in the folder, by its words and by its links."""
+    """Whether a name leads to a place inside the folder, by its parts and by its links."""
     words = PurePosixPath(name)
     sizes = [len(word.encode("utf-8", "surrogatepass")) for word in words.parts]
     if words.is_absolute() or ".." in words.parts or "\0" in name or not sizes:
         return False
-    if max(sizes) > 255 or sum(sizes) > 1000:  # more than file systems take
+    if max(sizes) > 255 or sum(sizes) > 1000:  # longer than file systems allow
         return False
     try:
-        real = Path(os.path.realpath(folder / name))  # which links in a circle don't fail
+        real = Path(os.path.realpath(folder / name))  # does not fail for circular links
         return real.is_relative_to(os.path.realpath(folder))
     except (OSError, ValueError):
         return False

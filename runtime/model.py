@@ -1,4 +1,4 @@
-"""Answers questions with a bundle."""
+"""Loads a bundle and answers inputs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CHUNK = 1024  # inputs that a stream reads ahead, at most
 class Model:
     """A loaded bundle; calls may come from several threads.
 
-    `folder` is the bundle's, `precision` one of those it was exported in (default its first), `threads` the
-    number of threads per run (default one per core). Raises BundleError for a folder that is no bundle.
+    `folder` is the bundle, `precision` one of its precisions (default the first), `threads` the threads of one run
+    (default one for each core). Raises BundleError for a folder that is no bundle.
     """
 
     def __init__(self, folder: str | Path, precision: str | None = None, threads: int | None = None) -> None:
@@ -46,27 +46,30 @@ class Model:
         self.graphs = Graphs(self.folder, self.manifest["graphs"], self.precision, threads)
         try:
             self.preprocessor = self.inputs.preprocessor(record, self.folder)
-        except Exception as error:  # the tokenizer's library raises plain Exception for a file it can't read
+        except Exception as error:  # the tokenizers library raises plain Exception
             raise BundleError(
                 "E0503", "the bundle's preprocessing can't be set up", str(error)[:300], help="build or copy it again"
             ) from None
 
     @property
     def labels(self) -> Any:
-        """The labels in the order of the graph's outputs, empty for a task without; by head where heads have names."""
+        """The labels in the order of the graph's outputs, empty for a task without labels.
+
+        By head, where heads have names.
+        """
         found = {name: tuple(head.get("labels", ())) for name, head in self.heads.items()}
         return found.get("", found)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that make one input; where there are several, it is a mapping by their words."""
+        """The modalities that make up one input; with several, an input is a mapping by their words."""
         return modalities(self.manifest["preprocessing"]["modality"])
 
     def predict(self, inputs: Any, head: str | None = None, **options: Any) -> Any:
-        """The answer to one input, or a list of answers to a list of inputs, an array or a Series of them.
+        """The answer to one input, or a list of answers to a list, an array or a Series of inputs.
 
-        Of a bundle whose heads have names, an answer is a dict with that of each head, or that of `head` alone; the
-        graph runs once for all. Raises BundleError E0505 for an input of the wrong kind, and for a head or an option that there is not.
+        Where heads have names, an answer is a dict by head, or the answer of `head` alone; the graph runs once for all
+        heads. Raises BundleError E0505 for an input of the wrong kind, and for an unknown head or option.
         """
         if head is not None and (head not in self.heads or not head):
             known = ", ".join(filter(None, self.heads)) or "one without a name"
@@ -76,7 +79,7 @@ class Model:
         self._refuse_options(names, options)
         several = many(inputs, self.preprocessor.is_one)
         rows = self.rows([inputs] if several is None else several)
-        passes: dict[Rows, Outputs] = {}  # of the graph `model`, which runs once for all heads
+        passes: dict[Rows, Outputs] = {}  # outputs of the graph `model`, which runs once for all heads
         decoded = {name: self._answers(name, rows, options, passes) if rows.inputs else [] for name in names}
         if (alone := "" if head is None else head) in decoded:
             answers = decoded[alone]
@@ -88,8 +91,8 @@ class Model:
         """Answers to any number of inputs, in their order; memory holds at most 1,024 of them. Of one input to a head that
         writes, pieces of its text as they come.
 
-        The first comes after 32 inputs, then twice as many are read each time. Raises what `predict` raises; the index
-        of a wrong input counts from the first.
+        The first answer comes after 32 inputs; each further chunk is twice as large. Raises what `predict` raises; the
+        index of a wrong input counts from the start of the stream.
         """
         names = [*self.heads] if head is None else [head]
         pieces = self.decoders[names[0]].pieces if len(names) == 1 and names[0] in self.decoders else None
@@ -126,7 +129,7 @@ class Model:
             )
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
-        """The rows that a list of inputs makes; raises BundleError E0505 for one of the wrong kind."""
+        """The rows of a list of inputs; raises BundleError E0505 for an input of the wrong kind."""
         try:
             found: Rows = self.preprocessor.rows(inputs)
             return found
@@ -141,7 +144,7 @@ class Model:
             raise lacking(error) from None
 
     def outputs(self, inputs: Sequence[Any], batch: int = BATCH) -> dict[str, Values]:
-        """Outputs of the graph for a list of inputs, in their order."""
+        """Outputs of the graph `model` for a list of inputs, in order."""
         return self.run(self.rows(inputs), batch)
 
     def run(self, rows: Rows, batch: int = BATCH, condense: Condense | None = None) -> dict[str, Values]:
@@ -150,7 +153,7 @@ class Model:
         `condense` makes of each batch's outputs what is kept of them, where all would be too many.
         """
         features = rows.features
-        # rows of like length share a batch, so that little of it is padding
+        # rows of similar length share a batch, to save padding
         lengths = np.array([len(next(iter(row.values()))) for row in features], np.int64)
         batches = by_length(lengths, batch, self.preprocessor.budget)
         found = self._run_all(batches, features, condense)
@@ -197,7 +200,7 @@ class Model:
         }
 
     def from_words(self, words: Sequence[str]) -> list[Any]:
-        """Inputs from the words of a command line; raises BundleError E0505 where they make none."""
+        """Inputs from the words of a command line; raises BundleError E0505 where they are no inputs."""
         try:
             return self.inputs.from_words(words, self.manifest["preprocessing"])
         except ValueError as error:
@@ -205,16 +208,16 @@ class Model:
 
 
 class HeadRun:
-    """The graphs of a loaded bundle as one of its heads asks them; see `heads.Run`.
+    """The graphs of a loaded bundle for one of its heads (`heads.Run`).
 
-    `passes` are what the graph `model` gave for rows in this call, for all heads.
+    `passes` holds outputs of the graph `model` by rows, shared by all heads of one call.
     """
 
     def __init__(self, model: Model, head: str, passes: dict[Rows, Outputs]) -> None:
         self.model, self.prefix, self.passes = model, f"{head}." if head else "", passes
 
     def once(self, rows: Rows) -> Outputs:
-        """What the graph `model` gives for rows, by the head's own names."""
+        """Outputs of the graph `model` for rows, by the head's own names."""
         if rows not in self.passes:
             outputs = self.model.run(rows)
             _refuse_holes(outputs)
@@ -222,12 +225,12 @@ class HeadRun:
         return self._own(self.passes[rows])
 
     def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What any graph of the head gives for arrays as they are."""
+        """Outputs of any graph of the head for given arrays."""
         found = self.model.graphs.run(self.name(graph), arrays)
         return self._own(found) if graph == MODEL else found
 
     def name(self, graph: str) -> str:
-        """What a graph of the head is called among those of all heads, which share `model`."""
+        """The name of a graph of the head among those of all heads, which share `model`."""
         return graph if graph == MODEL else f"{self.prefix}{graph}"
 
     def _own(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,10 +241,10 @@ def _refuse_holes(outputs: Outputs) -> None:
     for name, values in outputs.items():
         if not all(np.isfinite(row).all() for row in (values if isinstance(values, list) else [values])):
             raise BundleError(
-                "E0503", f"`{name}` of the graph holds what is no number", help="`graftc verify` the bundle"
+                "E0503", f"`{name}` of the graph holds values that are not finite", help="`graftc verify` the bundle"
             )
 
 
 def load(folder: str | Path, precision: str | None = None, threads: int | None = None) -> Model:
-    """Opens a bundle with the installed runtime; the bundle's own code is not run."""
+    """Opens a bundle with the installed runtime; the bundle's own code does not run."""
     return Model(folder, precision, threads)

@@ -1,4 +1,4 @@
-"""What differs between the graphs of a bundle: thresholds and the like, which belong to a precision."""
+"""Applies the calibrated fields of a precision, such as thresholds, to the records of heads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Any
 
 
 def heads_in(manifest: Mapping[str, Any], precision: str) -> dict[str, dict[str, Any]]:
-    """The records of a bundle's heads as a decoder sees them, with the thresholds of one precision alone."""
+    """The records of a bundle's heads with the calibrated fields of one precision."""
     own = manifest["calibrated"].get(precision, {})
     return {name: {**head, **own.get(name, {})} for name, head in manifest["heads"].items()}

@@ -1,4 +1,4 @@
-"""What a graph is asked, and what it gives: rows of arrays, and the input that each row belongs to."""
+"""Rows of arrays for graphs, and the outputs for them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 
-# an array whose first axis is rows, or a list with an array of its own length for each row
+# an array whose first axis is rows, or a list with one array for each row
 Values = np.ndarray | list[np.ndarray]
 Outputs = Mapping[str, Values]
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Inputs and the rows that they make: one each, or several for what is cut into windows or asked together.
+    """Inputs and their rows: one row for each input, or several, for windows or several texts.
 
-    A row's arrays are those that the graph takes, and others that only decoding reads; `owners` has for each row the
-    index of its input, ascending.
+    A row holds the arrays that graphs take, and arrays that only decoding reads. `owners` holds the index of the input
+    of each row, ascending.
     """
 
     inputs: Sequence[Any]
     features: list[dict[str, np.ndarray]]
     owners: np.ndarray
-    tokenizer: Any = None  # of texts: turns numbers of tokens into words again
+    tokenizer: Any = None  # for texts: decodes token ids
 
     def of(self, index: int) -> range:
         """The rows of an input."""
@@ -33,7 +33,7 @@ class Rows:
 
 
 def ragged_axis(shape: Sequence[Any]) -> tuple[int, str] | None:
-    """The first axis after that of rows which has a name, and the name; None where each row's array has one shape.
+    """The first named axis after that of rows, and its name; None where all rows have one shape.
 
     >>> ragged_axis(["batch", "sequence", 8]), ragged_axis(["batch", 2, "sequence", 4]), ragged_axis(["batch", 3])
     ((1, 'sequence'), (2, 'sequence'), None)
@@ -42,16 +42,19 @@ def ragged_axis(shape: Sequence[Any]) -> tuple[int, str] | None:
 
 
 def own_part(values: np.ndarray, row: Mapping[str, np.ndarray], along: tuple[int, str]) -> np.ndarray:
-    """What of a row's output is its own: along its ragged axis as much as its array of that name, else as its first one."""
+    """The part of a row's output without padding.
+
+    Along the ragged axis it is as long as the row's array of that name, or else as its first array.
+    """
     axis, name = along
     length = len(row[name] if name in row else next(iter(row.values())))
     return values[(slice(None),) * (axis - 1) + (slice(length),)]
 
 
 def by_length(lengths: np.ndarray, most: int, budget: int | None = None) -> list[np.ndarray]:
-    """Indices of rows in batches of like length, longest first, so that little is padding.
+    """Indices of rows in batches of similar length, longest first, to save padding.
 
-    A batch has at most so many rows, and rows × longest within the budget where there is one.
+    A batch has at most `most` rows, and rows × longest within `budget` if given.
 
     >>> [batch.tolist() for batch in by_length(np.array([2, 9, 3, 1]), 3, 9)]
     [[1], [2, 0, 3]]
@@ -64,9 +67,9 @@ def by_length(lengths: np.ndarray, most: int, budget: int | None = None) -> list
     return found
 
 
-def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]], tokenizer: Any = None) -> Rows:
-    """Rows where each input makes one."""
-    return Rows(inputs, features, np.arange(len(features)), tokenizer)
+def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]]) -> Rows:
+    """Rows with one row for each input."""
+    return Rows(inputs, features, np.arange(len(features)))
 
 
 def taken(outputs: Outputs, chosen: Sequence[int] | np.ndarray) -> dict[str, Values]:
@@ -75,7 +78,7 @@ def taken(outputs: Outputs, chosen: Sequence[int] | np.ndarray) -> dict[str, Val
 
 
 def gathered(parts: Sequence[Outputs], order: np.ndarray) -> dict[str, Values]:
-    """The outputs of batches as one, each row back in its place: row `order[i]` stands at i in the batches."""
+    """The outputs of several batches as one, in the order of rows: row `order[i]` is at place i in the batches."""
     back = np.argsort(order, kind="stable")
     found: dict[str, Values] = {}
     for name in parts[0] if parts else ():

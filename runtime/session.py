@@ -1,4 +1,4 @@
-"""Runs one ONNX graph by onnxruntime on the CPU."""
+"""Runs one ONNX graph with onnxruntime on the CPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .rows import ragged_axis
 class Session:
     """A loaded graph; calls may come from several threads.
 
-    `seconds` ends a run that takes longer: what a graph computes is its maker's, and may have no end.
+    `seconds` is a time limit for a run, for graphs of unknown origin, which may never end.
     """
 
     seconds: float | None = None
@@ -28,18 +28,18 @@ class Session:
         options.log_severity_level = 3
         if threads:
             options.intra_op_num_threads = threads
-        # idle workers that spin take the cores from other sessions of the same process
+        # spinning idle workers would take cores from other sessions of the process
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not os.path.isfile(path):  # a pipe would be waited for
             note, help = "it is missing, or no file", "build or copy the bundle again"
             raise BundleError("E0503", f"`{path.name}` can't be loaded", note, help=help)
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises types of its own for each way a file can be wrong
+        except Exception as error:  # onnxruntime raises a type of its own for each kind of damage
             raise BundleError("E0503", f"`{path.name}` can't be loaded", str(error).splitlines()[0][:300]) from None
         self.inputs = tuple(item.name for item in self.session.get_inputs())
         self.outputs = tuple(item.name for item in self.session.get_outputs())
-        # outputs with a named axis besides that of rows run along a row or something in it: a row's own length counts
+        # ragged outputs have a second named axis, which each row's own length limits
         self.ragged = {o.name: along for o in self.session.get_outputs() if (along := ragged_axis(o.shape))}
 
     def run(self, arrays: Mapping[str, np.ndarray], wanted: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -57,7 +57,7 @@ class Session:
 
     @contextmanager
     def _limited(self) -> Iterator[onnxruntime.RunOptions | None]:
-        """Options by which a run is ended when its time is up; None where it has all the time that it wants."""
+        """Options that end a run when its time is up; None without a limit."""
         if self.seconds is None:
             yield None
             return

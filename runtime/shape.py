@@ -1,4 +1,4 @@
-"""Says where JSON values differ from the shape they should have."""
+"""Compares JSON values with an expected shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUMBER = (int, float)
 
 @dataclass(frozen=True)
 class UpTo:
-    """A number from 0 to the most that it may be."""
+    """A number from 0 to `most`."""
 
     most: float
 
@@ -30,10 +30,11 @@ _WORDS = {
 
 
 def wrong(value: Any, shape: Any, where: str = "") -> Iterator[str]:
-    """One sentence per difference.
+    """One sentence for each difference.
 
-    A shape is a type, NUMBER (a finite one), UpTo, FILE, a range of whole numbers, a list of one shape, None or a shape as `(None, shape)`,
-    or a dict: by key, of every key with ANY, and of keys that may be absent with a `?` before.
+    A shape is a type, NUMBER (a finite number), UpTo, FILE, a range of whole numbers, a list of one shape, `(None,
+    shape)` for a shape or null, or a dict of shapes by key. In a dict, ANY stands for every key, and `?` begins keys
+    that may be absent.
 
     >>> list(wrong({"a": 1, "b": [1, "x"]}, {"a": str, "b": [int], "?c": int}))
     ['`a` is not text', '`b.1` is not a whole number']
@@ -63,7 +64,7 @@ def wrong(value: Any, shape: Any, where: str = "") -> Iterator[str]:
 
 
 def _is_huge(value: Any) -> bool:
-    """Whether a number is none to calculate with: beyond 64 bits, infinite, or NaN."""
+    """Whether a number is unusable: beyond 64 bits, infinite, or NaN."""
     return not math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and abs(value) >= 1 << 63
 
 

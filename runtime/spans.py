@@ -1,4 +1,4 @@
-"""Where words stand in a text: from a tokenizer's offsets to words, and between tags of words and spans."""
+"""Places of words in a text: from token offsets to words, and between tags of words and spans."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 OUTSIDE = "O"
-# marks inside links, handles, paths and names, which data with words leaves whole: between letters or digits, or a lone
-# @ or # before them
+# marks inside links, handles, paths and names, which tokenized data keeps whole: between letters or digits, or one @
+# or # before them
 JOINING = re.compile(r"(?<=[^\W_])[@#/_.:=&%~+\\-]+(?=[^\W_])|(?<![\w@#/.:=&%~+\\-])[@#](?=[^\W_])")
 Span = tuple[int, int, str]  # first, end, label
 
 
 def trimmed(offsets: np.ndarray, text: str) -> np.ndarray:
-    """The characters (tokens, 2) of tokens without white space at either end, which some tokenizers count in."""
+    """The characters (tokens, 2) of tokens without white space at the ends, which some tokenizers include."""
     found = offsets.copy()
     for i, (start, end) in enumerate(offsets.tolist()):
         inside = text[start:end]
@@ -27,10 +27,11 @@ def trimmed(offsets: np.ndarray, text: str) -> np.ndarray:
 
 
 def words(offsets: np.ndarray, numbers: np.ndarray, text: str, is_joined: bool = False) -> np.ndarray:
-    """The word (tokens,) of each token, counted from 0; -1 for tokens that are none of the text, or blank.
+    """The number of each token's word, from 0, int64 (tokens,); -1 for blank tokens and tokens outside of the text.
 
-    `offsets` are trimmed, `numbers` the tokenizer's own words. Some tokenizers give a whole text one number, so white
-    space and punctuation divide, too; but where `is_joined`, not the marks within `@name`, `a.com/b` and `Nex-Tech`.
+    `offsets` are trimmed, `numbers` the tokenizer's own words. Some tokenizers number a whole text as one word, so
+    white space and punctuation divide too. With `is_joined`, marks inside `@name`, `a.com/b` and `Nex-Tech` do not
+    divide.
     """
     found = np.full(len(numbers), -1, np.int64)
     joined = _joined(text) if is_joined else frozenset()
@@ -47,7 +48,7 @@ def words(offsets: np.ndarray, numbers: np.ndarray, text: str, is_joined: bool =
 
 
 def _divided(text: str, end: int, start: int) -> bool:
-    """Whether a word ends between two tokens; tokens that share a character never divide."""
+    """Whether a word ends between two tokens; tokens that share a character are one word."""
     if start < end:
         return False
     between = text[end:start]
@@ -55,7 +56,7 @@ def _divided(text: str, end: int, start: int) -> bool:
 
 
 def _joined(text: str) -> frozenset[int]:
-    """The places in a text, counted in characters, that lie beside marks that join."""
+    """The places in a text, in characters, beside marks that join."""
     return frozenset(at for found in JOINING.finditer(text) for at in range(found.start(), found.end() + 1))
 
 
@@ -64,7 +65,7 @@ def _is_mark(letter: str) -> bool:
 
 
 def placed(feature: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The first token (words,) and the characters (words, 2) of the words of a row."""
+    """The first token (words,) and the characters (words, 2) of each word of a row."""
     kept = np.flatnonzero(feature["words"] >= 0)
     _, at = np.unique(feature["words"][kept], return_index=True)
     if not len(at):
@@ -74,7 +75,7 @@ def placed(feature: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tags(places: np.ndarray, spans: Iterable[tuple[int, int, str]]) -> list[str]:
-    """The IOB2 tags of words at `places` (words, 2), in a text with labelled spans of characters, apart and in order.
+    """The IOB2 tags of words at `places` (words, 2), in a text with ordered, disjoint labelled spans of characters.
 
     A word belongs to the first span that it shares a character with.
 
@@ -91,7 +92,7 @@ def tags(places: np.ndarray, spans: Iterable[tuple[int, int, str]]) -> list[str]
 
 
 def entities(tags: Sequence[str]) -> list[Span]:
-    """The spans of words that IOB2 tags name; an inside that follows on nothing begins one.
+    """The spans of words in IOB2 tags; an `I-` without a predecessor begins a span.
 
     >>> entities(["B-place", "I-place", "O", "I-person"])
     [(0, 2, 'place'), (3, 4, 'person')]

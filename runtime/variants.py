@@ -1,4 +1,4 @@
-"""Finds decoders and preprocessings by the word that a manifest has; only the one that is named gets imported."""
+"""Finds decoders and preprocessings by their word in the manifest, and imports only the one that is named."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from .manifest import modalities
 
 
 def decoder(task: str) -> Decoder:
-    """The decoder of a task; raises BundleError E0503, E0506 or E0507 where there is none that can be used."""
+    """The decoder of a task; raises BundleError E0503, E0506 or E0507 where none can be used."""
     found: Decoder = _module("heads", task).DECODER
     return found
 
 
 def preprocessing(modality: str) -> Preprocessing:
-    """The preprocessing of a modality, or of several with `+` between them; raises BundleError E0503, E0506 or E0507 where none can be used."""
+    """The preprocessing of a modality, or of several joined by `+`.
+
+    Raises BundleError E0503, E0506 or E0507 where none can be used.
+    """
     parts = modalities(str(modality))
     found: dict[str, Preprocessing] = {part: _module("inputs", part).PREPROCESSING for part in parts}
     return combined(found) if len(parts) > 1 else found[parts[0]]
@@ -38,6 +41,6 @@ def _module(folder: str, word: str) -> ModuleType:
 
 
 def lacking(error: ModuleNotFoundError) -> BundleError:
-    """The refusal for a package that the bundle needs and that is not installed."""
+    """The error for a package that the bundle needs and that is not installed."""
     help = "pip install -r requirements.txt, from the bundle's folder"
     return BundleError("E0507", f"the bundle needs the package `{error.name}`", help=help)

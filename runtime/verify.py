@@ -1,4 +1,4 @@
-"""Checks a bundle against itself: checksums and golden samples."""
+"""Checks a bundle: checksums and golden samples."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from .manifest import ENDS, KEEP_ENDS, SIGNATURE, VERIFIES, changed, is_odd, rea
 from .model import Model
 from .rows import Values
 
-SECONDS = 300.0  # that a graph may take for a batch of golden samples, of which there are few
+SECONDS = 300.0  # time limit of a graph for the golden samples
 
 
 def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
-    """Largest difference to the golden outputs per precision, |a−b| / max(1, |a|).
+    """The largest difference to the golden outputs by precision, |a−b| / max(1, |a|).
 
-    With `is_strict`, nothing may lie in the folder but the bundle's own files: no `.git`, no byte code.
-
-    Raises BundleError E0503 where a file was changed and E0504 where answers differ by more than the bundle allows.
+    With `is_strict`, the folder may hold nothing but the bundle's files: no `.git`, no byte code. Raises BundleError
+    E0503 where a file was changed, and E0504 where outputs differ by more than the bundle allows.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -41,7 +40,7 @@ def verify(folder: str | Path, is_strict: bool = False) -> dict[str, float]:
 
 
 def _require_files(folder: Path, files: dict[str, Any], is_strict: bool) -> None:
-    """Raises BundleError E0503 for files that differ, lack, or are none of the bundle's."""
+    """Raises BundleError E0503 for files that are changed, missing or foreign."""
     wrong, more = list(changed(folder, files)), list(map(told, strangers(folder, files, is_strict)))
     if not wrong and not more and is_odd(folder / SIGNATURE):
         more = [f"`{SIGNATURE}` is no signature"]
@@ -62,10 +61,10 @@ def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manife
         golden = {name: [row for sample in samples for row in sample["outputs"][precision][name]] for name in mine}
         apart = [_difference(mine[name], golden[name]) for name in mine]
         apart += [_of_call(model, call) for sample in samples for call in sample.get("calls", ())]
-        worst = float(np.max(apart))  # a NaN is larger than anything, for numpy's max as for the gate
+        worst = float(np.max(apart))  # numpy's max returns NaN, which no limit accepts
     except (KeyError, TypeError, ValueError, IndexError):
         raise BundleError("E0503", "the bundle's golden samples are not those of its graph") from None
-    # int8 kernels differ between processors by whole quantisation steps; fp32 keeps the parity gate
+    # int8 kernels of other processors differ by whole quantization steps; fp32 keeps the parity gate
     allowed = manifest["gates"]["parity"]["allowed"] if precision == "fp32" else manifest["gates"]["samples_allowed"]
     if not worst <= allowed:
         raise BundleError(
@@ -77,7 +76,7 @@ def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manife
 
 
 def _of_call(model: Model, call: dict[str, Any]) -> float:
-    """Between what a graph gives for arrays that a decoder asked it, and what was kept."""
+    """The difference between a graph's outputs for a recorded call and the recorded outputs."""
     told = model.manifest["graphs"][call["graph"]]
     given = {name: array_of(call["inputs"][name], each["dtype"]) for name, each in told["inputs"].items()}
     found, golden = model.graphs.run(call["graph"], given), call["outputs"][model.precision]
@@ -89,18 +88,18 @@ def _of_call(model: Model, call: dict[str, Any]) -> float:
 
 
 def kept(array: np.ndarray) -> dict[str, Any]:
-    """An array of any shape as JSON: lists alone lose the axes after one that is empty."""
+    """An array of any shape as JSON, with its shape, because nested lists lose axes after an empty one."""
     return {"shape": list(array.shape), "values": np.round(array.astype(np.float64), 7).ravel().tolist()}
 
 
 def array_of(found: dict[str, Any], dtype: str) -> np.ndarray:
-    """An array that `kept` wrote; raises KeyError, TypeError or ValueError for what it did not."""
+    """An array that `kept` wrote; raises KeyError, TypeError or ValueError for anything else."""
     return np.array(found["values"], dtype).reshape(found["shape"])
 
 
 def _difference(found: Values, golden: list[Any]) -> float:
-    """Between the outputs of rows and those that were kept; raises ValueError for others in number or shape."""
-    # what has no rows of its own, such as a text without a mask, keeps no more than that in JSON
+    """The difference between outputs of rows and golden ones; raises ValueError where number or shape differs."""
+    # an empty array, as for a text without a mask, loses its shape in JSON
     theirs = [
         np.array(row or np.zeros((0, *own.shape[1:])), np.float64) for row, own in zip(golden, found, strict=True)
     ]

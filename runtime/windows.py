@@ -1,4 +1,4 @@
-"""Answers in windows: a long context is read in parts, and the best span of all of them counts."""
+"""Reads long contexts in windows, and finds the best spans of a window."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-BEST = 20  # spans of a window that are looked at
-CONTEXT = 1  # the context's place in the pair of question and context
+BEST = 20  # spans of a window that are considered
+CONTEXT = 1  # the number of the context in the pair of question and context
 Feature = Mapping[str, np.ndarray]
 
 
 def nowhere(feature: Feature) -> int:
     """The token that stands for no answer.
 
-    The first where special tokens stand at both ends, as in BERT. Tokenizers of decoders put none at the end, and what
-    reads from left to right knows the context only there: then it is the last token, which is no answer by itself.
+    It is the first token where special tokens stand at both ends, as in BERT. Tokenizers of decoders add none at the
+    end, and a causal model has read the context only there: then it is the last token.
     """
     sequences = feature["sequences"]
     return 0 if sequences[0] < 0 and sequences[-1] < 0 else len(sequences) - 1
 
 
 def readable(feature: Feature) -> np.ndarray:
-    """Which tokens (tokens,) have a letter of the context."""
+    """Which tokens (tokens,) have a character of the context."""
     offsets = feature["offsets"]
     found: np.ndarray = (feature["sequences"] == CONTEXT) & (offsets[:, 1] > offsets[:, 0])
     return found
 
 
 def located(feature: Feature, start: int, text: str) -> tuple[int, int] | None:
-    """The first and the last token of an answer in a window; None where it is not wholly in it."""
+    """The first and the last token of an answer in a window; None where the window does not hold all of it."""
     first = start + len(text) - len(text.lstrip())
     end = start + len(text.rstrip())
     at = np.flatnonzero(readable(feature))
@@ -43,10 +43,10 @@ def located(feature: Feature, start: int, text: str) -> tuple[int, int] | None:
 
 
 def spans(feature: Feature, starts: np.ndarray, ends: np.ndarray, longest: int) -> Iterator[tuple[float, int, int]]:
-    """(score, first character, end) of the best spans of a window of at most `longest` tokens, the best first."""
+    """(score, first character, end) of the best spans of a window with at most `longest` tokens, the best first."""
     is_read = readable(feature)
     length = len(starts)
-    scores = np.full((min(longest, length), length), -np.inf)  # by number of tokens after the first, and the first
+    scores = np.full((min(longest, length), length), -np.inf)  # [number of tokens after the first, first token]
     for more in range(len(scores)):
         both = is_read[: length - more] & is_read[more:]
         scores[more, : length - more][both] = (starts[: length - more] + ends[more:])[both]

@@ -1,1 +1,1 @@
-"""Backbone families, one module per `model_type` of config.json."""
+"""Backbone families: one module for each `model_type` of config.json."""

@@ -1,7 +1,7 @@
 """ALBERT: BERT whose layers share their weights (Lan et al., 2019, arXiv:1909.11942).
 
-There is one set of weights for all layers, so `layers` is a stack of as many as there are groups of them, mostly one.
-The projection from the size of an embedding to that of a state belongs to `embeddings`.
+All layers have one set of weights, so `layers` is a stack of the groups of layers, usually one. The projection from the
+width of an embedding to that of a state belongs to `embeddings`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ._shapes import Shapes, linear, norm, stack
 
 
 def width(config: Config) -> int:
-    """The size of a token's state."""
+    """The width of a token's state."""
     return int(config.get("hidden_size", 4096))
 
 
@@ -30,7 +30,7 @@ def language_model(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 def shapes(config: Config) -> Shapes:
-    """Every tensor of AlbertModel without its pooler: embeddings, and one set of weights for a group of layers."""
+    """Every tensor of AlbertModel without its pooler."""
     width, inner, narrow = config["hidden_size"], config["intermediate_size"], config["embedding_size"]
     layer = {
         **norm("full_layer_layer_norm", width),

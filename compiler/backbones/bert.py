@@ -9,23 +9,23 @@ from ._shapes import Shapes, linear, norm, stack, undivided
 
 
 def width(config: Config) -> int:
-    """The size of a token's state."""
+    """The width of a token's state."""
     return int(config.get("hidden_size", 768))
 
 
 def longest(config: Config) -> int:
-    """As many tokens as there are learned positions."""
+    """The number of learned positions."""
     return int(config.get("max_position_embeddings", 512))
 
 
 def cache(config: Config) -> tuple[int, int, int]:
-    """Layers, heads and size of a head, as past key values have them."""
+    """(layers, heads, size of a head) of past key values."""
     heads = int(config.get("num_attention_heads", 12))
     return int(config.get("num_hidden_layers", 12)), heads, width(config) // heads
 
 
 def language_model(config: Config) -> dict[str, tuple[str, ...]]:
-    """The tensors of BertForMaskedLM's head: a layer, its norm, and a decoder over words."""
+    """The tensors of BertForMaskedLM's head: a layer, its norm, and a decoder over the vocabulary."""
     return {
         "cls.predictions.bias": ("vocabulary",),
         "cls.predictions.transform.dense.weight": ("width", "width"),
@@ -43,7 +43,7 @@ def shapes(config: Config) -> Shapes:
 
 
 def words(config: Config, width: int) -> Shapes:
-    """The embeddings, of which ELECTRA's are narrower than its layers."""
+    """The embeddings, which have their own width in ELECTRA."""
     return {
         "embeddings.word_embeddings.weight": (config["vocab_size"], width),
         "embeddings.position_embeddings.weight": (config["max_position_embeddings"], width),
@@ -53,7 +53,7 @@ def words(config: Config, width: int) -> Shapes:
 
 
 def layers(config: Config) -> Shapes:
-    """The stack; that of a decoder may attend to another text too."""
+    """The stack of layers; a decoder's may have cross attention."""
     width, inner = config["hidden_size"], config["intermediate_size"]
     layer = {
         **_attention("attention", width),
@@ -73,7 +73,7 @@ def _attention(name: str, width: int) -> Shapes:
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     yield from undivided(config, "hidden_size", "num_attention_heads")
     if config.get("add_cross_attention") and not config.get("is_decoder"):
         yield "add_cross_attention", "only a decoder attends to another text: `is_decoder` is false"
@@ -83,7 +83,7 @@ FAMILY = Family(
     modality="text",
     provides=frozenset({"tokens", "word-embeddings", "past-key-values", "masked-language-model"}),
     prefix="bert.",
-    # Whatever lies outside the two parts is a head or the pooler. Old checkpoints carry the position ids too.
+    # names outside of the two parts are a head or the pooler; old checkpoints also hold position ids
     omitted=(r"(?!(embeddings|encoder)\.)", r"embeddings\.(position|token_type)_ids$"),
     renamed={r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"},
     parts={"embeddings": r"embeddings\.", "layers": r"encoder\.layer\.(\d+)\."},

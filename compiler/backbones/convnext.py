@@ -1,6 +1,6 @@
-"""ConvNeXt: a convolutional network built after vision transformers (Liu et al., 2022, arXiv:2201.03545).
+"""ConvNeXt: a convolutional network modelled on vision transformers (Liu et al., 2022, arXiv:2201.03545).
 
-The layer norm of the pooled vector is in no part: it stays with whatever is trained on top.
+The layer norm of the pooled vector is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def width(config: Config) -> int:
 
 
 def levels(config: Config) -> tuple[Level, ...]:
-    """What each stage gives; the first has a cell for each patch, and each further one halves its sides."""
+    """One level for each stage; the first has a cell for each patch, each further one half the sides."""
     finest, _ = sides(config["patch_size"])
     return tuple(Level(channels, finest << stage) for stage, channels in enumerate(config["hidden_sizes"]))
 
@@ -30,7 +30,7 @@ def shapes(config: Config) -> Shapes:
         **norm("embeddings.layernorm", sizes[0]),
         **norm("layernorm", sizes[-1]),
     }
-    for i in range(min(config["num_stages"], len(sizes) + 1)):  # one more has no size
+    for i in range(min(config["num_stages"], len(sizes) + 1)):  # one stage too many raises IndexError
         at = f"encoder.stages.{i}"
         if i:
             found |= norm(f"{at}.downsampling_layer.0", sizes[i - 1])
@@ -55,7 +55,7 @@ FAMILY = Family(
     modality="image",
     provides=frozenset({"pooled"}),
     prefix="convnext.",
-    omitted=(r"(?!(embeddings|encoder|layernorm)\.)",),  # whatever lies outside is a head
+    omitted=(r"(?!(embeddings|encoder|layernorm)\.)",),  # other names are a head's
     parts={"stem": r"embeddings\.", "stages": r"encoder\.stages\.(\d+)\."},
     norms=r"(layernorm|downsampling_layer\.0)\.(weight|bias)$",
     kinds={

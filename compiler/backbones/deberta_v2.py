@@ -1,8 +1,8 @@
-"""DeBERTa v2 and v3: content and relative position attend apart (He et al., 2020, arXiv:2006.03654).
+"""DeBERTa v2 and v3: separate attention to content and relative position (He et al., 2020, arXiv:2006.03654).
 
-`embeddings` takes in what all layers share or what sits beneath the second one: the relative positions, their
-layer norm and the convolution of the largest models. Freezing the lower layers would otherwise leave learning
-tensors beneath them.
+`embeddings` includes what all layers share and what lies beneath the second layer: relative positions, their layer
+norm, and the convolution of the largest models. Otherwise freezing the lower layers would leave learning tensors
+beneath them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ._shapes import Shapes, linear, norm, stack
 
 
 def width(config: Config) -> int:
-    """The size of a token's state."""
+    """The width of a token's state."""
     return int(config.get("hidden_size", 1536))
 
 
 def language_model(config: Config) -> dict[str, tuple[str, ...]]:
-    """The tensors of DebertaV2ForMaskedLM's head; the newer of its two takes its decoder from the embeddings."""
+    """The tensors of DebertaV2ForMaskedLM's head; the newer of its two forms has the embeddings as decoder."""
     if config.get("legacy", True):
         return bert.language_model(config)
     return {
@@ -33,7 +33,7 @@ def language_model(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 def shapes(config: Config) -> Shapes:
-    """Every tensor of DebertaV2Model; what published models have besides BERT's, config.json says key by key."""
+    """Every tensor of DebertaV2Model; config.json tells which optional ones there are."""
     width, narrow = config["hidden_size"], config.get("embedding_size", config["hidden_size"])
     found = {"embeddings.word_embeddings.weight": (config["vocab_size"], narrow), **norm("embeddings.LayerNorm", width)}
     if config["position_biased_input"]:
@@ -62,7 +62,7 @@ def _layer(config: Config) -> Shapes:
 
 
 def _of_positions(config: Config) -> Iterator[str]:
-    """Projections that relative positions have to themselves."""
+    """Names of projections for relative positions alone."""
     if config["relative_attention"] and not config.get("share_att_key", False):
         kinds = config["pos_att_type"] or ()
         kinds = [kind.strip() for kind in kinds.lower().split("|")] if isinstance(kinds, str) else kinds
@@ -71,7 +71,7 @@ def _of_positions(config: Config) -> Iterator[str]:
 
 
 def _relative(config: Config) -> Shapes:
-    """The table of relative positions, and the norm on it."""
+    """The table of relative positions, and its norm."""
     width = config["hidden_size"]
     found: Shapes = {}
     if config["relative_attention"]:
@@ -118,9 +118,9 @@ FAMILY = Family(
     shapes=shapes,
     mistakes=bert.mistakes,
     width=width,
-    longest=bert.longest,  # relative positions reach further, but no model has learned there
+    longest=bert.longest,  # relative positions reach further, but were not trained there
     language_model=LanguageModel(
         tensors=language_model, tied=("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
     ),
-    inputs=("input_ids", "attention_mask"),  # published models have no segments, `type_vocab_size` 0
+    inputs=("input_ids", "attention_mask"),  # published models have `type_vocab_size` 0
 )

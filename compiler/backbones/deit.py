@@ -17,5 +17,5 @@ def shapes(config: Config) -> Shapes:
     return {**vit.encoder(config, special=2), "embeddings.distillation_token": (1, 1, config["hidden_size"])}
 
 
-# `pooled` is ViT's, the class token alone: the teacher's token counts only with the teacher's head
+# `pooled` is ViT's class token, because the teacher's token matters only with the teacher's head
 FAMILY = replace(vit.FAMILY, prefix="deit.", shapes=shapes)

@@ -10,7 +10,7 @@ from ._shapes import Shapes, linear, norm, stack, undivided
 
 
 def width(config: Config) -> int:
-    """The size of a token's state, which this family calls `dim`."""
+    """The width of a token's state, called `dim` in this family."""
     return int(config.get("dim", 768))
 
 
@@ -46,7 +46,7 @@ def shapes(config: Config) -> Shapes:
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     yield from undivided(config, "dim", "n_heads")
 
 

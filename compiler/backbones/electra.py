@@ -1,4 +1,4 @@
-"""ELECTRA: BERT that learned to spot replaced words (Clark et al., 2020, arXiv:2003.10555)."""
+"""ELECTRA: BERT trained to detect replaced words (Clark et al., 2020, arXiv:2003.10555)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ._shapes import Shapes, linear
 
 
 def width(config: Config) -> int:
-    """The size of a token's state."""
+    """The width of a token's state."""
     return int(config.get("hidden_size", 256))
 
 
 def cache(config: Config) -> tuple[int, int, int]:
-    """Layers, heads and size of a head, as past key values have them."""
+    """(layers, heads, size of a head) of past key values."""
     return bert.cache({**config, "hidden_size": width(config)})
 
 
@@ -32,7 +32,7 @@ def language_model(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 def shapes(config: Config) -> Shapes:
-    """Every tensor of ElectraModel; the projection is there only where the two widths differ."""
+    """Every tensor of ElectraModel; it has a projection only where the two widths differ."""
     narrow, width = config["embedding_size"], config["hidden_size"]
     between = linear("embeddings_project", narrow, width) if narrow != width else {}
     return {**bert.words(config, narrow), **between, **bert.layers(config)}
@@ -42,10 +42,10 @@ FAMILY = replace(
     bert.FAMILY,
     prefix="electra.",
     omitted=(
-        r"(?!(embeddings|embeddings_project|encoder)\.)",  # whatever lies outside is a head
+        r"(?!(embeddings|embeddings_project|encoder)\.)",  # other names are a head's
         r"embeddings\.(position|token_type)_ids$",
     ),
-    # The projection to the layers' width is there only where the two widths differ.
+    # the projection exists only where the two widths differ
     parts={"embeddings": r"embeddings(?:_project)?\.", "layers": r"encoder\.layer\.(\d+)\."},
     shapes=shapes,
     width=width,

@@ -1,7 +1,7 @@
 """GPT-2: a transformer decoder with learned positions (Radford et al., 2019).
 
-Its linear layers keep their weights as (inputs, outputs), and one of them makes queries, keys and values.
-The layer norm after the last layer is in no part: it stays with whatever is trained on top.
+Weights of its linear layers have the shape (inputs, outputs), and one layer makes queries, keys and values. The layer
+norm after the last layer is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from ._shapes import Shapes, norm, stack, undivided
 
 
 def width(config: Config) -> int:
-    """The size of a token's state."""
+    """The width of a token's state."""
     return int(config.get("n_embd", 768))
 
 
 def longest(config: Config) -> int:
-    """As many tokens as there are learned positions."""
+    """The number of learned positions."""
     return int(config.get("n_positions", 1024))
 
 
 def cache(config: Config) -> tuple[int, int, int]:
-    """Layers, heads and size of a head, as past key values have them."""
+    """(layers, heads, size of a head) of past key values."""
     heads = int(config.get("n_head", 12))
     return int(config.get("n_layer", 12)), heads, width(config) // heads
 
@@ -37,12 +37,12 @@ def ready(module: Any) -> Any:
 
 
 def language_model(config: Config) -> dict[str, tuple[str, ...]]:
-    """The tensors of GPT2LMHeadModel's head: a decoder over words and nothing else."""
+    """The tensors of GPT2LMHeadModel's head: a decoder over the vocabulary."""
     return {"lm_head.weight": ("vocabulary", "width")}
 
 
 def shapes(config: Config) -> Shapes:
-    """Every tensor of GPT2Model; its linear layers are written as (inputs, outputs)."""
+    """Every tensor of GPT2Model; weights of linear layers have the shape (inputs, outputs)."""
     width = config["n_embd"]
     inner = 4 * width if config["n_inner"] is None else config["n_inner"]
     layer = {
@@ -72,7 +72,7 @@ def _turned(name: str, inputs: int, outputs: int) -> Shapes:
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     yield from undivided(config, "n_embd", "n_head")
 
 

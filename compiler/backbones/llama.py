@@ -1,6 +1,6 @@
 """Llama: a transformer decoder with rotary positions (Touvron et al., 2023, arXiv:2302.13971).
 
-The norm after the last layer is in no part: it stays with whatever is trained on top.
+The norm after the last layer is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from ._shapes import Shapes, linear, norm, stack, undivided
 
 
 def width(config: Config) -> int:
-    """The size of a token's state."""
+    """The width of a token's state."""
     return int(config.get("hidden_size", 4096))
 
 
 def longest(config: Config) -> int:
-    """Rotary positions reach further, but no model has learned there."""
+    """The trained positions; rotary positions reach further, but were not trained there."""
     return int(config.get("max_position_embeddings", 2048))
 
 
 def cache(config: Config) -> tuple[int, int, int]:
-    """Layers, heads that keys and values have, and their size, as past key values have them."""
+    """(layers, heads of keys and values, size of a head) of past key values."""
     heads = int(config.get("num_attention_heads", 32))
     size = int(config.get("head_dim") or width(config) // heads)
     return int(config.get("num_hidden_layers", 32)), int(config.get("num_key_value_heads") or heads), size
@@ -35,7 +35,7 @@ def shapes(config: Config) -> Shapes:
 
 
 def decoder(config: Config, qkv: bool, output: bool, mlp: bool) -> Shapes:
-    """The tensors of a decoder of Llama's kind; the flags say which of its layers have biases."""
+    """The tensors of a decoder like Llama's; the flags tell which layers have biases."""
     width, inner, size = config["hidden_size"], config["intermediate_size"], head_size(config)
     queries, keys = config["num_attention_heads"] * size, pairs(config) * size
     layer = {
@@ -54,25 +54,25 @@ def decoder(config: Config, qkv: bool, output: bool, mlp: bool) -> Shapes:
 
 
 def head_size(config: Config) -> int:
-    """The numbers of a head, which config.json may leave open."""
+    """The size of a head, which config.json may leave out."""
     found = config.get("head_dim")
     return int(config["hidden_size"] // config["num_attention_heads"] if found is None else found)
 
 
 def pairs(config: Config) -> int:
-    """The heads of keys and values."""
+    """The number of heads of keys and values."""
     found = config["num_key_value_heads"]
     return int(config["num_attention_heads"] if found is None else found)
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     yield from undivided(config, "hidden_size", "num_attention_heads")
     yield from grouped(config)
 
 
 def grouped(config: Config) -> Iterator[Mistake]:
-    """Says so where heads of keys can't be shared evenly, and where positions can't turn the halves of a head."""
+    """Mistakes where heads can't share heads of keys evenly, or where a head has an odd size."""
     if config["num_attention_heads"] % pairs(config):
         yield "num_key_value_heads", f"{config['num_attention_heads']} heads can't share {pairs(config)} of keys evenly"
     if head_size(config) % 2:

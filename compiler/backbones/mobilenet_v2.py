@@ -1,7 +1,7 @@
 """MobileNetV2: inverted residual blocks of depthwise convolutions (Sandler et al., 2018, arXiv:1801.04381).
 
-`stages` are its blocks `layer.0` to `layer.15`, as no name in a checkpoint groups them.
-The convolution before pooling, `conv_1x1`, is in no part: it stays with whatever is trained on top.
+`stages` are its blocks `layer.0` to `layer.15`, because checkpoints do not group them. The convolution before pooling,
+`conv_1x1`, is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from ._shapes import Shapes, convolution
 if TYPE_CHECKING:
     import torch
 
-STRIDES = (2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)  # of blocks
-CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)  # between blocks, at full width
+STRIDES = (2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)  # strides of the blocks
+# channels between blocks, at full width
+CHANNELS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
 
 
 def width(config: Config) -> int:
-    """The channels of the last convolution, which a narrow model keeps at 1280 by default."""
+    """The channels of the last convolution; narrow models keep 1280 by default."""
     multiplier = config.get("depth_multiplier", 1.0)
     if config.get("finegrained_output", True) and multiplier < 1:
         return 1280
@@ -30,14 +31,14 @@ def width(config: Config) -> int:
 
 
 def _channels(config: Config, wanted: float) -> int:
-    """As many channels as are wanted, to the next multiple that the configuration asks for."""
+    """The wanted channels, rounded to a multiple that the configuration asks for."""
     step, wanted = config.get("depth_divisible_by", 8), round(wanted)
     channels = max(config.get("min_depth", 8), int(wanted + step / 2) // step * step)
     return int(channels + step if channels < 0.9 * wanted else channels)
 
 
 def levels(config: Config) -> tuple[Level, ...]:
-    """What the last block of each resolution gives."""
+    """One level for the last block of each resolution."""
     return tuple(
         Level(_channels(config, CHANNELS[block + 1] * config["depth_multiplier"]), stride)
         for stride, block in _last_blocks(config).items()
@@ -45,9 +46,9 @@ def levels(config: Config) -> tuple[Level, ...]:
 
 
 def _last_blocks(config: Config) -> dict[int, int]:
-    """Stride → the last block that has it; blocks past `output_stride` are dilated instead."""
+    """Stride → the last block with it; blocks beyond `output_stride` are dilated instead."""
     found: dict[int, int] = {}
-    stride = 2  # of the stem
+    stride = 2  # the stem's stride
     for block, halves in enumerate(STRIDES):
         stride = stride if stride == config["output_stride"] else stride * halves
         found[stride] = block
@@ -55,7 +56,7 @@ def _last_blocks(config: Config) -> dict[int, int]:
 
 
 def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
-    """The states after these blocks."""
+    """The outputs of the last block of each resolution."""
     return tuple(outputs.hidden_states[block] for block in _last_blocks(config).values())
 
 
@@ -79,7 +80,7 @@ def shapes(config: Config) -> Shapes:
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     if config["depth_multiplier"] <= 0:
         yield "depth_multiplier", "it is a share of channels, above 0"
 
@@ -88,7 +89,7 @@ FAMILY = Family(
     modality="image",
     provides=frozenset({"pooled"}),
     prefix="mobilenet_v2.",
-    omitted=(r"(?!(conv_stem|layer|conv_1x1)\.)",),  # whatever lies outside is a head
+    omitted=(r"(?!(conv_stem|layer|conv_1x1)\.)",),  # other names are a head's
     buffers=resnet.FAMILY.buffers,
     parts={"stem": r"conv_stem\.", "stages": r"layer\.(\d+)\."},
     norms=resnet.FAMILY.norms,

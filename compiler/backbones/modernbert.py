@@ -1,7 +1,7 @@
-"""ModernBERT: rotary positions, local and global attention in turns (Warner et al., 2024, arXiv:2412.13663).
+"""ModernBERT: rotary positions, alternating local and global attention (Warner et al., 2024, arXiv:2412.13663).
 
-One projection makes queries, keys and values, so `query`, `key` and `value` can't be had apart.
-The layer norm after the last layer is in no part: it stays with whatever is trained on top.
+One projection makes queries, keys and values, so `query`, `key` and `value` are no targets of their own. The layer norm
+after the last layer is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from ._shapes import DEEPEST, Shapes, linear, norm, stack
 
 
 def longest(config: Config) -> int:
-    """Rotary positions reach further, but no model has learned there."""
+    """The trained positions; rotary positions reach further, but were not trained there."""
     return int(config.get("max_position_embeddings", 8192))
 
 
 def language_model(config: Config) -> dict[str, tuple[str, ...]]:
-    """The tensors of ModernBertForMaskedLM's head; whether its parts have biases, config.json says."""
+    """The tensors of ModernBertForMaskedLM's head; config.json tells which parts have biases."""
     biases = {
         "head.dense.bias": ("width",) if config.get("classifier_bias") else None,
         "head.norm.bias": ("width",) if config.get("norm_bias") else None,
@@ -32,7 +32,7 @@ def language_model(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 def shapes(config: Config) -> Shapes:
-    """Every tensor of ModernBertModel; whether its parts have biases, config.json says."""
+    """Every tensor of ModernBertModel; config.json tells which parts have biases."""
     width, inner, is_biased = config["hidden_size"], config["intermediate_size"], config["norm_bias"]
     layer = {
         **linear("attn.Wqkv", width, 3 * width, config["attention_bias"]),
@@ -41,7 +41,8 @@ def shapes(config: Config) -> Shapes:
         **linear("mlp.Wi", width, 2 * inner, config["mlp_bias"]),
         **linear("mlp.Wo", inner, width, config["mlp_bias"]),
     }
-    later = range(1, min(config["num_hidden_layers"], DEEPEST))  # the first has the embeddings' norm before it
+    # the first layer has no norm before attention, only that of the embeddings
+    later = range(1, min(config["num_hidden_layers"], DEEPEST))
     return {
         "embeddings.tok_embeddings.weight": (config["vocab_size"], width),
         **norm("embeddings.norm", width, is_biased),
@@ -55,7 +56,7 @@ FAMILY = Family(
     modality="text",
     provides=frozenset({"tokens", "word-embeddings", "masked-language-model"}),
     prefix="model.",
-    omitted=(r"(?!(embeddings|layers|final_norm)\.)",),  # whatever lies outside is a head
+    omitted=(r"(?!(embeddings|layers|final_norm)\.)",),  # other names are a head's
     parts={"embeddings": r"embeddings\.", "layers": r"layers\.(\d+)\."},
     norms=r"norm\.(weight|bias)$",
     words="embeddings.tok_embeddings.weight",

@@ -1,7 +1,7 @@
 """MPNet: BERT with relative positions, trained on permuted words (Song et al., 2020, arXiv:2004.09297).
 
-`embeddings` takes in the table of relative positions, one for all layers: freezing the lower layers would
-otherwise leave a learning tensor beneath them.
+`embeddings` includes the table of relative positions, which all layers share. Otherwise freezing the lower layers would
+leave a learning tensor beneath them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ._shapes import Shapes, linear, norm, stack
 
 
 def longest(config: Config) -> int:
-    """Positions start at 2: the model's padding index is 1, whatever config.json says of it."""
+    """The learned positions from 2 on, because the model's padding index is 1, whatever config.json says."""
     return int(config.get("max_position_embeddings", 512)) - 2
 
 
@@ -60,6 +60,6 @@ FAMILY = replace(
     shapes=shapes,
     longest=longest,
     cache=None,
-    language_model=roberta.FAMILY.language_model,  # it has the same names
+    language_model=roberta.FAMILY.language_model,  # the tensors have the same names
     inputs=("input_ids", "attention_mask"),
 )

@@ -10,7 +10,7 @@ from ._shapes import Shapes
 
 
 def longest(config: Config) -> int:
-    """Rotary positions reach further, but no model has learned there."""
+    """The trained positions; rotary positions reach further, but were not trained there."""
     return int(config.get("max_position_embeddings", 32768))
 
 

@@ -10,7 +10,7 @@ from ._shapes import Shapes, norm, stack
 
 
 def cache(config: Config) -> tuple[int, int, int]:
-    """Layers, heads that keys and values have, and their size, which the configuration states."""
+    """(layers, heads of keys and values, size of a head) of past key values."""
     return llama.cache({"head_dim": 128, **config})
 
 

@@ -17,23 +17,23 @@ def width(config: Config) -> int:
 
 
 def longest(config: Config) -> int | None:
-    """Images have no length; the preprocessing fixes their size."""
+    """None, because pictures have no length; preprocessing fixes their size."""
     return None
 
 
 def pooled(outputs: Any) -> torch.Tensor:
-    """The mean over the last stage's positions."""
+    """The mean over positions of the last stage: (batch, width)."""
     return outputs.pooler_output.flatten(1)
 
 
 def levels(config: Config) -> tuple[Level, ...]:
-    """What each stage gives; the stem has a quarter of the picture's sides."""
+    """One level for each stage; the stem divides the sides by four."""
     finest = 8 if config["downsample_in_first_stage"] else 4
     return tuple(Level(channels, finest << stage) for stage, channels in enumerate(config["hidden_sizes"]))
 
 
 def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
-    """The states of the stages, after that of the stem."""
+    """The outputs of the stages, without the stem's."""
     return tuple(outputs.hidden_states[1:])
 
 
@@ -54,7 +54,7 @@ def shapes(config: Config) -> Shapes:
 
 
 def _block(config: Config, inputs: int, outputs: int) -> tuple[tuple[int, int, int], ...]:
-    """Inputs, outputs and size of a block's convolutions."""
+    """(inputs, outputs, kernel size) of a block's convolutions."""
     if config["layer_type"] == "basic":
         return (inputs, outputs, 3), (outputs, outputs, 3)
     narrow = outputs // 4
@@ -65,7 +65,7 @@ FAMILY = Family(
     modality="image",
     provides=frozenset({"pooled"}),
     prefix="resnet.",
-    omitted=(r"(?!(embedder|encoder)\.)",),  # whatever lies outside is a head
+    omitted=(r"(?!(embedder|encoder)\.)",),  # other names are a head's
     buffers=(r"\.(running_mean|running_var|num_batches_tracked)$",),
     parts={"stem": r"embedder\.", "stages": r"encoder\.stages\.(\d+)\."},
     norms=r"normalization\.\w+$",

@@ -9,7 +9,7 @@ from . import bert
 
 
 def longest(config: Config) -> int:
-    """The first token sits one after the padding index, so that index and all before it are lost."""
+    """The learned positions after the padding index, where the first token is."""
     return int(config.get("max_position_embeddings", 512)) - int(config.get("pad_token_id", 1)) - 1
 
 

@@ -1,7 +1,7 @@
-"""Swin: attention in shifted windows, its stages halving the resolution (Liu et al., 2021, arXiv:2103.14030).
+"""Swin: attention in shifted windows, with stages that halve the resolution (Liu et al., 2021, arXiv:2103.14030).
 
-`stages` are the modules `encoder.layers`: the paper and config.json call them so, for blocks lie within.
-The layer norm after the last stage is in no part: it stays with whatever is trained on top.
+`stages` are the modules `encoder.layers`, as the paper and config.json name them, because they consist of blocks. The
+layer norm after the last stage is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def width(config: Config) -> int:
 
 
 def levels(config: Config) -> tuple[Level, ...]:
-    """What each stage gives before it hands on at half the sides."""
+    """One level for each stage, before it halves the sides."""
     finest, _ = sides(config["patch_size"])
     return tuple(Level(config["embed_dim"] << stage, finest << stage) for stage in range(len(config["depths"])))
 
 
 def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
-    """The states of the stages, after that of the stem."""
+    """The outputs of the stages, without the stem's."""
     return tuple(outputs.reshaped_hidden_states[1:])
 
 
@@ -71,7 +71,7 @@ def _block(config: Config, width: int, heads: int) -> Shapes:
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     for i, heads in enumerate(config["num_heads"][: len(config["depths"])]):
         if (config["embed_dim"] * 2**i) % heads:
             yield "num_heads", f"{heads} heads can't share a width of {config['embed_dim'] * 2**i}"
@@ -82,11 +82,11 @@ FAMILY = Family(
     provides=frozenset({"pooled"}),
     prefix="swin.",
     omitted=(
-        r"(?!(embeddings|encoder|layernorm)\.)",  # whatever lies outside is a head
+        r"(?!(embeddings|encoder|layernorm)\.)",  # other names are a head's
         r"embeddings\.mask_token$",
         r".*\.relative_position_index$",  # computed from the window size since transformers 5
     ),
-    # transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
+    # transformers 5 reads both layouts and writes the old one, unless it read the new one; the order matters
     renamed={
         r"attention\.self\.query\.": "attention.q_proj.",
         r"attention\.self\.key\.": "attention.k_proj.",

@@ -1,6 +1,6 @@
-"""ViT: a transformer encoder over the patches of an image (Dosovitskiy et al., 2020, arXiv:2010.11929).
+"""ViT: a transformer encoder over patches of a picture (Dosovitskiy et al., 2020, arXiv:2010.11929).
 
-The layer norm after the last layer is in no part: it stays with whatever is trained on top.
+The layer norm after the last layer is in no part: it learns with the head.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 
 def width(config: Config) -> int:
-    """The size of a patch's state, and of the pooled vector."""
+    """The width of a patch's state, and of the pooled vector."""
     return int(config.get("hidden_size", 768))
 
 
 def longest(config: Config) -> int | None:
-    """Images have no length; the preprocessing fixes their size."""
+    """None, because pictures have no length; preprocessing fixes their size."""
     return None
 
 
 def pixels(config: Config) -> tuple[int, int]:
-    """Height and width of the pictures, whose patches have a position each."""
+    """(height, width) of pictures, whose patches have learned positions."""
     return sides(config.get("image_size", 224))
 
 
 def pooled(outputs: Any) -> torch.Tensor:
-    """The state of the class token, as ViTForImageClassification takes it."""
+    """The state of the class token, as in ViTForImageClassification: (batch, width)."""
     return outputs.last_hidden_state[:, 0]
 
 
 def levels(config: Config) -> tuple[Level, ...]:
-    """The states of the patches, as one map."""
+    """One level: the states of the patches."""
     return (Level(config["hidden_size"], sides(config["patch_size"])[0]),)
 
 
 def maps(outputs: Any, config: Config) -> tuple[torch.Tensor, ...]:
-    """The states of the patches, which come after those of special tokens, as they lie in the picture."""
+    """The states of the patches, without those of special tokens, arranged as in the picture."""
     (height, breadth), patch = sides(config["image_size"]), sides(config["patch_size"])
     rows, columns = height // patch[0], breadth // patch[1]
     states = outputs.last_hidden_state[:, -rows * columns :]
@@ -54,7 +54,7 @@ def shapes(config: Config) -> Shapes:
 
 
 def encoder(config: Config, special: int) -> Shapes:
-    """The tensors of an encoder of patches, with `special` tokens before these."""
+    """The tensors of an encoder of patches, with `special` tokens before them."""
     width, inner, bias = config["hidden_size"], config["intermediate_size"], config["qkv_bias"]
     layer = {
         **linear("attention.o_proj", width, width),
@@ -78,7 +78,7 @@ def encoder(config: Config, special: int) -> Shapes:
 
 
 def mistakes(config: Config) -> Iterator[Mistake]:
-    """What no tensor's shape shows."""
+    """Values that shapes of tensors do not show to be wrong."""
     yield from undivided(config, "hidden_size", "num_attention_heads")
 
 
@@ -86,9 +86,9 @@ FAMILY = Family(
     modality="image",
     provides=frozenset({"pooled"}),
     prefix="vit.",
-    # Whatever lies outside is a head, the pooler or, in masked image modeling, the mask token.
+    # other names are a head's, the pooler's or, in masked image modelling, the mask token
     omitted=(r"(?!(embeddings|layers|layernorm)\.)", r"embeddings\.mask_token$"),
-    # transformers 5 reads both layouts and writes the old one, unless it read the new one. The order matters.
+    # transformers 5 reads both layouts and writes the old one, unless it read the new one; the order matters
     renamed={
         r"^encoder\.layer\.": "layers.",
         r"attention\.attention\.query\.": "attention.q_proj.",

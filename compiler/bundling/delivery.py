@@ -1,4 +1,4 @@
-"""Puts a packed bundle where the user wants it, and nothing else there at risk."""
+"""Copies a packed bundle to the output folder without harm to other files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..store.ownership import make_folders
 from ..store.staging import beside, clear
 from ..store.store import Store, full_disk, sync, sync_tree
 
-FOLDER, FILE = 0o755, 0o644  # of what is delivered
+FOLDER, FILE = 0o755, 0o644  # modes of delivered folders and files
 
 
 def require_place(output: Path) -> None:
-    """Raises what writing beside the output would raise: OSError, or Refused E0501 where a file is in the way.
+    """Raises the error that writing to the output would raise: OSError, or Refused E0501 for a file in the way.
 
-    Nothing is left behind, not even the folders that the output needs.
+    Leaves nothing behind, not even missing folders above the output.
     """
     above = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
     if not above.is_dir():
@@ -41,7 +41,7 @@ def require_place(output: Path) -> None:
 def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) -> None:
     """Raises Refused E0501 where the output folder holds anything but an earlier bundle of this name.
 
-    `packed` is that bundle as the store has it, None where it has none. Also what `require_place` raises.
+    `packed` is that bundle in the store, None for none. Also raises what `require_place` raises.
     """
     require_place(output)
     if output.is_symlink() or (output.exists() and not output.is_dir()):
@@ -70,7 +70,7 @@ def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) ->
             help="choose another place with -o",
         )
     every = strangers(output, own, is_strict=True)
-    foreign = [name for name in every if CACHE not in PurePosixPath(name).parts]  # byte code is no loss
+    foreign = [name for name in every if CACHE not in PurePosixPath(name).parts]  # byte code may be deleted
     if foreign:
         raise refuse(
             "E0501",
@@ -81,10 +81,10 @@ def refuse_output(output: Path, name: str, packed: Path | None, memory: Path) ->
 
 
 def deliver(packed: Path, output: Path, store: Store) -> None:
-    """Copies a packed bundle to the output folder, unless it lies there unharmed; everybody may read it.
+    """Copies a packed bundle to the output folder, unless an undamaged copy is there; everybody may read it.
 
-    Readers see the old one or the new one, whole; between the two renames, for a moment, none. Raises Refused E0501
-    where something else has come to lie there since the build began.
+    Readers see the old bundle or the new one, complete; for a moment between two renames they see none. Raises Refused
+    E0501 where other files appeared in the output during the build.
     """
     output = output.absolute()
     with store.lock(f"deliver-{digest(os.path.realpath(output))}"):
@@ -104,13 +104,13 @@ def deliver(packed: Path, output: Path, store: Store) -> None:
 
 
 def _open(folder: Path) -> None:
-    """Lets everybody read a folder and all in it, and its owner alone write, whatever the umask is."""
+    """Makes a folder and its files readable for everybody and writable for the owner, whatever the umask."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(FOLDER if path.is_dir() else FILE)
 
 
 def _replace(output: Path, new: Path, old: Path) -> None:
-    """Puts a folder in the place of another, which is moved out of the way; Ctrl-C waits for both."""
+    """Replaces a folder by another, and moves the old one away; Ctrl-C waits for both renames."""
     with held_back():
         if output.exists():
             os.rename(output, old)
@@ -124,7 +124,7 @@ def _replace(output: Path, new: Path, old: Path) -> None:
 
 
 def _is_same(packed: Path, output: Path, memory: Path) -> bool:
-    """Whether every file of the packed bundle lies in the output, to the byte, and nothing else that may run."""
+    """Whether every file of the packed bundle is in the output, to the byte, and no other file that may run."""
     mine, theirs = packed / NAME, output / NAME
     if not theirs.is_file() or mine.read_bytes() != theirs.read_bytes():
         return False
@@ -138,7 +138,7 @@ def _is_intact(path: Path, entry: Mapping[str, Any], memory: Path) -> bool:
 
 
 def _is_damaged_copy(output: Path, packed: Path | None, memory: Path) -> bool:
-    """Whether a folder without a readable manifest is the rest of this bundle: most files unchanged, none a stranger."""
+    """Whether a folder without a readable manifest is a damaged copy of this bundle: most files equal, none foreign."""
     if packed is None:
         return False
     files = _files(packed)

@@ -1,4 +1,4 @@
-"""Composes a bundle's manifest: everything a runtime or an auditor must know, as data."""
+"""Composes a bundle's manifest: the data that runtimes and auditors need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..planning.plan import Plan, TaskPlan
 from ..store.hashes import combined, digest
 
 LIBRARIES = ("torch", "transformers", "peft", "onnx", "onnxruntime", "numpy")
-CARD = 65_536  # bytes of a model card that are looked at
+CARD = 65_536  # bytes of a model card that are read
 LICENCE = re.compile(
     r"""^license:[ \t]*(?P<quote>["']?)(?P<word>[A-Za-z0-9][A-Za-z0-9.+-]{0,63})(?P=quote)[ \t]*$""", re.MULTILINE
 )
@@ -25,7 +25,7 @@ Calibrated = Mapping[str, Mapping[str, Mapping[str, Any]]]
 def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gates: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest without its list of files and licences.
 
-    `calibrated` is by precision and task what replaces fields of its record.
+    `calibrated` holds by precision and task the fields that replace those of the task's record.
     """
     export = plan.export
     return {
@@ -67,7 +67,7 @@ def _backbone(plan: Plan) -> dict[str, Any]:
 
 
 def _hashes(plan: Plan) -> dict[str, str]:
-    """What the bundle was made of."""
+    """Hashes of the plan, the spec, the backbone and the data."""
     tables = (table for task in plan.tasks for split in task.data.splits for table in split.tables)
     return {
         "plan": plan.sha256,
@@ -78,7 +78,7 @@ def _hashes(plan: Plan) -> dict[str, str]:
 
 
 def _left_out(plan: Plan) -> dict[str, Any]:
-    """The rows that could not be used, by split and kind; of a stage before the supervised one under its name."""
+    """The number of unusable rows by split and kind, with the name of a phase before that of its splits."""
     before = [(f"pretrain-{i}.", phase) for i, phase in enumerate(plan.pretrain, 1)]
     phases = [("", plan), *before, *([("retain.", plan.retain)] if plan.retain else [])]
     found = {
@@ -92,7 +92,7 @@ def _left_out(plan: Plan) -> dict[str, Any]:
 
 
 def _before(plan: Plan) -> dict[str, Any]:
-    """How many numbers learned in each stage of `pretrain`."""
+    """The number of parameters that learned in each stage of `pretrain`."""
     return {"pretrain": [stage.trainable for stage in plan.pretrain]} if plan.pretrain else {}
 
 
@@ -101,7 +101,7 @@ def _adapters(plan: Plan) -> dict[str, Any]:
 
 
 def _head(task: TaskPlan, calibrated: Calibrated) -> dict[str, Any]:
-    """What is the same in every precision."""
+    """The fields of a head that are the same in every precision."""
     own = {field for each in calibrated.values() for field in each.get(task.name, {})}
     found = {
         "type": task.head.type,
@@ -113,7 +113,7 @@ def _head(task: TaskPlan, calibrated: Calibrated) -> dict[str, Any]:
 
 
 def licence(backbone: Path) -> str:
-    """The licence that a backbone's model card states in its front matter, as one plain word, or `unknown`."""
+    """The licence in the front matter of a backbone's model card, as one word, or `unknown`."""
     text = (beginning(backbone / "README.md", CARD) or b"").decode("utf-8", "replace")
     front = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
     found = LICENCE.search(front)

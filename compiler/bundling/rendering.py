@@ -1,4 +1,4 @@
-"""Renders what is written for people in a bundle: the typed wrapper and the model card."""
+"""Renders a bundle's typed wrapper and its model card."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BESIDE = {
 
 @dataclass(frozen=True)
 class Runtime:
-    """A bundle's own runtime: the name that it is loaded under, its modules in order, and the SHA-256 of these."""
+    """A bundle's runtime: the name under which it is loaded, its modules in order, and their SHA-256."""
 
     name: str
     modules: tuple[str, ...]
@@ -63,15 +63,15 @@ def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out
 
 
 def _nobodys(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What users and their files say in the wrapper, replaced by words of ours; names of heads are names by test."""
+    """The wrapper's texts from users and their files, replaced by fixed words; names of heads are identifiers."""
     labels = [{**head, "labels": [str(i) for i in range(len(head["labels"]))]} for head in heads]
     return {"heads": labels, "task": "task", "name": "name", "example": "''"}
 
 
 def refuse_other_code(text: str, expected: str) -> None:
-    """Raises RuntimeError where Python reads more in a text than words in quotes that differ from what is expected.
+    """Raises RuntimeError where two programs differ in more than string literals.
 
-    Nothing that a user writes should get that far; where it did, no wrapper is written.
+    Nothing that a user writes should have that effect; if it did, no wrapper is written.
     """
     try:
         is_same = _without_words(text) == _without_words(expected)
@@ -82,9 +82,9 @@ def refuse_other_code(text: str, expected: str) -> None:
 
 
 def _without_words(text: str) -> str:
-    """The tree of a program with every text in quotes made empty."""
+    """The syntax tree of a program, with every string literal made empty."""
     tree = ast.parse(text)
-    compile(tree, "predict.py", "exec", dont_inherit=True)  # what parses may still be no program
+    compile(tree, "predict.py", "exec", dont_inherit=True)  # some texts parse but do not compile
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node.value = ""
@@ -126,7 +126,7 @@ def _option(name: str, kind: str, gives: str) -> dict[str, str]:
 
 
 def _form(kind: Any, suffix: str, given: str) -> dict[str, Any]:
-    """The type of what one form of an input gets."""
+    """The type of the answer to one form of input."""
     own = [{"name": field.name, "type": str(field.type)} for field in fields(kind)]
     return {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": own}
 
@@ -136,7 +136,6 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
     numbers = {name: value for name, value in scores.items() if value is None or isinstance(value, int | float)}
     reading = plan.reading.preprocessing.plain()
-    example = plan.reading.variant.example(reading)
     card = {
         "manifest": manifest,
         "licence": manifest["licences"]["backbone"],
@@ -145,8 +144,8 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "gated": list(_gated(plan, manifest)),
         "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
-        "example": example,
-        "shell_example": example.strip("()").replace('", "', '" "'),
+        "example": plan.reading.variant.example(reading),
+        "shell_example": plan.reading.variant.typed(reading),
         "limits": [
             plan.reading.variant.limits(reading),
             "Scores hold for rows like those it was built from; other data may differ.",
@@ -157,18 +156,19 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
 
 
 def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """How far each precision is from the trained network on validation rows, and how far it might be."""
+    """Sentences on the difference of each precision from the trained network, and on the allowed difference."""
     for task, precision in ((task, precision) for task in plan.tasks for precision in plan.export.precision):
         gate = manifest["gates"].get("metric", {}).get(task.named(precision), {})
         if (drop := gate.get("drop")) is None:
             continue
         error = f", beyond one standard error of {gate['standard_error']:.4f}" if "standard_error" in gate else ""
         how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
-        yield f"{precision}: {task.named(task.metric)} is {how} the trained network's (allowed {gate['allowed']:g} worse{error})"
+        allowed = f"allowed {gate['allowed']:g} worse{error}"
+        yield f"{precision}: {task.named(task.metric)} is {how} the trained network's ({allowed})"
 
 
 def quantized(told: Mapping[str, Any]) -> str:
-    """How a graph was made int8, for people."""
+    """How a graph was quantized, in words."""
     scales = variants.quantization(told["kind"]).scales
     fixed = told.get("calibration")
     rows = f" ({fixed['rows']} rows, by {fixed['method']})" if fixed else ""

@@ -1,6 +1,6 @@
-"""Lists what a bundle is made of, as a CycloneDX 1.6 bill of materials (https://cyclonedx.org/docs/1.6/json/).
+"""Writes a bundle's bill of materials as CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/).
 
-It has no time, and its serial number is made of the plan's hash, so that equal builds give equal bytes.
+It has no time, and its serial number comes from the plan's hash, so that equal builds give equal bytes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..planning.plan import Plan
 from ..store.hashes import file_sha256
 
 NAME = "sbom.cdx.json"
-LONGEST = 200  # characters of a licence that is a name or an expression
+LONGEST = 200  # the most characters of a licence's name or expression
 
 
 def write_sbom(plan: Plan, manifest: Mapping[str, Any], requires: Sequence[str], backbone: Path, out: Path) -> None:
-    """Writes the bill of a bundle: the packages that it `requires`, its backbone in the folder `backbone`, its data."""
+    """Writes a bundle's bill: the packages in `requires`, the backbone in the folder `backbone`, and the data."""
     licences = manifest["licences"]
     whole = {"type": "machine-learning-model", "bom-ref": "bundle", "name": plan.name, "description": plan.description}
     runtime = {"type": "library", "bom-ref": "graftc_runtime", "name": "graftc_runtime", "version": installed("graftc")}
@@ -44,7 +44,7 @@ def write_sbom(plan: Plan, manifest: Mapping[str, Any], requires: Sequence[str],
 
 
 def _backbone(plan: Plan, licence: str, folder: Path) -> dict[str, Any]:
-    """The pretrained model, with the files that were read of it."""
+    """The pretrained model, with the files that were read."""
     files = [
         {"type": "file", "bom-ref": f"backbone/{name}", "name": name, **_sha256(file_sha256(folder / name))}
         for name in sorted({"config.json", *plan.backbone.files})
@@ -54,14 +54,14 @@ def _backbone(plan: Plan, licence: str, folder: Path) -> dict[str, Any]:
 
 
 def _package(name: str) -> dict[str, Any]:
-    """A package that the bundle runs with, in the version that it was built with."""
+    """A package that the bundle needs, in the version that it was built with."""
     version = installed(name)
     package = {"type": "library", "bom-ref": f"package/{name}", "name": name, "version": version}
     return {**package, **_licence(_stated(name)), "purl": f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"}
 
 
 def _stated(package: str) -> str:
-    """The licence that a package states, empty where it states none, or the whole text of one."""
+    """The licence that a package states; empty where it states none or gives a whole text."""
     try:
         told = metadata(package)
     except PackageNotFoundError:
@@ -71,7 +71,7 @@ def _stated(package: str) -> str:
 
 
 def _data(plan: Plan) -> Iterator[dict[str, Any]]:
-    """The tables that were read, by the paths that the spec gives them, with the fingerprints of the plan."""
+    """The tables that were read, by their paths in the spec, with the plan's fingerprints."""
     tables = {
         table.path: table
         for phase in plan.phases
@@ -88,7 +88,7 @@ def _data(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def _licence(word: str) -> dict[str, Any]:
-    """A licence as its owner writes it, which may be no SPDX id."""
+    """A licence as its owner writes it, maybe not an SPDX id."""
     if not word:
         return {}
     is_expression = any(operator in word.split() for operator in ("AND", "OR", "WITH"))

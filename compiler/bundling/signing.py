@@ -1,4 +1,4 @@
-"""Signatures of bundles: ed25519 over the exact bytes of manifest.json, which has the SHA-256 of all else.
+"""Signs bundles: ed25519 over the exact bytes of manifest.json, which has the SHA-256 of all other files.
 
 Keys are PEM files as OpenSSL writes them: `openssl genpkey -algorithm ed25519`, `openssl pkey -pubout`.
 """
@@ -20,16 +20,16 @@ from ..store.store import sync
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-LONGEST = 10_000  # bytes of a key, which has some hundred
+LONGEST = 10_000  # the most bytes of a key file, which usually has some hundred
 WHOSE = {"private": "stays with who signs", "public": "goes to who checks"}
 
 
 def sign(folder: Path, key: Ed25519PrivateKey) -> None:
-    """Writes the signature of a bundle into its folder, unless that one is there already."""
+    """Writes the signature of a bundle into its folder, unless it is there already."""
     made, path = key.sign((folder / NAME).read_bytes()), folder / SIGNATURE
-    if beginning(path, SIGNATURE_BYTES + 1) == made:  # ed25519 signs the same bytes in one way
+    if beginning(path, SIGNATURE_BYTES + 1) == made:  # ed25519 signatures are deterministic
         return
-    with beside(folder) as place:  # what a kill leaves in a bundle would be no part of it
+    with beside(folder) as place:  # a killed process would leave foreign files in the bundle
         (place / SIGNATURE).write_bytes(made)
         (place / SIGNATURE).chmod(0o644)
         os.replace(place / SIGNATURE, path)
@@ -37,7 +37,7 @@ def sign(folder: Path, key: Ed25519PrivateKey) -> None:
 
 
 def check(folder: Path, key: Ed25519PublicKey) -> None:
-    """Raises Refused E0508 for a bundle that is not signed, or not with the private half of this key."""
+    """Raises Refused E0508 for a bundle without a signature by the private half of this key."""
     help = "get the bundle from who signed it, or their key"
     signature = beginning(folder / SIGNATURE, SIGNATURE_BYTES + 1)
     if signature is None:
@@ -46,7 +46,7 @@ def check(folder: Path, key: Ed25519PublicKey) -> None:
     if _is_signed(signed, signature, key):
         return
     notes: tuple[str, ...] = ()
-    if _is_signed(unix(signed), signature, key):  # no less a refusal: it says what happened
+    if _is_signed(unix(signed), signature, key):  # still refused, but with the cause
         notes, help = (f"the lines of its {NAME} end in CRLF now",), KEEP_ENDS
     raise refuse("E0508", f"{quote(folder)} is not what was signed with this key", *notes, help=help)
 
@@ -62,7 +62,7 @@ def _is_signed(content: bytes, signature: bytes, key: Ed25519PublicKey) -> bool:
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
-    """The key that signs; raises Refused E0509 for a file that holds none."""
+    """The key that signs; raises Refused E0509 for a file without one."""
     make = "`openssl genpkey -algorithm ed25519 -out KEY` makes one"
     raw = _content(path, make)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -72,7 +72,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(raw, None)
     except TypeError:
         raise _no_key(path, "it is locked by a password", "`openssl pkey -in KEY -out UNLOCKED`") from None
-    except Exception:  # of many types, some of them not public
+    except Exception:  # raised types vary, and some are private
         raise _no_key(path, _instead(raw, "private"), make) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise _no_key(path, "it is a key of another kind", make)
@@ -80,7 +80,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def public_key(path: Path) -> Ed25519PublicKey:
-    """The key that checks; raises Refused E0509 for a file that holds none."""
+    """The key that checks; raises Refused E0509 for a file without one."""
     make = "get it from who signs; of a private key, `openssl pkey -in KEY -pubout -out PUBLIC` makes it"
     raw = _content(path, make)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -88,7 +88,7 @@ def public_key(path: Path) -> Ed25519PublicKey:
 
     try:
         key = load_pem_public_key(raw)
-    except Exception:  # of many types, some of them not public
+    except Exception:  # raised types vary, and some are private
         raise _no_key(path, _instead(raw, "public"), make) from None
     if not isinstance(key, Ed25519PublicKey):
         raise _no_key(path, "it is a key of another kind", make)
@@ -96,7 +96,7 @@ def public_key(path: Path) -> Ed25519PublicKey:
 
 
 def _instead(raw: bytes, wanted: str) -> str:
-    """What a file holds in place of the private or the public key that was asked for."""
+    """What a file holds instead of the wanted kind of key."""
     if b"BEGIN OPENSSH" in raw or raw.startswith(b"ssh-"):
         return "it is a key in the form of ssh-keygen; OpenSSL's is needed"
     other = "public" if wanted == "private" else "private"

@@ -1,1 +1,1 @@
-"""Finds everything wrong, or worth a look, between a spec and the world; changes nothing."""
+"""Checks: find every contradiction between a spec, its backbone and its data, and change nothing."""

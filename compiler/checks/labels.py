@@ -1,4 +1,4 @@
-"""Warns of training data with too few rows, and of labels that are rare, doubled or no labels at all."""
+"""Checks of labels and numbers of rows: too few rows, rare, doubled or joined labels, columns without labels."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..language.spec import Draft, HeldOut, Train
 from ..planning.sampling import held_out_rows
 from .odd_labels import odd
 
-PAIR = 2  # rows that can attract each other
-FEW = 12  # validation rows: below, one standard error of an accuracy of 80% is 12 points and more
-RATIO = 10  # of the rows of the most frequent label to those of the rarest
-MEASUREMENTS = 10  # labels with a fraction: more are a scale, not classes
-MOST = 1 << 16  # labels
-UNLIKELY = 1_000  # labels; this many are believed where each has two rows
+PAIR = 2  # rows of a label that a pairing objective needs
+FEW = 12  # validation rows: with fewer, the standard error of an accuracy of 80% is above 12 points
+RATIO = 10  # rows of the most frequent label for each row of the rarest
+MEASUREMENTS = 10  # more labels that are fractions are a scale, not classes
+MOST = 1 << 16  # the largest number of labels
+UNLIKELY = 1_000  # more labels are believed only if each has two rows on average
 
 
 def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """The error where the column of the labels holds no labels; what else is said of labels then means little."""
+    """The error for a column of labels that holds no labels, which makes other checks of labels meaningless."""
     train = facts.splits["train"]
-    if not isinstance(train.tally, LabelCounts):  # a head may have no labels
+    if not isinstance(train.tally, LabelCounts):  # the head has no labels
         return
     if swapped := _swapped(spec, facts):
         yield swapped
@@ -42,7 +42,7 @@ def unlabelled(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _swapped(spec: Draft, facts: Facts) -> Diagnostic | None:
-    """The error where nearly every row has a label of its own, and few inputs stand in all of them."""
+    """The error where nearly every row has a label of its own but inputs repeat: columns look swapped."""
     train, tally = facts.splits["train"], facts.splits["train"].tally
     if not isinstance(tally, RowLabels) or tally.is_multi or train.sketch is None:
         return None
@@ -51,7 +51,7 @@ def _swapped(spec: Draft, facts: Facts) -> Diagnostic | None:
         return None
     different = len(train.sketch.first) << train.sketch.bits
     ((role, names),) = inputs
-    is_few = 2 <= different <= len(tally.counts) / 4  # classes are at least two
+    is_few = 2 <= different <= len(tally.counts) / 4  # there are at least two classes
     if not is_few or len(tally.counts) < max(MEASUREMENTS, train.rows / 2) or len(names) > 1:
         return None
     headline = f"the columns of `{tally.role}` and `{role}` look swapped: there are too many labels"
@@ -61,7 +61,7 @@ def _swapped(spec: Draft, facts: Facts) -> Diagnostic | None:
 
 
 def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Every warning about numbers of rows and labels."""
+    """All warnings on numbers of rows and labels."""
     train, taken = facts.splits["train"], 0
     if spec.data and isinstance(spec.data.validation, HeldOut):
         taken = held_out_rows(spec, facts)
@@ -72,7 +72,7 @@ def balance(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         return
     yield from _doubled(train.tally.counts, train.tally.first)
     yield from odd(train.tally, (spec.head.labels if isinstance(spec.head, Labelled) else None) or ())
-    if not isinstance(train.tally, RowLabels):  # what it counts are no labels of rows
+    if not isinstance(train.tally, RowLabels):  # it counts types of entities, not labels of rows
         return
     yield from _joined(train.tally)
     if not train.tally.is_multi and _are_measurements(train.tally.counts):
@@ -111,7 +111,7 @@ def _small_training(train: Train, rows: int, least: int) -> Iterator[Diagnostic]
 
 
 def _lonely(size: int, rows: int, least: int) -> Diagnostic:
-    """The error where rows learn from the others of their batch, and there are none."""
+    """The error for batches of one row, where the loss compares rows of a batch."""
     headline = "each text is told from the others of its batch, and a batch has one row"
     if rows < least:
         at, help = At(("data", "train"), f"{rows} row to learn from"), "give it more rows"
@@ -122,7 +122,7 @@ def _lonely(size: int, rows: int, least: int) -> Diagnostic:
 
 
 def partnerless(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """A stage in which rows of one label attract each other, and no batch could hold two of one."""
+    """Errors for a stage that pairs rows of one label, where no batch can hold a pair."""
     tally = facts.splits["train"].tally
     if spec.train and spec.train.batch_size < PAIR:
         yield _lonely(spec.train.batch_size, facts.splits["train"].rows, PAIR)
@@ -134,7 +134,7 @@ def partnerless(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) -> Iterator[Diagnostic]:
-    """Labels that differ in nothing but case, spaces and the point of a whole number: probably one label, misspelt."""
+    """Warnings for labels that differ only in case, spaces or the point of a whole number."""
     for labels in spellings(counts):
         often, *rest = sorted(labels, key=lambda label: (label != label.strip(), -counts[label], label))
         for label in rest:
@@ -147,7 +147,7 @@ def _doubled(counts: Mapping[str, int], first: Mapping[str, tuple[str, int]]) ->
 
 
 def _joined(tally: RowLabels) -> Iterator[Diagnostic]:
-    """Labels that look like several with a comma or a semicolon between them."""
+    """The warning for labels that look like several with a comma or a semicolon between them."""
     found = tally.joined()
     if found:
         notes = (f"{found.labels:,} labels are made of others, such as {quote(found.label)}",)
@@ -176,16 +176,15 @@ def _measurements(at: At, tally: LabelCounts, rows: int) -> Diagnostic:
 
 
 def _own(at: At, tally: LabelCounts, rows: int) -> Diagnostic:
-    notes = (
-        f"{rows:,} training rows have {len(tally.counts):,} different labels, such as {quote(next(iter(tally.counts)))}",
-    )
+    example = quote(next(iter(tally.counts)))
+    notes = (f"{rows:,} training rows have {len(tally.counts):,} different labels, such as {example}",)
     headline = f"{quote(tally.column)} gives most rows a label of their own"
     help = f"name the column of the classes: `{tally.role}: <column>` under `data.columns`"
     return Diagnostic("W0530", headline, at, (), notes, help)
 
 
 def _column(spec: Draft, role: str) -> At:
-    """The column of a role where it is written, else the data that it was found in."""
+    """The place of a role's column in the spec, else of the training data."""
     return At(("data", "columns", role) if spec.data and role in spec.data.columns else ("data", "train"))
 
 
@@ -200,7 +199,7 @@ def _imbalance(spec: Draft, train: Train, tally: LabelCounts) -> Iterator[Diagno
     at = At(("train", "metric"), "counts every row alike") if train.metric else At(("data", "train"))
     notes = (f"{quote(often)} has {_rows(counts[often])}, {quote(rare)} has {_rows(counts[rare])}",)
     headline = f"the most frequent label has {counts[often] / counts[rare]:,.0f} times the rows of the rarest"
-    section = "head" if spec.name else "train"  # among several, a head has a metric of its own
+    section = "head" if spec.name else "train"  # with several heads each has a metric of its own
     help = f"write `loss: {{class_weights: balanced}}` under `head`, or `metric: f1_macro` under `{section}`"
     yield Diagnostic("W0313", headline, at, (), notes, help)
 

@@ -1,4 +1,4 @@
-"""Finds what several heads can't share: an input is read once, in one way, for all of them."""
+"""Checks of specs with several heads: one input, one preprocessing, one backbone for all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..planning.decisions import is_still
 from ..planning.terms import MEAN
 from .without_effect import nothing
 
-LENGTHS = ("max_length", "stride")  # keys under `data` by which an input is cut
+LENGTHS = ("max_length", "stride")  # keys under `data` that set the length of inputs
 
 
 def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Everything wrong between the heads of a spec."""
+    """All findings between the heads of a spec."""
     if len(spec.tasks) > 1:
         yield from _read_otherwise(spec, facts)
         yield from _alone(spec)
@@ -28,7 +28,7 @@ def several(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _read_otherwise(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Heads for which an input would become other arrays than for the first."""
+    """Errors for heads that need another preprocessing than the first head."""
     (first, seen), *others = zip(spec.tasks, facts.each, strict=True)
     for task, facts_of in others:
         mine, theirs = facts_of.preprocessing, seen.preprocessing
@@ -62,18 +62,18 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
     notes: tuple[str, ...] = ("an input is read once for all heads, in one way",)
     if key in LENGTHS:
         headline, help = (
-            f"`{key}` is another for `{task.name}` than for `{first.name}`",
+            f"`{key}` differs between `{first.name}` and `{task.name}`",
             f"write `{key}` once, under the top `data`",
         )
     elif key == "augment":
         headline, help = (
-            f"`{task.name}` is augmented otherwise than `{first.name}`",
+            f"`augment` differs between `{first.name}` and `{task.name}`",
             "write `augment` once, under the top `data`",
         )
     else:
         kinds = {"is_pair": ("one text", "a pair of texts"), "is_apart": ("one text", "texts that are compared")}
         said = [kinds[key][bool(value)] if key in kinds else str(value) for value in values]
-        headline = f"`{task.name}` reads inputs otherwise than `{first.name}`"
+        headline = f"`{first.name}` and `{task.name}` read different inputs"
         notes = (
             f"`{first.name}` takes {said[0]}, `{task.name}` {said[1]}"
             if key in kinds
@@ -85,7 +85,7 @@ def _otherwise(first: Draft, task: Draft, key: str, values: tuple[object, object
 
 
 def _still(spec: Draft) -> Iterator[Diagnostic]:
-    """What is written of the learning of a head that has nothing to learn, and an adapter that nobody would teach."""
+    """Findings on heads without parameters: keys without effect, and adapters that nothing would train."""
     still = [task for task in spec.tasks if task.head_type and is_still(task.head_type)]
     learn = [task for task in spec.tasks if task not in still]
     if not learn and spec.method:
@@ -99,14 +99,14 @@ def _still(spec: Draft) -> Iterator[Diagnostic]:
         is_own = task.entry.adapt == "own"
         if learn and spec.method and spec.method_variant.adds and (is_own or not is_taught):
             at = At(("heads", task.name, "adapt" if is_own else "type"), "learns nothing")
-            headline = f"no head would teach the adapter of `{task.name}`"
+            headline = f"no head would train the adapter of `{task.name}`"
             notes = () if is_own else ("it reads through the adapter that heads share, and the others have their own",)
             help = "remove `adapt`" if is_taught else f"write `adapt: shared` under `heads.{learn[0].name}`"
             yield Diagnostic("E0551", headline, at, notes=notes, help=help)
 
 
 def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Heads that want an adapter of their own where the method has none: what learns is the one backbone itself."""
+    """Errors for heads that ask for an adapter of their own where the method adds no tensors."""
     if spec.method is None or facts.backbone is None or spec.method_variant.adds:
         return
     methods = {word: variants.method(word) for word in variants.words("methods")}
@@ -114,8 +114,8 @@ def _adapted(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
     for task in spec.tasks:
         if task.entry.adapt == "own":
             at, also = At(("heads", task.name, "adapt"), "has nothing of its own"), (At(("adapt", "method")),)
-            headline = f"`{spec.method}` adds nothing that `{task.name}` could have for itself"
-            notes = ("all heads stand on one backbone; of their own they can have what a method adds to it",)
+            headline = f"`{spec.method}` adds no tensors that `{task.name}` could have for itself"
+            notes = ("heads share one backbone; a head can own only tensors that a method adds",)
             help = f"remove `adapt` here, or adapt by one of: {listed(works, 40)}"
             yield Diagnostic("E0550", headline, at, also, notes, help)
 
@@ -129,7 +129,7 @@ def _sampled(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _metric(spec: Draft, written: str) -> Iterator[Diagnostic]:
-    """What `train.metric` names where heads have names: the metric of one, or the mean of all."""
+    """The error for a `train.metric` that is neither the metric of a head nor the mean."""
     head, _, metric = written.partition(".")
     tasks = {task.name: task for task in spec.tasks}
     at = At(("train", "metric"), "not known")

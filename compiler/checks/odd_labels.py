@@ -1,4 +1,4 @@
-"""Warns of labels that are probably not what they seem: blanks that nobody sees, no value at all, two kinds of value."""
+"""Warnings for labels that are probably mistakes: blanks at the ends, words for missing values, mixed types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..facts.spelling import VOID, folded
 
 
 def odd(tally: LabelCounts, written: Collection[Any]) -> Iterator[Diagnostic]:
-    """Every warning about how labels are written; those that `head.labels` names are meant."""
+    """All warnings on how labels are written; labels that `head.labels` names are accepted."""
     labels = [label for label in tally.counts if label not in written]
     yield from _blank(labels, tally)
     yield from _void(labels, tally)
@@ -20,7 +20,7 @@ def odd(tally: LabelCounts, written: Collection[Any]) -> Iterator[Diagnostic]:
 
 
 def _blank(labels: Collection[str], tally: LabelCounts) -> Iterator[Diagnostic]:
-    """Labels with a blank at an end; those that stand there without it, too, are told as doubled."""
+    """Warnings for labels with a blank at an end; if the label exists without it, W0319 reports it instead."""
     known = {folded(label) for label in tally.counts if label == label.strip()}
     found = [label for label in labels if label != label.strip() and folded(label) not in known]
     if found:
@@ -42,7 +42,7 @@ def _void(labels: Collection[str], tally: LabelCounts) -> Iterator[Diagnostic]:
 
 
 def _kinds(tally: RowLabels) -> Iterator[Diagnostic]:
-    """Tables whose labels are of two kinds, such as 1 and true, or 0 and "0"."""
+    """Warnings for tables whose labels are of two types, such as 1 and true, or 0 and "0"."""
     kinds: dict[str, list[tuple[str, tuple[str, int]]]] = {}
     for (table, kind), place in tally.kinds.items():
         kinds.setdefault(table, []).append((kind, place))

@@ -1,4 +1,4 @@
-"""Finds what is wrong with the stages before the supervised one, and with the text of `retain`."""
+"""Checks of the stages of `pretrain` and of the text of `retain`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..language.feeding import reads_head, unlabelled
 from ..language.spec import Draft
 from .problems import problems
 
-SHORTEST = 4  # tokens of a block, as of any input
+SHORTEST = 4  # the fewest tokens of a block, as of any input
 MERGING = "a stage's backbone is what the next one starts from, so what it learned must become part of it"
 
 
 def stage_problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
-    """Every diagnostic of the stages of a spec, in its own places."""
+    """All diagnostics of the stages, at their places in the spec."""
     found: list[Diagnostic] = []
     for i, (stage, seen) in enumerate(zip(spec.pretrain, facts.pretrain, strict=False)):
         own = (d for d in problems(stage, seen) if d.code not in _unsaid(seen) and not _is_of_head(d, stage))
@@ -31,18 +31,18 @@ def stage_problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
 
 
 def _is_of_head(found: Diagnostic, stage: Draft) -> bool:
-    """Whether it is the head's own to say, whose rows the stage reads."""
+    """Whether the check of the head, whose rows the stage reads, reports this finding."""
     is_of_data = not isinstance(found.at, At) or found.at.path[:1] in (("data",), ("heads",))
     return reads_head(stage.head_type) and is_of_data
 
 
 def _unsaid(facts: Facts) -> set[str]:
-    """What is said of specs and means nothing of a stage: its gates, and rows where texts are joined."""
+    """Codes that do not apply to stages: on gates, and on rows where texts are joined."""
     return {"W0304", "W0314"} if (facts.preprocessing or {}).get("is_packed") else {"W0304"}
 
 
 def _moved(found: Iterable[Diagnostic], place: Callable[[Path], Path | None]) -> Iterator[Diagnostic]:
-    """Diagnostics in the places that their paths have in the spec, without those of sections that a stage has not."""
+    """Diagnostics with paths of a stage's own spec replaced by paths in the whole spec; others are dropped."""
     for diagnostic in found:
         ats = [_at(at, place) if isinstance(at, At) else at for at in (diagnostic.at, *diagnostic.also)]
         if ats[0] is not None:
@@ -55,7 +55,7 @@ def _at(at: At, place: Callable[[Path], Path | None]) -> At | None:
 
 
 def _of_stage(path: Path, number: int) -> Path | None:
-    """Where a stage has what stands at a path of a spec; None for what it has not."""
+    """The path in the whole spec for a path in a stage's own; None for sections that stages lack."""
     stage = ("pretrain", number)
     if path == ("head", "type"):
         return (*stage, "objective")
@@ -94,7 +94,7 @@ def _stage(stage: Draft, facts: Facts, path: Path) -> Iterator[Diagnostic]:
 
 
 def _labels(stage: Draft, facts: Facts, spec: Draft, path: Path) -> Iterator[Diagnostic]:
-    """Rows with several labels, none of which attracts those that share only some."""
+    """The warning for rows with several labels, where the stage pairs only rows with equal labels."""
     tally = facts.splits["train"].tally if "train" in facts.splits else None
     if isinstance(tally, RowLabels) and tally.is_multi:
         yield unlabelled(stage, next(task for task in spec.each if task.name == stage.name), path)
@@ -106,7 +106,7 @@ def _becomes_part(word: str) -> bool:
 
 
 def _short(facts: Facts, at: At) -> Iterator[Diagnostic]:
-    """Texts that are joined and do not fill one block."""
+    """The error for texts that are joined and do not fill one block."""
     reading = facts.preprocessing or {}
     if not reading.get("is_packed") or "train" not in facts.splits or not facts.measured:
         return

@@ -1,4 +1,4 @@
-"""Finds everything wrong between a spec and the world; changes nothing."""
+"""Finds everything wrong between a spec, its backbone and its data; changes nothing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .without_effect import effects, freezes, still
 if TYPE_CHECKING:
     from ..contracts.head import Head
 
-FEWEST = 4  # training rows from which some may be held out
-TRANSFORMERS_OPSET = 18  # the lowest of torch.export's route
+FEWEST = 4  # the fewest training rows from which rows can be held out
+TRANSFORMERS_OPSET = 18  # the lowest opset of the exporter `transformers`
 ADD_VALIDATION = "add `validation: {fraction: 0.1}` under `data`"
 
 
 def problems(spec: Draft, facts: Facts) -> tuple[Diagnostic, ...]:
-    """Every diagnostic of E03xx and W03xx between what is sound of a spec and the world, all at once."""
+    """Every diagnostic of E03xx and W03xx for the sound parts of a spec, all at once."""
     found = [*facts.found, *_validated(spec)]
     views = [(view, seen) for view in spec.each for seen in [_of(view, spec, facts)]]
     for view, seen in views:
@@ -57,19 +57,19 @@ def _of(view: Draft, spec: Draft, facts: Facts) -> Facts:
 
 
 def _has_no_validation(spec: Draft) -> bool:
-    """Whether the spec surely names no validation data."""
+    """Whether the spec certainly has no validation data."""
     return spec.data is not None and spec.data.validation is None and "validation" not in spec.lost
 
 
 def _together(spec: Draft) -> Iterator[Diagnostic]:
-    """Says so where a head has no validation data."""
+    """The warning for a head without validation data."""
     if _has_no_validation(spec):
         headline = "there is no validation data: only parity is gated"
         yield Diagnostic("W0304", headline, At(("data", "validation"), on_key=True), help=ADD_VALIDATION)
 
 
 def _validated(spec: Draft) -> Iterator[Diagnostic]:
-    """What needs validation data, where no head has any."""
+    """Errors for keys that need validation data, where no head has any."""
     if not all(map(_has_no_validation, spec.each)):
         return
     also = (At(("data", "validation"), "no `validation` here", on_key=True),)
@@ -88,27 +88,31 @@ def _train(train: Train) -> Iterator[Diagnostic]:
 
 
 def _metric(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """A metric that a head has not."""
+    """The error for a metric that the head does not have, or that has no value."""
     train = spec.train
     names = _metrics(spec, facts)
     if train is not None and train.metric is not None and names and train.metric not in names:
         yield Diagnostic(
-            "E0321", f"{quote(train.metric)} is not a metric of `{spec.head_type}`", At(("train", "metric"), "not known"),
-            (), (f"metrics: {listed(names, 40)}",), nearest(train.metric, names),
-        )  # fmt: skip
+            "E0321",
+            f"{quote(train.metric)} is not a metric of `{spec.head_type}`",
+            At(("train", "metric"), "not known"),
+            (),
+            (f"metrics: {listed(names, 40)}",),
+            nearest(train.metric, names),
+        )
     elif names:
         yield from undefined(spec, facts, names)
 
 
 def _metrics(spec: Draft, facts: Facts) -> tuple[str, ...]:
-    """Metrics that the head has for its data; where the columns are not known, those that it may have."""
+    """Metrics of the head for its columns; where columns are unknown, for all columns that it may read."""
     if spec.head_type is None:
         return ()
     head = spec.head_variant
     if facts.columns:
         return head.metrics.names(facts.columns)
     roles = [{role: (role,)} for role in head.targets]
-    # targets may be absent where the head reads other roles
+    # a head with a reader of its own may do without targets
     roles += [{role: (role,) for role in head.reader.roles}] if head.reader else []
     return tuple(dict.fromkeys(name for columns in roles for name in head.metrics.names(columns)))
 
@@ -149,7 +153,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
-    """A head or an objective that needs what the backbone can't give."""
+    """The error for a head or an objective that needs a capability which the backbone lacks."""
     if not spec.head_type or not backbone.lacks(spec.head_variant):
         return
     folder = "heads" if spec.head_type in variants.words("heads") else "objectives"
@@ -160,12 +164,12 @@ def _lacking(spec: Draft, backbone: BackboneFacts) -> Iterator[Diagnostic]:
 
 
 def _fits(head: Head[Any, Any], backbone: BackboneFacts) -> bool:
-    """Whether a backbone has what a head or an objective needs."""
+    """Whether a head or an objective works on the backbone."""
     return backbone.takes(head) and not backbone.lacks(head)
 
 
 def _windows(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Windows without room, and a stride where nothing is read in windows."""
+    """Findings on windows without room, and on a stride where nothing is read in windows."""
     if spec.head_type is None or spec.input is None or facts.preprocessing is None:
         return
     if spec.head_variant.is_windowed:
@@ -187,7 +191,7 @@ def _other_inputs(spec: Draft, backbone: BackboneFacts) -> Diagnostic:
 
 
 def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
-    """Selectors that name nothing, or nothing more, and what that leaves to the method and the settings of training."""
+    """Findings on selectors that freeze nothing or nothing more, and on methods with the tensors that remain."""
     chosen: dict[int, frozenset[str]] = {}
     is_known = spec.backbone is not None and "freeze" not in spec.lost
     for i, selector in enumerate(spec.backbone.freeze if spec.backbone and backbone else ()):
@@ -203,16 +207,16 @@ def _parts(spec: Draft, backbone: BackboneFacts | None) -> Iterator[Diagnostic]:
     if backbone and spec.method and spec.adapt is not None:
         is_whole = is_known and not spec.lost & set(spec.method_variant.options.model_fields)
         for found in methods.problems(spec.method, spec.adapt, backbone, frozen):
-            # what is at odds with other sections may follow from what was lost
+            # a contradiction with another section may follow from values that could not be read
             if is_whole or (isinstance(found.at, At) and found.at.path[0] == "adapt"):
                 yield found
 
 
 def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """What is wrong with the data; where nothing is, what of it is worth a look."""
+    """Errors in the data, or, where there are none, warnings."""
     if "train" not in facts.splits or spec.head_type is None or spec.data is None:
         return
-    if reads_head(spec.head_type):  # of whose rows the head says all else
+    if reads_head(spec.head_type):  # all other findings on these rows are the head's
         yield from partnerless(spec, facts)
         return
     found = tuple(unlabelled(spec, facts)) or tuple(_unusable(spec, spec.data, facts))
@@ -235,6 +239,7 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    if facts.backbone and facts.preprocessing and facts.measured and "max_length" not in spec.lost:
-        input = spec.input_variant
+    input = spec.input_variant
+    is_known = not spec.lost & set(input.options.model_fields)
+    if facts.backbone and facts.preprocessing and facts.measured and is_known:
         yield from input.doubts(facts.preprocessing, facts.measured, facts.backbone.longest)

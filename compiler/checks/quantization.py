@@ -1,4 +1,4 @@
-"""Finds quantisations that can't be had, and what is written of them to no effect."""
+"""Checks of `export.quantization` and `export.calibration_samples`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..renderers import counted
 
 
 def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """What is wrong with how int8 is to be made."""
+    """All findings on how int8 is to be made."""
     export, backbone = spec.export, facts.backbone
     if export is None or "precision" in spec.lost:
         return
@@ -30,7 +30,7 @@ def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _rows(spec: Draft, facts: Facts) -> int | None:
-    """Training rows of all heads, those that several read together once; None where they are not known."""
+    """The number of training rows of all heads, shared rows counted once; None where it is unknown."""
     counts = {}
     for view, seen in zip(spec.each, facts.each, strict=True):
         if "train" not in seen.splits or view.data is None:
@@ -45,25 +45,25 @@ def _useless(export: Export) -> Iterator[Diagnostic]:
         if path[-1] in export.model_fields_set:
             headline = f"`{path[-1]}` has no effect without int8"
             help = f"remove `{path[-1]}`, or write `precision: [fp32, int8]`"
-            yield Diagnostic("W0302", headline, At(path, "nothing is quantised"), also, help=help)
+            yield Diagnostic("W0302", headline, At(path, "nothing is quantized"), also, help=help)
 
 
 def _impossible(export: Export, backbone: BackboneFacts, rows: int) -> Iterator[Diagnostic]:
-    """A kind that can't be had; `auto` where there is none."""
+    """The error for a kind that does not work here, or for `auto` where no kind works."""
     able = fitting(export, backbone, rows)
     if export.quantization != "auto":
         if why := lack(export.quantization, export, backbone, rows):
-            help = f"kinds that can be had here: {listed(('auto', *able), 40)}"
-            headline = f"`{export.quantization}` int8 can't be had here"
-            yield Diagnostic("E0450", headline, At(KIND, "can't be had"), notes=(why,), help=help)
+            help = f"kinds that are possible here: {listed(('auto', *able), 40)}"
+            headline = f"`{export.quantization}` int8 is not possible here"
+            yield Diagnostic("E0450", headline, At(KIND, "not possible"), notes=(why,), help=help)
     elif convolves(backbone) and not any(variants.quantization(word).for_convolutions for word in able):
         at, why = At(("export", "precision"), "lists int8"), lack("static", export, backbone, rows)
         help = f"drop int8; or try one that loses much on convolutions: {listed(able, 40)}"
-        yield Diagnostic("E0450", "int8 of convolutions can't be had here", at, notes=(f"static: {why}",), help=help)
+        yield Diagnostic("E0450", "int8 of convolutions is not possible here", at, notes=(f"static: {why}",), help=help)
 
 
 def _too_many(export: Export, rows: int) -> Iterator[Diagnostic]:
-    """More rows asked for than there are, and rows for kinds that take none."""
+    """Findings for more calibration rows than there are, and for kinds that take none."""
     wanted = export.calibration_samples
     if wanted is None:
         return

@@ -1,4 +1,4 @@
-"""Takes the values of foreign files out of findings: where a boundary is drawn, only a spec's own text is quoted."""
+"""Removes values of data files from findings where `--confine` is given, so that only specs are quoted."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..diagnostics import At, Diagnostic, Row, Span
 from ..diagnostics.pages import codes, headline
 from ..language.source import Source
 
-# what speaks of the spec, of names of files and of counts alone; cells are told by kind and length where they are found
+# codes whose findings quote only specs, names of files and counts; cells appear by type and length
 WHOLE = re.compile(
-    "E01.*|E02(?!12).*|E03(01|03|07|08|09|10|11|13|16|17|19|20|21|40|49|50|51|52|53|60|61|62|63|64|65|71|80|81|90|91|92|96|97)"
+    "E01.*|E02(?!12).*|E03(01|03|07|08|09|1[0-1]|13|16|17|19|20|21|40|49|5[0-3]|6[0-5]|71|8[0-1]|9[0-2]|96|97)"
     "|E04(?!30).*|E05(01|50|51|70)|W03(0.|1[0-2]|1[4-8]|20|30|51|84|90|91)|W04(3[5-9]|4[0-24-7])"
 )
-HEADLINE = re.compile("E0312")  # whose headline names what the spec asks for
+HEADLINE = re.compile("E0312")  # codes whose headline quotes only the spec
 WAY = "`graftc validate` without --confine says what it is, where that may be read"
 
 
 def redacted(found: Iterable[Diagnostic], source: Source) -> tuple[Diagnostic, ...]:
-    """Findings as they are, or where a boundary is drawn without what stands in a file other than a spec.
+    """Findings unchanged, or, with a boundary, without text of files other than specs.
 
-    Codes that are not known to say none of it are then reduced to their place and what their page says.
+    Codes that are not listed as safe are reduced to their place and the headline of their page.
     """
     return tuple(_redacted(each, source) if source.boundary.is_closed else each for each in found)
 
@@ -36,7 +36,7 @@ def _redacted(found: Diagnostic, source: Source) -> Diagnostic:
 
 
 def _is_foreign(at: At | Row | Span | None, source: Source) -> bool:
-    """Whether a place is in the text of a file that is no spec."""
+    """Whether a place is in a file that is no spec."""
     return isinstance(at, Span) and not source.lines(at.file)
 
 

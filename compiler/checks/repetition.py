@@ -1,4 +1,4 @@
-"""Warns of data rows that stand there more than once: across splits, within training, with other labels."""
+"""Warnings for rows that repeat: across splits, within training, or with other labels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from ..diagnostics import At, Diagnostic, Row, clean, quote
 from ..facts.facts import Facts, SplitFacts
 from ..facts.inputs_seen import Found
 
-SHOWN = 3  # pairs of rows named
-NAMED = 5  # rows to take out that are named
-REPEATED = 0.01  # of the training rows: fewer copies do no harm
-CONTRADICTED = 0.005  # of the training rows: fewer are the noise that every set has
+SHOWN = 3  # the most pairs of rows in a message
+NAMED = 5  # the most rows to take out in a message
+HELD_OUT = "of rows that are held out, one copy would test the other"
+REPEATED = 0.01  # share of training rows: fewer copies do no harm
+CONTRADICTED = 0.005  # share of training rows: fewer are ordinary noise
 
 
 def repetition(facts: Facts) -> Iterator[Diagnostic]:
-    """Every warning about rows that repeat others, from the hashes of their inputs."""
+    """All warnings on repeated rows, from hashes of their inputs."""
     train = facts.splits["train"]
-    if train.sketch is None:  # its rows were not read
+    if train.sketch is None:  # rows were not read, as with a lock
         return
     for name, split in facts.splits.items():
         if split is not train and split.sketch and (found := split.sketch.shared(train.sketch)).rows:
@@ -49,12 +50,12 @@ def _leak(name: str, split: SplitFacts, train: SplitFacts, found: Found) -> Diag
 def _repeated(train: SplitFacts, found: Found) -> Diagnostic:
     pairs = [(train.place(later), train.place(first)) for first, later in found.pairs]
     notes = (
-        f"{_percent(found.rows / train.rows)} of the training rows; of rows that are held out, one copy would test the other",
+        f"{_percent(found.rows / train.rows)} of the training rows; {HELD_OUT}",
         _shown(pairs),
     )
     headline = f"{_about(found)} training {'rows repeat' if found.rows > 1 else 'row repeats'} another, label and all"
     at, also = At(("data", "train")), pairs[0]
-    # the pairs are the first of each input; one may stand there more often than twice
+    # there is one pair for each input, which may occur more than twice
     copies = [later for later, _ in pairs] if len(pairs) == found.rows else []
     return Diagnostic("W0311", headline, at, also, notes, _take_out(found, copies))
 
@@ -86,7 +87,7 @@ def _shown(pairs: Sequence[tuple[Row, Row]]) -> str:
 
 
 def _name(row: Row) -> str:
-    """A row of a table by its number, a file by itself: the end of its path, which tells it from its like."""
+    """A row of a table as file and number; a row that is a file by the end of its path."""
     return f"{clean(row.file)}:{row.number}" if row.number else _tail(row.file)
 
 

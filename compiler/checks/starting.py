@@ -1,4 +1,4 @@
-"""Finds heads that can't start fitted though a spec says so, and trainings without steps that teach nothing."""
+"""Checks of `head.start` and of trainings without steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..diagnostics import At, Diagnostic, listed
 from ..language.spec import Draft
 from ..planning.decisions import is_still
 
-UNIQUE = "a fit goes to the one best head, and layers before the last have many that are as good"
+UNIQUE = "with hidden layers there is no single best head to fit"
 
 
 def starting(spec: Draft) -> Iterator[Diagnostic]:
-    """What is wrong with `head.start` and with `epochs: 0`."""
+    """Findings on `head.start` and `epochs: 0`."""
     if spec.head_type is None or spec.method is None:
         return
     if isinstance(spec.head, Startable) and spec.head.start == "fitted":
@@ -24,7 +24,7 @@ def starting(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
-    """A written fit that there can't be: of a head with hidden layers, or to features that no longer are the backbone's."""
+    """Errors for `start: fitted` where no fit exists: with hidden layers, or with changed backbone features."""
     at = At(("head", "start"), "can't be fitted")
     if _has_layers(spec):
         also, notes = (At(("head", "hidden"), "layers before the last"),), (UNIQUE,)
@@ -39,7 +39,7 @@ def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
 
 
 def _has_layers(spec: Draft) -> bool:
-    """Whether a head has layers before the last."""
+    """Whether a head has hidden layers."""
     return isinstance(spec.head, Layered) and bool(spec.head.hidden)
 
 
@@ -48,14 +48,14 @@ def _is_untouched(word: str) -> bool:
 
 
 def _idle(spec: Draft, word: str) -> Iterator[Diagnostic]:
-    """No steps, where there is more to learn than a fit gives."""
+    """Errors for zero steps where a fit alone does not train everything that should learn."""
     at, also = At(("train", "epochs"), "no step is made"), (At(("adapt", "method"), "would never learn"),)
     if not variants.method(word).freezes:
         help = "write `method: probe`, or `epochs: 1` or more"
         yield Diagnostic("E0462", f"without a step `{word}` learns nothing", at, also, help=help)
     elif not spec.head_variant.convex or _has_layers(spec):
         headline = f"without a step this `{spec.head_type}` head learns nothing"
-        yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: it is none that is fitted")
+        yield Diagnostic("E0462", headline, at, help="write `epochs: 1` or more: this head can't start fitted")
     elif isinstance(spec.head, Startable) and spec.head.start == "random":
         also = (At(("head", "start"), "stays as it was drawn"),)
         yield Diagnostic("E0462", "without a step a random head learns nothing", at, also, help="write `start: fitted`")

@@ -1,4 +1,4 @@
-"""Finds settings that change nothing, and learning rates that the method does not bear."""
+"""Warnings for settings without effect, and for unusual learning rates."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..planning.decisions import head_record, is_still, passes
 from ..planning.selectors import selected
 from ..renderers import counted
 
-HEAD_MOST = 0.1  # highest usual rate of a head, whatever the method
-Chosen = Mapping[int, frozenset[str]]  # selector, by its number → the tensors it names
+HEAD_MOST = 0.1  # the highest usual learning rate of a head, with any method
+Chosen = Mapping[int, frozenset[str]]  # number of a selector → names of its tensors
 
 
 def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
-    """Selectors whose tensors are all frozen by another selector, or by the method."""
+    """Warnings for selectors whose tensors the method or another selector freezes already."""
     written = spec.backbone.freeze if spec.backbone else ()
     if written and spec.method and spec.method_variant.freezes:
-        at = At(("backbone", "freeze"), "takes nothing away", on_key=True)
+        at = At(("backbone", "freeze"), "freezes nothing more", on_key=True)
         also = (At(("adapt", "method"), "freezes everything"),)
         yield Diagnostic(
             "W0301", f"`{spec.method}` freezes the whole backbone already", at, also, help="remove `freeze`"
@@ -33,13 +33,13 @@ def freezes(spec: Draft, chosen: Chosen) -> Iterator[Diagnostic]:
         wider = next((j for j, other in chosen.items() if names < other or (names == other and j < i)), None)
         if names <= before or wider is not None:
             others = () if wider is None else (At(("backbone", "freeze", wider), "freezes it too"),)
-            at = At(("backbone", "freeze", i), "takes nothing away")
-            headline = f"freezing {quote(written[i])} takes nothing away"
+            at = At(("backbone", "freeze", i), "freezes nothing more")
+            headline = f"{quote(written[i])} freezes nothing more"
             yield Diagnostic("W0301", headline, at, others, help=f"remove {quote(written[i])}")
 
 
 def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str]) -> Iterator[Diagnostic]:
-    """Every setting without effect; `frozen` are the tensors that selectors name."""
+    """Warnings for settings without effect; `frozen` are the names of tensors that selectors freeze."""
     if spec.train and spec.method:
         is_still = spec.method_variant.freezes
         if is_still or (backbone and frozen >= frozenset(backbone.names)):
@@ -71,18 +71,18 @@ def effects(spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str])
 
 
 def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """A head without parameters on a backbone in which nothing learns."""
+    """The error for a head without parameters on a backbone in which nothing learns."""
     backbone = facts.backbone
     if backbone is None or spec.method is None or spec.backbone is None or "freeze" in spec.lost:
         return
     if is_still(str(spec.head_type)):
-        # beside other heads it is theirs to learn
+        # other heads of the spec may learn
         yield from () if spec.name else nothing(spec, At(("head", "type"), "has nothing to learn from"))
         return
     method, head = spec.method_variant, spec.head_variant
-    if backbone.lacks(head):  # which is told already
+    if backbone.lacks(head):  # reported by `_lacking`
         return
-    if head.settle and facts.preprocessing is None:  # of inputs that can't be read, the record is not known
+    if head.settle and facts.preprocessing is None:  # the record is unknown where inputs can't be read
         return
     is_whole = selected(spec.backbone.freeze, backbone) >= frozenset(backbone.names)
     is_idle = method.freezes or (not method.adds and is_whole)
@@ -94,10 +94,10 @@ def still(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def nothing(spec: Draft, head: At) -> Iterator[Diagnostic]:
-    """What is written of a training that there is not: no head has anything to learn, such as that at `head`."""
+    """Findings for `adapt` or `train` where no head learns; `head` is the place of one such head."""
     also, word = (head,), spec.head_type or next(task.head_type for task in spec.tasks)
     if spec.method_variant.adds:
-        at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or let a stage of `pretrain` have it"
+        at, help = At(("adapt", "method"), "would never learn"), "remove `adapt`, or move it to a stage of `pretrain`"
         yield Diagnostic("E0395", f"`{spec.method}` has nothing to learn on `{word}`", at, also, help=help)
     elif spec.train and spec.train.model_fields_set:
         at = At(("train",), "changes nothing", on_key=True)
@@ -121,7 +121,7 @@ def _of_a_still_backbone(train: Train, cause: At) -> Iterator[Diagnostic]:
 
 
 def _patience(train: Train) -> Iterator[Diagnostic]:
-    """Patience that the last epoch comes before: the first can be best, and then as many must pass."""
+    """The warning for a patience that training ends before: the first epoch can be best, then as many must pass."""
     epochs = passes(train)
     if train.early_stopping and not train.max_steps and train.early_stopping.patience >= epochs - 1:
         also = (At(("train", "epochs"), "the last of them comes first"),) if train.epochs else ()
@@ -145,7 +145,7 @@ def _unmeasured(export: Export) -> Iterator[Diagnostic]:
 def _held_back(
     spec: Draft, backbone: BackboneFacts | None, frozen: frozenset[str], is_still: bool
 ) -> Iterator[Diagnostic]:
-    """A pull on weights that don't move, and layers that would join after the last epoch."""
+    """Warnings for L2-SP on weights that don't learn, and for layers that would join after the last epoch."""
     train = spec.train
     assert train is not None
     if train.l2_sp and (is_still or spec.method_variant.adds):
@@ -163,12 +163,13 @@ def _held_back(
                 ("train", "gradual_unfreezing"),
                 f"{joined} of {depth} layers join in {counted(epochs, 'epoch')}",
             )
-            help = f"write `epochs: {depth * train.gradual_unfreezing + 1}` or more, or freeze the layers that shall not learn"
+            needed = depth * train.gradual_unfreezing + 1
+            help = f"write `epochs: {needed}` or more, or freeze the layers that shall not learn"
             yield Diagnostic("W0351", "layers join after the last epoch, so they never learn", at, help=help)
 
 
 def _lowest(backbone: BackboneFacts, frozen: frozenset[str]) -> int:
-    """The place of the lowest layer that is not frozen, counted from 1 at the top; 0 where there is none."""
+    """The place of the lowest layer that is not frozen, counted from 1 at the top; 0 for none."""
     found = [0]
     for word, pattern in backbone.family.parts.items():
         if depth := backbone.depth(word):
@@ -178,7 +179,7 @@ def _lowest(backbone: BackboneFacts, frozen: frozenset[str]) -> int:
 
 
 def _rates(train: Train, word: str) -> Iterator[Diagnostic]:
-    """Learning rates outside what is usual for a method, part by part."""
+    """Warnings for learning rates outside of the method's usual range, part by part."""
     method, rate = variants.method(word), train.learning_rate
     low, high = method.usual
     usual, head = method.learning_rate, method.head_learning_rate

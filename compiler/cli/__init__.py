@@ -1,4 +1,4 @@
-"""The command line: one module per verb, imported when the verb is used."""
+"""The command line: one module for each verb, imported when the verb is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._output import is_full, is_memory
 VERBS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")))
 
 
-UNHEARD = 128 + 13  # what a shell reports of a program whose pipe was closed (SIGPIPE)
+UNHEARD = 128 + 13  # the status of a program whose pipe was closed (SIGPIPE)
 
 
 class _ReaderLeft(Exception):
@@ -28,17 +28,17 @@ class _ReaderLeft(Exception):
 
 
 class Verbs(click.Group):
-    """Loads a verb's module on first use, so that `validate` never pays for `build`."""
+    """A group that imports a verb's module on first use, so that `validate` does not import what `build` needs."""
 
     def invoke(self, context: click.Context) -> None:
-        """Runs a verb; click would make an error of a pipe whose reader went away."""
+        """Runs a verb; keeps click from turning a closed pipe into an error."""
         try:
             super().invoke(context)
         except BrokenPipeError:
             raise _ReaderLeft from None
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Names in the order of work."""
+        """Names of verbs in the order of work."""
         order = (
             "init",
             "validate",
@@ -77,13 +77,13 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line; every way out has its exit status."""
+    """Runs the command line and exits with its status."""
     if status := _heard(arguments):
         sys.exit(status)
 
 
 def _heard(arguments: list[str] | None) -> int:
-    """The status of a run, unless something of what it printed could not be written."""
+    """The exit status of a run; another one where its output could not be written."""
     try:
         streams.prepare()
         status = _run(arguments)
@@ -91,8 +91,8 @@ def _heard(arguments: list[str] | None) -> int:
     except Refused as refused:
         return _say(refused)
     except (_ReaderLeft, BrokenPipeError):
-        streams.close(sys.stdout)  # the reader of a pipe went away; nothing more can be said to it
-        return UNHEARD  # never 0: what was wrong may not have been read
+        streams.close(sys.stdout)  # the reader of the pipe is gone
+        return UNHEARD  # never 0, because findings may not have been read
     except OSError as error:
         streams.close(sys.stdout)
         return _say(Refused((machine(error),), Status.MACHINE))
@@ -128,13 +128,13 @@ def _invoke(arguments: list[str] | None) -> None:
     try:
         cli(args=arguments, prog_name="graftc", standalone_mode=False)
     except Exception:
-        if was_interrupted():  # a library made another error of it
+        if was_interrupted():  # a library turned the interrupt into another error
             raise KeyboardInterrupt from None
         raise
 
 
 def _show(error: click.ClickException) -> None:
-    """Says how a command is used; what was typed may be the name of a file that others chose."""
+    """Prints an error of usage; words of the command line may be names of files that others chose."""
     context = getattr(error, "ctx", None)
     usage = f"{context.get_usage()}\n" if context else ""
     message = "\n".join(map(one_line, error.format_message().split("\n")))
@@ -156,7 +156,7 @@ ELSEWHERE = "make it, change its permissions, or name another place: `-o`, or `-
 
 
 def machine(error: OSError) -> Diagnostic:
-    """The diagnostic for a disk or permission that failed."""
+    """The diagnostic for an error of a disk or a permission."""
     where = f" at {quote(error.filename)}" if error.filename else ""
     if is_full(error):
         return replace(FULL, headline=FULL.headline + where)

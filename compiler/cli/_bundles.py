@@ -1,4 +1,4 @@
-"""What the verbs that open bundles share: the runtime's refusals as diagnostics."""
+"""Turns refusals of the runtime into diagnostics, for verbs that open bundles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..diagnostics import Diagnostic, Refused, Status
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns what the runtime raises into what the command line prints."""
+    """Raises Refused in place of the runtime's BundleError."""
     try:
         yield
     except BundleError as error:

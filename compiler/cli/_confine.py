@@ -1,4 +1,4 @@
-"""The option that keeps a verb inside a folder."""
+"""The option `--confine`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ confine_option = click.option(
     metavar="DIR",
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
-    help="Open no file outside of DIR that the spec, its data or a lock names, and print no value of their files. "
-    "Each further DIR adds a folder.",
+    help="Open no file outside of DIR that the spec, its data or a lock names, and print no value of data files. "
+    "May be given several times.",
 )

@@ -1,4 +1,4 @@
-"""`graftc plan --diff`: what changes from an old plan, printed and judged."""
+"""`graftc plan --diff`: prints and judges the changes from an old plan."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def differ(
     as_json: bool,
     fail_on: str | None,
 ) -> None:
-    """Prints what changes from `old` to the plan of a source, whose values `sets` override.
+    """Prints the changes from `old` to the plan of a source with overrides `sets`.
 
-    Raises Refused E0230 where it is what `fail_on` forbids, after printing it.
+    Raises Refused E0230 after printing, where `fail_on` forbids a change.
     """
     from ..diff.compare import Diff, compare
     from ..diff.old import old_snapshot

@@ -1,4 +1,4 @@
-"""Writes files that users asked for: whole, or not at all."""
+"""Writes files that users name, completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import click
 
 from ..diagnostics import Refused, Row, Status, quote, refuse
 
-MODE = 0o644  # of what is new, less what the umask takes
+MODE = 0o644  # mode of new files, before the umask
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[str]]:
-    """Opens a file that the user named for writing: it appears, or changes, only once everything is in it.
+    """Opens a file of the user's for writing; it appears or changes only when it is complete.
 
-    What is no ordinary file, such as /dev/stdout, is written as it goes; a link stays one.
+    Anything but a regular file, such as /dev/stdout, is written directly. A link stays a link.
     """
     if path.exists() and not path.is_file():
         try:
@@ -41,11 +41,11 @@ def whole(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def _staged(real: Path, shown: Path) -> Iterator[IO[str]]:
-    """Opens a file of another name beside a place, which it takes at the end; `shown` is what messages call it."""
+    """Opens a temporary file beside a place and moves it there at the end; `shown` is its name in messages."""
     staged = real.with_name(f".{real.name[:200]}.{secrets.token_hex(4)}.partial")
-    mode = MODE & (real.stat().st_mode if real.exists() else MODE)  # what its owner kept from others stays so
+    mode = MODE & (real.stat().st_mode if real.exists() else MODE)  # keep stricter modes of an existing file
     try:
-        # a file of that name is somebody's, a link leads elsewhere: neither is written to
+        # never write to an existing file or through a link of that name
         made = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except OSError as error:
         error.filename = str(shown)  # as the user wrote it
@@ -65,14 +65,14 @@ def _staged(real: Path, shown: Path) -> Iterator[IO[str]]:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether a disk was full: some libraries say so in their own words only, numpy in none but these."""
+    """Whether a disk was full; some libraries, such as numpy, tell so only in their message."""
     codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     words = ("No space left on device", "Disk quota exceeded", "requested and")
     return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)
 
 
 def is_memory(error: Exception) -> bool:
-    """Whether memory was at its end: torch says so in words alone."""
+    """Whether memory was exhausted; torch tells so only in its message."""
     words = ("can't allocate memory", " out of memory", "std::bad_alloc")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
@@ -85,20 +85,20 @@ def _out_of_space(path: Path) -> Refused:
 
 
 def write_json(path: Path, text: str) -> None:
-    """Writes JSON to a file in one visible step; raises UsageError for a file of another kind, a spec above all."""
+    """Writes JSON to a file atomically; raises UsageError for other endings, such as a spec's."""
     if path.suffix.lower() in (".yaml", ".yml", ".py", ".csv", ".jsonl"):
         raise click.UsageError(f"-o writes JSON: {path.name} has another ending")
     write_whole(path, text)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text to a file in one visible step."""
+    """Writes a text to a file atomically."""
     with whole(path) as file:
         file.write(text)
 
 
 def refuse_planted(path: Path) -> None:
-    """Raises Refused E0354 where a name that the user did not give is a link, a pipe or a device."""
+    """Raises Refused E0354 where a file that the user did not name is a link, a pipe or a device."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -106,12 +106,12 @@ def refuse_planted(path: Path) -> None:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         what = "a link" if stat.S_ISLNK(mode) else "a pipe or a device"
         help = f"look at it, then remove it: `rm {shlex.quote(path.name)}`"
-        note = "it would be written to, and nobody named it"
+        note = "nothing is written through it, because the command line did not name it"
         raise refuse("E0354", f"{quote(path.name)} is {what}", note, at=Row(path.name), help=help)
 
 
 def write_unnamed(path: Path, text: str) -> None:
-    """Writes a text to a file whose name the user did not give: never through a link. Raises Refused E0354."""
+    """Writes a text to a file that the user did not name, never through a link; raises Refused E0354."""
     refuse_planted(path)
     with _staged(path, path) as file:
         file.write(text)

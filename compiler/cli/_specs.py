@@ -1,4 +1,4 @@
-"""What commands that take several specs share."""
+"""Shared parts of verbs that take several specs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Found = TypeVar("Found")
 
 
 def of_each(names: Iterable[str], act: Callable[[str], Found]) -> dict[str, Found]:
-    """What `act` gives for each name; what is wrong with any of them is said of all, the last of it by raising Refused."""
+    """The result of `act` for each name; prints all diagnostics, and raises the last Refused."""
     found: dict[str, Found] = {}
     wrong: list[Refused] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""The streams of the command line: what is written to them is heard, or the status says that it was not."""
+"""The standard streams of the command line: failures to write show in the exit status."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ MODES = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 def prepare() -> None:
-    """Makes streams that take every character.
+    """Makes streams that can write every character.
 
-    One that was closed before the start would be a file's later, which what is printed would then be written into: it
-    leads nowhere instead. Raises Refused E0412 where that is standard output, for nobody could read what is found.
+    A closed stream is opened on the null device, because a file opened later would get its number. Raises Refused E0412
+    where standard output is closed.
     """
     closed = [name for name in MODES if getattr(sys, name) is None]
     for name in closed:
-        setattr(sys, name, open(os.devnull, MODES[name], encoding="utf-8"))  # noqa: SIM115 - for the life of the process
+        nowhere = open(os.devnull, MODES[name], encoding="utf-8")  # noqa: SIM115 - for the life of the process
+        setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a label may hold what the terminal's encoding has not
+            # labels may hold characters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     if "stdout" in closed:
         help = "open it; `> /dev/null` throws away what is printed"
         raise refuse("E0412", "standard output is closed", help=help, status=Status.MACHINE)
 
 
 def close(stream: IO[str]) -> None:
-    """Sends what is still to be written nowhere, so that the interpreter does not fail on it when it ends."""
+    """Discards unwritten output, so that the interpreter does not fail on it at exit."""
     try:
         stream.flush()
     except (OSError, ValueError):
@@ -38,7 +40,7 @@ def close(stream: IO[str]) -> None:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Prints the last that there is to say; where even that is not heard, the status says it alone."""
+    """Prints a last message; ignores failures, which the exit status tells."""
     stream = stream or sys.stderr
     try:
         print(text, file=stream, flush=True)

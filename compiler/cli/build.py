@@ -36,7 +36,8 @@ from ._specs import of_each
     "-o",
     "--output",
     type=click.Path(),
-    help="The bundle's folder. Of several specs, the folder in which each has a bundle under its file's name. Default: bundles/NAME.",
+    help="The bundle's folder; with several specs, the folder of their bundles, each named as its file. "
+    "Default: bundles/NAME.",
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 @click.option(
@@ -47,9 +48,9 @@ from ._specs import of_each
 @click.option(
     "--root",
     type=click.Path(file_okay=False, exists=True),
-    help="What a PLAN's paths are relative to. Default: its folder.",
+    help="The folder that a PLAN's paths are relative to. Default: its own.",
 )
-@click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
+@click.option("--locked", is_flag=True, help="Refuse anything that differs from the spec's lock.")
 @confine_option
 @click.option(
     "--sign", "key", type=click.Path(), metavar="KEY", help="Sign each bundle with a private key (PEM, ed25519)."
@@ -68,7 +69,8 @@ def command(
 ) -> None:
     """Build SPECS into bundles that run without torch.
 
-    A killed or interrupted build goes on where it was. A second build does nothing. An edit of `export` retrains nothing.
+    A killed or interrupted build continues when it is run again. A second build runs nothing. Changes
+    under `export` retrain nothing.
     """
     signer = private_key(Path(key)) if key is not None else None
     ready = _ready(specs, sets, root, locked, confined(confine, store))
@@ -94,7 +96,7 @@ def command(
 
 
 def _kind(stage: str) -> str:
-    """What a stage does, whichever rows it does it for.
+    """The kind of a stage, without its task and split.
 
     >>> _kind("prepare-intent-test"), _kind("pretrain-1-merge"), _kind("pretrain-1")
     ('prepare', 'merge', 'pretrain')
@@ -106,7 +108,7 @@ def _kind(stage: str) -> str:
 def _ready(
     specs: tuple[str, ...], sets: tuple[str, ...], root: str | None, locked: bool, boundary: Boundary
 ) -> dict[str, Ready]:
-    """Every spec planned, before the first of them trains; what is wrong with each is said."""
+    """Plans every spec before the first one trains; prints the errors of each."""
     return of_each(specs, lambda name: _plan(Path(name), name, sets, root, locked, boundary))
 
 
@@ -148,7 +150,7 @@ def _refuse_outputs(specs: tuple[str, ...], outputs: Mapping[str, Path]) -> None
 
 
 def _warning(finding: Finding, source: Source) -> Diagnostic:
-    """A finding as a warning about the spec, at the key to change where that is written."""
+    """A finding as a warning on the spec, at the key to change if it is written."""
     headline = f"{finding.head}: {finding.headline}" if finding.head else finding.headline
     path = tuple(finding.key.split("."))
     path = ("heads", finding.head, *path[1:]) if finding.head and path[0] == "head" else path
@@ -160,7 +162,7 @@ def _report(built: Built, key: str | None) -> None:
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in built.ran.items()) or "nothing to do"
     lines = [f"{built.plan.name}: {stages}"]
     for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
-        if not task.metric:  # nothing of it is scored
+        if not task.metric:  # the task has no score
             continue
         name = task.named(task.metric)
         scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
@@ -174,7 +176,7 @@ def _report(built: Built, key: str | None) -> None:
 
 
 def _quantized(built: Built, precision: str, told: Mapping[str, Any]) -> str:
-    """How a graph was quantised, and what that saved."""
+    """How a graph was quantized, and what that saved."""
     took, plain = (built.milliseconds.get(word) for word in (precision, "fp32"))
     times = f", {took:.2g} ms a row here, fp32 {plain:.2g}" if took and plain else ""
     return f"{told['kind']}, {told['share']:.2f} of fp32's bytes without embeddings{times}"

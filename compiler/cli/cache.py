@@ -1,4 +1,4 @@
-"""`graftc cache`: what finished stages are kept, why one has to run again, and how to be rid of them."""
+"""`graftc cache`: lists the finished stages in the store, explains why stages run again, and removes them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from ..store.store import Store
 from ..units import SIZES, amount, in_bytes
 
 TIMES = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-SHORT = 12  # characters of a key
+SHORT = 12  # characters of a key in listings
 
 
 class Amount(click.ParamType[int]):
-    """A number with a unit; an integer, in the smallest."""
+    """A parameter: a number with a unit, as an integer of the smallest unit."""
 
     def __init__(self, name: str, units: Mapping[str, int], example: str) -> None:
         self.name, self.units, self.example = name, units, example
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes or seconds that a word like 20GB or 30d says."""
+        """The number of bytes or seconds in a word such as 20GB or 30d."""
         try:
             return amount(str(value), self.units)
         except ValueError:
@@ -55,7 +55,7 @@ def command() -> None:
       graftc cache ls                  what is there, how large, when last used
       graftc cache why spec.yaml       what a build would run, and which input changed
       graftc cache gc --limit 20GB     remove what was used longest ago
-      graftc cache verify              whether every file is as it was written
+      graftc cache verify              check every file against its record
     """
 
 
@@ -74,7 +74,8 @@ def ls(store: str | None, as_json: bool) -> None:
         return
     for entry in there:
         state = "" if entry.is_finished else "unfinished"
-        line = f"{entry.stage:<20} {entry.key[:SHORT]}  {in_bytes(entry.bytes):>9}  {_ago(entry.used):>8}  {entry.plan}{state}"
+        size, age = in_bytes(entry.bytes), _ago(entry.used)
+        line = f"{entry.stage:<20} {entry.key[:SHORT]}  {size:>9}  {age:>8}  {entry.plan}{state}"
         print(one_line(line).rstrip())
     total = in_bytes(sum(entry.bytes for entry in there))
     print(one_line(f"{counted(len(there), 'stage')}, {total}, in {kept.root}"))
@@ -127,12 +128,12 @@ def why(spec: str, sets: tuple[str, ...], store: str | None, as_json: bool) -> N
 
 @command.command("gc")
 @click.option("--limit", type=SIZE, help="Keep at most this much, e.g. 20GB; 0 keeps nothing.")
-@click.option("--unused", "age", type=AGE, help="Remove what no build used for this long, e.g. 30d.")
+@click.option("--unused", "age", type=AGE, help="Remove stages that no build used for this long, e.g. 30d.")
 @where
 def gc(limit: int | None, age: int | None, store: str | None) -> None:
     """Remove the stages that were used longest ago, and none that a build is using.
 
-    Set GRAFTC_STORE_LIMIT (e.g. 20GB) to have every build do so when it ends.
+    Set GRAFTC_STORE_LIMIT (e.g. 20GB) to let every build do so at its end.
     """
     if limit is None and age is None:
         raise click.UsageError("say what may go: --limit 20GB, --unused 30d, or both")
@@ -148,7 +149,7 @@ def gc(limit: int | None, age: int | None, store: str | None) -> None:
 
 
 @command.command("verify")
-@click.option("--remove", "removes", is_flag=True, help="Remove what is damaged; builds make it again.")
+@click.option("--remove", "removes", is_flag=True, help="Remove damaged stages; builds make them again.")
 @where
 def verify(removes: bool, store: str | None) -> None:
     """Check every file in the store against the record made with it."""

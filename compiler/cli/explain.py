@@ -1,4 +1,4 @@
-"""`graftc explain`: the long text of a diagnostic."""
+"""`graftc explain`: prints the page of a diagnostic."""
 
 from __future__ import annotations
 

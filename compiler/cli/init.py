@@ -1,4 +1,4 @@
-"""`graftc init`: starts from an example spec."""
+"""`graftc init`: copies an example spec."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def _listing(names: list[str]) -> Iterator[str]:
 
 
 def copy(spec: Path, target: Path) -> int:
-    """Copies a spec and what its `data` refers to; returns how many files of data there were.
+    """Copies a spec and its data; returns the number of data files.
 
-    Raises Refused E0501 where a file is there already; whatever goes wrong, nothing is half-written.
+    Raises Refused E0501 where a file exists already; errors leave nothing behind.
     """
     source = read(spec)
     data = {path: path.relative_to(spec.parent) for path in _files(source)}
     bases = {Path(base.file): Path(os.path.relpath(base.file, spec.parent)) for base in source.bases}
-    # what two examples share is there already when the second comes
+    # files that two examples share exist already for the second
     files = {path: place for path, place in {**bases, **data}.items() if not _is_same(path, target / place)}
     taken = [place for place in (Path(spec.name), *files.values()) if os.path.lexists(target / place)]
     if taken or (os.path.lexists(target) and not target.is_dir()):
@@ -85,14 +85,14 @@ def _is_same(path: Path, place: Path) -> bool:
 
 
 def _licences(files: dict[Path, Path], target: Path) -> dict[Path, Path]:
-    """Origin and licence of the data, which several examples may share: READMEs in the folders above it."""
+    """READMEs with origin and licence of the data, from the folders above it."""
     folders = {folder for place in files.values() for folder in place.parents if folder != Path()}
     notes = {EXAMPLES / folder / "README.md": folder / "README.md" for folder in folders}
     return {path: place for path, place in notes.items() if path.is_file() and not (target / place).exists()}
 
 
 def _schema(target: Path) -> dict[Path, Path]:
-    """The JSON Schema that an example's first lines name for editors, unless one is there."""
+    """The JSON Schema that the first lines of an example name, unless it exists."""
     name = "schema.json"
     return {} if os.path.lexists(target / name) else {EXAMPLES / name: Path(name)}
 
@@ -109,7 +109,7 @@ def _move(staging: Path, target: Path) -> None:
 
 
 def _files(source: Source) -> list[Path]:
-    """Files of the folders and tables that a spec names, and all that lies beside a table, which may refer to it."""
+    """The files of the folders and tables that a spec names, and all files beside a table, which may refer to them."""
     found: set[Path] = set()
     for table in _tables(source.data.get("data", {})):
         path = source.folder / table

@@ -1,4 +1,4 @@
-"""`graftc inspect`: what a bundle is, where it came from, what it scored."""
+"""`graftc inspect`: prints a bundle's origin and scores."""
 
 from __future__ import annotations
 
@@ -81,25 +81,25 @@ def _text(manifest: dict[str, Any]) -> str:
 
 
 def _backbone(manifest: dict[str, Any]) -> str:
-    """Where it came from, what learned in it, and its licence."""
+    """The backbone's source, family, method and licence."""
     backbone, licence = manifest["backbone"], manifest["licences"]["backbone"]
     return f"{backbone['source']} ({backbone['family']}, {backbone['method']}), licence {licence}"
 
 
 def _graphs(manifest: dict[str, Any]) -> str:
-    """The graphs with their sizes, and that of all files."""
+    """The graphs with their sizes, and the size of all files."""
     files = [pair for graph in manifest["graphs"].values() for pair in graph["files"].items()]
     each = [f"{file} ({precision}, {in_bytes(_bytes(manifest, file))})" for precision, file in files]
     return f"{', '.join(each)}; all files {in_bytes(_bytes(manifest, ''))}"
 
 
 def _bytes(manifest: dict[str, Any], begins: str) -> int:
-    """The size of all files whose names begin so: of a graph its weights too, where they lie beside it."""
+    """The size of all files whose names begin with a word, such as a graph and its external weights."""
     return sum(entry["bytes"] for name, entry in manifest["files"].items() if name.startswith(begins))
 
 
 def _int8(quantization: dict[str, Any]) -> list[str]:
-    """How graphs were quantised, and whether an answer depends on its batch."""
+    """How graphs were quantized, and whether answers depend on the batch."""
     lines = []
     for precision, told in quantization.items():
         size = f"{told['share']:.2f} of fp32's bytes without embeddings"

@@ -1,4 +1,4 @@
-"""`graftc lock`: pins what a spec means today."""
+"""`graftc lock`: pins a spec's backbone, data and labels."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ._confine import confine_option
 from ._output import refuse_planted, write_unnamed
 from ._specs import of_each
 
-LISTED = ".bad_rows.jsonl"  # beside a lock
-LONGEST = 65_536  # bytes of a line of the list
+LISTED = ".bad_rows.jsonl"  # ending of the list of left-out rows beside a lock
+LONGEST = 65_536  # the most bytes of a line of the list
 
 
 @click.command("lock")
@@ -36,8 +36,8 @@ def command(specs: tuple[str, ...], confine: tuple[str, ...], sets: tuple[str, .
     """Pin backbone, data and label map of SPECS, each in NAME.lock.yaml beside NAME.yaml.
 
     \b
-    Commit the file. With --locked, `validate`, `plan` and `build` hold a spec to it. With --no-data,
-    `validate` and `plan` do without the data.
+    Commit the file. With --locked, `validate`, `plan` and `build` refuse anything that differs from it.
+    With --no-data, `validate` and `plan` use its counts and read no data.
     Lock where you build: `build --locked` also compares the versions of libraries.
     Rows that `data.bad_rows` leaves out are listed in NAME.bad_rows.jsonl.
     """
@@ -67,7 +67,7 @@ def _lock(name: str, sets: tuple[str, ...], boundary: Boundary) -> None:
 
 
 def _list(path: Path, left_out: Sequence[Mapping[str, str | int]]) -> None:
-    """Writes a line of JSON for each row that is left out; where there is none, no list stays that says otherwise."""
+    """Writes one line of JSON for each left-out row; without any, removes an old list."""
     if left_out:
         write_unnamed(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in left_out))
         print(f"{line_start(path.name)}: {len(left_out):,} rows that are left out")
@@ -76,7 +76,7 @@ def _list(path: Path, left_out: Sequence[Mapping[str, str | int]]) -> None:
 
 
 def _is_list(path: Path) -> bool:
-    """Whether a file is such a list; one that only has its name is somebody's."""
+    """Whether a file is such a list, not another file of the same name."""
     try:
         first = json.loads((beginning(path, LONGEST) or b"").partition(b"\n")[0])
     except (ValueError, RecursionError):

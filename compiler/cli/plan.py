@@ -1,4 +1,4 @@
-"""`graftc plan`: what a build would do and cost, without doing it."""
+"""`graftc plan`: shows what a build would do and cost."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ from ._output import write_json
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write the JSON to a file; `graftc build` takes it."
 )
-@click.option("--diff", "old", metavar="OLD", help="Show what changes from OLD: a spec, plan, bundle or git:REVISION.")
+@click.option("--diff", "old", metavar="OLD", help="Show the changes from OLD: a spec, plan, bundle or git:REVISION.")
 @click.option(
     "--fail-on",
     type=click.Choice(["breaking", "retrains"]),
-    help="With --diff: exit 1 where users of the bundle break, or also where weights are learnt again.",
+    help="With --diff: exit 1 for changes that break users of the bundle, or also for those that retrain.",
 )
 @click.option(
-    "--locked", is_flag=True, help="Refuse what is not as the spec's lock says. The plan then holds builds to it."
+    "--locked", is_flag=True, help="Refuse anything that differs from the spec's lock. Builds of the plan do too."
 )
 @click.option("--no-data", is_flag=True, help="Read no data: take its counts from the spec's lock.")
-@click.option("--why", "keys", multiple=True, metavar="KEY", help="Say where a value comes from, and nothing else.")
+@click.option(
+    "--why", "keys", multiple=True, metavar="KEY", help="Say where a value comes from, and print nothing else."
+)
 @confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
 def command(

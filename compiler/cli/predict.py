@@ -1,4 +1,4 @@
-"""`graftc predict`: asks a bundle with the installed runtime; the bundle's own code is not run."""
+"""`graftc predict`: asks a bundle with the installed runtime, without running the bundle's code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import IO, Any
 import click
 
 from ...runtime.errors import BundleError
+from .. import variants
 from ..diagnostics import Row, refuse
 from ..renderers import printable
 from . import _bundles
 from ._output import whole
 
 LONGEST = 16 << 20  # bytes of a line
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 @click.command("predict")
@@ -78,7 +78,7 @@ def _write(answers: Iterable[Any], target: IO[str]) -> None:
 
 def _lines(source: str, are_objects: bool) -> Iterator[Any]:
     """An input a line, as they are read: one that starts like a JSON list or string is JSON, any other the text itself."""
-    if Path(source).suffix.lower() in TABLES:
+    if _is_table(Path(source)):
         help = "write its inputs into a file, one a line"
         raise refuse(
             "E0505",
@@ -90,11 +90,11 @@ def _lines(source: str, are_objects: bool) -> Iterator[Any]:
     blank, is_any = 0, False
     with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as lines:
         for number, raw in enumerate(iter(lambda: lines.readline(LONGEST + 1), b""), 1):
-            if len(raw) > LONGEST:  # the rest of it may be larger than the memory
+            if len(raw) > LONGEST:  # the rest of the line may exceed memory
                 headline = f"a line is longer than {LONGEST >> 20} MiB"
                 raise refuse("E0505", headline, at=Row(source, number), help="write one input a line")
             line = _decoded(raw, Row(source, number))
-            if not line.strip():  # at the end of a file it is none
+            if not line.strip():  # blank lines at the end of a file are no inputs
                 blank = blank or number
                 continue
             if blank:
@@ -104,6 +104,11 @@ def _lines(source: str, are_objects: bool) -> Iterator[Any]:
             yield _input(line, Row(source, number), are_objects)
     if not is_any:
         raise refuse("E0505", "there are no inputs", at=Row(source))
+
+
+def _is_table(path: Path) -> bool:
+    formats = map(variants.format, variants.words("formats"))
+    return any(path.suffix.lower() in found.suffixes for found in formats if found.is_table)
 
 
 def _decoded(raw: bytes, at: Row) -> str:

@@ -1,4 +1,4 @@
-"""`graftc schema`: the spec language for editors and other programs."""
+"""`graftc schema`: prints the JSON Schema of specs."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ from ..renderers import STANDARD_INPUT, Checked, exit_status
 from . import machine
 from ._confine import confine_option
 
-# what a file needs to be taken for a spec; also where the rest of its YAML is broken
+# a line that makes a file a spec, even if the rest of its YAML is broken
 _SPEC = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{ *)?["']?graftc["']?[ ]*:""", re.MULTILINE)
-# a base has neither: it is checked with the specs that extend it
+# bases have neither key; they are checked with the specs that extend them
 _NAMED = re.compile(
     rb"""^(?:\{ *)?["']?(?:name|extends)["']?[ ]*:|[{,] *["']?(?:name|extends)["']?[ ]*:""", re.MULTILINE
 )
-_BUNDLE = ("manifest.json", "plan.json", "receipt.json")  # what lies beside the spec of a bundle
+_BUNDLE = ("manifest.json", "plan.json", "receipt.json")  # files beside the spec of a bundle
 
 
 @click.command("validate")
@@ -44,7 +44,7 @@ _BUNDLE = ("manifest.json", "plan.json", "receipt.json")  # what lies beside the
     is_flag=True,
     help="Skip YAML that is no spec (no line begins with `graftc:`), bases (without `name:`) and specs in bundles.",
 )
-@click.option("--locked", is_flag=True, help="Refuse what is not as the spec's lock says.")
+@click.option("--locked", is_flag=True, help="Refuse anything that differs from the spec's lock.")
 @click.option("--no-data", is_flag=True, help="Read no data: take its counts from the spec's lock.")
 @confine_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value of each spec.")
@@ -77,7 +77,7 @@ def command(
 
 
 def _is_spec(name: str, boundary: Boundary) -> bool:
-    """Whether a file says that it is a spec; one that can't be read, or may not be, is left to what says so."""
+    """Whether a file is a spec; unreadable files count as specs, so that a check reports them."""
     if boundary.leads_out(name):
         return True
     if _is_in_bundle(Path(name)):
@@ -90,7 +90,7 @@ def _is_spec(name: str, boundary: Boundary) -> bool:
 
 
 def _is_in_bundle(path: Path) -> bool:
-    """Whether a file is the spec that a bundle carries: its paths lead from where it was built, not from here."""
+    """Whether a file is the spec inside a bundle, whose paths do not hold here."""
     beside = [path.parent / name for name in _BUNDLE]
     return path.name == "spec.yaml" and all(each.is_file() and not each.is_symlink() for each in beside)
 

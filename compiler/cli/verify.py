@@ -1,4 +1,4 @@
-"""`graftc verify`: checks a bundle against itself, without torch."""
+"""`graftc verify`: checks a bundle without torch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def command(bundle: str, key: str | None, strict: bool) -> None:
     """Check the checksums and golden samples of BUNDLE, and its signature with --key.
 
     \b
-    Every file, folder and link must be one that manifest.json lists. Without --strict two things may
-    lie beside: git's files (.git, .gitattributes), and byte code that Python made of predict.py.
+    Every file, folder and link must be listed in manifest.json. Without --strict two others are
+    allowed: git's files (.git, .gitattributes), and byte code that Python made of predict.py.
     """
     if key is not None:
         from ..bundling.signing import check, public_key
@@ -37,7 +37,7 @@ def command(bundle: str, key: str | None, strict: bool) -> None:
 
 
 def _signature(folder: Path, key: str | None) -> str:
-    """What the last line says of a signature: none is taken for checked that was not."""
+    """The end of the last line: whether the signature was checked."""
     if key is not None:
         return ", and signed"
     return f"; {SIGNATURE} was not checked, which takes --key" if (folder / SIGNATURE).exists() else ""

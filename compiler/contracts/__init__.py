@@ -1,1 +1,1 @@
-"""Contracts: what a variant of each kind says of itself, as a typed record; one module a kind."""
+"""Contracts: the typed record of each kind of variant, one module for each kind."""

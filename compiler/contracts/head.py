@@ -1,4 +1,4 @@
-"""The record of a head, which is learned on top of a backbone. An objective of `pretrain` is one that no bundle has."""
+"""The record of a head on top of a backbone, or of an objective of `pretrain`, which no bundle contains."""
 
 from __future__ import annotations
 
@@ -22,138 +22,142 @@ if TYPE_CHECKING:
     from ..floors import Floor, Sample
     from ..layers.head import HeadModule
 
-Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
+Keys = TypeVar("Keys", bound=Frozen)  # a model of the keys that a spec may write
 Statistics = TypeVar("Statistics", bound=TargetStatistics)
 
 Arrays = Mapping[str, "np.ndarray"]
-Target: TypeAlias = "np.ndarray | Arrays"  # of a row: an array, or arrays by name
-TARGET = "target"  # the name of the array where a head's targets are one array a row
+Target: TypeAlias = "np.ndarray | Arrays"  # the target of a row: one array, or arrays by name
+TARGET = "target"  # the name of the array where a row's target is one array
 Tensors = Mapping[str, "torch.Tensor"]
 
 
 def nothing_decided(options: Any, train: Any) -> dict[str, Decided[Any]]:
-    """The options leave nothing open."""
+    """The default of `Head.decided`: the options leave nothing open."""
     return {}
 
 
 def nothing_wrong(options: Any, tallies: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Rows that can be read can be learned from."""
+    """The default of `Head.problems`: rows that can be read can be learned from."""
     yield from ()
 
 
 def nothing_read(options: Any, input: Any, columns: Columns) -> dict[str, Any]:
-    """The input reads all that the head wants."""
+    """The default of `Head.reads`: the head adds nothing to the record of preprocessing."""
     return {}
 
 
 def one_stratum(row: Row, columns: Columns) -> int:
-    """All rows are held out alike."""
+    """The default of `Head.stratum`: held-out rows are drawn from all rows alike."""
     return 0
 
 
 def one_row(columns: Columns) -> int:
-    """A batch may have a single row."""
+    """The default of `Head.least_rows`: a batch may have a single row."""
     return 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Graph:
-    """A graph's arrays, by name: {"dtype", "shape"}; a word in a shape is a dynamic axis, `width` the backbone's."""
+    """The arrays of a graph by name, each {"dtype", "shape"}.
+
+    A word in a shape is a dynamic axis; the word `width` is the backbone's width.
+    """
 
     inputs: Mapping[str, Record]
     outputs: Mapping[str, Record]
 
 
 def one_graph(record: Record, given: Graph) -> Mapping[str, Graph]:
-    """The decoder wants a single pass of the graph `model`."""
+    """The default of `Head.graphs`: the decoder runs the graph `model` once."""
     return {MODEL: given}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Packing:
-    """Of an objective that joins texts: how rows become blocks of tokens, and what each token of a block aims at."""
+    """The functions of an objective that joins texts into blocks of tokens."""
 
-    pack: Callable[[Record, Iterable[Arrays]], Iterator[dict[str, np.ndarray]]]  # (record, rows) → blocks, as they come
-    aims: Callable[[Record, Arrays], np.ndarray]  # (record, block) → int64 (tokens,)
+    pack: Callable[[Record, Iterable[Arrays]], Iterator[dict[str, np.ndarray]]]  # (record, rows) → blocks, lazily
+    aims: Callable[[Record, Arrays], np.ndarray]  # (record, block) → the target of each token, int64 (tokens,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Head(Generic[Keys, Statistics]):
-    """`heads/<task>.py` has HEAD, `objectives/<objective>.py` has OBJECTIVE.
+    """The record of a head or an objective.
 
-    `record` is the head's own part of the plan, pure data that planning, training and bundle share. torch is imported
-    inside `build` and `loss` alone: checking and planning run without it.
+    `heads/<task>.py` has it as HEAD, `objectives/<objective>.py` as OBJECTIVE. `record` in the members below is the
+    head's own part of the plan: pure data that planning, training and the bundle share. torch is imported inside
+    `build` and `loss` alone, because checking and planning run without it.
     """
 
-    # what it needs
-    modality: str  # a module of inputs/, or several with `+` between them: the first is the backbone's
-    needs: str  # what a family must provide: "pooled", "tokens", or a kind of language model
-    options: type[Keys]  # keys under `head`, or of a stage
-    metrics: Metrics  # its scores
+    # requirements
+    modality: str  # a module of inputs/, or several joined by `+`; the backbone reads the first
+    needs: str  # the capability that a family must have: "pooled", "tokens", "maps", or a kind of language model
+    options: type[Keys]  # keys under `head`, or of a stage of `pretrain`
+    metrics: Metrics  # how answers are scored
 
-    # what it reads of a row
-    targets: tuple[str, ...] = ()  # roles of columns that hold the answer, the default first
-    several: tuple[str, ...] = ()  # targets that take several columns
-    read_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → the other roles that go with it
-    reader: RowReader | None = None  # of a head with roles of its own; default the input's
+    # reading of rows
+    targets: tuple[str, ...] = ()  # roles of the columns that hold the answer, the default first
+    several: tuple[str, ...] = ()  # those of `targets` that take several columns
+    read_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → other roles that it needs
+    reader: RowReader | None = None  # for a head with roles of its own; None for the input's reader
     spelt: Callable[[Any, Row, Columns], Row] | None = None
-    """(options or record, row, columns) → the row with its cells as the other functions read them"""
+    """(options or record, row, columns) → the row with its cells in the form that the other functions expect"""
     reads: Callable[[Keys, Any, Columns], Record] = nothing_read
-    """(options, options of the input, columns) → what is added to the record of preprocessing, such as `has_offsets`"""
+    """(options, options of the input, columns) → fields added to the record of preprocessing, such as `has_offsets`"""
     is_windowed: bool = False  # long inputs are read in windows
-    stratum: Callable[[Row, Columns], Any] = one_stratum  # what held-out rows are drawn by
-    reference: Callable[[Row, Columns], Any] | None = None  # JSON of a row that scores need besides targets
-    least_rows: Callable[[Columns], int] = one_row  # that a batch needs
+    stratum: Callable[[Row, Columns], Any] = one_stratum  # the stratum of a row when rows are held out
+    reference: Callable[[Row, Columns], Any] | None = None  # what scores need of a row besides its target, as JSON
+    least_rows: Callable[[Columns], int] = one_row  # the smallest number of rows in a batch
 
-    # what it decides
-    tally: type[Statistics]  # made for each split of (columns, options), to see every row of it once
+    # checks, and the record
+    tally: type[Statistics]  # one instance for each split, made of (columns, options); sees every row once
     problems: Callable[[Keys, Mapping[str, Statistics]], Iterable[Diagnostic]] = nothing_wrong
-    """(options, tally by split) → everything wrong between what is written and what is found"""
+    """(options, tally by split) → a diagnostic for each contradiction between options and rows"""
     decided: Callable[[Keys, Statistics], Mapping[str, Decided[Any]]] = nothing_decided
-    """(options, tally of the training rows) → what the options leave open"""
+    """(options, tally of the training rows) → values of the options that the spec leaves open, with reasons"""
     lower: Callable[[Keys, Statistics], Record]  # (options, tally of the training rows) → record
     settle: Callable[[Record, BackboneFacts, Record], Record] | None = None
-    """(record, backbone, preprocessing) → the record with what is known of the backbone"""
-    targets_from: tuple[str, ...] | None = None  # fields of the record that targets depend on; default all
+    """(record, backbone, preprocessing) → the record completed with facts of the backbone"""
+    targets_from: tuple[str, ...] | None = None  # fields of the record that targets depend on; None for all
 
-    # what it learns
-    parameters: Callable[[Record, int], int]  # (record, width) → how many numbers it learns
-    outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the side `width` is the backbone's
+    # training
+    parameters: Callable[[Record, int], int]  # (record, width) → number of parameters
+    outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the word `width` is the backbone's width
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
-    """(record, the graph of a single pass) → all that its decoder asks; `model` takes what preprocessing gives"""
+    """(record, the graph of one pass) → every graph that the decoder runs; `model` takes the arrays of preprocessing"""
     target: Callable[[Record, Row, Columns, list[Any]], Sequence[Target]]
-    """(record, row, columns, rows of arrays that an input made) → a target for each of these rows: an array, or arrays
-    by name, the same names and types for every row"""
+    """(record, row, columns, rows of arrays made by the input) → one target for each row of arrays: an array, or arrays
+    by name, with the same names and dtypes for every row"""
     ragged_targets: tuple[str, ...] = ()
-    """names of targets whose first axis has its own length in each row, such as tokens or boxes; TARGET where a row
-    has one array. Batches pad integers with -100, other numbers with 0; other targets have one shape in all rows"""
+    """names of targets whose first axis differs in length between rows, such as tokens or boxes; TARGET where a row's
+    target is one array. Batches pad integers with -100 and other numbers with 0. All other targets have one shape"""
     draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]] | None = None
-    """(record, row, generator, is_training) → what of a row is asked in a step, and what is aimed at"""
-    build: Callable[[Record, Any], HeadModule]  # (record, width or transformers' language model)
+    """(record, row, generator, is_training) → the inputs and the target that a step draws from a row"""
+    build: Callable[[Record, Any], HeadModule]  # (record, the width or transformers' language model)
     loss: Callable[[Record, Tensors, Any], torch.Tensor]
-    """(record, outputs, targets) → mean of a batch; targets are a tensor, or tensors by name where targets are named"""
-    in_batch_negatives: bool = False  # inputs of a batch are held against each other: its loss is no mean over rows
+    """(record, outputs, targets) → mean loss of a batch, a scalar; targets are one tensor, or tensors by name"""
+    in_batch_negatives: bool = False  # the loss compares rows of a batch with each other
     is_backbones: bool = False  # its layers are the backbone's own, which stay frozen beside what a method adds
-    stands_alone: bool = False  # its graph `model` goes on from states, so no other head can share it
-    is_untrained: bool = False  # there is nothing to learn and nothing to learn from
-    is_vector: bool = False  # the answer is a vector, which a sentence-transformers folder makes in its own way
+    stands_alone: bool = False  # its graph `model` takes states of earlier calls, so no other head can share it
+    is_untrained: bool = False  # the head has no parameters and its data no targets
+    is_vector: bool = False  # the answer is the embedding; sentence-transformers folders say how to make one
     convex: Callable[[Record], Record | None] | None = None
-    """record → the one by whose loss its one linear layer, `out`, has a best fit; None where it has other layers"""
-    gives_shares: bool = False  # outputs become shares of certainty: a fit is no surer of its rows than of others
+    """record → a record whose loss is convex in the only linear layer, `out`; None where the head has other layers"""
+    gives_shares: bool = False  # outputs become probabilities; a fit is regularised so that it is not overconfident
 
-    # what it is scored by
+    # scores
     condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
-    """(record, outputs, targets) → what scores need of outputs that are too many to be kept"""
-    floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows): what costs nothing
+    """(record, outputs, targets) → the part of large outputs that scores need; the rest is not kept in memory"""
+    floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows) → floors
     floor_features: Literal["", "cached", "apart"] = ""
-    """features of the untouched backbone that they take: those kept for training anyway, or of each text for itself"""
+    """backbone features that floors need: "cached" are those kept for training, "apart" those of each text by itself"""
 
-    # of objectives
-    packing: Packing | None = None  # of one that joins texts
-    reads_head: bool = False  # it learns from the training rows of the head after it, and has no data of its own
-    is_paired: bool = False  # a batch has each label twice, as far as there are rows
+    # for objectives only
+    packing: Packing | None = None  # for an objective that joins texts into blocks
+    reads_head: bool = False  # learns from the training rows of a head of the spec; has no data of its own
+    is_paired: bool = False  # batches hold rows of a label in pairs, as far as there are rows
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that make one input; the first is the backbone's."""
+        """The modalities that make up one input; the backbone reads the first."""
         return modalities(self.modality)

@@ -1,4 +1,4 @@
-"""The record of a modality on the compiling side: what a spec may write under `data` of it, and how the plan fixes it."""
+"""The record of a modality on the compiling side: its keys under `data`, and its part of the plan."""
 
 from __future__ import annotations
 
@@ -8,64 +8,77 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..frozen import Frozen
-from .reading import Record, RowReader
+from .reading import Columns, Record, RowReader
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..decision import Decided
     from ..diagnostics import Diagnostic
 
-Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
+Keys = TypeVar("Keys", bound=Frozen)  # a model of the keys that a spec may write
 
 
 def unchanged(options: Any) -> Frozen | None:
-    """Training sees inputs as they are."""
+    """The default of `Input.augmentation`: training inputs are not changed."""
     return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Windows(Generic[Keys]):
-    """Of a modality whose long inputs can be read in windows."""
+    """The functions of a modality whose long inputs can be read in windows."""
 
-    add: Callable[[Keys, Record], Record]  # (options, record) → what is added to the record
-    crowded: Callable[[Keys, Record], Iterable[Diagnostic]]  # (options, record): where they have no room
+    add: Callable[[Keys, Record], Record]  # (options, record) → fields added to the record
+    crowded: Callable[[Keys, Record], Iterable[Diagnostic]]  # (options, record) → findings where windows do not fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Vocabulary:
-    """Of a modality whose inputs are cut into tokens: what its file says of those that are no words."""
+    """The special tokens of a modality whose inputs are tokenized."""
 
-    masking: Callable[[Path], Record]  # (backbone's folder) → added to the record where tokens are masked
-    special: Callable[[Path], Record]  # (backbone's folder) → added to the record where texts are joined
+    masking: Callable[[Path], Record]  # (backbone's folder) → fields added to the record for masking
+    special: Callable[[Path], Record]  # (backbone's folder) → fields added to the record for joined texts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Input(Generic[Keys]):
-    """`inputs/<modality>.py` has INPUT; `runtime/inputs/<modality>.py` has the way from raw inputs to arrays."""
+    """The record of a modality; `inputs/<modality>.py` has it as INPUT.
+
+    `runtime/inputs/<modality>.py` makes arrays of raw inputs, in training and in the bundle.
+    """
 
     options: type[Keys]  # keys that a spec may write under `data`
     feeds: str = ""  # the modality of the backbones that take its arrays; empty for its own
     arrays: tuple[str, ...]  # that it makes of a batch, those of a backbone's inputs among them
     reader: RowReader
 
-    preprocessing: Callable[..., Record]  # (folder, config.json, options, longest, columns, usual) → the plan's record
-    decided: Callable[..., Mapping[str, Decided[Any]]]  # (options, record, longest, usual): what was left open
+    preprocessing: Callable[[Path, Record, Keys, int | None, Columns, Decided[int] | None], Record]
+    """(backbone's folder, config.json, options, longest, columns, usual) → the plan's record"""
+    decided: Callable[[Keys, Record, int | None, Decided[int] | None], Mapping[str, Decided[Any]]]
+    """(options, record, longest, usual) → what was left open"""
     windows: Windows[Keys] | None = None
     vocabulary: Vocabulary | None = None
-    misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone): what can't go together
-    problems: Callable[[Keys, int | None], Iterable[Diagnostic]]  # (options, longest)
-    measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]  # of a sample of raw inputs
-    statistics: tuple[str, ...] = ()  # names of what `measure` gives that planning needs, and a lock has
-    doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]  # (record, measured, longest)
-    augmentation: Callable[[Keys], Frozen | None] = unchanged  # random changes to training inputs, by their options
-    augments: tuple[str, ...] = ()  # the options that ask for them
+    misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone) → findings
+    problems: Callable[[Keys, int | None], Iterable[Diagnostic]]  # (options, longest) → findings
+    measure: Callable[[Iterable[Any], Record, Path], Mapping[str, float]]
+    """(raw inputs of a sample, record, folder) → statistics by name"""
+    statistics: tuple[str, ...] = ()  # names of statistics that planning needs and a lock records
+    doubts: Callable[[Record, Mapping[str, float], Any], Iterable[Diagnostic]]
+    """(record, statistics, longest) → warnings"""
+    augmentation: Callable[[Keys], Frozen | None] = unchanged  # options → random changes of training inputs
+    augments: tuple[str, ...] = ()  # names of the options that ask for such changes
 
     stored: Callable[[Record, Mapping[str, float]], int]  # bytes of a prepared row
-    samples: Callable[[int, Record], list[Any]]  # golden inputs, from a seed
+    samples: Callable[[int, Record], list[Any]]
+    """(seed, record) → golden inputs; graphs are traced with the first three, so none of these is of the shortest"""
     array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph
+    shortest: Callable[[Record], Mapping[str, np.ndarray]]  # arrays of one input, as short as any backbone can read
     assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
     portable: Callable[[Any], Any]  # a raw input as JSON
 
-    # of the card and the wrapper
+    # of what people read
+    shown: tuple[str, ...]  # fields of the record that a plan is shown with
     example: Callable[[Record], str]  # an input as Python code
+    typed: Callable[[Record], str]  # the same as words of a shell's command line
     limits: Callable[[Record], str]  # what of an input is read and what is not, in a sentence
     packages: tuple[str, ...] = ()  # libraries that prepare it: their versions are part of keys in the store

@@ -1,4 +1,4 @@
-"""The record of an adaptation method: how a backbone learns."""
+"""The record of an adaptation method."""
 
 from __future__ import annotations
 
@@ -18,55 +18,58 @@ if TYPE_CHECKING:
     from ..facts.backbone import BackboneFacts
     from ..methods import Lowered
 
-Keys = TypeVar("Keys", bound=Frozen)  # the keys that a spec may write
+Keys = TypeVar("Keys", bound=Frozen)  # a model of the keys that a spec may write
 
 
 def nothing_wrong(options: Any, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """Any options do, on a backbone that provides what the method needs."""
+    """The default of `Method.problems`: any options work on a backbone with the needed capabilities."""
     return ()
 
 
 def nothing_decided(options: Any, backbone: BackboneFacts) -> Mapping[str, Decided[Any]]:
-    """The options leave nothing open."""
+    """The default of `Method.decided`: the options leave nothing open."""
     return {}
 
 
 def no_positions(options: Any) -> int:
-    """All of the backbone's positions are left to inputs."""
+    """The default of `Method.positions`: the method takes no positions of the backbone."""
     return 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Method(Generic[Keys]):
-    """`methods/<method>.py` has METHOD. One that differs in little is `replace` of another's.
+    """The record of an adaptation method; `methods/<method>.py` has it as METHOD.
 
-    A head may have a method's adapters for itself, so `apply` and `reload` also meet modules over tensors that others
-    stand on, and write into none of them.
+    A head may have adapters of its own. Therefore `apply` and `reload` also get modules whose tensors other modules
+    share, and write into none of those tensors. A method that differs in little from another is a `dataclasses.replace`
+    of that one's record.
     """
 
     options: type[Keys]  # keys under `adapt`
-    learning_rate: float  # default, of what learns in the backbone
-    head_learning_rate: float  # default, of heads
-    usual: tuple[float, float]  # learning rates outside are worth a look
-    needs: frozenset[str] = frozenset()  # what a backbone must provide: words of `methods.CAPABILITIES`
-    merges: bool = False  # whether tensors of its own become part of the backbone's
+    learning_rate: float  # default rate of the backbone's learning tensors
+    head_learning_rate: float  # default rate of heads
+    usual: tuple[float, float]  # (lowest, highest): a learning rate outside gets a warning
+    needs: frozenset[str] = frozenset()  # capabilities that a backbone must have: words of `methods.CAPABILITIES`
+    merges: bool = False  # whether added tensors are merged into the backbone's weights
     freezes: bool = False  # whether the whole backbone runs in inference mode
-    starts_untouched: bool = False  # whether the backbone answers as it did until the first step: heads can be fitted
+    starts_untouched: bool = False  # whether outputs are unchanged before the first step, so heads can be fitted
 
-    # (options, backbone, names of frozen tensors); asked of a backbone that provides what it needs
+    # (options, backbone, names of frozen tensors); called where the backbone has the needed capabilities
     problems: Callable[[Keys, BackboneFacts, frozenset[str]], Iterable[Diagnostic]] = nothing_wrong
-    decided: Callable[[Keys, BackboneFacts], Mapping[str, Decided[Any]]] = nothing_decided  # what options leave open
-    positions: Callable[[Keys], int] = no_positions  # how many of the backbone's it takes
+    decided: Callable[[Keys, BackboneFacts], Mapping[str, Decided[Any]]] = nothing_decided
+    """(options, backbone) → values left open by the spec, with reasons"""
+    positions: Callable[[Keys], int] = no_positions  # options → positions of the backbone that the method takes
     lower: Callable[[Keys, BackboneFacts, frozenset[str]], Lowered]  # (options, backbone, names of frozen tensors)
 
     apply: Callable[[torch.nn.Module, Record], torch.nn.Module]  # (module, record) → the adapted module
     plain: Callable[[str], str]  # a tensor's name in the adapted module → the planned name
-    merge: Callable[[torch.nn.Module], torch.nn.Module]  # the adapted module → the plain one
-    save: Callable[[torch.nn.Module, Path], None]  # (adapted module, folder): its own tensors, or else all
+    merge: Callable[[torch.nn.Module], torch.nn.Module]  # the adapted module → the module without adapters
+    save: Callable[[torch.nn.Module, Path], None]
+    """(adapted module, folder): writes the added tensors, or all tensors where none are added"""
     reload: Callable[[torch.nn.Module, Path], torch.nn.Module] | None = None
-    """(module, folder) → the adapted module, of a method with tensors of its own"""
+    """(module, folder) → the adapted module; for a method that adds tensors"""
 
     @property
     def adds(self) -> bool:
-        """Whether it has tensors of its own; its checkpoint is these, without the backbone."""
+        """Whether the method adds tensors; its checkpoint then holds only those."""
         return self.reload is not None

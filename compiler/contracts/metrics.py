@@ -1,4 +1,4 @@
-"""The record of the scores of a kind of task."""
+"""The record of the metrics of a kind of task."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from .targets import Summary
 
 
 def always_defined(name: str, summary: Summary, record: Record) -> bool:
-    """A score has a value whatever the rows are."""
+    """The default of `Metrics.is_defined`: each metric has a value on any rows."""
     return True
 
 
 def nothing_calibrated(record: Record, outputs: Mapping[str, Any], examples: Any) -> dict[str, Any]:
-    """Nothing is left to decide after training."""
+    """The default of `Metrics.calibrate`: no field of the record is decided after training."""
     return {}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Metrics:
-    """`metrics/<kind>.py` has METRICS: scores of outputs (rows, …) against examples; None is a score that is undefined.
+    """The record of the metrics of a kind of task; `metrics/<kind>.py` has it as METRICS.
 
-    `outputs` are arrays by name, `examples` the rows' targets, references and inputs.
+    `outputs` are arrays (rows, …) by name, `examples` the rows' targets, references and inputs. A score of None is
+    undefined.
     """
 
-    names: Callable[[Columns], tuple[str, ...]]  # that a spec may name for such columns, the default first
-    direction: Callable[[str], int]  # 1 where higher is better, -1 where lower is
-    one: Callable[[str, Record, Mapping[str, Any], Any], float | None]  # (name, record, outputs, examples)
-    report: Callable[[Record, Mapping[str, Any], Any], Record]  # every metric
+    names: Callable[[Columns], tuple[str, ...]]  # columns → names that a spec may use, the default first
+    direction: Callable[[str], int]  # name → 1 where higher is better, -1 where lower is
+    one: Callable[[str, Record, Mapping[str, Any], Any], float | None]  # (name, record, outputs, examples) → score
+    report: Callable[[Record, Mapping[str, Any], Any], Record]  # (record, outputs, examples) → every metric by name
     calibrate: Callable[[Record, Mapping[str, Any], Any], Record] = nothing_calibrated
-    """what validation decides after training: replaces fields of the record"""
+    """(record, outputs, examples of validation) → fields of the record to replace after training, such as thresholds"""
     is_defined: Callable[[str, Summary, Record], bool] = always_defined
-    """(name, what is known of validation rows, the head's record, empty where its options or rows are wrong)"""
+    """(name, summary of the validation rows, record) → whether the metric has a value; the record may be empty, where
+    options or rows are wrong"""
     answered: Callable[[Record, Mapping[str, Any], Any], Mapping[str, tuple[int, int]]] | None = None
-    """label → how often it is the answer, and how often it is true"""
+    """label → (how often it is answered, how often it is true)"""

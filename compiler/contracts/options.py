@@ -1,7 +1,8 @@
-"""Keys that options of several variants have, and that generic code asks for by `isinstance`.
+"""Keys that options of several variants share, and that generic code asks for by `isinstance`.
 
-A class of options that is one of these writes the field itself, because the order of its keys is its own: what stands
-here is for the type checker, which holds each field against it. The classes are plain, as models cost time at the start.
+A class of options that inherits from one of these declares the field again, because it has its own order of keys. The
+annotations here are for the type checker, which compares each field with them. The classes are plain, because pydantic
+models cost time at the start.
 """
 
 from __future__ import annotations
@@ -10,49 +11,49 @@ from typing import TYPE_CHECKING, Literal
 
 
 class Pooled:
-    """Of what reads one feature of the backbone: how states become it, None for the backbone's own way."""
+    """Options of a variant that reads one feature: how states are pooled; None for the backbone's own way."""
 
     if TYPE_CHECKING:
         pooling: str | None
 
 
 class Layered:
-    """Of a head that is a stack of linear layers: the widths of those before the last."""
+    """Options of a head that is a stack of linear layers: the widths of the layers before the last."""
 
     if TYPE_CHECKING:
         hidden: tuple[int, ...]
 
 
 class Startable(Layered):
-    """Of such a head that can be fitted before the first step: whether it is, None for what is decided."""
+    """Options of a head that can be fitted before the first step: `fitted`, `random`, or None to let graftc decide."""
 
     if TYPE_CHECKING:
         start: Literal["fitted", "random"] | None
 
 
 class Labelled:
-    """Of a head that answers with names of the data: those that are written, in order."""
+    """Options of a head that answers with names from the data: the labels in order."""
 
     if TYPE_CHECKING:
         labels: tuple[str | int | bool, ...] | None
 
 
 class Normalized:
-    """Of a head whose answer is a vector: whether it has length one, None for what the backbone's folder says."""
+    """Options of a head whose answer is a vector: whether it has length one; None for what the backbone says."""
 
     if TYPE_CHECKING:
         normalize: bool | None
 
 
 class ReadsHead:
-    """Of an objective that learns from the training rows of a head: which one, where there are several."""
+    """Options of an objective that learns from the training rows of a head: which head, where there are several."""
 
     if TYPE_CHECKING:
         head: str | None
 
 
 class NewHead:
-    """Of an objective that finds words: steps in which a head that the checkpoint lacks is fitted alone."""
+    """Options of an objective with a language-model head: steps in which a head that the checkpoint lacks is fitted."""
 
     if TYPE_CHECKING:
         head_steps: int | None

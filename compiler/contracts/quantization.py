@@ -1,4 +1,4 @@
-"""The record of a way to make int8 of a graph."""
+"""The record of a kind of int8 quantization."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 def lacks_nothing(convolves: bool, optimize: str) -> str:
-    """Every graph can have it."""
+    """The default of `Quantization.lacks`: the kind works on every graph."""
     return ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Quantization:
-    """`quantizations/<kind>.py` has QUANTIZATION."""
+    """The record of a kind of int8; `quantizations/<kind>.py` has it as QUANTIZATION."""
 
-    rank: int  # its place among those that `auto` tries
-    scales: str  # how activations are scaled, as a card says it
-    is_batch_invariant: bool  # whether an answer is the same whatever lies beside it in a batch
-    needs_rows: bool  # whether training rows fix its scales
-    for_convolutions: bool  # whether `auto` tries it where layers are convolutions
+    rank: int  # its place in the order in which `auto` tries kinds
+    scales: str  # how activations are scaled, in words for the card
+    is_batch_invariant: bool  # whether an answer is independent of other rows of its batch
+    needs_rows: bool  # whether scales are computed from training rows
+    for_convolutions: bool  # whether `auto` tries it on convolutional backbones
     lacks: Callable[[bool, str], str] = lacks_nothing
-    """(whether the backbone convolves, export.optimize) → why it can't be had, empty where it can"""
+    """(whether the backbone is convolutional, export.optimize) → why this kind is impossible; empty where it works"""
     quantize: Callable[[Path, Path, Sequence[str], Sample | None], Mapping[str, Any]]
-    """(fp32 graph, file to write, nodes that stay in float, rows or None) → what a manifest tells of it"""
+    """(fp32 graph, file to write, nodes that stay in float, rows or None) → fields for the manifest"""

@@ -1,4 +1,4 @@
-"""The record of a form in which findings are printed."""
+"""The record of an output form for findings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Renderer:
-    """`renderers/<word>.py` has RENDERER; its word is a choice of `--format`."""
+    """The record of an output form; `renderers/<word>.py` has it as RENDERER. The word is a choice of `--format`."""
 
-    report: Callable[[Iterable[Checked], bool], None]  # (results, is_strict): prints what was found in each spec
+    report: Callable[[Iterable[Checked], bool], None]  # (results, is_strict): prints the findings of each spec

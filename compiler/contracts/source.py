@@ -1,4 +1,4 @@
-"""The record of a place that backbones come from."""
+"""The record of a source of backbones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Source:
-    """`sources/<word>.py` has SOURCE: it finds a backbone's folder, and runs no code of it."""
+    """The record of a source; `sources/<word>.py` has it as SOURCE.
 
-    is_path: bool  # what stands after the colon is a path, relative to the spec
+    It finds a backbone's folder and runs no code of it.
+    """
+
+    is_path: bool  # whether the text after the colon is a path, relative to the spec
     locate: Callable[[str, Path, bool], Located]
-    """(reference after the colon, the spec's folder, whether weights are fetched too); raises Missing"""
-    held: Callable[[Path], Iterator[Path]]  # what of that folder is held against a list of its own
-    check: Callable[[Located, Path | None], None]  # (located, a memory of hashes); raises Missing where it is otherwise
+    """(text after the colon, the spec's folder, whether weights are fetched too) → the folder; raises Missing"""
+    held: Callable[[Path], Iterator[Path]]  # files of the folder whose hashes the source itself lists
+    check: Callable[[Located, Path | None], None]  # (located, a cache of hashes); raises Missing where a hash differs
     header: Callable[[str, str], Mapping[str, Any]] | None = None
-    """(pinned reference, file) → the safetensors header of weights that stay where they are"""
+    """(pinned reference, file) → the safetensors header, read without fetching the weights"""

@@ -1,4 +1,4 @@
-"""The record of a unit of execution."""
+"""The record of a stage."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Stage:
-    """`stages/<word>.py` has STAGE: it reads the folders of other stages and fills one of its own."""
+    """The record of a stage; `stages/<word>.py` has it as STAGE. It reads folders of other stages and fills its own."""
 
     run: Callable[[Work], None]

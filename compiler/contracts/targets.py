@@ -1,6 +1,6 @@
-"""Statistics of targets: what is counted of the rows of a split while they are read, each once.
+"""Statistics of targets, counted while the rows of a split are read once.
 
-Generic code asks of them what they are by `isinstance`: labels of rows, types of entities, numbers, or only rows.
+Generic code tells them apart by `isinstance`: labels of rows, types of entities, numbers, or rows alone.
 """
 
 from __future__ import annotations
@@ -20,76 +20,76 @@ Place = tuple[str, int]  # a file and the number of a row
 
 @dataclass(frozen=True)
 class Summary:
-    """How many rows there are and what their targets say: by this a score is known to have a value or none."""
+    """Counts and ranges of targets, from which it is known whether a score is defined."""
 
     rows: int
-    counts: Mapping[str, int] = field(default_factory=dict)  # label, or type of entity → how often it stands there
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # column → lowest and highest number
+    counts: Mapping[str, int] = field(default_factory=dict)  # label or type of entity → number of rows
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # column → (lowest, highest) number
 
 
 class TargetStatistics(ABC):
-    """What every head counts of its targets; a head that looks at nothing else counts rows."""
+    """The statistics that every head keeps of its targets: at least the number of rows."""
 
-    rows: int  # that can be used
+    rows: int  # rows that can be used
 
     @abstractmethod
     def __init__(self, columns: Columns, options: Any = None) -> None:
-        """Has seen no row; `options` are those of the head, None where its data is recalled or they are wrong."""
+        """Statistics of no rows yet; `options` are the head's, None where data is recalled or options are wrong."""
 
     @property
     @abstractmethod
     def strata(self) -> tuple[int, ...]:
-        """Rows of each stratum, of which a share is held out."""
+        """The number of rows of each stratum; a share of each stratum is held out."""
 
     @abstractmethod
     def add(self, values: Row, place: Place) -> Unusable | None:
-        """Looks at one row; returns what is wrong when its target is unusable."""
+        """Counts one row; returns why its target is unusable, or None."""
 
     @abstractmethod
     def record(self) -> Record:
-        """What a lock keeps, for `recall`."""
+        """The statistics as data for a lock, which `recall` reads."""
 
     @classmethod
     @abstractmethod
     def recall(cls, columns: Columns, record: Record, place: Place) -> Self:
-        """The statistics that gave `record`, as if the rows had been read; each of these is then at `place`.
+        """The statistics that gave `record`, as if the rows had been read; every row is then at `place`.
 
         Raises ValueError, KeyError, TypeError or AttributeError for a record that no rows give.
         """
 
     @property
     def summary(self) -> Summary:
-        """What scores ask of them."""
+        """The summary that metrics need."""
         return Summary(self.rows)
 
 
 class LabelCounts(TargetStatistics):
-    """Of targets that name something: how often each name stands in the rows, and where first."""
+    """Counts of targets that are names: how often each name occurs, and where first."""
 
-    role: str  # of the columns that hold the targets
-    column: str  # the first of them
+    role: str  # the role of the columns that hold the targets
+    column: str  # the first of these columns
     counts: dict[str, int]
     first: dict[str, Place]
 
     @property
     def summary(self) -> Summary:
-        """What scores ask of them."""
+        """The summary that metrics need."""
         return Summary(self.rows, self.counts)
 
 
 class RowLabels(LabelCounts):
-    """Of rows that have labels themselves: one each, or any number where `is_multi`."""
+    """Counts of labels of rows: one label for each row, or any number where `is_multi`."""
 
     is_multi: bool
-    kinds: dict[tuple[str, str], Place]  # a table and a kind of label, such as text → the first row with one
+    kinds: dict[tuple[str, str], Place]  # (table, kind of label, such as text) → the first such row
 
     @abstractmethod
     def joined(self) -> Joined | None:
-        """A label that is made of others, where rows may have several."""
+        """A label that looks like several labels joined, where rows may have several; else None."""
 
 
 class ScoreRanges(TargetStatistics):
-    """Of targets that are numbers: the least and the most of each column, with the first row that says it."""
+    """Ranges of targets that are numbers: the lowest and the highest of each column, each with its first row."""
 
     columns: tuple[str, ...]
     least: dict[str, tuple[float, Place]]
@@ -97,12 +97,12 @@ class ScoreRanges(TargetStatistics):
 
     @property
     def summary(self) -> Summary:
-        """What scores ask of them."""
+        """The summary that metrics need."""
         return Summary(self.rows, ranges={each: (self.least[each][0], self.most[each][0]) for each in self.least})
 
 
 class Joined(NamedTuple):
-    """A label that is made of others, their mark, and how many labels are."""
+    """A label that looks like several labels joined by a mark, and the number of such labels."""
 
     label: str
     parts: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What can be said about a spec or a build: codes, places and ways out, as data."""
+"""Diagnostics as data: codes, places, notes and advice."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from enum import IntEnum
 from itertools import islice
 
 Path = tuple[str | int, ...]
-LONGEST = 60  # characters of a user's word in a message
-MOST = 2000  # words among which the nearest is looked for
+LONGEST = 60  # the most characters of a user's word in a message
+MOST = 2000  # the most words that are searched for the nearest
 
 
 class Status(IntEnum):
@@ -26,7 +26,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class At:
-    """A place in the spec: a path of keys, and whether the key or its value is meant."""
+    """A place in the spec: a path of keys, at the key or at its value."""
 
     path: Path
     label: str = ""
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing that is wrong (E…) or worth a look (W…)."""
+    """One error (E…) or warning (W…)."""
 
     code: str
     headline: str
@@ -66,13 +66,13 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
-        """Whether this stops the line."""
+        """Whether it is an error."""
         return self.code.startswith("E")
 
 
 @dataclass
 class Refused(Exception):
-    """Raised where work can't go on; holds everything there is to say."""
+    """Raised where work can't continue; holds all diagnostics."""
 
     diagnostics: tuple[Diagnostic, ...]
     status: Status = Status.WRONG
@@ -90,12 +90,12 @@ def refuse(
     help: str = "",
     status: Status = Status.WRONG,
 ) -> Refused:
-    """Makes the exception for one diagnostic, to be raised by the caller."""
+    """The exception for one diagnostic, to be raised by the caller."""
     return Refused((Diagnostic(code, headline, at, (), notes, help),), status)
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """The way out for a misspelt word: one suggestion when a known one is close, else nothing.
+    """The advice for a misspelt word: the nearest known word if one is close, else "".
 
     >>> nearest("lroa", ["lora", "full"])
     'did you mean `lora`?'
@@ -134,7 +134,7 @@ def quote(word: object) -> str:
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:
-    """Names in a row, cut after `most`.
+    """Sorted names joined by commas, at most `most` of them.
 
     >>> listed(["b", "a"])
     'a, b'

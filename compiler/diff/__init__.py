@@ -1,1 +1,1 @@
-"""What changes between two plans: for users of the bundle, in the stages that a build runs, and in what it costs."""
+"""Differences between two plans: breaking changes for users of the bundle, stages that run again, and costs."""

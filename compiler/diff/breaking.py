@@ -1,4 +1,4 @@
-"""What of a change breaks those who use the bundle: its answers, its graphs, its files."""
+"""Breaking changes for users of a bundle: in its answers, its graphs and its files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .changes import Change, changes, differences, labels, spelt
 
 
 def breaking(old: Plan, new: Plan) -> tuple[Change, ...]:
-    """Every way in which a program that uses the old bundle could fail with the new one, or be misled by it."""
+    """Every change with which a program that uses the old bundle could fail, or be misled, on the new one."""
     before, after = ({task.name: task for task in plan.tasks} for plan in (old, new))
     both = [(task, after[name]) for name, task in before.items() if name in after]
     return (
@@ -39,13 +39,13 @@ NO_GRAPH = GraphPlan(inputs=Json({}), outputs=Json({}))
 
 
 def _own(task: TaskPlan, kind: str, sides: Sequence[Any], text: str = "") -> Change:
-    """A change for those who ask one head, which has a name where there are several."""
+    """A change that concerns the users of one head; it carries the head's name if there are several."""
     found = _change(f"{kind}.{task.name}".rstrip("."), sides, text)
     return found.model_copy(update={"text": f"{task.name}: {found.text}"}) if task.name else found
 
 
 def _heads(old: Mapping[str, TaskPlan], new: Mapping[str, TaskPlan]) -> Iterator[Change]:
-    """Heads that are gone, and answers that come by head, or no longer do."""
+    """Removed heads, and a change between one answer and answers by head."""
     if ("" in old) != ("" in new):
         sides = ([*filter(None, old)], [*filter(None, new)])
         words = ["an answer by itself" if "" in heads else "an answer for each head" for heads in (old, new)]
@@ -87,7 +87,7 @@ def _labels(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
 
 
 def _thresholds(old: TaskPlan, new: TaskPlan) -> Iterator[Change]:
-    """Of heads with thresholds: whether validation rows choose them, and what they are before."""
+    """Changes of thresholds: whether validation rows choose them, and their values in the plan."""
     before, after = (task.head.record.get("thresholds") for task in (old, new))
     if before is None or after is None:
         return
@@ -109,14 +109,14 @@ def _graph(old: Plan, new: Plan) -> Iterator[Change]:
 def _arrays(side: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for name in dict.fromkeys([*before, *after]):
         was, now = before.get(name), after.get(name)
-        if was != now and (was or side.endswith("inputs")):  # an output more takes nothing from anybody
+        if was != now and (was or side.endswith("inputs")):  # an additional output breaks nothing
             words = [f"{a['dtype']}[{', '.join(map(str, a['shape']))}]" if a else "none" for a in (was, now)]
             text = f"graph {side.removesuffix('s').replace('.', ' ')} {spelt(name)}: {words[0]} → {words[1]}"
             yield _change(f"{side}.{name}", (was, now), text)
 
 
 def _operators(old: Plan, new: Plan) -> Iterator[Change]:
-    """What another runtime than the bundle's own must be able to run."""
+    """Changes in what another runtime than onnxruntime must support."""
     before, after = old.export, new.export
     if after.opset > before.opset:
         yield _change("opset", (before.opset, after.opset), f"the graph needs opset {after.opset}, was {before.opset}")
@@ -155,7 +155,7 @@ def _files(old: Plan, new: Plan) -> Iterator[Change]:
 
 
 def _form(plan: Plan) -> str:
-    """What lies in the checkpoint of a bundle, in words."""
+    """The content of a bundle's checkpoint folder, in words."""
     if not plan.method.variant.adds:
         return "a whole backbone"
     if plan.adapters is None:

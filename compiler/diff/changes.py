@@ -1,4 +1,4 @@
-"""Differences between two records, and each in words."""
+"""Differences between two records, and their description in words."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ..renderers import counted
 
 Keys = tuple[str, ...]
 Difference = tuple[Keys, Any, Any]
-SHOWN = 8  # items of a list
-LONG = 60  # letters of the numbers of rows
-ASSETS = "data.assets."  # files that the plan names one by one
-READING = ("modality", "inputs", "preprocessing", "augment")  # of a task's data: the same for all heads
-INSIDE = re.compile(r"\.\d+\.")  # in the name of a module of a stack
+SHOWN = 8  # items of a list that are shown
+LONG = 60  # characters of row numbers that are shown
+ASSETS = "data.assets."  # files that the plan lists one by one
+READING = ("modality", "inputs", "preprocessing", "augment")  # keys of a task's data that are the same for all heads
+INSIDE = re.compile(r"\.\d+\.")  # the layer's number in a module's name
 TENSORS: Keys = ("backbone", "tensors")
 LAYERS: Keys = ("train", "layer_of")
 HASHES = ("sha256", "assets", "weights", "runtime")
-# how a spec spells what a plan or a stage's record holds
+# from keys of plans and records to the keys of a spec
 SPELLINGS = (
     (r"^model\.", ""),
     (r"^method\.method$", "adapt.method"),
@@ -38,13 +38,13 @@ SPELLINGS = (
     (r"^golden\.|^export\.(?=samples)", "export."),
     (r"^data\.splits\.(\w+)\.held_out$", r"data.\1.fraction"),
     (r"^data\.splits\.", "data."),
-    (r"^(data\.\w+\.left_out)\..*$", r"\1"),  # by what is wrong with the rows
+    (r"^(data\.\w+\.left_out)\..*$", r"\1"),  # the reason comes last
     (r"^data\.skipped$", "data.bad_rows"),
     (r"^inputs$", "data.inputs"),
     (r"^validation$", "splits"),
     (r"^train\.patience", "train.early_stopping.patience"),
 )
-# what follows from something that is named anyway
+# keys that are not reported if one of the keys that they follow from is
 FOLLOWS = {
     "backbone.inference": ("backbone.tensors",),
     "backbone.is_frozen": ("backbone.tensors",),
@@ -56,19 +56,19 @@ FOLLOWS = {
     "data.inputs": ("backbone.from",),
     "head.parameters": ("head.labels", "head.hidden", "backbone.from", "export.graphs.model.outputs.logits.shape"),
     "metric": ("train.metric",),
-    "seed": ("data.validation.fraction",),  # it draws the rows held out
+    "seed": ("data.validation.fraction",),  # the seed draws the rows held out
     "train.steps": ("train.epochs", "train.batch_size"),
     "train.steps_per_epoch": ("train.steps", "train.batch_size"),
     "train.warmup_steps": ("train.steps", "train.epochs", "train.batch_size"),
     "train.head_learning_rate": ("train.learning_rate",),
     "train.layer_of": ("train.layer_decay", "train.gradual_unfreezing", "backbone.from"),
 }
-# options that come and go with the word that has them
+# sections whose options come and go with a variant's word
 VARIANTS = {"adapt": "adapt.method", "head": "head.type", "data": "data.modality", "export": "data.modality"}
 
 
 class Change(Frozen):
-    """One thing that differs: its key, both values, and a sentence without its subject."""
+    """One difference: its key, both values, and a sentence without subject."""
 
     field: str
     old: Any
@@ -77,7 +77,7 @@ class Change(Frozen):
 
 
 def differences(old: Any, new: Any, path: Keys = ()) -> Iterator[Difference]:
-    """(path, old, new) of every leaf in which two records differ; None stands for what one of them lacks."""
+    """(path, old, new) of every leaf in which two records differ; None for a leaf that one of them lacks."""
     old, new = _by_name(old), _by_name(new)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys([*old, *new]):
@@ -87,7 +87,7 @@ def differences(old: Any, new: Any, path: Keys = ()) -> Iterator[Difference]:
 
 
 def _by_name(value: Any) -> Any:
-    """A list of records with names or paths as a mapping, so that each is compared with its like."""
+    """A list of records with names or paths as a mapping by name, so that records of the same name are compared."""
     if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
@@ -99,7 +99,7 @@ def _by_name(value: Any) -> Any:
 
 
 def changes(found: Iterable[Difference]) -> tuple[Change, ...]:
-    """Differences as a person names them, without those that only follow from another."""
+    """The differences in words, without those that follow from another one."""
     named: list[tuple[str, Change]] = []
     tensors: list[Difference] = []
     for path, old, new in found:
@@ -108,7 +108,7 @@ def changes(found: Iterable[Difference]) -> tuple[Change, ...]:
             tensors.append((path, old, new))
         else:
             head, inside = _of_task(path)
-            inside = inside[:2] if inside[:2] == LAYERS else inside  # by tensor, which says no more
+            inside = inside[:2] if inside[:2] == LAYERS else inside  # the tensor's name adds nothing
             named.append((head, _named(inside, old, new)))
     named += [("", change) for change in _tensors(tensors)]
     kept = [_spelt_out(head, change) for head, change in named if not _follows(change, _beside(head, named))]
@@ -116,7 +116,7 @@ def changes(found: Iterable[Difference]) -> tuple[Change, ...]:
 
 
 def _of_task(path: Keys) -> tuple[str, Keys]:
-    """The head that a path in a plan is about, "" for what is about none or all, and the path as if it were alone."""
+    """The head that a path in a plan is about ("" for none or all), and the path as if the head were alone."""
     if path[:1] != ("tasks",) or len(path) < 2:
         return "", path
     inside = path[2:] or ("head",)
@@ -128,7 +128,7 @@ def _beside(head: str, named: Iterable[tuple[str, Change]]) -> set[str]:
 
 
 def _spelt_out(head: str, change: Change) -> Change:
-    """A change of one head of several, under its key."""
+    """A change of one of several heads, under the head's key."""
     if not head:
         return change
     first, _, rest = change.field.partition(".")
@@ -138,7 +138,7 @@ def _spelt_out(head: str, change: Change) -> Change:
 
 
 def _follows(change: Change, fields: set[str]) -> bool:
-    """Whether a change only follows from one that is named."""
+    """Whether a change follows from one that is reported."""
     word = VARIANTS.get(change.field.partition(".")[0])
     is_option = word in fields and word != change.field and None in (change.old, change.new)
     is_option = is_option and not re.match(r"data\.(train|validation|test|columns)\b", change.field)
@@ -186,7 +186,7 @@ def _sentence(path: Keys, field: str, old: Any, new: Any) -> str:
 
 
 def _table(path: Keys, field: str, old: Any, new: Any) -> str:
-    """A table came, went, or holds other rows."""
+    """A sentence about a table that was added, removed or changed."""
     where = path.index("tables")
     split = path[where - 1]
     if len(path) > where + 1:
@@ -202,7 +202,7 @@ def _table(path: Keys, field: str, old: Any, new: Any) -> str:
 
 
 def _left_out(ranges: str | Iterable[str] | None) -> str:
-    """Numbers of rows as `bad_rows.ranges` writes them, of one table or of several, not too long."""
+    """Row numbers of one table or several, as `bad_rows.ranges` writes them, shortened."""
     every = [ranges] if isinstance(ranges, str) else list(ranges or ())
     return "; ".join(map(_shortened, every)) or "none"
 
@@ -214,7 +214,7 @@ def _shortened(ranges: str) -> str:
 
 
 def _kinds(left_out: Mapping[str, int]) -> str:
-    """Rows that are left out by what is wrong with them."""
+    """The numbers of rows left out, by reason."""
     return ", ".join(f"{counted(count, 'row')}, where {clean(kind)}" for kind, count in left_out.items()) or "none"
 
 
@@ -223,13 +223,17 @@ def _verb(old: Any, new: Any) -> str:
 
 
 def labels(old: Iterable[str], new: Iterable[str]) -> str:
-    """How a label map differs: what was added and removed, else that its order did."""
+    """How two label maps differ: the labels added and removed, or the changed order."""
     before, after = list(old), list(new)
     gone = [label for label in before if label not in set(after)]
     came = [label for label in after if label not in set(before)]
     if not gone and not came:
         return f"head.labels in another order: {spelt(before)} → {spelt(after)}"
-    words = [f"{', '.join(map(quote, some[:SHOWN]))}{_more(some)} {verb}" for some, verb in ((gone, "removed"), (came, "added")) if some]  # fmt: skip
+    words = [
+        f"{', '.join(map(quote, some[:SHOWN]))}{_more(some)} {verb}"
+        for some, verb in ((gone, "removed"), (came, "added"))
+        if some
+    ]
     return f"head.labels: {'; '.join(words)} ({len(before)} → {len(after)})"
 
 
@@ -238,7 +242,7 @@ def _more(items: list[str]) -> str:
 
 
 def _tensors(found: Iterable[Difference]) -> Iterator[Change]:
-    """Differences of tensors gathered by what happens to them."""
+    """The differences of tensors, grouped by kind of difference."""
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for path, old, new in found:
         key = path[3] if len(path) > 3 else "state"
@@ -251,7 +255,7 @@ def _tensors(found: Iterable[Difference]) -> Iterator[Change]:
 
 
 def _state(key: str, value: Any) -> str:
-    """A tensor's state in words, or another of its properties."""
+    """A tensor's state in words, or the value of another property."""
     if key != "state":
         return spelt(value)
     word = value.get("state") if isinstance(value, Mapping) else value
@@ -259,7 +263,7 @@ def _state(key: str, value: Any) -> str:
 
 
 def spelt(value: Any) -> str:
-    """A value as a spec would have it, on one line and not too long.
+    """A value as a spec writes it, on one line and shortened.
 
     >>> spelt(2e-05), spelt(0.0001), spelt(0.01), spelt(True), spelt(None), spelt(["a", "b"])
     ('2e-5', '1e-4', '0.01', 'true', 'none', '[a, b]')
@@ -269,7 +273,11 @@ def spelt(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return re.sub(r"e([-+])0*", lambda hit: "e" + hit.group(1).replace("+", ""), f"{value:.0e}" if _is_tiny(value) else f"{value:g}")  # fmt: skip
+        return re.sub(
+            r"e([-+])0*",
+            lambda hit: "e" + hit.group(1).replace("+", ""),
+            f"{value:.0e}" if _is_tiny(value) else f"{value:g}",
+        )
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
@@ -284,5 +292,5 @@ def spelt(value: Any) -> str:
 
 
 def _is_tiny(value: float) -> bool:
-    """Whether one digit and an exponent say it all, and shorter."""
+    """Whether one digit and an exponent give the exact value, and shorter."""
     return 0 < abs(value) < 1e-3 and float(f"{value:.0e}") == value

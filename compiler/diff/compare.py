@@ -1,4 +1,4 @@
-"""Compares two plans."""
+"""The comparison of two plans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .stages import Run, compare_stages
 
 
 class Diff(Frozen):
-    """What changes from an old plan to a new one, by consequence; as JSON it is what `--diff --json` prints."""
+    """Everything that changes from an old plan to a new one, by consequence; as JSON, the output of `--diff --json`."""
 
     old: str
     new: str
@@ -19,7 +19,7 @@ class Diff(Frozen):
     new_plan: str
     is_equal: bool  # a build of the new plan would have nothing to do
     breaking: tuple[Change, ...]
-    retrains: bool  # whether weights are learnt again
+    retrains: bool  # whether weights are trained again
     runs: tuple[Run, ...]
     reuses: tuple[str, ...]  # stages
     costs: tuple[Cost, ...]
@@ -27,10 +27,18 @@ class Diff(Frozen):
 
 
 def compare(old: Snapshot, new: Snapshot) -> Diff:
-    """Everything that changes between two plans; pure but for hashes of small files taken before."""
+    """Everything that changes between two plans; a pure function of the two snapshots."""
     stages, breaks = compare_stages(old, new), breaking(old.plan, new.plan)
     return Diff(
-        old=old.name, new=new.name, old_plan=old.plan.sha256, new_plan=new.plan.sha256,
-        is_equal=not (stages.runs or breaks), breaking=breaks, retrains=stages.retrains, runs=stages.runs, reuses=stages.reuses,
-        costs=costs(old.plan, new.plan), notes=(*old.notes, *new.notes, *stages.notes),
-    )  # fmt: skip
+        old=old.name,
+        new=new.name,
+        old_plan=old.plan.sha256,
+        new_plan=new.plan.sha256,
+        is_equal=not (stages.runs or breaks),
+        breaking=breaks,
+        retrains=stages.retrains,
+        runs=stages.runs,
+        reuses=stages.reuses,
+        costs=costs(old.plan, new.plan),
+        notes=(*old.notes, *new.notes, *stages.notes),
+    )

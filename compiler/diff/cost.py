@@ -1,4 +1,4 @@
-"""What two plans cost, side by side."""
+"""The costs of two plans, side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BYTES = ("memory", "disk", "fp32 graph")
 
 
 class Cost(Frozen):
-    """One cost of both plans: a count, or bytes where `is_bytes`."""
+    """One cost of both plans: a count, or bytes if `is_bytes`."""
 
     name: str
     old: int
@@ -22,7 +22,7 @@ class Cost(Frozen):
 
 
 def costs(old: Plan, new: Plan) -> tuple[Cost, ...]:
-    """Parameters, bytes and work, those that differ and those that don't."""
+    """Parameters, bytes and work of both plans, unchanged costs included."""
     before, after = _counts(old), _counts(new)
     return tuple(Cost(name=name, old=before[name], new=after[name], is_bytes=name in BYTES) for name in before)
 
@@ -41,15 +41,16 @@ def _counts(plan: Plan) -> dict[str, int]:
 
 
 def _trainings(plan: Plan) -> list[tuple[tuple[TaskPlan, ...], TrainPlan]]:
-    """Every training of a build: the stages of `pretrain`, with what fits a head first, and the supervised one."""
+    """Every training of a build: the stages of `pretrain`, each with its preceding head fit, and the supervised one."""
     stages = [(stage.tasks, train) for stage in plan.pretrain for train in (stage.fit, stage.train) if train]
     return [*stages, (plan.tasks, plan.train)]
 
 
 def _passes(backbone: BackbonePlan, tasks: Iterable[TaskPlan], train: TrainPlan) -> int:
-    """How often the backbone sees a training row: once for each head where its features are kept, else in every epoch.
+    """The number of forward passes of a training row through the backbone.
 
-    Heads that learn from the same rows see them at once. Where only its lowest layers run once, the others' share counts.
+    Once per head if its features are cached, else once per epoch. Heads that learn from the same rows share a pass.
+    Where only the lowest layers are cached, the layers above count by their share.
     """
     if train.fold == "feature":
         return train.fold_views * sum(rows.rows for task in tasks if (rows := task.split("train")))

@@ -1,4 +1,4 @@
-"""Asks git about one revision of a repository, and compares the working tree with it; changes neither."""
+"""Reads one revision of a git repository and compares the working tree with it; changes neither."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ CHUNK = 1 << 20  # bytes copied at a time
 
 
 class Blob:
-    """The content of a file of a commit, to be read before the next one."""
+    """The content of a file of a commit, which must be read before the next one."""
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self.stream, self.size, self.rest = stream, size, size
 
     def read(self, most: int) -> bytes:
-        """What comes next of it; b"" at its end."""
+        """The next bytes, at most `most`; b"" at the end."""
         piece = self.stream.read(min(most, self.rest))
         self.rest = self.rest - len(piece) if piece else 0
         return piece
 
     def pieces(self) -> Iterator[bytes]:
-        """The rest of it, little by little."""
+        """The rest of the content in chunks."""
         while piece := self.read(CHUNK):
             yield piece
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit of the repository that a folder lies in; paths are relative to its `top`, with slashes."""
+    """A commit of the repository around a folder; paths are relative to `top`, with slashes."""
 
     repository: Repository
     commit: str
-    verdicts: dict[str, Verdict] = field(default_factory=dict)  # of files that were compared
+    verdicts: dict[str, Verdict] = field(default_factory=dict)  # by file; the files compared so far
 
     @property
     def top(self) -> Path:
-        """The folder of the working tree."""
+        """The root of the working tree."""
         return self.repository.top
 
     @cached_property
     def files(self) -> Mapping[str, tuple[str, str]]:
-        """(mode, object) of every file of the commit, those of its submodules included.
+        """(mode, object) of every file of the commit, including those of submodules.
 
-        A submodule of which this machine lacks the commit stands there itself, with the mode MODULE.
+        A submodule whose commit is not on this machine is an entry itself, with the mode MODULE.
         """
         inside = {name: entry for name, entry in self._own.items() if name not in self.modules}
         for place, module in self.modules.items():
@@ -79,7 +79,7 @@ class Revision:
 
     @cached_property
     def modules(self) -> Mapping[str, Revision]:
-        """The submodules of the commit by path, each at its own commit, where this machine has that."""
+        """The submodules of the commit by path, each at its own commit, if this machine has that commit."""
         found = {}
         for name, (mode, sha) in self._own.items():
             if mode == MODULE and (module := _module(self.repository, name, sha)):
@@ -87,7 +87,7 @@ class Revision:
         return found
 
     def compare(self, names: Iterable[str]) -> None:
-        """Compares files of the working tree with the commit's, many at once; `verdict` then tells what came of it."""
+        """Compares files of the working tree with those of the commit, in batch; `verdict` returns the results."""
         new = [name for name in dict.fromkeys(names) if name not in self.verdicts and name in self.files]
         for place, module in self.modules.items():
             inside = [os.path.relpath(name, place) for name in new if _is_within(name, place)]
@@ -100,7 +100,7 @@ class Revision:
         self.verdicts.update(self._looked_at(rest))
 
     def _looked_at(self, rest: Mapping[str, str]) -> Iterator[tuple[str, Verdict]]:
-        """Files whose bytes are other ones: whether git would have written them so."""
+        """Verdicts on files with different bytes: whether git would have stored them as the commit has them."""
         if not rest:
             return
         small = [name for name, size in self._sizes(rest).items() if size is not None and size <= POINTER]
@@ -121,12 +121,12 @@ class Revision:
         return {name: int(line[2]) if len(line) == 3 else None for name, line in zip(shas, told, strict=True)}
 
     def verdict(self, name: str) -> Verdict:
-        """Whether the working tree has a file of the commit as it was."""
+        """Whether a file of the working tree is the same as in the commit."""
         self.compare([name])
         return self.verdicts[name]
 
     def is_changed(self, folder: str) -> bool:
-        """Whether the working tree has a folder otherwise: a file changed, is gone, or came and is watched."""
+        """Whether a folder of the working tree differs: a tracked file was changed, removed or added."""
         plain = (name for name, (mode, _) in self.files.items() if mode not in (LINK, MODULE))
         within = [name for name in plain if _is_within(name, folder)]
         self.compare(within)
@@ -137,12 +137,12 @@ class Revision:
 
     @cached_property
     def folders(self) -> frozenset[str]:
-        """Folders of the commit."""
+        """The folders of the commit."""
         return frozenset(_folders(self.files))
 
     @cached_property
     def watched(self) -> frozenset[str]:
-        """Files that git watches in the working tree now."""
+        """The files that git tracks in the working tree."""
         files = {*self._lines("ls-files", "-z")}
         for place, module in self.modules.items():
             files |= {f"{place}/{name}" for name in module.watched}
@@ -150,11 +150,11 @@ class Revision:
 
     @cached_property
     def tracked(self) -> frozenset[str]:
-        """Files that git watches in the working tree now, and their folders."""
+        """The files that git tracks in the working tree, and their folders."""
         return frozenset([*self.watched, *_folders(self.watched)])
 
     def untracked(self, folder: str) -> list[str]:
-        """Files of the working tree within a folder that git does not watch, ignored ones too."""
+        """The files of the working tree in a folder that git does not track, including ignored ones."""
         found: list[str] = []
         for place, folders, files in os.walk(self.top / folder):
             folders[:] = sorted(name for name in folders if name != ".git")
@@ -171,7 +171,7 @@ class Revision:
         return (os.fsdecode(line) for line in done.stdout.split(b"\0") if line)
 
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, Blob]]:
-        """The contents of files of the commit, one after another."""
+        """(name, content) of files of the commit, one after another."""
         rest = set(names)
         for place, module in self.modules.items():
             inside = {name for name in rest if _is_within(name, place)}
@@ -200,7 +200,7 @@ class Revision:
                 process.kill()
 
     def owner(self, name: str) -> Revision:
-        """The repository that a file lies in: this one, or a submodule."""
+        """The repository that a file belongs to: this one or a submodule."""
         for place, module in self.modules.items():
             if _is_within(name, place):
                 return module.owner(os.path.relpath(name, place))
@@ -208,7 +208,7 @@ class Revision:
 
 
 def _asked(process: subprocess.Popen[bytes], sha: str) -> int | None:
-    """The size of a file whose content comes next; None where git has it not, or gives no answer."""
+    """The size of the file whose content follows in the stream; None if git lacks it or does not answer."""
     assert process.stdin
     assert process.stdout
     watch = Timer(PATIENCE, process.kill)
@@ -226,7 +226,7 @@ def _asked(process: subprocess.Popen[bytes], sha: str) -> int | None:
 
 
 def _is_sound(name: str) -> bool:
-    """Whether a working tree can have a file of this name: git makes no other, but a tree may hold any.
+    """Whether a working tree can have a file of this name; git writes no other, but a crafted tree may hold one.
 
     >>> _is_sound("a/b"), _is_sound("../b"), _is_sound("/b"), _is_sound("a/.GIT/config")
     (True, False, False, False)
@@ -235,7 +235,7 @@ def _is_sound(name: str) -> bool:
 
 
 def unheard(revision: str, name: str) -> Refused:
-    """The refusal of a tree that no checkout would make."""
+    """The refusal E0236 of a tree that git would not check out."""
     return refuse(
         "E0236",
         f"the tree at {clean(revision)} can't be laid out in a folder",
@@ -249,7 +249,7 @@ def _is_within(name: str, folder: str) -> bool:
 
 
 def _module(repository: Repository, name: str, commit: str) -> Revision | None:
-    """A submodule at a commit, where a folder holds a repository that has it."""
+    """A submodule at a commit; None if the submodule's clone is missing or lacks the commit."""
     inside = at(repository.top / name, repository.sealed.parent)
     if inside is None or inside.git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
         return None
@@ -264,9 +264,9 @@ def _folders(files: Iterable[str]) -> Iterator[str]:
 
 
 def find(revision: str, spec: Path, room: Path) -> Revision:
-    """The commit that a revision names in the repository of a spec; git works in folders of `room`.
+    """The commit that a revision names in the repository around a spec; git works in folders of `room`.
 
-    Raises Refused E0232 where there is no repository, and E0233 for a revision that it has not.
+    Raises Refused E0232 where there is no repository, and E0233 for a revision that the repository lacks.
     """
     repository = around(spec.parent, room)
     more = repository.tracking() if "@{" in revision else {}

@@ -1,4 +1,4 @@
-"""Why a store does not hold what a plan needs: which input changed since the output most like it was made."""
+"""Why a store lacks the outputs that a plan needs: the inputs that changed since the most similar output was made."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..store.collection import Entry
 from ..store.store import ABSENT, Store
 from .changes import changes, differences
 
-CANDIDATES = 20  # outputs of a stage that are looked at, those used last first
+CANDIDATES = 20  # outputs of a stage that are compared, the last used first
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A stage of a plan: whether the store holds its output, and else what is otherwise, in words."""
+    """A stage of a plan: whether the store holds its output, and if not, what differs, in words."""
 
     stage: str
     key: str
@@ -29,9 +29,9 @@ class Standing:
 def standing(
     found: tuple[pipeline.Stage, ...], machine: Machine, store: Store, plan: str, kept: Iterable[Entry]
 ) -> list[Standing]:
-    """Every stage of a plan of some name, in order, against what is kept in a store."""
+    """Every stage of a plan, in order, compared with the outputs in a store; `plan` is the plan's name."""
     known = pipeline.keys(found, machine)
-    flaws: dict[str, list[str]] = {}  # of what a build would look at
+    flaws: dict[str, list[str]] = {}  # by stage, of the outputs that a build would look up
 
     def is_done(stage: pipeline.Stage) -> bool:
         flaws[stage.name] = store.flaws(stage.name, known[stage.name])
@@ -60,7 +60,7 @@ def standing(
 
 
 def _damaged(flaws: list[str]) -> tuple[str, ...]:
-    """What is said of an output that lies there and can't be used."""
+    """The reason for an output that exists and can't be used; empty for any other."""
     return (f"not as it was written: {flaws[0]}",) if flaws and flaws != [ABSENT] else ()
 
 
@@ -81,7 +81,7 @@ def _because(made: Mapping[str, Any], plan: str, kept: Iterable[Entry]) -> Itera
 
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What two outputs of a stage were made of, held against each other."""
+    """The differences between the inputs of two outputs of a stage, in words."""
     yield from (change.text for change in changes(differences(old.get("record"), new["record"])))
     before = old.get("inputs") or {}
     after = [name for name, key in new["inputs"].items() if before.get(name) != key]
@@ -91,4 +91,4 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         for path, was, now in differences(old.get(part), new[part]):
             yield f"{of}{'.'.join(path)} {was} → {now}"
     if old.get("format") != new["format"]:
-        yield "graftc writes it in another form by now"
+        yield "this graftc writes it in another format"

@@ -1,4 +1,4 @@
-"""Finds the old side of a comparison: a spec, a plan, a bundle, or the spec as it was at a git revision."""
+"""Finds the old side of a comparison: a spec, a plan, a bundle, or the spec at a git revision."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ GIT = "git:"
 
 
 def old_snapshot(reference: str, spec: Path, options: CheckOptions, boundary: Boundary = OPEN) -> Snapshot:
-    """What `reference` names, planned if it is a spec; `spec` is the new one, of which git:REV is an earlier state.
+    """The plan that `reference` names; a spec is planned first.
 
-    `options` says whether the old data is read, or what the old lock says of it. What `reference` names is the user's
-    own word; what that names in turn lies within `boundary`.
+    `spec` is the new spec, of which git:REV is an earlier state. `options` says whether the old data is read or taken
+    from the old lock. The user typed `reference`, so it may lie anywhere; every path that it names in turn must lie
+    within `boundary`.
 
-    Raises Refused: E0353 where it does not, E0231 where there is nothing, E0232–E0235 and E0350 for what git can't give, and all that is wrong with
-    an old spec.
+    Raises Refused: E0353 for a path outside of the boundary, E0231 where nothing exists, E0232–E0235 and E0350 for what
+    git can't provide, and every finding about an old spec.
     """
     if reference.startswith(GIT):
         return _at_revision(reference, spec, options, boundary)
@@ -35,7 +36,7 @@ def old_snapshot(reference: str, spec: Path, options: CheckOptions, boundary: Bo
     if not path.is_file():
         raise refuse(
             "E0231",
-            f"{quote(reference)} is nothing that a plan can be compared with",
+            f"{quote(reference)} can't be compared with a plan",
             "there is no such file or folder",
             help="give a spec, a plan, the folder of a bundle, or git:REVISION",
         )
@@ -66,7 +67,7 @@ def _at_revision(reference: str, spec: Path, options: CheckOptions, boundary: Bo
 
 
 def _as_it_was(refused: Refused, folder: Path, shown: str) -> Refused:
-    """The refusal without the temporary folder, which holds everything under the path that it has in truth."""
+    """The refusal with the path of the temporary checkout removed; below it, files have their true paths."""
 
     def clean(text: str) -> str:
         return text.replace(str(folder), "")

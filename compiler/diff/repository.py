@@ -1,8 +1,8 @@
-"""Opens the repository of a folder for reading: git sees its objects and names, and no configuration but ours.
+"""Opens the repository around a folder for reading, without using its configuration.
 
-A repository's own configuration may name commands: filters, a file-system monitor, helpers of remotes. So git is never
-pointed at it. It runs in a folder of ours that links to the objects, the references and the index, and what must be
-known of the configuration is read as text.
+A repository's configuration may name commands: filters, a file-system monitor, remote helpers. So git never runs in the
+repository itself. It runs in a folder of ours with links to the objects, references and index, and the configuration is
+read as text where needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from ..diagnostics import Refused, clean, refuse
 from ..files import beginning
 
-# nothing is fetched, by no git however old, nobody is asked for a password, no lock is taken, no object is replaced
+# no fetching (by old versions of git too), no password prompt, no locks, no replaced objects
 QUIET = {
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_ATTR_NOSYSTEM": "1",
@@ -32,47 +32,52 @@ QUIET = {
     "LC_ALL": "C",
 }
 OPTIONS = ("safe.bareRepository=explicit", "core.fsmonitor=false", "core.quotePath=false", "core.hooksPath=/dev/null")
-PATIENCE = 120  # seconds that git is waited for: a pipe among its files would hold it up for ever
+PATIENCE = 120  # seconds to wait for git, which would block on a pipe among its files
 ALGORITHMS = ("sha1", "sha256")
-LARGEST = 1 << 20  # bytes of a configuration
-LINE = 4096  # bytes of a file that holds one line
-SHARED = ("objects", "refs", "reftable", "packed-refs", "shallow")  # by all working trees of a repository
+LARGEST = 1 << 20  # bytes of a configuration file at most
+LINE = 4096  # bytes of a one-line file at most
+# entries shared by all working trees of a repository
+SHARED = ("objects", "refs", "reftable", "packed-refs", "shallow")
 OWN = ("index", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
-TRACKING = ("remote", "merge", "fetch")  # what `@{upstream}` needs of branches and remotes
+TRACKING = ("remote", "merge", "fetch")  # the settings of branches and remotes that `@{upstream}` needs
 
 
 @dataclass(frozen=True)
 class Repository:
     """A repository with a working tree."""
 
-    top: Path  # of the working tree
-    common: Path  # the folder that all its working trees share
-    sealed: Path  # the folder of ours that git takes for it
-    settings: Mapping[str, str]  # its configuration, and below it the user's: data, never handed to git
+    top: Path  # the root of the working tree
+    common: Path  # the folder shared by all working trees
+    sealed: Path  # our folder, which git uses as the repository
+    settings: Mapping[str, str]  # the user's configuration overlaid by its own: data, never passed to git
 
     def git(
         self, *words: str, given: bytes = b"", more: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        """Runs git with `given` as its input and `more` in its environment."""
+        """Runs git with `given` on standard input and `more` in the environment."""
         return _git(self.sealed, *words, given=given, more=more)
 
     def process(self, *words: str) -> subprocess.Popen[bytes]:
-        """Starts git, to be written to and read from."""
+        """Starts git with pipes for standard input and output."""
         return subprocess.Popen(
-            [*_command(), *words], cwd=self.sealed, env=_environment(self.sealed),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [*_command(), *words],
+            cwd=self.sealed,
+            env=_environment(self.sealed),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     @property
     def algorithm(self) -> str:
-        """The hash that names objects; raises Refused E0232 for one that git has not."""
+        """The hash algorithm of object names; raises Refused E0232 for an unknown one."""
         found = self.settings.get("extensions.objectformat", "sha1").lower()
         if found not in ALGORITHMS:
             raise unreadable(f"its objects are named by {clean(found)}")
         return found
 
     def tracking(self) -> dict[str, str]:
-        """What an environment tells git of the branches that others follow."""
+        """Environment variables that give git the settings of upstream branches."""
         parts = ((name, name.partition(".")[0], name.rpartition(".")[2]) for name in self.settings)
         names = [name for name, first, last in parts if first in ("branch", "remote") and last in TRACKING]
         found = {"GIT_CONFIG_COUNT": str(len(names))}
@@ -82,9 +87,9 @@ class Repository:
 
 
 def around(folder: Path, room: Path) -> Repository:
-    """The repository whose working tree holds a folder; `room` is where ours is made.
+    """The repository whose working tree holds a folder; `room` is where our folder is made.
 
-    A folder that is laid out as a repository without a working tree is none. Raises Refused E0232 where there is none.
+    A bare repository does not count. Raises Refused E0232 where there is none.
     """
     for place in (folder, *folder.parents):
         if found := at(place, room):
@@ -93,7 +98,7 @@ def around(folder: Path, room: Path) -> Repository:
 
 
 def at(top: Path, room: Path) -> Repository | None:
-    """The repository whose working tree begins at a folder."""
+    """The repository whose working tree has its root at a folder; None if there is none."""
     own = _own(top / ".git")
     head = beginning(own / "HEAD", LINE) if own else None
     if own is None or head is None:
@@ -119,7 +124,7 @@ def at(top: Path, room: Path) -> Repository | None:
 
 
 def _refuse_pipes(folder: Path) -> None:
-    """Raises Refused E0232 for what is no file in a folder at any depth: git would wait at a pipe."""
+    """Raises Refused E0232 for a pipe or device in a folder at any depth: git would block on it."""
     for place, _, names in os.walk(folder):
         odd = next((name for name in names if not _is_file(os.path.join(place, name))), None)
         if odd is not None:
@@ -127,7 +132,7 @@ def _refuse_pipes(folder: Path) -> None:
 
 
 def _is_file(path: str) -> bool:
-    """Whether git can open a path without waiting: an ordinary file, or nothing at all."""
+    """Whether git can open a path without blocking: an ordinary file, or nothing."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
@@ -135,7 +140,7 @@ def _is_file(path: str) -> bool:
 
 
 def _own(dot: Path) -> Path | None:
-    """The folder that `.git` is, or names."""
+    """The repository folder: `.git` itself, or the folder that a `.git` file names."""
     if dot.is_dir():
         return dot
     text = beginning(dot, LINE) or b""
@@ -154,14 +159,14 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _link(sealed: Path, folder: Path, names: list[str] | tuple[str, ...]) -> None:
-    """Links to what is a folder or an ordinary file: git would wait at a pipe."""
+    """Links to folders and ordinary files; git would block on a pipe."""
     for name in names:
         if (folder / name).is_dir() or (folder / name).is_file():
             (sealed / name).symlink_to(folder / name)
 
 
 def _configure(sealed: Path, settings: Mapping[str, str]) -> None:
-    """Writes all the configuration that git sees: how objects and references are stored."""
+    """Writes the only configuration that git sees: how objects and references are stored."""
     lines = ["[core]", "repositoryformatversion = 1", "bare = false", "[extensions]"]
     for name in ("objectformat", "refstorage"):
         value = settings.get(f"extensions.{name}", "")
@@ -171,7 +176,7 @@ def _configure(sealed: Path, settings: Mapping[str, str]) -> None:
 
 
 def _settings(sealed: Path, text: bytes) -> dict[str, str]:
-    """A configuration as data: nothing that it includes is read; of a key that stands there twice the last counts."""
+    """A configuration file as data: includes are not read, and the last value of a repeated key counts."""
     if len(text) > LARGEST:
         raise unreadable(f"its configuration is larger than {LARGEST >> 20} MiB")
     done = _git(sealed, "config", "--file", "-", "--no-includes", "--null", "--list", given=text)
@@ -182,7 +187,7 @@ def _settings(sealed: Path, text: bytes) -> dict[str, str]:
 
 
 def _users(sealed: Path) -> dict[str, str]:
-    """What the user wrote for all repositories; nothing where it can't be read."""
+    """The user's global configuration; empty where it can't be read."""
     home = Path(os.path.expanduser("~"))
     folder = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
     found: dict[str, str] = {}
@@ -200,15 +205,20 @@ def _git(
     environment = _environment(sealed) | dict(more or {})
     try:
         return subprocess.run(
-            [*_command(), *words], cwd=sealed, env=environment, input=given, capture_output=True, check=False,
+            [*_command(), *words],
+            cwd=sealed,
+            env=environment,
+            input=given,
+            capture_output=True,
+            check=False,
             timeout=PATIENCE,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise unreadable(f"git gave no answer within {PATIENCE} seconds") from None
 
 
 def _command() -> list[str]:
-    """The git of this machine: none that lies where the command was given. Raises Refused E0232 where there is none."""
+    """The command line of git, never one from the current folder; raises Refused E0232 where git is not installed."""
     found = shutil.which("git", path=os.pathsep.join(_places()))
     if found is None:
         raise refuse("E0232", "git: needs git, and there is none on this machine", help="compare with a file instead")
@@ -221,7 +231,7 @@ def _places() -> Iterator[str]:
 
 
 def _environment(sealed: Path) -> dict[str, str]:
-    """All that git is told; nothing of the user's own environment is."""
+    """The whole environment of git; nothing of the user's environment is passed on."""
     return QUIET | {
         "GIT_DIR": str(sealed),
         "HOME": str(sealed),
@@ -231,12 +241,12 @@ def _environment(sealed: Path) -> dict[str, str]:
 
 
 def unusable(done: subprocess.CompletedProcess[bytes]) -> Refused:
-    """What git says where it can't work at all."""
+    """The refusal with git's own error message."""
     said = done.stderr.decode(errors="replace").strip().splitlines() or ["git gave no reason"]
     return unreadable(clean(said[0].removeprefix("fatal: ")))
 
 
 def unreadable(note: str) -> Refused:
-    """The refusal of a repository."""
+    """The refusal E0232 of a repository."""
     headline = "the spec lies in no git repository that can be read"
     return refuse("E0232", headline, note, help="compare with a file instead: `--diff old.yaml`")

@@ -1,4 +1,4 @@
-"""Puts a spec, and what it refers to, into a folder as they were at a git revision."""
+"""Checks out a spec, and the files that it refers to, from a git revision into a temporary folder."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ from ..locking.locked import ENDING, beside
 from .git import LINK, MODULE, Blob, Revision, find, unheard
 from .working import POINTER, pointer
 
-DEEPEST = 40  # symbolic links that lead to one another
+DEEPEST = 40  # symbolic links in a chain at most
 FILTERED = "made by a filter of git, which is not run"
-LONGEST = 4096  # characters that a link may lead to
-LARGE = 4_000_000  # bytes; a smaller file is copied where it can't be linked
+LONGEST = 4096  # characters of a link's target at most
+LARGE = 4_000_000  # bytes; smaller files are copied where they can't be linked
 
 
 @dataclass
 class Checkout:
-    """A folder that holds, under the path that it has in truth, what was brought so far."""
+    """A temporary folder that holds the files fetched so far, each below its true absolute path."""
 
     revision: str
     commit: Revision
-    name: str  # of the spec in the repository
+    name: str  # the spec's path in the repository
     folder: Path
-    today: list[str] = field(default_factory=list)  # what git does not watch and so is taken as it is now
-    filtered: list[str] = field(default_factory=list)  # what a filter of git made, and so is taken as it is now
-    boundary: Boundary = OPEN  # with the folder inside: what was brought by a link lies where the link leads
+    today: list[str] = field(default_factory=list)  # untracked files, used as they are now
+    filtered: list[str] = field(default_factory=list)  # files made by a filter of git, used as they are now
+    boundary: Boundary = OPEN  # includes the folder; a linked file counts where the link leads
 
     @property
     def spec(self) -> Path:
-        """Where the spec lies."""
+        """The path of the spec in the folder."""
         return self._inside(self.commit.top / self.name)
 
     def fetch(self, file: Path) -> bytes:
-        """The content of a file of then, brought when it is asked for: the spec, or what it extends."""
+        """The content of a file of the revision, fetched on demand: the spec or a file that it extends."""
         self.bring([os.path.relpath(file, self.spec.parent)])
         if self.boundary.is_outside(file):
             raise OSError("it lies outside of what `--confine` names")
         return content(file)
 
     def notes(self) -> tuple[str, ...]:
-        """What of the old side is not of its revision."""
+        """Notes on the files of the old side that are not from its revision."""
         told = {
             f"not in git at {self.revision}, so taken as it is now": self.today,
             f"{FILTERED}, so it can't be compared and is taken as it is now": self.filtered,
@@ -67,7 +67,7 @@ class Checkout:
         return tuple(f"{what}: {listed(dict.fromkeys(names))}" for what, names in told.items() if names)
 
     def bring_all(self, source: Source) -> None:
-        """Brings the lock, the backbone, the data and the samples of a spec; what is not there stays absent."""
+        """Fetches the lock, backbone, data and samples of a spec; a missing file stays absent."""
         spec = parse(source)
         self.bring([path for task in spec.each for _, path in paths(task)])
         self._bring_lock(beside(source))
@@ -75,12 +75,12 @@ class Checkout:
         for task, name in ((task, name) for task in spec.each for name in SPLITS):
             entry = getattr(task.data, name)
             if entry is not None and not isinstance(entry, HeldOut):
-                with suppress(Refused):  # checking the old spec will say it better
+                with suppress(Refused):  # checking the old spec reports it
                     for table in open_tables(entry, folder, ("data", name), self.boundary):
                         self.bring(self._named_by_rows(task, table))
 
     def _bring_lock(self, place: Path) -> None:
-        """The lock of then to where a reader looks for it: beside a spec that is called by its revision."""
+        """Fetches the lock and links it to the path at which the reader of this spec looks for it."""
         lock = Path(self.name).with_suffix("").name + ENDING
         if os.path.normpath(Path(self.name).parent / lock) in self.commit.files:
             self.bring([lock])
@@ -88,7 +88,7 @@ class Checkout:
                 self._made(place).symlink_to(lock)
 
     def _named_by_rows(self, spec: Spec, table: Opened) -> list[str]:
-        """Files that the rows of a table refer to, as the spec would write them."""
+        """The files that the rows of a table refer to, as the spec would write them."""
         if table.path.is_dir():
             return []
         head, reader = spec.head_variant, variants.reader(spec.head_type)
@@ -103,12 +103,12 @@ class Checkout:
         return [os.path.relpath(name, self.spec.parent) for name in dict.fromkeys(found)]
 
     def bring(self, paths: list[str]) -> None:
-        """Brings files and folders, given relative to the spec's folder."""
+        """Fetches files and folders, given relative to the spec's folder."""
         names: list[str] = []
         for path in paths:
             whole = os.path.normpath(self.commit.top / Path(self.name).parent / path)
             if os.path.isabs(path):
-                continue  # reaches its own place from everywhere
+                continue  # an absolute path needs no copy
             inside = os.path.relpath(whole, self.commit.top)
             if _leads_out(inside):
                 self._today(Path(whole))
@@ -120,7 +120,7 @@ class Checkout:
             self._write(name, old)
 
     def _settle(self, name: str, depth: int = 0) -> list[str]:
-        """Links what has not changed; returns the names of files whose old content is needed."""
+        """Links unchanged files and returns the names of files whose old content is needed."""
         files = self.commit.files
         folder = "" if name == "." else name + "/"
         for file in _upwards(name):
@@ -146,7 +146,7 @@ class Checkout:
         return []
 
     def _settle_folder(self, name: str, folder: str, within: list[str]) -> list[str]:
-        """A folder as it was; untracked files in it, such as weights that git ignores, as they are now."""
+        """A folder as at the revision; untracked files in it, such as ignored weights, as they are now."""
         for file in within:
             if self.commit.files[file][0] == MODULE:
                 raise self._elsewhere(file)
@@ -167,7 +167,7 @@ class Checkout:
         return wanted
 
     def _follow(self, link: str, rest: str, depth: int) -> list[str]:
-        """Makes a symbolic link of the revision and brings what it leads to."""
+        """Recreates a symbolic link of the revision and fetches its target."""
         target = self._target(link)
         to = os.path.normpath(os.path.join(os.path.dirname(link), target, rest))
         if os.path.isabs(target) or _leads_out(to):
@@ -190,7 +190,7 @@ class Checkout:
         raise unheard(self.revision, link)
 
     def _check_way_out(self, link: str, target: str) -> None:
-        """Raises Refused E0236 for a link out of the repository that the working tree has not."""
+        """Raises Refused E0236 for a link out of the repository that the working tree does not have."""
         now = self.commit.top / link
         if not now.is_symlink() or os.readlink(now) != target:
             raise unheard(self.revision, f"{link} -> {target}")
@@ -198,7 +198,7 @@ class Checkout:
     def _write(self, name: str, old: Blob) -> None:
         place = self._inside(self.commit.top / name)
         if os.path.lexists(place):
-            return  # brought before; never written through a link into the working tree
+            return  # fetched before; writing through a link would change the working tree
         start = old.read(POINTER + 1)
         told = pointer(start)
         if told is None:
@@ -235,7 +235,7 @@ class Checkout:
             self._made(place).symlink_to(path)
 
     def _take(self, source: Path) -> None:
-        """A file under another path: a link where a folder's reader takes one, else a copy."""
+        """Puts a file into the folder: a hard link, or else a copy or a symbolic link."""
         place = self._inside(source)
         if os.path.lexists(place):
             return
@@ -252,9 +252,9 @@ class Checkout:
         return self.folder / path.relative_to("/")
 
     def _made(self, place: Path) -> Path:
-        """A place where nothing lies yet, its folders made: none of them by a link that leads elsewhere.
+        """`place`, with its missing parent folders made.
 
-        Raises Refused E0236 where one would: whatever is made lies in this folder.
+        Raises Refused E0236 for a place outside of the checkout, or one that is reached through a symbolic link.
         """
         if os.path.normpath(place) != str(place) or not place.is_relative_to(self.folder):
             raise unheard(self.revision, str(place))
@@ -267,7 +267,7 @@ class Checkout:
 
 
 def _upwards(name: str) -> list[str]:
-    """A path of a repository after all the folders that it lies in.
+    """The folders above a path of a repository, and the path itself.
 
     >>> _upwards("a/b/c")
     ['a', 'a/b', 'a/b/c']
@@ -277,7 +277,7 @@ def _upwards(name: str) -> list[str]:
 
 
 def _leads_out(path: str) -> bool:
-    """Whether a path, relative to the top of a repository, leads out of it.
+    """Whether a path relative to the root of a repository leads out of it.
 
     >>> _leads_out("../a"), _leads_out("..a"), _leads_out("/a")
     (True, False, True)
@@ -286,7 +286,7 @@ def _leads_out(path: str) -> bool:
 
 
 def _referred(reader: RowReader, values: dict[str, object], columns: Columns, folder: Path) -> list[str]:
-    """Files that one row refers to; none where it is no sound row, which checking will say."""
+    """The files that one row refers to; empty for an unusable row, which checking reports."""
     try:
         return [str(file) for file in reader.files(values, columns, folder)]
     except (KeyError, TypeError, ValueError):
@@ -295,9 +295,9 @@ def _referred(reader: RowReader, values: dict[str, object], columns: Columns, fo
 
 @contextmanager
 def at_revision(reference: str, spec: Path, boundary: Boundary = OPEN) -> Iterator[Checkout]:
-    """A folder, gone afterwards, with the spec as it was at `REV`, or another file of then at `REV:PATH`.
+    """A temporary checkout of the spec as at `REV`, or of another file at `REV:PATH`.
 
-    Raises Refused: E0232 without a repository, E0233 for an unknown revision, E0234 where the spec was not there.
+    Raises Refused: E0232 without a repository, E0233 for an unknown revision, E0234 where the revision lacks the spec.
     """
     revision, _, path = reference.partition(":")
     place = Path(os.path.realpath(spec))

@@ -1,4 +1,4 @@
-"""Shows what changes as a person wants to read it: the gravest first."""
+"""Prints a comparison for people, the gravest differences first."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from .cost import Cost
 from .stages import Run
 
 WIDTH = 19
-# what a stage leaves behind for later builds
+# the outputs of stages, in words
 OUTPUTS = {
     "prepare": "rows as arrays",
-    "features": "what frozen layers hand on",
+    "features": "outputs of frozen layers",
     "rehearse": "the proof that the untrained network exports",
-    "pretrain": "what a stage of `pretrain` learned",
+    "pretrain": "weights after a stage of `pretrain`",
     "fit": "the heads as they are before the first step",
-    "floor": "what costs nothing scores",
+    "floor": "scores of the floors",
     "train": "the trained weights",
     "evaluate": "scores and thresholds",
-    "health": "what is worth a look in the training",
+    "health": "findings about the training",
     "export": "the fp32 graph",
     "quantize": "the int8 graph",
     "checkpoint": "the checkpoint",
-    "retain": "what is left of the backbone's own objective",
+    "retain": "retention of the pretrained objective",
     "verify": "gates and golden answers",
     "pack": "the bundle",
 }
 
 
-PIPE = Terminal()  # without colours
+PIPE = Terminal()  # has no colours
 
 
 def show(diff: Diff, terminal: Terminal = PIPE) -> str:
-    """The difference in blocks, coloured where the terminal has colours."""
+    """The comparison in blocks of text, coloured where the terminal has colours."""
     blocks = [[f"{diff.old} → {diff.new}"]]
     if diff.is_equal:
         blocks.append(["nothing changes: both plans give the same bundle"])
@@ -54,10 +54,10 @@ def show(diff: Diff, terminal: Terminal = PIPE) -> str:
 
 
 def _left(stage: str) -> str:
-    """What a stage leaves behind, whichever phase it is of.
+    """The output of a stage in words, for any stage of `pretrain` or `retain` too.
 
     >>> _left("pretrain-1-prepare-train"), _left("features-train-head")
-    ('rows as arrays', 'what frozen layers hand on')
+    ('rows as arrays', 'outputs of frozen layers')
     """
     first, *others = stage.split("-")
     is_prepared = first in ("pretrain", "retain") and "prepare" in others
@@ -65,7 +65,7 @@ def _left(stage: str) -> str:
 
 
 def _clean(line: str) -> str:
-    """One line of text; the colours of its heading stay."""
+    """One line of text, with the colours of a heading kept."""
     return line if line.startswith("\x1b") else one_line(line).rstrip()
 
 
@@ -74,7 +74,7 @@ def _line(name: str, text: str) -> str:
 
 
 def _runs(diff: Diff) -> Iterator[str]:
-    """Each stage with what differs in its record; what stands at an earlier stage is not said again."""
+    """Each stage with the differences in its record; a difference is printed at its first stage only."""
     said: set[str] = set()
     for run in diff.runs:
         fresh = [change.text for change in run.because if change.text not in said]
@@ -99,7 +99,7 @@ def _costs(diff: Diff) -> list[str]:
 
 
 def _is_worth_a_line(cost: Cost) -> bool:
-    """Whether it differs, bytes by half a percent at least: they are estimates."""
+    """Whether a cost differs; bytes, which are estimates, by half a percent at least."""
     return cost.old != cost.new and not (cost.is_bytes and abs(cost.new - cost.old) < 0.005 * cost.old)
 
 

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: a plan, and what its backbone's files are as far as that costs nothing."""
+"""Snapshots: the two sides of a comparison, each a plan with cheap facts about its backbone's files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ..store.hashes import combined, file_sha256, identity, known_sha256
 
 @dataclass(frozen=True)
 class Files:
-    """What the files of a backbone are; None where that can't be told without reading weights.
+    """Hashes of a backbone's files; None where a hash would take reading weights.
 
-    `same` names files that can't differ: a file of this machine, or a commit. Equal ones need no hash.
+    `same` identifies files that can't differ, by their inodes on this machine or by a commit; equal ones need no hash.
     """
 
     weights: str | None = None
@@ -36,7 +36,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A plan with what messages call it."""
+    """A plan with its name in messages."""
 
     name: str
     plan: Plan
@@ -45,10 +45,10 @@ class Snapshot:
 
 
 def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), is_of_today: bool = False) -> Snapshot:
-    """The side of a spec that was just planned.
+    """The snapshot of a spec that was just planned.
 
-    Where its lock lies beside it, hashes that cost too much are taken from there; all of them are, where the files
-    are of today but the spec is not.
+    Hashes that would cost too much are taken from the spec's lock if there is one; all hashes are, where the files are
+    of today but the spec is not.
     """
     from ..store.store import Store  # numpy takes its time
 
@@ -59,7 +59,7 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
         return Snapshot(name, plan, replace(locked, licence=licence(folder)), notes)
     assets = {asset: file_sha256(folder / asset) for asset in ASSETS if (folder / asset).is_file()}
     rest = {"assets": assets_sha256(assets), "licence": licence(folder)}
-    if fetch is not None:  # its weights stay elsewhere, at a commit
+    if fetch is not None:  # its weights are not downloaded; the commit identifies them
         return Snapshot(name, plan, Files(locked.weights, plan.backbone.source, **rest), notes)
     paths = [folder / file for file in plan.backbone.files]
     memory = Store(default_root()).digests
@@ -69,16 +69,16 @@ def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), 
 
 
 def _locked(source: Source) -> Mapping[str, str]:
-    """Hashes of the backbone's files by the lock beside a spec; none where there is no lock of this backbone."""
+    """Hashes of the backbone's files from the spec's lock; empty if there is no lock of this backbone."""
     try:
         locked = read_lock(source)
-    except Refused:  # what is wrong with it, `--locked` says
+    except Refused:  # `--locked` reports what is wrong with the lock
         return {}
     return locked.lock.backbone.files if locked.reference() else {}
 
 
 def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
-    """What hashes by file say of weights and other files."""
+    """The combined hashes of weights and assets, from hashes by file."""
     weights = [files.get(file) for file in plan.backbone.files]
     assets = {asset: files[asset] for asset in ASSETS if asset in files}
     return Files(
@@ -88,16 +88,16 @@ def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
 
 
 def of_plan(name: str, path: Path) -> Snapshot:
-    """The side of a plan file; raises Refused E0212 for anything that is not one."""
+    """The snapshot of a plan file; raises Refused E0212 for a file that is not a plan."""
     plan = read_plan_file(path, name)
     return Snapshot(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
 
 
 def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Snapshot:
-    """The side of a bundle: its plan, and what its manifest knows of the backbone.
+    """The snapshot of a bundle: its plan, and the facts about the backbone in its manifest.
 
-    Raises Refused E0231 for a folder without a plan, E0212 for one whose plan can't be read, and E0353 where a link
-    leads from either out of `boundary`.
+    Raises Refused: E0231 for a folder without a plan, E0212 for an unreadable plan, and E0353 where a link leads from
+    plan or manifest out of `boundary`.
     """
     path = folder / "plan.json"
     for each in (path, folder / NAME):
@@ -106,7 +106,7 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Snapshot:
     if not path.is_file():
         raise refuse(
             "E0231",
-            f"{quote(name)} is nothing that a plan can be compared with",
+            f"{quote(name)} can't be compared with a plan",
             "the folder has no plan.json",
             help="give a spec, a plan, the folder of a bundle, or git:REVISION",
         )

@@ -1,4 +1,4 @@
-"""Which stages would run again, and why: from the records and keys by which a build decides it."""
+"""The stages that would run again and why, from the records and keys that a build uses."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..planning.portable import portable
 from .changes import Change, Difference, Keys, changes, differences, spelt
 from .snapshots import Files, Snapshot
 
-# both sides as one machine would build them: what it is and has installed is no difference between plans
+# both sides as if built on one machine, so that machine and versions are no difference
 ANY = Machine(device="", threads=0, versions={})
 UNKNOWN = "the weights are compared by their names, shapes and types: what their numbers are is not known of both sides"
 
 
 class Run(Frozen):
-    """A stage that would run again: what differs in its record, and which of its inputs run again."""
+    """A stage that would run again, with the differences in its record and those of its inputs that run again."""
 
     stage: str
     because: tuple[Change, ...]
@@ -32,7 +32,7 @@ class Run(Frozen):
 
 @dataclass(frozen=True)
 class Stages:
-    """What a build of the new plan would do in a store that holds the old one's stages."""
+    """What a build of the new plan would do in a store that holds every stage of the old one."""
 
     runs: tuple[Run, ...]
     reuses: tuple[str, ...]
@@ -40,12 +40,12 @@ class Stages:
 
     @property
     def retrains(self) -> bool:
-        """Whether weights are learnt again."""
+        """Whether weights are trained again."""
         return any(pipeline.LEARNS.fullmatch(run.stage) for run in self.runs)
 
 
 def compare_stages(old: Snapshot, new: Snapshot) -> Stages:
-    """Holds the stages of two plans against each other."""
+    """Compares the stages of two plans."""
     weights, notes = _weights(old.files, new.files)
     shared = _shared(old.files, new.files)
     before = steps.stages(old.plan, weights[0], *shared[0])
@@ -74,7 +74,9 @@ def _run(
     if record is None:
         return Run(stage=stage.name, because=(), after=follows, is_new=True)
     found = list(_with_names(differences(record, stage.record), whole))
-    if any(path == ("plan",) for path, _, _ in found):  # the whole plan: what no stage before it has named
+    if any(
+        path == ("plan",) for path, _, _ in found
+    ):  # the whole plan: only differences that no earlier stage reported
         known = {change.field for run in earlier for change in run.because}
         decided = [item for item in _without_text(whole) if not _is_told(item[0], earlier)]
         rest = [change for change in changes(decided) if change.field not in known]
@@ -86,14 +88,14 @@ def _run(
 
 
 def _is_told(path: Keys, earlier: Iterable[Run]) -> bool:
-    """Whether a stage of `pretrain` that runs again has said what differs in it."""
+    """Whether a difference in a stage of `pretrain` was reported at that stage."""
     return path[:1] == ("pretrain",) and any(
         re.match(rf"pretrain-{path[1]}(-|$)", run.stage) and (run.because or run.is_new) for run in earlier
     )
 
 
 def _is_beside(path: Keys, head: str) -> bool:
-    """Whether a difference in the record of a head's rows is that another head reads them too."""
+    """Whether a difference in the record of a head's rows only means that another head reads those rows too."""
     return len(path) == 2 and path[0] == "tasks" and path[1] != head
 
 
@@ -104,7 +106,7 @@ def _shared_rows(difference: Difference) -> Change:
 
 
 def _in_order(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """That heads stand in another order, where nothing else differs: they are drawn in that order."""
+    """The change of the heads' order, if nothing else differs: heads are initialised in that order."""
     names = [list(record.get("tasks") or ()) for record in (old, new)]
     if names[0] == names[1]:
         return ()
@@ -113,7 +115,10 @@ def _in_order(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, .
 
 
 def _with_names(record: Iterable[Difference], whole: Iterable[Difference]) -> Iterator[Difference]:
-    """A record holds no paths of tables, because they change no result; the plans tell which table it is."""
+    """Differences of a record, with those of tables replaced by the plans' own, which have the tables' paths.
+
+    Records hold no paths of tables, because paths change no result.
+    """
     for path, old, new in record:
         named = [difference for difference in whole if path[-1:] == ("tables",) and difference[0][: len(path)] == path]
         yield from named or [(path, old, new)]
@@ -125,14 +130,14 @@ def _decided(plan: Plan) -> Any:
 
 
 def _without_text(whole: Iterable[Difference]) -> list[Difference]:
-    """Without how the spec is written, unless nothing else differs."""
+    """The differences without those in the spec's text, unless there are no others."""
     found = list(whole)
     decided = [difference for difference in found if difference[0][0] != "spec"]
     return decided or found
 
 
 def _weights(old: Files, new: Files) -> tuple[tuple[str, str], tuple[str, ...]]:
-    """Hashes of both weights; where they are not known they count as equal, and a note says so."""
+    """Hashes of both sides' weights; unknown ones count as equal, with a note."""
     if old.weights and new.weights:
         return (old.weights, new.weights), ()
     if old.same is not None and old.same == new.same:
@@ -141,7 +146,7 @@ def _weights(old: Files, new: Files) -> tuple[tuple[str, str], tuple[str, ...]]:
 
 
 def _shared(old: Files, new: Files) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Hash of the other files and licence of both sides; equal where one side's is not known."""
+    """Hashes of both sides' other files and licence; unknown ones count as equal."""
     pairs = [
         (a, b) if a is not None and b is not None else ("", "")
         for a, b in ((old.assets, new.assets), (old.licence, new.licence))

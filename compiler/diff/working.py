@@ -1,7 +1,7 @@
-"""Compares files of a working tree with what a commit has, without git: by hash, by Git LFS pointer, by lines.
+"""Compares files of a working tree with a commit without git: by hash, by Git LFS pointer, by line.
 
-Git would run the filters of its configuration for that. Line ends are converted here as `text` and `eol` of
-.gitattributes and `core.autocrlf` say; a file that another filter made can't be compared.
+Git would run the filters of its configuration for this. Line ends are converted as `text` and `eol` of .gitattributes
+and `core.autocrlf` say; a file made by another filter can't be compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .repository import Repository, unreadable, unusable
 
 Verdict = Literal["same", "other", "unknown"]
 CHUNK = 1 << 20  # bytes read at a time
-POINTER = 1024  # bytes of a Git LFS pointer, at most
+POINTER = 1024  # bytes of a Git LFS pointer at most
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n?"
 )
@@ -30,20 +30,20 @@ UNSET = ("unspecified", "unset", "")
 
 @dataclass(frozen=True)
 class Pointer:
-    """What Git LFS puts in the place of a file."""
+    """A Git LFS pointer, which stands in place of a file."""
 
     oid: str
     size: int
 
 
 def pointer(content: bytes) -> Pointer | None:
-    """The pointer that a file is; None for one that is none."""
+    """The Git LFS pointer that a content is; None if it is not one."""
     hit = _POINTER.fullmatch(content) if len(content) <= POINTER else None
     return Pointer(hit[1].decode(), int(hit[2])) if hit else None
 
 
 def blob(path: Path, algorithm: str, top: Path) -> str | None:
-    """The name that git would give a file as it lies; None for what is no ordinary file of the working tree."""
+    """The object name that git gives a file's bytes; None for anything but an ordinary file of the working tree."""
     file = _opened(path, top)
     if file is None:
         return None
@@ -52,7 +52,7 @@ def blob(path: Path, algorithm: str, top: Path) -> str | None:
 
 
 def is_pointed_to(path: Path, told: Pointer, top: Path) -> bool:
-    """Whether a file of the working tree is what a pointer stands for."""
+    """Whether a file of the working tree is the one that a pointer stands for."""
     file = _opened(path, top)
     if file is None:
         return False
@@ -63,7 +63,7 @@ def is_pointed_to(path: Path, told: Pointer, top: Path) -> bool:
 
 
 def converted(path: Path, algorithm: str, top: Path, is_auto: bool) -> str | None:
-    """The name that git would give a file with line feeds for its ends of lines; if `is_auto`, None for no text."""
+    """The object name that git gives a file with line ends as line feeds; if `is_auto`, None for a binary file."""
     file = _opened(path, top)
     if file is None:
         return None
@@ -72,7 +72,7 @@ def converted(path: Path, algorithm: str, top: Path, is_auto: bool) -> str | Non
         for piece in _plain(file):
             size += len(piece)
             if is_auto and (b"\0" in piece or b"\r" in piece):
-                return None  # git takes it for binary
+                return None  # git treats it as binary
         file.seek(0)
         return _named(algorithm, size, _plain(file))
 
@@ -85,7 +85,7 @@ def _named(algorithm: str, size: int, pieces: Iterator[bytes]) -> str:
 
 
 def _opened(path: Path, top: Path) -> BinaryIO | None:
-    """An ordinary file of the working tree: git watches nothing beyond a link."""
+    """An ordinary file of the working tree, opened; git tracks nothing behind a symbolic link."""
     if any(parent.is_symlink() for parent in path.parents if parent.is_relative_to(top) and parent != top):
         return None
     try:
@@ -104,7 +104,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _plain(file: BinaryIO) -> Iterator[bytes]:
-    """The content with line feeds where lines end; a carriage return that ends none stays."""
+    """The content in chunks with line ends as line feeds; a carriage return elsewhere stays."""
     rest = b""
     for chunk in _chunks(file):
         chunk = rest + chunk
@@ -114,13 +114,19 @@ def _plain(file: BinaryIO) -> Iterator[bytes]:
 
 
 def attributes(repository: Repository, names: list[str]) -> Mapping[str, dict[str, str]]:
-    """What .gitattributes of the working tree say of files."""
+    """The attributes of files by the working tree's .gitattributes."""
     for name in names:
         _check_ordinary(repository.top, name)
     done = repository.git(
-        "-C", str(repository.top), "check-attr", "--stdin", "-z", *ATTRIBUTES,
-        given=b"".join(os.fsencode(name) + b"\0" for name in names), more={"GIT_WORK_TREE": str(repository.top)},
-    )  # fmt: skip
+        "-C",
+        str(repository.top),
+        "check-attr",
+        "--stdin",
+        "-z",
+        *ATTRIBUTES,
+        given=b"".join(os.fsencode(name) + b"\0" for name in names),
+        more={"GIT_WORK_TREE": str(repository.top)},
+    )
     if done.returncode:
         raise unusable(done)
     words = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
@@ -131,7 +137,7 @@ def attributes(repository: Repository, names: list[str]) -> Mapping[str, dict[st
 
 
 def _check_ordinary(top: Path, name: str) -> None:
-    """Raises Refused E0232 for a pipe where git looks for attributes: it would wait there."""
+    """Raises Refused E0232 for a pipe in place of a .gitattributes file: git would block on it."""
     for folder in Path(name).parents:
         path = top / folder / ".gitattributes"
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -139,7 +145,7 @@ def _check_ordinary(top: Path, name: str) -> None:
 
 
 def by_attributes(repository: Repository, name: str, sha: str, said: Mapping[str, str]) -> Verdict:
-    """What comes of a file whose bytes are other than those of the commit, by the attributes that it has."""
+    """The verdict on a file whose bytes differ from the commit's, by its attributes."""
     filter, settings = said.get("filter", ""), repository.settings
     is_filtered = any(f"filter.{filter}.{word}" in settings for word in ("clean", "process")) and filter != "lfs"
     if is_filtered or any(said.get(word, "") not in UNSET for word in ("ident", "working-tree-encoding")):
@@ -152,7 +158,7 @@ def by_attributes(repository: Repository, name: str, sha: str, said: Mapping[str
 
 
 def _text(said: Mapping[str, str], settings: Mapping[str, str]) -> tuple[bool, bool]:
-    """Whether ends of lines are converted, and whether only of what looks like a text."""
+    """Whether line ends are converted, and whether only for files that look like text."""
     text = said.get("text", "unspecified")
     if text == "unspecified" and (old := said.get("crlf", "unspecified")) != "unspecified":
         text = "unset" if old == "unset" else "set"

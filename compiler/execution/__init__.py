@@ -1,1 +1,1 @@
-"""Runs a plan: stages, their keys, their store, the bundle in its place."""
+"""Executes a plan: stages, their keys, the store, and delivery of the bundle."""

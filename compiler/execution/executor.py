@@ -1,4 +1,4 @@
-"""Executes a plan: runs the stages that are missing from the store and delivers the bundle."""
+"""Executes a plan: runs the stages that the store lacks, and delivers the bundle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .progress import Progress
 from .reproducible import settled
 from .work import Work
 
-TIMES = "milliseconds.json"  # of a row by precision; it stays in the store, as all times do
+TIMES = "milliseconds.json"  # milliseconds of a row by precision; times are kept out of bundles
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Built:
     ran: dict[str, float]
     metrics: dict[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
-    floors: dict[str, Any] = field(default_factory=dict)  # as the manifest has them: scores by split and floor
-    quantization: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
-    milliseconds: dict[str, float] = field(default_factory=dict)  # of a row by precision, as the store noted
-    training: dict[str, Any] = field(default_factory=dict)  # as the manifest has it
-    findings: tuple[Finding, ...] = ()  # what is worth a look in the training
+    floors: dict[str, Any] = field(default_factory=dict)  # from the manifest: scores by split and floor
+    quantization: dict[str, Any] = field(default_factory=dict)  # in the form of the manifest
+    milliseconds: dict[str, float] = field(default_factory=dict)  # per row, by precision
+    training: dict[str, Any] = field(default_factory=dict)  # in the form of the manifest
+    findings: tuple[Finding, ...] = ()  # findings about the training
 
 
 def execute(
@@ -58,20 +58,20 @@ def execute(
     progress: Progress,
     boundary: Boundary = OPEN,
 ) -> Built:
-    """Runs what is missing and writes the bundle to `output`; a second call runs nothing.
+    """Runs missing stages and writes the bundle to `output`; a second call runs nothing.
 
-    The plan is one of now: whoever has it from a file plans its spec again. Raises Refused E0405 where the backbone is
-    no longer what the plan recorded, and E0353 where it lies outside of `boundary`.
+    The plan must be current: a plan from a file is planned again first. Raises Refused E0405 where the backbone changed
+    since planning, and E0353 where it lies outside of `boundary`.
     """
     root = root.absolute()
-    plan = Plan.model_validate_json(plan.text())  # equal plans in one order, whether from a spec or from a file
+    plan = Plan.model_validate_json(plan.text())  # canonical order of keys, whether from a spec or a file
     backbone = gather_backbone(plan.backbone.source, root, weights=True, boundary=boundary, memory=store.digests)
     if backbone.config_sha256 != plan.backbone.config_sha256 or backbone.header.sha256 != plan.backbone.header_sha256:
         raise refuse(
             "E0405", "the backbone changed since it was planned", at=At(("backbone", "from")), help="plan again"
         )
     refuse_drift(plan, backbone, store.digests)
-    plan = plan.model_copy(update={"pins": None})  # kept to, they make no difference to the bundle
+    plan = plan.model_copy(update={"pins": None})  # checked above; they make no difference to the bundle
     folder, machine = backbone.located.folder.absolute(), describe()
     _refuse_precision(plan, machine)
     found = stages_of(plan, folder, store)
@@ -84,14 +84,20 @@ def execute(
         manifest = json.loads((packed / NAME).read_bytes())
     findings = tuple(map(Finding.read, manifest["findings"]))
     return Built(
-        output, plan, ran, manifest["metrics"], floors=manifest.get("floors", {}), findings=findings,
-        quantization=manifest.get("quantization", {}), milliseconds=_milliseconds(store, known),
+        output,
+        plan,
+        ran,
+        manifest["metrics"],
+        floors=manifest.get("floors", {}),
+        findings=findings,
+        quantization=manifest.get("quantization", {}),
+        milliseconds=_milliseconds(store, known),
         training=manifest["training"],
-    )  # fmt: skip
+    )
 
 
 def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
-    """What a row took when the graphs were verified; empty where that is no longer there."""
+    """Milliseconds of a row, as measured by the stage `verify`; empty where its folder is damaged."""
     path = store.path("verify", known["verify"]) / TIMES
     if store.flaws("verify", known["verify"]):
         return {}
@@ -103,7 +109,7 @@ def _milliseconds(store: Store, known: Mapping[str, str]) -> dict[str, float]:
 
 
 def stages_of(plan: Plan, folder: Path, store: Store) -> tuple[pipeline.Stage, ...]:
-    """The stages of a plan whose backbone lies in a folder."""
+    """The stages of a plan whose backbone lies in `folder`."""
     assets = [name for name in ASSETS if (folder / name).is_file()]
     return steps.stages(
         plan,
@@ -128,7 +134,7 @@ def _refuse_precision(plan: Plan, machine: Machine) -> None:
 def run_stages(
     found: tuple[pipeline.Stage, ...], known: Mapping[str, str], work: Work, store: Store
 ) -> dict[str, float]:
-    """Runs the stages that something missing needs, each once; returns seconds by stage."""
+    """Runs the stages that are needed and missing; returns seconds by stage."""
     needed = pipeline.needed(found, lambda stage: _is_kept(stage.name, known[stage.name], store, work.progress))
     if store.tightened:
         work.progress.say(f"others could write to {store.tightened} of the store's files and folders; now they can't")
@@ -145,7 +151,7 @@ def run_stages(
 
 
 def _is_kept(stage: str, key: str, store: Store, progress: Progress) -> bool:
-    """Whether a store has an output as it was written; one that it has otherwise is as good as none."""
+    """Whether the store has an undamaged output; a damaged one is made again."""
     flaws = store.flaws(stage, key)
     if flaws and flaws != [ABSENT]:
         progress.say(f"{stage}: what the store holds is not as it was written, and is made again ({flaws[0]})")
@@ -175,22 +181,25 @@ def _run_stage(
         work.progress.say(f"{stage.name}: waiting for another build that makes the same")
 
     made = {"plan": work.plan.name, **pipeline.made_of(stage, known, work.machine)}
-    # until it lies in its place: another build, of other keys, may link it then
+    # held until the output is in place, because another build with other keys may link it
     with store.lock(f"alike-{alike}", waits) if alike else nullcontext():
         store.make(stage.name, known[stage.name], fill, stage.resumes, waits, made)
         if alike:
-            store.offer(alike, stage.name, known[stage.name])  # also where it is linked: the other may be collected
+            # also for a linked output, because the other may be deleted
+            store.offer(alike, stage.name, known[stage.name])
 
 
 def _compute(stage: pipeline.Stage, work: Work) -> None:
-    with settled(work.plan.seed, work.machine.threads, "torch" in stage.libraries):  # a resumed build skips stages
+    with settled(
+        work.plan.seed, work.machine.threads, "torch" in stage.libraries
+    ):  # seeded for each stage, because a resumed build skips stages
         variants.stage(stage.module).run(work)
     if stage.is_numeric:
         return_memory()
 
 
 def _phase(stage: pipeline.Stage, plan: Plan) -> Plan:
-    """What a stage sees of a plan: all of it, or the phase that it is of."""
+    """The part of a plan that a stage sees: the whole plan, or the phase that the stage belongs to."""
     if not stage.phase:
         return cast(Plan, fits.of_heads(plan)) if stage.is_fit else plan
     if stage.phase == "retain":

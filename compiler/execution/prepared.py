@@ -1,4 +1,4 @@
-"""Prepared rows: arrays of every row, unpadded, memory-mapped, and what their outputs are held against."""
+"""Prepared rows: memory-mapped arrays of every row, unpadded, with their targets."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TARGETS, OWNERS, REFERENCES = "targets", "owners", "references.jsonl"
 NUMBERS = "numbers"
 ORDER = "arrays.json"  # the names of a row's arrays, in the order in which preprocessing makes them
 VALUES, OFFSETS = ".values.npy", ".offsets.npy"
-RAGGED, EDGES = ".ragged.npy", ".edges.npy"  # of targets
+RAGGED, EDGES = ".ragged.npy", ".edges.npy"  # ragged targets
 ARRAY = ".npy"
 
 
 class Lazy(Sequence[Any]):
-    """Items that are read when they are asked for."""
+    """A sequence whose items are read on access."""
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -37,12 +37,12 @@ class Lazy(Sequence[Any]):
         return self.read(place % len(self))
 
     def read(self, index: int) -> Any:
-        """One of them, by a place from 0."""
+        """The item at an index from 0."""
         raise NotImplementedError
 
 
 class Ragged(Lazy):
-    """Arrays whose first axis has a length of its own each: one after the other in `values`, each up to its edge."""
+    """Arrays whose first axes differ in length, one after the other in `values`; `edges` tells where each begins."""
 
     def __init__(self, values: np.ndarray, edges: np.ndarray) -> None:
         self.values, self.edges = values, edges
@@ -51,12 +51,12 @@ class Ragged(Lazy):
         return len(self.edges) - 1
 
     def read(self, index: int) -> np.ndarray:
-        """One row's array."""
+        """The array of one row."""
         return np.asarray(self.values[self.edges[index] : self.edges[index + 1]])
 
 
 class _Chosen(Lazy):
-    """Some items of others, by their places."""
+    """A selection of a sequence's items, by place."""
 
     def __init__(self, every: Sequence[Any], places: np.ndarray) -> None:
         self.every, self.places = every, places
@@ -68,12 +68,12 @@ class _Chosen(Lazy):
         return self.every[int(self.places[index])]
 
 
-Column = np.ndarray | Sequence[np.ndarray]  # (rows, …), or an array of its own length for each row
-Targets = Column | Mapping[str, Column]  # of a head with one array, or with several by their names
+Column = np.ndarray | Sequence[np.ndarray]  # an array (rows, …), or one array for each row
+Targets = Column | Mapping[str, Column]  # one column, or several by name
 
 
 def targets_of(targets: Targets, rows: np.ndarray) -> Targets:
-    """The targets of some rows, those that are ragged read when they are asked for."""
+    """The targets of some rows; ragged ones are read on access."""
     if isinstance(targets, Mapping):
         return {name: _column_of(column, rows) for name, column in targets.items()}
     return _column_of(targets, rows)
@@ -84,14 +84,14 @@ def _column_of(column: Column, rows: np.ndarray) -> Column:
 
 
 def target_of(targets: Targets, row: int) -> Target:
-    """The target of one row, as its head made it."""
+    """The target of one row, in the form that its head made."""
     if isinstance(targets, Mapping):
         return {name: np.asarray(column[row]) for name, column in targets.items()}
     return np.asarray(targets[row])
 
 
 def joined_targets(rows: Sequence[Target]) -> Targets:
-    """The targets of rows as one, from that of each."""
+    """The targets of several rows as one value."""
     if isinstance(rows[0], Mapping):
         named = [row for row in rows if isinstance(row, Mapping)]
         return {name: _joined([row[name] for row in named]) for name in rows[0]}
@@ -104,7 +104,7 @@ def _joined(arrays: list[np.ndarray]) -> Column:
 
 @dataclass(frozen=True)
 class Examples:
-    """What outputs are scored by: a target per row, the input of each row, and what the head keeps of each input."""
+    """The data that outputs are scored by: targets of rows, the input of each row, and references of inputs."""
 
     targets: Targets
     owners: np.ndarray
@@ -115,8 +115,8 @@ class Examples:
         return int(self.owners[-1]) + 1 if len(self.owners) else 0
 
     def taken(self, inputs: np.ndarray) -> tuple[np.ndarray, Examples]:
-        """The rows of some inputs, which may come more than once, and what these are scored by."""
-        if len(self) == len(self.owners):  # a row each
+        """The rows of some inputs, which may repeat, and their examples."""
+        if len(self) == len(self.owners):  # one row for each input
             rows, owners = np.asarray(inputs), np.arange(len(inputs))
         else:
             edges = np.searchsorted(self.owners, np.arange(len(self) + 1))
@@ -127,10 +127,10 @@ class Examples:
 
 
 class Prepared:
-    """Rows of a split as written by the prepare stage; a row is a dict of arrays, an input one row or several.
+    """The rows of a split, written by the stage `prepare`; a row is a dict of arrays, an input has one or more rows.
 
-    Everything is memory-mapped: what is not asked for is not read. `owners` has for each row the number of its input,
-    `numbers` for each input its number among all rows of its tables; both ascend.
+    All arrays are memory-mapped. `owners` holds the input of each row, `numbers` the number of each input among all
+    rows of its tables; both ascend.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -144,17 +144,17 @@ class Prepared:
         self.folder = folder
 
     def __len__(self) -> int:
-        """How many inputs there are."""
+        """The number of inputs."""
         return int(self.owners[-1]) + 1
 
     @property
     def rows(self) -> int:
-        """How many rows the inputs make."""
+        """The number of rows."""
         return len(self.owners)
 
     @cached_property
     def edges(self) -> np.ndarray:
-        """Where the rows of each input begin, and where the last one's end: int64 (inputs + 1,)."""
+        """The first row of each input, and the end of the last: int64 (inputs + 1,)."""
         return np.searchsorted(self.owners, np.arange(len(self) + 1))
 
     def row(self, index: int) -> dict[str, np.ndarray]:
@@ -162,7 +162,7 @@ class Prepared:
         return {name: column.read(index) for name, column in self.columns.items()}
 
     def rows_of(self, inputs: np.ndarray) -> np.ndarray:
-        """Indices of the rows of some inputs, those of each together."""
+        """Indices of the rows of some inputs, input by input."""
         if self.rows == len(self):
             return inputs
         return np.concatenate([np.arange(self.edges[i], self.edges[i + 1]) for i in inputs])
@@ -179,18 +179,18 @@ class Prepared:
         return found
 
     def examples(self) -> Examples:
-        """What the outputs of these rows are scored by."""
+        """The examples that these rows' outputs are scored by."""
         path = self.folder / REFERENCES
         return Examples(self.targets, self.owners, _Lines(path) if path.is_file() else (), _Rows(self))
 
 
 def mapped(path: Path) -> np.ndarray:
-    """The array of a file, which is read as it is asked for."""
+    """The memory-mapped array of a file."""
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def rows_in(files: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what a folder of prepared rows holds, by the names of its files, that which is arrays of rows: no targets."""
+    """The files of a folder of prepared rows that hold row arrays, not targets."""
     return {name: held for name, held in sorted(files.items()) if name.endswith((VALUES, OFFSETS))}
 
 
@@ -208,7 +208,7 @@ class _Rows(Lazy):
 
 
 class _Lines(Lazy):
-    """The values of a file that has one of JSON in each line."""
+    """The values of a file with one JSON value in each line."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -224,7 +224,7 @@ class _Lines(Lazy):
 
 
 def _targets(folder: Path) -> Targets:
-    """The targets in a folder; those of a head with one array as it is."""
+    """The targets in a folder: one column, or several by name."""
     found: dict[str, Column] = {}
     for path in sorted(folder.glob(f"{TARGETS}*{ARRAY}")):
         if path.name.endswith(RAGGED):
@@ -240,12 +240,12 @@ def _name(path: Path, suffix: str) -> str:
 
 
 def _file(name: str) -> str:
-    """What the names of a target's files begin with: `targets` where a row has one array, else as `targets.boxes`."""
+    """The base name of a target's files: `targets` for an only target, else `targets.boxes` and the like."""
     return TARGETS if name == TARGET else f"{TARGETS}.{name}"
 
 
 class ArrayFile:
-    """An array file that grows at its end. A context manager: at its end the header says how many rows there are."""
+    """An array file that grows by rows; as a context manager it writes the number of rows at the end."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...] = ()) -> None:
         self.file: BinaryIO = path.open("wb")
@@ -253,13 +253,13 @@ class ArrayFile:
         self._head()
 
     def _head(self) -> None:
-        """Writes the header, whose length is the same for any number of rows."""
+        """Writes the header, whose length does not depend on the number of rows."""
         shape = (self.count, *self.shape)
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.file, header)
 
     def add(self, values: np.ndarray) -> None:
-        """Takes up rows (rows, …); raises ValueError for those of another shape than before."""
+        """Appends rows (rows, …); raises ValueError for rows of another shape."""
         if values.shape[1:] != self.shape:
             raise ValueError(f"an array of shape {values.shape[1:]} where those before have {self.shape}")
         self.file.write(np.ascontiguousarray(values, self.dtype).data)
@@ -277,38 +277,38 @@ class ArrayFile:
         start = self.file.tell() - self.count * self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
         self.file.seek(0)
         self._head()
-        assert self.file.tell() == start  # a longer header would lie over values
+        assert self.file.tell() == start  # a longer header would overwrite values
 
 
 class _RaggedFiles:
-    """Two array files, of values and of edges, that grow at their ends."""
+    """Two growing array files, of values and of edges."""
 
     def __init__(self, values: ArrayFile, edges: ArrayFile) -> None:
         self.values, self.edges = values, edges
         self.edges.add(np.zeros(1, np.int64))
 
     def add(self, arrays: Sequence[np.ndarray]) -> None:
-        """Takes up the arrays of some rows."""
+        """Appends the arrays of some rows."""
         ends = self.values.count + np.cumsum([len(array) for array in arrays], dtype=np.int64)
         self.values.add(np.concatenate(arrays))
         self.edges.add(ends)
 
 
 class Block(NamedTuple):
-    """Some rows to be written: the arrays of each, a target for each, and whose they are."""
+    """Some rows to write: arrays, targets, and the inputs that they belong to."""
 
     features: Sequence[Mapping[str, np.ndarray]]
     targets: Sequence[Target]
-    owners: Sequence[int] | np.ndarray  # of each row, the place of its input in the block, ascending
-    numbers: Sequence[int]  # of each input, among all rows of its tables; above all numbers before
-    references: Sequence[Any] = ()  # what scores need of each input besides: JSON
+    owners: Sequence[int] | np.ndarray  # for each row the place of its input in the block, ascending
+    numbers: Sequence[int]  # for each input its number among all rows of its tables, ascending over all blocks
+    references: Sequence[Any] = ()  # for each input what scores need besides targets, as JSON
 
 
 class RowWriter:
-    """Writes rows for `Prepared` to read, as they come; memory holds no more than what is added at once.
+    """Writes rows for `Prepared` block by block, in constant memory.
 
-    `ragged` names targets whose first axis has a length of its own in each row. A context manager: what was written
-    can be read at its end.
+    `ragged` names targets whose first axis differs in length between rows. As a context manager it completes the files
+    at the end.
     """
 
     def __init__(self, folder: Path, ragged: Sequence[str] = ()) -> None:
@@ -316,24 +316,24 @@ class RowWriter:
         self.folder, self.ragged = folder, ragged
         self.columns: dict[str, _RaggedFiles] = {}
         self.targets: dict[str, ArrayFile | _RaggedFiles] = {}
-        self.files = ExitStack()  # where one fails, no other stays open
+        self.files = ExitStack()  # closes all files where one fails
         self.owners = self._file(f"{OWNERS}{ARRAY}", np.dtype(np.int64))
         self.numbers = self._file(f"{NUMBERS}{ARRAY}", np.dtype(np.int64))
         self.lines: BinaryIO | None = None
-        self.last = -1  # number of an input
+        self.last = -1  # the last number of an input
 
     @property
     def rows(self) -> int:
-        """How many rows were added."""
+        """The number of rows written."""
         return self.owners.count
 
     @property
     def inputs(self) -> int:
-        """How many inputs were added."""
+        """The number of inputs written."""
         return self.numbers.count
 
     def add(self, block: Block) -> None:
-        """Takes up some rows; raises ValueError where their numbers do not ascend or an array has another shape."""
+        """Writes a block; raises ValueError where numbers do not ascend or an array has another shape."""
         numbers = np.asarray(block.numbers, np.int64)
         if (np.diff(numbers, prepend=self.last) <= 0).any():
             raise ValueError("numbers of rows must ascend")
@@ -391,7 +391,7 @@ def _edges(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def write_outputs(path: Path, outputs: Outputs) -> None:
-    """Writes outputs by name to one file, those of a length of their own by their values and edges."""
+    """Writes outputs by name to one file; ragged ones as values and edges."""
     found: dict[str, np.ndarray] = {}
     for name, values in outputs.items():
         if isinstance(values, list):
@@ -402,7 +402,7 @@ def write_outputs(path: Path, outputs: Outputs) -> None:
 
 
 def read_outputs(path: Path) -> dict[str, Values]:
-    """What `write_outputs` wrote."""
+    """The outputs that `write_outputs` wrote."""
     with np.load(path) as file:
         return dict(_outputs({name: file[name] for name in file.files}))
 

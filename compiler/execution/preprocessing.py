@@ -1,4 +1,4 @@
-"""The bundle's own preprocessing, made from a plan and its backbone's folder."""
+"""The bundle's preprocessing, made from a plan and the backbone's folder."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from ..diagnostics import refuse
 from ..planning.plan import Phase
 from ..store.hashes import file_sha256
 
-UNCUT = 1 << 24  # tokens of a text that is not cut
+UNCUT = 1 << 24  # the most tokens of a text that is not truncated
 
 
 def preprocessor(
     plan: Phase, backbone: Path, is_whole: bool = False, otherwise: Mapping[str, Any] = MappingProxyType({})
 ) -> Any:
-    """The bundle's own preprocessing, reading its assets from the backbone's folder; with `is_whole` it cuts nothing.
+    """The bundle's preprocessing, with assets from the backbone's folder; with `is_whole` it truncates nothing.
 
-    `otherwise` replaces fields of its record.
-
-    Raises Refused E0405 where one of them is not the one planned.
+    `otherwise` replaces fields of its record. Raises Refused E0405 where an asset changed since planning.
     """
     assets = {k: v for record in plan.reading.readings.values() for k, v in record.get("assets", {}).items()}
     for name, planned in assets.items():

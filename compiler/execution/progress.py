@@ -1,4 +1,4 @@
-"""Tells how far work has come: bars on a terminal, plain lines elsewhere."""
+"""Reports progress: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAUSE = 10.0  # seconds between lines in a log
 
 
 class Progress:
-    """Where stages report; `is_quiet` says nothing at all."""
+    """Reports the progress of stages; `is_quiet` prints nothing."""
 
     def __init__(self, is_quiet: bool = False) -> None:
         self.is_quiet = is_quiet

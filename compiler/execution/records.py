@@ -1,4 +1,4 @@
-"""What each stage's output depends on, of the plan and of the backbone's files: the records of stages."""
+"""Records of stages: the parts of a plan and of the backbone's files that each output depends on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..store.hashes import combined, file_sha256
 
 PACKAGE = Path(__file__).resolve().parents[2]
-LEARNED_FROM = ("train", "validation")  # splits
+LEARNED_FROM = ("train", "validation")  # splits that training reads
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with the hashes of the backbone's files: its weights, and those that `facts.backbone.ASSETS` names."""
+    """A plan with the hashes of the backbone's weights and of the files that `facts.backbone.ASSETS` names."""
 
     plan: Plan
     weights: str
@@ -28,25 +28,25 @@ class Planned:
 
     @cached_property
     def whole(self) -> Json:
-        """The plan as JSON values; where the backbone was found changes no result, and the checkpoint alone tells it."""
+        """The plan as JSON values, without the place of the backbone, which affects only the checkpoint."""
         found = self.plan.model_dump(mode="json", exclude={"estimates", "pretrain", "retain"})
         found["backbone"].pop("source")
         return found
 
     @cached_property
     def backbone(self) -> Json:
-        """The backbone with the hash of its weights."""
+        """The backbone's part of the plan, with the hash of its weights."""
         return {**self.whole["backbone"], "weights": self.weights}
 
     @cached_property
     def frozen(self) -> Json:
-        """What its frozen layers give depends on."""
+        """The record of frozen layers' outputs."""
         names = ("family", "config_sha256", "header_sha256", "weights")
         return {**{name: self.backbone[name] for name in names}, "assets": self.assets}
 
     @cached_property
     def model(self) -> Json:
-        """What the network depends on, but for its tasks."""
+        """The record of the network, without its tasks."""
         return {
             "backbone": self.backbone,
             "method": self.whole["method"],
@@ -56,7 +56,7 @@ class Planned:
 
     @cached_property
     def graph(self) -> Json:
-        """What a graph depends on besides the network."""
+        """The record of a graph, besides the network."""
         export = {key: self.whole["export"][key] for key in ("exporter", "opset", "optimize", "graphs", "parity")}
         return {"export": export, **({"adapters": self.whole["adapters"]} if self.plan.adapters else {})}
 
@@ -69,21 +69,21 @@ class Planned:
 
     @property
     def below(self) -> str:
-        """The stage that made the backbone, empty where it is the one that the spec names."""
+        """The stage that made the backbone; empty for the spec's backbone."""
         return f"pretrain-{len(self.plan.pretrain)}-merge" if self.plan.pretrain else ""
 
     @property
     def made(self) -> tuple[str, ...]:
-        """That stage, as the input of others."""
+        """That stage as a tuple of inputs."""
         return (self.below,) if self.below else ()
 
     @property
     def is_quantised(self) -> bool:
-        """Whether there is a graph in int8."""
+        """Whether the bundle has int8 graphs."""
         return "int8" in self.plan.export.precision
 
     def of_phase(self, phase: PretrainPlan) -> Json:
-        """What the network of a self-supervised phase depends on."""
+        """The record of the network of a self-supervised phase."""
         whole = phase.model_dump(mode="json", exclude={"backbone": {"source"}})
         return {key: whole[key] for key in ("method", "seed")} | {
             "tasks": [_without_paths(task) for task in whole["tasks"]],
@@ -92,7 +92,7 @@ class Planned:
         }
 
     def of_floor(self, task: TaskPlan) -> Json:
-        """What the floors of a task depend on: its head, and the untouched backbone where it is asked; on no training."""
+        """The record of a task's floors: its head, and the untouched backbone where it runs."""
         whole, asked = task.model_dump(mode="json"), untouched(self.plan, task)
         data = {"columns": whole["data"]["columns"]}
         head = {key: whole["head"][key] for key in ("type", "pooling", "record")}
@@ -105,7 +105,7 @@ class Planned:
 
     @property
     def of_training(self) -> Json:
-        """What the supervised training depends on."""
+        """The record of the supervised training."""
         tasks = self.tasks("inputs", "preprocessing", "augment")
         for task in self.whole["tasks"]:
             tasks[task["name"]] |= {key: task[key] for key in ("weight", "metric", "adapt")}
@@ -113,12 +113,12 @@ class Planned:
 
 
 def assets_sha256(hashes: Mapping[str, str]) -> str:
-    """One hash of the backbone's files that `facts.backbone.ASSETS` names, from the hash of each that there is."""
+    """One hash of the backbone's files that `facts.backbone.ASSETS` names, from the hashes of those that exist."""
     return combined(f"{name} {hashes[name]}" for name in sorted(hashes))
 
 
 def of_rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -> Json:
-    """What the arrays of a split depend on: its rows wherever they lie, how they are read, and what the head aims at."""
+    """The record of a split's arrays: tables without their paths, columns, preprocessing, and targets."""
     whole = task.model_dump(mode="json")
     record = whole["head"]["record"]
     aimed = record if task.head.variant.targets_from is None else task.head.variant.targets_from
@@ -138,18 +138,19 @@ def of_rows(plan: Phase, task: TaskPlan, split: SplitPlan, assets_sha256: str) -
 
 
 def _beside(task: TaskPlan) -> Json:
-    """What tells which rows another task learns from."""
+    """The data that decides which rows another task learns from."""
     train = task.split("train")
     skipped = [table.skipped for table in train.tables] if train else []
     return {"columns": task.data.columns.plain()} | ({"skipped": skipped} if any(skipped) else {})
 
 
 def of_features(plan: Phase, task: TaskPlan, split: str, frozen: Json) -> Json:
-    """What frozen work gives depends on this, besides the rows: not on what becomes of the layers above it."""
+    """The record of cached features, besides the rows; independent of the layers above them."""
     train = plan.train
+    # preprocessing is named because collation does a part of it, which row arrays do not show
     sees: dict[str, Json] = {
         "data": {"inputs": list(task.data.inputs), "preprocessing": task.data.preprocessing.plain()}
-    }  # of which a part is done as rows are collated: their arrays don't tell it
+    }
     if train.fold == "feature":
         sees["head"] = {"pooling": task.head.pooling}
     works: Json = {"fold": train.fold, "fold_precision": train.fold_precision}
@@ -161,7 +162,7 @@ def of_features(plan: Phase, task: TaskPlan, split: str, frozen: Json) -> Json:
 
 
 def of_fit(phase: Phase) -> Json:
-    """What heads that are fitted depend on besides their features."""
+    """The record of fitted heads, besides their features."""
     heads = {
         task.name: {"head": {key: task.head.model_dump(mode="json")[key] for key in ("type", "record")}}
         for task in phase.tasks
@@ -170,11 +171,11 @@ def of_fit(phase: Phase) -> Json:
 
 
 def _without_paths(task: Json) -> Json:
-    """A task without where its rows lie and how many they are: the stages that prepare them know."""
+    """A task without paths and numbers of rows, which the inputs' keys cover."""
     return {**task, "data": {key: task["data"][key] for key in ("inputs", "preprocessing")}}
 
 
 def runtime_sha256() -> str:
-    """A hash of what a bundle copies from this package."""
+    """A hash of the runtime and the templates, which bundles copy."""
     files = [*(PACKAGE / "runtime").rglob("*.py"), *(PACKAGE / "templates").rglob("*.j2")]
     return combined(f"{path.relative_to(PACKAGE).as_posix()} {file_sha256(path)}" for path in sorted(files))

@@ -1,4 +1,4 @@
-"""What makes a stage's results its own, whatever ran before it in the process."""
+"""Makes a stage's results independent of what ran before it in the process."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 
 @contextmanager
 def settled(seed: int, threads: int, has_torch: bool) -> Iterator[None]:
-    """Within it every library draws from the seed, and torch computes on so many threads, the same way each time.
+    """Seeds every library and makes torch deterministic, with a fixed number of threads.
 
-    Libraries that talk to each other, in warnings of what will change, are not heard.
+    Deprecation warnings of libraries about each other are silenced.
     """
     random.seed(seed)
     np.random.seed(seed)
     if has_torch:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else its sums vary from run to run
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it sums vary between runs
         import torch
 
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # a guard against faulty operators that writes every new array twice
+        # it would fill every new tensor as a guard against faulty operators
         torch.utils.deterministic.fill_uninitialized_memory = False
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning):

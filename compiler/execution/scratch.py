@@ -1,4 +1,4 @@
-"""Arrays in temporary files: room for something of every row that takes none of the memory."""
+"""Arrays in temporary files, for data of every row that should not take memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ BLOCK = 1 << 13  # numbers written at once
 
 
 class Scratch:
-    """Arrays in files without names in a folder, by default the system's for temporary files; each file goes with the
-    last reference to its array. Raises OSError where the disk is full."""
+    """Arrays in unnamed files of a folder, by default the system's temporary one.
+
+    A file is deleted with the last reference to its array. Raises OSError where the disk is full.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -28,11 +30,11 @@ class Scratch:
         if not size:
             return np.zeros(count, dtype)
         with TemporaryFile(dir=self.folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)  # else a disk that is full later kills the process at a write
+            os.posix_fallocate(file.fileno(), 0, size)  # a disk that fills up later would kill the process at a write
             return np.asarray(np.memmap(file, dtype, "r+", shape=(count,)))
 
     def numbers(self, values: Iterable[int]) -> np.ndarray:
-        """Whole numbers as they come: int64 (values,)."""
+        """The whole numbers of an iterable: int64 (values,)."""
         source, count = iter(values), 0
         with TemporaryFile(dir=self.folder) as file:
             while block := array("q", islice(source, BLOCK)):

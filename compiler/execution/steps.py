@@ -1,4 +1,4 @@
-"""Which stages a plan needs, in order: one function a step, each with all that its output depends on."""
+"""The stages of a plan in order: one function for each step, with the record of its output."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ TRAINING = (*TORCH, "peft", "accelerate", "kornia")
 
 
 def stages(plan: Plan, weights_sha256: str, assets_sha256: str = "", licence: str = "") -> tuple[Stage, ...]:
-    """The stages of a plan in an order in which each finds its inputs done.
+    """The stages of a plan, in an order in which the inputs of each come before it.
 
-    The hashes and the licence are of the backbone's files: its weights, and those that `facts.backbone.ASSETS` names.
+    The hashes and the licence are those of the backbone's files: its weights, and the files that
+    `facts.backbone.ASSETS` names.
     """
     planned = Planned(plan, weights_sha256, assets_sha256, licence)
     return tuple(stage for step in STEPS for stage in step(planned))
 
 
 def _prepare(planned: Planned) -> Iterator[Stage]:
-    """Rows become arrays, for every split by itself."""
+    """`prepare`: rows as arrays, for each split by itself."""
     for task in planned.plan.tasks:
         for split in task.data.splits:
             yield _prepared_rows(planned.plan, task, split, planned.assets, format=7)
 
 
 def _rehearse(planned: Planned) -> Iterator[Stage]:
-    """The untrained network is exported and checked: what can't be exported fails in the first minute."""
+    """`rehearse`: the untrained network is exported and checked, so that failures of export show early."""
     tasks = planned.tasks("inputs", "preprocessing")
     yield Stage(
         module="rehearse",
@@ -48,7 +49,7 @@ def _rehearse(planned: Planned) -> Iterator[Stage]:
 
 
 def _pretrain(planned: Planned) -> Iterator[Stage]:
-    """Self-supervised phases, each from what the one before it made of the backbone."""
+    """The self-supervised phases, each starting from the backbone that the one before it made."""
     below = ""
     for number, phase in enumerate(planned.plan.pretrain, 1):
         yield from _phase(planned, phase, f"pretrain-{number}", below)
@@ -56,10 +57,10 @@ def _pretrain(planned: Planned) -> Iterator[Stage]:
 
 
 def _phase(planned: Planned, phase: PretrainPlan, name: str, below: str) -> Iterator[Stage]:
-    """A self-supervised phase: its rows, a head that the checkpoint lacks, the training, and what it made."""
-    made = (below,) if below else ("rehearse",)  # which fails in the first minute
+    """A self-supervised phase: its rows, a head that the checkpoint lacks, the training, and the merged backbone."""
+    made = (below,) if below else ("rehearse",)  # runs first because it fails early
     model = planned.of_phase(phase)
-    own = "" if phase.reads_head else name  # whose rows it reads
+    own = "" if phase.reads_head else name  # the phase whose rows it reads
     if not phase.reads_head:
         yield from _phase_rows(phase, name, planned.assets)
     rows, scored = (_prepared(phase.tasks, splits, own) for splits in (LEARNED_FROM, SCORED))
@@ -98,7 +99,7 @@ def _phase(planned: Planned, phase: PretrainPlan, name: str, below: str) -> Iter
 
 
 def _features(planned: Planned) -> Iterator[Stage]:
-    """What frozen layers hand on, computed once for each split."""
+    """`features`: cached outputs of frozen layers, for each split."""
     if planned.plan.train.fold == "none":
         return
     for task in planned.plan.tasks:
@@ -124,7 +125,7 @@ def _cached(planned: Planned, phase: Phase, task: TaskPlan, split: str, is_fit: 
 
 
 def _fit(planned: Planned) -> Iterator[Stage]:
-    """Heads are fitted before the first step, to the features of training rows, where no other stage has them."""
+    """`fit`: heads fitted before the first step, and the features for it that no other stage caches."""
     plan = planned.plan
     if not plan.fitted:
         return
@@ -144,7 +145,7 @@ def _fit(planned: Planned) -> Iterator[Stage]:
 
 
 def _floor(planned: Planned) -> Iterator[Stage]:
-    """What costs nothing, scored on the rows that the trained network is scored on."""
+    """`floor`: the scores of floors, on the rows that the trained network is scored on."""
     for task in planned.plan.tasks:
         if has_floor(task):
             yield _task_floor(planned, task)
@@ -165,7 +166,7 @@ def _task_floor(planned: Planned, task: TaskPlan) -> Stage:
 
 
 def _train(planned: Planned) -> Iterator[Stage]:
-    """The supervised training."""
+    """`train`: the supervised training."""
     fitted = (FIT,) if planned.plan.fitted else ()
     yield Stage(
         module="train",
@@ -179,7 +180,7 @@ def _train(planned: Planned) -> Iterator[Stage]:
 
 
 def _evaluate(planned: Planned) -> Iterator[Stage]:
-    """The trained network is scored, and validation decides what is left to decide."""
+    """`evaluate`: scores of the trained network, and calibration on validation rows."""
     yield Stage(
         module="evaluate",
         format=7,
@@ -191,7 +192,7 @@ def _evaluate(planned: Planned) -> Iterator[Stage]:
 
 
 def _health(planned: Planned) -> Iterator[Stage]:
-    """What is worth a look in the training."""
+    """`health`: findings about the training."""
     rows = _prepared(planned.plan.tasks, ("validation",))
     yield Stage(
         module="health",
@@ -203,7 +204,7 @@ def _health(planned: Planned) -> Iterator[Stage]:
 
 
 def _export(planned: Planned) -> Iterator[Stage]:
-    """Graphs in fp32, held against the network."""
+    """`export`: fp32 graphs, compared with the network."""
     seen = (stage_name("prepare", task.name, task.gated) for task in planned.plan.tasks)
     yield Stage(
         module="export",
@@ -216,7 +217,7 @@ def _export(planned: Planned) -> Iterator[Stage]:
 
 
 def _quantize(planned: Planned) -> Iterator[Stage]:
-    """int8 of the first kind, from training rows where its scales are fixed."""
+    """`quantize`: graphs in the first kind of int8, with training rows for static scales."""
     if not planned.is_quantised:
         return
     quantization = planned.plan.export.quantization
@@ -237,7 +238,7 @@ def _quantize(planned: Planned) -> Iterator[Stage]:
 
 
 def _checkpoint(planned: Planned) -> Iterator[Stage]:
-    """The trained network in Hugging Face form."""
+    """`checkpoint`: the trained network in Hugging Face form."""
     yield Stage(
         module="checkpoint",
         format=3,
@@ -249,7 +250,7 @@ def _checkpoint(planned: Planned) -> Iterator[Stage]:
 
 
 def _retain(planned: Planned) -> Iterator[Stage]:
-    """The backbone's own pretrained objective, measured before all training and after."""
+    """`retain`: the backbone's own pretrained objective, before all training and after."""
     phase = planned.plan.retain
     if phase is None:
         return
@@ -265,7 +266,7 @@ def _retain(planned: Planned) -> Iterator[Stage]:
 
 
 def _verify(planned: Planned) -> Iterator[Stage]:
-    """The graphs are asked what the network was asked."""
+    """`verify`: the graphs compared with the network on raw inputs."""
     gated = ("parity", "metric_drop", "precision", "quantization", "samples", "samples_sha256")
     int8 = ("quantize",) if planned.is_quantised else ()
     rows = _prepared(planned.plan.tasks, SCORED)
@@ -279,7 +280,7 @@ def _verify(planned: Planned) -> Iterator[Stage]:
 
 
 def _pack(planned: Planned) -> Iterator[Stage]:
-    """The bundle, from all that has been made for it."""
+    """`pack`: the bundle."""
     plan = planned.plan
     merged = (f"pretrain-{number}-merge" for number in range(1, len(plan.pretrain) + 1))
     made = (*_floors(plan), "export", "train", *(("quantize",) if planned.is_quantised else ()), *merged)
@@ -336,14 +337,14 @@ def _prepared_rows(
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:
-    """The stages that hold the rows of splits, as far as tasks have these."""
+    """Names of the `prepare` stages of some splits."""
     return tuple(
         stage_name("prepare", task.name, split, phase) for split in splits for task in tasks if task.split(split)
     )
 
 
 def _read(plan: Plan, splits: Iterable[str]) -> tuple[str, ...]:
-    """The stages that hold the rows of splits, and their features where these are cached."""
+    """Names of the `prepare` stages of some splits, and of the `features` stages where features are cached."""
     prepared = _prepared(plan.tasks, splits)
     cached = tuple(name.replace("prepare", "features", 1) for name in prepared if plan.train.fold != "none")
     return (*prepared, *cached)
@@ -354,6 +355,6 @@ def _floors(plan: Plan) -> tuple[str, ...]:
 
 
 def _calibrating(plan: Plan) -> tuple[str, ...]:
-    """The stages that hold the rows which fix scales."""
+    """Names of the stages with the rows that fix scales."""
     planned = plan.export.quantization
     return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()

@@ -1,4 +1,4 @@
-"""What a stage gets to work with."""
+"""The arguments of a stage."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from .progress import Progress
 
 @dataclass
 class Work:
-    """The plan, where things lie on this machine, and the folder to fill."""
+    """A stage's plan, folders and machine."""
 
     plan: Plan
-    root: Path  # what the plan's data paths are relative to
+    root: Path  # the folder that the plan's data paths are relative to
     backbone: Path
     machine: Machine
     inputs: Mapping[str, Path]  # folders of finished stages, by name
     out: Path
     progress: Progress
-    memory: dict[str, Any] = field(default_factory=dict)  # models that later stages of this process use again
-    split: str = ""  # of the data, for a stage that runs once for each split of each task
-    name: str = ""  # of the task
-    phase: str = ""  # `pretrain-1` …, empty for the supervised one; `plan` is then that phase, of which no more is used
-    origin: Path = Path()  # the folder of the backbone that the spec names, where `backbone` is what a phase made of it
+    memory: dict[str, Any] = field(default_factory=dict)  # models that later stages of this process reuse
+    split: str = ""  # the split, for a stage that runs once for each split of each task
+    name: str = ""  # the task
+    phase: str = ""  # `pretrain-1` …, in which case `plan` is that phase; empty for the supervised phase
+    origin: Path = Path()  # the folder of the spec's backbone; `backbone` may be one that a phase made
 
     @property
     def task(self) -> TaskPlan:
-        """The task of a stage that runs once for each."""
+        """The task of a stage that runs once for each task."""
         return self.plan.task(self.name)
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
         own = stage_name("prepare", task.name, split, self.phase)
-        return self.inputs[own if own in self.inputs else stage_name("prepare", task.name, split)]  # a head's
+        return self.inputs[own if own in self.inputs else stage_name("prepare", task.name, split)]  # the rows of a head
 
     @property
     def fitted(self) -> Path | None:
-        """The file of heads that were fitted alone before this phase, None where that was not needed."""
+        """The file of heads that were trained or fitted before this phase; None for none."""
         folder = self.inputs.get(f"{self.phase}-head" if self.phase else FIT)
         return folder / "learned.safetensors" if folder else None
 
     def cached(self, task: TaskPlan, split: str) -> Path | None:
-        """The folder of a split's cached features or states, None where there are none."""
+        """The folder of a split's cached features or states; None for none."""
         return self.inputs.get(stage_name("features", task.name, split))
 
     def features(self, task: TaskPlan) -> Path:
@@ -59,7 +59,7 @@ FIT = "fit"  # the stage in which heads are fitted before the first step
 
 
 def fitting(name: str) -> str:
-    """What a stage is called that works for a fit alone.
+    """The name of a stage that works for a fit only.
 
     >>> fitting("features-train")
     'features-train-head'
@@ -68,7 +68,7 @@ def fitting(name: str) -> str:
 
 
 def stage_name(module: str, task: str = "", split: str = "", phase: str = "") -> str:
-    """What a stage is called: `train`, `prepare-test`, `prepare-intent-test`, `pretrain-1-prepare-test`.
+    """The name of a stage: `train`, `prepare-test`, `prepare-intent-test`, `pretrain-1-prepare-test`.
 
     >>> stage_name("train", phase="pretrain-1")
     'pretrain-1'

@@ -1,1 +1,1 @@
-"""Export: networks as ONNX graphs, fused and quantised, and held against the network that they were made of."""
+"""Export: networks as ONNX graphs, fused, quantized, and compared with the network."""

@@ -1,4 +1,4 @@
-"""The forms of int8 that are tried of a graph, one after another."""
+"""The int8 versions of a graph that are tried one after another."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..planning.terms import SMALL
 from .calibration import Sample
 from .quantization import candidates, own_bytes
 
-WHOLE = 1.0  # what is no smaller than fp32 is kept by nobody
-TINY = 1_000_000  # bytes of a graph, embeddings apart, up to which nobody minds what int8 saves
+WHOLE = 1.0  # the largest share of fp32's bytes that a named kind may have
+TINY = 1_000_000  # bytes of a graph without embeddings, up to which its int8 version may have any size
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The graphs in int8: their kind, what of them stayed in float, and what a manifest tells of it."""
+    """One int8 version of all graphs: its kind, the nodes that stay in float, and its fields for the manifest."""
 
     folder: Path
     kind: str
     told: Mapping[str, Any]
-    what: str = ""  # in words
-    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by graph
-    is_large: bool = False  # more than is kept
+    what: str = ""  # the nodes that stay in float, in words
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # names of nodes that stay in float, by graph
+    is_large: bool = False  # whether it is larger than allowed
 
     @property
     def words(self) -> str:
-        """What was tried.
+        """The attempt in words.
 
         >>> Attempt(Path("int8"), "static", {}, "the embeddings").words
         'static with the embeddings in float'
@@ -49,10 +49,10 @@ def attempts(
     draw: Callable[[], Sample],
     whole: tuple[Path, Mapping[str, Any]],
 ) -> Iterator[Attempt]:
-    """Each kind throughout, then with some nodes in float, of all graphs in the folder `source`.
+    """Yields each kind with all nodes in int8, then with some nodes in float, for all graphs of the folder `source`.
 
-    `whole` is the folder of the first, which is there, and what is told of it; others go to the folder `target`. `draw`
-    gives the rows that fix scales, and is asked once, by a kind that takes any.
+    `whole` is the folder of the first attempt, which exists, with its fields for the manifest; later attempts are
+    written to `target`. `draw` returns the rows that fix scales; it is called at most once, for a kind that needs rows.
     """
     plain, sample = _own_bytes(graphs, source, "fp32"), cache(draw)
     for kind in plan.kinds:
@@ -80,7 +80,7 @@ def _made(
     nodes: Mapping[str, Sequence[str]],
     rows: Sample | None,
 ) -> dict[str, Any]:
-    """Writes every graph in int8; what a manifest tells of it."""
+    """Writes every graph in int8; returns the fields for the manifest."""
     told: dict[str, Any] = {}
     for name in graphs:
         files = source / file_of(name, "fp32"), target / file_of(name, "int8")
@@ -93,7 +93,7 @@ def _own_bytes(graphs: Sequence[str], folder: Path, precision: str) -> int:
 
 
 def _choices(graphs: Sequence[str], source: Path) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
-    """Nothing in float, then each choice of nodes, by graph: the graphs are looked at for these alone."""
+    """Yields no nodes, then each choice of nodes to keep in float, by graph; reads graphs only for the latter."""
     yield "", {}
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for name in graphs:

@@ -1,4 +1,4 @@
-"""Scales of a graph's tensors from a sample of rows, and the graph that holds them: static int8."""
+"""Static int8: scales of a graph's tensors from a sample of rows, and the graph with these scales."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from ..planning.split import generator
 from .quantization import TABLES, dynamic, excluded, quiet, rewrite, unfuse, untied
 
 FLOAT = onnx.TensorProto.FLOAT
-BINS = 256  # of a tensor's histogram; the search for least entropy takes their square
+BINS = 256  # bins of a tensor's histogram; the entropy search takes time quadratic in them
 PERCENTILE = 99.99
 RANGES = "ranges.json"
-AT_ONCE = 8  # rows, all of whose tensors are in memory
+AT_ONCE = 8  # rows that run at once; all of their tensors are in memory
 METHODS = {
     "range": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,
     "entropy": CalibrationMethod.Entropy,
 }
 PRODUCTS = ("Conv", "Gemm", "MatMul")
-# what stands between convolutions and keeps int8: a Clip is then a part of the scale
+# operators between convolutions that can stay in int8; a Clip becomes part of the scale
 BETWEEN = ("Add", "AveragePool", "Clip", "Concat", "GlobalAveragePool", "MaxPool", "Relu")
-IN_FLOAT = {"LayerNormalization", "SkipLayerNormalization", "Softmax", "Attention"}  # int8 would stop at each of these
+IN_FLOAT = {"LayerNormalization", "SkipLayerNormalization", "Softmax", "Attention"}  # operators without an int8 form
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows that fix scales, as batches of a graph's inputs."""
+    """Rows that fix scales, as batches of graph inputs."""
 
     batches: Sequence[Mapping[str, np.ndarray]]
     rows: int
     threads: int
-    ranges: Path  # the file of what was found, which serves the graph's other forms
-    say: Callable[[str], None] = lambda _: None  # told what goes on, as it may take a while
+    ranges: Path  # the file of the scales, which later attempts read
+    say: Callable[[str], None] = lambda _: None  # prints progress, because calibration may take a while
 
 
 def drawn(work: Work, processor: Any, ranges: Path) -> Sample:
-    """Training rows, drawn by the plan's seed, as batches of rows of like length; `ranges` as `Sample` has it."""
+    """A sample of training rows, drawn by the plan's seed, in batches of rows of similar length."""
     plan = work.plan
     assert plan.export.quantization is not None
     prepared = [Prepared(work.prepared(task, "train")) for task in plan.teaching]
@@ -65,7 +65,7 @@ def drawn(work: Work, processor: Any, ranges: Path) -> Sample:
 
 
 def calibrated(source: Path, target: Path, in_float: Sequence[str], sample: Sample) -> dict[str, Any]:
-    """Writes the graph in int8 by fixed scales, but for nodes named in `in_float`; how they were found."""
+    """Writes the graph in int8 with fixed scales, without the nodes in `in_float`; returns the method and the rows."""
     with TemporaryDirectory(dir=target.parent) as made:
         folder = Path(made)
         plain = _folded(source, folder, in_float)
@@ -79,7 +79,7 @@ def calibrated(source: Path, target: Path, in_float: Sequence[str], sample: Samp
 
 
 def _folded(source: Path, folder: Path, in_float: Sequence[str]) -> Path:
-    """The graph as onnxruntime simplifies it in standard operators: constants computed, padding a part of convolutions."""
+    """The graph as onnxruntime's basic level simplifies it: constants folded, padding merged into convolutions."""
     model = untied(onnx.load(str(source)), in_float)
     unfuse(model)
     plain = folder / "unfused.onnx"
@@ -93,7 +93,7 @@ def _folded(source: Path, folder: Path, in_float: Sequence[str]) -> Path:
 
 
 def _typed(graph: Path) -> Path:
-    """Says that what products take and make is of float: onnx can't infer it past operators of onnxruntime's own."""
+    """Declares inputs and outputs of products as float, as onnx infers no types past onnxruntime's operators."""
     model = onnx.load(str(graph))
     kept = [*model.graph.input, *model.graph.output, *model.graph.initializer]
     del model.graph.value_info[:]
@@ -106,13 +106,13 @@ def _typed(graph: Path) -> Path:
 
 
 def _operators(graph: Path) -> tuple[str, ...]:
-    """Products alone, or all that can stay in int8 from one product to the next."""
+    """The operators to quantize: products, and those between convolutions where nothing breaks the int8 chain."""
     held = {node.op_type for node in onnx.load(str(graph), load_external_data=False).graph.node}
     return PRODUCTS if held & IN_FLOAT else (*PRODUCTS, *BETWEEN)
 
 
 def _better(graph: Path, folder: Path, operators: Sequence[str], sample: Sample) -> TensorsData:
-    """The ranges that change the graph's outputs least on the sample."""
+    """The ranges under which the int8 graph's outputs differ least from fp32's on the sample."""
     wanted = _outputs(graph, sample)
     found: list[tuple[float, TensorsData]] = []
     for method, ranges in _ranges(graph, folder, operators, sample):
@@ -130,7 +130,7 @@ def _outputs(graph: Path, sample: Sample) -> list[dict[str, np.ndarray]]:
 
 
 def _error(wanted: Sequence[Mapping[str, np.ndarray]], found: Sequence[Mapping[str, np.ndarray]]) -> float:
-    """The squared error of all outputs, each in units of its own square."""
+    """The sum over outputs of the squared error relative to the output's square."""
     total = 0.0
     for name in wanted[0]:
         size = sum(float((a[name].astype(np.float64) ** 2).sum()) for a in wanted)
@@ -142,11 +142,13 @@ def _error(wanted: Sequence[Mapping[str, np.ndarray]], found: Sequence[Mapping[s
 
 
 def _ranges(graph: Path, folder: Path, operators: Sequence[str], sample: Sample) -> Iterator[tuple[str, TensorsData]]:
-    """Lowest and highest value of each tensor that is scaled, by method, all from one histogram of it."""
+    """The lowest and highest value of each tensor by each method, all from one histogram."""
     sample.say(f"  what {sample.rows} training rows make of each tensor …")
     with quiet():
         options = {"num_bins": BINS, "percentile": PERCENTILE, "symmetric": False}
-        calibrator = create_calibrator(graph, list(operators), str(folder / "seen.onnx"), CalibrationMethod.Percentile, extra_options=options)  # fmt: skip
+        calibrator = create_calibrator(
+            graph, list(operators), str(folder / "seen.onnx"), CalibrationMethod.Percentile, extra_options=options
+        )
         calibrator.infer_session = Session(folder / "seen.onnx", sample.threads).session
         for batch in sample.batches:
             calibrator.collect_data(
@@ -163,7 +165,7 @@ def _ranges(graph: Path, folder: Path, operators: Sequence[str], sample: Sample)
 
 
 class _Once(CalibrationDataReader):
-    """One batch, so that a calibrator keeps no more than its tensors."""
+    """A reader of one batch, so that the calibrator keeps the tensors of one batch only."""
 
     def __init__(self, batch: Mapping[str, np.ndarray]) -> None:
         self.batches = iter([dict(batch)])
@@ -176,9 +178,16 @@ class _Once(CalibrationDataReader):
 def _write(graph: Path, target: Path, operators: Sequence[str], ranges: Path, in_float: Sequence[str]) -> None:
     with quiet():
         quantize_static(
-            graph, target, None, op_types_to_quantize=list(operators), per_channel=True,
-            nodes_to_exclude=excluded(in_float), activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            calibrate_method=load_tensors_data(ranges).calibration_method, calibration_cache_path=ranges,
+            graph,
+            target,
+            None,
+            op_types_to_quantize=list(operators),
+            per_channel=True,
+            nodes_to_exclude=excluded(in_float),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=load_tensors_data(ranges).calibration_method,
+            calibration_cache_path=ranges,
             extra_options={"MatMulConstBOnly": True},
-        )  # fmt: skip
+        )
     rewrite(onnx.load(str(target)), target)

@@ -1,4 +1,4 @@
-"""A network's graphs as a decoder asks them, and what they were asked: examples for exporters, and cases for the gates."""
+"""Runs a network's graphs for a decoder and records each call: examples for exporters, cases for the gates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..training.loaders import arrays, cut, ragged
 
 @dataclass(frozen=True)
 class Call:
-    """Arrays that a graph was given, and what it gave; `graph` is its name in the plan."""
+    """One call of a graph: the arrays given and the arrays returned; `graph` is its name in the plan."""
 
     graph: str
     given: Mapping[str, np.ndarray]
@@ -48,7 +48,7 @@ class NetworkRun:
         return self.task.own(cut(found, rows.features, self.along))
 
     def __call__(self, graph: str, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What any graph of the task gives."""
+        """The outputs of any graph of the task."""
         name = graph if graph == MODEL else self.task.named(graph)
         given = completed(self.told, given) if graph == MODEL else given
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Names of the temporary files in which onnx keeps weights beside a graph."""
+"""Random names for the temporary files in which onnx keeps weights beside a graph."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from onnx import external_data_helper
 
 @contextmanager
 def random_names() -> Iterator[None]:
-    """Names drawn at random, in place of onnx's, which are made of the machine's address and clock.
+    """Replaces onnx's names, which come from the machine's address and clock, by random ones.
 
-    A clock's place among others is kept by libuuid in a file of the system, or asked of its service.
+    libuuid keeps a clock's state in a system file, or asks a system service for it.
     """
     before = external_data_helper.uuid
     external_data_helper.uuid = SimpleNamespace(uuid1=uuid.uuid4)

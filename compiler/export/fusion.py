@@ -13,14 +13,14 @@ DOMAIN = "com.microsoft"
 
 
 def fuse(path: Path, heads: int = 0, width: int = 0) -> onnx.ModelProto:
-    """A graph as onnxruntime's transformer optimizer rewrites it, in operators that no other runtime has.
+    """A graph rewritten by onnxruntime's transformer optimizer, with operators that only onnxruntime has.
 
-    `heads` and `width` are those of the attention, which stays as it is where they are 0.
-    Raises Refused E0513 where there is nothing that it knows.
+    `heads` and `width` are those of the attention; 0 leaves attention unfused. Raises Refused E0513 where nothing is
+    fused.
     """
     from onnxruntime.transformers.optimizer import optimize_model
 
-    # other encoders have BERT's parts: what they have not is passed over
+    # other encoders consist of BERT's parts; fusions that do not match are skipped
     model: onnx.ModelProto = optimize_model(str(path), model_type="bert", num_heads=heads, hidden_size=width).model
     if not fused(model):
         raise refuse(
@@ -34,5 +34,5 @@ def fuse(path: Path, heads: int = 0, width: int = 0) -> onnx.ModelProto:
 
 
 def fused(model: onnx.ModelProto) -> dict[str, int]:
-    """How often a graph holds each of onnxruntime's own operators."""
+    """The number of each of onnxruntime's own operators in a graph."""
     return dict(sorted(Counter(node.op_type for node in model.graph.node if node.domain == DOMAIN).items()))

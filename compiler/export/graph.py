@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX graph, by either exporter, of standard operators or of onnxruntime's own."""
+"""Writes a network's graphs as ONNX, by either exporter, with standard operators or onnxruntime's own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weig
 
 
 class _Named(nn.Module):
-    """Positional arrays in, a tuple of tensors out, in the plan's order."""
+    """A module with positional arrays and a tuple of outputs, in the plan's order."""
 
     def __init__(self, module: nn.Module, graph: GraphPlan) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Named(nn.Module):
 def write_graphs(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any], folder: Path) -> None:
     """Exports every graph of a network into a folder, traced with what preprocessing and decoders make of `inputs`.
 
-    requires: at least 3 inputs. Raises what `write_graph` raises.
+    Requires at least 3 inputs. Raises what `write_graph` raises.
     """
     network.eval().to("cpu")
     asked = examples(network, plan, processor, inputs)
@@ -55,11 +55,13 @@ def write_graphs(network: Network, plan: Plan, processor: Any, inputs: Sequence[
 
 
 def write_graph(network: Network, plan: Plan, batch: Batch, path: Path, name: str = MODEL) -> None:
-    """Exports a graph of a network in inference mode to `path`.
+    """Exports one graph of a network in inference mode to `path`.
 
-    requires: `batch` has at least 2 rows and 2 positions (torch specialises on 0 and 1).
-    ensures: inputs and outputs are the plan's; the operators that it allows; no path or source line of this machine.
-    Raises Refused E0408 where the exporter fails or leaves anything out, E0513 where nothing can be fused.
+    Requires a `batch` of at least 2 rows and 2 positions, because torch specialises on 0 and 1. Ensures the plan's
+    inputs and outputs, the allowed operators, and no path or source line of this machine.
+
+    Raises Refused E0408 where the exporter fails or changes inputs, outputs or operators, E0513 where nothing can be
+    fused.
     """
     network, graph = network.eval().to("cpu"), plan.export.graphs[name]
     given = tuple(batch[array].cpu() for array in graph.inputs)
@@ -89,14 +91,14 @@ def write_graph(network: Network, plan: Plan, batch: Batch, path: Path, name: st
 
 
 def _attention(config: Any) -> tuple[int, int]:
-    """Heads and width of a backbone's attention; 0 where it has none, or other ones from stage to stage."""
+    """(heads, width) of a backbone's attention; (0, 0) without attention, or where stages differ."""
     heads, width = (getattr(config, name, 0) for name in ("num_attention_heads", "hidden_size"))
     return (heads, width) if type(heads) is type(width) is int else (0, 0)
 
 
 @contextmanager
 def _eager(backbone: Any) -> Iterator[None]:
-    """Attention written out in plain operators: the only form that onnxruntime's fusions know."""
+    """Switches attention to plain operators, the only form that onnxruntime's fusions match."""
     before = getattr(backbone.config, "_attn_implementation", None) or "eager"
     if before == "eager":
         yield
@@ -118,9 +120,16 @@ def _axes(graph: GraphPlan) -> dict[str, dict[int, str]]:
 
 def _trace(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[torch.Tensor, ...], path: Path) -> None:
     torch.onnx.export(
-        module, given, str(path), input_names=list(graph.inputs), output_names=list(graph.outputs),
-        dynamic_axes=_axes(graph), opset_version=opset, dynamo=False, do_constant_folding=True,
-    )  # fmt: skip
+        module,
+        given,
+        str(path),
+        input_names=list(graph.inputs),
+        output_names=list(graph.outputs),
+        dynamic_axes=_axes(graph),
+        opset_version=opset,
+        dynamo=False,
+        do_constant_folding=True,
+    )
 
 
 def _transformers(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[torch.Tensor, ...], path: Path) -> None:
@@ -141,7 +150,7 @@ def _transformers(module: nn.Module, graph: GraphPlan, opset: int, given: tuple[
 
 
 class _Keyed(nn.Module):
-    """The same network taking its arrays as one mapping, which torch.export keeps in order."""
+    """The same network with its arrays as one mapping, whose order torch.export keeps."""
 
     def __init__(self, named: nn.Module) -> None:
         super().__init__()
@@ -191,7 +200,7 @@ def _finish(plan: Plan, graph: GraphPlan, path: Path) -> None:
 
 
 def _shape(model: onnx.ModelProto, graph: GraphPlan) -> None:
-    """Gives outputs their planned axes: exporters name a width that they can't infer, and runtimes cut named axes."""
+    """Sets the planned axes of outputs, because exporters name sides that they can't infer as dynamic axes."""
     for value in model.graph.output:
         sides = graph.outputs[value.name]["shape"]
         shaped = onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, sides)
@@ -199,9 +208,9 @@ def _shape(model: onnx.ModelProto, graph: GraphPlan) -> None:
 
 
 def _once(model: onnx.ModelProto) -> None:
-    """Keeps one of what is equal to the bit: of weights, and of what equal operators make of the same.
+    """Merges initializers that are equal to the bit, and nodes that do the same to the same inputs.
 
-    So what several adapters have in common, up to the lowest layer in which they differ, is computed once for all.
+    So layers that several adapters have in common, up to the lowest in which they differ, run once for all.
     """
     kept: dict[Any, Any] = {}
     same: dict[str, str] = {}
@@ -216,7 +225,7 @@ def _once(model: onnx.ModelProto) -> None:
         first = kept.setdefault((plain.SerializeToString(deterministic=True), len(node.output)), node)
         if given & {*node.output}:
             model.graph.node.append(node)
-        elif node.op_type == "Identity":  # an exporter's own way to have a weight once
+        elif node.op_type == "Identity":  # an exporter's way to share a weight
             same[node.output[0]] = node.input[0]
         elif first is not node:
             same |= dict(zip(node.output, first.output, strict=True))
@@ -239,12 +248,12 @@ def _write(model: onnx.ModelProto, path: Path) -> None:
     if model.ByteSize() < LIMIT:
         onnx.save(model, str(path))
     else:
-        path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # onnx would append to it
+        path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # onnx appends to an existing file
         onnx.save(model, str(path), save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
 
 
 def anonymise(model: onnx.ModelProto) -> None:
-    """Takes out what exporters note of source files, and shapes that were inferred for one batch."""
+    """Removes notes on source files, and shapes that were inferred for one batch."""
     for holder in (model, model.graph, *model.graph.node, *model.functions):
         holder.doc_string = ""
         del holder.metadata_props[:]
@@ -252,13 +261,13 @@ def anonymise(model: onnx.ModelProto) -> None:
         value.doc_string = ""
         if hasattr(value, "metadata_props"):
             del value.metadata_props[:]
-    # a quantiser refuses a graph whose noted shapes differ from those it infers
+    # quantizers refuse a graph whose noted shapes differ from inferred ones
     del model.graph.value_info[:]
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Exporters talk a lot; the gate judges by numbers."""
+    """Silences exporters; the gates judge their graphs by numbers."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

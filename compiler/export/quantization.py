@@ -1,4 +1,4 @@
-"""Rewrites graphs in int8: by onnxruntime's quantisers, from the forms that these can read."""
+"""Rewrites graphs in int8 by onnxruntime's quantizers, from forms that these can read."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .graph import anonymise
 TABLES = ("Gather", "EmbedLayerNormalization")
 PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")
 OWN = "com.microsoft"  # the domain of onnxruntime's own operators
-BLOCKS = (128, 64, 32, 16)  # inputs that share a scale: the most is the fastest, with half of dynamic's error
-BY_ROW = 4  # MatMulNBits' accuracy_level at which inputs are scaled by row and block, too
+BLOCKS = (128, 64, 32, 16)  # inputs that share a scale; the largest is the fastest, with half of dynamic's error
+BY_ROW = 4  # MatMulNBits' accuracy_level at which inputs too are scaled by row and block
 BITS = 8
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Quantisers print what they do, and advise a preprocessing that these graphs do not need."""
+    """Silences quantizers, which print their steps and advise a preprocessing that these graphs do not need."""
     logger = logging.getLogger()
     before = logger.manager.disable
     logging.disable(logging.ERROR)
@@ -40,7 +40,7 @@ def quiet() -> Iterator[None]:
 
 
 def dynamic(source: Path, target: Path, in_float: Iterable[str], operators: Sequence[str]) -> None:
-    """int8 weights of `operators`, with a scale per output channel, but for nodes named in `in_float`.
+    """Quantizes weights of `operators` to int8 with a scale for each output channel, without the nodes in `in_float`.
 
     See onnxruntime's `quantize_dynamic`.
     """
@@ -61,7 +61,7 @@ def dynamic(source: Path, target: Path, in_float: Iterable[str], operators: Sequ
 
 
 def by_block(source: Path, target: Path, in_float: Iterable[str]) -> None:
-    """Products' weights in 8 bits by block (onnxruntime's `MatMulNBitsQuantizer`), embeddings in int8."""
+    """Quantizes weights of products to 8 bits by block (onnxruntime's `MatMulNBitsQuantizer`), embeddings to int8."""
     left = list(in_float)
     model = untied(onnx.load(str(source)), left)
     unfuse(model)
@@ -81,9 +81,9 @@ def by_block(source: Path, target: Path, in_float: Iterable[str]) -> None:
 
 
 def untied(model: onnx.ModelProto, in_float: Iterable[str] = ()) -> onnx.ModelProto:
-    """Gives weights that several nodes share a copy for each kind of use: as a table, in int8, in float.
+    """Copies weights that several nodes share, one copy for each kind of use: as a table, in int8, in float.
 
-    A quantiser rewrites a weight where it stands, whoever else reads it, and does not see one behind an Identity.
+    A quantizer rewrites a weight in place, whatever other nodes read it, and misses a weight behind an Identity.
     """
     left, tensors = set(in_float), {tensor.name: tensor for tensor in model.graph.initializer}
     same = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in tensors}
@@ -104,7 +104,7 @@ def untied(model: onnx.ModelProto, in_float: Iterable[str] = ()) -> onnx.ModelPr
 
 
 def _turn_shared(model: onnx.ModelProto) -> None:
-    """Turns weights that several Gemm read turned round: the quantiser would turn them once for each of these."""
+    """Transposes weights that several Gemm read transposed, because the quantizer would transpose them for each."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         if node.op_type == "Gemm":
@@ -124,7 +124,7 @@ def _turn_shared(model: onnx.ModelProto) -> None:
 def _own(
     model: onnx.ModelProto, tensor: onnx.TensorProto, owned: dict[tuple[str, bool], str], use: tuple[str, bool]
 ) -> str:
-    """The name of a tensor for a kind of use: its own for the first, that of a copy for each other."""
+    """The name of a tensor for a kind of use: the tensor's own for the first use, a copy's for each other."""
     if use not in owned:
         owned[use] = f"{tensor.name}_{len(owned)}" if owned else tensor.name
         if owned[use] != tensor.name:
@@ -135,7 +135,7 @@ def _own(
 
 
 def multiply(model: onnx.ModelProto) -> None:
-    """Writes each Gemm of constant weights as the MatMul and the Add that it is, which is what is stored by block."""
+    """Rewrites each Gemm with constant weights as MatMul and Add, the form that is quantized by block."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = list(model.graph.node)
     del model.graph.node[:]
@@ -161,7 +161,7 @@ def multiply(model: onnx.ModelProto) -> None:
 
 
 def _block(model: onnx.ModelProto) -> int:
-    """As many inputs as a block may hold without padding the narrowest product."""
+    """The largest block that the narrowest product fills without padding."""
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer if len(tensor.dims) == 2}
     products = (node for node in model.graph.node if node.op_type == "MatMul")
     narrowest = min((weights[node.input[1]][0] for node in products if node.input[1] in weights), default=0)
@@ -169,7 +169,7 @@ def _block(model: onnx.ModelProto) -> int:
 
 
 def unfuse(model: onnx.ModelProto) -> None:
-    """Takes the product of weights out of onnxruntime's `Attention`, which no quantiser of products looks into."""
+    """Takes the product of weights out of onnxruntime's `Attention`, which quantizers of products do not handle."""
     widths = {tensor.name: tensor.dims[-1] for tensor in model.graph.initializer if tensor.dims}
     nodes = list(model.graph.node)
     del model.graph.node[:]
@@ -178,7 +178,7 @@ def unfuse(model: onnx.ModelProto) -> None:
 
 
 def _is_plain(node: onnx.NodeProto, widths: dict[str, int]) -> bool:
-    """Whether it is an attention of equal queries, keys and values, that sees all of a text and keeps nothing."""
+    """Whether a node is an Attention with queries, keys and values of equal width, without causal mask or past."""
     if node.op_type != "Attention" or node.domain != OWN or len(node.input) > 4:
         return False
     told = {attribute.name for attribute in node.attribute}
@@ -188,24 +188,30 @@ def _is_plain(node: onnx.NodeProto, widths: dict[str, int]) -> bool:
 
 
 def _parts(node: onnx.NodeProto) -> tuple[onnx.NodeProto, ...]:
-    """One product, its three parts, and the attention among them."""
+    """The nodes that replace an Attention: one product, its split into three, and the attention itself."""
     states, weights, bias, *mask = node.input
     product, parts = f"{node.name}_qkv", [f"{node.name}_{part}" for part in "qkv"]
-    kept = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name in ("num_heads", "mask_filter_value", "scale")}  # fmt: skip
+    kept = {
+        a.name: helper.get_attribute_value(a)
+        for a in node.attribute
+        if a.name in ("num_heads", "mask_filter_value", "scale")
+    }
     return (
         helper.make_node("MatMul", [states, weights], [product], name=product),
         helper.make_node("Split", [product], parts, name=f"{node.name}_split", axis=-1),
-        helper.make_node("MultiHeadAttention", [*parts, bias, *mask], list(node.output), name=node.name, domain=OWN, **kept),
-    )  # fmt: skip
+        helper.make_node(
+            "MultiHeadAttention", [*parts, bias, *mask], list(node.output), name=node.name, domain=OWN, **kept
+        ),
+    )
 
 
 def excluded(in_float: Iterable[str]) -> list[str]:
-    """Names of nodes that quantisers are to leave, with those of what becomes of a Gemm and an Attention on the way."""
+    """Names of nodes that quantizers must leave, and the names that `multiply` and `unfuse` give to their parts."""
     return [name for node in in_float for name in (node, f"{node}_MatMul", f"{node}_qkv")]
 
 
 def rewrite(model: onnx.ModelProto, target: Path) -> None:
-    """Writes a graph without what a quantiser noted in it: names of files, shapes, sets of operators that it lacks."""
+    """Writes a graph without a quantizer's notes: names of files, shapes, unused operator sets."""
     used = {node.domain for node in model.graph.node} | {""}
     kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]
@@ -227,10 +233,10 @@ def _size(tensor: onnx.TensorProto) -> int:
 
 
 def candidates(source: Path) -> dict[str, tuple[str, ...]]:
-    """Which nodes may stay in float where int8 loses too much: few choices, from the smallest file on.
+    """Choices of nodes that may stay in float where int8 loses too much, the smallest file first.
 
-    What a graph begins and ends with is known to be sensitive, and so are the products that narrow a block of a
-    transformer, whose inputs have outliers (see Bondarenko et al. 2021, Understanding and Overcoming the Challenges of
+    The first and the last product of a graph are sensitive, and so are the products that narrow a block of a
+    transformer, whose inputs have outliers (Bondarenko et al. 2021, Understanding and Overcoming the Challenges of
     Efficient Transformer Quantization).
     """
     model = onnx.load(str(source), load_external_data=False)

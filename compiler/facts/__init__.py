@@ -1,1 +1,1 @@
-"""What a spec refers to: backbones and data, looked at without torch."""
+"""Facts: backbones and data that a spec names, examined without torch."""

@@ -1,4 +1,4 @@
-"""Holds a backbone's config.json and the header of its weights against each other and against what can be loaded."""
+"""Compares a backbone's config.json with the header of its weights, and both with what transformers can load."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .configuration import CHOOSING, Rules, Wrong, key_span, rules
 from .header import Header, Tensor
 
 ALSO = (At(("backbone", "from")),)
-WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")  # of data parallel, of torch.compile, of FSDP
-WHOLE = ("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # dtypes that no weight is learned in
-# values by which keys that choose an implementation choose what transformers brings itself
+WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")  # data parallel, torch.compile, FSDP
+WHOLE = ("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # dtypes that weights can't be trained in
+# values that choose an implementation of transformers' own
 ORDINARY = frozenset(
     (None, False, "", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention",
      "batched_mm", "grouped_mm")
 )  # fmt: skip
-OWN_CODE = ("AutoConfig", "AutoModel")  # of auto_map, what a backbone is loaded by
-MOST = 5  # tensors that a message names
+OWN_CODE = ("AutoConfig", "AutoModel")  # keys of auto_map by which a backbone is loaded
+MOST = 5  # the most tensors in a message
 NO_NETWORK = (ArithmeticError, ValueError, KeyError, TypeError, IndexError, AttributeError)
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The files of a backbone: config.json as it is written, and the header under the loaded module's names too."""
+    """The files of a backbone: config.json as written, and the header, also by names of the loaded module."""
 
     folder: Path
     word: str
@@ -42,21 +42,21 @@ class Checkpoint:
 
     @cached_property
     def rules(self) -> Rules:
-        """What transformers takes of the family."""
+        """transformers' rules for the family's config.json."""
         return rules(self.word)
 
     @cached_property
     def whole(self) -> Mapping[str, Any]:
-        """config.json with all that it leaves out."""
+        """config.json with defaults filled in."""
         return self.rules.resolved(self.config)
 
     @cached_property
     def stored(self) -> Shapes:
-        """The shapes of the weights."""
+        """Tensor name → shape, as stored."""
         return {tensor.name: tensor.shape for tensor in self.tensors}
 
     def shapes(self, **changed: int | bool) -> Shapes | None:
-        """What the module's tensors would be, with some keys of config.json changed; None where there is no such module."""
+        """Tensor name → shape by config.json with some keys changed; None where such a module is impossible."""
         try:
             found = self.family.shapes({**self.whole, **changed})
         except NO_NETWORK:
@@ -64,20 +64,20 @@ class Checkpoint:
         return None if any(type(side) is not int or side < 0 for shape in found.values() for side in shape) else found
 
     def at_key(self, code: str, wrong: Wrong) -> Diagnostic:
-        """What is wrong with a key of config.json, at its place there."""
+        """A diagnostic on a key of config.json, at its place there."""
         span = key_span(self.folder / "config.json", wrong.key, wrong.label)
         return Diagnostic(code, wrong.headline, span, ALSO, wrong.notes, wrong.help)
 
     def in_weights(self, code: str, headline: str, *notes: str, help: str) -> Diagnostic:
-        """What is wrong with the weights."""
+        """A diagnostic on the weights."""
         return Diagnostic(code, headline, Span(str(self.folder / self.header.files[0]), 0, 1, 0), ALSO, notes, help)
 
 
 def disagreements(files: Checkpoint) -> tuple[Diagnostic, ...]:
-    """Everything for which transformers would refuse a backbone, or load another than its files say."""
+    """Every reason why transformers would refuse a backbone, or load another than its files describe."""
     impossible = tuple(files.rules.wrong(files.config))
     found = [files.at_key("E0382", wrong) for wrong in impossible]
-    is_readable = not found  # else what follows from its values is not known
+    is_readable = not found  # shapes follow only from valid values
     found += [files.at_key("E0384", wrong) for wrong in _foreign(files.config)]
     told = {wrong.key for wrong in impossible}
     found += [files.at_key(code, wrong) for code, wrong in _chosen(files.config) if wrong.key not in told]
@@ -91,20 +91,21 @@ def disagreements(files: Checkpoint) -> tuple[Diagnostic, ...]:
 
 
 def _foreign(config: Mapping[str, Any]) -> Iterator[Wrong]:
-    """Code of its own, and weights that are not numbers as they are learned."""
+    """Errors for code of the backbone's own, and for quantized weights."""
     own = config.get("auto_map", {})
     if not isinstance(own, dict | list | str) or any(word in own for word in OWN_CODE):
         help = "choose a backbone that transformers loads without code of its own"
         yield Wrong("auto_map", "the backbone brings code of its own, which graftc never runs", help=help)
     if config.get("quantization_config") is not None:
         help = "give the checkpoint that it was made from; graftc makes a small graph of what it trains"
-        yield Wrong("quantization_config", "the backbone is quantised, so it can't be trained", help=help)
+        yield Wrong("quantization_config", "the backbone is quantized, so it can't be trained", help=help)
 
 
 def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:
-    """Keys that choose what is loaded or run, where they choose another thing than transformers' own words for it.
+    """Findings on keys that choose what is loaded or run, where they choose anything but transformers' own.
 
-    None of them reaches transformers; one that names a repository or a path is refused, for it means other code or weights.
+    None of these keys reaches transformers. A value with a path or a repository is refused, because it means other code
+    or weights.
     """
     for key in sorted(CHOOSING & config.keys() - {"auto_map", "quantization_config"}):
         words = set(_leaves(config[key]))
@@ -112,7 +113,7 @@ def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:
             continue
         if any("/" in str(word) for word in words):
             help = f"remove `{key}`, if the backbone's weights are its own and learned without it"
-            headline = f"`{key}` of the backbone's config.json names what graftc never fetches"
+            headline = f"`{key}` of the backbone's config.json names a repository or a path, which graftc never fetches"
             yield "E0384", Wrong(key, headline, help=help)
         else:
             headline = f"`{key}` of the backbone's config.json is not followed"
@@ -121,7 +122,7 @@ def _chosen(config: Mapping[str, Any]) -> Iterator[tuple[str, Wrong]]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Everything in a value that is no list and no object; of an object its keys too."""
+    """All scalars in a value, and all keys of its objects."""
     for each in (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _leaves(each)
     if not isinstance(value, dict | list):
@@ -129,7 +130,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _wrapped(files: Checkpoint) -> Iterator[Diagnostic]:
-    """Says so where every tensor's name begins with what a wrapper puts before it."""
+    """The error for tensor names that begin with a wrapper's prefix."""
     prefix, names = "", [tensor.name for tensor in files.header.tensors]
     while hit := next((word for word in WRAPPERS if names and all(n.startswith(prefix + word) for n in names)), None):
         prefix += hit
@@ -140,7 +141,7 @@ def _wrapped(files: Checkpoint) -> Iterator[Diagnostic]:
 
 
 def _whole_numbers(files: Checkpoint) -> Iterator[Diagnostic]:
-    """Says so where weights are stored as whole numbers."""
+    """The error for weights that are stored as whole numbers."""
     buffers = files.family.buffers
     found = [t for t in files.tensors if t.dtype in WHOLE and not any(re.search(p, t.name) for p in buffers)]
     if found:
@@ -151,16 +152,16 @@ def _whole_numbers(files: Checkpoint) -> Iterator[Diagnostic]:
 
 
 def _impossible(files: Checkpoint) -> Iterator[Wrong]:
-    """What the family says against values that can't go together."""
+    """The family's errors for values that exclude each other."""
     try:
         for key, reason in files.family.mistakes(files.whole):
             yield Wrong(files.rules.written(key, files.config), f"the backbone's config.json can't be so: {reason}")
     except NO_NETWORK:
-        return  # what can't be computed has no shapes either, which is said there
+        return  # values without shapes are reported by `_mismatches`
 
 
 def _mismatches(files: Checkpoint) -> Iterator[Diagnostic]:
-    """Sizes that the weights do not have, and tensors that are missing or of no part."""
+    """Errors for tensors that are missing, unknown, or of another shape than config.json gives."""
     expected = files.shapes()
     if expected == files.stored:
         return
@@ -175,7 +176,7 @@ def _mismatches(files: Checkpoint) -> Iterator[Diagnostic]:
 
 
 def _fitting(files: Checkpoint) -> Iterator[tuple[str, int | bool]]:
-    """A key of config.json and the value with which all would agree, where a single one is to blame."""
+    """A single key of config.json, and the value with which config.json would agree with all weights."""
     sides = {side for shape in files.stored.values() for side in shape}
     depths = {int(number) + 1 for name in files.stored for number in re.findall(r"\d+", name)}
     for key, value in files.whole.items():
@@ -197,7 +198,7 @@ def _other_size(files: Checkpoint, key: str, value: int | bool) -> Wrong:
 
 
 def _others(files: Checkpoint, expected: Shapes) -> Diagnostic:
-    """Tensors that config.json does not describe."""
+    """The error for weights that config.json does not describe."""
     stored = files.stored
     names = sorted(n for n in expected.keys() | stored.keys() if expected.get(n) != stored.get(n))
     notes = [f"{quote(name)} {_difference(expected.get(name), stored.get(name))}" for name in names[:MOST]]

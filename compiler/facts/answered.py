@@ -1,20 +1,20 @@
-"""Which rows of a table have an answer for a head, where several heads read it: a bit for each row."""
+"""The rows of tables that have a target for a head, where several heads read them: one bit for each row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-LEAST = 1 << 12  # bytes by which a table's bits grow
+LEAST = 1 << 12  # bytes by which the bits of a table grow
 
 
 class Answered:
-    """Numbers of rows by table; a million of them take an eighth of a megabyte."""
+    """Sets of row numbers by table; a million rows take an eighth of a megabyte."""
 
     def __init__(self) -> None:
         self.tables: dict[int, bytearray] = {}
 
     def add(self, table: int, number: int) -> None:
-        """Takes up a row by its number."""
+        """Adds a row by its number."""
         bits = self.tables.setdefault(table, bytearray())
         if number >> 3 >= len(bits):
             bits.extend(bytes(max(LEAST, (number >> 3) + 1 - len(bits))))
@@ -22,7 +22,7 @@ class Answered:
 
 
 def patterns(heads: Mapping[str, Answered]) -> dict[tuple[str, ...], int]:
-    """How many rows have answers for just which of some heads, in the order in which heads first meet a row of each.
+    """The number of rows for each set of heads that they have targets for, ordered by the first such row.
 
     >>> first, second = Answered(), Answered()
     >>> first.add(0, 7); first.add(0, 9); second.add(0, 9)
@@ -30,7 +30,7 @@ def patterns(heads: Mapping[str, Answered]) -> dict[tuple[str, ...], int]:
     {('a',): 1, ('a', 'b'): 1}
     """
     counts: dict[tuple[str, ...], int] = {}
-    begins: dict[tuple[str, ...], tuple[int, int, int]] = {}  # the first head, and the first row that it has with them
+    begins: dict[tuple[str, ...], tuple[int, int, int]] = {}  # (place of the first head, table, first row)
     order = [*heads]
     for table in sorted({table for each in heads.values() for table in each.tables}):
         sets = [int.from_bytes(each.tables.get(table, b""), "little") for each in heads.values()]
@@ -41,7 +41,7 @@ def patterns(heads: Mapping[str, Answered]) -> dict[tuple[str, ...], int]:
 
 
 def _parted(names: Sequence[str], sets: Sequence[int]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Each combination of names that some element has, and the set of elements that are in just these."""
+    """Each set of names that some rows have, with exactly these rows as bits."""
     parts: list[tuple[tuple[str, ...], int]] = []
     seen = 0
     for name, own in zip(names, sets, strict=True):

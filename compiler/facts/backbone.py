@@ -1,4 +1,4 @@
-"""Gathers what is known of a backbone without loading it: config, tensors, parts."""
+"""Facts of a backbone, without loading it: config.json, tensors, capabilities."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from .rows import kind_of
 from .sentence_transformers import Sentences, read_sentences
 
 AT = At(("backbone", "from"))
-# what preprocessing and a checkpoint take from a backbone besides its config and its weights
+# files of a backbone that preprocessing and checkpoints use, besides config and weights
 PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
-# all of which the results of stages may depend on
-CONFIG = 16 << 20  # bytes of a config.json
+CONFIG = 16 << 20  # the most bytes of a config.json
+# files that results of stages may depend on
 ASSETS = (*PREPROCESSING, *SENTENCES)
-# what a backbone is made of, its weights apart
+# all files of a backbone but its weights
 BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_config.json", *ASSETS)
-# what else is read of a folder: the files beside weights, and whatever is called as a file of ours, shards above all
+# further names in a folder that are read, besides files that end as in READ
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
 READ = (".json", ".safetensors")
-CHECKPOINT = "checkpoint"  # where a bundle has its backbone
-LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities of families, one each at most
+CHECKPOINT = "checkpoint"  # the folder of the backbone in a bundle
+LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities; a family has at most one of them
 
 
 @dataclass(frozen=True)
 class LanguageModelFacts:
-    """A backbone's language-model head: its tensors beyond the backbone's, those tied to it left out."""
+    """A backbone's language-model head: its tensors, without tied ones."""
 
     kind: str  # one of LANGUAGE_MODELS
     tensors: tuple[Tensor, ...]
-    vocabulary: int  # words that have an embedding
-    is_there: bool  # whether the checkpoint brings the head
+    vocabulary: int  # number of words in the vocabulary
+    is_there: bool  # whether the checkpoint holds the head
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,22 @@ class BackboneFacts:
     config_sha256: str
     header: Header
     tensors: tuple[Tensor, ...]
-    sentences: Sentences | None = None  # of a folder of sentence-transformers
+    sentences: Sentences | None = None  # for a sentence-transformers folder
     found: tuple[Diagnostic, ...] = ()  # warnings
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the loaded module's tensors, parameters and buffers."""
+        """Names of the loaded module's tensors: parameters and buffers."""
         return tuple(tensor.name for tensor in self.tensors)
 
     @cached_property
     def width(self) -> int:
-        """Size of one state."""
+        """The size of one state."""
         return self.family.width(self.config)
 
     @cached_property
     def longest(self) -> int | None:
-        """Most token positions, None where there is no limit."""
+        """The largest number of positions; None for no limit."""
         return self.family.longest(self.config)
 
     @cached_property
@@ -95,7 +95,7 @@ class BackboneFacts:
 
     @cached_property
     def provides(self) -> frozenset[str]:
-        """What heads and methods may ask of it, by capability."""
+        """The capabilities that heads and methods may ask for."""
         kinds = [self.family.kinds[word] for word in self.family.target]
         adapted = [t for name, t in self.modules().items() if any(re.search(kind, name) for kind in kinds)]
         is_linear = all(len(tensor.shape) == 2 for tensor in adapted)
@@ -109,11 +109,11 @@ class BackboneFacts:
 
     @property
     def maps(self) -> tuple[Level, ...]:
-        """The feature maps that it gives, from the finest to the coarsest; none where it has no such capability."""
+        """The levels of its feature maps, from the finest to the coarsest; empty without that capability."""
         return self.family.maps.levels(self.config) if self.family.maps else ()
 
     def lacks(self, head: Head[Any, Any]) -> bool:
-        """Whether it can't give what a head needs; states of tokens can be pooled."""
+        """Whether it lacks the capability that a head needs; states of tokens can be pooled."""
         return head.needs not in self.provides | ({"pooled"} if "tokens" in self.provides else frozenset())
 
     def takes(self, head: Head[Any, Any]) -> bool:
@@ -123,7 +123,7 @@ class BackboneFacts:
 
     @cached_property
     def language_model(self) -> LanguageModelFacts | None:
-        """The head of the language model that its family has; None for a family without one."""
+        """The language-model head of its family; None for a family without one."""
         model = self.family.language_model
         words = next((t.shape for t in self.tensors if t.name == self.family.words), None)
         if model is None or words is None:
@@ -139,17 +139,17 @@ class BackboneFacts:
         return LanguageModelFacts(kind, own, words[0], all(stored.get(t.name) == t.shape for t in own))
 
     def room(self, method: str | None, options: Any) -> int | None:
-        """Most tokens that an input may have: the positions that a method's virtual tokens leave; None for no limit."""
+        """The most tokens of an input: positions without those of a method's virtual tokens; None for no limit."""
         if self.longest is None or method is None or options is None:
             return self.longest
         return max(self.longest - variants.method(method).positions(options), 1)
 
     def is_buffer(self, name: str) -> bool:
-        """Whether a tensor is state, not a parameter."""
+        """Whether a tensor is a buffer, not a parameter."""
         return any(re.search(pattern, name) for pattern in self.family.buffers)
 
     def depth(self, stack: str) -> int | None:
-        """How many members a stack such as `layers` has; None for what is no stack."""
+        """The number of members of a stack such as `layers`; None for a part that is no stack."""
         pattern = self.family.parts.get(stack)
         if pattern is None or re.compile(pattern).groups == 0:
             return None
@@ -166,10 +166,10 @@ class BackboneFacts:
 
 
 def locate(reference: str, base: Path, weights: bool, boundary: Boundary = OPEN) -> tuple[Located, Fetch | None]:
-    """Finds the folder of `backbone.from`, and how to fetch the headers of weights that stay elsewhere.
+    """The folder of `backbone.from`, and a function that fetches headers of weights that are not fetched.
 
-    Raises Refused E0301, E0320 where the machine is at fault, or E0353 where the folder or a file of it that is read
-    lies outside of `boundary`; what was installed or fetched from a Hub is always inside.
+    Raises Refused E0301, E0320 where the machine is at fault, or E0353 where the folder or a file read from it lies
+    outside of `boundary`. Installed packages and snapshots of a Hub are always inside.
     """
     word, rest = split(reference)
     if word not in variants.words("sources") or (word == "folder" and rest != reference):
@@ -190,7 +190,7 @@ def locate(reference: str, base: Path, weights: bool, boundary: Boundary = OPEN)
 
 
 def _refuse_outside(reference: str, folder: Path, source: Source, boundary: Boundary) -> None:
-    """Raises Refused E0353 where a folder, or what a backbone is read from in it, leads out of a boundary."""
+    """Raises Refused E0353 where a folder, or a file that would be read from it, leads out of a boundary."""
     if not boundary.is_closed:
         return
     if boundary.is_outside(folder):
@@ -200,14 +200,14 @@ def _refuse_outside(reference: str, folder: Path, source: Source, boundary: Boun
         lambda: _leading_out(folder / CHECKPOINT, boundary),
         lambda: next(filter(boundary.is_outside, source.held(folder)), None),
     ]
-    for look in looks:  # one after the other: what is outside is not even listed
+    for look in looks:  # one after the other, so that a folder outside is not even listed
         if found := look():
             headline = f"{quote(os.path.relpath(found, folder))} of the backbone {quote(reference)}"
             raise Refused((outside(headline, AT, boundary),))
 
 
 def _leading_out(folder: Path, boundary: Boundary) -> Path | None:
-    """The folder, or the first file of it that is read, that leads out of a boundary."""
+    """The folder, or the first file read from it, that leads out of a boundary; None for neither."""
     if boundary.is_outside(folder):
         return folder
     named = (name for name in os.listdir(folder) if name.endswith(READ)) if folder.is_dir() else ()
@@ -216,14 +216,14 @@ def _leading_out(folder: Path, boundary: Boundary) -> Path | None:
 
 
 def _found(reference: str, look: Callable[[], Any]) -> Any:
-    """What a source gives, its refusals turned into diagnostics."""
+    """The result of a source, with its refusals turned into diagnostics."""
     try:
         return look()
     except Missing as missing:
         status = Status.MACHINE if missing.is_machine else Status.WRONG
         raise refuse(
             "E0320" if missing.is_machine else "E0301",
-            f"the backbone {quote(reference)} can't be had",
+            f"the backbone {quote(reference)} is not available",
             missing.reason,
             at=AT,
             help=missing.help,
@@ -232,7 +232,7 @@ def _found(reference: str, look: Callable[[], Any]) -> Any:
 
 
 def _fetched(remote: Callable[[str, str], Mapping[str, Any]], pinned: str, name: str) -> Mapping[str, Any]:
-    """A remote header, remembered: what stands at a commit never changes."""
+    """A remote header, cached in the store, because headers at a commit never change."""
     from ..store.ownership import read_own
     from ..store.store import Store, write_atomically  # the store knows of arrays, and numpy takes its time
 
@@ -251,12 +251,11 @@ def _fetched(remote: Callable[[str, str], Mapping[str, Any]], pinned: str, name:
 def gather_backbone(
     reference: str, base: Path, weights: bool = False, boundary: Boundary = OPEN, memory: Path | None = None
 ) -> BackboneFacts:
-    """Reads config.json and the headers of a backbone; with `weights`, all of its files are on this machine after.
+    """Reads config.json and the headers of a backbone; with `weights`, fetches all of its files.
 
-    The weights, too, are then held against what the source knows of them; `memory` remembers their hashes.
-
-    Raises Refused with E0353 where it lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of
-    E0382, E0383 and E0384 at once.
+    With `weights`, they are also compared with the hashes that the source knows; `memory` caches hashes. Raises Refused
+    with E0353 where the backbone lies outside of `boundary`, E0301, E0303, E0304, E0305, E0320, E0580, or all of E0382,
+    E0383 and E0384 at once.
     """
     located, fetch = locate(reference, base, weights, boundary)
     source = variants.source(split(reference)[0])
@@ -288,7 +287,7 @@ def gather_backbone(
 
 
 def backbone_files(backbone: BackboneFacts, memory: Path | None) -> dict[str, str]:
-    """The hash of every file that graftc reads of a backbone and that lies on this machine, by name."""
+    """The SHA-256 of every file of a backbone that graftc reads and that is on this machine, by name."""
     folder = backbone.located.folder
     names = sorted({*BESIDE_WEIGHTS, *backbone.header.files})
     return {name: file_sha256(folder / name, memory) for name in names if (folder / name).is_file()}
@@ -300,7 +299,7 @@ def _config(raw: bytes) -> dict[str, Any]:
     try:
         config = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it is nothing that can be read as JSON"
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it can't be read as JSON"
         raise refuse("E0305", "the backbone's config.json is not JSON", reason.lower(), at=AT, help=help) from None
     if not isinstance(config, dict):
         raise refuse("E0305", f"the backbone's config.json holds {kind_of(config)}, not an object", at=AT, help=help)
@@ -310,7 +309,7 @@ def _config(raw: bytes) -> dict[str, Any]:
 
 
 def _check(facts: BackboneFacts) -> None:
-    """Refuses a config.json whose sizes leave no room for an input."""
+    """Raises Refused E0305 for a config.json without a usable width or length."""
     try:
         is_sized = facts.width > 0 and (facts.longest is None or facts.longest > 0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
@@ -335,7 +334,7 @@ def _config_bytes(folder: Path) -> bytes:
 
 
 def _loaded(header: Header, family: Family) -> tuple[Tensor, ...]:
-    """The header's tensors under the names that the loaded module gives them, without those it leaves out."""
+    """The header's tensors by their names in the loaded module, without those that are not loaded."""
     found = []
     for tensor in header.tensors:
         name = renamed(tensor.name.removeprefix(family.prefix), family)
@@ -345,7 +344,7 @@ def _loaded(header: Header, family: Family) -> tuple[Tensor, ...]:
 
 
 def renamed(name: str, family: Family) -> str:
-    """A stored tensor's name as today's transformers spells it."""
+    """A stored tensor's name as current transformers spells it."""
     for pattern, replacement in family.renamed.items():
         name = re.sub(pattern, replacement, name)
     return name

@@ -1,4 +1,4 @@
-"""Rows that `data.bad_rows` leaves out: which they are, of which kinds, and whether they are too many."""
+"""Rows that `data.bad_rows` leaves out: their numbers, their kinds of fault, and the limit on their share."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ..diagnostics import At, Diagnostic, clean, quote
 from ..formats import Malformed
 from .rows import SHOWN, Opened, Unusable, without_values
 
-SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # round ones; the last is the most there is
+# round shares to suggest; the last is the largest allowed
+SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 _PART = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that is left out: its table and number there, and why."""
+    """A row that is left out: its table, its number there, and why."""
 
     table: Opened
     number: int
-    kind: str  # alike for all rows with the same mistake
+    kind: str  # the fault in words, the same for all rows with it
     detail: str = ""
 
     def record(self, split: str) -> dict[str, str | int]:
@@ -37,18 +38,18 @@ RECORDED = frozenset({"split", "file", "row", "reason", "detail"})  # the keys o
 
 @dataclass
 class BadRows:
-    """The rows of a split that can't be used, gathered while its tables are read; `share` of all may be left out."""
+    """The unusable rows of a split, collected while its tables are read; at most `share` of all rows."""
 
     share: float
     found: list[LeftOut] = field(default_factory=list)
 
     def unusable(self, table: Opened, number: int, wrong: Unusable) -> None:
-        """Takes up a row that was read."""
-        kind = intern(f"{quote(wrong.column)} {wrong.reason}")  # one text for all rows that have it
+        """Adds a row that can't be used."""
+        kind = intern(f"{quote(wrong.column)} {wrong.reason}")  # one string in memory for all rows with the fault
         self.found.append(LeftOut(table, number, kind, wrong.detail))
 
     def malformed(self, table: Opened, error: Malformed) -> None:
-        """Takes up a row that can't be read; raises what is wrong with a whole file."""
+        """Adds a row that can't be read; raises an error that concerns the whole file."""
         if not error.row:
             raise error
         detail = without_values(error.reason) if table.boundary.is_closed else error.reason
@@ -56,15 +57,15 @@ class BadRows:
 
     @property
     def kinds(self) -> dict[str, int]:
-        """Rows by what is wrong with them, in the order of the kinds."""
+        """The number of rows for each kind of fault, sorted."""
         return dict(sorted(Counter(left.kind for left in self.found).items()))
 
     def skipped(self, tables: Sequence[Opened]) -> tuple[str, ...]:
-        """The numbers of the rows of each table, as `ranges` writes them."""
+        """The numbers of the left-out rows of each table, as `ranges` writes them."""
         return tuple(ranges(left.number for left in self.found if left.table == table) for table in tables)
 
     def too_many(self, split: str, rows: int) -> Iterator[Diagnostic]:
-        """The error where more than the share can't be used, of `rows` that can."""
+        """The error where more rows than the share can't be used; `rows` is the number of usable rows."""
         count, every = len(self.found), rows + len(self.found)
         if count <= self.share * every:
             return
@@ -98,7 +99,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def numbers(text: str) -> frozenset[int]:
-    """What `ranges` wrote.
+    """The numbers in a text that `ranges` wrote.
 
     >>> sorted(numbers("1-3, 9"))
     [1, 2, 3, 9]

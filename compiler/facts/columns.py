@@ -1,4 +1,4 @@
-"""Settles which columns of the data play which role."""
+"""Decides which columns of the data play which role."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from ..contracts.head import Head
     from ..contracts.reading import RowReader
 
-MOST = 12  # columns named
-WHICH: dict[tuple[str, ...], str] = {  # of two targets
+MOST = 12  # the most columns in a message
+WHICH: dict[tuple[str, ...], str] = {  # the difference of two targets
     ("label", "labels"): "`label` is for one label per row, `labels` for any number"
 }
 Columns = dict[str, tuple[str, ...]]
-Written = Mapping[str, str | tuple[str, ...]]  # what `data.columns` says
+Written = Mapping[str, str | tuple[str, ...]]  # `data.columns`
 
 
 def misplaced(columns: Written, task: str, head: Head[Any, Any], reader: RowReader) -> Iterator[Diagnostic]:
-    """What is wrong with the roles under `data.columns`, whatever the data."""
+    """Errors in the roles under `data.columns` that do not depend on the data."""
     roles = (*reader.roles, *head.targets)
-    is_head = task in variants.words("heads")  # of an objective, other tasks would be no way out
+    is_head = task in variants.words("heads")  # for an objective another task is no help
     if is_head and not set(head.targets) & columns.keys() and (meant := _meant(columns, roles)):
         other = next(role for role in columns if role not in roles)
         also = (At(("data", "columns", other), "not one of its roles", on_key=True),)
@@ -60,7 +60,7 @@ def misplaced(columns: Written, task: str, head: Head[Any, Any], reader: RowRead
 
 
 def _meant(columns: Written, roles: Collection[str]) -> list[str]:
-    """The tasks that take all the roles that are written, where `roles` are those of one that doesn't."""
+    """The tasks that take all written roles, where `roles` are the roles of the task that does not."""
     if columns.keys() <= set(roles):
         return []
     found = []
@@ -73,11 +73,11 @@ def _meant(columns: Written, roles: Collection[str]) -> list[str]:
 
 
 def _twice(columns: Written, head: Head[Any, Any], reader: RowReader) -> Iterator[Diagnostic]:
-    """Columns that play two roles: an answer that stands in the input is learnt at once and means nothing."""
+    """Errors for columns that play two roles: a target that is also an input makes learning meaningless."""
     needed = () if head.read_with else (role for role in reader.roles if role not in reader.optional)
     target = [role for role in head.targets if role in columns][:1]
-    roles = {*reader.roles, *target}  # what is no role, or one target too many, is told already
-    joined = {*reader.joined, *head.several}  # of the others, several columns are told already
+    roles = {*reader.roles, *target}  # unknown roles and further targets are reported elsewhere
+    joined = {*reader.joined, *head.several}  # several columns for other roles are reported elsewhere
     written = {role: (role,) for role in needed} | {
         role: name if isinstance(name, tuple) else (name,)
         for role, name in columns.items()
@@ -100,7 +100,7 @@ def _twice(columns: Written, head: Head[Any, Any], reader: RowReader) -> Iterato
 
 
 def resolve(columns: Written, head: Head[Any, Any], reader: RowReader, names: Collection[str]) -> Columns:
-    """Which columns play which role: as written, else the column of the role's own name, there or not."""
+    """The columns of each role: the written ones, else the column with the name of the role, present or not."""
     written = {role: name if isinstance(name, tuple) else (name,) for role, name in columns.items()}
     found: Columns = {}
     targets = [role for role in head.targets if role in written] or [role for role in head.targets if role in names]
@@ -115,7 +115,7 @@ def resolve(columns: Written, head: Head[Any, Any], reader: RowReader, names: Co
 
 
 def absent(role: str, name: str, names: Collection[str], split: str, table: Opened, is_written: bool) -> Diagnostic:
-    """What to say of a table that lacks the column of a role, which is written in the spec or the role's own."""
+    """The error for a table that lacks the column of a role."""
     at = At(("data", "columns", role) if is_written else ("data", split))
     default = nearest(name, names) if is_written else f"name it under `data.columns`: `{role}: <column>`"
     help = _padded(role, name, names) or _other_format(name, names, table) or default
@@ -124,7 +124,7 @@ def absent(role: str, name: str, names: Collection[str], split: str, table: Open
 
 
 def _padded(role: str, name: str, names: Collection[str]) -> str:
-    """The way out where a header has the column with blanks around it, or in other letters."""
+    """The advice where a header has the column with blanks around it or in other letters."""
     alike = [other for other in names if other.strip().casefold() == name.strip().casefold()]
     if not alike:
         return ""
@@ -133,7 +133,7 @@ def _padded(role: str, name: str, names: Collection[str]) -> str:
 
 
 def _other_format(name: str, names: Collection[str], table: Opened) -> str:
-    """The way out where a table is read by a format that has other columns than another one always has."""
+    """The advice where another format, which always has such a column, would read the table."""
     own = variants.format(table.format).columns
     if not own or set(names) != set(own):
         return ""

@@ -1,4 +1,4 @@
-"""What transformers takes in a backbone's config.json, known without it: kinds, bounds and words by family and key."""
+"""transformers' rules for config.json, known without importing it: types, bounds and words by family and key."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from typing import Any
 from .. import variants
 from ..diagnostics import Span, listed, nearest, quote
 
-FILE = (
-    Path(__file__).parent.parent / "backbones" / "_configurations.json"
-)  # written by tests/backbones/configurations.py
+# the rules of a family lie beside its module, those of all in _configurations.json; tests/backbones/configurations.py
+# writes both
+FOLDER = Path(__file__).parent.parent / "backbones"
 # keys that choose what is loaded or run, by whatever name: none of them reaches transformers
 CHOOSING = frozenset(
     ("transformers_weights", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
-     "experts_implementation", "_experts_implementation", "use_kernels", "kernel_config", "quantization_config", "auto_map",
-     "custom_pipelines", "fusion_config", "per_layer_config", "adapter_config", "peft_config", "base_model_name_or_path", "gguf_file", "subfolder")
+     "experts_implementation", "_experts_implementation", "use_kernels", "kernel_config", "quantization_config",
+     "auto_map", "custom_pipelines", "fusion_config", "per_layer_config", "adapter_config", "peft_config",
+     "base_model_name_or_path", "gguf_file", "subfolder")
 )  # fmt: skip
-# what architectures read, or read once under another name, besides what their configurations declare
+# keys that architectures read, now or once, and that their configuration classes do not declare
 UNDECLARED = frozenset(
-    ("model_type", "architectures", "transformers_version", "is_encoder_decoder", "problem_type", "return_dict", "label2id",
-     "chunk_size_feed_forward", "output_attentions", "out_features", "out_indices", "stage_names", "head_dim",
-     "rope_theta", "rope_scaling", "partial_rotary_factor", "global_rope_theta", "local_rope_theta",
+    ("model_type", "architectures", "transformers_version", "is_encoder_decoder", "problem_type", "return_dict",
+     "label2id", "chunk_size_feed_forward", "output_attentions", "out_features", "out_indices", "stage_names",
+     "head_dim", "rope_theta", "rope_scaling", "partial_rotary_factor", "global_rope_theta", "local_rope_theta",
      "global_attn_every_n_layers", "embedding_size", "attention_head_size", "share_att_key", "position_buckets",
-     "conv_kernel_size", "conv_groups", "conv_act", "norm_rel_ebd", "pooler_hidden_size", "num_layers", "hidden_size")
+     "conv_kernel_size", "conv_groups", "conv_act", "norm_rel_ebd", "pooler_hidden_size", "num_layers",
+     "hidden_size")
 )  # fmt: skip
-Rule = Mapping[str, Any]  # of a key: its kinds, default, the least and the most, the words that it takes
+Rule = Mapping[str, Any]  # the rule of a key: types, default, least and most, allowed words
 KINDS = {
     **{"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number with a point"},
     **{"str": "a text", "list": "a list", "dict": "an object"},
@@ -42,7 +44,7 @@ PLAIN = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str
 
 @dataclass(frozen=True)
 class Wrong:
-    """A key of config.json whose value can't be, said of the key."""
+    """An invalid value of a key of config.json, as parts of a diagnostic."""
 
     key: str
     headline: str
@@ -53,32 +55,32 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a family; other keys are not read by it."""
+    """The rules of a family for its config.json; other keys are not read."""
 
-    aliases: Mapping[str, str]  # another name of a key → the one that counts
+    aliases: Mapping[str, str]  # alias → key
     keys: Mapping[str, Rule]
-    words: Mapping[str, tuple[str, ...]]  # such as the activations that there are
+    words: Mapping[str, tuple[str, ...]]  # sets of allowed words, such as activations
 
     def reduced(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A config.json without what the architecture does not know, and without what chooses what is loaded or run."""
+        """A config.json with only the keys that the architecture knows and that do not choose what is loaded or run."""
         known = (self.keys.keys() | self.aliases.keys() | UNDECLARED) - CHOOSING
         return {key: value for key, value in config.items() if key in known}
 
     def named(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A config.json in which aliases stand under the keys that they mean, over what stands there, as when loaded."""
+        """A config.json with aliases replaced by their keys, which win as they do on loading."""
         found = dict(config)
         return found | {key: found.pop(alias) for alias, key in self.aliases.items() if alias in found}
 
     def resolved(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A config.json with all that it leaves out."""
+        """A config.json with defaults filled in."""
         return {key: rule["default"] for key, rule in self.keys.items() if "default" in rule} | self.named(config)
 
     def written(self, key: str, config: Mapping[str, Any]) -> str:
-        """The name under which a config.json writes a key."""
+        """The name under which a config.json writes a key: the key itself or an alias."""
         return next((alias for alias, meant in self.aliases.items() if meant == key and alias in config), key)
 
     def wrong(self, config: Mapping[str, Any]) -> Iterator[Wrong]:
-        """Everything that transformers would refuse of a config.json by itself."""
+        """Every value that transformers would refuse."""
         whole = self.resolved(config)
         for key, value in config.items():
             rule = self.keys.get(self.aliases.get(key, key))
@@ -93,30 +95,33 @@ class Rules:
 @cache
 def rules(word: str) -> Rules:
     """The rules of a family by its word."""
-    table = json.loads(FILE.read_bytes())
-    families = table["families"]
-    family = families.get(word) or families[variants.family(word).config_like]
-    words = {name: tuple(listed) for name, listed in table["words"].items()}
-    return Rules(family["aliases"], {**table["common"], **family["keys"]}, words)
+    family, every = _read(variants.family(word).config_like or word), _read("_configurations")
+    words = {name: tuple(listed) for name, listed in every["words"].items()}
+    return Rules(family["aliases"], {**every["common"], **family["keys"]}, words)
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / f"{name.replace('-', '_')}.json").read_bytes())
+    return found
 
 
 def key_span(path: Path, key: str, label: str = "") -> Span:
-    """Where a key stands in a file that holds a JSON object; the whole file where it has none such."""
+    """The place of a key in a file with a JSON object; the whole file where the key is absent."""
     text, depth, found = path.read_text(encoding="utf-8"), 0, None
     for hit in re.finditer(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', text):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(hit[0], 0)
-        if depth == 1 and hit[2] and hit[1] == key:  # the last of several counts
+        if depth == 1 and hit[2] and hit[1] == key:  # the last of several wins in JSON
             found = hit.start()
     if found is None:
         return Span(str(path), 0, 1, 0, label)
     return Span(str(path), text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found), len(key) + 2, label)
 
 
-DTYPES = ("dtype", "torch_dtype")  # which transformers reads as `torch.float32` too
+DTYPES = ("dtype", "torch_dtype")  # keys whose values may also be written as `torch.float32`
 
 
 def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]]) -> Wrong | None:
-    """What is wrong with the value of a key, or None."""
+    """What is wrong with the value of a key; None for nothing."""
     if not any(_is(kind, value) for kind in rule["kinds"]):
         kinds = " or ".join(KINDS[kind] for kind in rule["kinds"])
         return _wrongly(key, value, f"expected {kinds}" if kinds else "leave it out")
@@ -127,7 +132,7 @@ def _wrong(key: str, value: Any, rule: Rule, words: Mapping[str, tuple[str, ...]
                 return _unknown(key, word, known)
     if type(value) in (int, float):
         least, most = rule.get("least"), rule.get("most")
-        if least is not None and not value >= least:  # NaN is in no bounds
+        if least is not None and not value >= least:  # false for NaN as well
             return _wrongly(key, value, f"at least {least}")
         if most is not None and not value <= most:
             return _wrongly(key, value, f"at most {most}")
@@ -153,7 +158,7 @@ def _unknown(key: str, value: str, known: tuple[str, ...]) -> Wrong:
 
 
 def _is(kind: str, value: Any) -> bool:
-    """Whether a value is of a kind; every item of a list is, too."""
+    """Whether a value is of a type; for lists, whether all items are."""
     if kind.startswith("list["):
         return isinstance(value, list) and all(_is(kind[5:-1], item) for item in value)
     return PLAIN.get(type(value)) == kind

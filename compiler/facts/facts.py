@@ -1,4 +1,4 @@
-"""Gathers Facts: what the backbone and the data look like, without torch."""
+"""Gathers Facts: the backbone and the data, examined without torch."""
 
 from __future__ import annotations
 
@@ -33,41 +33,41 @@ if TYPE_CHECKING:
     from ..contracts.targets import TargetStatistics
     from .recorded import Known
 
-SAMPLE = 1_000
-MISSING = 20  # columns that a table lacks, said one by one
-NUMBERS = 40  # bits of a row's number; above them a place holds the number of its table
-Numbered = tuple[int, dict[str, Any]]  # a row
+SAMPLE = 1_000  # rows in the sample of inputs
+MISSING = 20  # the most missing columns that are reported
+NUMBERS = 40  # bits of a place for the row's number; the bits above are the table's
+Numbered = tuple[int, dict[str, Any]]  # (number of a row, its values)
 
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """The rows of a split, read once."""
+    """The facts of a split, from one pass over its rows."""
 
     tables: tuple[Opened, ...]
     sha256: tuple[str, ...]
-    bytes: tuple[int | None, ...]  # of the tables that are files, as they were hashed
+    bytes: tuple[int | None, ...]  # sizes of the tables that are files, None for folders
     rows: int
     tally: TargetStatistics
     sample: tuple[Any, ...]
-    sketch: Sketch | None = None  # of the inputs, where they were read
-    answered: Answered | None = None  # its rows, where other heads read the same table
-    left_out: tuple[LeftOut, ...] = ()  # rows that can't be used, where they were read
-    kinds: Mapping[str, int] = field(default_factory=dict)  # these rows by what is wrong with them
-    skipped: tuple[str, ...] = ()  # their numbers in each table, as `bad_rows.ranges` writes them
+    sketch: Sketch | None = None  # hashes of inputs; None where rows were not read
+    answered: Answered | None = None  # rows with a target, where other heads read the same table
+    left_out: tuple[LeftOut, ...] = ()  # unusable rows; empty where rows were not read
+    kinds: Mapping[str, int] = field(default_factory=dict)  # number of unusable rows by kind of fault
+    skipped: tuple[str, ...] = ()  # numbers of unusable rows of each table, as `bad_rows.ranges` writes them
 
     @property
     def each_skipped(self) -> tuple[str, ...]:
-        """What is left out of each table."""
+        """The numbers of left-out rows of each table."""
         return self.skipped or ("",) * len(self.tables)
 
     def place(self, place: int) -> Row:
-        """The data row of a place in the sketch."""
+        """The row at a place of the sketch."""
         return self.tables[place >> NUMBERS].row(place & ((1 << NUMBERS) - 1))
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the world looks like; `found` holds what already went wrong while looking."""
+    """The backbone and the data of a spec; `found` holds diagnostics of gathering."""
 
     backbone: BackboneFacts | None
     columns: Columns
@@ -75,63 +75,63 @@ class Facts:
     preprocessing: Mapping[str, Any] | None
     measured: Mapping[str, float]
     found: tuple[Diagnostic, ...] = ()
-    status: Status = Status.FINE  # of the machine, where it kept something from being looked at
-    pretrain: tuple[Facts, ...] = ()  # of each stage before the supervised one
+    status: Status = Status.FINE  # not FINE where the machine prevented an examination
+    pretrain: tuple[Facts, ...] = ()  # facts of each stage of `pretrain`
     retain: Facts | None = None
 
-    tasks: tuple[Facts, ...] = ()  # of a spec with `heads`: for each as if it were the only one
-    # heads → training rows that are for just these
+    tasks: tuple[Facts, ...] = ()  # with `heads`: facts of each head by itself
+    # heads → number of training rows with targets for exactly these
     patterns: Mapping[tuple[str, ...], int] = field(default_factory=dict)
-    usual: Decided[int] | None = None  # length of an input, as the backbone's folder asks for it
+    usual: Decided[int] | None = None  # length of inputs that the backbone's folder names
 
     @property
     def each(self) -> tuple[Facts, ...]:
-        """The facts for each head, as if it were the only one."""
+        """The facts of each head by itself."""
         return self.tasks or (self,)
 
     def stages(self) -> dict[str, Facts]:
-        """What is read besides the rows of the supervised stage, by name."""
+        """The facts of other phases, by name: `pretrain-1` …, `retain`."""
         found = {f"pretrain-{i}": seen for i, seen in enumerate(self.pretrain, 1)}
         return found | ({"retain": self.retain} if self.retain else {})
 
 
 @dataclass
 class Gathering:
-    """What is being looked at, and what of it was found wrong."""
+    """The gathering of the facts of one head: its spec, and diagnostics so far."""
 
     spec: Draft
     folder: Path
     known: Known | None = None
     found: list[Diagnostic] = field(default_factory=list)
     columns: Columns | None = None
-    absent: set[tuple[str, str]] = field(default_factory=set)  # roles and columns that a table lacks
+    absent: set[tuple[str, str]] = field(default_factory=set)  # (role, column) pairs that a table lacks
     status: Status = Status.FINE
-    heads: tuple[str, ...] = ()  # that read inputs of one length; by default its own
+    heads: tuple[str, ...] = ()  # heads that share the length of inputs; empty for this head alone
     boundary: Boundary = OPEN
 
     @cached_property
     def head(self) -> Head[Any, Any]:
-        """The head, or the objective of a stage."""
+        """The record of the head or objective."""
         return self.spec.head_variant
 
     @cached_property
     def reader(self) -> RowReader:
-        """What reads the input of a row."""
+        """The reader of a row's input."""
         return variants.reader(str(self.spec.head_type))
 
     @cached_property
     def input(self) -> Input[Any]:
-        """The modality."""
+        """The record of the modality."""
         return self.spec.input_variant
 
     @cached_property
     def data(self) -> Data:
-        """What is written of the data."""
+        """The section `data` of the spec."""
         assert self.spec.data is not None
         return self.spec.data
 
     def backbone(self, reference: str) -> BackboneFacts | None:
-        """The backbone, or that of `reference`; None where it can't be had."""
+        """The facts of the backbone, or of `reference`; None where it can't be read."""
         if self.spec.backbone is None:
             return None
         try:
@@ -143,7 +143,7 @@ class Gathering:
         return found
 
     def splits(self) -> dict[str, SplitFacts]:
-        """Every split whose rows are sound; none where roles are wrong, because then every row would be."""
+        """Every split with sound rows; none where roles are wrong, because every row would be wrong then."""
         if self.known:
             self.columns = self.known.columns
             return dict(self.known.splits)
@@ -153,9 +153,9 @@ class Gathering:
             return {}
         tables = {name: self._tables(name) for name in SPLITS}
         train = _Split(self, "train")
-        if tables["train"]:  # whose columns decide for all
+        if tables["train"]:  # its columns decide for all tables
             train.begin(tables["train"][0])
-        # the others are read first and remembered, so that training rows are held against them as they pass
+        # other splits are read first, so that training rows can be compared with them in one pass
         others = {name: _Split(self, name) for name in SPLITS if name != "train"}
         found = {name: self._split(split, tables[name]) for name, split in others.items()}
         train.sketch = Sketch([split.sketch for split in others.values()])
@@ -163,19 +163,19 @@ class Gathering:
         return {name: facts for name in SPLITS if (facts := found[name])}
 
     def look(self) -> None:
-        """Whether the data is there, where what its rows should be is not known."""
+        """Checks only that the data exists, where it is unknown how to read its rows."""
         for name in SPLITS if self.spec.data and not self.known else ():
             self._tables(name)
 
     def note(self, refused: Refused, at: At | None = None) -> None:
-        """Keeps what was refused, at `at` where it has no place, and whether the machine is at fault; looking goes on."""
+        """Keeps the diagnostics of a refusal, at `at` where they have no place, and its status."""
         if refused.status != Status.WRONG:
             self.status = refused.status
         for found in (replace(d, at=d.at or at) for d in refused.diagnostics):
             self.add(found)
 
     def add(self, found: Diagnostic) -> None:
-        """Keeps what is wrong with rows; that they may be left out is said at the first of such."""
+        """Keeps a diagnostic on rows; only the first of them advises to leave rows out."""
         if SKIP in found.help and any(SKIP in other.help for other in self.found if other != found):
             found = replace(found, help=found.help.removesuffix(SKIP).removesuffix("; or ").removesuffix(", or "))
         if found not in self.found:
@@ -203,7 +203,7 @@ class Gathering:
             notes += ["rows without an answer for this head count for the others only"] if reader.is_shared else []
             self.found.append(Diagnostic("E0311", f"the {reader.name} data has no rows", at, notes=tuple(notes)))
             return None
-        assert reader.tally is not None  # rows were counted
+        assert reader.tally is not None  # set with the first row
         digests, sizes = (tuple(f.hexdigest() for f in fingerprints), tuple(f.size for f in fingerprints))
         sample, answered = tuple(reader.sample), reader.answered if reader.is_shared else None
         seen = (tables, digests, sizes, reader.count, reader.tally, sample, reader.sketch, answered)
@@ -212,17 +212,17 @@ class Gathering:
 
 @dataclass(frozen=True)
 class _Beginning:
-    """A table of which the first rows were read: these, the rest, and why there are no more, if that is a mistake."""
+    """The first rows of a table, an iterator over the rest, and the error that ended reading, if any."""
 
     first: list[Numbered]
     rest: Iterator[Numbered]
     broken: Refused | None
-    is_settled: bool  # whether its columns are those that are needed
+    is_settled: bool  # whether it has the needed columns
     identity: str
 
 
 class _Split:
-    """Streams the rows of one split: checks each, counts labels, keeps a seeded sample and hashes of inputs."""
+    """Streams the rows of one split: checks and counts them, samples inputs by seed, and hashes inputs."""
 
     def __init__(self, gathering: Gathering, name: str) -> None:
         self.gathering, self.name, self.reader = gathering, name, gathering.reader
@@ -235,7 +235,7 @@ class _Split:
         self.bad: dict[tuple[str, str], Mistake] = {}
         bad_rows = gathering.data.bad_rows
         self.left = BadRows(bad_rows.skip) if isinstance(bad_rows, Skip) else None
-        self.seen = 0  # rows of the table
+        self.seen = 0  # rows of the current table
         self.is_broken = False
         self.sample: list[Any] = []
         self.begun: dict[Opened, _Beginning] = {}
@@ -243,14 +243,14 @@ class _Split:
         self.random = random.Random(f"{gathering.spec.top.seed if gathering.spec.top else 0} {name}")
 
     def begin(self, table: Opened) -> None:
-        """Reads the first rows of a table, which tell its columns."""
+        """Reads the first rows of a table, which show its columns."""
         before, left = identity(table.path), self.left
         numbered = rows(table, partial(left.malformed, table) if left is not None else stop)
         first, broken = peek(numbered)
         self.begun[table] = _Beginning(first, numbered, broken, not first or self._settle(first, table), before)
 
     def table(self, table: Opened, place: int) -> Fingerprint:
-        """Reads a table, whose rows begin at `place`; its fingerprint means nothing where the split is broken."""
+        """Reads a table with places from `place` on; its fingerprint is meaningless where the split is broken."""
         if table not in self.begun:
             self.begin(table)
         begun, fingerprint, self.seen = self.begun.pop(table), Fingerprint(table), 0
@@ -263,7 +263,7 @@ class _Split:
                 self._take(table, chain(begun.first, begun.rest if broken is None else ()), place, fingerprint)
         except Refused as refused:
             broken = refused
-        if identity(table.path) != begun.identity:  # what was read is of no one state of the file
+        if identity(table.path) != begun.identity:  # the file changed while it was read
             self.bad, broken = {}, _unsettled(table)
         if broken is not None:
             self.gathering.note(broken, At(("data", self.name)))
@@ -272,15 +272,15 @@ class _Split:
         return fingerprint
 
     def _settle(self, first: Sequence[tuple[int, Mapping[str, Any]]], table: Opened) -> bool:
-        """Which columns play which role: decided by the first table, held against every other."""
+        """Decides the columns of each role by the first table, and checks every other table for them."""
         names = dict.fromkeys(name for _, values in first for name in values)
         known = self.gathering.columns
         written, head = self.gathering.data.columns, self.gathering.head
         columns = resolve(written, head, self.reader, names) if known is None else known
         lacking = [(role, name) for role, wanted in columns.items() for name in wanted if name not in names]
-        # a column that one table lacks, and that is named nowhere else, is one mistake and not one per table
+        # a column that all tables lack is reported once
         new = [pair for pair in lacking if known is not None or pair not in self.gathering.absent]
-        told = new[:MISSING]  # each is looked for among all columns
+        told = new[:MISSING]  # each is compared with all columns, so their number is limited
         self.gathering.found += [absent(role, name, names, self.name, table, role in written) for role, name in told]
         self.gathering.absent.update(lacking)
         if lacking:
@@ -291,14 +291,14 @@ class _Split:
         return True
 
     def _take(self, table: Opened, numbered: Iterable[Numbered], place: int, fingerprint: Fingerprint) -> None:
-        """Takes up the sound rows; an input that lies in a file is known by the file's bytes."""
-        assert self.tally is not None  # made of the columns, which are settled
+        """Reads the rows of a table; an input in a file is identified by the file's bytes."""
+        assert self.tally is not None  # set by `_settle`
         reader, columns, targets, folder = self.reader, self.columns, self.targets, table.folder
         refusal = reader.refusal if self.left is None else reader.damage or reader.refusal
         tell, tally, remember = reader.raw, self.tally.add, self.sketch.add
         in_files, left = reader.in_files, self.left
         spelt = self.gathering.head.spelt
-        for number, written in numbered:  # of which a tally tells how it is written
+        for number, written in numbered:  # a tally sees rows as written
             self.seen += 1
             values: Mapping[str, Any] = spelt(self.gathering.spec.head, written, columns) if spelt else written
             wrong = outside_of(table, reader, values, columns) or refusal(values, columns, folder)
@@ -326,7 +326,7 @@ class _Split:
                 self.sample[chosen] = raw
 
     def left_out(self, tables: Sequence[Opened]) -> dict[str, Any]:
-        """What SplitFacts keeps of rows that can't be used."""
+        """The fields of SplitFacts on unusable rows."""
         if self.left is None or not self.left.found:
             return {}
         found, order = self.left, {table: i for i, table in enumerate(tables)}
@@ -334,7 +334,7 @@ class _Split:
         return {"left_out": tuple(rows), "kinds": found.kinds, "skipped": found.skipped(tables)}
 
     def _report(self, table: Opened) -> None:
-        """One diagnostic per kind of mistake, at the first of its rows."""
+        """Adds one diagnostic for each kind of mistake, at its first row."""
         for mistake in self.bad.values():
             role = next((role for role, names in self.columns.items() if mistake.wrong.column in names), "")
             is_every = mistake.count == self.seen > 1 and role in self.gathering.data.columns

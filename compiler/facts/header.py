@@ -20,11 +20,11 @@ BYTES = {
     **{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1},
     **{"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1},
 }
-LARGEST = 100_000_000  # bytes of header that the format allows
-MOST = 20_000  # tensors
-LONGEST = 500  # characters of a tensor's name: each of its parts is looked at, and what lies above it
-DEEPEST = 16  # sides of a tensor
-FAR = 1 << 62  # no number of a header is larger
+LARGEST = 100_000_000  # the most bytes of a header in the safetensors format
+MOST = 20_000  # the most tensors
+LONGEST = 500  # the most characters of a tensor's name
+DEEPEST = 16  # the most dimensions of a tensor
+FAR = 1 << 62  # no number in a header may be larger
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 INDEX = "model.safetensors.index.json"
 _AT = At(("backbone", "from"))
@@ -39,7 +39,7 @@ class Tensor(Frozen):
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """The number of elements."""
         count = 1
         for side in self.shape:
             count *= side
@@ -48,18 +48,18 @@ class Tensor(Frozen):
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint's headers say; `sha256` covers all of them."""
+    """The contents of a checkpoint's headers; `sha256` covers all of them."""
 
     tensors: tuple[Tensor, ...]
     files: tuple[str, ...]
     sha256: str
 
 
-Fetch = Callable[[str], Mapping[str, Any]]  # name of a file that is elsewhere → its header
+Fetch = Callable[[str], Mapping[str, Any]]  # name of a file that is not fetched → its header
 
 
 def read_header(folder: Path, fetch: Fetch | None = None) -> Header:
-    """Reads one file or a sharded index; with `fetch`, headers of files that are not in the folder yet.
+    """Reads the headers of one file or of an index's files; `fetch` returns headers of files not in the folder.
 
     Raises Refused E0303 where there are no safetensors and E0304 where a header is damaged.
     """
@@ -82,7 +82,7 @@ def read_header(folder: Path, fetch: Fetch | None = None) -> Header:
 
 
 def _files(folder: Path, is_elsewhere: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the files with weights, and of the tensors that an index promises in them."""
+    """(names of the files with weights, names of the tensors that an index lists)."""
     index = folder / INDEX
     if (folder / "model.safetensors").is_file():
         return ("model.safetensors",), ()
@@ -105,9 +105,12 @@ def _files(folder: Path, is_elsewhere: bool) -> tuple[tuple[str, ...], tuple[str
     pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickles:
         raise refuse(
-            "E0303", "the backbone's weights are not safetensors", f"found {', '.join(pickles)}: a pickle can run code when it is opened, so graftc does not read it", at=_AT,
+            "E0303",
+            "the backbone's weights are not safetensors",
+            f"found {', '.join(pickles)}: a pickle can run code when it is opened, so graftc does not read it",
+            at=_AT,
             help="convert once, where you trust the file: `AutoModel.from_pretrained(folder).save_pretrained(folder)`",
-        )  # fmt: skip
+        )
     raise refuse(
         "E0303",
         "the backbone has no weights",
@@ -135,7 +138,7 @@ def _entries(path: Path) -> dict[str, Any]:
         if not all(isinstance(value, str) for value in noted.values()):
             raise _Lie("its `__metadata__` holds what is no text")
         end = _end(found)
-        canonical(found).encode()  # a name that holds half of a character is no text
+        canonical(found).encode()  # raises for a name with a lone surrogate
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         notes = (str(error),) if isinstance(error, _Lie) else ()
         raise refuse("E0304", f"the header of `{path.name}` is damaged", *notes, at=_AT) from None
@@ -151,7 +154,7 @@ def _entries(path: Path) -> dict[str, Any]:
 
 
 def is_header(found: Any) -> bool:
-    """Whether something is a header as safetensors have it, in which shapes and places of tensors agree."""
+    """Whether a value is a safetensors header whose shapes and offsets agree."""
     try:
         entries = {name: entry for name, entry in found.items() if name != "__metadata__"}
         return _end(entries) >= 0
@@ -160,7 +163,7 @@ def is_header(found: Any) -> bool:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a header; raises _Lie for one that no checkpoint has: too much of it, or a name twice."""
+    """An object of a header; raises _Lie for too many or too long names, and for repeated ones."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise _Lie("it says something twice")
@@ -172,11 +175,11 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Lie(ValueError):
-    """A header that contradicts itself; the message is for people."""
+    """A contradiction in a header; its message is for users."""
 
 
 def _end(entries: Mapping[str, Any]) -> int:
-    """The end of the weights; raises _Lie where shapes, dtypes and offsets disagree, or tensors overlap or leave gaps."""
+    """The end of the weights in bytes; raises _Lie where shapes, dtypes and offsets disagree, or tensors overlap."""
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: tuple(item[1]["data_offsets"])):
         start, stop = entry["data_offsets"]

@@ -1,4 +1,4 @@
-"""Remembers which inputs a split holds, in memory that does not grow with it."""
+"""Remembers the inputs of a split by hash, in memory that does not grow with rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from zlib import adler32, crc32
 
-CAP = 1 << 16  # inputs kept
+CAP = 1 << 16  # the most inputs kept
 _TARGET = (1 << 32) - 1
 
 
 class Again(NamedTuple):
-    """How often an input came again, and where first: with the target of its first row, and with another."""
+    """Repetitions of an input: their number and the first place, with the target of the first row and with another."""
 
     alike: int = 0
     unlike: int = 0
@@ -20,7 +20,7 @@ class Again(NamedTuple):
 
 
 class Found(NamedTuple):
-    """How many rows repeat inputs, and pairs of places, the earlier row first; `is_exact` unless rows were sampled."""
+    """The number of rows that repeat inputs, and pairs of places (earlier, later); `is_exact` unless sampled."""
 
     rows: int
     pairs: tuple[tuple[int, int], ...]
@@ -28,27 +28,27 @@ class Found(NamedTuple):
 
 
 class Sketch:
-    """8-byte hashes of a split's inputs: of all of them up to CAP, past that of one input in 2, in 4, in 8 …
+    """8-byte hashes of a split's inputs: of all inputs up to CAP, then of one input in 2, in 4, in 8 …
 
-    An input is kept while the last bits of its hash are zero. The sketch of the training data is given those of the
-    other splits, and remembers all that it meets of what they keep, however many inputs it sees itself.
+    An input is kept while the last bits of its hash are zero. The sketch of the training data gets the sketches of the
+    other splits, and finds every input that these keep, however many rows it sees.
     """
 
     def __init__(self, sought: Sequence[Sketch] = ()) -> None:
-        self.bits = self.mask = 0  # one input in 2**bits is kept: those whose hash has none of the mask's bits
-        self.first: dict[int, int] = {}  # hash → place and target of its first row
+        self.bits = self.mask = 0  # one input in 2**bits is kept: those whose hash has no bit of the mask
+        self.first: dict[int, int] = {}  # hash → place and hash of target of its first row
         self.again: dict[int, Again] = {}
         self.sought = [other.first for other in sought if other.first]
-        self.met: dict[int, int] = {}  # hash → place of its first row, of what others keep
+        self.met: dict[int, int] = {}  # hash kept by another sketch → place of its first row here
 
     def add(self, value: object, target: str, place: int) -> None:
-        """Takes up one row: its input, its target, and its place as the caller counts."""
+        """Adds one row: its input, its target, and its place."""
         raw = value if isinstance(value, bytes) else (value if isinstance(value, str) else repr(value)).encode()
         low = crc32(raw)
         is_kept = not low & self.mask
         if not is_kept and not self.sought:
             return
-        key = low | adler32(raw) << 32  # two sums of different making; each alone would confuse some texts
+        key = low | adler32(raw) << 32  # two checksums of different kinds, because each alone collides for some texts
         for others in self.sought:
             if key in others:
                 self.met.setdefault(key, place)
@@ -76,12 +76,12 @@ class Sketch:
         self.again = {key: again for key, again in self.again.items() if not key & mask}
 
     def repeated(self) -> Found:
-        """Rows whose input and target stand in an earlier row."""
+        """Rows whose input and target occur in an earlier row."""
         rows = sum(again.alike for again in self.again.values())
         return self._found(rows, ((key, again.place_alike) for key, again in self.again.items() if again.alike))
 
     def contradicted(self) -> Found:
-        """Rows of an input that stands there with different targets."""
+        """Rows of inputs that occur with different targets."""
         unlike = {key: again for key, again in self.again.items() if again.unlike}
         rows = sum(1 + again.alike + again.unlike for again in unlike.values())
         return self._found(rows, ((key, again.place_unlike) for key, again in unlike.items()))
@@ -91,7 +91,7 @@ class Sketch:
         return Found(rows << self.bits, tuple(pairs), self.bits == 0)
 
     def shared(self, train: Sketch) -> Found:
-        """Rows whose input stands in `train`, which sought it; pairs of a place there and a place here."""
+        """Rows whose input occurs in `train`, which looked for it; pairs of a place there and a place here."""
         common = [key for key in self.first if key in train.met]
         repeats = (self.again.get(key, Again()) for key in common)
         rows = len(common) + sum(again.alike + again.unlike for again in repeats)

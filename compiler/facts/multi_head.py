@@ -1,4 +1,4 @@
-"""Gathers the facts for several heads on one backbone: each as if it were the only one, and what they share."""
+"""Gathers the facts of several heads on one backbone: each head by itself, then what they share."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from .facts import Facts, Gathering
 from .recorded import Known
 from .task import look_at
 
-# what more is kept of an input for one head, which does the others no harm
+# fields of preprocessing that one head adds for all
 BESIDES = ("has_offsets", "is_masked", "mask_token", "mask_id", "special_ids")
 
 
 def gather(
     spec: Draft, folder: Path, reference: str = "", known: Known | None = None, boundary: Boundary = OPEN
 ) -> Facts:
-    """Looks at everything that the sound parts of a spec refer to; paths are relative to `folder`.
+    """The facts of everything that the sound parts of a spec name; paths are relative to `folder`.
 
-    Nothing is opened outside of `boundary`.
-    `reference` is a backbone to be taken instead of the spec's, pinned where that is open; with `known`, no data is
-    read. What is wrong stands in the result's `found`; `status` says when the machine is at fault.
+    Nothing outside of `boundary` is opened. `reference` is a pinned backbone in place of the spec's. With `known`, no
+    data is read. Diagnostics are in the result's `found`; `status` says whether the machine is at fault.
     """
     gathering = Gathering(spec, folder, known, boundary=boundary)
     backbone = gathering.backbone(reference)
@@ -47,7 +46,7 @@ def gather(
 
 
 def _alike(specs: Sequence[Draft], tasks: Sequence[Facts], known: Known | None) -> tuple[Facts, ...]:
-    """The facts for several heads: inputs are prepared once for all, and it is known which rows are for which."""
+    """The facts of several heads with one preprocessing, and with the numbers of rows for each set of heads."""
     records = [facts.preprocessing for facts in tasks if facts.preprocessing is not None]
     more = {key: record[key] for record in records for key in BESIDES if key in record}
     found = []
@@ -60,7 +59,7 @@ def _alike(specs: Sequence[Draft], tasks: Sequence[Facts], known: Known | None) 
 
 
 def _patterns(names: Sequence[str], specs: Sequence[Draft], tasks: Sequence[Facts]) -> dict[tuple[str, ...], int]:
-    """Of heads that read the same table, how many training rows have answers for just which of them."""
+    """The number of training rows for each set of heads that have targets in them."""
     trains = {
         spec.name: facts.splits["train"]
         for spec, facts in zip(specs, tasks, strict=True)

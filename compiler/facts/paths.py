@@ -1,4 +1,4 @@
-"""Finds paths of one machine in a spec: they travel in a bundle's records and lead nowhere elsewhere."""
+"""Finds absolute paths in a spec, which a bundle would record and which exist on one machine only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..language.spec import Draft
 
 
 def absolute(spec: Draft, folder: Path, boundary: Boundary) -> Iterator[Diagnostic]:
-    """A warning for each path that does not start at the spec's folder."""
+    """A warning for each absolute path."""
     for keys, path in paths(spec):
         if os.path.isabs(path) and not boundary.is_outside(path):
             at = At(keys, "a path of this machine")

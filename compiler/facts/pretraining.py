@@ -1,4 +1,4 @@
-"""Gathers what the stages before the supervised one refer to, and the text of `retain`: each as a spec of its own."""
+"""Gathers the facts of the stages of `pretrain` and of the text of `retain`, each as a spec of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .task import look_at
 def gather_stages(
     spec: Draft, folder: Path, facts: Facts, known: Known | None = None, boundary: Boundary = OPEN
 ) -> Facts:
-    """The facts of a spec with those of its stages; `known` is what a lock says of the data."""
+    """The facts of a spec with those of its stages; `known` is the lock's record of the data."""
     whole = known.pretrain if known else ()
     stages = [
         _of_head(stage, spec, facts)
@@ -37,7 +37,7 @@ def gather_stages(
 
 
 def _of_head(stage: Draft, spec: Draft, facts: Facts) -> Facts:
-    """The training rows of the head that a stage reads, as they were seen for it; what is wrong with them it has said."""
+    """The training rows of the head that a stage reads, without diagnostics, which the head has reported."""
     by_name = dict(zip((task.name for task in spec.each), facts.each, strict=True))
     seen = by_name.get(stage.name) if stage.data else None
     if seen is None:
@@ -51,9 +51,9 @@ def _worst(found: Iterable[Status]) -> Status:
 
 
 def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
-    """The text of `retain` as a spec: nothing learns, the head is the backbone's own pretrained objective.
+    """The text of `retain` as a spec: method `probe`, and the backbone's own pretrained objective as head.
 
-    None where there is no such text, or no objective that the backbone was pretrained by.
+    None where there is no such text, or where the backbone has no language-model head.
     """
     model = backbone.language_model if backbone else None
     if spec.retain is None or backbone is None or model is None or not model.is_there:
@@ -62,10 +62,18 @@ def retained(spec: Draft, backbone: BackboneFacts | None) -> Draft | None:
     objective = variants.objective(word)
     input = variants.input(objective.modality)
     # read beside the virtual tokens of the spec's own method, in as many positions before training as after
-    room = {k: v.value for k, v in input.decided(input.options(), {}, backbone.room(spec.method, spec.adapt)).items()}
+    longest = backbone.room(spec.method, spec.adapt)
+    room = {key: found.value for key, found in input.decided(input.options(), {}, longest, None).items()}
     data = Data(train=spec.retain.data, columns=spec.retain.columns, bad_rows=spec.retain.bad_rows)
     return Draft(
-        top=spec.top, backbone=spec.backbone, method="probe", adapt=variants.method("probe").options(),
-        head_type=word, head=objective.options(), data=data, train=Train(), export=Export(),
+        top=spec.top,
+        backbone=spec.backbone,
+        method="probe",
+        adapt=variants.method("probe").options(),
+        head_type=word,
+        head=objective.options(),
+        data=data,
+        train=Train(),
+        export=Export(),
         input=input.options(**room),
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""What an earlier look at the data found, in place of another one."""
+"""Facts of the data from a lock, in place of reading it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """What an earlier look at the data found, taken as it is: its files are not opened."""
+    """Recorded facts of the data, used without opening its files."""
 
     columns: Columns
     splits: Mapping[str, SplitFacts]
     measured: Mapping[str, float]
     pretrain: tuple[Known, ...] = ()
     retain: Known | None = None
-    tasks: Mapping[str, Known] = field(default_factory=dict)  # of several heads, by name
-    patterns: Mapping[tuple[str, ...], int] = field(default_factory=dict)  # as Facts has them
+    tasks: Mapping[str, Known] = field(default_factory=dict)  # by head, where there are several
+    patterns: Mapping[tuple[str, ...], int] = field(default_factory=dict)  # as in `Facts`
 
     def of(self, name: str) -> Known:
-        """What was found in the data of a head; nothing where that is not known."""
+        """The record of a head's data; empty where there is none."""
         return self.tasks.get(name) or Known({}, {}, {})
 
     def among(self, names: Sequence[str]) -> dict[tuple[str, ...], int]:
-        """What is known of the rows that some heads read together."""
+        """The numbers of rows that some heads read together."""
         return {heads: rows for heads, rows in self.patterns.items() if set(heads) <= set(names)}

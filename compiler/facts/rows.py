@@ -1,4 +1,4 @@
-"""Reads data rows: the one way in for validate, plan and build."""
+"""Reads data rows, for validate, plan and build alike."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from ..store.hashes import file_sha256
 if TYPE_CHECKING:
     from ..contracts.reading import RowReader
 
-SHOWN = 5  # rows named per kind of mistake
-MOST = 20  # files
+SHOWN = 5  # the most rows in a message on one kind of mistake
+MOST = 20  # the most files in such a message
 SKIP = "leave such rows out: `bad_rows: {skip: 0.01}` under `data`"
-HEADER = 50  # rows that show which columns there are: a row of JSON may leave some out
+HEADER = 50  # rows read to find the columns, because a row of JSON may leave some out
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why a row can't be used: its column, the kind of mistake, and what this row has there."""
+    """Why a row can't be used: its column, the kind of fault, and the value of this row."""
 
     column: str
     reason: str
     detail: str = ""
     code: str = "E0313"
-    help: str = ""  # a way out besides mending the row or taking it out
+    help: str = ""  # advice other than mending the row or taking it out
 
     def untold(self, row: Mapping[str, Any]) -> Unusable:
-        """The same without anything that stands in the row."""
+        """The same without any value of the row."""
         if self.code == OUTSIDE:
             return self
         detail = told(row.get(self.column)) if self.column in row else ""
@@ -49,7 +49,7 @@ class Unusable:
 
 
 def without_values(text: str) -> str:
-    """A message without what it quotes: all from the first backtick to the last, so that no value ends it early.
+    """A message without quoted values: everything from the first backtick to the last is removed.
 
     >>> without_values("the key `a` b` stands there twice")
     'the key … stands there twice'
@@ -58,12 +58,12 @@ def without_values(text: str) -> str:
 
 
 def outside_of(table: Opened, reader: RowReader, row: Mapping[str, Any], columns: Mapping[str, Any]) -> Unusable | None:
-    """What is wrong with a row that names a file outside of the table's boundary, or None; nothing is opened."""
+    """The fault of a row that names a file outside of the table's boundary; None for none. Opens nothing."""
     if not table.boundary.is_closed:
         return None
     try:
         files = reader.files(row, columns, table.folder)
-    except (KeyError, TypeError, ValueError):  # no sound row, which its reader says
+    except (KeyError, TypeError, ValueError):  # an unsound row, which the reader reports
         return None
     if not any(map(table.boundary.is_outside, files)):
         return None
@@ -74,24 +74,24 @@ def outside_of(table: Opened, reader: RowReader, row: Mapping[str, Any], columns
 
 @dataclass
 class Mistake:
-    """One kind of mistake, as the first of its rows has it: how many rows have it, and the first of them."""
+    """One kind of fault in rows: its number of rows, and the first of them."""
 
     wrong: Unusable
     count: int = 0
-    numbers: list[int] = field(default_factory=list)  # of rows, no more than a message names
+    numbers: list[int] = field(default_factory=list)  # numbers of the first rows
 
     def add(self, number: int) -> None:
-        """Takes up a row."""
+        """Counts a row."""
         self.count += 1
         if len(self.numbers) < MOST:
             self.numbers.append(number)
 
 
 def in_rows(mistake: Mistake, table: Opened, split: str, role: str) -> Diagnostic:
-    """One kind of mistake, at the first of its rows; `role` is what the spec takes a column for that is so in every row."""
+    """The diagnostic on one kind of fault, at its first row; `role` is given where every row has it."""
     wrong, rows = mistake.wrong, mistake.count
     places = [table.row(number) for number in mistake.numbers[: MOST if table.path.is_dir() else SHOWN]]
-    is_file = not places[0].number  # in a folder a row is the file that it is
+    is_file = not places[0].number  # in a folder a row is a file
     shown = ", ".join(clean(place.file) if is_file else str(place.number) for place in places)
     shown += ", …" if rows > len(places) else ""
     count = f"{rows} rows of the {split} data: {shown}" if rows > 1 else ""
@@ -109,11 +109,19 @@ def in_rows(mistake: Mistake, table: Opened, split: str, role: str) -> Diagnosti
     return Diagnostic(wrong.code, headline, at, notes=notes, help=help)
 
 
-_KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", bytes: "bytes"}
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    bytes: "bytes",
+}
 
 
 def kind_of(value: object) -> str:
-    """What a cell holds, in words.
+    """The type of a cell in words.
 
     >>> kind_of([1])
     'a list'
@@ -122,7 +130,7 @@ def kind_of(value: object) -> str:
 
 
 def cell(row: Mapping[str, Any], name: str) -> Unusable | None:
-    """What is wrong with a cell that should be a text, or None."""
+    """What is wrong with a cell that should be a text; None for nothing."""
     value = row.get(name)
     if type(value) is str and value and not value.isspace():
         return None
@@ -134,7 +142,7 @@ def cell(row: Mapping[str, Any], name: str) -> Unusable | None:
 
 
 def told(value: object) -> str:
-    """A cell by its kind and length, where what it holds is not to be printed.
+    """A cell by type and length, where its value must not be printed.
 
     >>> told("secret"), told([1, 2]), told(7), told(None)
     ('it is text of 6 characters', 'it is a list of 2', 'it is a number', 'it is null')
@@ -146,12 +154,12 @@ def told(value: object) -> str:
 
 
 def lacks(row: Mapping[str, Any], names: Iterable[str]) -> bool:
-    """Whether a row has none of some answers: it is then of no use to their head, and may be to another."""
+    """Whether a row has none of some targets, so that their head can't use it."""
     return all(row.get(name) in (None, "") for name in names)
 
 
 def answers(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    """A row's target as a text, the same for the same labels in another order."""
+    """The target of a row as a text; labels in another order give the same text."""
     value = values.get(names[0]) if len(names) == 1 else [values.get(name) for name in names]
     if type(value) is str:
         return value
@@ -161,7 +169,7 @@ def answers(values: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
-    """The first rows, and why there are no more, if that is a mistake."""
+    """The first rows, and the error that ended reading, if any."""
     first: list[Any] = []
     try:
         for row in islice(numbered, HEADER):
@@ -173,14 +181,14 @@ def peek(numbered: Iterator[Any]) -> tuple[list[Any], Refused | None]:
 
 @dataclass(frozen=True)
 class Opened:
-    """One data file or folder, found and with its format settled; `skipped` are numbers of rows that are left out."""
+    """One data file or folder with its format; `skipped` are the numbers of rows that are left out."""
 
     path: Path
     shown: str
     format: str
     split: str | None
     skipped: frozenset[int] = frozenset()
-    boundary: Boundary = OPEN  # that no path in its rows crosses
+    boundary: Boundary = OPEN  # paths in its rows must lie inside
 
     @classmethod
     def again(
@@ -192,24 +200,24 @@ class Opened:
         skipped: frozenset[int],
         boundary: Boundary = OPEN,
     ) -> Opened:
-        """A table that was found before, in another folder perhaps."""
+        """A table that was found before, maybe from another root."""
         path = root / shown
         path = path / split if split and (path / split).is_dir() else path
         return cls(path, shown, format, split if path.is_file() else None, skipped, boundary)
 
     @cached_property
     def folder(self) -> Path:
-        """What paths inside the rows are relative to."""
+        """The folder that paths in rows are relative to."""
         return self.path if self.path.is_dir() else self.path.parent
 
     @cached_property
     def _files(self) -> dict[int, str]:
-        """Of a folder, the file that each row is."""
+        """For a folder: number of a row → its file."""
         found = variants.format(self.format).rows(self.path, lambda error: None)
         return {n: next((v for v in values.values() if (self.path / v).is_file()), "") for n, values in found}
 
     def row(self, number: int) -> Row:
-        """A row as a place: in a folder, where nobody counts, the file that it is."""
+        """The place of a row: file and number, or the row's file in a folder."""
         if self.path.is_dir() and (file := self._files.get(number)):
             return Row(f"{self.shown}/{file}")
         return Row(self.shown, number)
@@ -218,16 +226,18 @@ class Opened:
 def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (number, values) for every row of a table's split; numbers count as the format's module says.
 
-    Rows that a table skips are no rows. `told` hears of those that can't be read, where reading goes on after them.
-    Raises Refused E0317 at the row that can't be read, and E0312 where
-    a split is asked for and no row names its own.
+    Skipped rows are left out. `told` is called for rows that can't be read, where reading continues after them. Raises
+    Refused E0317 at a row that can't be read, and E0312 where the column `split` is needed and absent.
     """
-    if variants.format(table.format).extra == "parquet" and find_spec("pyarrow") is None:
-        raise refuse("E0409", "reading parquet needs pyarrow", help=installing("parquet"), status=Status.MACHINE)
+    extra = variants.format(table.format).extra
+    if extra and find_spec(extra.module) is None:
+        headline = f"reading {table.format} needs {extra.module}"
+        raise refuse("E0409", headline, help=installing(extra.name), status=Status.MACHINE)
     try:
         yield from _divided(table, _past(table) if table.skipped else told)
     except Malformed as error:
-        at = None if table.path.is_dir() else Row(table.shown, error.row)  # no line to point at: the spec's is better
+        # a folder has no line; the place in the spec is better
+        at = None if table.path.is_dir() else Row(table.shown, error.row)
         error = _untold(error) if table.boundary.is_closed else error
         help = f"{error.help or 'mend it'}, or {SKIP}" if error.is_row else error.help
         raise refuse("E0317", f"{quote(table.shown)} can't be read", error.reason, at=at, help=help) from None
@@ -237,14 +247,14 @@ def rows(table: Opened, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]
 
 
 def _untold(error: Malformed) -> Malformed:
-    """The same mistake without anything that stands in the file."""
+    """The same mistake without values of the file."""
     found = Malformed(error.row, without_values(error.reason), without_values(error.help))
     found.is_row = error.is_row
     return found
 
 
 def _past(table: Opened) -> Told:
-    """Goes past rows that are skipped, and stops at others."""
+    """A `told` that passes skipped rows and stops at others."""
 
     def told(error: Malformed) -> None:
         if error.row not in table.skipped:
@@ -271,7 +281,7 @@ def _divided(table: Opened, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 class Fingerprint:
-    """The hash of a table and of the files its rows refer to; of a folder also their names, which are its rows."""
+    """The hash of a table and of the files that its rows name; for a folder, also of their names."""
 
     def __init__(self, table: Opened) -> None:
         self.table = table
@@ -281,7 +291,7 @@ class Fingerprint:
         self.is_empty = not self.is_file
 
     def add(self, file: Path) -> str:
-        """Takes up a file; returns the hash of its bytes alone, "" for what is no file."""
+        """Adds a file; returns the hash of its bytes, or "" where it is no file."""
         if not file.is_file():
             return ""
         found = file_sha256(file)
@@ -291,12 +301,12 @@ class Fingerprint:
         return found
 
     def hexdigest(self) -> str:
-        """The hash of all that was taken up."""
+        """The hash so far."""
         return self.sum.hexdigest()
 
 
 def fingerprint(table: Opened, files: Iterable[Path]) -> str:
-    """The hash of a table and of the files its rows refer to."""
+    """The hash of a table and of the files that its rows name."""
     found = Fingerprint(table)
     for file in files:
         found.add(file)

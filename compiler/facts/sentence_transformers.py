@@ -1,4 +1,4 @@
-"""Reads what sentence-transformers keeps beside a backbone: its pooling, its length, and whether it normalises."""
+"""Reads the sentence-transformers files beside a backbone: pooling, length, normalisation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .rows import kind_of
 
 MODULES, LENGTH, POOLING = SENTENCES
 FOLDER = POOLING.partition("/")[0]
-MOST = 1 << 20  # bytes of a file
-# modes of their Pooling, those of their older files by the key that is true, and ours
+MOST = 1 << 20  # the most bytes of a file
+# key of older files → mode of sentence-transformers' Pooling; mode → pooling of graftc
 KEYS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -32,19 +32,19 @@ READ = ("Transformer", "Pooling", "Normalize")
 
 @dataclass(frozen=True)
 class Sentences:
-    """How a folder of sentence-transformers makes a vector of a text, as far as it says so."""
+    """How a sentence-transformers folder makes a vector of a text."""
 
-    pooling: str | None  # a word of ours
-    foreign: str  # a pooling that graftc has not, in their words; "" for none
+    pooling: str | None  # a pooling of graftc; None for none
+    foreign: str  # a pooling that graftc lacks, in sentence-transformers' words; "" for none
     max_length: int | None  # tokens, special ones included
     is_normalized: bool
-    unread: tuple[str, ...]  # what else their vectors go through
+    unread: tuple[str, ...]  # further modules and settings that affect their vectors
 
 
 def read_sentences(folder: Path) -> Sentences | None:
-    """What a folder says; None where it is none of sentence-transformers.
+    """The contents of a folder's files; None where it is no sentence-transformers folder.
 
-    Raises Refused E0580 for a file that can't be what they wrote.
+    Raises Refused E0580 for a damaged file.
     """
     if not _is_there(folder, MODULES):
         return None
@@ -61,14 +61,14 @@ def read_sentences(folder: Path) -> Sentences | None:
 
 
 def usual_length(said: Sentences | None, heads: Iterable[str]) -> Decided[int] | None:
-    """The length that a folder gives its texts; None where it says none, or where not all heads pool them."""
+    """The length that a folder names for its texts; None where it names none, or where a head does not pool."""
     if said is None or said.max_length is None or any(variants.top(word).needs != "pooled" for word in heads):
         return None
     return Decided(said.max_length, f"`max_seq_length` in the backbone's {LENGTH}")
 
 
 def _kind(module: Any) -> str:
-    """The class of a module without the module that it lies in."""
+    """The class name of a module."""
     kind = module.get("type") if isinstance(module, dict) else None
     if not isinstance(kind, str) or not kind:
         raise _wrong(MODULES, "a module of it names no `type`")
@@ -76,7 +76,7 @@ def _kind(module: Any) -> str:
 
 
 def _modes(folder: Path, module: Mapping[str, Any]) -> tuple[str, ...]:
-    """The modes of their pooling; its vectors stand beside each other where it has several."""
+    """The modes of Pooling; with several, their vectors are concatenated."""
     if module.get("path") != FOLDER:
         return (f"the Pooling of {quote(str(module.get('path')))}",)
     found = _read(folder, POOLING)
@@ -97,13 +97,13 @@ def _is_on(found: Mapping[str, Any], key: str) -> bool:
 
 
 def _length(folder: Path) -> tuple[int | None, bool]:
-    """Tokens of a text, and whether texts are put into lower case before the tokenizer sees them."""
+    """(most tokens of a text, whether texts are lower-cased before tokenization)."""
     found = _read(folder, LENGTH) if _is_there(folder, LENGTH) else {}
     if not isinstance(found, dict):
         raise _wrong(LENGTH, f"it holds {kind_of(found)}, not an object")
     length = found.get("max_seq_length")
     if length is not None and (type(length) is not int or length < 1):
-        raise _wrong(LENGTH, "`max_seq_length` is no number of tokens")
+        raise _wrong(LENGTH, "`max_seq_length` is not a number of tokens")
     return length, found.get("do_lower_case") is True
 
 
@@ -112,7 +112,7 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def _read(folder: Path, name: str) -> Any:
-    """A file's JSON."""
+    """The JSON of a file."""
     if not _is_there(folder, name):
         raise _wrong(name, "it is not there")
     try:
@@ -124,7 +124,7 @@ def _read(folder: Path, name: str) -> Any:
     except OSError as error:
         raise _wrong(name, error.strerror or "it can't be opened") from None
     except (ValueError, RecursionError):
-        raise _wrong(name, "it is nothing that can be read as JSON") from None
+        raise _wrong(name, "it can't be read as JSON") from None
 
 
 def _wrong(name: str, reason: str) -> Refused:

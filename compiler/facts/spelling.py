@@ -1,4 +1,4 @@
-"""Tells labels that are one but for how they are written: capital letters, blanks, and the point of a whole number."""
+"""Groups labels that differ only in spelling: case, blanks, and the point of a whole number."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterable
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
-VOID = frozenset({"nan", "<na>", "#n/a", "nat", "null"})  # what programs write where there is no value
+VOID = frozenset({"nan", "<na>", "#n/a", "nat", "null"})  # words that programs write for a missing value
 
 
 def folded(label: str) -> str:
-    """What all spellings of a label have in common.
+    """The common form of all spellings of a label.
 
     >>> folded(" Spam "), folded("1.0"), folded("True")
     ('spam', '1', 'true')
@@ -21,7 +21,7 @@ def folded(label: str) -> str:
 
 
 def spellings(labels: Iterable[str]) -> Iterable[list[str]]:
-    """The labels in groups of one and the same, however it is written.
+    """The labels in groups of equal labels, however they are spelt.
 
     >>> list(spellings(["Spam", "ham", " spam"]))
     [['Spam', ' spam'], ['ham']]
@@ -33,7 +33,7 @@ def spellings(labels: Iterable[str]) -> Iterable[list[str]]:
 
 
 def otherwise(label: str, others: Collection[str]) -> str:
-    """Another spelling of a label among others, one without blanks around it first; "" where there is none.
+    """Another spelling of a label among others, preferably one without blanks around it; "" for none.
 
     >>> otherwise("spam", ["Spam", " spam"]), otherwise("0", ["0.0"])
     ('Spam', '0.0')

@@ -57,9 +57,12 @@ def _open(entry: str | Table, base: Path, keys: Keys, boundary: Boundary) -> Ope
     if table.format and table.format not in variants.words("formats"):
         known = variants.words("formats")
         raise refuse(
-            "E0310", f"unknown format {quote(table.format)}", f"formats: {listed(known)}",
-            at=At((*keys, "format")), help=nearest(table.format, known),
-        )  # fmt: skip
+            "E0310",
+            f"unknown format {quote(table.format)}",
+            f"formats: {listed(known)}",
+            at=At((*keys, "format")),
+            help=nearest(table.format, known),
+        )
     split = table.split if path.is_file() else None
     return Opened(path, str(inside), table.format or _format(path, at), split, boundary=boundary)
 

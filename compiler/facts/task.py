@@ -1,4 +1,4 @@
-"""Looks at the data of one head: its rows, and how its inputs become arrays."""
+"""Gathers the facts of one head's data: its rows, and the preprocessing of its inputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .sentence_transformers import usual_length
 
 
 def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
-    """Looks at the data of one head."""
+    """The facts of one head."""
     spec, known = gathering.spec, gathering.known
     gathering.found += absolute(spec, gathering.folder, gathering.boundary)
     if spec.data is None or spec.modality is None or "columns" in spec.lost or reads_other(spec, backbone):
-        # rows would be held against a head or roles that are not meant; `problems` says so
+        # the head or the roles are wrong, which `problems` reports; rows can't be judged by them
         gathering.look()
         return Facts(backbone, {}, {}, None, {}, tuple(gathering.found), gathering.status)
     splits = gathering.splits()
@@ -33,7 +33,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
             gathering.found += input.misfits(preprocessing, source, backbone)
             preprocessing = with_more(preprocessing, gathering.head.reads(spec.head, spec.input, columns))
-            # where the family has no such model, `problems` says so, and of its tokenizer nothing more is asked
+            # a family without the language model has no mask token; `problems` reports it
             if preprocessing.get("is_masked") and input.vocabulary and gathering.head.needs in backbone.provides:
                 preprocessing |= input.vocabulary.masking(source)
             if preprocessing.get("is_packed") and input.vocabulary:
@@ -47,9 +47,15 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         except Refused as refused:
             gathering.note(refused)
     return Facts(
-        backbone, gathering.columns or {}, splits, preprocessing, measured, tuple(gathering.found), gathering.status,
+        backbone,
+        gathering.columns or {},
+        splits,
+        preprocessing,
+        measured,
+        tuple(gathering.found),
+        gathering.status,
         usual=usual,
-    )  # fmt: skip
+    )
 
 
 def reads_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
@@ -58,7 +64,7 @@ def reads_other(spec: Draft, backbone: BackboneFacts | None) -> bool:
 
 
 def with_more(record: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of preprocessing with what a head adds; what it adds to one of several readings stands in that one.
+    """A record of preprocessing with a head's additions; those to one of several readings go into that reading.
 
     >>> with_more({"readings": {"text": {"a": 1}}}, {"readings": {"text": {"b": 2}, "image": {"c": 3}}})
     {'readings': {'text': {'a': 1, 'b': 2}, 'image': {'c': 3}}}

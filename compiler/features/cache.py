@@ -1,4 +1,4 @@
-"""Memory-mapped cache of what frozen layers give: a vector for each row, or one for each token of it."""
+"""Memory-mapped cache of frozen-layer outputs: a vector for each row, or for each of its tokens."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from ..execution.saves import Saves
 from ..store.store import sync, write_array, write_atomically
 
 VALUES, EDGES = "values.npy", "edges.npy"
-DONE = "done.json"  # how many batches are kept: an attempt that ends early says it of those on the disk
+DONE = "done.json"  # how many batches the cache holds, for an attempt that continues
 TYPES = {"fp32": np.float32, "fp16": np.float16}
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Vectors of rows, one after the other; `edges` says where each row's begin, None where each has one."""
+    """Vectors of all rows in order; `edges` gives where the vectors of each row begin, None for one vector each."""
 
     values: np.ndarray
     edges: np.ndarray | None
-    views: int = 1  # of each row, one after the other: all rows as one view has them, then all as the next does
+    views: int = 1  # views of each row: all rows of the first view come first, then those of the next
 
     @property
     def is_whole(self) -> bool:
-        """Whether the whole backbone's features are kept: a vector for each row."""
+        """Whether it caches features of the whole backbone: one vector for each row."""
         return self.edges is None
 
     def drawn(self, rows: np.ndarray, seed: int) -> np.ndarray:
-        """Where a view of each of some rows lies, drawn from (seed, the row's number) alone."""
+        """The places of one view of each row, drawn from (seed, row number) alone: int64 (rows,)."""
         if self.views == 1:
             return rows
         draws = [np.random.default_rng([seed, row]).integers(self.views) for row in rows.tolist()]
         return rows + len(self.values) // self.views * np.array(draws, np.int64)
 
     def features(self, rows: np.ndarray) -> np.ndarray:
-        """The vectors of some rows: (rows, width)."""
+        """The vectors of rows: (rows, width)."""
         return np.asarray(self.values[rows], np.float32)
 
     def states(self, rows: np.ndarray, longest: int) -> np.ndarray:
-        """The states of some rows, padded with zeros: (rows, longest, width)."""
+        """The states of rows, padded with zeros: (rows, longest, width)."""
         assert self.edges is not None
         found = np.zeros((len(rows), longest, self.values.shape[1]), np.float32)
         for i, row in enumerate(rows):
@@ -55,16 +55,16 @@ class FeatureCache:
 
 
 def read_cache(folder: Path, views: int = 1) -> FeatureCache:
-    """What a folder holds that `FeatureWriter` wrote, of so many views of each row."""
+    """The cache in a folder that `FeatureWriter` wrote, with this number of views."""
     edges = np.load(folder / EDGES, mmap_mode="r") if (folder / EDGES).is_file() else None
     return FeatureCache(np.load(folder / VALUES, mmap_mode="r"), edges, views)
 
 
 class FeatureWriter:
-    """Writes what frozen work gives for rows that come in any order; `lengths` are those of rows with many vectors.
+    """Writes a feature cache for rows in any order; `lengths` are the numbers of vectors of rows, None for one each.
 
-    The rows come in so many `batches`. In a folder that an earlier attempt at the same left it goes on: `done` of them
-    are kept already, the last in so many `parts`.
+    The rows come in `batches` batches. In the folder of an earlier attempt it continues: `done` batches are there
+    already, the last one computed in `parts` parts.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class FeatureWriter:
         self.values = np.load(folder / VALUES, mmap_mode="r+") if self.done else self._made(shape, dtype)
 
     def _left(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[int, int]:
-        """How many batches an earlier attempt has kept, the last in how many parts; none where it was at another thing."""
+        """(batches, parts) that an earlier attempt at the same cache has written; (0, 1) for none."""
         try:
             left = json.loads((self.folder / DONE).read_bytes())
             values = np.load(self.folder / VALUES, mmap_mode="r")
@@ -89,22 +89,22 @@ class FeatureWriter:
         return 0, 1
 
     def _made(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> np.memmap[Any, Any]:
-        """An array straight on the disk: what is kept may be larger than the memory."""
-        (self.folder / DONE).unlink(missing_ok=True)  # it spoke of another array
+        """A new array on the disk, because it may be larger than memory."""
+        (self.folder / DONE).unlink(missing_ok=True)  # it counts batches of another array
         path = self.folder / VALUES
-        path.unlink(missing_ok=True)  # it may be a link to what another build has finished
+        path.unlink(missing_ok=True)  # it may be a link to another build's finished file
         sync(self.folder)
         values = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         try:
-            with path.open("r+b") as file:  # else a disk that is full later kills the process at a write
+            with path.open("r+b") as file:  # a disk that fills up later would kill the process at a write
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         except OSError:
-            path.unlink()  # it may have taken the disk's last bytes
+            path.unlink()  # it may have taken the last bytes of the disk
             raise
         return values
 
     def put(self, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> None:
-        """Writes the vectors of some rows: (rows, width), or (rows, tokens, width) of which padding is left out.
+        """Writes the vectors of rows: (rows, width), or (rows, tokens, width), whose padding is left out.
 
         Raises Refused E0419 for numbers that half precision can't hold.
         """
@@ -113,7 +113,7 @@ class FeatureWriter:
         if found.dtype != np.float32 and not np.isfinite(found).all():
             raise refuse(
                 "E0419",
-                "what frozen layers hand on is too large for half precision",
+                "outputs of frozen layers are too large for half precision",
                 help="keep it in `train.fold: {precision: fp32}`",
             )
         if self.edges is None:
@@ -124,14 +124,14 @@ class FeatureWriter:
             self.values[first:last] = states[: last - first]
 
     def passed(self, parts: int = 1, at_once: bool = False) -> None:
-        """Counts a batch that was put; writes down now and then, or at once, how many there are."""
+        """Counts a batch as written; saves the count now and then, or at once."""
         self.done, self.parts = self.done + 1, parts
         if at_once or self.saves.is_due():
             with self.saves.timed():
                 self._save()
 
     def close(self) -> None:
-        """Ends the writing."""
+        """Writes the edges and the last count."""
         if self.edges is not None:
             write_array(self.folder / EDGES, self.edges)
         self._save()

@@ -1,7 +1,7 @@
-"""Frozen layers computed once: what the highest of them hands on is cached, and the layers above start from there.
+"""Skips frozen layers whose output is cached, so that the layers above start from the cached state.
 
-The backbone's own forward runs in either case, so that embeddings, masks and positions are what they always are; the
-cached layers are skipped, and the last of them hands on the cached state in the shape of its own answer.
+The backbone's own `forward` runs, so embeddings, masks and positions are unchanged. The cached layers compute nothing,
+and the last of them returns the cached state in the form of its usual output.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from torch import nn
 from ..planning.feature_caching import STACK, stack_of
 from ..planning.plan import Phase
 
-STATE = "state"  # the array of a batch that holds what the cached layers hand on: (batch, tokens, width)
+STATE = "state"  # the array of a batch with the output of the cached layers: (batch, tokens, width)
 
 
 class _Reached(Exception):
-    """Ends a forward pass at the highest cached layer: nothing above is asked for."""
+    """Ends a forward pass after the highest cached layer."""
 
 
 class Prefix:
-    """The cached layers of a backbone, adapted or not."""
+    """The cached layers of a backbone, with or without adapters."""
 
     def __init__(self, backbone: nn.Module, plan: Phase) -> None:
         self.layers = list(_stack(backbone, plan))[: plan.train.cached_layers]
         self.backbone = backbone
-        # what a layer answers with besides its state, None for a state alone; told by its first plain pass
+        # what each layer returns besides its state, None for a state alone; found by a first plain pass
         self.rest: list[tuple[Any, ...] | None] | None = None
 
     def states(self, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What the layers hand on for a batch: (batch, tokens, width); nothing above them runs."""
+        """The output of the cached layers for a batch: (batch, tokens, width); layers above do not run."""
         found: list[torch.Tensor] = []
 
         def stop(module: nn.Module, args: Any, answer: Any) -> None:
@@ -49,7 +49,7 @@ class Prefix:
         return found[0]
 
     def outputs(self, given: Mapping[str, torch.Tensor], state: torch.Tensor) -> Any:
-        """What the backbone answers a batch whose cached layers handed on `state`."""
+        """The backbone's outputs for a batch whose cached layers gave `state`."""
         if self.rest is None:
             self.rest = self._look(given)
         for i, (layer, rest) in enumerate(zip(self.layers, self.rest, strict=True)):
@@ -61,7 +61,7 @@ class Prefix:
                 del layer.forward  # the class has its own
 
     def _look(self, given: Mapping[str, torch.Tensor]) -> list[tuple[Any, ...] | None]:
-        """What each layer answers with besides its state, from one row; draws nothing that training would draw."""
+        """What each layer returns besides its state, from a pass of one row; leaves torch's random state unchanged."""
         found: list[Any] = []
         hooks = [
             layer.register_forward_hook(lambda module, args, answer: found.append(answer)) for layer in self.layers
@@ -84,7 +84,7 @@ def _stack(backbone: nn.Module, plan: Phase) -> nn.ModuleList:
 
 
 def _handing(state: torch.Tensor | None, rest: tuple[Any, ...] | None) -> Any:
-    """The forward of a layer that computes nothing: it hands on a state, or else the one that it is given."""
+    """The `forward` of a skipped layer: it returns `state`, or its own input where that is None."""
 
     def forward(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         handed = hidden_states if state is None else state

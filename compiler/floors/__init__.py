@@ -1,4 +1,4 @@
-"""Floors: what a task scores without any training of a network, from the commonest answer to a linear model on words."""
+"""Floors: scores without training a network, from the most frequent answer to a linear model on words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows that a floor learns from or is asked.
+    """Rows that a floor learns from or answers.
 
-    `examples` are their arrays and targets; `read` gives the raw inputs, which are read only where a floor wants them.
-    `vectors`, of shape (rows, width), are the untouched backbone's features, None where nobody computed them.
+    `examples` holds arrays and targets. `read` returns the raw inputs; it is called only if a floor needs them.
+    `vectors`, of shape (rows, width), are the untouched backbone's features, None where they were not computed.
     """
 
     examples: Examples
@@ -31,16 +31,16 @@ class Sample:
 
     @cached_property
     def texts(self) -> list[tuple[str, ...]]:
-        """The texts of each input: one, or those of a pair or a triplet."""
+        """The texts of each input: one, two or three."""
         return [(value,) if isinstance(value, str) else tuple(value) for value in self.read()]
 
 
 @dataclass(frozen=True)
 class Floor:
-    """A floor by the name that people read, and what it gives for rows: the head's own outputs, None where it can't tell.
+    """A floor's name, and its outputs for rows in the head's own form; None where it has none.
 
-    `is_constant`: it gives every input the same. `is_calibrated`: validation rows decide what is left to decide, as for
-    the trained model.
+    With `is_constant`, all inputs get the same outputs. With `is_calibrated`, thresholds and the like are calibrated on
+    validation rows, as for the trained model.
     """
 
     name: str

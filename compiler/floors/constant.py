@@ -1,4 +1,4 @@
-"""The answer that is right most often, whatever is asked."""
+"""Floors with the same answer to every input."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ NAME = "most frequent"
 
 
 def of_labels(targets: np.ndarray, count: int) -> Floor:
-    """Every label by its share of the training rows, from targets (rows,): one is counted beside what is there."""
+    """Log frequencies of labels in the training rows, from targets (rows,); each count is raised by one."""
     import numpy as np
 
     return of_logits(np.log(np.bincount(targets, minlength=count) + 1.0))
 
 
 def of_several(targets: np.ndarray) -> Floor:
-    """Every label by its share of the training rows, from targets (rows, labels) of 0 and 1."""
+    """Log odds of each label in the training rows, from targets (rows, labels) of 0 and 1."""
     import numpy as np
 
     positive = targets.sum(0) + 0.5

@@ -1,4 +1,4 @@
-"""Cosines of texts that nobody trained: of TF-IDF, and of the untouched backbone's features."""
+"""Floors by cosines of texts: of TF-IDF vectors, and of the untouched backbone's features."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from . import Sample
 if TYPE_CHECKING:
     import numpy as np
 
-NUMBERS = 1 << 25  # of all vectors together, 134 MB: metrics hold them densely, as they do the model's own
-FEWEST, MOST = 9, 13  # powers of two between which a vector's length lies
-Near = Callable[[Sample], "np.ndarray | None"]  # pairs to cosines (pairs, 1)
+NUMBERS = 1 << 25  # the most numbers of all vectors, 134 MB, because metrics need dense vectors
+FEWEST, MOST = 9, 13  # range of the width of a vector, as powers of two
+Near = Callable[[Sample], "np.ndarray | None"]  # sample of pairs → cosines (pairs, 1)
 TFIDF, UNTOUCHED = "TF-IDF cosine", "untouched cosine"
 
 
 def weighed(train: Sample, asked: Sample) -> Any:
-    """TF-IDF of each text that is asked, hashed into (texts, 2^n) sparse rows of length one, by the training texts' IDF.
+    """TF-IDF of each text of `asked`, hashed into sparse unit vectors (texts, 2^n), with the IDF of training texts.
 
-    Hashing keeps inner products up to a little noise (Weinberger et al. 2009, arXiv:0902.2206); it wants no vocabulary.
+    Hashing changes inner products only a little (Weinberger et al. 2009, arXiv:0902.2206) and needs no vocabulary.
     """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
@@ -32,7 +32,7 @@ def weighed(train: Sample, asked: Sample) -> Any:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (texts, width) brought to length one; those without a direction stay zero."""
+    """Vectors (texts, width) scaled to length one; zero vectors stay zero."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -41,7 +41,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def of_pairs(vectors: Any) -> np.ndarray:
-    """The cosines (pairs, 1) of vectors (2 · pairs, width) of length one, those of a pair one after the other."""
+    """The cosines (pairs, 1) of unit vectors (2 · pairs, width), in which the two of a pair follow each other."""
     import numpy as np
 
     first, second = vectors[0::2], vectors[1::2]
@@ -51,6 +51,6 @@ def of_pairs(vectors: Any) -> np.ndarray:
 
 
 def pairs(train: Sample) -> Iterator[tuple[str, Near]]:
-    """Each cosine by its name, as a function of a sample of pairs."""
+    """Each cosine by name, as a function of a sample of pairs."""
     yield TFIDF, lambda sample: of_pairs(weighed(train, sample))
     yield UNTOUCHED, lambda sample: None if sample.vectors is None else of_pairs(unit(sample.vectors))

@@ -9,7 +9,7 @@ from . import Floor, Sample, constant, linear
 
 
 def floors(record: Mapping[str, Any], train: Sample, ways: Mapping[str, tuple[linear.See, float]]) -> Iterator[Floor]:
-    """The commonest label, or each label's share, and logistic regression on each way to see a row, by its strength."""
+    """The most frequent label, and logistic regression on each kind of features, with its strength."""
     import numpy as np
 
     targets, count = train.examples.targets, len(record["labels"])

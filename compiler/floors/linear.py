@@ -1,4 +1,4 @@
-"""Linear models of scikit-learn on words, mean colours or features, with bounds on the work that they may take."""
+"""Floors by linear models of scikit-learn on words, mean colours or features, with limits on their work."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from . import Floor, Sample
 if TYPE_CHECKING:
     import numpy as np
 
-Seen = Callable[[Sample], Any]  # rows as a matrix (rows, columns), sparse or dense
-See = Callable[[Sample], Seen | None]  # from training rows, None where there is nothing to see
-Answer = Callable[[Any], "np.ndarray"]  # a matrix to logits (rows, outputs)
+Seen = Callable[[Sample], Any]  # sample → matrix (rows, columns), sparse or dense
+See = Callable[[Sample], Seen | None]  # training rows → Seen, or None where there are no features
+Answer = Callable[[Any], "np.ndarray"]  # matrix → logits (rows, outputs)
 
-WORDS = 10_000  # of the vocabulary, the commonest; twice as many were no better on banking77, four times as slow
-ENTRIES = 4_000_000  # rows × outputs that are fitted at once: banking77's 9,000 rows of 77 labels take 0.7 s
-ITERATIONS, TOLERANCE = 60, 1e-3  # of L-BFGS; to 1e-4 it takes twice as long for half a point
-GRID = 4  # a picture is seen as the mean colours of so many fields a side
-ABSENT = -30.0  # the logit of a label that no row has: a share that rounds to nothing
-RARE = 1000  # rows from which on a word has to stand in two of them
+WORDS = 10_000  # the most frequent words; twice as many were no better on banking77, and four times as slow
+ENTRIES = 4_000_000  # the most rows × outputs of a fit: banking77's 9,000 rows of 77 labels take 0.7 s
+ITERATIONS, TOLERANCE = 60, 1e-3  # of L-BFGS; 1e-4 takes twice as long for half a point of accuracy
+GRID = 4  # fields along each side of a picture
+ABSENT = -30.0  # logit of a label without rows, whose probability rounds to zero
+RARE = 1000  # from this many rows on, a word must occur in two rows
 
 
 def words(train: Sample) -> Seen | None:
-    """Words by TF-IDF with sublinear counts, those of all texts of an input together; None where there are no words."""
+    """TF-IDF of words with sublinear counts, over all texts of an input; None where there are no words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     seen = TfidfVectorizer(
@@ -39,12 +39,12 @@ def words(train: Sample) -> Seen | None:
 
 
 def joined(sample: Sample) -> list[str]:
-    """The texts of each input as one."""
+    """The texts of each input joined to one."""
     return [" ".join(texts) for texts in sample.texts]
 
 
 def colours(train: Sample) -> Seen | None:
-    """The mean colours of the fields of a grid over each picture, scaled by the training rows: (rows, 3 · GRID²)."""
+    """The mean colours of the fields of a grid over each picture, standardised by training rows: (rows, 3 · GRID²)."""
     return _scaled(train, _grid)
 
 
@@ -60,7 +60,7 @@ def _grid(sample: Sample) -> np.ndarray:
 
 
 def features(train: Sample) -> Seen | None:
-    """The untouched backbone's features, scaled by the training rows; None where nobody computed them."""
+    """The untouched backbone's features, standardised by training rows; None where there are none."""
     return None if train.vectors is None else _scaled(train, lambda sample: sample.vectors)
 
 
@@ -69,14 +69,14 @@ def _scaled(train: Sample, of: Callable[[Sample], Any]) -> Seen:
 
     known = np.asarray(of(train), np.float64)
     mean, deviation = known.mean(0), known.std(0)
-    deviation[deviation < 1e-6] = 1.0  # what does not vary says nothing
+    deviation[deviation < 1e-6] = 1.0  # constant columns carry no information
     return lambda sample: (np.asarray(of(sample), np.float64) - mean) / deviation
 
 
 def floors(
     train: Sample, targets: np.ndarray, fit: Callable[[Any, np.ndarray], Answer], ways: Mapping[str, See]
 ) -> Iterator[Floor]:
-    """A linear model on each of some ways to see rows; `targets` are (rows,) or (rows, outputs), `fit` makes the model."""
+    """A linear model on each kind of features; `targets` are (rows,) or (rows, outputs), `fit` makes the model."""
     for name, see in ways.items():
         seen = see(train)
         if seen is not None:
@@ -93,7 +93,7 @@ def _asked(seen: Seen, model: Answer) -> Callable[[Sample], dict[str, np.ndarray
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps scikit-learn quiet of fits that were cut short: a floor may be a little lower than it could be."""
+    """Silences scikit-learn's warnings on fits that reach the limit of iterations."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -102,7 +102,7 @@ def _quiet() -> Iterator[None]:
 
 
 def thinned(rows: int, outputs: int) -> np.ndarray:
-    """Indices of evenly spaced rows, as many as the work allows for so many outputs."""
+    """Indices of evenly spaced rows, as many as the work limit allows for these outputs."""
     import numpy as np
 
     most = max(1, min(rows, ENTRIES // max(1, outputs)))

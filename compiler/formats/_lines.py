@@ -1,4 +1,4 @@
-"""Reads a text file line by line, numbered as an editor numbers them."""
+"""Reads a text file line by line, with the line numbers of an editor."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import BinaryIO
 
 from . import Malformed, Told, stop
 
-LONGEST = 64 << 20  # bytes of one line: a file that is not made of lines must not be read into memory
-START = 1 << 20  # bytes that tell how lines end
+LONGEST = 64 << 20  # the most bytes of one line, because a file without lines must not be read into memory
+START = 1 << 20  # bytes from which the ends of lines are recognised
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 AS_UTF_8 = "a spreadsheet saves `CSV UTF-8`; or `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`, if Windows wrote it"
 
 
 def lines(path: Path, told: Told = stop) -> Iterator[tuple[int, str]]:
-    """Yields each line with its number from 1, its end included.
+    """Yields each line, with its end, and its number from 1.
 
-    Lines end at a line feed only, so that U+2028 and the like stay inside a text as they do in an editor.
+    Lines end only at a line feed, so U+2028 and the like stay inside a text, as in an editor.
     """
     for number, raw in raw_lines(path):
         try:
@@ -32,10 +32,10 @@ def lines(path: Path, told: Told = stop) -> Iterator[tuple[int, str]]:
 
 
 def raw_lines(path: Path, is_json: bool = False) -> Iterator[tuple[int, bytes]]:
-    """Yields the bytes of each line in UTF-8 with its number from 1, without a byte order mark.
+    """Yields the bytes of each line in UTF-8, without a byte order mark, and its number from 1.
 
-    UTF-16 is known by its byte order mark; a file with carriage returns and no line feed ends its lines with them, unless
-    `is_json`: there they are space.
+    UTF-16 is recognised by its byte order mark. A file with carriage returns but no line feed has lines that end with
+    carriage returns, unless `is_json`, where they are white space.
     """
     with path.open("rb", buffering=START) as buffered:
         start = buffered.read(START)
@@ -57,7 +57,7 @@ def _numbered(readline: Callable[[], bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _recoded(buffered: BinaryIO, encoding: str, end: str) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not UTF-8 with a line feed, as if they were."""
+    """The lines of a file in another encoding or with other ends, as UTF-8 with line feeds."""
     text, number = io.TextIOWrapper(buffered, encoding, newline=end), 0
     inside = "utf-8" if encoding == "utf-16" else encoding  # bytes of UTF-8 pass through Latin-1 unchanged
 
@@ -71,11 +71,11 @@ def _recoded(buffered: BinaryIO, encoding: str, end: str) -> Iterator[tuple[int,
     except UnicodeError:
         raise Malformed(number + 1, f"not {encoding.upper()}, though its first bytes say so", AS_UTF_8) from None
     finally:
-        text.detach()  # who opened the file closes it
+        text.detach()  # the caller closes the file
 
 
 def decoded(number: int, raw: bytes) -> str:
-    """A line's text; raises Malformed where it is none."""
+    """A line's text; raises Malformed for bytes that are no text."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -86,5 +86,5 @@ def decoded(number: int, raw: bytes) -> str:
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
-    """What to say of bytes that are not UTF-8."""
+    """The message for bytes that are not UTF-8."""
     return f"not UTF-8: byte 0x{error.object[error.start]:02x}; save the file as UTF-8"

@@ -1,7 +1,7 @@
-"""Reads what a Parquet file says of the sizes of its pages, before any of them is unpacked.
+"""Reads the sizes of a Parquet file's pages before any page is decompressed.
 
-A page of a few bytes may claim to hold gigabytes, and what stands at the end of the file may lie about it. The headers
-of the pages themselves are what the decoder follows, so they are read here: structs of Thrift's compact protocol.
+A page of a few bytes may claim gigabytes, and the file's footer may be wrong about it. Decoders follow the headers of
+pages, so these are read here: structs of Thrift's compact protocol.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any, BinaryIO
 
 from . import Malformed
 
-HEADER = 1 << 16  # bytes of a page's header that are read at once
-LONGEST = 1 << 24  # bytes of a header: it may hold the least and the largest value of a page
-LARGEST = 1 << 30  # bytes of a page, unpacked
-SMALL = 32 << 20  # bytes of a page that may be packed as tightly as can be
-TIGHTEST = 200  # bytes that come out of one in a larger page
-FEWEST = 1_000_000  # values that a column of any file may have
-PER_BYTE = 100  # values for each byte of a file, in a column of a larger one
-DEEPEST = 8  # structs within structs
+HEADER = 1 << 16  # bytes of a page's header that are read first
+LONGEST = 1 << 24  # the most bytes of a header, which may hold the least and the largest value of a page
+LARGEST = 1 << 30  # the most bytes of a decompressed page
+SMALL = 32 << 20  # decompressed bytes up to which any compression ratio is allowed
+TIGHTEST = 200  # the highest compression ratio of a larger page
+FEWEST = 1_000_000  # number of values that a column may have in any file
+PER_BYTE = 100  # the most values for each byte of the file, in a column with more values
+DEEPEST = 8  # the deepest nesting of structs
 
 
 @dataclass(frozen=True)
 class Page:
-    """The header of a page: bytes packed and unpacked, and how many values it holds."""
+    """The header of a page: bytes compressed and decompressed, and its number of values."""
 
     unpacked: int
     packed: int
@@ -33,16 +33,16 @@ class Page:
 
 
 class Pages:
-    """The pages of a file, row group by row group; `size` is that of the file."""
+    """The pages of a file, row group by row group; `size` is the file's size in bytes."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size = file, size
-        self.values: Counter[str] = Counter()  # by column, of the groups so far
+        self.values: Counter[str] = Counter()  # column → values in the groups so far
 
     def largest(self, group: Any) -> int:
-        """The bytes of the largest pages of a group's columns together, unpacked.
+        """The sum over a group's columns of their largest pages, in decompressed bytes.
 
-        Raises Malformed for pages that are larger, or hold more values, than data has.
+        Raises Malformed for pages that are too large, or have too many values.
         """
         found = 0
         for i in range(group.num_columns):
@@ -73,7 +73,7 @@ def _pages(file: BinaryIO, column: Any) -> Iterator[Page]:
 
 
 def _header(file: BinaryIO, at: int) -> tuple[Page, int]:
-    """A page's header and its length."""
+    """The header of a page, and the header's length."""
     room = HEADER
     while True:
         file.seek(at)
@@ -94,14 +94,14 @@ def _header(file: BinaryIO, at: int) -> tuple[Page, int]:
 
 
 class _Compact:
-    """A struct of Thrift's compact protocol: its fields by number, whole numbers and structs alone."""
+    """A struct of Thrift's compact protocol: fields by number, only whole numbers and structs."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.at = 0
 
     def whole(self) -> tuple[dict[int, Any], int]:
-        """The struct and its length; raises IndexError where there is more of it."""
+        """The struct and its length; raises IndexError where bytes are missing."""
         return self._struct(0), self.at
 
     def _struct(self, depth: int) -> dict[int, Any]:
@@ -115,7 +115,7 @@ class _Compact:
     def _value(self, kind: int, depth: int) -> Any:
         if depth > DEEPEST:
             raise Malformed(0, "not a sound Parquet file: the header of a page is nested too deeply")
-        if kind in (1, 2):  # true and false stand in the kind
+        if kind in (1, 2):  # the type itself tells true from false
             return kind == 1
         if kind == 3:
             return self._byte()

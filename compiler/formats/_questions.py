@@ -1,4 +1,4 @@
-"""Takes the nested articles of SQuAD (Rajpurkar et al., 2016; 2018) apart into rows, one a question."""
+"""Flattens the nested articles of SQuAD (Rajpurkar et al., 2016; 2018) into one row for each question."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SHAPE = "a paragraph has a text `context` and a list `qas`"
 
 
 def is_article(value: Mapping[str, Any]) -> bool:
-    """Whether an object is an article: a list `paragraphs`, of which the first has `qas`."""
+    """Whether an object is an article: it has a list `paragraphs`, whose first item has `qas`."""
     paragraphs = value.get("paragraphs")
     if not isinstance(paragraphs, list) or "question" in value:
         return False
@@ -17,9 +17,9 @@ def is_article(value: Mapping[str, Any]) -> bool:
 
 
 def questions(article: Mapping[str, Any]) -> Iterator[dict[str, Any] | str]:
-    """A row for each question of an article, with its `context`; or what is wrong in its place.
+    """Yields a row for each question of an article with its `context`, or an error message in its place.
 
-    What SQuAD 2.0 calls impossible has no answer, whatever is written of plausible ones.
+    Questions that SQuAD 2.0 calls impossible have no answer, whatever plausible answers are listed.
     """
     above = {"title": article["title"]} if "title" in article else {}
     for paragraph in article["paragraphs"]:

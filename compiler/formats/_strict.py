@@ -1,4 +1,4 @@
-"""JSON as the standard has it: what Python's reader lets through beyond that is refused here."""
+"""Strict JSON: refuses what Python's reader accepts beyond the standard."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(  # type: ignore[
 ).scan_once
 
 
-_EXACT = (str, int, bool, type(None))  # what orjson reads as Python does
-_WIDE = 2.0**63  # whole numbers from here on may have lost digits: orjson makes floats of them
+_EXACT = (str, int, bool, type(None))  # types that orjson reads as Python does
+_WIDE = 2.0**63  # larger whole numbers become floats in orjson and may lose digits
 
 
 def quickly(raw: bytes) -> dict[str, Any] | None:
-    """The object that a line holds, read by orjson; None where only `scan` can tell what it holds or what is wrong.
+    """The object in a line, read by orjson; None where only `scan` can tell the content or the error.
 
-    orjson takes the last of several equal keys. Every key has its colon, so a line with as many colons as
-    its object has keys repeats none, and neither do objects inside of it.
+    orjson takes the last of several equal keys. Every key has its colon, so a line with as many colons as its object
+    has keys repeats none, and neither do objects inside of it.
     """
     try:
         row = orjson.loads(raw)
@@ -76,13 +76,13 @@ def quickly(raw: bytes) -> dict[str, Any] | None:
 
 
 def _has_keys(raw: bytes, count: int) -> bool:
-    """Whether a line has no more than `count` keys for sure, texts with colons in them or not."""
-    # spelt out: a generator costs more here than reading the line
+    """Whether a line certainly has no more than `count` keys, even with colons in texts."""
+    # written out, because a generator would cost more than reading the line
     return raw.count(b'":') == count and b" :" not in raw and b"\t:" not in raw and b"\r:" not in raw
 
 
 def problem(value: Any, text: str, start: int, end: int) -> str:
-    """What is wrong with a value, written at `text[start:end]`, as a row; "" if nothing is."""
+    """Why a value written at `text[start:end]` is no valid row; "" for a valid one."""
     if not isinstance(value, dict):
         return f"a row must be an object, not {_KINDS[type(value)]}"
     if _SURROGATE.search(text, start, end):
@@ -94,7 +94,7 @@ def problem(value: Any, text: str, start: int, end: int) -> str:
 
 
 def explain(error: ValueError | RecursionError) -> str:
-    """What to say of a value that could not be read."""
+    """The message for a value that could not be read."""
     if isinstance(error, RecursionError):
         return "lists or objects are nested too deeply"
     if isinstance(error, json.JSONDecodeError):

@@ -1,4 +1,4 @@
-"""Reads tables of delimited text: a header, then one row of cells after another."""
+"""Reads tables of delimited text: a header, then rows of cells."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from ._lines import decoded, raw_lines
 if TYPE_CHECKING:
     from _csv import Reader
 
-MARKS = {",": "commas", "\t": "tabs", ";": "semicolons"}  # what programs put between cells
-LONGEST = 16 << 20  # characters of one cell; csv's own 128 KiB refuses long documents, none would swallow the file
-WIDEST = 16_384  # columns, as many as a spreadsheet has: each row is held against all of them
-SHOWN = 40  # characters of a cell in a message
-_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line by which spreadsheets are told
+MARKS = {",": "commas", "\t": "tabs", ";": "semicolons"}  # delimiters and their names
+# the most characters of a cell: csv's default of 128 KiB refuses long documents, no limit allows the whole file
+LONGEST = 16 << 20
+WIDEST = 16_384  # the most columns, as in a spreadsheet
+SHOWN = 40  # the most characters of a cell in a message
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*')  # a first line that names the delimiter for spreadsheets
 
 
 def table(path: Path, delimiter: str, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each row under the number of the line on which it starts; an empty cell is None.
+    """Yields each row under the number of its first line; an empty cell is None.
 
-    Rows of empty cells are none, and neither are columns without a name and without values.
+    Rows of empty cells are skipped, and so are columns without a name and without values.
     """
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
-    damaged: list[Malformed] = []  # lines of the row that is being read, that are no text
+    damaged: list[Malformed] = []  # undecodable lines of the current row
     delimiter, before, lines = _begun(_text(path, damaged), delimiter)
-    # strict: a stray quote is an error here, where the lenient reader would join cells without a word
+    # strict, because the lenient reader silently joins cells at a stray quote
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     cells = _cells(reader, before, damaged, told)
     line, names = next(cells, (0, []))
@@ -50,7 +51,7 @@ def table(path: Path, delimiter: str, told: Told = stop) -> Iterator[tuple[int, 
 
 
 def _text(path: Path, damaged: list[Malformed]) -> Iterator[str]:
-    """The lines of a file; of those that are no text, what can be read of them, and what is wrong."""
+    """The lines of a file; undecodable lines are added to `damaged` and yielded as far as they can be read."""
     for number, raw in raw_lines(path):
         try:
             line = decoded(number, raw)
@@ -61,7 +62,7 @@ def _text(path: Path, damaged: list[Malformed]) -> Iterator[str]:
 
 
 def _begun(lines: Iterator[str], delimiter: str) -> tuple[str, int, Iterator[str]]:
-    """What stands between cells, by the first lines; how many lines are no part of the table, and those that are."""
+    """(delimiter by the first lines, number of lines before the table, the table's lines)."""
     first: list[str] = []
     for line in lines:
         first.append(line)
@@ -86,7 +87,7 @@ def _cells(reader: Reader, before: int, damaged: list[Malformed], told: Told) ->
         except csv.Error as error:
             wrong = Malformed(line, _reason(str(error)))
             if before + reader.line_num > line or str(error).startswith("field larger"):
-                raise wrong from None  # nobody knows which of these lines are rows
+                raise wrong from None  # it is unknown which of these lines are rows
             told(wrong)
             damaged.clear()
             continue
@@ -114,11 +115,11 @@ def _check_header(line: int, names: list[str], delimiter: str) -> None:
 
 
 class _Fitting:
-    """Brings the cells of a row under the names of a header, where they are not as many or some have no name."""
+    """Assigns the cells of a row to the names of a header, where numbers differ or columns have no name."""
 
     def __init__(self, names: Sequence[str], delimiter: str) -> None:
         self.names, self.delimiter = names, delimiter
-        # the first column without a name is the index that pandas writes, and no cell that slipped
+        # a first column without a name is the index that pandas writes
         self.unnamed = [i for i, name in enumerate(names) if not name.strip() and i]
         self.is_padded = any(name[:1] == " " and name.strip() for name in names)
         self.is_needed = bool(self.is_padded or not all(map(str.strip, names)))
@@ -146,7 +147,7 @@ class _Fitting:
 
 
 def _reason(error: str) -> str:
-    if error.startswith("new-line character"):  # csv goes on with advice to the programmer
+    if error.startswith("new-line character"):  # csv's message continues with advice for programmers
         return "a carriage return inside a cell without quotes"
     if error.startswith("unexpected end"):
         return "a quote that opens here is never closed"

@@ -1,7 +1,7 @@
-"""Words and their tags in columns, a line a word, a blank line between sentences: CoNLL-2003 and its like.
+"""Words and their tags in columns, one word in a line, a blank line between sentences: CoNLL-2003 and the like.
 
-Columns stand between tabs, where the first word's line has one, else between blanks. The first is the word, the last its
-tag; of four, as CoNLL-2003 has them, the others are named too. Lines of `-DOCSTART-` and comments are no words.
+Columns are separated by tabs if the first word's line has one, else by blanks. The first column is the word, the last
+one the tag. With four columns, as in CoNLL-2003, all are named. Lines with `-DOCSTART-` and comments are skipped.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ._lines import lines
 
 DOCUMENT = "-DOCSTART-"
 _TAG = re.compile(r"O|[A-Z]-\S+")
-_NAMES = {4: ("tokens", "pos_tags", "chunk_tags", "ner_tags")}  # as CoNLL-2003 is named on the Hub
+_NAMES = {4: ("tokens", "pos_tags", "chunk_tags", "ner_tags")}  # CoNLL-2003's names on the Hub
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each sentence, the lists `tokens` and `tags`, under the number of the line on which it starts."""
+    """Yields each sentence, as lists `tokens` and `tags`, under the number of its first line."""
     reading = _Reading(told)
     for number, line in lines(path, reading.damaged):
         yield from reading.line(number, line.rstrip("\r\n"))
@@ -29,18 +29,18 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 class _Reading:
-    """The sentence that is being read, and how the file's columns stand apart."""
+    """The sentence being read, and the file's column layout."""
 
     def __init__(self, told: Told) -> None:
         self.told = told
-        self.mark: str | None = None  # between columns: None for blanks
-        self.width = 0  # columns of every line
+        self.mark: str | None = None  # the separator of columns; None for blanks
+        self.width = 0  # number of columns of every line
         self.start = 0
         self.words: list[list[str]] = []
         self.wrong: Malformed | None = None
 
     def line(self, number: int, line: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Takes up a line; yields the sentence that it ends."""
+        """Reads a line; yields the sentence that it ends."""
         if not line.strip():
             yield from self.end()
             return
@@ -53,7 +53,7 @@ class _Reading:
         self._take(number, cells)
 
     def _is_word(self, cells: list[str]) -> bool:
-        """Whether a line that starts with `#` is a word and its tag."""
+        """Whether a line that starts with `#` is a word with its tag."""
         return len(cells) == (self.width or len(cells)) > 1 and bool(_TAG.fullmatch(cells[-1]))
 
     def _take(self, number: int, cells: list[str]) -> None:
@@ -70,12 +70,12 @@ class _Reading:
         self.words.append(cells)
 
     def damaged(self, error: Malformed) -> None:
-        """A line that is no text: its sentence can't be used."""
+        """Marks the sentence of an undecodable line as unusable."""
         self.start = self.start or error.row
         self.wrong = self.wrong or error
 
     def end(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields the sentence that has been read, if there is one."""
+        """Yields the sentence so far, if there is one."""
         start, words, wrong = self.start, self.words, self.wrong
         self.start, self.words, self.wrong = 0, [], None
         if wrong:

@@ -1,7 +1,7 @@
-"""Comma-separated values with a header, quoted as spreadsheets do.
+"""Comma-separated values with a header, quoted as by spreadsheets.
 
-A header without a comma whose names stand between semicolons or tabs says that all cells do, as a first line `sep=;`
-does: so spreadsheets write where the comma is for decimals.
+A header without commas, with names between semicolons or tabs, sets the delimiter for the file. So does a first line
+`sep=;`. Spreadsheets write both where the comma is the decimal mark.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ._table import table
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each row under the number of the line on which it starts."""
+    """Yields each row under the number of its first line."""
     return table(path, ",", told)
 
 
-FORMAT = Format(suffixes=(".csv",), rows=rows)
+FORMAT = Format(suffixes=(".csv",), is_table=True, rows=rows)

@@ -1,4 +1,4 @@
-"""A folder of images: one sub-folder per class, named by its label."""
+"""A folder of images: one sub-folder for each class, named by its label."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..contracts.format import Format
 from . import Malformed, Told, stop
 
 IMAGES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # what Windows puts into folders of pictures
-SHOWN = 5  # files named that are no images
+SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # files of Windows in folders of pictures
+SHOWN = 5  # the most files in a message
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -28,7 +28,7 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
         raise Malformed(0, reason, help)
     within = {label.name: _images(label, root) for label in labels}
     others = [f"{label}/{name}" for label, names in within.items() for name in names if not _is_image(name)]
-    if others and told is stop:  # all of them at once
+    if others and told is stop:  # reports all of them at once
         raise _no_images(others)
     number = 0
     for label, names in within.items():
@@ -69,14 +69,14 @@ def _images(label: os.DirEntry[str], root: str) -> list[str]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder shows, sorted; hidden entries are the system's: .DS_Store, .ipynb_checkpoints, Thumbs.db."""
+    """The visible entries of a folder, sorted; skips system files: .DS_Store, .ipynb_checkpoints, Thumbs.db."""
     with os.scandir(folder) as entries:
         shown = (entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in SYSTEM)
         return sorted(shown, key=lambda entry: entry.name)
 
 
 def _inside(entry: os.DirEntry[str], root: str, shown: str) -> os.DirEntry[str]:
-    """The entry itself, unless its name is no text or it links to something outside of `root`."""
+    """The entry itself; raises Malformed for a name that is no text, and for a link out of `root`."""
     try:
         entry.name.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""A JSON document that is a list of objects, or an object whose `data` is one.
+"""A JSON document that is a list of objects, or an object whose `data` is such a list.
 
-An object with `paragraphs` that have a `context` and `qas` is an article of SQuAD, and each of its questions is a row.
+An object with `paragraphs` that have a `context` and `qas` is an article of SQuAD; each of its questions is a row.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ._questions import is_article, questions
 from ._strict import explain, problem, scan
 
 CHUNK = 1 << 20  # bytes read at a time
-LONGEST = 64 << 20  # characters of one row: past this the document is not worth guessing at
-_NEAR = 12  # an error so close to the window's end may only mean that a token is cut there: `-Infinity`, `\ud83d`
+LONGEST = 64 << 20  # the most characters of one row
+_NEAR = 12  # an error this close to the window's end may be a cut token: `-Infinity`, `\ud83d`
 _SPACE = re.compile(r"[ \t\r\n]*")
 _VALUES = {
     "[": "a list",
@@ -31,13 +31,13 @@ _VALUES = {
     "N": "NaN",
     "I": "Infinity",
 }
-_STARTS = tuple('["ntf-0123456789')  # of values that are no objects
+_STARTS = tuple('["ntf-0123456789')  # first characters of values that are no objects
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each object of the list under its place in it, from 1, with one window of text in memory.
+    """Yields each object of the list under its place from 1, with one window of text in memory.
 
-    Of articles it yields the questions, under their place among all of them.
+    Questions of articles are numbered by their place among all questions.
     """
     with path.open("rb") as file:
         window = _Window(file)
@@ -56,7 +56,7 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _items(window: _Window, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows up to the bracket that closes the list."""
+    """The rows up to the closing bracket of the list."""
     if window.peek() == "]":
         window.take()
         return
@@ -76,7 +76,7 @@ def _items(window: _Window, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _rows(window: _Window) -> Iterator[dict[str, Any] | Malformed]:
-    """What the next value of the list gives: itself, or the questions of an article."""
+    """The rows of the next value of the list: the value itself, or the questions of an article."""
     if window.peek() != "{":
         error = window.malformed(_not_an_object(window.peek()))
         if window.peek() not in _STARTS:
@@ -97,7 +97,7 @@ def _rows(window: _Window) -> Iterator[dict[str, Any] | Malformed]:
 
 
 def _data(window: _Window, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of the list `data`; what stands beside it is read past."""
+    """The objects of the list `data`; other keys are skipped."""
     seen = False
     mark = "," if window.peek() != "}" else window.take()
     while mark == ",":
@@ -121,7 +121,7 @@ def _data(window: _Window, told: Told) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 class _Unsound(Malformed):
-    """A row that can be read past."""
+    """A faulty row after which reading can continue."""
 
 
 def _not_an_object(first: str) -> str:
@@ -134,7 +134,7 @@ def _not_an_object(first: str) -> str:
 
 
 class _Window:
-    """The part of a document that is being read; grows at its end and forgets what was taken."""
+    """The part of a document that is in memory; grows at its end and drops what was read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -142,17 +142,17 @@ class _Window:
         self.text = ""
         self.at = 0
         self.lines = 0  # line feeds before the window
-        self.counted = (0, 0)  # a place in the window, and the line feeds before it
-        self.row = 0  # the row being read, for messages
-        self.damage = ""  # why nothing can be read after the window
+        self.counted = (0, 0)  # (place in the window, line feeds before it)
+        self.row = 0  # number of the current row, for messages
+        self.damage = ""  # why nothing can be read after the window; empty for no damage
         self.is_whole = False
 
     def malformed(self, reason: str, place: int | None = None) -> Malformed:
-        """The exception for something wrong at `place`, by default where reading stands."""
+        """The exception for an error at `place`, by default the current place."""
         return Malformed(self.row, f"{reason} (line {self._line(self.at if place is None else place)})")
 
     def _line(self, place: int) -> int:
-        """The line that a place of the window stands on, counted on from the place before: many rows may be wrong."""
+        """The line of a place in the window, counted from the last place asked for, because many rows may be wrong."""
         at, lines = self.counted
         self.counted = (
             place,
@@ -161,7 +161,7 @@ class _Window:
         return self.lines + self.counted[1] + 1
 
     def more(self) -> bool:
-        """Reads on; False at the end of the file, and then nothing has moved."""
+        """Reads more of the file; False at its end, where nothing changes."""
         new = ""
         while not new:
             if self.damage:
@@ -177,18 +177,18 @@ class _Window:
         rest = len(self.text) - self.at
         if rest > LONGEST:
             raise self.malformed(f"a row longer than {LONGEST >> 20} Mi characters")
-        # doubling, since a value that does not fit is read again from its start
+        # doubles the window, because a value that does not fit is read again from its start
         raw = self.file.read(max(CHUNK, rest))
         self.is_whole = not raw
         try:
             return self.decoder.decode(raw, final=self.is_whole)
         except UnicodeDecodeError as error:
-            # what stands before the damage is read first, so that the row in the message is the right one
+            # text before the damage is read first, so that the message names the right row
             self.damage = not_utf8(error)
             return error.object[: error.start].decode()
 
     def peek(self) -> str:
-        """The next character that is not space, "" at the end; reading then stands on it."""
+        """The next character that is not white space, "" at the end; moves to it."""
         while True:
             self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]  # matches nothing at least
             if self.at < len(self.text):
@@ -197,13 +197,13 @@ class _Window:
                 return ""
 
     def take(self) -> str:
-        """Like `peek`, and goes past it."""
+        """The next character that is not white space; moves past it."""
         character = self.peek()
         self.at += len(character)
         return character
 
     def value(self) -> Any:
-        """The value that starts where reading stands; one with a row number must be a sound object."""
+        """The value at the current place; inside the list it must be a valid row."""
         while True:
             try:
                 value, end = scan(self.text, self.at)
@@ -223,7 +223,7 @@ class _Window:
                 raise self.malformed(reason, place)
 
     def skip(self) -> None:
-        """Goes past a value that is no row."""
+        """Moves past a value that is no row."""
         row, self.row = self.row, 0
         self.value()
         self.row = row

@@ -1,4 +1,4 @@
-"""JSON Lines: one object per line."""
+"""JSON Lines: one object in each line."""
 
 from __future__ import annotations
 

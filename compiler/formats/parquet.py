@@ -8,24 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..contracts.format import Format
+from ..contracts.format import Extra, Format
 from . import Malformed, Told, stop
 from ._pages import TIGHTEST, Pages
 
-BATCH = 256  # rows decoded at a time: images may be in them
-ROOM = 128 << 20  # bytes of them at most, or one row
-UNPACKED = 1 << 30  # bytes that any file may unpack to
+BATCH = 256  # the most rows decoded at a time, which may hold images
+ROOM = 128 << 20  # the most bytes of rows decoded at a time, or one row
+UNPACKED = 1 << 30  # bytes that any file may decompress to
 CHUNK = 1 << 20  # bytes of a column read at a time
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each row under its place in the table, from 1; a NaN, which is how pandas writes no value, is None."""
+    """Yields each row under its place in the table, from 1; NaN, which pandas writes for no value, becomes None."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     damage = (pyarrow.ArrowException, OSError)
-    before = 0  # rows of the batches that were read
-    # opened here, so that a file that can't be opened is not taken for a damaged one
+    before = 0  # rows of the batches so far
+    # opened here, to tell an unreadable file from a damaged one
     with path.open("rb") as file:
         try:
             table = ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
@@ -44,12 +44,12 @@ def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _batches(table: Any, file: BinaryIO) -> Iterator[Any]:
-    """The rows, a few at a time: fewer where a cell may be large. Raises Malformed for what unpacks without measure."""
+    """The rows in small batches, smaller where cells may be large; raises Malformed for excessive decompression."""
     size = file.seek(0, os.SEEK_END)
     rest, pages = max(UNPACKED, TIGHTEST * size), Pages(file, size)
     groups = range(table.metadata.num_row_groups)
     for number in (number for number in groups if table.metadata.row_group(number).num_rows):
-        # a cell lies in one page, and a page of words may be named by every row
+        # a cell lies in one page, and every row may refer to one dictionary page
         largest = pages.largest(table.metadata.row_group(number))
         rows = min(BATCH, max(1, ROOM // max(1, largest)))
         for coded in table.iter_batches(batch_size=rows, row_groups=[number]):
@@ -61,7 +61,7 @@ def _batches(table: Any, file: BinaryIO) -> Iterator[Any]:
 
 
 def _decoded(batch: Any) -> Any:
-    """A batch whose columns stand there as they are: of a dictionary, which costs nothing, its words are counted."""
+    """A batch with dictionary columns expanded, so that their words are counted."""
     import pyarrow
 
     for i, field in enumerate(batch.schema):
@@ -76,7 +76,7 @@ def _objects(batch: Any, before: int, told: Told) -> Iterator[tuple[int, dict[st
     try:
         yield from enumerate(batch.to_pylist(), before + 1)
     except UnicodeDecodeError:
-        pass  # Parquet does not check its strings; the row is found one by one
+        pass  # Parquet strings are not checked; search row by row
     else:
         return
     for index in range(batch.num_rows):
@@ -98,4 +98,4 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-FORMAT = Format(suffixes=(".parquet",), extra="parquet", rows=rows)
+FORMAT = Format(suffixes=(".parquet",), extra=Extra("parquet", "pyarrow"), is_table=True, rows=rows)

@@ -1,7 +1,7 @@
 """Tab-separated values with a header.
 
-Quotes mean what they mean to a spreadsheet, which writes a cell that holds a tab or a quote that way.
-Where they are plain characters, a cell that begins with one and does not end with it is refused.
+Quotes mean what they mean to spreadsheets, which quote a cell that holds a tab or a quote. In files with plain quotes,
+a cell that begins with one and does not end with it is refused.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ._table import table
 
 
 def rows(path: Path, told: Told = stop) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each row under the number of the line on which it starts."""
+    """Yields each row under the number of its first line."""
     return table(path, "\t", told)
 
 
-FORMAT = Format(suffixes=(".tsv", ".tab"), rows=rows)
+FORMAT = Format(suffixes=(".tsv", ".tab"), is_table=True, rows=rows)

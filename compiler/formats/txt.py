@@ -1,4 +1,4 @@
-"""Plain text, one text per line."""
+"""Plain text, one text in each line."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Heads, one module per task word of the spec."""
+"""Heads: one module for each task word of a spec."""

@@ -1,4 +1,4 @@
-"""What heads that choose among labels share: options, reading targets, the record, loss and checks."""
+"""Shared parts of heads that choose among labels: options, targets, record, loss and checks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ._stack import STARTS, Start, Width
 if TYPE_CHECKING:
     import numpy as np
 
-SHOWN = 3  # labels named per kind of mistake
-COMPARED = 10_000  # pairs of labels, when one is sought that was meant
+SHOWN = 3  # the most labels in a message
+COMPARED = 10_000  # the most pairs of labels compared to find a misspelling
 Weight = Annotated[float, Field(gt=0.0, le=1e6)]
 
 
 class Loss(Frozen):
-    """How answers are scored while training."""
+    """Keys under `head.loss`: how answers are scored in training."""
 
     class_weights: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="`balanced`, or label: weight"
@@ -61,12 +61,12 @@ Keys = TypeVar("Keys", bound=Options)
 
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
-    """The label map: as written, else the sorted labels of the training rows."""
+    """The label map: the written labels, else the sorted labels of the training rows."""
     return names(options.labels) or tuple(decided(options, train)["labels"].value)
 
 
 def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
-    """What the options leave open."""
+    """The label map, where the options leave it open."""
     if options.labels:
         return {}
     if train.is_wide:
@@ -76,7 +76,7 @@ def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
-    """Everything wrong between the labels written and the labels found."""
+    """All findings between the written labels and the labels of rows."""
     train = tallies["train"]
     labels = labels_of(options, train)
     yield from disagreements(labels, bool(options.labels), tallies)
@@ -91,7 +91,7 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
 
 
 def _places(options: Options, train: Tally) -> Iterator[Diagnostic]:
-    """Columns of labels that no row has, and lists that may be places or labels."""
+    """Errors for label columns that no row has, and for lists that may be flags or labels."""
     for i, column in enumerate(train.columns if train.is_wide and not options.labels else ()):
         if column not in train.counts:
             at = At(("data", "columns", "labels", i), "is 0 in every training row")
@@ -107,9 +107,9 @@ def _places(options: Options, train: Tally) -> Iterator[Diagnostic]:
 def disagreements(
     labels: tuple[str, ...], is_written: bool, tallies: Mapping[str, LabelCounts], places: Sequence[int] = ()
 ) -> Iterator[Diagnostic]:
-    """Labels of the map that no training row has, and labels of rows that are not in the map.
+    """Errors for labels of the map without training rows, and for labels of rows outside of the map.
 
-    `places` says where in `head.labels` each stands, where that is not as in the map.
+    `places` are the places of labels in `head.labels`, where they differ from those in the map.
     """
     misspelt: set[str] = set()
     if is_written:
@@ -120,7 +120,7 @@ def disagreements(
 
 
 def _written(labels: tuple[str, ...], train: LabelCounts, places: Sequence[int]) -> Iterator[Diagnostic]:
-    """Labels of `head.labels` that are empty, repeated, or of no training row."""
+    """Errors for labels of `head.labels` that are empty, repeated, or without a training row."""
     first: dict[str, int] = {}
     wrong: list[Diagnostic] = []
     for i, label in enumerate(labels):
@@ -141,7 +141,7 @@ def _written(labels: tuple[str, ...], train: LabelCounts, places: Sequence[int])
 
 
 def _misspelt(labels: tuple[str, ...], train: LabelCounts) -> set[str]:
-    """Labels of the rows that a written one without rows was meant to be: one mistake, told where it is written."""
+    """Labels of rows that are probably meant by a written label without rows; reported there, once."""
     strangers = sorted(train.counts.keys() - set(labels))
     lost = [label for label in labels if label not in train.counts]
     if len(lost) * len(strangers) > COMPARED:
@@ -151,16 +151,17 @@ def _misspelt(labels: tuple[str, ...], train: LabelCounts) -> set[str]:
 
 
 def _meant(label: str, known: Collection[str], who: str) -> str:
-    """The way out for a label that is not known: how it is written elsewhere, or a like one."""
+    """The advice for an unknown label: another spelling of it, or a similar label."""
     if other := otherwise(label, known):
         return f"{who} it {quote(other)}: write it one way in both"
-    return nearest(label, [other for other in known if other == other.strip()])  # blanks are nobody's meaning
+    # labels with blanks at the ends are not meant
+    return nearest(label, [other for other in known if other == other.strip()])
 
 
 def _strangers(
     name: str, tally: LabelCounts, labels: tuple[str, ...], is_written: bool, misspelt: set[str]
 ) -> Iterator[Diagnostic]:
-    """One diagnostic for all labels of a split that are not in the label map, at the first of their rows."""
+    """One error for all labels of a split that are not in the label map, at their first row."""
     known = {*labels, *misspelt}
     strangers = [label for label in tally.counts if label not in known]
     if not strangers:
@@ -193,13 +194,18 @@ def _weighted(weights: Mapping[str, float], labels: tuple[str, ...]) -> Iterator
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record: pure data that training and bundle share."""
+    """The record of the head: pure data that training and bundle share."""
     labels = labels_of(options, train)
     return {
-        "labels": labels, "is_multi": train.is_multi, "dropout": options.dropout, "hidden": options.hidden,
-        "label_smoothing": options.loss.label_smoothing, "focal": options.loss.focal, "class_weights": _weights(options, labels, train),
+        "labels": labels,
+        "is_multi": train.is_multi,
+        "dropout": options.dropout,
+        "hidden": options.hidden,
+        "label_smoothing": options.loss.label_smoothing,
+        "focal": options.loss.focal,
+        "class_weights": _weights(options, labels, train),
         "thresholds": (0.5,) * len(labels) if train.is_multi else None,
-    }  # fmt: skip
+    }
 
 
 def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[float, ...] | None:
@@ -208,8 +214,8 @@ def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[f
         return None
     if isinstance(written, dict):
         return tuple(written.get(label, 1.0) for label in labels)
-    if train.is_multi:  # of the positive answers: negatives per positive
-        # a label on every row keeps a weight above zero, or it would never learn
+    if train.is_multi:  # weight of a label's positives: negatives for each positive
+        # a label on every row keeps a weight above zero, so that it learns
         return tuple(max(train.rows - train.counts[label], 1) / train.counts[label] for label in labels)
     # the `balanced` heuristic of scikit-learn: rows / (classes · rows of the class)
     return tuple(train.rows / (len(labels) * train.counts[label]) for label in labels)
@@ -218,7 +224,7 @@ def _weights(options: Options, labels: tuple[str, ...], train: Tally) -> tuple[f
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
 ) -> list[np.ndarray]:
-    """The target of a row's one input: int64 of shape () for one label, float32 of shape (labels,) for several."""
+    """The target of a row's only input: int64 () for one label, float32 (labels,) for several."""
     import numpy as np
 
     index = {label: i for i, label in enumerate(record["labels"])}
@@ -231,7 +237,7 @@ def target(
 
 
 def _words(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> Any:
-    """The labels of a row that `Tally` found sound."""
+    """The labels of a row that `Tally` accepted."""
     if not record["is_multi"]:
         return read_labels(row[columns["label"][0]], columns["label"][0], False)
     wide = columns["labels"]
@@ -239,7 +245,7 @@ def _words(record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[s
 
 
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
-    """What rows are held out by: their label, where they have one each."""
+    """The stratum of a row when rows are held out: its label, if it has exactly one."""
     return "" if "labels" in columns else _words({"is_multi": False}, row, columns)[0]
 
 
@@ -250,14 +256,14 @@ def head(
     floors: Callable[[Mapping[str, Any], Sample], Iterator[Floor]],
     floor_features: Literal["", "cached", "apart"] = "",
 ) -> Head[Keys, Tally]:
-    """The record of a head that chooses one label by its share of certainty, or several with a threshold each."""
+    """The record of a head that chooses one label by probability, or several, each by a threshold."""
     return Head(
         modality=modality,
         needs="pooled",
         options=options,
         metrics=classification.METRICS,
         targets=("label", "labels"),
-        several=("labels",),  # several columns are a label each
+        several=("labels",),  # each of several columns is a label
         stratum=stratum,
         tally=Tally,
         problems=problems,

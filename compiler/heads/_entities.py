@@ -1,4 +1,4 @@
-"""Reads the words of a row and the entities among them, from tags or from spans in a text."""
+"""Reads the words of a row and its entities, from tags or from spans in a text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ NAMED = "write the names of the tags in the order of their numbers: `head: {labe
 
 
 def spelt(written: Any, row: Mapping[str, Any], columns: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose words and tags are lists of texts: a cell of a table holds a list as a text, and tags may be numbers.
+    """A row with words and tags as lists of texts: cells of tables hold lists as text, and tags may be numbers.
 
-    `written` has the names of tags by their numbers: the options, or the record.
+    `written` holds the names of numbered tags: the options, or the record.
     """
     if "tags" not in columns:
         return row
@@ -49,14 +49,14 @@ def are_numbers(tags: Any) -> bool:
 
 
 def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str:
-    """The text of a row: its words with a space between."""
+    """The text of a row: its words joined by spaces."""
     if "tokens" in columns:
         return " ".join(row[columns["tokens"][0]])
     return " ".join(str(row[name]) for name in columns["text"])
 
 
 def spans_of(row: Mapping[str, Any], columns: Mapping[str, Any]) -> tuple[list[Span], frozenset[str]] | Unusable:
-    """The spans of a row in characters of its text, and the schemes that its tags may follow; or what is wrong."""
+    """The spans of a row in characters of its text, and the schemes that its tags follow; or why it is unusable."""
     if "spans" in columns:
         found = _written(row.get(columns["spans"][0]), columns["spans"][0], raw(row, columns, Path()))
         return found if isinstance(found, Unusable) else (found, frozenset())
@@ -99,7 +99,7 @@ def _written(value: Any, name: str, text: str) -> list[Span] | Unusable:
                 f"span {i} is {start} to {end}, the text has {len(text)} characters; `end` is the one after the last"
             )
             return Unusable(name, "has a span that marks nothing of the text", detail, "E0362")
-        marked = text[start:end]  # white space at either end belongs to no word
+        marked = text[start:end]  # white space at the ends is left out
         found.append((start + len(marked) - len(marked.lstrip()), start + len(marked.rstrip()), label))
     found.sort()
     for (start, end, label), (other, last, second) in pairwise(found):

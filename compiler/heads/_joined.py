@@ -1,4 +1,4 @@
-"""Labels that are several, with a mark between them that is not read as one."""
+"""Finds labels that are several labels joined by a mark other than `|`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Collection
 
 from ..contracts.targets import Joined
 
-MARKS = (",", ";", " ")  # what people put between labels; `|` is what is read
+MARKS = (",", ";", " ")  # marks that people put between labels; only `|` is read
 
 
 def joined(labels: Collection[str]) -> Joined | None:
-    """The first of at least two labels whose parts all stand elsewhere too; None where commas belong to names.
+    """The first of at least two labels whose parts all occur elsewhere too; None where marks belong to names.
 
     >>> joined(["a", "b", "a, b", "b, a"]).parts, joined(["Rome, Italy", "Paris, France"])
     (('a', 'b'), None)
@@ -26,7 +26,7 @@ def joined(labels: Collection[str]) -> Joined | None:
 
 
 def apart(label: str, known: Collection[str]) -> tuple[str, ...]:
-    """The known labels that one is made of; none where it is not.
+    """The known labels that a label consists of; empty for none.
 
     >>> apart("a; b", {"a", "b"}), apart("a; c", {"a", "b"})
     (('a', 'b'), ())
@@ -36,5 +36,5 @@ def apart(label: str, known: Collection[str]) -> tuple[str, ...]:
 
 
 def parts(label: str, mark: str) -> tuple[str, ...]:
-    """What stands between the marks."""
+    """The texts between the marks."""
     return tuple(part.strip() for part in label.split(mark))

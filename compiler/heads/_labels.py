@@ -1,4 +1,4 @@
-"""Reads the labels of rows and counts them: one a row, several in a list or a text, or a column of 0 and 1 for each."""
+"""Reads and counts labels of rows: one for each row, several as a list or a text, or one column for each label."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..facts.rows import Unusable, kind_of
 from ._joined import joined
 from ._lists import is_like_a_list, listed
 
-MOST = 1 << 16  # different labels: what has more is no label
-KINDS = {str: "text", bool: "true or false", int: "number", float: "number"}  # of what may be a label
+MOST = 1 << 16  # the most different labels
+KINDS = {str: "text", bool: "true or false", int: "number", float: "number"}  # type of a label → its name
 HOT = {"0": False, "1": True, "false": False, "true": True}  # whether a label applies
-# what a column of one label may hold: as a number, a word of JSON, or a text of either, however Python prints it
+# values of a label's column: numbers, words of JSON, or these as text, also as Python prints them
 FLAGS: dict[Any, bool] = {0: False, 1: True, "0": False, "1": True, "0.0": False, "1.0": True} | {
     form: word == "true" for word in ("false", "true") for form in (word, word.capitalize(), word.upper())
 }
@@ -24,29 +24,29 @@ NAMES = "write `head.labels: [a, b, …]`, a name for each place of the lists; o
 
 
 class Tally(RowLabels):
-    """Counts the labels of a split while its rows are read; past MOST different ones it counts no new ones."""
+    """Counts the labels of a split while its rows are read; after MOST different labels it counts no new ones."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.is_multi = "labels" in columns
         self.role = "labels" if self.is_multi else "label"
         self.columns = columns[self.role]
         self.column = self.columns[0]
-        self.is_wide = len(self.columns) > 1  # a column for each label
+        self.is_wide = len(self.columns) > 1  # whether each label has a column
         self.names = names(options.labels if isinstance(options, Labelled) else None)
         self.counts: dict[str, int] = {}
         self.first: dict[str, Place] = {}
         self.rows = 0
-        self.texts: set[str] = set()  # labels that stood in a row as they are
-        self.kinds: dict[tuple[str, str], Place] = {}  # a table and a kind of label → the first row
-        self.is_hot: bool | None = None  # whether all lists so far are two of 0 and 1
+        self.texts: set[str] = set()  # labels that occurred in rows as text
+        self.kinds: dict[tuple[str, str], Place] = {}  # (table, type of label) → the first row
+        self.is_hot: bool | None = None  # whether all lists so far have two items, each 0 or 1
 
     @property
     def strata(self) -> tuple[int, ...]:
-        """Rows of each stratum of which a share is held out: of each label, or of all where rows have several."""
+        """The rows of each stratum: of each label, or all rows where a row has several labels."""
         return (self.rows,) if self.is_multi else tuple(self.counts.values())
 
     def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
-        """Counts one row; returns what is wrong when its target is unusable."""
+        """Counts one row; returns why its target is unusable, or None."""
         value = values.get(self.column)
         if type(value) is str and value in self.texts:  # nearly every row
             self.counts[value] += 1
@@ -78,18 +78,18 @@ class Tally(RowLabels):
             self.is_hot = len(labels) == 2 and HOT.keys() >= set(labels)
 
     def joined(self) -> Joined | None:
-        """A label that is made of others, where rows may have several."""
+        """A label that looks like several joined, where rows may have several; else None."""
         return joined(self.counts) if self.is_multi and not self.is_wide else None
 
     def record(self) -> dict[str, Any]:
-        """What a lock keeps of the count, for `recall`."""
+        """The counts as data for a lock, which `recall` reads."""
         return {"rows": self.rows, "counts": written_counts(self.counts)}
 
     @classmethod
     def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
-        """The count that `record` gave, as if the rows had been read; every label's first row is then at `place`.
+        """The tally that gave `record`, as if the rows had been read; the first row of every label is then at `place`.
 
-        Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
+        Raises ValueError, KeyError, TypeError or AttributeError for a record that no tally gives.
         """
         tally = cls(columns)
         tally.counts = read_counts(record["counts"])
@@ -101,24 +101,24 @@ class Tally(RowLabels):
 
 
 def names(written: Iterable[Any] | None) -> tuple[str, ...]:
-    """The labels that a spec writes, none where it leaves them open."""
+    """The labels that a spec writes; empty where it leaves them open."""
     return tuple(map(label_word, written or ()))
 
 
 def written_counts(counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Counts of labels as a lock keeps them, in the order of the labels."""
+    """Counts of labels as texts for a lock, in the order of labels."""
     return tuple(f"{counts[label]} {label}" for label in order(counts))
 
 
 def read_counts(entries: Iterable[str]) -> dict[str, int]:
-    """What `written_counts` wrote; raises ValueError or AttributeError for anything else."""
+    """The counts that `written_counts` wrote; raises ValueError or AttributeError for anything else."""
     return {label: int(number) for number, _, label in (entry.partition(" ") for entry in entries)}
 
 
 def read_labels(value: Any, column: str, is_multi: bool, names: Sequence[str] = ()) -> tuple[str, ...] | Unusable:
-    """The labels of one row, or the reason why there are none.
+    """The labels of one row, or why they are unusable.
 
-    `names` are those of `head.labels`: a list of as many zeros and ones says which of them apply.
+    `names` are those of `head.labels`: a list of as many zeros and ones tells which of them apply.
 
     >>> read_labels(1.0, "c", False), read_labels("['a', 'b']", "c", True), read_labels([0, 1, 0], "c", True, "xyz")
     (('1',), ('a', 'b'), ('y',))
@@ -165,9 +165,9 @@ def _several(value: Any, column: str, names: Sequence[str]) -> tuple[str, ...] |
 
 
 def _hot(words: tuple[str, ...], column: str, names: Sequence[str], shown: str) -> tuple[str, ...] | Unusable:
-    """What zeros and ones say: a label for each 1, where there are as many as `names`; or they are labels themselves.
+    """The labels of a list of zeros and ones: the names at its ones, or the zeros and ones themselves as labels.
 
-    More than two of them repeat one, which a list of labels never does.
+    A list of labels never repeats one, so more than two items are flags.
     """
     are_labels = all(word in names for word in words) if names else True
     is_repeated = len(set(words)) < len(words)
@@ -182,7 +182,7 @@ def _hot(words: tuple[str, ...], column: str, names: Sequence[str], shown: str) 
 
 
 def read_flags(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...] | Unusable:
-    """The labels of a row that has a column for each: those whose cell says 1 or true.
+    """The labels of a row with a column for each label: those whose cell is 1 or true.
 
     >>> read_flags({"a": "1", "b": False, "c": 1.0}, ["a", "b", "c"])
     ('a', 'c')
@@ -206,7 +206,7 @@ def _kind(value: Any) -> str:
 
 
 def label_word(value: Any) -> str:
-    """A label's name in plan and bundle, a whole number without a point; empty for what can't be one.
+    """A label's name in plan and bundle, whole numbers without a point; empty for a value that can't be a label.
 
     >>> label_word(True), label_word(2.0), label_word(2.5), label_word("2.0")
     ('true', '2', '', '2.0')

@@ -1,4 +1,4 @@
-"""Reads lists that stand in a text, as cells of a table hold them: those of JSON, and those that Python prints."""
+"""Reads lists that are written as text in a cell: JSON, or Python's form."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from functools import lru_cache
 from typing import Any
 
 _ITEM = r"""(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|[+-]?\d++(?:\.\d*+)?|True|False)"""
-LONGEST = 1 << 20  # characters of a list as Python prints it: its parser takes a hundred times the memory
+LONGEST = 1 << 20  # the most characters of a list in Python's form, whose parser takes a hundred times the memory
 _ENDS = {"[": "]", "(": ")", "{": "}"}
-# a comma between every two items: Python reads 'a' 'b' as one text, and so numpy prints two
-# what was read is never read otherwise (`*+`): a cell that is nearly a list takes no longer than one that is
+# commas between items are required: Python reads 'a' 'b', numpy's form of two items, as one text
+# possessive quantifiers (`*+`) prevent backtracking, so that nearly-lists are rejected quickly
 _PYTHON = re.compile(rf"[\[({{]\s*+(?:{_ITEM}\s*+(?:,\s*+{_ITEM}\s*+)*+(?:,\s*+)?)?[\])}}]")
 _CODE = re.compile(r"\w+\(.*\)", re.DOTALL)  # array([…]), frozenset({…})
 _INSIDE = re.compile(r"[\s,'\"]")
 
 
-@lru_cache(maxsize=1 << 14)  # few lists stand in most rows
+@lru_cache(maxsize=1 << 14)  # most rows share few lists
 def listed(text: str) -> tuple[Any, ...] | None:
-    """The items of the list that a text is: texts, numbers, true and false; None where it is none.
+    """The items of a list in text form: texts, numbers, true and false; None for other texts.
 
     >>> listed("['a', 'b']"), listed('["a"]'), listed("['a' 'b']"), listed("a, b")
     (('a', 'b'), ('a',), None, None)
@@ -46,7 +46,7 @@ def listed(text: str) -> tuple[Any, ...] | None:
 
 
 def is_like_a_list(text: str) -> bool:
-    """Whether a text that `listed` can't read was meant to be a list: `[0 1 0]`, `['a' 'b']`, `[a, b]`, `array([1])`."""
+    """Whether a text that `listed` can't read was meant as a list: `[0 1 0]`, `['a' 'b']`, `[a, b]`, `array([1])`."""
     plain = text.strip()
     if not plain:
         return False

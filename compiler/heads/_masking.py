@@ -1,4 +1,4 @@
-"""What learns to fill in masked words shares: which are masked, and how what is found is held against them."""
+"""Shared parts of masked language modelling: which tokens are masked, and the loss on them."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ if TYPE_CHECKING:
 
     from ..layers.head import HeadModule
 
-KEPT, REPLACED = 0.1, 0.1  # shares of the chosen tokens that stay, and that become any word (Devlin et al., 2018)
+KEPT, REPLACED = 0.1, 0.1  # shares of chosen tokens that are kept, and that become random words (Devlin et al., 2018)
 
 
 class Masked(Frozen):
-    """The keys that say which words are masked."""
+    """Keys that say which words are masked."""
 
     mask_share: float = Field(0.15, gt=0.0, lt=1.0, description="share of the tokens that are masked")
     whole_word: bool = Field(False, description="all tokens of a word are masked, or none")
 
 
 def reads(options: Masked, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of preprocessing says besides."""
+    """Fields for the record of preprocessing: single texts, masked, with offsets for whole words."""
     return {"is_pair": False, "is_masked": True, **({"has_offsets": True} if options.whole_word else {})}
 
 
 def lower(options: Masked, train: Tally) -> dict[str, Any]:
-    """The record as far as the backbone has no say in it."""
+    """The record, without facts of the backbone."""
     return {"mask_share": options.mask_share, "whole_word": options.whole_word}
 
 
 def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with the backbone's language model: its tensors, and whether the checkpoint lacks them."""
+    """The record with the backbone's language model: its tensors, and whether the checkpoint lacks its head."""
     masks = {key: reading.get(key) for key in ("mask_id", "special_ids")}
     return {**record, **masks, **language_model(backbone)}
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays by name: of each mask the logits over all words."""
+    """The outputs by name: logits over the vocabulary for each mask."""
     return {"logits": {"dtype": "float32", "shape": ["batch", "masks", record["vocabulary"]]}}
 
 
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, Any], features: Sequence[Any]
 ) -> list[np.ndarray]:
-    """Nothing: what is aimed at follows from what is masked, see `draw`."""
+    """Empty targets: `draw` makes them with the masking."""
     import numpy as np
 
     return [np.zeros(0, np.int64) for _ in features]
@@ -62,9 +62,9 @@ def target(
 def draw(
     record: Mapping[str, Any], row: Mapping[str, np.ndarray], draws: np.random.Generator, is_training: bool
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """A row with some of its tokens masked, where (`masks`), and what stood there, int64 of shape (masks,).
+    """A row with some tokens masked, their places as `masks`, and the original tokens, int64 (masks,).
 
-    In training some of the chosen tokens stay and some become any word; elsewhere all are masked.
+    In training, some of the chosen tokens are kept and some become random words; otherwise all are masked.
     """
     import numpy as np
 
@@ -84,7 +84,7 @@ def draw(
 
 
 def build(record: Mapping[str, Any], model: Any) -> HeadModule:
-    """The head, of transformers' model with the language-model head of the backbone."""
+    """The head, made of transformers' model with the backbone's language-model head."""
     from ..layers.language import LanguageModel, MaskFiller
 
     return MaskFiller(LanguageModel(model), record["mask_id"])

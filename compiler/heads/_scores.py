@@ -1,4 +1,4 @@
-"""What heads that learn numbers share: reading them, looking at them, and what is wrong with them."""
+"""Shared parts of heads that learn numbers: reading, statistics and checks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..facts.rows import Unusable, kind_of
 if TYPE_CHECKING:
     import numpy as np
 
-ROLES = ("score", "label")  # of columns with numbers; a row has those of one of them
+ROLES = ("score", "label")  # roles of columns with numbers; a spec uses one of them
 Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
-LARGEST = 1e15  # its square, and the sum of a batch of them, must be float32
+LARGEST = 1e15  # the sum of squares of a batch must fit float32
 
 
 class Tally(ScoreRanges):
-    """Looks at the numbers of a split while its rows are read; without a column of numbers it counts the rows."""
+    """The range of each column of numbers, found while rows are read; without such a column it counts rows."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.roles = dict(columns)
@@ -32,11 +32,11 @@ class Tally(ScoreRanges):
 
     @property
     def strata(self) -> tuple[int, ...]:
-        """Rows of each stratum of which a share is held out: all are of one."""
+        """All rows as one stratum."""
         return (self.rows,)
 
     def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
-        """Looks at one row; returns what is wrong when its target is unusable."""
+        """Reads the numbers of one row; returns why its target is unusable, or None."""
         for column in self.columns:
             found = read_number(values.get(column))
             if isinstance(found, str):
@@ -50,13 +50,13 @@ class Tally(ScoreRanges):
         return None
 
     def record(self) -> dict[str, Any]:
-        """What a lock keeps of the numbers, for `recall`."""
+        """The ranges as data for a lock, which `recall` reads."""
         ends = [(self.least[column][0], self.most[column][0]) for column in self.columns]
         return {"rows": self.rows, "ranges": tuple(ends)}
 
     @classmethod
     def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
-        """What `record` gave, as if the rows had been read; every number's row is then at `place`.
+        """The tally that gave `record`, as if the rows had been read; every extreme is then at `place`.
 
         Raises ValueError, KeyError or TypeError for a record that no rows give.
         """
@@ -68,7 +68,7 @@ class Tally(ScoreRanges):
 
 
 def read_number(value: Any) -> float | str:
-    """A cell as a number, or the reason why it is none; true and false are 1 and 0.
+    """A cell as a number, or why it is none; true and false are 1 and 0.
 
     >>> read_number("3.5"), read_number(True), read_number("high")
     (3.5, 1.0, 'is text, not a number')
@@ -87,7 +87,7 @@ def read_number(value: Any) -> float | str:
 
 
 def all_equal(train: Tally) -> Iterator[Diagnostic]:
-    """Columns whose numbers are all the same."""
+    """Errors for columns whose numbers are all equal."""
     for column in train.columns:
         if train.least[column][0] == train.most[column][0]:
             note = f"every row says {train.least[column][0]:g} in {quote(column)}"
@@ -97,7 +97,7 @@ def all_equal(train: Tally) -> Iterator[Diagnostic]:
 
 
 def outside(tallies: Mapping[str, Tally], low: float, high: float, help: str) -> Iterator[Diagnostic]:
-    """Numbers below or above what a head can learn, one diagnostic a split, at the first row of the furthest."""
+    """Errors for numbers outside of the range that a head can learn, one for each split, at the most extreme row."""
     for name, tally in tallies.items():
         for column in tally.columns:
             ends = (tally.most[column], tally.least[column])
@@ -110,21 +110,21 @@ def outside(tallies: Mapping[str, Tally], low: float, high: float, help: str) ->
 
 
 def backwards(scores: Sequence[float] | None) -> Iterator[Diagnostic]:
-    """A `score_range` whose end is not above its start."""
+    """The error for a `score_range` whose end is not above its start."""
     if scores and not scores[0] < scores[1]:
         at, help = At(("head", "score_range"), "the second must be larger"), "write the lowest score first"
         yield Diagnostic("E0209", f"`score_range` goes from {scores[0]:g} to {scores[1]:g}", at, help=help)
 
 
 def numbers(row: Mapping[str, Any], columns: Sequence[str]) -> np.ndarray:
-    """The numbers of a row that `Tally` found sound: float32 of shape (columns,)."""
+    """The numbers of a row that `Tally` accepted: float32 (columns,)."""
     import numpy as np
 
     return np.array([read_number(row[column]) for column in columns], np.float32)
 
 
 def scaled(values: np.ndarray, scores: Sequence[float] | None) -> np.ndarray:
-    """Numbers of which the ends of a range become 0 and 1; without a range, as they are."""
+    """Numbers mapped so that the ends of a range become 0 and 1; unchanged without a range."""
     if scores is None:
         return values
     found: np.ndarray = (values - values.dtype.type(scores[0])) / values.dtype.type(scores[1] - scores[0])

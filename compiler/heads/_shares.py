@@ -1,4 +1,4 @@
-"""What heads that choose among labels learn: layers, their loss, and the fit that they may begin with."""
+"""Shared parts of heads that choose among labels: layers, loss, and the fit before the first step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def build(record: Mapping[str, Any], width: int) -> HeadModule:
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss of a batch: cross entropy over labels, or binary cross entropy per label; focal where the spec says so."""
+    """Mean loss of a batch: cross entropy over labels, or binary cross entropy by label, with focal weights if set."""
     import torch
 
     from ..layers.losses import binary_cross_entropy, cross_entropy
@@ -33,15 +33,15 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 
 def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The record by whose loss the head alone has one best fit: without focal; None where it has hidden layers."""
+    """The record with a loss that is convex for one linear layer, without focal weights; None with hidden layers."""
     return None if record["hidden"] else {**record, "focal": 0.0}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns."""
+    """The number of parameters."""
     return count(width, record["hidden"], len(record["labels"]))
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", len(record["labels"])]}}

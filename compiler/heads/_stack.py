@@ -1,4 +1,4 @@
-"""What heads share that are a stack of linear layers."""
+"""Shared parts of heads that are a stack of linear layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Width = Annotated[int, Field(ge=1, le=1 << 20)]  # of a layer before the last
+Width = Annotated[int, Field(ge=1, le=1 << 20)]  # the width of a hidden layer
 Start = Literal["fitted", "random"] | None
 STARTS = (
     "weights of the head at the first step: fitted to the features of the untouched backbone, or random; default "
@@ -17,5 +17,5 @@ STARTS = (
 
 
 def count(width: int, hidden: Sequence[int], outputs: int) -> int:
-    """How many numbers the layers learn, biases and all."""
+    """The number of parameters of the layers, with biases."""
     return sum(a * b + b for a, b in pairwise((width, *hidden, outputs)))

@@ -1,4 +1,4 @@
-"""Reads sequences of tags: which words make up an entity, by the scheme that the tags follow."""
+"""Reads sequences of tags: the entities among words, by the scheme that the tags follow."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from ..diagnostics import clean, quote
 
 OUTSIDE = "O"
-SAME = {"B": "B", "I": "I", "L": "L", "U": "U", "E": "L", "S": "U"}  # marks of BIOES are those of BILOU
+SAME = {"B": "B", "I": "I", "L": "L", "U": "U", "E": "L", "S": "U"}  # marks of BIOES in those of BILOU
 Span = tuple[int, int, str]  # first word, end, label
 
 
 class Broken(ValueError):
-    """A sequence of tags that follows no scheme; says at which one."""
+    """A sequence of tags that follows no scheme; the message names the first wrong tag."""
 
 
 def read(tags: Sequence[str]) -> tuple[list[Span], frozenset[str]]:
     """The entities of a sequence of tags, and the schemes that allow it; raises Broken where none does.
 
-    In IOB1 (Ramshaw and Marcus, 1995) an entity begins with `I-`, and with `B-` only right after one of its own type; so
-    a sequence with an entity follows one scheme alone.
+    In IOB1 (Ramshaw and Marcus, 1995) an entity begins with `I-`, and with `B-` only right after one of its own type.
+    So a sequence with an entity follows one scheme only.
 
     >>> read(["B-a", "I-a", "O", "B-a"])
     ([(0, 2, 'a'), (3, 4, 'a')], frozenset({'IOB2'}))
@@ -95,7 +95,7 @@ def _bilou(tags: Sequence[str]) -> list[Span]:
 
 
 def types(names: Sequence[str]) -> tuple[str, ...]:
-    """The types of entities that names of tags speak of, in order; none where they are no names of tags.
+    """The types of entities in names of tags, in order; empty for names that are no tags.
 
     >>> types(["O", "B-a", "I-a", "B-b"]), types(["a", "b"])
     (('a', 'b'), ())

@@ -1,4 +1,4 @@
-"""What learns to find words of a vocabulary shares: the language model that it takes, its loss and its scores."""
+"""Shared parts of heads and objectives over a vocabulary: the language model, its loss and its scores."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-IGNORED = -100  # the target of a token that is not to be found
+IGNORED = -100  # the target of tokens without a loss
 
 
 class Fitted(NewHead, Frozen):
-    """The key that says how long a head that the checkpoint lacks is fitted alone."""
+    """The key for the steps in which a head that the checkpoint lacks is fitted."""
 
     head_steps: int | None = Field(
-        None, ge=1, le=1_000_000, description="of a head that the checkpoint lacks: steps in which it is fitted alone before the stage; default one epoch, at most 500"
-    )  # fmt: skip
+        None,
+        ge=1,
+        le=1_000_000,
+        description="steps in which a head that the checkpoint lacks is fitted alone before the stage; "
+        "default one epoch, at most 500",
+    )
 
 
 def language_model(backbone: BackboneFacts) -> dict[str, Any]:
-    """What a record takes of a backbone's language model; `is_new` where the checkpoint lacks its head."""
+    """Fields of the record on the backbone's language model; `is_new` where the checkpoint lacks its head."""
     model = backbone.language_model
     assert model is not None
     tensors = {tensor.name: tensor.shape for tensor in model.tensors}
@@ -37,12 +41,12 @@ def language_model(backbone: BackboneFacts) -> dict[str, Any]:
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head has beyond the backbone's."""
+    """The number of parameters of the head that are not the backbone's."""
     return sum(math.prod(shape) for shape in record["tensors"].values())
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy over the words of a batch that are to be found."""
+    """Mean cross entropy over the tokens that have a target."""
     from ..layers.losses import cross_entropy_along
 
     return cross_entropy_along(outputs["logits"], targets, IGNORED)
@@ -51,7 +55,7 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 def condense(
     record: Mapping[str, Any], outputs: Mapping[str, Any], targets: Sequence[np.ndarray]
 ) -> dict[str, list[np.ndarray]]:
-    """What scores need of logits over a whole vocabulary, of each token aimed at its loss and whether it was found."""
+    """For each token with a target, its loss and whether it was found, in place of logits over a vocabulary."""
     import numpy as np
 
     losses, hits = [], []
@@ -65,7 +69,7 @@ def condense(
 
 
 def unigram_entropy(targets: Iterable[np.ndarray]) -> float:
-    """The loss of a model that knows nothing but how often each token stands in the text, in nats."""
+    """The loss in nats of a model that knows only the frequency of each token in the text."""
     counts = Counter(token for row in targets for token in row.tolist() if token != IGNORED)
     total = sum(counts.values())
     return -sum(count / total * math.log(count / total) for count in counts.values()) if total else 0.0

@@ -1,6 +1,7 @@
-"""The backbone's own features, a vector of a text or one of each token: a head that has nothing to learn.
+"""The backbone's own features, one vector for a text or for each token: a head without parameters.
 
-No row is trained on, unless a stage of `pretrain` is; training rows say how long texts are and hold the graph to them.
+Nothing is trained, unless by a stage of `pretrain`; training rows only show how long texts are, and serve to compare
+the graph with the network.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Options(Pooled, Normalized, Frozen):
 
     pooling: Literal["mean", "cls", "max", "last", "none"] | None = Field(
         None,
-        description="how token states become one feature; default the folder's own, else mean for encoders; none: a vector for each token",
+        description="how token states become one feature; default the folder's own, else mean for encoders; "
+        "none: a vector for each token",
     )
     normalize: bool | None = Field(
         None, description="whether vectors have length one; default as a sentence-transformers folder says, else not"
@@ -37,24 +39,24 @@ class Options(Pooled, Normalized, Frozen):
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record: pure data that training and bundle share."""
+    """The record of the head: pure data that training and bundle share."""
     return {"is_pooled": options.pooling != "none", "is_normalized": options.normalize}
 
 
 def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """The record in which a folder of sentence-transformers has its say on the length of a text's vector."""
+    """The record, in which a sentence-transformers folder decides whether vectors are normalised."""
     said = backbone.sentences
     usual = bool(said and said.is_normalized and record["is_pooled"])
     return {**record, "is_normalized": usual if record["is_normalized"] is None else record["is_normalized"]}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """None."""
+    """Zero."""
     return 0
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     along = () if record["is_pooled"] else ("sequence",)
     return {"features": {"dtype": "float32", "shape": ["batch", *along, "width"]}}
 
@@ -62,21 +64,21 @@ def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, Any], features: list[Any]
 ) -> list[np.ndarray]:
-    """Nothing, for each row of arrays."""
+    """An empty target for each row of arrays."""
     import numpy as np
 
     return [np.zeros(0, np.float32) for _ in features]
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """The head: what it is given, by name."""
+    """The head: the features themselves, normalised if the record says so."""
     from ..layers.embedder import Features
 
     return Features(record["is_normalized"])
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Nothing: no feature is better than another."""
+    """Zero, because there are no targets."""
     return outputs["features"].sum() * 0
 
 

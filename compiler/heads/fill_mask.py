@@ -19,7 +19,7 @@ class Options(_masking.Masked):
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: each word by how often it stands in the training rows, one counted beside what is there."""
+    """The floor that answers with token frequencies in the training rows, each count raised by one."""
     import numpy as np
 
     counts = np.zeros(record["vocabulary"], np.int64)
@@ -31,7 +31,7 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
 
 
 def _held(losses: np.ndarray, commonest: int, sample: Sample) -> dict[str, list[np.ndarray]]:
-    """Of each word that was to be found its loss and whether it is the commonest, as `condense` gives them."""
+    """The loss and the hit of each token with a target, in the form of `condense`."""
     import numpy as np
 
     targets = sample.examples.targets

@@ -10,7 +10,7 @@ from ._classification import Options, head
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: the commonest label, and logistic regression on mean colours, or on features kept anyway."""
+    """Floors: the most frequent label, and logistic regression on mean colours or on cached features."""
     ways = {"mean colours": (linear.colours, 1.0), "features": (linear.features, 0.01)}
     return labels.floors(record, train, ways)
 

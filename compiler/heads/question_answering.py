@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from ..layers.head import HeadModule
 
-LONGEST = 30  # tokens of an answer
-Found = list[tuple[int, str]]  # the first character and the text of each answer
+LONGEST = 30  # default of the most tokens of an answer
+Found = list[tuple[int, str]]  # (first character, text) of each answer
 
 
 class Options(Layered, Frozen):
@@ -43,14 +43,14 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tup
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the question or the context, or None."""
+    """What is wrong with the question or the context; None for nothing."""
     return cell(row, columns["question"][0]) or cell(row, columns["context"][0])
 
 
 def answers_of(row: Mapping[str, Any], columns: Mapping[str, Any]) -> Found | Unusable:
-    """The answers of a row, none where it has no answer; or what is wrong with them.
+    """The answers of a row, empty where it has none; or why they are unusable.
 
-    They are written as SQuAD does, {text: […], answer_start: […]}, or as a list of {text, answer_start}.
+    They are written as in SQuAD, {text: […], answer_start: […]}, or as a list of {text, answer_start}.
     """
     name, context = columns["answers"][0], row[columns["context"][0]]
     value = row.get(name)
@@ -81,7 +81,7 @@ def answers_of(row: Mapping[str, Any], columns: Mapping[str, Any]) -> Found | Un
 
 
 class Tally(TargetStatistics):
-    """Counts the rows of a split with and without an answer while they are read."""
+    """Counts the rows of a split with and without an answer."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.columns = columns
@@ -89,11 +89,11 @@ class Tally(TargetStatistics):
 
     @property
     def strata(self) -> tuple[int, ...]:
-        """Rows with an answer, and rows without: of each a share is held out."""
+        """The rows with an answer, and the rows without."""
         return tuple(rows for rows in (self.answered, self.rows - self.answered) if rows)
 
     def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
-        """Counts one row; returns what is wrong when its answers are unusable."""
+        """Counts one row; returns why its answers are unusable, or None."""
         found = answers_of(values, self.columns)
         if isinstance(found, Unusable):
             return found
@@ -102,14 +102,14 @@ class Tally(TargetStatistics):
         return None
 
     def record(self) -> dict[str, Any]:
-        """What a lock keeps of the count, for `recall`."""
+        """The counts as data for a lock, which `recall` reads."""
         return {"rows": self.rows, "answered": self.answered}
 
     @classmethod
     def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
-        """The count that `record` gave, as if the rows had been read.
+        """The tally that gave `record`, as if the rows had been read.
 
-        Raises ValueError, KeyError or TypeError for a record that no count gives.
+        Raises ValueError, KeyError or TypeError for a record that no tally gives.
         """
         tally = cls(columns)
         tally.rows, tally.answered = record["rows"], record["answered"]
@@ -119,7 +119,7 @@ class Tally(TargetStatistics):
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
-    """Everything wrong between the options and the answers found."""
+    """The error for training rows without any answer."""
     if not tallies["train"].answered:
         notes = (f"none of {tallies['train'].rows:,} rows has one",)
         help = "an answer is a text of the context and its first character"
@@ -127,23 +127,23 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What is added to the record of preprocessing: pairs, in windows, with the place of each token."""
+    """Fields for the record of preprocessing: pairs of texts, with the offsets of tokens."""
     return {"is_pair": True, "has_offsets": True}
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record: pure data that training and bundle share; without a threshold every question has an answer."""
+    """The record of the head; without `null_threshold` every question gets an answer."""
     threshold = 0.0 if train.answered < train.rows else None
     return options.model_dump() | {"hidden": options.hidden, "null_threshold": threshold}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns."""
+    """The number of parameters."""
     return count(width, record["hidden"], 2)
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     return {name: {"dtype": "float32", "shape": ["batch", "sequence"]} for name in ("start_logits", "end_logits")}
 
 
@@ -153,9 +153,9 @@ def target(
     columns: Mapping[str, tuple[str, ...]],
     features: Sequence[Mapping[str, np.ndarray]],
 ) -> list[np.ndarray]:
-    """The first and the last token of the answer in each window, int64 of shape (2,).
+    """The first and the last token of the answer in each window, int64 (2,).
 
-    A window without the whole answer has the place that stands for none (Devlin et al., 2019).
+    A window without the whole answer has the place that stands for no answer twice (Devlin et al., 2019).
     """
     import numpy as np
 
@@ -170,19 +170,19 @@ def target(
 
 
 def reference(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """The context and the answers that scores are computed from."""
+    """The context and the answers, for scores."""
     found = answers_of(row, columns)
     assert not isinstance(found, Unusable)
     return {"context": row[columns["context"][0]], "answers": [(start, text) for start, text in found]}
 
 
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> bool:
-    """What rows are held out by: whether they have an answer."""
+    """The stratum of a row when rows are held out: whether it has an answer."""
     return bool(answers_of(row, columns))
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """The head: (batch, tokens, width) → two scores (batch, tokens) for where an answer starts and ends, untrained."""
+    """The untrained head: (batch, tokens, width) → start and end logits, each (batch, tokens)."""
 
     from ..layers.classifier import Classifier
 
@@ -198,7 +198,7 @@ def build(record: Mapping[str, Any], width: int) -> HeadModule:
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean of the cross entropies over the tokens of where the answer starts and where it ends."""
+    """The mean of two cross entropies over tokens, for the start and the end of the answer."""
     import torch
 
     entropy = torch.nn.functional.cross_entropy
@@ -206,13 +206,13 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: no answer to any question, where some have none."""
+    """The floor that answers no question, where some have no answer."""
     if record["null_threshold"] is not None:
         yield Floor("no answer", _none, is_calibrated=False)
 
 
 def _none(sample: Sample) -> dict[str, list[np.ndarray]]:
-    """Scores (tokens,) of each window that are zero but at the place that stands for no answer."""
+    """Logits (tokens,) of each window that are 0, but 1 at the place that stands for no answer."""
     import numpy as np
 
     from ...runtime.windows import nowhere
@@ -232,7 +232,7 @@ HEAD = Head(
     targets=("answers",),
     reader=RowReader(roles=("question", "context"), raw=raw, refusal=refusal),
     reads=reads,
-    is_windowed=True,  # long contexts are read in parts
+    is_windowed=True,  # long contexts are read in windows
     stratum=stratum,
     reference=reference,
     tally=Tally,

@@ -1,4 +1,4 @@
-"""Turns texts into vectors that lie the closer, the more alike the texts are: an embedding model.
+"""Embeds texts as vectors that are close for similar texts.
 
 It learns from pairs with scores, from pairs that belong together, or from triplets (Reimers and Gurevych, 2019).
 """
@@ -56,17 +56,17 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tup
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the first cell that is not a text, or None."""
+    """What is wrong with the first cell that is not a text; None for nothing."""
     return unusable(row, columns, ROLES)
 
 
 def reads(options: Frozen, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of preprocessing says besides: the texts of a row are asked each for itself."""
+    """Fields for the record of preprocessing: each text of a row is an input of its own."""
     return {"is_pair": False, "is_apart": True}
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
-    """Scores that are all the same or that no cosine reaches, and scores of triplets."""
+    """Errors for scores that are all equal or out of range, and for scores of triplets."""
     train = tallies["train"]
     yield from backwards(options.score_range)
     if not train.columns:
@@ -84,22 +84,25 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
 
 
 def least_rows(columns: Mapping[str, tuple[str, ...]]) -> int:
-    """Rows that a batch needs: a partner is found among other texts, which are those of another row, or a third one."""
+    """The fewest rows of a batch: two where negatives come from other rows, else one."""
     return 1 if "score" in columns or "text_negative" in columns else 2
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record; `texts` is how many a row has."""
+    """The record of the head; `texts` is the number of texts in a row."""
     return {
-        "texts": sum(role in train.roles for role in ROLES), "is_scored": bool(train.columns), "scale": options.scale,
-        "score_range": options.score_range, "dimensions": options.dimensions,
-    }  # fmt: skip
+        "texts": sum(role in train.roles for role in ROLES),
+        "is_scored": bool(train.columns),
+        "scale": options.scale,
+        "score_range": options.score_range,
+        "dimensions": options.dimensions,
+    }
 
 
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
 ) -> list[np.ndarray]:
-    """For each text of a row its score, a float32, or a number that equal texts share, an int64."""
+    """For each text of a row its score, float32 (), or an identifier that equal texts share, int64 ()."""
     import numpy as np
 
     if record["is_scored"]:
@@ -109,7 +112,7 @@ def target(
 
 
 def numbered(texts: Iterable[str]) -> list[np.ndarray]:
-    """A number for each text, an int64 that equal texts share."""
+    """An identifier for each text, int64 (), the same for equal texts."""
     import numpy as np
 
     digests = (int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1 for text in texts)
@@ -117,18 +120,18 @@ def numbered(texts: Iterable[str]) -> list[np.ndarray]:
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """The head: (batch, width) → (batch, dimensions) of length one, with a projection where one is asked for."""
+    """The head: (batch, width) → unit vectors (batch, dimensions), with a projection if asked for."""
     from ..layers.embedder import Embedder
 
     return Embedder(width, record["dimensions"])
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss of a batch whose rows are the texts of its inputs, those of each together.
+    """Mean loss of a batch; its rows are the texts of inputs, those of one input together.
 
-    With scores the squared error of the cosine (CosineSimilarityLoss of sentence-transformers). Without, the cross
-    entropy of finding a text's partner among all second and third texts of the batch (Henderson et al., 2017; their
-    MultipleNegativesRankingLoss), of which those that equal a partner of the same text are left out.
+    With scores, the squared error of the cosine (CosineSimilarityLoss of sentence-transformers). Without scores, the
+    cross entropy of finding a text's partner among all second and third texts of the batch (Henderson et al., 2017;
+    MultipleNegativesRankingLoss); candidates that equal another partner of the same text are left out.
     """
     import torch
 
@@ -140,7 +143,7 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     texts = targets.unflatten(0, (-1, count))
     others, known = vectors[:, 1:].transpose(0, 1).flatten(0, 1), texts[:, 1:].T.flatten()
     right = torch.arange(len(vectors), device=vectors.device)
-    same = texts[:, :1] == texts[:, 0]  # rows that ask with the same text
+    same = texts[:, :1] == texts[:, 0]  # rows with the same first text
     partners = (same[:, :, None] & (known[None, None] == texts[None, :, 1:2])).any(1)
     partners[right, right] = False
     logits = (vectors[:, 0] @ others.T * record["scale"]).masked_fill(partners, float("-inf"))
@@ -148,17 +151,17 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns: those of the projection."""
+    """The number of parameters, those of the projection."""
     return width * (record["dimensions"] or 0)
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     return {"sentence_embedding": {"dtype": "float32", "shape": ["batch", record["dimensions"] or "width"]}}
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: the vectors of TF-IDF and of the untouched backbone."""
+    """Floors: vectors of TF-IDF, and of the untouched backbone."""
     yield Floor(cosine.TFIDF, lambda sample: {"sentence_embedding": cosine.weighed(train, sample).toarray()})
     yield Floor(cosine.UNTOUCHED, _untouched)
 

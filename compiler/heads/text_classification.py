@@ -22,7 +22,7 @@ class Options(Pooled, _classification.Options):
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: the commonest label, and logistic regression on words."""
+    """Floors: the most frequent label, and logistic regression on words."""
     return labels.floors(record, train, {"words": (linear.words, 10.0)})
 
 

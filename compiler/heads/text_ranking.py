@@ -1,4 +1,4 @@
-"""Scores how well a passage answers a query: both are read together, and a query's passages are put in order.
+"""Scores how well a passage answers a query, read together, and ranks a query's passages.
 
 A cross-encoder (Nogueira and Cho, 2019).
 """
@@ -46,7 +46,7 @@ class Options(Pooled, Layered, Frozen):
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
-    """Scores that are all the same, and those that the loss does not take."""
+    """Errors for scores that are all equal, and for scores that the loss does not take."""
     yield from all_equal(tallies["train"])
     yield from backwards(options.score_range)
     low, high = options.score_range or (0.0, 1.0)
@@ -56,36 +56,39 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record; `relevant` is the score from which a passage counts as an answer."""
+    """The record of the head; `relevant` is the score from which a passage counts as relevant."""
     (column,) = train.columns
     is_unit = options.loss == "bce" or options.score_range is not None
     return {
-        "loss": options.loss, "score_range": options.score_range, "dropout": options.dropout, "hidden": options.hidden,
+        "loss": options.loss,
+        "score_range": options.score_range,
+        "dropout": options.dropout,
+        "hidden": options.hidden,
         "relevant": 0.5 if is_unit else (train.least[column][0] + train.most[column][0]) / 2,
-    }  # fmt: skip
+    }
 
 
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
 ) -> list[np.ndarray]:
-    """The score of a row's one input: float32 of shape (1,)."""
+    """The score of a row's only input: float32 (1,)."""
     return [scaled(numbers(row, columns["label" if "label" in columns else "score"]), record["score_range"])]
 
 
 def reference(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> str:
-    """The query, by whose text passages are gathered."""
+    """The query; passages with the same query are ranked together."""
     return " ".join(str(row[name]) for name in columns["text"])
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """The head: (batch, width) → (batch, 1), untrained."""
+    """The untrained head: (batch, width) → (batch, 1)."""
     from ..layers.classifier import Classifier
 
     return Classifier(width, tuple(record["hidden"]), 1, record["dropout"])
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss of a batch: each pair for itself."""
+    """Mean loss of a batch, each pair by itself."""
     from torch.nn import functional
 
     functions: dict[str, Any] = {"bce": functional.binary_cross_entropy_with_logits, "mse": functional.mse_loss}
@@ -94,17 +97,17 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns."""
+    """The number of parameters."""
     return count(width, record["hidden"], 1)
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", 1]}}
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: the cosine of query and passage, by TF-IDF and by the untouched backbone."""
+    """Floors: the cosine of query and passage, by TF-IDF and by the untouched backbone."""
     for name, near in cosine.pairs(train):
         yield Floor(name, partial(_logits, near))
 

@@ -1,4 +1,4 @@
-"""Gives a text or a pair of texts one number, or several: a grade, a similarity, a price."""
+"""Predicts one number or several from a text or a pair of texts: a grade, a similarity, a price."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ class Options(Pooled, Startable, Frozen):
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
-    """Numbers that are all the same."""
+    """Errors for numbers that are all equal."""
     yield from all_equal(tallies["train"])
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record: pure data that training and bundle share."""
+    """The record of the head: pure data that training and bundle share."""
     return {"names": train.columns, "dropout": options.dropout, "hidden": options.hidden, "loss": options.loss}
 
 
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
 ) -> list[np.ndarray]:
-    """The target of a row's one input: float32 of shape (numbers,)."""
+    """The target of a row's only input: float32 (numbers,)."""
     return [numbers(row, columns["score"])]
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """The head: (batch, width) → (batch, numbers), untrained."""
+    """The untrained head: (batch, width) → (batch, numbers)."""
     from ..layers.classifier import Classifier
 
     return Classifier(width, tuple(record["hidden"]), len(record["names"]), record["dropout"])
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean loss of a batch over rows and numbers, as transformers has it for `problem_type="regression"`."""
+    """Mean loss of a batch over rows and numbers, as transformers computes it for `problem_type="regression"`."""
     from torch.nn import functional
 
     functions: dict[str, Any] = {"mse": functional.mse_loss, "l1": functional.l1_loss, "huber": functional.huber_loss}
@@ -69,22 +69,22 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 
 def convex(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The record by whose loss the head alone has one best fit: squares; None where it has hidden layers."""
+    """The record with squared error, which is convex for one linear layer; None with hidden layers."""
     return None if record["hidden"] else {**record, "loss": "mse"}
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns."""
+    """The number of parameters."""
     return count(width, record["hidden"], len(record["names"]))
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", len(record["names"])]}}
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: the mean, and ridge regression on words."""
+    """Floors: the mean, and ridge regression on words."""
     import numpy as np
 
     targets = train.examples.targets
@@ -99,7 +99,7 @@ HEAD = Head(
     options=Options,
     metrics=regression.METRICS,
     targets=("score",),
-    several=("score",),  # several columns are several numbers
+    several=("score",),  # each of several columns is a number
     tally=Tally,
     problems=problems,
     lower=lower,

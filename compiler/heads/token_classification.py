@@ -1,4 +1,4 @@
-"""Finds entities in a text: from words and their tags, or from a text and the spans in it."""
+"""Finds entities in a text, learned from words with tags or from spans in a text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ...runtime.spans import Span
     from ..layers.head import HeadModule
 
-IGNORED = -100  # the target of a token that begins no word
+IGNORED = -100  # the target of tokens that begin no word
 
 
 class Options(Layered, Labelled, Frozen):
@@ -43,14 +43,15 @@ class Options(Layered, Labelled, Frozen):
     labels: tuple[str | int | bool, ...] | None = Field(
         None,
         min_length=1,
-        description="types of entities in order, default the sorted types of the data; or the tags that numbers stand for",
+        description="types of entities in order, default the sorted types of the data; "
+        "or the tags that numbers stand for",
     )
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on the feature, while training")
     hidden: tuple[Width, ...] = Field((), description="widths of layers before the last")
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the words or the text of a row, or None."""
+    """What is wrong with the words or the text of a row; None for nothing."""
     if "tokens" not in columns:
         return next((wrong for name in columns["text"] if (wrong := cell(row, name))), None)
     name = columns["tokens"][0]
@@ -67,7 +68,7 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
 
 
 class Tally(LabelCounts):
-    """Counts the entities of a split by type while its rows are read."""
+    """Counts the entities of a split by type."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
         self.columns = columns
@@ -75,17 +76,17 @@ class Tally(LabelCounts):
         self.column = columns[self.role][0]
         self.counts: Counter[str] = Counter()
         self.first: dict[str, Place] = {}
-        self.only: dict[str, Place] = {}  # a scheme → the first row that no other allows
+        self.only: dict[str, Place] = {}  # scheme → the first row that only this scheme allows
         self.options, self.is_numbered = options, False
         self.rows = self.found = 0
 
     @property
     def strata(self) -> tuple[int, ...]:
-        """Rows with entities, and rows without: of each a share is held out."""
+        """The rows with entities, and the rows without."""
         return tuple(rows for rows in (self.found, self.rows - self.found) if rows)
 
     def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
-        """Counts one row; returns what is wrong when its tags or spans are unusable."""
+        """Counts one row; returns why its tags or spans are unusable, or None."""
         row = spelt(self.options, values, self.columns)
         read = spans_of(row, self.columns)
         if isinstance(read, Unusable):
@@ -105,7 +106,7 @@ class Tally(LabelCounts):
         return None
 
     def _numbered(self, wrong: Unusable) -> Unusable:
-        """What is wrong with numbers that `head.labels` has no names for, where it has some."""
+        """What is wrong with numbers of tags that `head.labels` has no name for."""
         named = names(self.options.labels if isinstance(self.options, Labelled) else None)
         if wrong.help != NAMED or not types(named):
             return wrong
@@ -117,16 +118,16 @@ class Tally(LabelCounts):
         return Unusable(self.column, "follows another scheme of tags than the rows before", detail, "E0361")
 
     def record(self) -> dict[str, Any]:
-        """What a lock keeps of the count, for `recall`."""
+        """The counts as data for a lock, which `recall` reads."""
         schemes, counts = tuple(sorted(self.only)), written_counts(self.counts)
         numbered = {"numbered": True} if self.is_numbered else {}
         return {"rows": self.rows, "found": self.found, "schemes": schemes, "counts": counts, **numbered}
 
     @classmethod
     def recall(cls, columns: Mapping[str, tuple[str, ...]], record: Mapping[str, Any], place: Place) -> Self:
-        """The count that `record` gave, as if the rows had been read; every first row is then at `place`.
+        """The tally that gave `record`, as if the rows had been read; every first row is then at `place`.
 
-        Raises ValueError, KeyError, TypeError or AttributeError for a record that no count gives.
+        Raises ValueError, KeyError, TypeError or AttributeError for a record that no tally gives.
         """
         tally = cls(columns)
         tally.counts = Counter(read_counts(record["counts"]))
@@ -140,13 +141,13 @@ class Tally(LabelCounts):
 
 
 def labels_of(options: Options, train: Tally) -> tuple[str, ...]:
-    """The types of entities: as written or as the names of tags have them, else the sorted types of the training rows."""
+    """The types of entities: as written, directly or in names of tags, else the sorted types of the training rows."""
     written = names(options.labels)
     return types(written) or written or order(train.counts)
 
 
 def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
-    """What the options leave open."""
+    """The types of entities, where the options leave them open."""
     if options.labels:
         return {}
     labels = order(train.counts)
@@ -154,7 +155,7 @@ def decided(options: Options, train: Tally) -> dict[str, Decided[Any]]:
 
 
 def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
-    """Everything wrong between the labels written and the entities found."""
+    """All findings between the written labels and the entities of rows."""
     labels, train = labels_of(options, tallies["train"]), tallies["train"]
     schemes: dict[str, Place] = {}
     for tally in tallies.values():
@@ -172,7 +173,7 @@ def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnos
 
 
 def _places(options: Options, labels: tuple[str, ...]) -> list[int]:
-    """Where `head.labels` has each of the types: as it is, or in the name of a tag."""
+    """The places in `head.labels` of the types, which may be written as names of tags."""
     written = names(options.labels)
     if not types(written):
         return list(range(len(labels)))
@@ -180,14 +181,14 @@ def _places(options: Options, labels: tuple[str, ...]) -> list[int]:
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What is added to the record of preprocessing: where each token stands, and words as data with words has them."""
+    """Fields for the record of preprocessing: offsets of tokens, and joined words where rows have words."""
     return {"is_pair": False, "has_offsets": True, **({"is_joined": True} if "tokens" in columns else {})}
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The head's record, whose labels are IOB2 tags: pure data that training and bundle share.
+    """The record of the head, whose labels are IOB2 tags.
 
-    `scheme` says that the data's tags are read as IOB1, `names` which tags its numbers stand for.
+    `scheme` says that the data's tags are IOB1; `names` are the tags that the data's numbers stand for.
     """
     tags = (OUTSIDE, *(f"{mark}-{label}" for label in labels_of(options, train) for mark in "BI"))
     scheme = {"scheme": "IOB1"} if "IOB1" in train.only else {}
@@ -196,12 +197,12 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """How many numbers the head learns."""
+    """The number of parameters."""
     return count(width, record["hidden"], len(record["labels"]))
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays of the graph, by name."""
+    """The outputs of the graph by name."""
     return {"logits": {"dtype": "float32", "shape": ["batch", "sequence", len(record["labels"])]}}
 
 
@@ -211,10 +212,10 @@ def target(
     columns: Mapping[str, tuple[str, ...]],
     features: Sequence[Mapping[str, np.ndarray]],
 ) -> list[np.ndarray]:
-    """The tag of each word at its first token, int64 of shape (tokens,); -100 at all others.
+    """The tag of each word at its first token, -100 at all other tokens: int64 (tokens,).
 
-    Where the tokenizer divides a word of the data that is in no entity, its first part alone has a tag, as scripts that
-    train on words have it.
+    The tokenizer may split a word of the data. Outside of entities, only the first part has a tag then, as in
+    transformers' scripts that train on words.
     """
     import numpy as np
 
@@ -230,7 +231,7 @@ def target(
 
 
 def _begins(places: np.ndarray, words: Sequence[str]) -> np.ndarray:
-    """Which of the tokenizer's words, at `places` of the joined text, are the first of a word of the data."""
+    """Which of the tokenizer's words, at `places` in the joined text, begin a word of the data."""
     import numpy as np
 
     owners = np.searchsorted(np.cumsum([len(word) + 1 for word in words]), places[:, 0], side="right")
@@ -238,19 +239,19 @@ def _begins(places: np.ndarray, words: Sequence[str]) -> np.ndarray:
 
 
 def reference(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> list[Span]:
-    """The spans that scores are computed from."""
+    """The spans, for scores."""
     found = spans_of(row, columns)
     assert not isinstance(found, Unusable)
     return found[0]
 
 
 def stratum(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]]) -> bool:
-    """What rows are held out by: whether they have an entity."""
+    """The stratum of a row when rows are held out: whether it has an entity."""
     return bool(reference(row, columns))
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """The head: (batch, tokens, width) → (batch, tokens, tags), untrained."""
+    """The untrained head: (batch, tokens, width) → (batch, tokens, tags)."""
     from ..layers.classifier import Classifier
 
     return Classifier(width, tuple(record["hidden"]), len(record["labels"]), record["dropout"])
@@ -264,7 +265,7 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
-    """What costs nothing: the commonest tag of all words, and the commonest of each word in the training rows."""
+    """Floors: the most frequent tag, and the most frequent tag of each word in the training rows."""
     import numpy as np
 
     counts: dict[bytes, Counter[int]] = {}
@@ -281,7 +282,7 @@ def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
 
 
 def _words(feature: Mapping[str, np.ndarray]) -> Iterator[tuple[int, bytes]]:
-    """The first token of each word of a row, and the numbers of all its tokens."""
+    """For each word of a row its first token, and the ids of all its tokens as bytes."""
     from ...runtime.spans import placed
 
     for first, end in pairwise([*placed(feature)[0].tolist(), len(feature["words"])]):
@@ -290,7 +291,7 @@ def _words(feature: Mapping[str, np.ndarray]) -> Iterator[tuple[int, bytes]]:
 
 
 def _tagged(sample: Sample, shares: np.ndarray, known: Mapping[bytes, int]) -> list[np.ndarray]:
-    """Logits (tokens, tags) of each row: the shares of all tags, and above them the tag that a word is known for."""
+    """Logits (tokens, tags) of each row: log frequencies of all tags, and above them the known tag of a word."""
     import numpy as np
 
     found = []

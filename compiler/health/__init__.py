@@ -1,4 +1,4 @@
-"""What is worth a look in a training that has ended, as data: codes, what was seen and the key to change."""
+"""Findings about a finished training, as data: codes, observations, and the key to change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: `key` is the key of the spec to change, `head` the name of the head that it is about, if any."""
+    """One finding; `key` is the key of the spec to change, `head` the name of the head in question, if any."""
 
     code: str
     headline: str
@@ -19,10 +19,10 @@ class Finding:
     head: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON, for the manifest."""
+        """The finding as JSON values, for the manifest."""
         return {**asdict(self), "notes": list(self.notes)}
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Finding:
-        """What `plain` gave."""
+        """The finding that `plain` gave."""
         return cls(**{**found, "notes": tuple(found["notes"])})

@@ -1,4 +1,4 @@
-"""The rules by which a training that has ended is looked at: by its signs each gives a finding or nothing."""
+"""Rules about a finished training: each gives a finding, or nothing, from the training's signs."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from .signs import (
     stays,
 )
 
-FEW = 8  # rows of a label from which on never to answer it is no chance
-SAME = 0.995  # of the answers
+FEW = 8  # rows of a label from which on it is no chance that it is never answered
+SAME = 0.995  # share of the answers
 OTHER = "a method that changes the backbone, such as `adapt.method: lora`"
-TOLD = 0.97  # of a constant answer's loss: less than this is left where inputs tell anything of the answers
+TOLD = 0.97  # share of a constant answer's loss: inputs that tell anything of the answers leave less
 
 
 def findings(training: Training, answers: Sequence[Answers]) -> list[Finding]:
-    """Everything worth a look, each thing once: not what follows from another thing that is said."""
+    """All findings, without those that follow from another one."""
     untold = [_untold(each) for each in answers if _is_untold(each)]
     named = {finding.head for finding in untold}
     known = [each for each in answers if each.head not in named]
     found = [*untold, *(below(each, training) for each in known if each.is_below)]
-    if not len(training.losses):  # whatever was learned, a fit did
+    if not len(training.losses):  # a fit alone trained the heads
         return [*found, *(finding for each in known for finding in _of_labels(each, training))]
     causes = list(_causes(training, bool(untold)))
-    if not causes:  # a network that learned nothing answers anything
+    if not causes:  # answers of a network that learned nothing mean nothing
         found += [finding for each in known for finding in _of_labels(each, training)]
     clipped = [_clipped(training)] if clips(training) else []
     return [*found, *causes, *clipped, *([] if causes or untold else _of_epochs(training))]
 
 
 def _causes(training: Training, is_untold: bool) -> Iterator[Finding]:
-    """Why nothing was learned; where inputs tell nothing, a loss that stays is no fault of the training."""
+    """Why nothing was learned; where inputs tell nothing, a constant loss is no fault of the training."""
     if rises(training):
         yield _risen(training)
     elif fades(training):
@@ -76,24 +76,25 @@ def _of_epochs(training: Training) -> Iterator[Finding]:
 
 
 def _is_untold(answers: Answers) -> bool:
-    """Whether neither the model nor any floor knows more of the answers than which are frequent."""
-    is_chance = answers.lead < 0.5 / max(1, answers.rows) ** 0.5  # the most that a mean of scores errs by
+    """Whether neither the model nor any floor knows more than which answers are frequent."""
+    is_chance = answers.lead < 0.5 / max(1, answers.rows) ** 0.5  # the largest standard error of a mean of scores
     return is_chance and all(each is not None and each >= TOLD for each in (answers.tells, answers.learned))
 
 
 def below(answers: Answers, training: Training) -> Finding:
-    """A model below its best floor, with the likely reason."""
+    """The finding for a model below its best floor, with the likely reason."""
     key, help = _way_up(answers, training)
     name = f"{answers.head}.{answers.metric}".lstrip(".")
+    scores = f"{answers.model:.4f}, and {answers.value:.4f} of `{answers.floor}`, which needs no network"
     note = (
-        f"{name} on {answers.rows:,} validation rows: {answers.model:.4f}, and {answers.value:.4f} of `{answers.floor}`, "
-        f"which needs no network; the standard error of the difference is {answers.error:.4f}"
+        f"{name} on {answers.rows:,} validation rows: {scores}; "
+        f"the standard error of the difference is {answers.error:.4f}"
     )
-    return Finding("W0435", "the model is below what costs nothing", key, (note,), help, answers.head)
+    return Finding("W0435", "the model scores below a floor", key, (note,), help, answers.head)
 
 
 def _way_up(answers: Answers, training: Training) -> tuple[str, str]:
-    """The key to change of a model below its floor, and what to do, by what its losses show."""
+    """(key to change, advice) for a model below its floor, from its losses."""
     if not len(training.losses):
         return "train.epochs", f"let it learn: `train.epochs` of 1 or more, and {OTHER}"
     if rises(training):
@@ -113,7 +114,7 @@ def _way_up(answers: Answers, training: Training) -> tuple[str, str]:
 
 
 def _flat(training: Training) -> Finding:
-    note = f"it is {training.end:.4g} at the end; to know nothing of the inputs loses {training.start:.4g}"
+    note = f"it is {training.end:.4g} at the end; the best constant answer loses {training.start:.4g}"
     fit = ", or set `head.start: fitted`" if training.can_fit else ""
     help = f"raise `train.learning_rate`, by ten times for a start{fit}"
     where = "left its start" if training.begun <= GROWN * training.end else "fell below that of a constant answer"
@@ -152,7 +153,7 @@ def _spoilt(training: Training) -> Finding:
     note += f", {best:.4f} after the best" if later else ""
     less = ", or let less learn: `backbone.freeze`" if training.has_backbone else ""
     help = f"lower `train.learning_rate`, by ten times for a start{less}"
-    return Finding("W0447", "training took from the fitted head", "train.learning_rate", (note,), help)
+    return Finding("W0447", "training made the fitted head worse", "train.learning_rate", (note,), help)
 
 
 def _faded(training: Training) -> Finding:
@@ -163,7 +164,7 @@ def _faded(training: Training) -> Finding:
     note = (
         f"its norm is {whole:.1e} in half of the steps, beside a loss of {training.end:.4g}"
         if is_whole
-        else f"the backbone gets less than {VANISHED:g} of the head's gradient in half of the steps, so it hardly learns"
+        else f"in half of the steps the backbone gets less than {VANISHED:g} of the head's gradient, and hardly learns"
     )
     key = "adapt.method" if is_whole else "head.hidden"
     help = (
@@ -185,7 +186,8 @@ def _clipped(training: Training) -> Finding:
 
 def _gap(training: Training) -> Finding:
     gap = gap_of(training)
-    note = f"validation rows lose {gap:.4g} more in the epoch that is kept; to know nothing loses {training.start:.4g}"
+    constant = f"the best constant answer loses {training.start:.4g}"
+    note = f"validation rows lose {gap:.4g} more in the epoch that is kept; {constant}"
     help = "train for fewer epochs or on more rows, or let less learn: `adapt.method: lora`, `backbone.freeze`"
     return Finding("W0442", "training rows are learned by heart", "train.epochs", (note,), help)
 
@@ -200,15 +202,13 @@ def _unused(answers: Answers, training: Training) -> Finding:
 
 
 def _risen(training: Training) -> Finding:
-    note = f"it was up to {peak(training):.4g} on average; to know nothing of the inputs loses {training.start:.4g}"
+    note = f"it was up to {peak(training):.4g} on average; the best constant answer loses {training.start:.4g}"
     help = "lower `train.learning_rate`, by ten times for a start"
     return Finding("W0444", "the loss rose above its start", "train.learning_rate", (note,), help)
 
 
 def _untold(answers: Answers) -> Finding:
-    note = (
-        f"on {answers.rows:,} validation rows neither the model nor a linear model knows more than which are frequent"
-    )
+    note = f"on {answers.rows:,} validation rows neither the model nor a linear model beats the best constant answer"
     help = "check that `data.columns` names the right columns and that labels belong to their rows; then the rate"
     return Finding("W0445", "inputs tell nothing of the answers", "data.columns", (note,), help, answers.head)
 

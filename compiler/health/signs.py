@@ -1,7 +1,7 @@
-"""What losses and norms show of a training: each sign a function, and what it must not mistake beside its limit.
+"""Signs in the losses and norms of a training: one function for each, with the reason of its limit.
 
-The limits were set on tiny encoders and on the example specs, so that none of the sound trainings in the tests meets
-one. VANISHED and FAR were not held against larger backbones.
+The limits were set on tiny encoders and on the example specs, so that no sound training in the tests reaches one.
+VANISHED and FAR were not checked on larger backbones.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-FLAT = 0.98  # of what knowing nothing loses: a training that learns anything leaves less than this
-ROSE = 2.0  # times the start: sound losses fluctuate, but the mean of many steps does not double
-GROWN = 1.5  # times the first steps: a random head may begin above the start, and comes down
-SMOOTH = 5  # steps at least over which a loss is averaged
-STEEP = 0.15  # of the loss: what another third of the training would still take away
-LEARNED = 0.25  # of the start: below this a loss that halves once more changes few answers
-RECENT = 0.2  # of the rates' sum: since when a validation loss is asked how it fell
-SMALL = 0.05  # of the start: falls that are smaller are no news
-VANISHED = 1e-3  # of the loss, or of the heads' gradient: sound backbones get a hundredth or more
-CLIPPED = 0.95  # of the steps
-FAR = 30.0  # times the limit: AdamW undoes a constant factor, so that gradients often a few times the limit do no harm
-HALF = 0.5  # of the start: a training loss that fell so far has learned its rows
-GAP = 0.5  # of the start, between the losses of validation and training rows
+FLAT = 0.98  # share of a constant answer's loss: a training that learns anything gets below
+ROSE = 2.0  # times the start: sound losses fluctuate, but a mean over many steps does not double
+GROWN = 1.5  # times the first steps: a random head may begin above the start and then falls
+SMOOTH = 5  # the fewest steps of a mean loss
+STEEP = 0.15  # share of the loss that another third of the training would remove
+LEARNED = 0.25  # share of the start: below it, half the loss changes few answers
+RECENT = 0.2  # share of the rates' sum before the end from which the fall of a validation loss is measured
+SMALL = 0.05  # share of the start: smaller falls are ignored
+VANISHED = 1e-3  # share of the loss, or of the heads' gradient: sound backbones get a hundredth or more
+CLIPPED = 0.95  # share of the steps
+FAR = 30.0  # times the limit: AdamW cancels a constant factor, so gradients a few times above the limit do no harm
+HALF = 0.5  # share of the start: a training loss below it has learned its rows
+GAP = 0.5  # share of the start: difference of validation and training loss
 
 
 def stays(training: Training) -> bool:
-    """Whether the loss never left what knowing nothing loses; a head that was fitted first begins where others end."""
+    """Whether the loss stayed at a constant answer's; fitted heads begin where others end, so they don't count."""
     return not training.is_fitted and training.start is not None and training.end >= FLAT * training.start
 
 
 def rises(training: Training) -> bool:
-    """Whether the mean over some steps rose far above the start and above the first steps."""
+    """Whether a smoothed loss rose far above the start and above the first steps."""
     width = max(SMOOTH, len(training.losses) // 20)
     if not training.has_one_set or len(training.losses) < 2 * width or training.start is None:
         return False
@@ -43,7 +43,7 @@ def rises(training: Training) -> bool:
 
 
 def peak(training: Training) -> float:
-    """The largest loss of a training, smoothed."""
+    """The largest smoothed loss of a training."""
     import numpy as np
 
     width = max(SMOOTH, len(training.losses) // 20)
@@ -52,10 +52,10 @@ def peak(training: Training) -> float:
 
 
 def falls(training: Training) -> bool:
-    """Whether another third of the training, at its rates, would take much from the loss of training and validation rows.
+    """Whether another third of the training would reduce training and validation loss a lot.
 
     A schedule that ends at zero flattens every loss at its end. So time is measured by the sum of the rates, in which a
-    loss falls as evenly as if the rate stayed.
+    loss falls as evenly as at a constant rate.
     """
     import numpy as np
 
@@ -74,9 +74,9 @@ def falls(training: Training) -> bool:
 
 
 def _validation_falls(training: Training, time: np.ndarray) -> bool:
-    """Whether the loss of validation rows falls as steeply since about a third before the end; true where none is known.
+    """Whether the validation loss falls as steeply from about a third before the end; True where it is unknown.
 
-    Since the last epoch alone would be too short: at rates near zero a loss also falls because steps lose their noise.
+    The last epoch alone would be too short: at rates near zero, a loss also falls because steps lose their noise.
     """
     known = [epoch for epoch in training.epochs if "validation_loss" in epoch]
     since = [(1 - float(time[epoch["step"] - 1]), epoch["validation_loss"]) for epoch in known[:-1]]
@@ -97,7 +97,7 @@ def is_first(training: Training) -> bool:
 
 
 def spoils(training: Training) -> bool:
-    """Whether the first epoch is worse than the heads that were fitted before it, by more than chance, and the others too."""
+    """Whether every epoch is worse than the heads that were fitted before it, the first one by more than chance."""
     before, values = training.before.get(training.metric), training.values()
     if before is None or not values or values[0] is None or training.best_epoch:
         return False
@@ -105,7 +105,7 @@ def spoils(training: Training) -> bool:
 
 
 def is_last(training: Training) -> bool:
-    """Whether the last of several epochs is the best, by more than chance."""
+    """Whether the last of several epochs is the best by more than chance."""
     values = training.values()
     if len(values) < 2 or training.best_epoch != len(values) or None in values[-2:]:
         return False
@@ -115,7 +115,7 @@ def is_last(training: Training) -> bool:
 
 
 def fades(training: Training) -> bool:
-    """Whether what learns, or the backbone beneath the heads, gets almost no gradient while there is much to learn."""
+    """Whether all parameters, or the backbone, get almost no gradient while there is much to learn."""
     import numpy as np
 
     if training.start is None or training.end < LEARNED * training.start or not len(training.norms):
@@ -127,7 +127,7 @@ def fades(training: Training) -> bool:
 
 
 def _share(training: Training) -> float:
-    """The gradient of the backbone as a share of that of the heads, in half of the steps at most so much."""
+    """The median over steps of the backbone's gradient norm relative to the heads'."""
     import numpy as np
 
     whole, heads = training.norms.T
@@ -136,7 +136,7 @@ def _share(training: Training) -> float:
 
 
 def clips(training: Training) -> bool:
-    """Whether nearly every step is cut to a small part of its gradient."""
+    """Whether nearly every step is clipped to a small part of its gradient."""
     import numpy as np
 
     whole, limit = training.norms[:, 0], training.max_grad_norm
@@ -144,15 +144,15 @@ def clips(training: Training) -> bool:
 
 
 def gaps(training: Training) -> bool:
-    """Whether in the epoch that is kept validation rows lose more than training rows by half of what knowing nothing loses."""
+    """Whether validation loss exceeds training loss in the kept epoch by half of a constant answer's loss."""
     gap, start = gap_of(training), training.start
     return gap is not None and start is not None and gap >= GAP * start
 
 
 def forgets(training: Training) -> bool:
-    """Whether the last epoch loses little on training rows, and is worse on validation rows than an earlier one.
+    """Whether the last epoch has a small training loss but is worse on validation rows than an earlier one.
 
-    The epoch that is kept may be one before that, so that its own gap is small.
+    The kept epoch may be an earlier one, with a small gap of its own.
     """
     if len(training.epochs) < 2 or training.start is None or training.end > HALF * training.start:
         return False
@@ -165,6 +165,6 @@ def forgets(training: Training) -> bool:
 
 
 def gap_of(training: Training) -> float | None:
-    """How much the loss on validation rows was above that on training rows in the epoch that is kept."""
+    """The difference of validation and training loss in the kept epoch; None without validation."""
     kept = next((epoch for epoch in training.epochs if epoch["epoch"] == training.best_epoch), {})
     return kept["validation_loss"] - kept["train_loss"] if "validation_loss" in kept else None

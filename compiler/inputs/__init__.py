@@ -1,1 +1,1 @@
-"""Input modalities on the compiling side: what a spec may write of them and how the plan fixes them."""
+"""Input modalities on the compiling side: keys under `data`, and preprocessing in the plan."""

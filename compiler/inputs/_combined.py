@@ -1,13 +1,13 @@
-"""Inputs of several modalities together: the first is the backbone's, of the others the head says how they are read.
+"""Inputs of several modalities together: the backbone reads the first, the head adds readings for the others.
 
-A record of preprocessing has that of each under `readings`, and arrays are called by modality and name.
+A record of preprocessing holds the record of each modality under `readings`. Arrays are named by modality and name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
 
@@ -19,15 +19,18 @@ from ..diagnostics import Diagnostic
 from ..facts.rows import Unusable
 from ..frozen import Frozen
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Parts = Mapping[str, Input[Any]]
 
 
 class _CutIntoTokens(TokenLengths, Frozen):
-    """Options of which a part is cut into tokens."""
+    """Options of a combined input with a tokenized part."""
 
 
 def combined(word: str, parts: Parts) -> Input[Any]:
-    """The input whose parts are of several modalities, by their words; `word` is what the plan calls it."""
+    """The record of an input made of several modalities, by their words; `word` is its name in the plan."""
     whole, every = _Combined(word, parts), tuple(parts.values())
     return Input(
         options=_options(parts),
@@ -43,46 +46,49 @@ def combined(word: str, parts: Parts) -> Input[Any]:
         stored=lambda record, measured: sum(part.stored(own, measured) for _, part, own in whole.each(record)),
         samples=whole.samples,
         array=whole.array,
+        shortest=whole.shortest,
         assets=whole.first.assets,
         portable=lambda value: {name: parts[name].portable(own) for name, own in value.items()},
+        shown=(),  # by the plan's readings, of which each has its own
         example=whole.example,
+        typed=lambda record: " ".join(f"{name}={part.typed(own)}" for name, part, own in whole.each(record)),
         limits=lambda record: " ".join(part.limits(own) for _, part, own in whole.each(record)),
         packages=tuple(dict.fromkeys(package for part in every for package in part.packages)),
     )
 
 
 class _Combined:
-    """What parts say together, by the record that each has; the backbone's comes first."""
+    """The functions of a combined input, made of those of its parts; the backbone's part comes first."""
 
     def __init__(self, word: str, parts: Parts) -> None:
         self.word, self.parts = word, parts
         self.name, self.first = next(iter(parts.items()))
 
     def each(self, record: Record) -> Iterator[tuple[str, Input[Any], Record]]:
-        """The parts whose reading is known; those that the head adds come after the backbone's."""
+        """(word, part, record) of each part with a reading; those that the head adds come after the backbone's."""
         readings = record.get("readings", {})
         return ((name, part, readings[name]) for name, part in self.parts.items() if name in readings)
 
     def preprocessing(
         self, folder: Path, config: Record, options: Any, longest: int | None, columns: Columns, usual: Any = None
     ) -> Record:
-        """The record of the backbone's part."""
+        """The record with the reading of the backbone's part."""
         own = self.first.preprocessing(folder, config, _own(self.first, options), longest, columns, usual)
         return {"modality": self.word, "readings": {self.name: own}}
 
     def decided(
         self, options: Any, record: Record, longest: int | None, usual: Any = None
     ) -> Mapping[str, Decided[Any]]:
-        """What the options of the backbone's part leave open."""
+        """The decisions of the backbone's part."""
         own = record.get("readings", {}).get(self.name, {})
         return self.first.decided(_own(self.first, options), own, longest, usual)
 
     def misfits(self, record: Record, folder: Path, backbone: Any) -> Iterable[Diagnostic]:
-        """What of the backbone's part can't go together."""
+        """The findings of the backbone's part."""
         return self.first.misfits(record["readings"][self.name], folder, backbone)
 
     def measure(self, inputs: Iterable[Any], record: Record, folder: Path) -> Mapping[str, float]:
-        """What each part measures."""
+        """The statistics of all parts."""
         read = list(inputs)
         found: dict[str, float] = {}
         for name, part, own in self.each(record):
@@ -90,20 +96,25 @@ class _Combined:
         return found
 
     def doubts(self, record: Record, measured: Mapping[str, float], longest: int | None) -> Iterator[Diagnostic]:
-        """What of a sample is worth a look."""
+        """The warnings of all parts."""
         for _, part, own in self.each(record):
             yield from part.doubts(own, measured, longest)
 
     def samples(self, seed: int, record: Record) -> list[Any]:
-        """As many as the part with most has; the others begin again."""
+        """Golden inputs, as many as the part with most has; other parts repeat theirs."""
         made = {name: part.samples(seed, own) for name, part, own in self.each(record)}
         most = max(map(len, made.values()))
         return [{name: values[i % len(values)] for name, values in made.items()} for i in range(most)]
 
     def array(self, name: str, record: Record) -> Record:
-        """An array of one part."""
+        """The dtype and shape of an array of one part."""
         part, _, own = name.partition(".")
         return self.parts[part].array(own, record["readings"][part])
+
+    def shortest(self, record: Record) -> dict[str, np.ndarray]:
+        """The arrays of every part."""
+        arrays = {name: part.shortest(own) for name, part, own in self.each(record)}
+        return {f"{name}.{array}": values for name, own in arrays.items() for array, values in own.items()}
 
     def example(self, record: Record) -> str:
         """A dict with an example of each part, as Python code."""
@@ -112,7 +123,7 @@ class _Combined:
 
 
 def _options(parts: Parts) -> type[Frozen]:
-    """The keys of all parts, but for random changes: an input of several parts is learned from as it is."""
+    """The keys of all parts, without augmentation, which combined inputs do not have."""
     fields: dict[str, Any] = {
         name: (field.annotation, field)
         for part in parts.values()
@@ -131,7 +142,7 @@ def _own(part: Input[Any], options: Frozen) -> Frozen:
 
 
 def _reader(parts: Parts) -> RowReader:
-    """Reads a row by the reader of every part; what is wrong with it, the first of them says."""
+    """A reader that reads a row by the readers of all parts, and reports the first fault."""
     readers = {name: part.reader for name, part in parts.items()}
 
     def raw(row: Row, columns: Columns, folder: Path) -> dict[str, Any]:

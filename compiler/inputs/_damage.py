@@ -1,4 +1,4 @@
-"""Finds pictures that were cut or damaged."""
+"""Finds pictures that are cut short or damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..diagnostics import Status, refuse
 from ..extras import installing
 
-TAIL = 64  # bytes at a file's end in which its end mark stands
+TAIL = 64  # bytes at the end of a file in which the end mark is sought
 ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}  # the first bytes of JPEG and PNG → their end marks
 
 
@@ -19,7 +19,7 @@ def is_path(value: Any) -> bool:
 
 
 def opens(value: Any) -> str | None:
-    """Why a picture can't be read, judged by its header, and where its end is missing by its pixels; None where it may be."""
+    """Why a picture can't be read, by its header, and by its pixels if its end is missing; None if it probably can."""
     if find_spec("PIL") is None:
         raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
     from ...runtime.inputs.image import opens as by_header
@@ -28,7 +28,7 @@ def opens(value: Any) -> str | None:
 
 
 def reads(value: Any) -> str | None:
-    """Why a picture can't be read, all of its pixels read; None where it can."""
+    """Why a picture can't be read, after reading all of its pixels; None if it can."""
     if find_spec("PIL") is None:
         raise refuse("E0409", "reading images needs Pillow", help=installing("image"), status=Status.MACHINE)
     from ...runtime.inputs.image import rgb
@@ -41,7 +41,7 @@ def reads(value: Any) -> str | None:
 
 
 def _is_cut(value: Any) -> bool:
-    """Whether a file has no end mark, as one that was cut while it was copied; such a file is read to see."""
+    """Whether a file has no end mark, as if cut short in a copy."""
     if not is_path(value):
         return False
     with open(value, "rb") as file:

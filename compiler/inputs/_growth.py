@@ -1,7 +1,7 @@
-"""How much longer a tokenizer may make a text: its file can chain steps that each double it.
+"""Limits on how much longer a tokenizer may make a text: its steps can each double it.
 
-What comes of one character is what counts, whatever the text: a few kilobytes of tokenizer.json must not turn a
-sentence into gigabytes, nor a long word into hours.
+The factor for one character counts, whatever the text. A tokenizer.json of a few kilobytes must not turn a sentence
+into gigabytes, nor a long word into hours of work.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-MOST = 256  # characters or tokens that may come of one; the compatibility forms of Unicode give 33 bytes at most
-LONGEST_WORD = 10_000  # characters of a word that WordPiece takes apart, each of its parts again from the start
-SPECIAL = 1000  # tokens around a text
+MOST = 256  # the most characters or tokens for one character; Unicode's compatibility forms give 33 bytes
+LONGEST_WORD = 10_000  # the most characters of a word for WordPiece, whose time is quadratic in them
+SPECIAL = 1000  # the most tokens added around a text
 
 
 def excess(tokenizer: Mapping[str, Any]) -> str:
-    """What is too much in a tokenizer.json, in words; "" for an ordinary one.
+    """The limit that a tokenizer.json exceeds, in words; "" for none.
 
-    Raises KeyError, TypeError or ValueError where the file has another shape.
+    Raises KeyError, TypeError or ValueError where the file has another structure.
 
     >>> excess({"normalizer": {"type": "Prepend", "prepend": "_"}, "model": {}})
     ''
@@ -39,7 +39,7 @@ def _shown(number: float) -> str:
 
 
 def _normalized(step: Any) -> float:
-    """The characters that may come of one."""
+    """The most characters that a normalizer makes of one."""
     if step is None:
         return 1
     kind = step["type"]
@@ -49,14 +49,14 @@ def _normalized(step: Any) -> float:
         old, new = step["pattern"].get("String"), len(step["content"])
         return max(1, new / len(old)) if old else 1 + new  # an expression may match the empty text
     if kind == "Prepend":
-        return 1 + len(step["prepend"]) / 64  # once a text
+        return 1 + len(step["prepend"]) / 64  # added once to a text
     if kind == "Precompiled":
         return max(1, _longest(base64.b64decode(step["precompiled_charsmap"] or "")))
     return {"ByteLevel": 2, "BertNormalizer": 3}.get(kind, 1)
 
 
 def _longest(charsmap: bytes) -> int:
-    """The bytes of the longest text that SentencePiece's table puts for a character."""
+    """The bytes of the longest replacement in SentencePiece's table."""
     if not charsmap:
         return 0
     (size,) = struct.unpack_from("<I", charsmap)
@@ -72,7 +72,7 @@ def _split(step: Any) -> float:
 
 
 def _processed(step: Any) -> tuple[float, int]:
-    """How often a text stands in what comes out, and the tokens around it."""
+    """(how often a text is repeated in the output, tokens added around it)."""
     if step is None:
         return 1, 0
     if step["type"] == "Sequence":

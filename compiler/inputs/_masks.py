@@ -1,4 +1,4 @@
-"""What a tokenizer says of masking: the token that stands for a hidden word, and those that are no words."""
+"""Reads the mask token and the special tokens of a tokenizer."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from ..diagnostics import At, refuse
 from ..files import whole
 
-LARGEST = 256 << 20  # bytes of a tokenizer's file
-USUAL = ("[MASK]", "<mask>")  # where tokenizer_config.json names none
+LARGEST = 256 << 20  # the most bytes of a tokenizer's file
+USUAL = ("[MASK]", "<mask>")  # tried where tokenizer_config.json names no mask token
 
 
 def special(folder: Path) -> dict[str, Any]:
-    """What is added to the record where texts are joined: the tokens that are no words."""
+    """Fields for the record of joined texts: the ids of special tokens."""
     return {"special_ids": _added(folder)[1]}
 
 
 def masking(folder: Path) -> dict[str, Any]:
-    """What is added to the record where words are masked.
+    """Fields for the record of masked texts: the mask token and the ids of special tokens.
 
-    Raises Refused E0390 for a tokenizer without a mask.
+    Raises Refused E0390 for a tokenizer without a mask token.
     """
     known, special = _added(folder)
     word = next((word for word in (_named(folder), *USUAL) if word in known), None)
@@ -33,7 +33,7 @@ def masking(folder: Path) -> dict[str, Any]:
 
 
 def _added(folder: Path) -> tuple[dict[str, int], list[int]]:
-    """The numbers of the tokens that a tokenizer adds to its vocabulary, and of the special ones among them."""
+    """(ids of tokens added to the vocabulary, ids of the special ones among them)."""
     try:
         added = json.loads(whole(folder / "tokenizer.json", LARGEST))["added_tokens"] or []
         special = sorted(int(token["id"]) for token in added if token.get("special"))

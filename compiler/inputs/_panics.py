@@ -1,4 +1,4 @@
-"""Keeps what the tokenizers' library prints when it fails away from the terminal."""
+"""Keeps messages of a failing tokenizers library off the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Sends standard error nowhere: a panic writes there by itself, a stack of calls and all, before it can be caught."""
+    """Discards standard error, because a panic of the library prints a stack trace there before it can be caught."""
     sys.stderr.flush()
     try:
         terminal = os.dup(2)

@@ -1,4 +1,4 @@
-"""What the image processors of transformers do where their files are silent."""
+"""Defaults of transformers' image processors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Steps(NamedTuple):
-    """What an image processor of transformers does where its file is silent."""
+    """The defaults of one image processor of transformers."""
 
     size: Mapping[str, int]
     mean: tuple[float, ...]
@@ -39,7 +39,7 @@ PROCESSORS: Mapping[str, Steps] = {
     "ViTImageProcessor": Steps(_SQUARE, *_HALF, 2),
 }
 
-# for files that name no processor: the one that transformers takes for the model type
+# model type → the processor that transformers uses where files name none
 OF_MODEL: Mapping[str, str] = {
     **dict.fromkeys(("beit", "data2vec-vision"), "BeitImageProcessor"),
     **dict.fromkeys(("bit", "dinov2", "focalnet", "hiera"), "BitImageProcessor"),

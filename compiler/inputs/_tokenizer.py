@@ -1,4 +1,4 @@
-"""The backbone's tokenizer.json: read once for each content, and held against the backbone that its tokens go into."""
+"""Reads the backbone's tokenizer.json, once for each content, and compares its tokens with the backbone's embedding."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._growth import excess
 from ._panics import silenced
 
 NAME = "tokenizer.json"
-LARGEST = 256 << 20  # bytes of it
+LARGEST = 256 << 20  # the most bytes of the file
 AGAIN = "copy the backbone's tokenizer again"
 ALSO = (At(("backbone", "from")),)
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def padding(folder: Path, sha256: str, config: Mapping[str, Any]) -> tuple[int, str]:
-    """The id and the word that fill a batch: as tokenizer_config.json names it, else as config.json numbers it."""
+    """The id and the word of padding: as tokenizer_config.json names it, else by the id in config.json."""
     word = _pad_word(folder)
     try:
         known = numbered(folder / NAME, sha256)
@@ -49,14 +49,14 @@ def _pad_word(folder: Path) -> str:
 
 
 def unreadable(*notes: str) -> Refused:
-    """What is raised for a tokenizer.json that is none."""
+    """The refusal of an unreadable tokenizer.json."""
     headline = "the backbone's tokenizer.json can't be read"
     return refuse("E0306", headline, *notes, at=At(("backbone", "from")), help=AGAIN)
 
 
 @lru_cache(maxsize=2)
 def tokenizer_of(path: Path, sha256: str) -> Any:
-    """The library's tokenizer, which neither pads nor cuts."""
+    """The tokenizer of the tokenizers library, without padding and truncation."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
@@ -78,11 +78,12 @@ def numbered(path: Path, sha256: str) -> dict[str, int]:
         raise ValueError("a token's number is none")
     if isinstance(vocabulary, dict):
         return tokens | vocabulary
-    return tokens | {"": len(vocabulary) - 1}  # pieces with scores, numbered in their order; no word is empty
+    # pieces with scores are numbered in order; the empty word stands for the last
+    return tokens | {"": len(vocabulary) - 1}
 
 
 def misfits(record: Mapping[str, Any], folder: Path, backbone: BackboneFacts) -> Iterator[Diagnostic]:
-    """Tokens that the backbone has no embedding of, and segments that it does not know."""
+    """Findings on tokens without a row in the embedding, and on token types that the backbone lacks."""
     rows = next((tensor.shape[0] for tensor in backbone.tensors if tensor.name == backbone.family.words), 0)
     path, sha256 = folder / NAME, record["assets"][NAME]
     word, number = max(numbered(path, sha256).items(), key=lambda item: item[1], default=("", -1))
@@ -93,7 +94,7 @@ def misfits(record: Mapping[str, Any], folder: Path, backbone: BackboneFacts) ->
 
 
 def _beyond(folder: Path, word: str, number: int, rows: int) -> Iterable[Diagnostic]:
-    """The largest number of a token, where the embedding has no row of it."""
+    """The error where the largest id is outside of the embedding."""
     if number < rows:
         return
     notes = (f"token {quote(word)} has the number {number:,}, the rows end at {rows - 1:,}",)
@@ -105,7 +106,7 @@ def _beyond(folder: Path, word: str, number: int, rows: int) -> Iterable[Diagnos
 
 
 def _no_padding(record: Mapping[str, Any], folder: Path, rows: int) -> Iterable[Diagnostic]:
-    """A number for padding that config.json gives and that is no token."""
+    """The error for a padding id in config.json that is no token."""
     if 0 <= record["pad_id"] < rows:
         return
     at = key_span(folder / "config.json", "pad_token_id", f"the embedding has rows 0 to {rows - 1:,}")
@@ -117,10 +118,10 @@ def _no_padding(record: Mapping[str, Any], folder: Path, rows: int) -> Iterable[
 def _encoded(
     path: Path, sha256: str, record: Mapping[str, Any], backbone: BackboneFacts, rows: int
 ) -> tuple[Diagnostic, ...]:
-    """What comes out of a short text, or a pair: tokens that are put around it, and segments."""
+    """Errors found by encoding a short text, or a pair: added tokens and token types."""
     try:
         encoding = tokenizer_of(path, sha256).encode("a", "a" if record["is_pair"] else None)
-    except BaseException as error:  # the library raises plain Exception, and panics that are none
+    except BaseException as error:  # the library raises plain Exception, and PanicException, which is not one
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise unreadable(str(error)[:200]) from None
         raise

@@ -1,4 +1,4 @@
-"""Pictures: what a spec may write of them, and how the plan fixes the way from file to pixels."""
+"""Pictures: keys under `data`, and preprocessing from file to pixels."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ OPTIONAL = ()
 JOINED = ()
 IN_FILES = True
 LIMITS = "Pictures are resized and cropped to what the backbone was trained on; what lies outside the crop is not seen."
-LARGEST = 16 << 20  # bytes of what a folder says of its image processor
+LARGEST = 16 << 20  # the most bytes of an image processor's file
 
 
 class Augment(Frozen):
-    """Random changes to training pictures; evaluation and the bundle never see them."""
+    """Keys under `data.augment`: random changes of training pictures, which validation and bundle never see."""
 
     horizontal_flip: float = Field(default=0.0, ge=0, le=1, description="Probability of mirroring a picture.")
     crop: float | None = Field(
@@ -47,7 +47,7 @@ class Augment(Frozen):
 
 
 class Options(Frozen):
-    """Keys under `data` that belong to pictures."""
+    """Keys under `data` for pictures."""
 
     image_size: int | None = Field(
         default=None, ge=1, le=4096, description="Edge in pixels; default: what the backbone's file says."
@@ -63,9 +63,9 @@ def preprocessing(
     columns: Mapping[str, Any] | None = None,
     usual: Decided[int] | None = None,
 ) -> dict[str, Any]:
-    """The record that fixes how pixels are prepared, from the backbone's own processor file.
+    """The record of how pixels are prepared, from the backbone's own processor file.
 
-    Raises Refused (E0306) where the file is missing or asks for steps that can't be repeated exactly.
+    Raises Refused E0306 where the file is missing or asks for steps that can't be repeated exactly.
     """
     written = _written(folder)
     steps = PROCESSORS[_processor(written, config)]
@@ -86,7 +86,7 @@ def preprocessing(
 
 
 def misfits(record: Mapping[str, Any], folder: Path, backbone: Any) -> Iterable[Diagnostic]:
-    """Pictures of another size than the backbone has positions for."""
+    """The error for pictures of another size than the backbone has positions for."""
     size, pixels = _final(record), backbone.family.pixels
     if pixels is not None and pixels(backbone.config) != size:
         height, width = pixels(backbone.config)
@@ -99,7 +99,7 @@ def misfits(record: Mapping[str, Any], folder: Path, backbone: Any) -> Iterable[
 def decided(
     options: Options, record: Mapping[str, Any], longest: int | None, usual: Decided[int] | None = None
 ) -> dict[str, Decided[Any]]:
-    """What the options leave open: the size that the record has."""
+    """The size of pictures, where the options leave it open."""
     height, width = _final(record)
     size = height if height == width else (height, width)
     return {} if options.image_size else {"image_size": Decided(size, "what the backbone's own processor file says")}
@@ -110,19 +110,19 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, str | tuple[str, ...]], fo
     column = columns["image"]
     (name,) = (column,) if isinstance(column, str) else column
     value = row[name]
-    if isinstance(value, Mapping):  # how datasets writes pictures to Parquet
+    if isinstance(value, Mapping):  # the form in which the datasets library writes pictures to Parquet
         value = value.get("bytes") or value.get("path")
     return os.path.abspath(folder / value) if is_path(value) else value
 
 
 def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
-    """Bytes that one prepared row takes: one per channel and pixel."""
+    """Bytes of a prepared row: one for each channel and pixel."""
     height, width = _final(record)
     return height * width * int(record["channels"])
 
 
 def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
-    """Changes that change no picture; with the backbone nothing can be wrong that `preprocessing` does not refuse."""
+    """Warnings for augmentation that changes nothing; `preprocessing` reports everything else."""
     written = options.augment.model_dump(exclude_unset=True) if options.augment else {}
     for key, value in written.items():
         if value == 0:
@@ -135,22 +135,22 @@ def problems(options: Options, longest: int | None) -> Iterable[Diagnostic]:
 
 
 def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
-    """Nothing is measured of pictures that could be worth a look."""
+    """No warnings, because pictures have no statistics."""
     return ()
 
 
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
-    """Pictures have no statistics that decide anything."""
+    """No statistics, because none are needed for pictures."""
     return {}
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with a row's picture, judged by its file's header and end, or None; pixels are read when building."""
+    """What is wrong with a row's picture by its file's header and end, or None; a build reads the pixels."""
     return _wrong(row, columns, folder, opens)
 
 
 def damage(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with a row's picture, all of its pixels read, or None."""
+    """What is wrong with a row's picture after reading its pixels; None for nothing."""
     return _wrong(row, columns, folder, reads)
 
 
@@ -170,7 +170,7 @@ def _wrong(
 
 
 def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
-    """The file that a row's picture lies in, where it lies in one."""
+    """The file of a row's picture, if it is in one."""
     value = raw(row, columns, folder)
     return (Path(value),) if is_path(value) else ()
 
@@ -181,15 +181,23 @@ def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {"dtype": "float32", "shape": ["batch", int(record["channels"]), height, width]}
 
 
+def shortest(record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A picture: all are of one size."""
+    import numpy as np
+
+    height, width = _final(record)
+    return {"pixel_values": np.zeros((1, int(record["channels"]), height, width), np.float32)}
+
+
 def assets(folder: Path) -> dict[str, Path]:
-    """Files of the backbone that travel in the bundle: none, the record says it all."""
+    """No files, because the record says everything."""
     return {}
 
 
 def samples(seed: int, record: Mapping[str, Any]) -> list[str]:
-    """Eight made-up golden inputs as data URIs of PNG files, the same for the same seed.
+    """Eight generated golden inputs as data URIs of PNG files, the same for the same seed.
 
-    Larger than, as large as and far smaller than what the backbone sees, in each form that PNG has.
+    They are larger than, as large as and smaller than the backbone's size, in every form of PNG.
     """
     import numpy as np
 
@@ -210,7 +218,7 @@ def samples(seed: int, record: Mapping[str, Any]) -> list[str]:
 
 
 def _gradient(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Ramps between the random colours of two corners: smooth, so that the file is small."""
+    """A smooth picture between the random colours of two corners, whose file is small."""
     import numpy as np
 
     here, there = random.integers(0, 256, (2, 3))
@@ -237,7 +245,7 @@ def _refused(reason: str, help: str = "") -> Refused:
 
 
 def _written(folder: Path) -> dict[str, Any]:
-    """What the backbone's folder says of its image processor, from the file that transformers prefers."""
+    """The settings of the backbone's image processor, from the file that transformers prefers."""
     newer, usual = folder / "processor_config.json", folder / "preprocessor_config.json"
     for file in (newer, usual):
         try:
@@ -253,7 +261,7 @@ def _written(folder: Path) -> dict[str, Any]:
 
 
 def _processor(written: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The key of PROCESSORS, found the way that AutoImageProcessor finds the class."""
+    """The key of PROCESSORS, found as AutoImageProcessor finds the class."""
     kind = written.get("image_processor_type")
     if kind is None and written.get("feature_extractor_type") is not None:
         kind = str(written["feature_extractor_type"]).replace("FeatureExtractor", "ImageProcessor")
@@ -265,7 +273,7 @@ def _processor(written: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 
 def _geometry(merged: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
-    """The resize, resample, crop and crop_pct of the record, checked."""
+    """The fields resize, resample, crop and crop_pct of the record, checked."""
     resize = crop = crop_pct = None
     if merged["do_resize"]:
         resize = _size(merged["size"], "size", merged["default_to_square"])
@@ -275,7 +283,7 @@ def _geometry(merged: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
             raise _refused(f"`crop_size` is {merged['crop_size']}")
     if merged["resample"] not in range(6):
         raise _refused(f"`resample` is {merged['resample']!r}")
-    if steps.crop_pct is not None:  # only one kind of processor knows it; the others ignore a stray one
+    if steps.crop_pct is not None:  # one kind of processor reads it; others ignore it
         crop_pct = merged["crop_pct"]
         if not isinstance(crop_pct, float | int) or not 0 < crop_pct <= 1:
             raise _refused(f"`crop_pct` is {crop_pct!r}")
@@ -285,7 +293,7 @@ def _geometry(merged: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
 
 
 def _size(value: Any, key: str, square: bool) -> dict[str, int]:
-    """A size in today's form: old files write one number, or a pair of height and width."""
+    """A size in the current form: old files write one number, or a pair of height and width."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = {"height": value, "width": value} if square else {"shortest_edge": value}
     elif isinstance(value, list | tuple) and len(value) == 2:
@@ -298,7 +306,7 @@ def _size(value: Any, key: str, square: bool) -> dict[str, int]:
 
 
 def _scaling(merged: Mapping[str, Any]) -> dict[str, Any]:
-    """The rescale, mean and std of the record; not normalising is a mean of 0 and a deviation of 1."""
+    """The fields rescale, mean and std of the record; without normalisation, mean 0 and deviation 1."""
     factor = merged["rescale_factor"]
     if merged["do_rescale"] and not isinstance(factor, int | float):
         raise _refused(f"`rescale_factor` is {factor!r}")
@@ -318,7 +326,7 @@ def _per_channel(value: Any, key: str) -> list[float]:
 
 
 def _at_size(record: Mapping[str, Any], edge: int) -> dict[str, Any]:
-    """The sizes of a record for another edge; what is resized keeps its proportion to what is cut out."""
+    """The sizes of a record for another edge; resize keeps its proportion to crop."""
     resize, crop = record["resize"], record["crop"]
     square = {"height": edge, "width": edge}
     if record["crop_pct"] is not None and resize is not None:
@@ -333,7 +341,7 @@ def _at_size(record: Mapping[str, Any], edge: int) -> dict[str, Any]:
 
 
 def _final(record: Mapping[str, Any]) -> tuple[int, int]:
-    """The (height, width) that every picture ends with; refused where it would differ from one to another."""
+    """The (height, width) of every prepared picture; raises Refused E0306 where it would vary."""
     for size in (record["crop"], record["resize"]):
         if size is not None and "height" in size:
             return int(size["height"]), int(size["width"])
@@ -343,7 +351,7 @@ def _final(record: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def portable(value: Any) -> Any:
-    """A raw input as JSON that holds on any machine: a file becomes a data URI, because its path stays behind."""
+    """A raw input as JSON for any machine: a file becomes a data URI."""
     if isinstance(value, str) and not value.startswith("data:"):
         value = Path(value).read_bytes()
     if isinstance(value, bytes):
@@ -370,9 +378,12 @@ INPUT = Input(
     stored=stored,
     samples=samples,
     array=array,
+    shortest=shortest,
     assets=assets,
     portable=portable,
+    shown=("resize", "crop"),
     example=lambda record: '"file.png"',
+    typed=lambda record: '"file.png"',
     limits=lambda record: LIMITS,
     packages=("pillow",),
 )

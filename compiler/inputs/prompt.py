@@ -103,6 +103,11 @@ def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {"dtype": "int64", "shape": ["batch", "sequence"]}
 
 
+def _typed(record: Mapping[str, Any]) -> str:
+    """An input as a word of a command line."""
+    return '"some text"'
+
+
 def portable(value: Any) -> Any:
     """A raw input as JSON that holds on any machine."""
     return value
@@ -138,6 +143,9 @@ INPUT = Input(
     stored=text.stored,
     samples=samples,
     array=array,
+    shortest=text.shortest,
+    shown=("max_length",),
+    typed=_typed,
     assets=text.assets,
     portable=portable,
     example=_example,

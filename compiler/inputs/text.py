@@ -1,4 +1,4 @@
-"""Text and pairs of texts, cut into tokens by the backbone's own tokenizer."""
+"""Texts and pairs of texts, tokenized by the backbone's own tokenizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -23,16 +23,20 @@ from ._masks import masking, special
 from ._panics import silenced
 from ._tokenizer import misfits, padding, tokenizer_of, unreadable
 
+if TYPE_CHECKING:
+    import numpy as np
+
 ROLES = ("text", "text_pair")
 OPTIONAL = ("text_pair",)
-JOINED = ROLES  # several columns become one text, a space between them
+JOINED = ROLES  # several columns are joined to one text by spaces
 IN_FILES = False
+ARRAYS = ("input_ids", "attention_mask", "token_type_ids")
 DEFAULT_LENGTH = 128
-CUT, MOSTLY = 0.1, 0.5  # shares of cut texts worth a look: where more could be kept, and where it could not
-MEASURED = 1_000_000  # characters of a sample that are cut into tokens: a second's work
-NARROWEST = 16  # tokens of a window
-UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
-NUMBERS = 0.9  # share of texts that are numbers
+CUT, MOSTLY = 0.1, 0.5  # shares of truncated texts that get a warning: where max_length can grow, and where it can't
+MEASURED = 1_000_000  # the most characters of a sample that are tokenized, which takes about a second
+NARROWEST = 16  # the fewest tokens of a window
+UNKNOWN = 0.05  # share of unknown tokens that gets a warning
+NUMBERS = 0.9  # share of texts that are numbers that gets a warning
 
 
 class Options(Windowed, Frozen):
@@ -42,7 +46,8 @@ class Options(Windowed, Frozen):
         None,
         ge=4,
         le=1_000_000,
-        description="tokens kept of one input, special tokens included; default what a sentence-transformers folder says, else 128, or what the backbone can hold",
+        description="tokens kept of one input, special tokens included; "
+        "default what a sentence-transformers folder says, else 128, or what the backbone can hold",
     )
     stride: int | None = Field(
         None,
@@ -60,9 +65,9 @@ def preprocessing(
     columns: Mapping[str, Any],
     usual: Decided[int] | None = None,
 ) -> dict[str, Any]:
-    """The record that plan, training and bundle share; `usual` is the length that the backbone's folder asks for.
+    """The record of preprocessing; `usual` is the length that the backbone's folder names.
 
-    Raises Refused E0306 when the backbone has no readable tokenizer.json.
+    Raises Refused E0306 where the backbone has no readable tokenizer.json.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -76,16 +81,24 @@ def preprocessing(
     pad_id, pad_token = padding(folder, sha256, config)
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     return {
-        "modality": "text", "tokenizer": "tokenizer.json", "assets": {"tokenizer.json": sha256},
-        "is_pair": "text_pair" in columns, "max_length": length,
-        "pad_id": pad_id, "pad_token": pad_token, "padding_side": "right",
-    }  # fmt: skip
+        "modality": "text",
+        "tokenizer": "tokenizer.json",
+        "assets": {"tokenizer.json": sha256},
+        "is_pair": "text_pair" in columns,
+        "max_length": length,
+        "pad_id": pad_id,
+        "pad_token": pad_token,
+        "padding_side": "right",
+    }
 
 
 def decided(
     options: Options, record: Mapping[str, Any], longest: int | None, usual: Decided[int] | None = None
 ) -> dict[str, Decided[Any]]:
-    """What the options leave open; `longest` is how many positions the backbone has, `usual` what its folder asks for."""
+    """The length of inputs, where the options leave it open.
+
+    `longest` is the number of positions of the backbone, `usual` the length that its folder names.
+    """
     if options.max_length:
         return {}
     if usual:
@@ -97,12 +110,12 @@ def decided(
 
 
 def _windows(options: Options, record: Mapping[str, Any]) -> dict[str, Any]:
-    """What is added to the record where long texts are read in windows."""
+    """Fields for the record where long texts are read in windows."""
     return {"stride": record["max_length"] // 4 if options.stride is None else options.stride}
 
 
 def _crowded(options: Options, record: Mapping[str, Any]) -> Iterable[Diagnostic]:
-    """Windows that have no room to move on in."""
+    """Errors for windows that are too narrow, or overlap too much."""
     length, stride = record["max_length"], record["stride"]
     at = At(("data", "max_length" if options.stride is None else "stride"))
     if length < NARROWEST:
@@ -133,12 +146,12 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> str
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the first cell that is not a text, or None."""
+    """What is wrong with the first cell that is not a text; None for nothing."""
     return unusable(row, columns, ROLES)
 
 
 def unusable(row: Mapping[str, Any], columns: Mapping[str, Any], roles: Iterable[str]) -> Unusable | None:
-    """What is wrong with the first cell of some roles that is not a text, or None."""
+    """What is wrong with the first cell of some roles that is not a text; None for nothing."""
     for role in roles:
         for name in columns.get(role, ()):
             if wrong := cell(row, name):
@@ -147,17 +160,17 @@ def unusable(row: Mapping[str, Any], columns: Mapping[str, Any], roles: Iterable
 
 
 def files(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
-    """Files that a row refers to and that count as data: none for text."""
+    """No files, because texts are in the rows."""
     return ()
 
 
 def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
-    """Bytes that one prepared row takes."""
+    """Bytes of a prepared row."""
     return int(2 * 4 * measured["tokens_mean"] * measured.get("texts", 1))
 
 
 def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
-    """Golden inputs that hold nobody's data: short, long, multilingual, odd."""
+    """Golden inputs without user data: short, long, multilingual, odd."""
     texts = [
         "Hello there.",
         "The quick brown fox jumps over the lazy dog, twice.",
@@ -175,7 +188,7 @@ def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
     pairs = [(text, texts[-1 - i]) for i, text in enumerate(texts)]
     if record.get("is_apart"):
         return [*texts, *pairs[:2]]
-    if record.get("is_masked"):  # one mask, several, none, and one that is cut off with the rest
+    if record.get("is_masked"):  # texts with one mask, several, none, and one that is truncated
         mask = record["mask_token"]
         texts = [f"{mask} {text} {mask}" if i % 5 == 0 else text for i, text in enumerate(texts)]
         texts[1] = f"The {mask} brown fox."
@@ -183,16 +196,16 @@ def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
 
 
 def assets(folder: Path) -> dict[str, Path]:
-    """Files of the backbone that travel in the bundle, by name."""
+    """Files of the backbone that are copied into the bundle, by name."""
     return {"tokenizer.json": folder / "tokenizer.json"}
 
 
 @silenced()
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
-    """Token statistics of a sample: numbers of tokens, share of inputs cut, of tokens unknown, of texts that are numbers."""
+    """Statistics of a sample: token counts, and shares of truncated inputs, unknown tokens and numbers."""
     texts = tuple(inputs)
     rows = len(texts)
-    if record.get("is_apart"):  # an input may be several texts, of which each counts
+    if record.get("is_apart"):  # an input may be several texts, which count one by one
         texts = tuple(text for value in texts for text in ((value,) if isinstance(value, str) else value))
     try:
         lengths, unknown = _counted(folder / record["tokenizer"], record["assets"][record["tokenizer"]], texts)
@@ -200,7 +213,7 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise unreadable(str(error)[:200]) from None
         raise
-    most = lengths[-1] if record.get("is_packed") else record["max_length"]  # what is joined is not cut
+    most = lengths[-1] if record.get("is_packed") else record["max_length"]  # joined texts are not truncated
     kept = [min(length, most) for length in lengths]
     return {
         "tokens_mean": sum(kept) / len(kept),
@@ -214,12 +227,12 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
     }
 
 
-# What follows from a tokenizer is remembered by the hash of its file: specs that are checked together often share it.
+# cached by the hash of the tokenizer's file, which specs that are checked together often share
 
 
 @lru_cache(maxsize=2)
 def _counted(path: Path, sha256: str, texts: tuple[Any, ...]) -> tuple[list[int], float]:
-    """The sorted numbers of tokens of each input, special ones included, and the share of unknown ones among the others."""
+    """The sorted token counts of inputs, with special tokens, and the share of unknown among other tokens."""
     tokenizer = tokenizer_of(path, sha256)
     unknown = _unknown(tokenizer)
     ids = [encoding.ids for encoding in tokenizer.encode_batch(list(_bounded(texts)))]
@@ -229,7 +242,7 @@ def _counted(path: Path, sha256: str, texts: tuple[Any, ...]) -> tuple[list[int]
 
 
 def _bounded(texts: Iterable[Any]) -> Iterator[Any]:
-    """The first of the texts, about MEASURED characters of them: a row may be as long as a book."""
+    """The first texts, about MEASURED characters of them, because one row may be as long as a book."""
     left = MEASURED
     for text in texts:
         if left <= 0:
@@ -240,7 +253,7 @@ def _bounded(texts: Iterable[Any]) -> Iterator[Any]:
 
 
 def _unknown(tokenizer: Any) -> int | None:
-    """The token for what the vocabulary lacks; tokenizers that fall back on bytes have none."""
+    """The id of the unknown token; None for tokenizers that fall back on bytes."""
     model = tokenizer.model
     if getattr(model, "byte_fallback", False):
         return None
@@ -262,7 +275,7 @@ def _is_number(value: str | tuple[str, str]) -> bool:
 
 
 def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
-    """What a sample of the training texts shows that is worth a look."""
+    """Warnings from a sample of the training texts."""
     if measured.get("number_share", 0) >= NUMBERS:
         notes = (f"{measured['number_share']:.0%} of a sample of the training rows",)
         at, help = (
@@ -282,12 +295,12 @@ def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: in
             "choose a backbone that was trained on such texts",
         )
         yield Diagnostic("W0316", "the backbone does not know many of the words of the data", at, also, notes, help)
-    if "stride" not in record:  # else what is long is read in windows
+    if "stride" not in record:  # with a stride, long texts are read in windows
         yield from _cut(record["max_length"], measured, longest)
 
 
 def _cut(kept: int, measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
-    """Texts that lose their end, where a longer `max_length` would help, or most of them where none is possible."""
+    """The warning for truncated texts, where a longer `max_length` helps, or where most are truncated."""
     is_widest = longest is not None and kept >= longest
     if measured["cut_share"] <= (MOSTLY if is_widest else CUT):
         return
@@ -308,8 +321,15 @@ def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {"dtype": "int64", "shape": ["batch", "sequence"]}
 
 
+def shortest(record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Two tokens."""
+    import numpy as np
+
+    return {name: np.zeros((1, 2), np.int64) for name in ARRAYS}
+
+
 def portable(value: Any) -> Any:
-    """A raw input as JSON that holds on any machine."""
+    """A raw input as JSON."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -317,12 +337,17 @@ def _example(record: Mapping[str, Any]) -> str:
     """An input as Python code."""
     if record.get("is_pair"):
         return '("one text", "another")'
-    mask = record.get("mask_token", "")  # of a tokenizer, which must not write code
+    mask = record.get("mask_token", "")  # from a tokenizer's file, which must not inject code
     return f'"some {mask} text"' if re.fullmatch(r"[\[<]\w+[\]>]", mask) else '"some text"'
 
 
+def _typed(record: Mapping[str, Any]) -> str:
+    """An input as words of a command line: a text each."""
+    return _example(record).strip("()").replace('", "', '" "')
+
+
 def _limits(record: Mapping[str, Any]) -> str:
-    """How much of a text is read."""
+    """A sentence on how much of a text is read."""
     length = record["max_length"]
     if "stride" in record:
         windows = f"{length} tokens with the question, {record['stride']} of them shared with the next"
@@ -332,7 +357,7 @@ def _limits(record: Mapping[str, Any]) -> str:
 
 INPUT = Input(
     options=Options,
-    arrays=("input_ids", "attention_mask", "token_type_ids"),
+    arrays=ARRAYS,
     reader=RowReader(roles=ROLES, optional=OPTIONAL, joined=JOINED, raw=raw, refusal=refusal),
     preprocessing=preprocessing,
     decided=decided,
@@ -346,9 +371,12 @@ INPUT = Input(
     stored=stored,
     samples=samples,
     array=array,
+    shortest=shortest,
     assets=assets,
     portable=portable,
+    shown=("max_length", "is_pair"),
     example=_example,
+    typed=_typed,
     limits=_limits,
     packages=("tokenizers",),
 )

@@ -1,4 +1,4 @@
-"""Lays one source on another: what a spec says over what it extends, and what a flag says over both."""
+"""Composition of specs: a spec over the spec that it extends, and `--set` flags over both."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from .text import FLAGS, Source
 
 
 def composed(base: Source, top: Source) -> Source:
-    """`top` over `base`: maps merge key by key, `null` removes, everything else replaces; each value keeps its place.
+    """`top` merged over `base`: maps merge key by key, `null` removes a key, every other value replaces the one below.
 
-    A map that names its variant again with another word replaces the whole map. The result has the file, folder
-    and text of `base` where `top` is a flag, else those of `top`.
+    Every value keeps the place at which it was written. A map that names another variant (`type: x` over `type: y`)
+    replaces the whole map. The result has the file, the folder and the text of `base` if `top` is a flag, else those of
+    `top`.
     """
     layers = _Layers(base, top)
     data = layers.value((), base.data, top.data)
@@ -33,7 +34,7 @@ def composed(base: Source, top: Source) -> Source:
 
 
 class _Layers:
-    """Merges values while noting where each one comes from."""
+    """Merges the values of two sources and records where each value was written."""
 
     def __init__(self, base: Source, top: Source) -> None:
         self.base, self.top = base, top
@@ -44,7 +45,7 @@ class _Layers:
     def value(self, path: Path, under: Any, over: Any) -> Any:
         if not isinstance(under, dict) or not isinstance(over, dict) or _is_another(path, under, over):
             return self.taken(self.top, path, over)
-        # of a section that both write, a flag's place is one line without the section's other keys
+        # a flag is one line and lacks the section's other keys, so the spec's place of the section is the useful one
         self._place(self.base if self.top.file == FLAGS else self.top, path)
         result = {}
         for key in dict.fromkeys((*under, *over)):
@@ -60,7 +61,7 @@ class _Layers:
         return result
 
     def taken(self, source: Source, path: Path, value: Any) -> Any:
-        """A value as one of the two has it, with the places of all that is in it."""
+        """A value of one source, with the places of everything inside it."""
         self._place(source, path)
         items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, tuple) else ()
         for step, inner in items:
@@ -74,14 +75,14 @@ class _Layers:
 
 
 def _is_another(path: Path, under: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
-    """Whether a map names another variant than the one below it."""
+    """Whether a map names another variant than the map below it."""
     path = ("head",) if len(path) == 2 and path[0] == "heads" else path[2:] if path[0:1] == ("heads",) else path
     tag = TAGS.get(path, "")
     return tag in under and tag in over and under[tag] != over[tag]
 
 
 def rebased(source: Source, prefix: str, folder: File) -> Source:
-    """The source with the paths in it as a file in `folder` would write them; `prefix` leads from there to its own."""
+    """The source with its paths relative to `folder`; `prefix` leads from `folder` to the source's own folder."""
     return replace(source, data=_rebased((), source.data, prefix, folder)) if prefix else source
 
 
@@ -102,7 +103,7 @@ def _rebased(path: Path, value: Any, prefix: str, folder: File) -> Any:
 
 
 def joined(prefix: str, path: str, folder: File) -> str:
-    """A path below `prefix`, itself relative to `folder`; without `..` in it where no link makes a difference.
+    """A path below `prefix`, which is relative to `folder`; `..` is resolved where no symbolic link makes a difference.
 
     >>> joined("../shared", "./data/rows.csv", File()), joined("bases", "../rows.csv", File())
     ('../shared/data/rows.csv', 'rows.csv')
@@ -111,6 +112,6 @@ def joined(prefix: str, path: str, folder: File) -> str:
         return path
     whole = str(PurePosixPath(prefix, path))
     short = os.path.normpath(whole)
-    with suppress(ValueError):  # a NUL in the name, which no file has
+    with suppress(ValueError):  # a path with a NUL byte
         return short if os.path.realpath(folder / short) == os.path.realpath(folder / whole) else whole
     return whole

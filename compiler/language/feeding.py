@@ -13,18 +13,21 @@ ROWS = "it reads the training rows of the head after it, so that none that valid
 
 
 def reads_head(word: str | None) -> bool:
-    """Whether what is learnt by a word, an objective, takes no data of its own but a head's training rows."""
+    """Whether an objective takes no data of its own and reads the training rows of a head instead."""
     return word is not None and variants.top(word).reads_head
 
 
 def fed(number: int, stage: Draft, shared: Draft, has_data: bool) -> Draft:
-    """A stage with what it has of the head that it names, or of the only one; `found` says what is wrong."""
+    """A stage with the data, input and name of the head whose rows it reads: the head that it names, or the only one.
+
+    `found` holds the diagnostics where there is no such head or its rows have no labels.
+    """
     path: Path = ("pretrain", number)
     found = [_own_data(stage, path)] if has_data else []
     chosen = _chosen(stage, shared, path)
     if isinstance(chosen, Diagnostic):
         return replace(stage, found=(*found, chosen))
-    if chosen is None or chosen.head_type is None:  # which is told already
+    if chosen is None or chosen.head_type is None:  # reported already
         return replace(stage, found=tuple(found))
     if "label" not in variants.top(chosen.head_type).targets:
         found.append(unlabelled(stage, chosen, path))
@@ -51,7 +54,12 @@ def _chosen(stage: Draft, shared: Draft, path: Path) -> Draft | Diagnostic | Non
         at = At((*path, "objective"), "reads the rows of one head")
         help = f"write `head: {next(iter(tasks))}` below it"
         return Diagnostic(
-            "E0465", "it is open whose rows this stage reads", at, (), (f"heads: {listed(tuple(tasks))}",), help
+            "E0465",
+            "the stage must name the head whose rows it reads",
+            at,
+            (),
+            (f"heads: {listed(tuple(tasks))}",),
+            help,
         )
     if written not in tasks:
         help = nearest(written, tasks) or f"write `head: {next(iter(tasks))}`"
@@ -62,7 +70,7 @@ def _chosen(stage: Draft, shared: Draft, path: Path) -> Draft | Diagnostic | Non
 
 
 def unlabelled(stage: Draft, head: Draft, path: Path) -> Diagnostic:
-    """That a head's rows have not one label each, by which texts could attract each other."""
+    """E0464: the rows of a head do not have one label each, which a contrastive objective needs."""
     where = ("heads", head.name) if head.name else ("head",)
     which = f"`{head.name}`" if head.name else f"`{head.head_type}`"
     at, also = (

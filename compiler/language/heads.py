@@ -1,4 +1,4 @@
-"""Several heads: each of them as a spec would have it that had no other, and where in the text that stands."""
+"""Specs with several heads: the view of each head as if it were the only one, and the place of each of its values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .. import variants
 from ..diagnostics import At, Diagnostic, Path, quote
 from .spec import TAGS, Draft
 
-NAME = r"^[a-z][a-z0-9_]{0,31}$"  # it becomes part of the names of outputs, and a key of Python programs
-OWN = ("data", "weight", "metric", "adapt")  # keys of an entry that are not its head's
+NAME = r"^[a-z][a-z0-9_]{0,31}$"  # part of the names of a graph's outputs, and a keyword argument in Python
+OWN = ("data", "weight", "metric", "adapt")  # keys of an entry of `heads` that are not options of the head
 Values = Mapping[str, Any]
 
 
 def alone(data: Values, name: str) -> dict[str, Any]:
-    """The values of a spec in which the head `name` stands as if it were the only one."""
+    """The values of the spec in which the head `name` is the only one."""
     entry = data["heads"][name]
     head = {key: value for key, value in entry.items() if key not in OWN}
     rest = {key: value for key, value in data.items() if key not in ("heads", "data")}
@@ -28,7 +28,7 @@ def alone(data: Values, name: str) -> dict[str, Any]:
 
 
 def over(under: Any, above: Any, path: Path = ("data",)) -> Any:
-    """A head's own data over what all heads share, by the rules of composition."""
+    """A head's own `data` merged over the `data` that all heads share, by the rules of composition."""
     tag = TAGS.get(path, "")
     is_another = tag in under and tag in above and under[tag] != above[tag] if _are_maps(under, above) else True
     if is_another:
@@ -43,7 +43,7 @@ def _are_maps(*values: Any) -> bool:
 
 
 def written(data: Values, name: str) -> frozenset[Path]:
-    """The paths of `data` and of its keys that a head writes itself; the empty one where no head shares any."""
+    """The paths under `data` that a head writes itself; `()` is among them if no head shares data."""
     own = data["heads"][name].get("data")
     alone: list[Path] = [()] if data.get("data") is None else []
     keys = own if isinstance(own, dict) else ()
@@ -51,7 +51,7 @@ def written(data: Values, name: str) -> frozenset[Path]:
 
 
 def placed(found: Iterable[Diagnostic], name: str, own: frozenset[Path], has_metric: bool) -> Iterator[Diagnostic]:
-    """What was found of a head as if it were the only one, where it stands among several."""
+    """Diagnostics about a head viewed alone, moved to the head's place under `heads`."""
     for diagnostic in found if name else ():
         at = _there(diagnostic.at, name, own, has_metric)
         also = tuple(_there(other, name, own, has_metric) for other in diagnostic.also)
@@ -77,16 +77,16 @@ def _spelt(text: str, name: str) -> str:
 
 
 def is_name(word: str) -> bool:
-    """Whether a head may have a name: it becomes part of the names of outputs and of a program.
+    r"""Whether a word can name a head: it becomes part of output names and of Python programs.
 
-    >>> is_name("intent"), is_name("class"), is_name("intent\\n")
+    >>> is_name("intent"), is_name("class"), is_name("intent\n")
     (True, False, False)
     """
     return bool(re.fullmatch(NAME.strip("^$"), word)) and not keyword.iskeyword(word)
 
 
 def misnamed(names: Iterable[str]) -> Iterator[Diagnostic]:
-    """Names of heads that could be no part of an output's name."""
+    """E0380 for every head whose name can't be part of an output's name."""
     for name in names:
         if not is_name(name):
             at = At(("heads", name), "not a name for outputs", on_key=True)
@@ -98,8 +98,8 @@ def misnamed(names: Iterable[str]) -> Iterator[Diagnostic]:
 
 
 def together(task: Draft, tasks: Iterable[Draft]) -> tuple[str, ...]:
-    """The heads that read the same training rows in the same way: columns of answers apart."""
-    # one that is not sound may be meant to read them too: then nothing is said of rows without answers
+    """The names of the heads that read the same training rows in the same way, apart from their target columns."""
+    # a head with mistakes counts as reading them too, so that no finding about missing answers is premature
     alike = (other for other in tasks if other is task or other.head_type is None or _rows(other) == _rows(task))
     return tuple(other.name for other in alike)
 

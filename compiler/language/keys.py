@@ -1,4 +1,4 @@
-"""Every key that a spec may have, given the variants that it names."""
+"""Every key that a spec may have, for a given method and given heads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .spec import DEFAULTS, SECTIONS, VARIANTS, Entry, Retain, Top
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the language: what it is where nothing is written, and whose it is, in words."""
+    """A key of the spec language: its path, its default, and the section or variant that owns it, in words."""
 
     path: Path
     default: Any
@@ -25,9 +25,9 @@ class Key:
 
 
 def keys(method: str, tasks: Mapping[str, str]) -> dict[Path, Key]:
-    """The keys of a spec with an adaptation method and heads, types by name, by their path; roles of columns too.
+    """The keys of a spec by path, column roles included, for an adaptation method and heads (types by name).
 
-    The one head of `head` has no name.
+    The single head of `head` has the empty name.
 
     >>> keys("lora", {"": "text-classification"})["adapt", "rank"].owner
     '`adapt` with `method: lora`'

@@ -1,4 +1,4 @@
-"""Reads specs of older versions of the language as if they had been written in today's."""
+"""Migrations: they turn specs of older versions of the language into today's."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from .mistakes import unknown_key
 from .spec import KEYS, LANGUAGE
 from .text import Source
 
-Migration = Callable[[Source], Source]  # pure: a source of one version as one of the next, places kept, notes added
-MIGRATIONS: Mapping[int, Migration] = {}  # by the version that they start from; version 1 is the first
+Migration = Callable[[Source], Source]  # a pure function from one version to the next; it keeps places and adds notes
+MIGRATIONS: Mapping[int, Migration] = {}  # by the version that each starts from; version 1 is the first
 
 
 def upgrade(source: Source, migrations: Mapping[int, Migration] = MIGRATIONS) -> Source:
-    """The source in today's language, one version after another; as it is where no migration starts from its own."""
+    """The source in today's language, migrated version by version.
+
+    A source whose version has no migration is returned unchanged.
+    """
     version = source.data.get("graftc")
     while type(version) is int and version < LANGUAGE and version in migrations:
         changed = migrations[version](source)
@@ -28,7 +31,7 @@ def upgrade(source: Source, migrations: Mapping[int, Migration] = MIGRATIONS) ->
 
 
 def renamed(source: Source, path: Path, key: str) -> Source:
-    """The source with one key called otherwise, at the place where the old one stands; as it is without that key."""
+    """The source with the key at `path` renamed in place; unchanged if the source has no such key."""
     if path not in source.keys:
         return source
     new = (*path[:-1], key)
@@ -48,7 +51,7 @@ def _renamed(data: Any, path: Path, key: str) -> Any:
 
 
 def misversioned(source: Source) -> Diagnostic | None:
-    """What is wrong with the version that a source names; None where it is today's."""
+    """E0204 or E0208 for a source that names no version or an unknown one; None for today's version."""
     version = source.data.get("graftc")
     if type(version) is int and version == LANGUAGE:
         return None

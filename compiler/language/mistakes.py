@@ -1,4 +1,4 @@
-"""Turns what pydantic finds into diagnostics in the language's own words."""
+"""Turns validation errors of pydantic into diagnostics in the words of the spec language."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PATTERNS = {
 
 @dataclass(frozen=True)
 class _Item:
-    """One of pydantic's findings: where it is in the spec, and which members of unions led there."""
+    """One error of pydantic: its path in the spec, and the member of each union that it is about."""
 
     path: Path
     type: str
@@ -54,9 +54,9 @@ class _Item:
 def explain(
     error: ValidationError, model: type[Frozen], base: Path, data: dict[str, Any], beside: tuple[str, ...] = ()
 ) -> list[Diagnostic]:
-    """Every finding of one failed validation, one per mistake.
+    """The diagnostics of one failed validation, one per mistake.
 
-    `base` is the section's path in the spec; `beside` are keys that it may have besides those of its model.
+    `base` is the section's path in the spec; `beside` lists keys that the section may have besides those of its model.
     """
     items = _of_one_member([_item(found, base, data) for found in error.errors(include_url=False)], data)
     missing = [item.path for item in items if item.type == "missing"]
@@ -64,7 +64,7 @@ def explain(
     unknown = {item.path: nested(item.path, data) or _unknown(item, model, base, missing, beside) for item in extra}
     places: dict[Path, list[_Item]] = {}
     for item in items:
-        # pydantic counts only the sound items of a list, and those that are not have a finding of their own
+        # pydantic counts only the valid items of a list, and each invalid item has a finding of its own
         written = _value(item.path, data) if item.type == "too_short" else ()
         is_repeated = item.type == "too_short" and len(written) >= item.context["min_length"]
         is_misspelt = item.type == "missing" and _is_misspelt(item.path, unknown)
@@ -74,7 +74,7 @@ def explain(
 
 
 def meant(found: Iterable[Diagnostic]) -> Iterator[str]:
-    """The words that findings suggest in place of what was written."""
+    """The words that diagnostics suggest in place of the written ones."""
     for diagnostic in found:
         yield from re.findall(r"did you mean `(.*)`\?", diagnostic.help)
 
@@ -86,14 +86,14 @@ def nothing(path: Path) -> Diagnostic:
 
 
 def explain_kind(path: Path, value: Any) -> Diagnostic:
-    """Says that a section is not a mapping, and how to write the word that stands there."""
+    """E0202: a section is not a mapping; the help shows how to write its value as one."""
     at = At(path, "expected keys and values, indented below")
     name = f"item {path[-1] + 1} of {quote(path[-2])}" if isinstance(path[-1], int) else quote(path[-1])
     return Diagnostic("E0202", f"{name} is not a mapping", at, help=_as_section(path, value))
 
 
 def _as_section(path: Path, value: Any) -> str:
-    """How to write a word that says what a section is of: a source, a method or a task; empty for any other."""
+    """Help: a source, method or task that was written bare, as a mapping; empty for any other value."""
     section = "head" if path[0] == "heads" and len(path) == 2 else path[-1]
     if not isinstance(value, str) or not re.fullmatch(SLUG, str(path[-1])):
         return ""
@@ -121,7 +121,7 @@ def _item(found: Any, base: Path, data: dict[str, Any]) -> _Item:
 
 
 def _of_one_member(items: list[_Item], data: Any) -> list[_Item]:
-    """Without what is said of members of a union that were not meant: the one that fits best is."""
+    """The errors about the best fitting member of each union; errors about its other members are dropped."""
     for place in dict.fromkeys(path for item in items for path in item.members):
         inside: dict[str, list[_Item]] = {}
         for item in items:
@@ -134,14 +134,14 @@ def _of_one_member(items: list[_Item], data: Any) -> list[_Item]:
 
 
 def _misfit(items: list[_Item], value: Any) -> float:
-    """How badly a value fits a member: keys too many and too few, fewer where one is a misspelling of another."""
+    """How badly a value fits a union member: its surplus and missing keys, misspelt keys counted half."""
     wrong = [item for item in items if item.type in ("missing", "extra_forbidden")]
     words = [str(word) for word in value] if isinstance(value, dict) else []
     return len(wrong) - 0.5 * sum(item.type == "missing" and bool(nearest(item.path[-1], words)) for item in wrong)
 
 
 def _is_misspelt(path: Path, unknown: Mapping[Path, Diagnostic]) -> bool:
-    """Whether a missing key is there, under a name that is not quite its own."""
+    """Whether a missing key was written under a misspelt name."""
     return any(at[:-1] == path[:-1] and path[-1] in tuple(meant([found])) for at, found in unknown.items())
 
 
@@ -200,12 +200,12 @@ def _kind(path: Path, items: list[_Item], value: Any, models: list[type[BaseMode
 
 
 def _words_of(expected: str) -> list[str]:
-    """The words of pydantic's sentence `'a', 'b' or 'c'`."""
+    """The words in pydantic's sentence `'a', 'b' or 'c'`."""
     return [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
 
 
 def kind_of(value: Any) -> str:
-    """What a value of a spec is, in words."""
+    """The kind of a spec value in words, such as `a whole number`."""
     kinds = {str: "text", int: "a whole number", float: "a number", tuple: "a list", dict: "keys and values"}
     return kinds.get(type(value), "true or false" if isinstance(value, bool) else "nothing")
 
@@ -219,7 +219,7 @@ def _unknown(
 
 
 def nested(path: Path, data: Any) -> Diagnostic | None:
-    """The diagnostic for a section of the spec that stands inside of another one."""
+    """E0207 for a section of the spec that is nested in another section; None otherwise."""
     key = path[-1]
     if len(path) < 2 or key not in (*SECTIONS, *VARIANTS) or not isinstance(_value(path, data), dict):
         return None
@@ -229,7 +229,7 @@ def nested(path: Path, data: Any) -> Diagnostic | None:
 
 
 def unknown_key(path: Path, known: Iterable[str], where: str, missing: Iterable[str] = ()) -> Diagnostic:
-    """The diagnostic for a key that its place does not know: misspelt, misplaced, or nobody's."""
+    """The diagnostic for a key that is unknown at its place: misspelt, misplaced, or unknown everywhere."""
     key, words = str(path[-1]), tuple(known)
     home = _home_in_stage(key, path[2:]) if path[0] == "pretrain" and len(path) > 2 else None
     help = "" if home else nearest(key, missing) or did_you_mean(key, words)
@@ -242,7 +242,7 @@ def unknown_key(path: Path, known: Iterable[str], where: str, missing: Iterable[
 
 
 def _owner(item: _Item, model: type[BaseModel], base: Path) -> type[BaseModel]:
-    """The model of the mapping that an item's key stands in."""
+    """The model of the mapping that holds an item's key."""
     for depth in range(len(base), len(item.path) - 1):
         step, here = item.path[depth], item.path[: depth + 1]
         field = _field(model, step)
@@ -257,7 +257,7 @@ def _field(model: type[BaseModel], key: object) -> FieldInfo | None:
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field of this type may hold."""
+    """The pydantic models that occur in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in models_of(part)]
@@ -268,7 +268,7 @@ def _words(model: type[BaseModel]) -> list[str]:
 
 
 def _home(key: str, path: Path) -> tuple[str, str, str] | None:
-    """Where a key of another place belongs: a help line, a label, and where it is wrong now if not under a section."""
+    """Where a misplaced key belongs: a help line, a label, and the wrong place in words if it is not a section."""
     where = "" if len(path) > 1 else "at the top of the spec"
     if key in SCALARS and len(path) > 1:
         return f"move it to the top of the spec: `{key}:`", "a key of the spec itself", where
@@ -294,7 +294,7 @@ def _home(key: str, path: Path) -> tuple[str, str, str] | None:
 
 
 def _home_in_stage(key: str, path: Path) -> tuple[str, str, str] | None:
-    """The same of a key in a stage of `pretrain`, by its path inside the stage: the stage has sections of its own."""
+    """As `_home`, for a key in a stage of `pretrain`, by its path in the stage, which has sections of its own."""
     folder, tag, _ = OBJECTIVE
     if owners := [word for word in variants.words(folder) if key in _words(variants.options(folder, word))]:
         help = f"use it with `{tag}: {owners[0]}`" if len(path) == 1 else f"move it beside `{tag}`"
@@ -318,21 +318,21 @@ def _home_in_stage(key: str, path: Path) -> tuple[str, str, str] | None:
 
 
 def _foremost(folder: str, words: Iterable[str]) -> str:
-    """Of some variants, the one that most is said of."""
+    """The variant with the most options."""
     return max(words, key=lambda word: len(variants.options(folder, word).model_fields))
 
 
 def _homes(key: str, model: type[BaseModel], at: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The places under a model that have a key, the outermost first; what stands in lists has none of its own."""
+    """The places under a model that have a key, the outermost first; places inside lists are not searched."""
     return [place for place, words in _places(model, at) if key in words]
 
 
 @cache
 def _places(model: type[BaseModel], at: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], frozenset[str]], ...]:
-    """Every mapping under a model, by its path of keys, with the keys that it may have."""
+    """Every mapping under a model: its path of keys, and the keys that it may have."""
     found = [(at, frozenset(_words(model)))]
     for name, field in model.model_fields.items():
-        # keys of a table are too general to be told from elsewhere
+        # keys of a table, such as `from`, are too general to suggest
         for inner in models_of(field.annotation) if name not in SPLITS else ():
             found += _places(inner, (*at, field.alias or name))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Applies `--set key=value` to a source, with the flag itself as the place of what it says."""
+"""Applies `--set key=value` flags to a source; the flag itself is the place of its values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .places import is_path
 from .spec import DEFAULTS, VARIANTS
 from .text import DEEPEST, FLAGS, Source, parse_text
 
-_BEFORE = "v: "  # makes a value a spec that can be read
+_BEFORE = "v: "  # put before a value, it makes the value a readable spec
 
 
 def override(source: Source, sets: Sequence[str]) -> Source:
-    """The source with every `key=value` merged in, in order, as if a spec that extends it had said so.
+    """The source with every `key=value` merged in, in order, as a spec that extends it would do.
 
-    Raises Refused with status 2: E0211 for a flag of another shape, E01xx for a value that is not YAML.
+    Raises Refused with status 2: E0211 for a malformed flag, E01xx for a value that is not YAML.
     """
     for flag in sets:
         source = _apply(replace(source, flags=(*source.flags, flag)), flag)
@@ -31,7 +31,7 @@ def override(source: Source, sets: Sequence[str]) -> Source:
 
 
 def _named(source: Source) -> Iterator[Path]:
-    """What flags name: a user's own words, which may lie outside of the boundary."""
+    """The paths that flags name: the user typed them, so they may lie outside of the boundary."""
     for place, at in source.values.items():
         if at.file == FLAGS and is_path(place):
             value: Any = source.data
@@ -56,12 +56,12 @@ def _apply(source: Source, flag: str) -> Source:
         raise Refused((Diagnostic("E0211", "a flag can't be read", at, help=help),), Status.USAGE, source)
     value = _value(source, text, number, len(key) + 1)
     if value.data["v"] is None and _is_known(source.data, steps):
-        return source  # nothing is there to be removed
+        return source  # there is nothing to remove
     return composed(source, _layer(source, steps, value))
 
 
 def _is_known(data: Any, steps: Keys) -> bool:
-    """Whether a key is one of the language's that this spec does not write."""
+    """Whether a key is part of the language but not written in this spec."""
     entries = data["heads"] if isinstance(data.get("heads"), dict) else {"": data.get("head")}
     method = _variant(data.get("adapt", DEFAULTS["adapt"]), "adapt")
     heads = {str(name): _variant(entry, "head") for name, entry in entries.items()}
@@ -75,14 +75,14 @@ def _is_known(data: Any, steps: Keys) -> bool:
 
 
 def _variant(section: Any, word: str) -> str:
-    """The variant that a section names, "" where it names none that there is."""
+    """The variant that a section names; "" if it names no known one."""
     folder, tag, _ = VARIANTS[word]
     found = section.get(tag) if isinstance(section, dict) else None
     return found if isinstance(found, str) and found in variants.words(folder) else ""
 
 
 def _value(source: Source, text: str, number: int, shift: int) -> Source:
-    """What stands after `=`, with the flag as its text."""
+    """The value after `=`, as a source whose text is the flag."""
     try:
         value = parse_text(_BEFORE + text, FLAGS, Path(), "the value")
     except Refused as refused:
@@ -98,12 +98,12 @@ def _value(source: Source, text: str, number: int, shift: int) -> Source:
 
 
 def _moved(at: Span, number: int, shift: int) -> Span:
-    """A place in the value as a place in the flag."""
+    """The place in the value, as a place in the flag."""
     return replace(at, line=number, column=max(1, at.column - len(_BEFORE) + shift))
 
 
 def _layer(source: Source, steps: Keys, value: Source) -> Source:
-    """A source that says what one flag says and nothing else."""
+    """A source that holds the value of one flag only."""
     data: Any = value.data["v"]
     for step in reversed(steps):
         data = {step: data}

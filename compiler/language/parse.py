@@ -1,4 +1,4 @@
-"""Parses a Source: every mistake of its shape, and as much of the spec as is sound."""
+"""Parses a source into a spec, or reports every mistake in its shape along with the parts that are valid."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .spec import (
 
 
 def parse(source: Source) -> Spec:
-    """The spec of a source; raises Refused with every mistake of E02xx, in file order."""
+    """The spec of a source; raises Refused with every E02xx diagnostic, in file order."""
     read = draft(source)
     if read.found:
         raise Refused(read.found, source=source)
@@ -47,7 +47,7 @@ def parse(source: Source) -> Spec:
 
 
 def draft(source: Source) -> Draft:
-    """As much of a spec as is sound, with every mistake of its shape."""
+    """The valid parts of a spec, with every mistake in its shape."""
     return _Reading(source).draft()
 
 
@@ -56,7 +56,7 @@ class _Reading:
 
     def __init__(self, source: Source, beside: tuple[str, ...] = ()) -> None:
         self.source = source
-        self.beside = beside  # keys that stand among those of the head
+        self.beside = beside  # keys that may be written among the head's own
         self.data = source.data
         self.found: list[Diagnostic] = []
         self.lost: set[str] = set()
@@ -84,13 +84,13 @@ class _Reading:
         return replace(shared, found=tuple(dict.fromkeys(self.found)), lost=frozenset(self.lost))
 
     def alone(self, shared: Draft) -> Draft:
-        """What all heads share, with the one head and its data."""
+        """`shared`, what all heads share, with the single head and its data."""
         task, head = self._variant("head", None)
         data, inputs = self._data(task, ("data",), self.data.get("data"))
         return replace(shared, head_type=task, head=head, data=data, input=inputs, lost=frozenset(self.lost))
 
     def _heads(self, shared: Draft) -> Iterator[Draft]:
-        """Each entry of `heads` as if it were the only one."""
+        """The draft of each entry of `heads`, as if it were the only head."""
         heads = self.data["heads"]
         if "head" in self.data:
             at, also = At(("heads",), "one of the two", on_key=True), (At(("head",), "the other", on_key=True),)
@@ -146,7 +146,7 @@ class _Reading:
         return self._rest(model, values, path, wrong) if wrong else found
 
     def _rest(self, model: type[Frozen], values: dict[str, Any], path: Path, wrong: Iterable[Diagnostic]) -> Any:
-        """A section without its keys that are wrong; None where it needs them."""
+        """A section without its wrong keys; None if it is invalid without them."""
         places = {d.at.path for d in wrong if isinstance(d.at, At)}
         dropped = {str(place[len(path)]) for place in places if len(place) > len(path)}
         self.lost |= {str(place[-1]) for place in places if place} | dropped | set(meant(wrong))
@@ -165,7 +165,7 @@ class _Reading:
         inside = [path for path in self.source.keys if path[-1] in absent and nested(path, self.data)]
         self.lost |= {str(path[-1]) for path in inside}
         for key in self.data:
-            if key == "extends":  # a text that was not read from a file
+            if key == "extends":  # the text was not read from a file
                 at = At((key,), "not followed", on_key=True)
                 self.found.append(Diagnostic("E0220", "`extends` needs a spec that is read from a file", at))
             elif key not in KEYS:
@@ -175,7 +175,9 @@ class _Reading:
 
     def _plain(self, name: str) -> Any:
         values = self.data.get(name)
-        if values is None and name in ("train", "export") and name not in self.lost:  # all of their keys have defaults
+        if (
+            values is None and name in ("train", "export") and name not in self.lost
+        ):  # every key of these sections has a default
             values = {}
         if values is None:
             self._missing(name)
@@ -199,7 +201,7 @@ class _Reading:
     def _named(
         self, path: Path, values: Any, kind: tuple[str, str, str], others: tuple[str, ...] = ()
     ) -> tuple[str | None, Any]:
-        """The variant that a map names, and its options: all keys but that word's and `others`."""
+        """The variant that a map names and its options: every key but the variant's word and `others`."""
         folder, tag, noun = kind
         known, section = variants.words(folder), str(path[0])
         misspelt = (
@@ -229,7 +231,7 @@ class _Reading:
     def _misspelt(
         self, path: Path, values: dict[str, Any], kind: tuple[str, str, str], others: tuple[str, ...]
     ) -> None:
-        """Misspelt keys beside a misspelt variant: what no variant knows, and is nearly a key of some."""
+        """Reports misspelt keys beside a misspelt variant: keys that no variant has but that resemble a key of one."""
         folder, tag, _ = kind
         told = {found.at.path for found in self.found if isinstance(found.at, At)}
         fields = {name for word in variants.words(folder) for name in variants.options(folder, word).model_fields}
@@ -251,7 +253,7 @@ class _Reading:
         return tuple(self._stage(i, value, top, backbone) for i, value in enumerate(values))
 
     def _fed(self, number: int, stage: Draft, shared: Draft) -> Draft:
-        """A stage with the data of the head whose training rows it reads; as it is where it has data of its own."""
+        """A stage with the data of the head whose rows it reads; unchanged if the stage has data of its own."""
         if not reads_head(stage.head_type):
             return stage
         given = self.data["pretrain"][number]
@@ -271,10 +273,19 @@ class _Reading:
         data, inputs = self._data(word, (*path, "data"), given.get("data")) if has_data else (None, None)
         lost, self.lost = self.lost, outer
         return Draft(
-            top=top, backbone=backbone and backbone.model_copy(update={"freeze": freeze.freeze if freeze else ()}),
-            method=method, adapt=adapt, head_type=word, head=options, data=data, input=inputs, train=train, export=Export(),
-            found=tuple(self.found[before:]), lost=frozenset(lost),
-        )  # fmt: skip
+            top=top,
+            backbone=backbone and backbone.model_copy(update={"freeze": freeze.freeze if freeze else ()}),
+            method=method,
+            adapt=adapt,
+            head_type=word,
+            head=options,
+            data=data,
+            input=inputs,
+            train=train,
+            export=Export(),
+            found=tuple(self.found[before:]),
+            lost=frozenset(lost),
+        )
 
     def _data(self, task: str | None, path: Path, values: Any) -> tuple[Any, Any]:
         if values is None:
@@ -287,7 +298,7 @@ class _Reading:
         if not isinstance(values, dict):
             self.found.append(explain_kind(path, values))
             return None, None
-        # of an unknown task nobody can say which inputs it takes, so the keys of all of them pass
+        # an unknown task may read any input, so the keys of all inputs pass
         every = {word: variants.options("inputs", word) for word in variants.words("inputs")}
         options = variants.options("inputs", variants.top(task).modality) if task else None
         fields = options.model_fields if options else {f for each in every.values() for f in each.model_fields}
@@ -300,7 +311,7 @@ class _Reading:
         return data, inputs if not self.lost & set(fields) else None
 
     def _known_to_some(self, path: Path, values: dict[str, Any], words: list[str]) -> dict[str, Any]:
-        """The values of keys that some task knows; the others are told with all of these words."""
+        """The values whose keys some task knows; the other keys are reported, with `words` as suggestions."""
         wrong = {key: unknown_key((*path, key), words, quote(path[0])) for key in values if key not in words}
         self.found += wrong.values()
         self.lost |= {*wrong, *meant(wrong.values())}
@@ -313,7 +324,7 @@ def _too_many(section: str) -> Diagnostic:
 
 
 def _of(name: str, entry: Entry | None, train: Train | None) -> Train | None:
-    """How a head would train alone: by its own metric, its own key's or that which `train.metric` names of it."""
+    """The training section of one head alone, with its entry's metric or the one that `train.metric` names for it."""
     if train is None:
         return None
     head, _, metric = (train.metric or "").partition(".")
@@ -322,7 +333,7 @@ def _of(name: str, entry: Entry | None, train: Train | None) -> Train | None:
 
 
 def _is_a_plan(source: Source) -> Diagnostic | None:
-    """A plan where a spec should be: it is JSON, so it reads as YAML."""
+    """E0216 for a plan in place of a spec: a plan is JSON, which is valid YAML."""
     if "graftc" in source.data or not {"format", "estimates", "spec"} <= set(source.data):
         return None
     help = f"build it: `graftc build {source.file}`; its spec stands in it, under `spec`"
@@ -332,7 +343,7 @@ def _is_a_plan(source: Source) -> Diagnostic | None:
 
 
 def _empty(values: Any, path: Path) -> Iterator[Path]:
-    """Where keys stand without a value."""
+    """The paths of keys that have no value."""
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, tuple) else ()
     for step, value in items:
         if value is None:

@@ -1,4 +1,4 @@
-"""Finds the paths that a spec writes, each with its place."""
+"""The paths that a spec writes, each with its place in the spec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .spec import Draft, HeldOut, Spec, Table
 
 
 def paths(spec: Draft | Spec) -> Iterator[tuple[Path, str]]:
-    """Every path of a spec: of its backbone, after the word of the source, and of its tables."""
+    """(place, path) of the backbone, without the source's word, and of every table."""
     if spec.backbone:
         word, rest = split(spec.backbone.from_)
         if word in variants.words("sources") and variants.source(word).is_path:

@@ -1,10 +1,11 @@
-"""Where a spec has paths."""
+"""The keys of a spec whose values are paths."""
 
 from __future__ import annotations
 
 SPLITS = ("train", "validation", "test")
-_TABLES: tuple[tuple[str, ...], ...] = ((), ("from",), ("*",), ("*", "from"))  # where the path of a table may stand
-# keys with a path in them, relative to the file that writes it; `*` is any member of a list
+# places of a table's path, below its split
+_TABLES: tuple[tuple[str, ...], ...] = ((), ("from",), ("*",), ("*", "from"))
+# keys whose value is a path relative to the file that writes it; `*` is any item of a list
 PATHS = frozenset(
     {("backbone", "from")}
     | {(*at, split, *inner) for at in (("data",), ("pretrain", "*", "data")) for split in SPLITS for inner in _TABLES}
@@ -13,7 +14,7 @@ PATHS = frozenset(
 
 
 def is_path(keys: tuple[str | int, ...]) -> bool:
-    """Whether a path stands at some keys, of a head's own too.
+    """Whether the value at some keys is a path; keys below a head's entry count too.
 
     >>> is_path(("data", "train", 0, "from")), is_path(("heads", "topic", "data", "train")), is_path(("name",))
     (True, True, False)

@@ -1,4 +1,4 @@
-"""Ways out of mistakes of shape: the word, the number or the map that was meant."""
+"""Help lines for mistakes in a spec's shape: the word, number or map that was probably meant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..diagnostics import clean, nearest, quote
 
-# words of transformers' TrainingArguments, peft's configurations and sentence-transformers' pooling, and of daily speech
+# names used by transformers' TrainingArguments, peft and sentence-transformers, and in daily speech
 MEANINGS = {
     "average": "mean", "avg": "mean", "base_model": "from", "bs": "batch_size", "dev": "validation",
     "eval": "validation", "lora_alpha": "alpha", "lora_dropout": "dropout", "lr": "learning_rate",
@@ -22,13 +22,13 @@ MEANINGS = {
 
 
 def did_you_mean(word: object, known: Collection[str]) -> str:
-    """The way out for a word that is not known: what it means elsewhere, or one that is spelt nearly so."""
+    """Help for an unknown word: its equivalent in graftc if another library has it, or a similarly spelt word."""
     meaning = MEANINGS.get(str(word).lower())
     return f"did you mean `{meaning}`?" if meaning in known else nearest(word, known)
 
 
 def without_quotes(value: Any, kinds: Iterable[str]) -> str:
-    """The way out where a number stands in quotes."""
+    """Help for a number in quotes; empty otherwise."""
     if not isinstance(value, str):
         return ""
     pattern = r"[0-9]+" if "a number" not in kinds and "a whole number" in kinds else r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?"
@@ -37,14 +37,14 @@ def without_quotes(value: Any, kinds: Iterable[str]) -> str:
 
 
 def as_truth(value: Any) -> str:
-    """The way out for a word of older YAML that was true or false."""
+    """Help for a word that older YAML read as true or false; empty otherwise."""
     meant = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
     word = meant.get(value.lower()) if isinstance(value, str) else None
     return f"write `{word}`" if word else ""
 
 
 def as_share(value: Any) -> str:
-    """The way out where a number is written in percent.
+    """Help for a number in percent; empty otherwise.
 
     >>> as_share("12.5%"), as_share("100 %"), as_share("%")
     ('write `0.125`', 'write `1`', '')
@@ -54,7 +54,7 @@ def as_share(value: Any) -> str:
 
 
 def as_map(value: Any, models: Iterable[type[BaseModel]]) -> str:
-    """The way out where a number stands in place of a map that has one key for it."""
+    """Help for a number in place of a map with one key; empty otherwise."""
     for model in models if isinstance(value, int | float) and not isinstance(value, bool) else ():
         fields = [field.alias or name for name, field in model.model_fields.items()]
         try:
@@ -67,20 +67,20 @@ def as_map(value: Any, models: Iterable[type[BaseModel]]) -> str:
 
 
 def shown_maps(models: Iterable[type[BaseModel]]) -> dict[Any, str]:
-    """By its one key, each map that a value may be, as one writes it, where its model has an `EXAMPLE`."""
+    """By its only key, each one-key map that a value may be, with its model's `EXAMPLE` as value."""
     shown = ((next(iter(model.model_fields)), model.EXAMPLE) for model in models if hasattr(model, "EXAMPLE"))
     return {name: f"{{{name}: {example}}}" for name, example in shown}
 
 
 def as_list(value: Any) -> str:
-    """The way out where one text stands in place of a list, unless that text would need escapes."""
+    """Help for one text in place of a list; empty for a text that would need escapes."""
     if not isinstance(value, str) or value != clean(value) or '"' in value or "\\" in value:
         return ""
     return f"write `[{value}]`" if value.isidentifier() else f'write `["{value}"]`'
 
 
 def as_slug(value: Any, pattern: str) -> str:
-    """The way out where a text is no slug: the nearest one.
+    """Help for a text that is not a slug: the nearest slug.
 
     >>> as_slug("Größe 2", "[a-z0-9-]+")
     'write `groe-2`'

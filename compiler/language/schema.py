@@ -1,4 +1,4 @@
-"""The spec language as JSON Schema (draft 2020-12), from the very models that check a spec."""
+"""The JSON Schema (draft 2020-12) of the spec language, made from the models that check a spec."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ EMPTY = ("train", "export")  # sections that may be written without a value
 
 
 def schema() -> Node:
-    """A JSON Schema that takes what `spec.parse` takes: strict at every depth, a branch for each variant.
+    """A JSON Schema that accepts what `spec.parse` accepts: strict at every depth, with a branch per variant.
 
-    A spec that extends another one may leave out whatever that one says, and remove a key by `null`.
+    A spec that extends another one may leave out anything that the other one gives, and remove a key with `null`.
 
     >>> sorted(schema()["else"]["required"])
     ['backbone', 'name']
@@ -75,7 +75,7 @@ def schema() -> Node:
 
 
 def _models() -> tuple[Models, dict[str, Node]]:
-    """The schema of every model that a spec is checked with, and the definitions that they refer to."""
+    """The schema of every model that checks a spec, and the definitions that those schemas refer to."""
     found: list[type[Frozen]] = [Top, Entry, Freeze, Retain, *SECTIONS.values()]
     folders = [folder for folder, _, _ in (*VARIANTS.values(), OBJECTIVE)]
     found += [variants.options(folder, word) for folder in folders for word in variants.words(folder)]
@@ -88,7 +88,7 @@ def _models() -> tuple[Models, dict[str, Node]]:
 
 
 def _part(node: Node, definitions: dict[str, Node]) -> Node:
-    """What a spec may write of a value over the one that it extends: of keys and values any part, else the whole."""
+    """The schema of a value over an inherited one: any part of a map, any other value whole."""
     if "$ref" in node:
         return _part(definitions[node["$ref"].removeprefix("#/$defs/")], definitions)
     choices = [_part(choice, definitions) for word in ("anyOf", "oneOf") for choice in node.get(word, ())]
@@ -106,7 +106,7 @@ def _removable(node: Node) -> Node:
 
 
 def _untitled(node: Any, are_keys: bool = False) -> Any:
-    """The same without the titles that pydantic makes of names; the keys of `properties` are a spec's own."""
+    """The node without the titles that pydantic derives from names; a key called `title` in `properties` stays."""
     if isinstance(node, list):
         return [_untitled(item) for item in node]
     if not isinstance(node, dict):
@@ -115,7 +115,7 @@ def _untitled(node: Any, are_keys: bool = False) -> Any:
 
 
 def _given(node: Any) -> Any:
-    """The same without null among the choices: a key that is written has a value."""
+    """The node without null among its choices: a key that is written has a value."""
     if isinstance(node, list):
         return [_given(item) for item in node]
     if not isinstance(node, dict):
@@ -132,14 +132,14 @@ def _words(section: str) -> tuple[str, ...]:
 
 
 def _entry(word: str, head: Node, models: Models) -> Node:
-    """The keys of a head among several: its own, those of every entry, and its part of the data."""
+    """The schema of an entry of `heads`: the head's keys, the keys of every entry, and a part of `data`."""
     part = _refer(f"heads.data.{variants.head(word).modality}")
     data = {"data": {**part, "description": "its own, over that of all heads"}}
     return {**head, "properties": {**head["properties"], **data, **models[Entry]["properties"]}}
 
 
 def _shared(inputs: Iterable[str], whole: Node) -> Node:
-    """The data of a spec with several heads may be any part of what each of them needs."""
+    """The condition on `data` in a spec with several heads: it may hold any part of what each head needs."""
     part = {"anyOf": [_refer(f"heads.data.{word}") for word in inputs]}
     is_several = {"required": ["heads"]}
     return {"if": is_several, "then": {"properties": {"data": part}}, "else": {"properties": {"data": whole}}}
@@ -168,7 +168,7 @@ def _told(name: str, description: str) -> Node:
 
 
 def _branch(folder: str, word: str, tag: str, models: Models) -> Node:
-    """A variant's keys with the word that selects it."""
+    """The schema of a variant: its keys, and the word that selects it."""
     keys = models[variants.options(folder, word)]
     sentence = (getdoc(variants.load(folder, word)) or "").partition("\n")[0]
     return {
@@ -180,7 +180,7 @@ def _branch(folder: str, word: str, tag: str, models: Models) -> Node:
 
 
 def _retain(models: Models) -> Node:
-    """The keys of `retain`, whose rows have one role."""
+    """The schema of `retain`, whose rows have the single role `text`."""
     keys = models[Retain]
     columns = keys["properties"]["columns"]
     role = {"text": {"description": "the column of role `text`, or a list of them", **columns["additionalProperties"]}}
@@ -189,7 +189,7 @@ def _retain(models: Models) -> Node:
 
 
 def _stage(word: str, models: Models) -> Node:
-    """The keys of a stage of `pretrain`: those of its objective, and what every stage may have."""
+    """The schema of a stage of `pretrain`: the keys of its objective, and the keys that every stage may have."""
     branch = _branch(OBJECTIVE[0], word, OBJECTIVE[1], models)
     adapt = {**_section("adapt"), "description": "how this stage learns; what it adds is merged before the next one"}
     shared = {
@@ -208,7 +208,7 @@ def _stage(word: str, models: Models) -> Node:
 
 
 def _data(word: str, models: Models) -> Node:
-    """The keys of `data` for heads that read one kind of input, with the roles that its columns may play."""
+    """The schema of `data` for heads that read one kind of input, with the roles of its columns."""
     keys = models[Data]
     own, columns = models[variants.options("inputs", word)], keys["properties"]["columns"]
     roles = {
@@ -224,7 +224,7 @@ def _data(word: str, models: Models) -> Node:
 
 
 def _modalities() -> list[str]:
-    """What heads read: modalities, and several together."""
+    """The kinds of input that heads read: single modalities and combinations."""
     return sorted({variants.head(word).modality for word in _words("head")})
 
 
@@ -239,7 +239,7 @@ def _roles(word: str) -> Iterable[str]:
 
 
 def _when(word: str) -> Node:
-    """A head decides which keys `data` may have: those of the input that it reads."""
+    """The condition that ties `data` to the head: the head's type decides which keys `data` may have."""
     head = {"properties": {"type": {"enum": _heads(word)}}, "required": ["type"]}
     return {
         "if": {"properties": {"head": head}, "required": ["head"]},

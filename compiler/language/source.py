@@ -1,4 +1,4 @@
-"""Reads a spec from its file: the text, what it extends, and what an older version of the language called otherwise."""
+"""Reads a spec file with everything that it extends, upgraded from older versions of the language."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from .text import DEEPEST, FLAGS, MOST, Base, Source, parse_text
 
 __all__ = ["DEEPEST", "FLAGS", "LARGEST", "LONGEST", "MOST", "Source", "content", "parse_text", "read"]
 
-LARGEST = 1 << 20  # bytes; whatever is larger is no spec
+LARGEST = 1 << 20  # bytes of a spec file at most
 LONGEST = 8  # files in a chain of `extends`, the spec included
-# what a text needs to be taken for a spec: of any other, nothing is shown that a spec extends
+# what makes a text a spec; the content of other files is never quoted in messages
 _SAYS = re.compile(r"""(?:^|[{,])[ \t]*["']?graftc["']?[ \t]*:""", re.MULTILINE)
 
 
-Fetch = Callable[[File], bytes]  # the content of a file; raises OSError or ValueError where there is none
+Fetch = Callable[[File], bytes]  # returns the content of a file; raises OSError or ValueError where there is none
 
 
 def content(file: File) -> bytes:
-    """The content of a file, of a large one its first LARGEST + 1 bytes. Never waits: a pipe or a device is no file.
+    """The content of a file, at most its first LARGEST + 1 bytes.
 
-    Raises OSError or ValueError where there is none.
+    Never blocks on a pipe or a device, which does not count as a file. Raises OSError or ValueError where there is no
+    file.
     """
     return start(file, LARGEST + 1)
 
@@ -44,18 +45,19 @@ def read(
     migrations: Mapping[int, Migration] = MIGRATIONS,
     boundary: Boundary = OPEN,
 ) -> Source:
-    """Reads a spec file and what it extends, as one source; `fetch` may read files from elsewhere than the disk.
+    """Reads a spec file and everything that it extends, as one source.
 
-    Raises Refused with E0101-E0107 for text that is not the YAML a spec is written in, E0220-E0222 for a base that
-    can't be read, a circle and a chain too long, E0204 or E0208 for a base of another version of the language, and
-    E0353 for a file that lies outside of `boundary`.
+    `shown` is the name of the file in messages; `fetch` may read files from elsewhere than the disk. Raises Refused:
+    E0101–E0107 for text that is not the YAML of specs, E0220–E0222 for a base that can't be read, a circle and a chain
+    that is too long, E0204 or E0208 for a base of another version of the language, and E0353 for a file outside of
+    `boundary`.
     """
     name = shown or str(file)
     if boundary.leads_out(file):
         raise Refused((outside("the spec", Row(name), boundary),))
     try:
         raw = fetch(file)
-    except (OSError, ValueError) as error:  # a ValueError for a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         raise refuse("E0106", "the spec can't be read", _reason(error), at=Row(name), help=_meant(file, name)) from None
     spec = replace(upgrade(parse_text(_decoded(raw, name), name, file.parent), migrations), boundary=boundary)
     chain = _Chain(spec, fetch, migrations)
@@ -71,7 +73,7 @@ def _reason(error: Exception) -> str:
 
 
 def _meant(file: File, name: str) -> str:
-    """The way out where no spec lies: the one in a folder, as a bundle has it, or one of almost this name."""
+    """Help for a missing spec: the only spec in a folder of that name, or a file with a similar name."""
     if os.path.isdir(file):
         inside = _specs(file)
         return f"did you mean {quote(os.path.join(name, inside[0]))}?" if len(inside) == 1 else ""
@@ -79,7 +81,7 @@ def _meant(file: File, name: str) -> str:
 
 
 def _specs(folder: File) -> list[str]:
-    """The names of the specs in a folder; none where it can't be listed."""
+    """The names of the specs in a folder; empty where it can't be listed."""
     try:
         return [entry.name for entry in os.scandir(folder) if entry.name.endswith((".yaml", ".yml"))]
     except OSError:
@@ -92,7 +94,7 @@ def _decoded(raw: bytes, name: str) -> str:
         raise refuse("E0106", "the spec is too large", note, at=Row(name), help="put rows into a data file")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _of_two_bytes(name, "UTF-16")
-    if 3 * raw.count(0) > len(raw):  # of letters each second byte is a zero
+    if 3 * raw.count(0) > len(raw):  # in UTF-16, every second byte of a Latin letter is zero
         raise _of_two_bytes(name, "UTF-16LE" if raw[1:2] == b"\0" else "UTF-16BE")
     try:
         return raw.decode("utf-8-sig")
@@ -107,7 +109,7 @@ def _of_two_bytes(name: str, encoding: str) -> Refused:
 
 
 class _Chain:
-    """A spec, what it extends, what that extends and so on."""
+    """Resolves the chain of `extends`: a spec, its base, the base's base and so on."""
 
     def __init__(self, spec: Source, fetch: Fetch, migrations: Mapping[int, Migration]) -> None:
         self.fetch, self.migrations, self.boundary = fetch, migrations, spec.boundary
@@ -116,7 +118,7 @@ class _Chain:
         self.size = len(spec.values)
 
     def whole(self, top: Source) -> Source:
-        """A file over what it extends; its `bases` are all those that were read."""
+        """A file composed over everything that it extends; `bases` lists all files that were read."""
         if "extends" not in top.data:
             return top
         name, at = _reference(top), top.values["extends",]
@@ -134,7 +136,7 @@ class _Chain:
         )
 
     def _base(self, top: Source, name: str, at: Span) -> Source:
-        """The file that another one extends, by itself."""
+        """The file that another file extends, not yet composed with its own base."""
         path, shown = top.folder / name, joined(os.path.dirname(top.file), name, File())
         if self.boundary.is_outside(path):
             raise Refused((outside(f"the base {quote(name)}", at, self.boundary),))
@@ -142,13 +144,13 @@ class _Chain:
         try:
             raw = self.fetch(path)
         except (OSError, ValueError) as error:
-            if self.boundary.is_outside(path):  # of a revision a file is there only once it was fetched
+            if self.boundary.is_outside(path):  # a file of a git revision exists only after it was fetched
                 raise Refused((outside(f"the base {quote(name)}", at, self.boundary),)) from None
             help = _nearest(top, name) or "give the path of a spec, relative to the file that extends it"
             found = Diagnostic("E0220", f"the base {quote(name)} can't be read", replace(at, label=_reason(error)))
             raise Refused((replace(found, help=help),)) from None
         text = raw[:LARGEST].decode("utf-8-sig", "replace")
-        self.bases.append(Base(shown, text if _SAYS.search(text) else "", at))  # for messages
+        self.bases.append(Base(shown, text if _SAYS.search(text) else "", at))  # kept for messages
         text = _decoded(raw, shown)
         if text.strip() and not _SAYS.search(text):
             note, help = "nothing of it is shown", "give the path of a spec, which has a line `graftc: 1`"
@@ -161,7 +163,7 @@ class _Chain:
         return base
 
     def _check_end(self, path: File, shown: str, at: Span) -> None:
-        """Refuses a circle, and a chain that nobody can follow."""
+        """Refuses a circle (E0221) and a chain that is too long (E0222)."""
         notes = tuple(base.link for base in (*self.bases, Base(shown, "", at)))
         real = _real(path)
         if real in self.files:
@@ -178,7 +180,7 @@ class _Chain:
 
 
 def _nearest(top: Source, name: str) -> str:
-    """The way out for a misspelt path: what lies in its folder under nearly the same name."""
+    """Help for a misspelt path: a file of a similar name in the same folder."""
     inside, missing = os.path.split(name)
     with suppress(OSError, ValueError):
         listed = (other for other in os.listdir(top.folder / inside) if other != os.path.basename(top.file))
@@ -191,12 +193,12 @@ def _nearest(top: Source, name: str) -> str:
 def _real(path: File) -> str:
     try:
         return os.path.realpath(path)
-    except ValueError:  # a NUL in the name
+    except ValueError:  # a NUL byte in the name
         return str(path)
 
 
 def _reference(source: Source) -> str:
-    """What a file extends, as it writes it."""
+    """The path that a file extends, as written; raises Refused for another kind of value."""
     name = source.data["extends"]
     if name is None:
         found = nothing(("extends",))
@@ -220,7 +222,7 @@ def _check_versions(*sources: Source) -> None:
 
 
 def _placed(found: Diagnostic, source: Source) -> Diagnostic:
-    """A diagnostic whose place is a line of one file, whatever is composed of it."""
+    """The diagnostic with its place resolved to a line of one file, which later composition does not change."""
     assert isinstance(found.at, At)
     span = source.span(found.at.path, found.at.on_key) or Span(source.file, 1, 1)
     return replace(found, at=replace(span, label=found.at.label))

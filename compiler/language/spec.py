@@ -1,4 +1,4 @@
-"""What a spec may say: the model of every section, strict at every depth."""
+"""The spec language: the pydantic model of every section, strict at every depth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ File = Annotated[str, Field(min_length=1)]
 
 
 class Backbone(Frozen):
-    """What the network starts from."""
+    """The section `backbone`: the pretrained network and its frozen parts."""
 
     from_: str = Field(
         alias="from",
@@ -58,7 +58,7 @@ class HeldOut(Frozen):
 
 
 class Skip(Frozen):
-    """Rows that can't be used are left out, up to a share of a split's rows."""
+    """The form of `bad_rows` that leaves unusable rows out, up to a share of a split's rows."""
 
     EXAMPLE: ClassVar[Any] = 0.01
 
@@ -69,7 +69,7 @@ Tables = File | Table | Annotated[tuple[File | Table, ...], Field(min_length=1, 
 
 
 class Data(Frozen):
-    """Which rows, and which of their columns play which role."""
+    """The section `data`: the tables of each split, and the role of each column."""
 
     train: Tables = Field(description="training rows: a path, {from, format, split}, or a list of them, concatenated")
     validation: Tables | HeldOut | None = Field(
@@ -90,13 +90,13 @@ class Rates(Frozen):
 
 
 class Patience(Frozen):
-    """When to stop before the last epoch."""
+    """The section `train.early_stopping`."""
 
     patience: int = Field(ge=1, le=100_000, description="epochs without a better validation metric")
 
 
 class Temperature(Frozen):
-    """Sets are drawn from in proportion to their size to the power of 1/temperature."""
+    """Sampling in proportion to a set's size to the power of 1/temperature."""
 
     temperature: float = Field(
         ge=1.0, le=1000.0, description="1 is proportional, many is nearly alike; `sampling: temperature` is 2"
@@ -104,7 +104,7 @@ class Temperature(Frozen):
 
 
 class Folding(Frozen):
-    """How frozen work that is computed once is kept."""
+    """The section `train.fold`: how outputs of frozen layers are cached."""
 
     precision: Literal["fp32", "fp16"] = Field("fp32", description="of what is kept; fp16 takes half the space")
     budget: str | None = Field(
@@ -121,7 +121,7 @@ class Folding(Frozen):
 
 
 class Train(Frozen):
-    """How it learns."""
+    """The section `train`: length, rates, schedule and precision of training."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["epochs", "max_steps"]}})  # E0209
 
@@ -151,7 +151,8 @@ class Train(Frozen):
     metric: str | None = Field(None, description="picks the best checkpoint and stops early; default the head's first")
     sampling: Literal["proportional", "temperature", "round-robin"] | Temperature = Field(
         "proportional",
-        description="how often each set of rows is drawn from where heads have several; an epoch is one pass over the largest",
+        description="how often each set of rows is drawn from where heads have several; "
+        "an epoch is one pass over the largest",
     )
     early_stopping: Patience | None = Field(None, description="needs validation data")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="arithmetic while training")
@@ -159,7 +160,7 @@ class Train(Frozen):
 
 
 class Entry(Frozen):
-    """What stands under a name of `heads` besides the keys of its head and its `data`."""
+    """The keys of an entry of `heads` besides `data` and the keys of its head."""
 
     weight: float = Field(1.0, gt=0.0, le=1e6, description="of its loss, and of its metric in the mean of all")
     metric: str | None = Field(None, description="its metric; default the head's first")
@@ -167,7 +168,7 @@ class Entry(Frozen):
 
 
 class Gate(Frozen):
-    """What the artifact must satisfy, else no bundle is written."""
+    """The section `export.gate`: limits that the artifact must keep, or no bundle is written."""
 
     parity: float = Field(
         1e-4, gt=0.0, le=PARITY_ALLOWED, description="largest |a−b| / max(1, largest |a|) between torch and onnxruntime"
@@ -178,7 +179,7 @@ class Gate(Frozen):
 
 
 class Export(Frozen):
-    """What comes out."""
+    """The section `export`: the graphs of the bundle and how they are made."""
 
     precision: tuple[Literal["fp32", "int8"], ...] = Field(
         ("fp32",),
@@ -188,7 +189,8 @@ class Export(Frozen):
     )
     quantization: Literal[("auto", *variants.words("quantizations"))] = Field(  # type: ignore[valid-type]
         "auto",
-        description="how int8 is made: dynamic, static (scales from training rows), weights, or auto, the first that passes",
+        description="how int8 is made: dynamic, static (scales from training rows), weights, "
+        "or auto, the first that passes",
     )
     calibration_samples: int | None = Field(
         None, ge=1, le=100_000, description="training rows that fix the scales of static int8; default 128"
@@ -219,9 +221,9 @@ STAGE = (
     "data",
     "train",
 )  # keys of a stage of `pretrain`, besides those of its objective
-OBJECTIVE = ("objectives", "objective", "an objective")  # as VARIANTS has it
+OBJECTIVE = ("objectives", "objective", "an objective")  # in the form of the values of VARIANTS
 SCALARS = ("graftc", "name", "description", "seed")
-# the key by which a map names its variant: with another word there, it replaces what it would else be merged into
+# the key by which a map names its variant; a map that names another variant replaces the one below it
 TAGS: dict[tuple[str | int, ...], str] = {
     ("backbone",): "from",
     **{(section,): tag for section, (_, tag, _) in VARIANTS.items()},
@@ -232,13 +234,13 @@ KEYS = (*SCALARS, "extends", "backbone", "pretrain", "adapt", "head", "heads", "
 
 
 class Freeze(Frozen):
-    """What stays as it is in a stage of `pretrain`."""
+    """The key `freeze` of a stage of `pretrain`."""
 
     freeze: tuple[str, ...] = Field((), max_length=MOST, description="selectors of parts in which nothing learns")
 
 
 class Retain(Frozen):
-    """A text on which the backbone's own pretrained objective is measured, before all training and after."""
+    """The section `retain`: a text that measures the backbone's pretrained objective before and after training."""
 
     data: Tables = Field(description="rows: a path, {from, format, split}, or a list of them, concatenated")
     columns: dict[str, str | Columns] = Field(default_factory=dict, description="role: column; the role is `text`")
@@ -246,7 +248,7 @@ class Retain(Frozen):
 
 
 class Top(Frozen):
-    """The keys that stand alone."""
+    """The scalar keys of a spec."""
 
     graftc: int = Field(description="language version: 1")
     name: str = Field(pattern=SLUG, description="a slug: lower case, digits, `-`, `_`, `.`")
@@ -255,7 +257,7 @@ class Top(Frozen):
 
 
 class Spec(Frozen):
-    """A spec as written, every section in its type."""
+    """A spec as written, each section as its model."""
 
     top: Top
     backbone: Backbone
@@ -276,36 +278,36 @@ class Spec(Frozen):
 
     @property
     def each(self) -> tuple[Spec, ...]:
-        """The spec of each head, as if it were the only one."""
+        """The spec of each head, as if the head were the only one."""
         return self.tasks or (self,)
 
     @property
     def modality(self) -> str:
-        """The module of `inputs/` that the head reads."""
+        """The word of the module in `inputs/` that reads the head's input."""
         return variants.top(self.head_type).modality
 
     @property
     def head_variant(self) -> Head[Any, Any]:
-        """The record of its head, or of the objective of a stage."""
+        """The record of the head, or of a stage's objective."""
         return variants.top(str(self.head_type))
 
     @property
     def method_variant(self) -> Method[Any]:
-        """The record of its method."""
+        """The record of the adaptation method."""
         return variants.method(str(self.method))
 
     @property
     def input_variant(self) -> Input[Any]:
-        """The record of the modality that its head reads."""
+        """The record of the input that the head reads."""
         return variants.input(str(self.modality))
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A spec as far as it could be read.
+    """The valid part of a spec.
 
-    A section stands without its keys that are wrong, or is None where it can't be without them. `lost` holds the
-    words of those keys and of what they were meant to be, so that nothing is concluded from their absence.
+    A section stands without its wrong keys, or is None if it is invalid without them. `lost` holds the words of those
+    keys and of the keys that were probably meant, so that no check relies on their absence.
     """
 
     top: Top | None = None
@@ -322,44 +324,44 @@ class Draft:
     retain: Retain | None = None
     found: tuple[Diagnostic, ...] = ()  # every mistake of E02xx
     lost: frozenset[str] = frozenset()
-    name: str = ""  # of the head among several
-    entry: Entry = field(default_factory=Entry)  # what it has besides
-    own: frozenset[tuple[str | int, ...]] = frozenset()  # keys under `data` that it writes itself
-    together: tuple[str, ...] = ()  # the heads that read the same training rows, itself among them
-    tasks: tuple[Draft, ...] = ()  # of a spec with `heads`: each as if it were the only one; this one then has no head
+    name: str = ""  # the head's name in a spec with `heads`, else empty
+    entry: Entry = field(default_factory=Entry)  # the keys of its entry in `heads`
+    own: frozenset[tuple[str | int, ...]] = frozenset()  # keys under `data` that the head writes itself
+    together: tuple[str, ...] = ()  # the heads that read the same training rows, this one included
+    tasks: tuple[Draft, ...] = ()  # in a spec with `heads`, the draft of each; `head` is then None
 
     @property
     def each(self) -> tuple[Draft, ...]:
-        """The draft of each head, as if it were the only one."""
+        """The draft of each head, as if the head were the only one."""
         return self.tasks or (self,)
 
     @property
     def modality(self) -> str | None:
-        """The module of `inputs/` that the head reads."""
+        """The word of the module in `inputs/` that reads the head's input; None without a head."""
         return variants.top(self.head_type).modality if self.head_type else None
 
     @property
     def head_variant(self) -> Head[Any, Any]:
-        """The record of its head, or of the objective of a stage."""
+        """The record of the head, or of a stage's objective."""
         return variants.top(str(self.head_type))
 
     @property
     def method_variant(self) -> Method[Any]:
-        """The record of its method."""
+        """The record of the adaptation method."""
         return variants.method(str(self.method))
 
     @property
     def input_variant(self) -> Input[Any]:
-        """The record of the modality that its head reads."""
+        """The record of the input that the head reads."""
         return variants.input(str(self.modality))
 
     @property
     def augmentation(self) -> Frozen | None:
-        """Random changes to training inputs, None where there are none."""
+        """The random changes to training inputs; None if there are none."""
         return variants.input(self.modality).augmentation(self.input) if self.modality and self.input else None
 
     def whole(self) -> Spec:
-        """The spec, of a draft without mistakes."""
+        """The spec, for a draft without mistakes."""
         assert not self.found
         own = {name: getattr(self, name) for name in Spec.model_fields}
         inner = {part: tuple(each.whole() for each in getattr(self, part)) for part in ("pretrain", "tasks")}

@@ -1,4 +1,4 @@
-"""Turns YAML text into values that remember their line and column."""
+"""Parses YAML text into values with the line and column of each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ _TAGS = {"bool": "tag:yaml.org,2002:bool", "int": "tag:yaml.org,2002:int", "floa
 _STACK = re.compile(r"(?:layers|stages)\[")
 _WORD = re.compile(r"[^\s,\]}]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-DEEPEST = 40  # levels of nesting
-MOST = 25_000  # keys and values; a second or two of work for the reader
+# parts of a number in YAML 1.2's core schema
+_WHOLE, _EXPONENT = r"(?:0|[1-9][0-9]*)", r"[eE][-+]?[0-9]+"
+_FRACTION = rf"(?:\.[0-9]+|{_WHOLE}\.[0-9]*)"
+
+DEEPEST = 40  # levels of nesting at most
+MOST = 25_000  # keys and values at most: a second or two of parsing
 FLAGS = "--set"
 
 
@@ -31,17 +35,17 @@ class _TooMany(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core words: `no` and `on` are strings, `1e-4` is a number, dates stay words."""
+    """A YAML loader with YAML 1.2's core schema: `no` and `on` are strings, `1e-4` is a number, dates stay text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - the base class's field
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.depth = self.nodes = 0
-        self.foreign: list[tuple[str, yaml.Mark]] = []  # what YAML has and the spec language has not, with its place
+        self.foreign: list[tuple[str, yaml.Mark]] = []  # YAML features that the spec language lacks, with their places
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """The next node; anchors, aliases and tags are noted and otherwise read past."""
+        """The next node; anchors, aliases and tags are recorded and otherwise ignored."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # stubs omit it
         start, end = event.start_mark, event.end_mark
         if isinstance(event, yaml.AliasEvent):
@@ -67,16 +71,14 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|
 _Loader.add_implicit_resolver(_TAGS["int"], re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     _TAGS["float"],
-    re.compile(
-        r"^[-+]?(?:(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*)(?:[eE][-+]?[0-9]+)?|(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
-    ),
+    re.compile(rf"^[-+]?(?:{_FRACTION}(?:{_EXPONENT})?|{_WHOLE}{_EXPONENT}|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"),
     list("-+0123456789."),
 )
 
 
 @dataclass(frozen=True)
 class Base:
-    """The text of a file that a spec extends, and where another file says so."""
+    """The text of a file that a spec extends, and the place that extends it."""
 
     file: str
     text: str
@@ -84,13 +86,13 @@ class Base:
 
     @property
     def link(self) -> str:
-        """Who says so, for a note."""
+        """The place that extends this file, for a note."""
         return f"{self.extended.file}:{self.extended.line} extends {self.file}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A spec as text and values; `keys` and `values` map each path of keys to where it stands."""
+    """A spec as text and values; `keys` and `values` map each path of keys to its place in the text."""
 
     file: str
     folder: File
@@ -98,14 +100,14 @@ class Source:
     data: dict[str, Any]
     keys: dict[Path, Span]
     values: dict[Path, Span]
-    flags: tuple[str, ...] = ()  # what `--set` gave, one line each of a file called FLAGS
-    bases: tuple[Base, ...] = ()  # what it extends, the nearest first
-    removed: Mapping[Path, Span] = field(default_factory=dict)  # where `null` took an inherited key away
-    notes: tuple[str, ...] = ()  # what was changed on the way from an older version of the language
-    boundary: Boundary = OPEN  # that nothing crosses which it names
+    flags: tuple[str, ...] = ()  # values of `--set`; each is one line of the pseudo-file FLAGS
+    bases: tuple[Base, ...] = ()  # files that it extends, the nearest first
+    removed: Mapping[Path, Span] = field(default_factory=dict)  # places at which `null` removed an inherited key
+    notes: tuple[str, ...] = ()  # changes made by migrations from older versions of the language
+    boundary: Boundary = OPEN  # the folders in which every path of the spec must lie
 
     def span(self, path: Path, on_key: bool = False) -> Span | None:
-        """Where `path` stands or was removed, or else its nearest ancestor that was written."""
+        """The place of `path`, or of the `null` that removed it, or else of its nearest written ancestor."""
         for place in (path[:depth] for depth in range(len(path), 0, -1)):
             if on_key and place in self.keys:
                 return self.keys[place]
@@ -114,14 +116,14 @@ class Source:
         return None
 
     def lines(self, file: str) -> list[str]:
-        """The lines of a text that spans point into; none of a file that this source does not hold."""
+        """The lines of a text that spans point into; empty for a file that this source does not hold."""
         if file == FLAGS:
             return list(self.flags)
         texts = {base.file: base.text for base in self.bases} | {self.file: self.text}
         return texts.get(file, "").splitlines()
 
     def about(self, file: str) -> tuple[str, ...]:
-        """What one must know who is pointed at a file: who extends it, and what was read otherwise.
+        """Notes for a diagnostic in a file: the place that extends the file, and the changes made by migrations.
 
         >>> Source("a", File(), "", {}, {}, {}, bases=(Base("b", "", Span("a", 2, 1)),)).about("b")
         ('a:2 extends b',)
@@ -130,9 +132,9 @@ class Source:
 
 
 def parse_text(text: str, name: str, folder: File, noun: str = "the spec") -> Source:
-    """Reads spec text; `name` is what messages call it and `folder` what its paths are relative to.
+    """Parses spec text; messages call it `name`, and its paths are relative to `folder`.
 
-    Raises Refused with everything that is not the spec language's YAML.
+    Raises Refused with every use of YAML that the spec language does not have.
     """
     source = Source(name, folder, text, {}, {}, {})
     try:
@@ -195,7 +197,7 @@ def _compose(source: Source, noun: str) -> tuple[yaml.Node | None, list[tuple[st
 
 
 def _earlier(source: Source, error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
-    """Where and what a mistake is that YAML notices lines later: a missing colon, a bracket or quote left open."""
+    """Place and cause of a mistake that YAML notices lines later: a missing colon, an unclosed bracket or quote."""
     start, end, context = error.context_mark, error.problem_mark, str(error.context)
     if start is None or end is None or end.line == start.line:
         return None, error.problem or "unreadable"
@@ -231,7 +233,7 @@ def _syntax(source: Source, at: Span, problem: str, noun: str) -> Diagnostic:
 
 
 def _selector(line: str) -> tuple[int, str] | None:
-    """Where the first selector within brackets stands in a line, and the selector; every letter is looked at once.
+    """The column and the text of the first selector within brackets in a line; linear in the line's length.
 
     >>> _selector("freeze: [text.layers[0:2], norms]")
     (9, 'text.layers[0:2]')
@@ -251,7 +253,10 @@ def _selector(line: str) -> tuple[int, str] | None:
 
 
 def _way_out(lines: list[str], at: Span) -> str:
-    """Of a second `:`: it belongs to a text, or its line is indented more than the key above that already has a value."""
+    """Help for a second `:` in a line.
+
+    Either the `:` is part of a text, or the line is indented below a key that already has a value.
+    """
     line, above = lines[at.line - 1], next((one for one in reversed(lines[: at.line - 1]) if one.strip()), "")
     indents = [len(one) - len(one.lstrip(" ")) for one in (line, above)]
     dashes = len(re.match(r"(- +)*", above.lstrip(" "))[0])  # type: ignore[index]
@@ -272,7 +277,7 @@ def _span(node: yaml.Node, name: str) -> Span:
 
 
 class _Index:
-    """Turns nodes into plain values while noting where each stands."""
+    """Turns YAML nodes into plain values and records the place of each."""
 
     def __init__(self, source: Source, foreign: list[tuple[str, yaml.Mark]]) -> None:
         self.name = source.file
@@ -322,7 +327,7 @@ class _Index:
         return self._text(value, span) if isinstance(value, str) else value
 
     def _text(self, text: str, span: Span) -> str:
-        """The text with the halves of characters, which JSON writes as two escapes, put together."""
+        """The text with its surrogate halves joined; JSON writes some characters as two escapes."""
         half = _SURROGATE.search(text)
         if not half:
             return text

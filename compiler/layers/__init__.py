@@ -1,1 +1,1 @@
-"""Torch modules that stand alone: what heads, methods and families put into a network."""
+"""Torch modules that heads, methods and families share."""

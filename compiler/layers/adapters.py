@@ -11,7 +11,7 @@ ACTIVATIONS = {"relu": nn.functional.relu, "gelu": nn.functional.gelu, "silu": n
 
 
 class Bottleneck(nn.Module):
-    """Adds to a state (…, width) what a narrow network makes of it; starts as nothing, because `up` starts at zero."""
+    """Adds to a state (…, width) the output of a narrow network, at first zero, because `up` starts at zero."""
 
     def __init__(self, width: int, narrow: int, activation: str) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class Adapted(nn.Module):
         self.adapter = adapter
 
     def forward(self, *values: Any) -> torch.Tensor:
-        """What the adapter makes of the module's output."""
+        """The adapter's output for the module's output."""
         found: torch.Tensor = self.adapter(self.base_layer(*values))
         return found
 
 
 def insert(module: nn.Module, widths: dict[str, int], narrow: dict[str, int], activation: str) -> nn.Module:
-    """Puts an adapter after each module that is named, with its width and the width of its middle; in place."""
+    """Puts an adapter after each named module, with its width and its inner width; in place."""
     for name, width in widths.items():
         owner, _, last = name.rpartition(".")
         parent = module.get_submodule(owner)

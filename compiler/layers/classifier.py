@@ -13,8 +13,8 @@ from .head import HeadModule
 class Classifier(HeadModule):
     """Dropout and linear layers: (batch, width) → (batch, outputs).
 
-    Without hidden widths it is one linear layer, the classifier that transformers puts on most backbones;
-    it starts as transformers starts its own: weights normal with deviation 0.02, biases zero.
+    Without hidden widths it is one linear layer, the classifier that transformers puts on most backbones. It starts as
+    transformers' does: weights normal with deviation 0.02, biases zero.
     """
 
     def __init__(self, width: int, hidden: tuple[int, ...], outputs: int, dropout: float) -> None:
@@ -28,7 +28,7 @@ class Classifier(HeadModule):
             nn.init.zeros_(layer.bias)
 
     def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Logits of a feature."""
+        """The logits of a feature."""
         state = self.dropout(feature)
         for layer in self.hidden:
             state = self.dropout(nn.functional.gelu(layer(state)))

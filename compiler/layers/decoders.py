@@ -1,4 +1,4 @@
-"""What backbones that read from left to right need."""
+"""Changes to causal backbones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import nn
 
 
 def count_positions(module: nn.Module) -> nn.Module:
-    """Makes a decoder number its tokens by the attention mask, so that padding may stand on either side.
+    """Makes a decoder number its tokens by the attention mask, so that padding may be on either side.
 
-    It also keeps no past: nothing is generated here.
+    It also turns off the cache, because nothing is generated.
     """
     module.config.use_cache = False
     module.register_forward_pre_hook(_number, with_kwargs=True)
@@ -21,5 +21,5 @@ def count_positions(module: nn.Module) -> nn.Module:
 def _number(module: nn.Module, positional: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     mask: torch.Tensor = given["attention_mask"]
     words = given["input_ids"] if given.get("input_ids") is not None else given["inputs_embeds"]
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)  # of virtual tokens too, which are not among the words
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)  # includes virtual tokens, which are not among the words
     return positional, {**given, "position_ids": positions[:, -words.shape[1] :]}

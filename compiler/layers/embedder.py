@@ -1,4 +1,4 @@
-"""The layers that make vectors of one length out of a pooled feature."""
+"""Layers that make vectors of a pooled feature."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .head import HeadModule
 
 
 class Embedder(HeadModule):
-    """An optional projection without a bias, then division by the length: (batch, width) → (batch, dimensions)."""
+    """An optional projection without bias, then normalisation: (batch, width) → (batch, dimensions)."""
 
     def __init__(self, width: int, dimensions: int | None) -> None:
         super().__init__()
         self.projection = nn.Linear(width, dimensions, bias=False) if dimensions else nn.Identity()
 
     def forward(self, feature: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Vectors of length one."""
+        """Unit vectors."""
         return {"sentence_embedding": nn.functional.normalize(self.projection(feature), dim=-1)}
 
 
 class Features(HeadModule):
-    """A feature by name, as it is or divided by its length."""
+    """A feature by name, unchanged or normalised."""
 
     def __init__(self, is_normalized: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is learned on top of a backbone, as a module."""
+"""The base of head modules."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import nn
 
 
 class HeadModule(nn.Module):
-    """A feature in, arrays by name out: the outputs that the head's record in the plan names.
+    """A head on a feature; `forward` returns the arrays that the head's record names as outputs.
 
-    The feature is (batch, width); for a head that needs every token's state, (batch, tokens, width); for one that needs
-    feature maps, a tuple of (batch, channels, height, width), from the finest to the coarsest.
+    The feature has the shape (batch, width). For a head that needs the states of tokens it is (batch, tokens, width);
+    for one that needs feature maps, a tuple of (batch, channels, height, width), from the finest to the coarsest.
     """
 
-    reads_arrays = False  # whether `forward` takes the arrays of the input, too
+    reads_arrays = False  # whether `forward` also takes the arrays of the input
 
     def tie(self, backbone: Any) -> None:
-        """Shares tensors of a backbone; by default there are none to share."""
+        """Shares tensors of a backbone; by default none."""
 
     def graphs(self, backbone: Any) -> Mapping[str, nn.Module]:
-        """The graphs that its decoder asks besides a single pass, by name: arrays by name in, tensors by name out."""
+        """Further graphs that the decoder runs, by name: arrays by name in, tensors by name out; by default none."""
         return {}

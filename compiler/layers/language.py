@@ -1,4 +1,4 @@
-"""Language-model heads: transformers' own, without the backbone that they came with."""
+"""transformers' language-model heads, separated from their backbone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from .head import HeadModule
 
 
 class LanguageModel(nn.Module):
-    """States (…, width) in, logits over the vocabulary (…, words) out; of decoders the states are (rows, tokens, width).
+    """States (…, width) in, logits over the vocabulary (…, words) out; for decoders, states are (rows, tokens, width).
 
-    `model` is one of transformers' ForMaskedLM or ForCausalLM, whose backbone makes way for a stub that hands states
-    in. What the head shares with the words' embedding stays the backbone's: it learns there, and is no tensor here.
+    `model` is one of transformers' ForMaskedLM or ForCausalLM, whose backbone is replaced by a stub that passes states
+    on. A weight that the head shares with the word embedding stays the backbone's: it learns there, and is no tensor
+    here.
     """
 
     def __init__(self, model: Any) -> None:
@@ -32,20 +33,20 @@ class LanguageModel(nn.Module):
         _part_tied(model)
 
     def tie(self, backbone: Any) -> None:
-        """Shares the embedding of a backbone's words, where the head's decoder is one with it."""
+        """Shares the word embedding of a backbone, if the head's decoder uses it."""
         embedding = backbone.get_input_embeddings()
         for module in self.words:
-            module.__dict__["weight"] = embedding.weight  # not registered, so that it is the backbone's alone
+            module.__dict__["weight"] = embedding.weight  # not registered, so that it belongs to the backbone alone
         states = getattr(self.model, self.model.base_model_prefix)
-        states.__dict__["embeddings"] = SimpleNamespace(word_embeddings=embedding)  # where DeBERTa v3 looks for it
+        states.__dict__["embeddings"] = SimpleNamespace(word_embeddings=embedding)  # DeBERTa v3 reads it there
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Logits of every state."""
+        """The logits of every state."""
         found: torch.Tensor = self.model(inputs_embeds=states).logits
         return found
 
     def whole(self, backbone: nn.Module) -> Any:
-        """The transformers model with a backbone in its place again, for saving; the head is of no use afterwards."""
+        """The transformers model with a backbone in place of the stub, for saving; the head is unusable afterwards."""
         self.tie(backbone)
         setattr(self.model, self.model.base_model_prefix, backbone)
         for module in self.words:
@@ -54,14 +55,14 @@ class LanguageModel(nn.Module):
 
 
 class _States(nn.Module):
-    """Stands where a backbone stood and gives what it is given."""
+    """A stub in place of a backbone, which returns its input."""
 
     def forward(self, *positional: Any, inputs_embeds: torch.Tensor, **named: Any) -> Any:
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
 
 
 def _places(model: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """Every place in which a parameter is registered: (module, name there, parameter)."""
+    """Every registration of a parameter: (module, name in it, parameter)."""
     return [
         (module, name, parameter)
         for module in model.modules()
@@ -71,7 +72,7 @@ def _places(model: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
 
 
 def _part_tied(model: Any) -> None:
-    """Registers a parameter of two names under one of them: a decoder's bias that is also its owner's."""
+    """Registers a parameter with two names under one of them, such as a decoder's bias that its owner has too."""
     seen: set[int] = set()
     for module, name, parameter in _places(model):
         if id(parameter) in seen:
@@ -81,22 +82,22 @@ def _part_tied(model: Any) -> None:
 
 
 class WordHead(HeadModule):
-    """A head that finds words by the language model of a backbone, whose embedding of words they share."""
+    """A head over the vocabulary, made of a backbone's language model; they share the word embedding."""
 
     def __init__(self, language: LanguageModel) -> None:
         super().__init__()
         self.language = language
 
     def tie(self, backbone: Any) -> None:
-        """Shares the embedding of a backbone's words."""
+        """Shares the word embedding of a backbone."""
         self.language.tie(backbone)
 
 
 class MaskFiller(WordHead):
-    """States (rows, tokens, width) in, logits of each masked token (rows, masks, words) out.
+    """States (rows, tokens, width) in, logits of masked tokens (rows, masks, words) out.
 
-    Rows with fewer masks than others end in logits of nothing. Of the arrays it reads `input_ids`, and `chosen` (rows,
-    tokens), where training marks tokens that do not look masked.
+    Rows with fewer masks are padded with zeros. It reads the arrays `input_ids` and, in training, `chosen` (rows,
+    tokens), which marks chosen tokens that were not replaced by the mask.
     """
 
     reads_arrays = True
@@ -110,18 +111,18 @@ class MaskFiller(WordHead):
         chosen = arrays.get("chosen")
         masked = arrays["input_ids"] == self.mask if chosen is None else chosen.bool()
         ranks = masked.to(torch.int64).cumsum(1)
-        count = ranks[:, -1].max().clamp(min=1)  # an axis without length is beyond some kernels
+        count = ranks[:, -1].max().clamp(min=1)  # some kernels fail on an axis of length zero
         wanted = torch.arange(1, count + 1, device=states.device)[None, :, None]
         picked = (masked[:, None, :] & (ranks[:, None, :] == wanted)).to(states.dtype)
         found = picked @ states
-        # in two dimensions a linear layer takes its weight as it lies, and the graph need not turn the words around
+        # with two dimensions a linear layer uses its weight as stored, so the graph does not transpose it
         logits = self.language(found.flatten(0, 1))
         return {"logits": logits.view(found.shape[0], -1, logits.shape[-1])}
 
 
 class NextWords(WordHead):
-    """States (rows, tokens, width) in, logits of the word after each token (rows, tokens, words) out."""
+    """States (rows, tokens, width) in, logits of the next word after each token (rows, tokens, words) out."""
 
     def forward(self, states: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The logits of each token."""
+        """The logits after each token."""
         return {"logits": self.language(states)}

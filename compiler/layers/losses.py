@@ -1,19 +1,20 @@
-"""What a batch's answers lose against their targets."""
+"""Losses of a batch."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional
 
-LEAST = torch.finfo(torch.float32).eps  # of what an answer lacks in certainty: a root of nothing has no slope
+LEAST = torch.finfo(torch.float32).eps  # lower bound of 1 − p, because a root has no slope at zero
 
 
 def cross_entropy(
     logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None, smoothing: float, focal: float
 ) -> torch.Tensor:
-    """Mean over rows, by the weights of their labels: logits (rows, labels), targets (rows,), weights (labels,).
+    """Mean over rows, weighted by label: logits (rows, labels), targets (rows,), weights (labels,).
 
-    With `focal` each row counts by (1 − p)^focal, p the share given to its label (Lin et al. 2017, arXiv:1708.02002).
+    With `focal`, each row is weighted by (1 − p)^focal, where p is the probability of its label (Lin et al. 2017,
+    arXiv:1708.02002).
     """
     if not focal:
         return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
@@ -37,9 +38,9 @@ def binary_cross_entropy(
 
 
 def cross_entropy_along(logits: torch.Tensor, targets: torch.Tensor, ignored: int) -> torch.Tensor:
-    """Mean over tokens that have a target: logits (rows, tokens, outputs), targets (rows, tokens), 0 where none has one.
+    """Mean over tokens that have a target: logits (rows, tokens, outputs), targets (rows, tokens).
 
-    A batch without any is no mistake: a text may be all of what its tokenizer throws away.
+    It is 0 where no token has a target, which can happen where a tokenizer drops all of a text.
     """
     if bool((targets == ignored).all()):
         return logits.sum() * 0.0

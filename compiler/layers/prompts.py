@@ -1,4 +1,4 @@
-"""Backbones that see learned virtual tokens before the words of an input."""
+"""Backbones with learned virtual tokens before an input."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .caches import cache_of
 
 
 class Constant(nn.Module):
-    """Virtual tokens that no longer learn: what an encoder of them gave, as a buffer."""
+    """Fixed virtual tokens: the output of their encoder, as a buffer."""
 
     def __init__(self, values: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("values", values)
 
     def forward(self, indices: torch.Tensor) -> torch.Tensor:
-        """The values for every row of (batch, tokens) indices: (batch, tokens, size)."""
+        """The values for each row of indices (batch, tokens): (batch, tokens, size)."""
         values = self.values
         assert isinstance(values, torch.Tensor)
         return values.expand(indices.shape[0], -1, -1)
 
 
 class Prompted(nn.Module):
-    """A backbone behind virtual tokens; its states are those of the words, the virtual tokens' are cut off.
+    """A backbone behind virtual tokens, whose own states are cut off.
 
     `prompt` is one of PEFT's encoders: indices (batch, tokens) → (batch, tokens, size).
     """
@@ -43,21 +43,21 @@ class Prompted(nn.Module):
         return self.backbone.config
 
     def set_attn_implementation(self, name: str) -> None:
-        """Chooses how attention is computed, as transformers' modules do."""
+        """Chooses the implementation of attention, as in transformers' modules."""
         self.backbone.set_attn_implementation(name)
 
     def get_input_embeddings(self) -> Any:
-        """The embedding of words, as transformers' modules give it."""
+        """The word embedding, as in transformers' modules."""
         return self.backbone.get_input_embeddings()
 
     def virtual(self, like: torch.Tensor) -> torch.Tensor:
-        """What the encoder gives for every row of a batch."""
+        """The encoder's output for each row of a batch."""
         indices = torch.arange(self.tokens, device=like.device).unsqueeze(0).expand(like.shape[0], -1)
         found: torch.Tensor = self.prompt(indices)
         return found
 
     def widened(self, mask: torch.Tensor) -> torch.Tensor:
-        """An attention mask (batch, length) that lets the virtual tokens in: (batch, tokens + length)."""
+        """An attention mask (batch, length) extended by the virtual tokens: (batch, tokens + length)."""
         return torch.cat([mask.new_ones(mask.shape[0], self.tokens), mask], 1)
 
     def cache(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -68,7 +68,7 @@ class Prompted(nn.Module):
         raise NotImplementedError
 
     def baked(self) -> nn.Module:
-        """The same with the virtual tokens as constants."""
+        """A copy with the virtual tokens as constants."""
         with torch.no_grad():
             values = self.prompt(torch.arange(self.tokens, device=next(self.parameters()).device).unsqueeze(0))
         return type(self)(self.backbone, Constant(values.clone()), self.tokens)
@@ -78,10 +78,10 @@ class Embedded(Prompted):
     """Virtual tokens among the word embeddings (prompt tuning, P-tuning)."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arrays: torch.Tensor) -> Any:
-        """The backbone's outputs for the words of (batch, length) ids."""
+        """The backbone's outputs for ids (batch, length)."""
         words = self.backbone.get_input_embeddings()(input_ids)
         given: dict[str, Any] = {"inputs_embeds": torch.cat([self.virtual(input_ids).to(words.dtype), words], 1)}
-        for name, values in arrays.items():  # segments: virtual tokens belong to the first
+        for name, values in arrays.items():  # token types, in which virtual tokens belong to the first text
             given[name] = torch.cat([values.new_zeros(values.shape[0], self.tokens), values], 1)
         outputs = self.backbone(attention_mask=self.widened(attention_mask), **given)
         outputs.last_hidden_state = outputs.last_hidden_state[:, self.tokens :]
@@ -105,7 +105,7 @@ class Prefixed(Prompted):
         return [(layer.keys, layer.values) for layer in found.layers]
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arrays: torch.Tensor) -> Any:
-        """The backbone's outputs for the words of (batch, length) ids."""
+        """The backbone's outputs for ids (batch, length)."""
         cache = past(self.virtual(input_ids), **_heads(self.backbone.config))
         return self.backbone(
             input_ids=input_ids, attention_mask=self.widened(attention_mask), past_key_values=cache, **arrays

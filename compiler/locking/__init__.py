@@ -1,1 +1,1 @@
-"""Locks: what a spec met in the world when it was locked, and where that is no longer so."""
+"""Locks: records of the data, files and versions that a spec was locked with, and checks for drift from them."""

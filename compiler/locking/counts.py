@@ -1,4 +1,4 @@
-"""Holds what a lock counts in the data against the data: a lock that says other rows or labels was edited."""
+"""Compares the counts in a lock with the data; different rows or labels mean that the lock was edited."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..facts.facts import Facts
 from ..frozen import Json
 from .lock import Lock, LockedData, is_read_otherwise, place_of
 
-Miscount = tuple[Keys, str]  # where it stands in the lock, and what is locked and found
+Miscount = tuple[Keys, str]  # the place in the lock, and a note with the locked and the found value
 
 
 def miscounts(lock: Lock, facts: Facts) -> Iterator[Miscount]:
-    """Everything that a lock says of the data and that the data is not, the data's fingerprints apart."""
+    """Every count in the lock that the data contradicts; fingerprints are compared elsewhere."""
     for (name, head), seen in zip(lock.each.items(), facts.each, strict=True):
         yield from _of(head.data, seen, (*place_of(name), "data"))
     stages = facts.stages()
@@ -33,7 +33,7 @@ def miscounts(lock: Lock, facts: Facts) -> Iterator[Miscount]:
 
 
 def _of(data: LockedData, seen: Facts, at: Keys) -> Iterator[Miscount]:
-    """What is said of the rows that one head or stage reads."""
+    """The miscounts of the rows that one head or stage reads."""
     names = [split.name for split in data.splits]
     if names != list(seen.splits):
         yield (*at, "splits"), _said("splits", ", ".join(names), ", ".join(seen.splits))
@@ -57,14 +57,14 @@ def _otherwise(was: Mapping[str, Any], now: Mapping[str, Any], at: Keys, what: s
 
 
 def _said(what: str, was: object, now: object) -> str:
-    """What is locked and what was found; of lists the items that the other has not."""
+    """A note with the locked and the found value; for lists, only the items that the other list lacks."""
     if isinstance(was, tuple) and isinstance(now, tuple):
         was, now = [item for item in was if item not in now], [item for item in now if item not in was]
     return f"{what}: locked {_shown(was)}, found {_shown(now)}"
 
 
 def _shown(value: object) -> str:
-    """A value in a message.
+    """A value as messages show it.
 
     >>> _shown(("20 billing", "20 bug")), _shown(Json({"a": 1})), _shown([])
     ('20 billing, 20 bug', "{'a': 1}", 'none')

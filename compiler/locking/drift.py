@@ -1,4 +1,4 @@
-"""Finds where a spec and its world are no longer what was locked; changes nothing."""
+"""Drift: the differences between a lock and today's spec, backbone, data and libraries; read-only."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from .lock import (
 )
 from .locked import Locked, again
 
-SHORT = 12  # digits of a hash in a message
-SHOWN = 6  # labels or counts in a message
+SHORT = 12  # digits of a hash that messages show
+SHOWN = 6  # labels or counts that messages show
 
 
 def drift(
     locked: Locked, facts: Facts, plan: Plan | None, memory: Path, has_data: bool = True
 ) -> tuple[Diagnostic, ...]:
-    """One diagnostic for each thing that is not what was locked; what follows from a changed spec is not said.
+    """One diagnostic per difference from the lock; consequences of a changed spec are left out.
 
-    `memory` is a folder that remembers hashes of large files. Without data, `facts` are the lock's own.
+    `memory` is the folder that remembers hashes of large files. Without data (`has_data` False), `facts` are the lock's
+    own.
     """
     held = _Held(locked.lock, locked)
     changed = held.changed()
@@ -52,7 +53,7 @@ def drift(
 
 
 def version_drift(locked: Locked, installed: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-    """One diagnostic for each library that is not of the version that was locked; only building needs them."""
+    """One diagnostic per library whose version is not the locked one; only building depends on versions."""
     found = []
     for name in sorted({*installed, *locked.lock.versions}):
         was, now = locked.lock.versions.get(name, ""), installed.get(name, "")
@@ -66,7 +67,7 @@ def version_drift(locked: Locked, installed: Mapping[str, str]) -> tuple[Diagnos
 
 @dataclass(frozen=True)
 class _Held:
-    """A lock held against what is there now."""
+    """A lock, compared with the world of today."""
 
     lock: Lock
     locked: Locked
@@ -93,7 +94,7 @@ class _Held:
         if backbone.located.pinned != was.source:
             headline = f"the backbone is {quote(backbone.located.pinned)} now"
             yield self._found("E0344", headline, ("backbone", "source"), f"locked: {clean(was.source)}")
-        # weights that a source keeps elsewhere until they are needed are held by the commit, and their headers below
+        # weights that are not downloaded yet are fixed by the commit, and their headers are compared below
         away = {name for name in backbone.header.files if name not in now and _is_elsewhere(backbone)}
         for name in sorted({*was.files, *now} - away):
             if was.files.get(name) != now.get(name):
@@ -104,14 +105,14 @@ class _Held:
             yield self._found("E0344", "the headers of the backbone's weights changed", ("backbone", "header"))
 
     def stages(self, facts: Facts) -> Iterator[Diagnostic]:
-        """The rows that stages before the supervised one read, and the text of `retain`."""
+        """Drift in the rows of stages before the supervised one and in the text of `retain`."""
         for stage, seen in facts.stages().items():
             if known := (self.lock.stages or {}).get(stage):
                 for name, split in seen.splits.items():
                     yield from self.split(name, split, known, ("stages", stage))
 
     def heads(self, facts: Facts, plan: Plan | None, has_data: bool) -> Iterator[Diagnostic]:
-        """What each head reads; a table of several is named once."""
+        """Drift in what each head reads; a table that several heads read is reported once."""
         if [*self.lock.each] != _names(self.locked.source.data):
             note = _both("heads", _row((*self.lock.each,)), _row((*_names(self.locked.source.data),)))
             yield self._found("E0346", "the lock tells of other heads than the spec has", ("heads",), note)
@@ -167,22 +168,22 @@ class _Held:
                 yield self._found("E0346", headline, (*at, "data", "columns", role), note)
 
     def counts(self, facts: Facts) -> Iterator[Diagnostic]:
-        """What the lock counts in data that is as it was locked."""
+        """E0355: counts in the lock that contradict data whose fingerprints match."""
         found = list(miscounts(self.lock, facts))
         if found:
             notes = [said for _, said in found[:SHOWN]] + ([f"… {len(found) - SHOWN} more"] if found[SHOWN:] else [])
-            yield self._found("E0355", "the lock counts what the data does not hold", found[0][0], *notes)
+            yield self._found("E0355", "the counts in the lock are not those of the data", found[0][0], *notes)
 
     def otherwise(self, facts: Facts) -> Diagnostic:
         each = zip(facts.each, self.lock.each.values(), strict=True)
         is_input = any(seen.preprocessing and is_read_otherwise(seen, head.data) for seen, head in each)
-        what = "inputs are prepared otherwise" if is_input else "it decides otherwise"
+        what = "inputs are prepared in another way" if is_input else "its decisions differ"
         note = f"the spec, the backbone and the data are as they were, and {what}"
-        return self._found("E0347", "this graftc plans otherwise than the one that locked", ("plan",), note)
+        return self._found("E0347", "this graftc makes another plan than the one that locked", ("plan",), note)
 
 
 def _names(written: Mapping[str, object]) -> list[str]:
-    """The heads of a spec by name, the only one under an empty name."""
+    """The names of a spec's heads; the single head has the empty name."""
     heads = written.get("heads")
     return [*heads] if isinstance(heads, dict) else [""]
 

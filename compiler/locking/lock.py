@@ -1,4 +1,7 @@
-"""The Lock: what a spec met in the world when it was locked, as a file for reviewers, `--locked` and `--no-data`."""
+"""The lock of a spec: the backbone's files, the data and the versions it was locked with, as a file.
+
+Reviewers read it, `--locked` compares the world with it, and `--no-data` plans from it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ Sha = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class LockedBackbone(Frozen):
-    """A backbone's files; `source` is the reference with nothing left open, such as a commit of the Hub."""
+    """A backbone's files; `source` is the reference with the revision resolved, such as a commit of the Hub."""
 
     from_: str = Field(alias="from")
     source: str
@@ -39,28 +42,28 @@ class LockedBackbone(Frozen):
 
 
 class LockedTable(Frozen):
-    """A data file or folder; the fingerprint also covers the files that its rows refer to."""
+    """A data file or folder; its fingerprint also covers the files that its rows refer to."""
 
     path: str
     format: str
     split: str | None = None
-    bytes: int | None = None  # of a file
+    bytes: int | None = None  # None for a folder
     fingerprint: Sha
-    skipped: str = Field("", exclude_if=operator.not_)  # numbers of rows that are left out
+    skipped: str = Field("", exclude_if=operator.not_)  # row numbers left out by `bad_rows`
 
 
 class LockedSplit(Frozen):
-    """The rows that a spec names for a split; `tally` is what the head counted in them."""
+    """The rows of a split; `tally` holds the head's counts of them."""
 
     name: Literal["train", "validation", "test"]
     rows: int
     tables: tuple[LockedTable, ...]
     tally: Json
-    left_out: Json = Field(Json({}), exclude_if=operator.not_)  # rows that can't be used, by what is wrong with them
+    left_out: Json = Field(Json({}), exclude_if=operator.not_)  # the number of unusable rows by reason
 
 
 class LockedData(Frozen):
-    """What planning takes from the rows."""
+    """The results of reading the data that planning needs."""
 
     columns: dict[str, tuple[str, ...]]
     splits: tuple[LockedSplit, ...]
@@ -69,26 +72,26 @@ class LockedData(Frozen):
 
 
 class LockedHead(Frozen):
-    """A task, and what of the data is its own."""
+    """A head's task and the data that it reads."""
 
     task: str
     labels: tuple[str, ...] | None = None  # in the order of the outputs
-    reads: Sha  # what was written of its data, its own over what all heads share
+    reads: Sha  # of the head's `data` as written, merged over the shared `data`
     data: LockedData
 
 
 class LockedRows(Frozen):
-    """Training rows of a table that several heads read, with an answer for just these."""
+    """The training rows of a shared table that have an answer for exactly these heads."""
 
     heads: tuple[str, ...]
     rows: int
 
 
 class Lock(Frozen):
-    """A spec and the world that it was locked with: of one head `task`, `labels` and `data`, else `heads`."""
+    """A spec and everything that it was locked with: `task`, `labels` and `data` for a single head, else `heads`."""
 
     lock: Literal[1]
-    spec: dict[str, Sha]  # by top-level key: what was written, with all that it extends and overrides
+    spec: dict[str, Sha]  # by top-level key, with `extends` and `--set` applied
     plan: Sha
     task: str | None = None
     labels: tuple[str, ...] | None = None
@@ -96,9 +99,9 @@ class Lock(Frozen):
     data: LockedData | None = None
     heads: dict[str, LockedHead] | None = None
     together: tuple[LockedRows, ...] | None = None
-    stages: dict[str, LockedData] | None = None  # what is read besides: `pretrain-1` …, `retain`
+    stages: dict[str, LockedData] | None = None  # data of `pretrain-1` … and of `retain`
     versions: dict[str, str]
-    sha256: Sha  # of all the rest
+    sha256: Sha  # of all other fields
 
     @model_validator(mode="after")
     def _is_of_heads(self) -> Lock:
@@ -108,7 +111,7 @@ class Lock(Frozen):
 
     @property
     def each(self) -> dict[str, LockedHead]:
-        """What is locked of each head, that of `head` under an empty name."""
+        """The locked facts of each head; the single head has the empty name."""
         if self.heads:
             return self.heads
         assert self.task is not None
@@ -116,14 +119,14 @@ class Lock(Frozen):
         return {"": LockedHead(task=self.task, labels=self.labels, reads=self.spec["data"], data=self.data)}
 
     def text(self, spec: str) -> str:
-        """The lock file of a spec of this file name: the same bytes for the same lock."""
+        """The lock as a file, for a spec of this file name: the same lock gives the same bytes."""
         plain = _paired(self.model_dump(mode="json", by_alias=True, exclude_none=True))
         body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30)
         return HEADING.format(spec=clean(spec)) + printable(body)
 
 
 class _Pair(list[Any]):
-    """A list in a list, written on one line."""
+    """A list inside a list, written on one line."""
 
 
 def _paired(value: Any, is_inner: bool = False) -> Any:
@@ -135,7 +138,7 @@ def _paired(value: Any, is_inner: bool = False) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what a reader of specs would take for a number, and what is not to be seen."""
+    """A YAML dumper that quotes text that looks like a number and escapes invisible characters."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -153,9 +156,9 @@ _Dumper.add_representer(
 
 
 def lock(source: Source, facts: Facts, plan: Plan, versions: Mapping[str, str], memory: Path | None) -> Lock:
-    """Pins what a plan was made of; every file of the backbone must lie on this machine.
+    """The lock of a plan; every file of the backbone must be on this machine.
 
-    `memory` is a folder that remembers hashes of large files.
+    `memory` is the folder that remembers hashes of large files.
     """
     assert facts.backbone is not None
     body = {
@@ -177,7 +180,7 @@ def lock(source: Source, facts: Facts, plan: Plan, versions: Mapping[str, str], 
 
 
 def _heads(source: Source, facts: Facts, plan: Plan) -> dict[str, Any]:
-    """What is locked of the only head, or of each under its name."""
+    """The locked facts of the single head, or of each head under its name."""
     found: dict[str, dict[str, Any]] = {
         task.name: {"task": task.head.type, "labels": task.head.record.get("labels"), "data": _data(seen)}
         for task, seen in zip(plan.tasks, facts.each, strict=True)
@@ -210,13 +213,13 @@ def _data(facts: Facts) -> dict[str, Any]:
 
 
 def signature(lock: Lock) -> str:
-    """The hash of all of a lock but itself."""
+    """The hash of every field of a lock but `sha256`."""
     absent = {name for name in ("heads", "together", "stages") if getattr(lock, name) is None}
     return digest(lock.model_dump(mode="json", exclude={"sha256", *absent}))
 
 
 def sections(source: Source) -> dict[str, str]:
-    """A hash of each top-level key of a spec; the order of heads is that of a graph's outputs."""
+    """A hash of each top-level key of a spec; the order of heads counts, because it orders a graph's outputs."""
     ordered = {
         key: [*value.items()] for key, value in source.data.items() if key == "heads" and isinstance(value, dict)
     }
@@ -224,29 +227,29 @@ def sections(source: Source) -> dict[str, str]:
 
 
 def reads(source: Source, name: str) -> str:
-    """A hash of what a spec says of the data of a head, "" for the only one."""
+    """A hash of the `data` that a head reads, as written; `name` is "" for the single head."""
     return _hash((alone(source.data, name) if name else source.data).get("data"))
 
 
 def place_of(name: str) -> tuple[str, ...]:
-    """Where a lock has what it tells of a head; the only one has no place of its own."""
+    """The path of a head's facts in a lock; empty for the single head."""
     return ("heads", name) if name else ()
 
 
 def is_read_otherwise(facts: Facts, data: LockedData) -> bool:
-    """Whether inputs become other arrays than when this was locked."""
+    """Whether preprocessing turns inputs into other arrays than when this was locked."""
     return digest(Json(facts.preprocessing).plain()) != data.preprocessing
 
 
 def _hash(value: Any) -> str:
     try:
         return digest(value)
-    except ValueError:  # a NaN, which no sound spec holds
+    except ValueError:  # a NaN, which no valid spec holds
         return digest(repr(value))
 
 
 def lock_tables(split: SplitFacts) -> tuple[LockedTable, ...]:
-    """The tables of a split as a lock has them."""
+    """The tables of a split as a lock holds them."""
     return tuple(
         LockedTable(
             path=table.shown, format=table.format, split=table.split, fingerprint=sha256, bytes=size, skipped=skipped

@@ -1,4 +1,4 @@
-"""Reads the lock of a spec, with the place of everything in it."""
+"""Reads the lock of a spec, with the place of each of its values."""
 
 from __future__ import annotations
 
@@ -18,59 +18,60 @@ from ..planning.plan import Pins, Plan
 from .lock import FORMAT, Lock, signature
 
 ENDING = ".lock.yaml"
-SPECS = (".yaml", ".yml")  # what a spec's name ends with
+SPECS = (".yaml", ".yml")  # endings of a spec's name
 _COMMIT = re.compile("[0-9a-f]{40}")
-_SAYS = re.compile("^lock:", re.MULTILINE)  # what a lock says; of any other text nothing is shown
+# what makes a text a lock; the content of other files is never quoted in messages
+_SAYS = re.compile("^lock:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Quoting(Source):
-    """A spec whose findings may also point into its lock."""
+    """A spec whose diagnostics may also point into its lock."""
 
     lock: Source | None = None
 
     def lines(self, file: str) -> list[str]:
-        """The lines of the spec's text, or of the lock's; of a lock nothing is shown where a boundary is drawn."""
+        """The lines of the spec or of its lock; a lock's lines are hidden where a boundary is set."""
         is_lock = self.lock is not None and file == self.lock.file and not self.boundary.is_closed
         return self.lock.lines(file) if self.lock and is_lock else super().lines(file)
 
 
 @dataclass(frozen=True)
 class Locked:
-    """The lock of a spec, its text with places, and the spec's own."""
+    """The lock of a spec, the lock's text with places, and the spec."""
 
     lock: Lock
     written: Source
     source: Source
 
     def at(self, path: Keys, label: str = "locked") -> Span | None:
-        """Where something stands in the lock; of a list, its key."""
+        """The place of a value in the lock; for a list, the place of its key."""
         span = self.written.span(path, on_key=(*path, 0) in self.written.values)
         return span and replace(span, label=label)
 
     def reference(self) -> str:
-        """The backbone to start from: that of the lock, with nothing left open, where the spec still names it.
+        """The locked reference of the backbone with its revision resolved; "" if the spec names another backbone.
 
-        A lock says which commit a repository of the Hub was at, and never another place than the spec does.
+        A lock fixes the commit of a Hub repository, and never leads to another place than the spec does.
         """
         written, locked = self.source.data.get("backbone"), self.lock.backbone
         is_named = isinstance(written, dict) and written.get("from") == locked.from_
         return locked.source if is_named and _is_pinned(locked.source, locked.from_) else ""
 
     def quoting(self) -> Source:
-        """The spec, for reports that quote the lock too."""
+        """The spec as a source whose reports can quote the lock too."""
         every = {field.name: getattr(self.source, field.name) for field in fields(Source)}
         return Quoting(**every, lock=self.written)
 
     def pin(self, plan: Plan) -> Plan:
-        """The plan with what it must meet when it is built."""
+        """The plan with the locked files and versions, which the build compares with what it finds."""
         return plan.model_copy(
             update={"pins": Pins(files=Json(self.lock.backbone.files), versions=Json(self.lock.versions))}
         )
 
 
 def _is_pinned(reference: str, open: str) -> bool:
-    """Whether a reference is another one with nothing left open.
+    """Whether a reference is another one with its revision resolved to a commit.
 
     >>> _is_pinned("./a", "./a"), _is_pinned("hub:a/b@" + 40 * "0", "hub:a/b@main"), _is_pinned("./b", "./a")
     (True, True, False)
@@ -81,12 +82,12 @@ def _is_pinned(reference: str, open: str) -> bool:
 
 
 def beside(source: Source) -> Path:
-    """Where the lock of a spec lies: NAME.lock.yaml for NAME.yaml."""
+    """The path of a spec's lock: NAME.lock.yaml for NAME.yaml."""
     return source.folder / (Path(source.file).stem + ENDING)
 
 
 def refuse_shared(source: Source) -> None:
-    """Raises Refused E0352 where another spec would have the same lock: NAME.yml beside NAME.yaml."""
+    """Raises Refused E0352 where another spec has the same lock: NAME.yml beside NAME.yaml."""
     own = Path(source.file)
     for other in (own.with_suffix(ending).name for ending in SPECS if own.suffix in SPECS and own.suffix != ending):
         if (source.folder / other).is_file():
@@ -96,25 +97,25 @@ def refuse_shared(source: Source) -> None:
 
 
 def shown(source: Source) -> str:
-    """What messages call the lock of a spec: its path as the spec's was given."""
+    """The path of a spec's lock in messages, relative as the spec's own path was given."""
     return str(Path(source.file).with_name(Path(source.file).stem + ENDING))
 
 
 def _whole(source: Source) -> Row:
-    """The lock as a place: rows are named from the spec's folder."""
+    """The lock as a place; the file of a Row is relative to the spec's folder."""
     return Row(Path(shown(source)).name)
 
 
 def again(source: Source) -> str:
-    """The way out of nearly everything that is wrong with a lock."""
+    """Help for most lock diagnostics: write the lock anew."""
     return f"`graftc lock {clean(source.file)}` writes it anew"
 
 
 def read_lock(source: Source) -> Locked:
     """The lock of a spec.
 
-    Raises Refused E0352 where it may be another spec's, E0340 where there is none, E0342 for one of a later format,
-    E0341 for whatever else is no lock.
+    Raises Refused: E0352 where the lock may belong to another spec, E0340 where there is none, E0342 for a later
+    format, E0341 for anything else that is not a valid lock.
     """
     refuse_shared(source)
     refuse_outside(source)
@@ -122,13 +123,13 @@ def read_lock(source: Source) -> Locked:
 
 
 def refuse_outside(source: Source) -> None:
-    """Raises Refused E0353 where a link leads from the place of a spec's lock out of the boundary."""
+    """Raises Refused E0353 where a symbolic link leads from a spec's lock out of the boundary."""
     if source.boundary.is_outside(beside(source)) and not source.boundary.is_outside(source.folder):
         raise Refused((outside(f"the lock {quote(shown(source))}", _whole(source), source.boundary),))
 
 
 def refuse_illegible(source: Source, text: str) -> None:
-    """Raises Refused E0341 for the text of a lock that could not be read again: it would hold too much."""
+    """Raises Refused E0341 for a lock text that is too large to be read again."""
     try:
         if len(text.encode()) > LARGEST:
             raise refuse("E0341", "", f"it is larger than {LARGEST >> 20} MiB")
@@ -152,7 +153,7 @@ def _read(source: Source, text: str) -> Locked:
 
 
 def _no_lock(source: Source, refused: Refused, is_lock: bool) -> Refused:
-    """The refusal of a text that is no YAML; of what does not even begin as a lock, nothing is shown."""
+    """The refusal of a text that is not YAML; a text that does not begin as a lock is not quoted."""
     first, is_shown = refused.diagnostics[0], is_lock and not source.boundary.is_closed
     notes = (first.headline,) if is_shown else ("nothing of it is shown",)
     found = Diagnostic("E0341", "the lock can't be read", first.at, notes=notes, help=again(source))

@@ -1,4 +1,4 @@
-"""Holds a plan that was made from a lock to what it was locked with."""
+"""Compares the files and versions of a build with the pins of a plan that was made from a lock."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..planning.plan import Plan
 
 
 def refuse_drift(plan: Plan, backbone: BackboneFacts, memory: Path) -> None:
-    """Raises Refused with everything that is not what the plan's pins say: E0405 for files, E0347 for libraries.
+    """Raises Refused with every difference from the plan's pins: E0405 for files, E0347 for libraries.
 
-    What there is now is held against the pins, and not the other way: a name that only a plan has opens no file, and
-    one that it leaves out is missed.
+    The files found are compared with the pins, and no file is opened because a pin names it; a file that the pins leave
+    out is reported too.
     """
     if plan.pins is None:
         return

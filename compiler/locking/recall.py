@@ -1,4 +1,4 @@
-"""Takes from a lock what planning needs of the data, where the data itself is elsewhere."""
+"""Plans without data: takes the facts that planning needs of the data from a lock."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NOTHING = Known({}, {}, {})
 
 
 def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
-    """What was found in the data when it was locked, and E0348 where that says nothing of what the spec names now.
+    """The facts about the data as locked, and E0348 for everything that the spec now asks and the lock does not hold.
 
-    Of a spec with mistakes of shape it says nothing. Raises Refused E0341 for counts that no head made.
+    A spec with mistakes in its shape gives no facts. Raises Refused E0341 for counts that no head can have made.
     """
     found = tuple(_other_data(spec, locked)) if not spec.found else ()
     if found or spec.found:
@@ -37,7 +37,7 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
             _known(str(stage.head_type), locked, stages[f"pretrain-{i}"], ("stages", f"pretrain-{i}"))
             for i, stage in enumerate(spec.pretrain, 1)
         )
-        # rows without labels are counted alike by every objective that reads the next or a masked word
+        # all language-modelling objectives count rows alike
         counts = "masked-language-modeling"
         retain = _known(counts, locked, stages["retain"], ("stages", "retain")) if "retain" in stages else None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -49,7 +49,7 @@ def recall(spec: Draft, locked: Locked) -> tuple[Known, tuple[Diagnostic, ...]]:
 
 
 def _known(task: str, locked: Locked, data: LockedData, place: Keys) -> Known:
-    """What was found in the rows that a head or an objective reads."""
+    """The locked facts about the rows that a head or an objective reads."""
     splits: dict[str, SplitFacts] = {
         s.name: _split(task, locked, data, (*place, "splits", i), s) for i, s in enumerate(data.splits)
     }
@@ -67,7 +67,7 @@ def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
         at = At(("heads",) if "heads" in locked.source.data else ("head",), "not what was locked", on_key=True)
         now, was = (listed([name for name in names if name] or ["only one"]) for names in (views, heads))
         headline, notes = (
-            "without the data nothing is known of it but for the heads that were locked",
+            "without the data, only the heads of the lock are known",
             (_said(was, now),),
         )
         yield Diagnostic("E0348", headline, at, notes=notes, help=help)
@@ -86,7 +86,7 @@ def _other_data(spec: Draft, locked: Locked) -> Iterator[Diagnostic]:
     for name, view in views.items():
         if view.head_type != heads[name].task:
             at = At(("heads", name, "type") if name else ("head", "type"), f"locked: {heads[name].task}")
-            headline = f"without the data nothing is known of it but what {quote(heads[name].task)} counted"
+            headline = f"without the data, only the counts of {quote(heads[name].task)} are known"
             yield Diagnostic("E0348", headline, at, help=help)
 
 
@@ -95,14 +95,14 @@ def _said(was: str, now: str) -> str:
 
 
 def measured_otherwise(spec: Draft, facts: Facts, locked: Locked) -> Iterator[Diagnostic]:
-    """Says so where inputs are prepared otherwise than when the lock's data was measured."""
+    """E0348 where preprocessing differs from the one with which the locked data was measured."""
     heads = locked.lock.each
     seen = zip((task.name for task in spec.each), facts.each, strict=True)
     if any(
         f.splits and f.preprocessing and is_read_otherwise(f, heads[name].data) for name, f in seen if name in heads
     ):
-        at = At(("backbone", "from"), "prepares inputs otherwise")
-        headline = "without the data nothing is known of it as this backbone reads it"
+        at = At(("backbone", "from"), "prepares inputs in another way")
+        headline = "without the data, its inputs are not known as this backbone reads them"
         note = "it was measured with another tokenizer or image processor"
         help = f"where the data is, {again(locked.source)}"
         yield Diagnostic("E0348", headline, at, notes=(note,), help=help)
@@ -114,7 +114,7 @@ def _split(task: str, locked: Locked, data: LockedData, at: Keys, split: LockedS
         if boundary.is_outside(folder / table.path):
             raise Refused((outside("a table of the lock", locked.at((*at, "tables", i, "path")), boundary),))
     tables = tuple(Opened(folder / t.path, t.path, t.format, t.split, boundary=boundary) for t in split.tables)
-    # whatever is said of a label points into the lock, because its row is elsewhere
+    # findings about labels point into the lock, because the rows are elsewhere
     place = (beside(locked.source).name, locked.written.values[at].line)
     counted = variants.top(task).tally.recall(data.columns, split.tally, place)
     digests, sizes = tuple(t.fingerprint for t in split.tables), tuple(t.bytes for t in split.tables)

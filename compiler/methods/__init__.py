@@ -1,4 +1,4 @@
-"""Adaptation methods, one module per word of `adapt.method`."""
+"""Adaptation methods: one module for each word of `adapt.method`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..diagnostics import At, Diagnostic, listed
 from ..facts.backbone import BackboneFacts
 from ..facts.header import Tensor
 
-# what a method may need of a backbone, in the words of a message
+# capabilities that a method may need, in words for messages
 CAPABILITIES = {
     "biases": "biases",
     "linear-layers": "linear layers to adapt",
@@ -24,7 +24,7 @@ CAPABILITIES = {
 
 @dataclass(frozen=True)
 class Lowered:
-    """What a method decides: which tensors learn, which it adds, and the record it builds from."""
+    """The decisions of a method: tensors that learn, tensors that it adds, and its record."""
 
     trained: frozenset[str]
     added: tuple[Tensor, ...] = ()
@@ -32,13 +32,13 @@ class Lowered:
 
 
 def problems(word: str, options: Any, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """What a method needs and a backbone has not; where that is nothing, what the method finds itself."""
+    """Errors for missing capabilities of the backbone; where there are none, the method's own findings."""
     lack = tuple(_lacking(word, backbone))
     return lack or variants.method(word).problems(options, backbone, frozen)
 
 
 def _lacking(word: str, backbone: BackboneFacts) -> Iterable[Diagnostic]:
-    """One diagnostic for each thing that a method needs and a backbone has not, with the methods that do work."""
+    """One error for each missing capability, with the methods that work."""
     for need in sorted(variants.method(word).needs - backbone.provides):
         works = [each for each in variants.words("methods") if backbone.provides >= variants.method(each).needs]
         headline = f"`{word}` needs {CAPABILITIES[need]}, which this backbone has not"
@@ -47,7 +47,7 @@ def _lacking(word: str, backbone: BackboneFacts) -> Iterable[Diagnostic]:
 
 
 def all_frozen(what: str) -> Diagnostic:
-    """What a method would learn is frozen, every bit of it: `what` says so in a word of its own."""
+    """The error where every tensor or module that a method would train is frozen; `what` names one of them."""
     at, also = At(("backbone", "freeze"), "takes them all", on_key=True), (At(("adapt",), "adapts these", on_key=True),)
     help = "freeze fewer layers, or use `method: probe`"
     return Diagnostic("E0308", f"every {what} is frozen", at, also, help=help)

@@ -1,4 +1,4 @@
-"""What methods share that put something of their own at chosen modules, most of them through PEFT."""
+"""Shared parts of methods that add tensors at chosen modules, most of them through PEFT."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Targets = Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)]
 
 
 class Targeted(Frozen):
-    """The key that says which modules are adapted."""
+    """The key that names the modules to adapt."""
 
     target: Targets | str | None = Field(
         None, description="kinds (query, value, attention, mlp, all-linear …) or names of modules; default by family"
@@ -36,13 +36,13 @@ class Targeted(Frozen):
 
 
 Keys = TypeVar("Keys", bound=Targeted)
-Default = tuple[str, ...] | None  # kinds that are adapted where no target is written; None: what the family says
+Default = tuple[str, ...] | None  # kinds of modules to adapt by default; None for the family's default
 
 
 def problems(
     method: str, options: Targeted, backbone: BackboneFacts, frozen: frozenset[str], default: Default = None
 ) -> Iterable[Diagnostic]:
-    """Targets that match no module, or only frozen ones."""
+    """Errors for targets that match no module, or only frozen ones."""
     words = _words(options, backbone, default)
     for i, word in enumerate(words):
         if not _matches(word, backbone):
@@ -70,7 +70,7 @@ def _unmatched(word: str, path: tuple[str | int, ...], backbone: BackboneFacts) 
 def targets(
     options: Targeted, backbone: BackboneFacts, frozen: frozenset[str], default: Default = None
 ) -> tuple[str, ...]:
-    """Names of the modules that are adapted, sorted: those that match and are not frozen."""
+    """Names of the modules to adapt, sorted: those that match and are not frozen."""
     found = {name for word in _words(options, backbone, default) for name in _matches(word, backbone)}
     return tuple(sorted(name for name in found if f"{name}.weight" not in frozen))
 
@@ -81,14 +81,14 @@ def lower(
     frozen: frozenset[str],
     added: Callable[[str, Any, BackboneFacts], Iterable[Tensor]],
 ) -> Lowered:
-    """Adds tensors to each target outside the frozen parts; the options are the record, and the backbone's own stay."""
+    """Adds tensors at each target that is not frozen; the options become the record."""
     chosen = targets(options, backbone, frozen)
     tensors = tuple(tensor for name in chosen for tensor in added(name, options, backbone))
     return Lowered(frozenset(), tensors, {**options.model_dump(exclude={"target"}), "target": chosen})
 
 
 def decided(options: Targeted, backbone: BackboneFacts, default: Default = None) -> dict[str, Decided[Any]]:
-    """What the options leave open: which modules are adapted."""
+    """The modules to adapt, where the options leave them open."""
     because = f"what the method adapts in a `{backbone.word}` backbone"
     return {"target": Decided(_words(options, backbone, default), because)} if options.target is None else {}
 
@@ -107,19 +107,19 @@ def _matches(word: str, backbone: BackboneFacts) -> list[str]:
 
 
 def _adaptable(backbone: BackboneFacts) -> list[str]:
-    """Modules of any kind that the family names; others own a matrix too, but are embeddings or the like."""
+    """Modules of a kind that the family names, without embeddings and the like."""
     kinds = tuple(backbone.family.kinds.values())
     return [name for name in backbone.modules() if any(re.search(kind, name) for kind in kinds)]
 
 
 def is_kind(name: str, kind: str, backbone: BackboneFacts) -> bool:
-    """Whether a module is of a kind that the family names."""
+    """Whether a module is of a kind of its family."""
     pattern = backbone.family.kinds.get(kind)
     return pattern is not None and re.search(pattern, name) is not None
 
 
 def adapted(module: torch.nn.Module, configuration: type[Any], **arguments: Any) -> torch.nn.Module:
-    """A backbone with PEFT's layers where a PEFT configuration of these arguments wants them."""
+    """A backbone with PEFT's layers, by a PEFT configuration of these arguments."""
     from peft import get_peft_model
 
     with _quiet():
@@ -138,7 +138,7 @@ def reload(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """PEFT warns that it turns fan_in_fan_out on for Conv1D, which is right, and that random matrices are not kept."""
+    """Silences PEFT's warnings on fan_in_fan_out for Conv1D and on random matrices that are not saved."""
     with warnings.catch_warnings():
         for message in ("fan_in_fan_out is set to False", r"Specified to not (save|load) vera_A and vera_B"):
             warnings.filterwarnings("ignore", message=message)
@@ -146,28 +146,30 @@ def _quiet() -> Iterator[None]:
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes what loads with PeftModel or AutoModel."""
+    """Writes a folder that PeftModel or AutoModel loads."""
     module.save_pretrained(folder)
 
 
 def plain(name: str) -> str:
-    """The plan's name of a tensor of the adapted module.
+    """The planned name of a tensor of the adapted module.
 
-    >>> plain("base_model.model.layer.0.query.lora_A.default.weight"), plain("base_model.model.layer.0.query.base_layer.bias")
-    ('layer.0.query.lora_A.weight', 'layer.0.query.bias')
+    >>> plain("base_model.model.layer.0.query.lora_A.default.weight")
+    'layer.0.query.lora_A.weight'
+    >>> plain("base_model.model.layer.0.query.base_layer.bias")
+    'layer.0.query.bias'
     """
     name = name.removeprefix("base_model.model.").replace(".base_layer.", ".").replace(".default.", ".")
     return name.removesuffix(".default")
 
 
 def merge(module: Any) -> torch.nn.Module:
-    """The backbone with the updates worked into its weights."""
+    """The backbone with the updates merged into its weights."""
     merged: torch.nn.Module = module.merge_and_unload()
     return merged
 
 
 def sides(shape: tuple[int, ...], name: str, backbone: BackboneFacts) -> Iterator[int]:
-    """Outputs, inputs and kernel of a module, whichever way its weight is stored."""
+    """Outputs, inputs and kernel sizes of a module, in either layout of its weight."""
     transposed = backbone.family.transposed
     out, into, *kernel = shape if not (transposed and re.search(transposed, name)) else (*shape[1::-1], *shape[2:])
     yield from (out, into, *kernel)
@@ -184,9 +186,9 @@ def method(
     apply: Callable[[torch.nn.Module, Record], torch.nn.Module],
     reload: Callable[[torch.nn.Module, Path], torch.nn.Module] = reload,
 ) -> Method[Keys]:
-    """The record of a method that is PEFT's layers at chosen modules, whose updates can be worked into their weights.
+    """The record of a method of PEFT layers at chosen modules, which can be merged.
 
-    `added` gives the tensors of one module, from (its name, options, backbone).
+    `added` returns the tensors of one module, from (its name, options, backbone).
     """
     return Method(
         options=options,

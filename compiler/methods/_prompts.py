@@ -1,4 +1,4 @@
-"""What methods share that put virtual tokens before an input."""
+"""Shared parts of methods that put virtual tokens before an input."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
 
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # PEFT's names
-KEY = "prompt_embeddings"  # under which PEFT keeps virtual tokens
+KEY = "prompt_embeddings"  # PEFT's name of the tensor of virtual tokens
 
 
 class Tokens(Frozen):
-    """The key that says how many virtual tokens there are."""
+    """The key for the number of virtual tokens."""
 
     tokens: int = Field(20, ge=1, le=1024, description="number of virtual tokens")
 
 
 def positions(options: Tokens) -> int:
-    """How many of the backbone's positions the virtual tokens take."""
+    """The positions that the virtual tokens take."""
     return options.tokens
 
 
 def embedding_width(backbone: BackboneFacts) -> int:
-    """The size of a word's embedding, which some families project to the size of a state."""
+    """The width of a word's embedding, which some families project to the width of a state."""
     return int(backbone.config.get("embedding_size") or backbone.width)
 
 
 def plain(name: str) -> str:
-    """The plan's name of a tensor of the adapted module.
+    """The planned name of a tensor of the adapted module.
 
     >>> plain("backbone.encoder.layer.0.output.dense.bias"), plain("prompt.embedding.weight")
     ('encoder.layer.0.output.dense.bias', 'prompt.embedding.weight')
@@ -47,15 +47,20 @@ def merge(module: Any) -> Any:
 
 
 def configuration(kind: str, record: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """The arguments of PEFT's configuration of a kind of prompt."""
+    """The arguments of PEFT's configuration for a kind of prompt."""
     return {
-        "task_type": "FEATURE_EXTRACTION", "num_virtual_tokens": record["tokens"], "token_dim": record["width"],
-        "num_layers": record["layers"], "num_attention_heads": record["heads"], "num_transformer_submodules": 1, **more,
-    }  # fmt: skip
+        "task_type": "FEATURE_EXTRACTION",
+        "num_virtual_tokens": record["tokens"],
+        "token_dim": record["width"],
+        "num_layers": record["layers"],
+        "num_attention_heads": record["heads"],
+        "num_transformer_submodules": 1,
+        **more,
+    }
 
 
 def write(module: Any, config: Any, folder: Path) -> None:
-    """Writes a prompt as PEFT does: what the encoder gives, without the encoder."""
+    """Writes a prompt in PEFT's form: the encoder's output, without the encoder."""
     import torch
     from safetensors.torch import save_file
 
@@ -67,7 +72,7 @@ def write(module: Any, config: Any, folder: Path) -> None:
 
 
 def read(module: Any, folder: Path, wrapper: Any) -> Any:
-    """A backbone behind the virtual tokens that were saved in a folder."""
+    """A backbone behind the virtual tokens in a folder."""
     from safetensors.torch import load_file
 
     from ..layers.prompts import Constant
@@ -78,7 +83,7 @@ def read(module: Any, folder: Path, wrapper: Any) -> Any:
 
 
 def reload(module: Any, folder: Path) -> Any:
-    """A backbone behind the word embeddings that were saved in a folder."""
+    """A backbone behind the virtual word embeddings in a folder."""
     from ..layers.prompts import Embedded
 
     return read(module, folder, Embedded)

@@ -33,7 +33,7 @@ class Options(Frozen):
 
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """Modules that are all frozen."""
+    """The error where all target modules are frozen."""
     if not _targets(options, backbone, frozen):
         yield all_frozen("module that `adapter` would follow")
 
@@ -44,7 +44,7 @@ def _targets(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) 
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds two projections after each module outside the frozen parts; the backbone's own tensors stay."""
+    """Adds two projections after each target module that is not frozen; the backbone's own tensors stay."""
     modules = backbone.modules()
     widths = {
         name: next(_layers.sides(modules[name].shape, name, backbone)) for name in _targets(options, backbone, frozen)
@@ -52,13 +52,14 @@ def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> 
     narrow = {name: max(1, width // options.reduction_factor) for name, width in widths.items()}
     added = tuple(
         Tensor(name=f"{name}.adapter.{part}", shape=tuple((widths[name], narrow[name])[i] for i in which), dtype="F32")
-        for name in widths for part, which in PARTS.items()
-    )  # fmt: skip
+        for name in widths
+        for part, which in PARTS.items()
+    )
     return Lowered(frozenset(), added, {"widths": widths, "narrow": narrow, "activation": options.activation})
 
 
 def apply(module: Any, record: Mapping[str, Any]) -> Any:
-    """A backbone with untrained adapters, which change nothing yet."""
+    """A backbone with untrained adapters, which do not change its outputs yet."""
     from ..layers.adapters import insert
 
     module.adapters = {key: dict(value) if isinstance(value, Mapping) else value for key, value in record.items()}
@@ -66,7 +67,7 @@ def apply(module: Any, record: Mapping[str, Any]) -> Any:
 
 
 def plain(name: str) -> str:
-    """The plan's name of a tensor of the adapted module.
+    """The planned name of a tensor of the adapted module.
 
     >>> plain("layer.0.output.dense.base_layer.bias"), plain("layer.0.output.dense.adapter.up.bias")
     ('layer.0.output.dense.bias', 'layer.0.output.dense.adapter.up.bias')
@@ -75,12 +76,12 @@ def plain(name: str) -> str:
 
 
 def merge(module: Any) -> Any:
-    """The backbone as it is: an adapter bends what it adds, so no weight can take it in."""
+    """The backbone unchanged: an adapter is not linear, so it can't be merged into a weight."""
     return module
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes the adapters' tensors and, as JSON, where they stand."""
+    """Writes the adapters' tensors, and their places as JSON."""
     from safetensors.torch import save_file
 
     tensors = {name: t.contiguous() for name, t in module.state_dict().items() if ".adapter." in name}

@@ -11,13 +11,13 @@ from . import Lowered, all_frozen, full
 
 
 def problems(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """A backbone whose biases are all frozen."""
+    """The error where all biases are frozen."""
     if not frozenset(backbone.biases) - frozen:
         yield all_frozen("bias that `bitfit` would train")
 
 
 def lower(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Trains the biases outside the frozen parts."""
+    """Trains the biases that are not frozen."""
     return Lowered(frozenset(backbone.biases) - frozen)
 
 

@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
 
 class Options(Frozen):
-    """No keys of its own under `adapt`."""
+    """The method has no keys of its own under `adapt`."""
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Trains all but the frozen tensors, running statistics included."""
+    """Trains every tensor that is not frozen, running statistics included."""
     return Lowered(frozenset(backbone.names) - frozen)
 
 
 def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module:
-    """The backbone as it is."""
+    """The backbone unchanged."""
     return module
 
 
 def plain(name: str) -> str:
-    """The plan's name of a tensor of the adapted module."""
+    """The planned name of a tensor, which is its own."""
     return name
 
 
 def merge(module: torch.nn.Module) -> torch.nn.Module:
-    """The backbone as it is."""
+    """The backbone unchanged."""
     return module
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes what loads with AutoModel."""
+    """Writes a folder that AutoModel loads."""
     module.save_pretrained(folder)
 
 

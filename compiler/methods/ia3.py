@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
-RESCALES = "mlp-output"  # the kind whose input is rescaled; of all others it is the output
+RESCALES = "mlp-output"  # the kind of modules whose input is rescaled; of other kinds the output is
 
 
 class Options(Targeted):
@@ -32,24 +32,24 @@ def _default(backbone: BackboneFacts) -> tuple[str, ...]:
 
 
 def problems(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """Targets that match no module, or only frozen ones."""
+    """Errors for targets that match no module, or only frozen ones."""
     return _layers.problems("ia3", options, backbone, frozen, _default(backbone))
 
 
 def decided(options: Options, backbone: BackboneFacts) -> dict[str, Decided[Any]]:
-    """What the options leave open."""
+    """The modules to adapt, where the options leave them open."""
     return _layers.decided(options, backbone, _default(backbone))
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds one vector to each target outside the frozen parts; the backbone's own tensors stay."""
+    """Adds one vector at each target that is not frozen; the backbone's own tensors stay."""
     targets = _layers.targets(options, backbone, frozen, _default(backbone))
     rescaled = tuple(name for name in targets if _layers.is_kind(name, RESCALES, backbone))
     added = []
     for name in targets:
         out, into, *kernel = _layers.sides(backbone.modules()[name].shape, name, backbone)
         shape: tuple[int, ...] = (1, into) if name in rescaled else (out, 1)
-        if kernel:  # PEFT keeps a convolution's vector in the shape of its channels
+        if kernel:  # PEFT's vector for a convolution has the shape of its channels
             shape = (1, into if name in rescaled else out, 1, 1)
         added.append(Tensor(name=f"{name}.ia3_l", shape=shape, dtype="F32"))
     return Lowered(frozenset(), tuple(added), {"target": targets, "feedforward": rescaled})

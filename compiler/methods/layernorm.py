@@ -11,13 +11,13 @@ from . import Lowered, all_frozen, full
 
 
 def problems(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Iterable[Diagnostic]:
-    """A backbone whose normalisation layers are all frozen."""
+    """The error where all normalisation layers are frozen."""
     if not frozenset(backbone.norms) - frozen:
         yield all_frozen("norm that `layernorm` would train")
 
 
 def lower(options: full.Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Trains weights and biases of the normalisation layers outside the frozen parts; running statistics stay."""
+    """Trains weights and biases of normalisation layers that are not frozen; running statistics stay."""
     return Lowered(frozenset(name for name in backbone.norms if not backbone.is_buffer(name)) - frozen)
 
 

@@ -24,7 +24,7 @@ class Options(Targeted):
 
 
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
-    """Two pairs of matrices."""
+    """Two pairs of low-rank matrices."""
     out, into = _layers.sides(backbone.modules()[name].shape, name, backbone)
     for pair in ("hada_w1", "hada_w2"):
         yield Tensor(name=f"{name}.{pair}_a", shape=(out, options.rank), dtype="F32")

@@ -25,18 +25,18 @@ class Options(Targeted):
 
 
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
-    """Two or three matrices."""
+    """The smaller factor, and the larger one as a matrix or as two low-rank matrices."""
     (rows, tall), (columns, wide) = map(_factors, _layers.sides(backbone.modules()[name].shape, name, backbone))
     yield Tensor(name=f"{name}.lokr_w1", shape=(rows, columns), dtype="F32")
     if options.rank < max(tall, wide) / 2:
         yield Tensor(name=f"{name}.lokr_w2_a", shape=(tall, options.rank), dtype="F32")
         yield Tensor(name=f"{name}.lokr_w2_b", shape=(options.rank, wide), dtype="F32")
-    else:  # a bottleneck would save nothing
+    else:  # low rank would save nothing
         yield Tensor(name=f"{name}.lokr_w2", shape=(tall, wide), dtype="F32")
 
 
 def _factors(size: int) -> tuple[int, int]:
-    """The two factors of a size that lie closest together, the smaller first."""
+    """The two factors of a size that are closest to each other, the smaller first."""
     smaller = next(n for n in range(math.isqrt(size), 0, -1) if size % n == 0)
     return smaller, size // smaller
 

@@ -28,7 +28,7 @@ class Options(Targeted):
 
 
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
-    """Two matrices, and with DoRA a magnitude for each output."""
+    """Two low-rank matrices, and with DoRA a magnitude for each output."""
     out, into, *kernel = _layers.sides(backbone.modules()[name].shape, name, backbone)
     yield Tensor(name=f"{name}.lora_A.weight", shape=(options.rank, into, *kernel), dtype="F32")
     yield Tensor(name=f"{name}.lora_B.weight", shape=(out, options.rank, *(1 for _ in kernel)), dtype="F32")
@@ -42,9 +42,16 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     from peft import LoraConfig
 
     found = _layers.adapted(
-        module, LoraConfig, r=record["rank"], lora_alpha=record["alpha"], lora_dropout=record["dropout"], use_dora=record["dora"],
-        use_rslora=record["rslora"], target_modules=list(record["target"]), bias="none",
-    )  # fmt: skip
+        module,
+        LoraConfig,
+        r=record["rank"],
+        lora_alpha=record["alpha"],
+        lora_dropout=record["dropout"],
+        use_dora=record["dora"],
+        use_rslora=record["rslora"],
+        target_modules=list(record["target"]),
+        bias="none",
+    )
     return _show_geometry(found)
 
 
@@ -58,7 +65,7 @@ def _show_geometry(adapted: torch.nn.Module) -> torch.nn.Module:
 
     for layer in adapted.modules():
         if isinstance(layer, Conv2d):
-            # MobileNetV2 pads by what it reads off its convolutions, which PEFT's wrapper hides
+            # MobileNetV2 reads these attributes of its convolutions for padding, and PEFT's wrapper hides them
             for name in ("stride", "kernel_size", "dilation"):
                 setattr(layer, name, getattr(layer.base_layer, name))
     return adapted

@@ -1,4 +1,4 @@
-"""Rotations of what a layer reads, in blocks (Qiu et al. 2023, arXiv:2306.07280), by PEFT."""
+"""Rotations of a layer's input, in blocks (Qiu et al. 2023, arXiv:2306.07280), by PEFT."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Options(Targeted):
 
 
 def _added(name: str, options: Options, backbone: BackboneFacts) -> Iterable[Tensor]:
-    """A rotation for each block."""
+    """The parameters of a rotation for each block."""
     _, into = _layers.sides(backbone.modules()[name].shape, name, backbone)
     block = min((n for n in range(1, into + 1) if into % n == 0), key=lambda n: abs(n - options.block))
     yield Tensor(name=f"{name}.oft_R.weight", shape=(into // block, block * (block - 1) // 2), dtype="F32")

@@ -1,4 +1,4 @@
-"""Virtual tokens that a small network makes while training (Liu et al. 2021, arXiv:2103.10385), by PEFT."""
+"""Virtual tokens that a small network computes in training (Liu et al. 2021, arXiv:2103.10385), by PEFT."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Options(Tokens):
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds an embedding per virtual token and three linear layers; the backbone's own tensors stay."""
+    """Adds an embedding for each virtual token, and three linear layers; the backbone's own tensors stay."""
     width = _prompts.embedding_width(backbone)
     sizes = (width, options.hidden, options.hidden, width)
     added = [Tensor(name="prompt.embedding.weight", shape=(options.tokens, width), dtype="F32")]
-    for i in range(3):  # between them stand activations, which count too
+    for i in range(3):  # numbered 0, 2, 4, because activations stand between them
         added.append(Tensor(name=f"prompt.mlp_head.{2 * i}.weight", shape=(sizes[i + 1], sizes[i]), dtype="F32"))
         added.append(Tensor(name=f"prompt.mlp_head.{2 * i}.bias", shape=(sizes[i + 1],), dtype="F32"))
     record = {"tokens": options.tokens, "width": width, "hidden": options.hidden, "layers": 1, "heads": 1}
@@ -40,7 +40,7 @@ def _config(record: Mapping[str, Any]) -> Any:
 
 
 def apply(module: Any, record: Mapping[str, Any]) -> Any:
-    """A backbone behind virtual tokens that PEFT's encoder makes."""
+    """A backbone behind virtual tokens from PEFT's encoder."""
     from peft import PromptEncoder
 
     from ..layers.prompts import Embedded
@@ -49,7 +49,7 @@ def apply(module: Any, record: Mapping[str, Any]) -> Any:
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes what loads with PeftModel."""
+    """Writes a folder that PeftModel loads."""
     encoder = module.prompt
     record = {
         "tokens": module.tokens,

@@ -23,7 +23,7 @@ class Options(Tokens):
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds a key and a value per virtual token, layer and head; the backbone's own tensors stay."""
+    """Adds a key and a value for each virtual token, layer and head; the backbone's own tensors stay."""
     cache = backbone.family.cache
     assert cache is not None
     layers, heads, size = cache(backbone.config)
@@ -32,14 +32,20 @@ def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> 
     if options.projection:
         shapes = {
             "prompt.embedding.weight": (options.tokens, width),
-            "prompt.transform.0.weight": (options.hidden, width), "prompt.transform.0.bias": (options.hidden,),
-            "prompt.transform.2.weight": (whole, options.hidden), "prompt.transform.2.bias": (whole,),
-        }  # fmt: skip
+            "prompt.transform.0.weight": (options.hidden, width),
+            "prompt.transform.0.bias": (options.hidden,),
+            "prompt.transform.2.weight": (whole, options.hidden),
+            "prompt.transform.2.bias": (whole,),
+        }
     added = tuple(Tensor(name=name, shape=shape, dtype="F32") for name, shape in shapes.items())
     record = {
-        "tokens": options.tokens, "projection": options.projection, "hidden": options.hidden, "width": width,
-        "layers": layers, "heads": heads,
-    }  # fmt: skip
+        "tokens": options.tokens,
+        "projection": options.projection,
+        "hidden": options.hidden,
+        "width": width,
+        "layers": layers,
+        "heads": heads,
+    }
     return Lowered(frozenset(), added, record)
 
 
@@ -51,7 +57,7 @@ def _config(record: Mapping[str, Any]) -> Any:
 
 
 def apply(module: Any, record: Mapping[str, Any]) -> Any:
-    """A backbone with learned keys and values, made by PEFT's encoder."""
+    """A backbone with learned keys and values from PEFT's encoder."""
     from peft import PrefixEncoder
 
     from ..layers.prompts import Prefixed
@@ -62,12 +68,12 @@ def apply(module: Any, record: Mapping[str, Any]) -> Any:
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes what loads with PeftModel."""
+    """Writes a folder that PeftModel loads."""
     _prompts.write(module, _config(module.record | {"projection": False}), folder)
 
 
 def reload(module: Any, folder: Path) -> Any:
-    """A backbone with the keys and values that were saved in a folder."""
+    """A backbone with the keys and values in a folder."""
     from ..layers.prompts import Prefixed
 
     return _prompts.read(module, folder, Prefixed)

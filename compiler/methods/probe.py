@@ -1,4 +1,4 @@
-"""Nothing of the backbone learns: a linear probe on its features."""
+"""The backbone stays frozen: a linear probe on its features."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Options(Tokens):
 
 
 def lower(options: Options, backbone: BackboneFacts, frozen: frozenset[str]) -> Lowered:
-    """Adds one embedding per virtual token; the backbone's own tensors stay."""
+    """Adds one embedding for each virtual token; the backbone's own tensors stay."""
     width = _prompts.embedding_width(backbone)
     added = Tensor(name="prompt.embedding.weight", shape=(options.tokens, width), dtype="F32")
     return Lowered(frozenset(), (added,), {"tokens": options.tokens, "width": width, "layers": 1, "heads": 1})
@@ -31,7 +31,7 @@ def _config(record: Mapping[str, Any]) -> Any:
 
 
 def apply(module: Any, record: Mapping[str, Any]) -> Any:
-    """A backbone behind virtual tokens that start as words drawn from its vocabulary."""
+    """A backbone behind virtual tokens that start as random words of its vocabulary."""
     from peft import PromptEmbedding
 
     from ..layers.prompts import Embedded
@@ -40,7 +40,7 @@ def apply(module: Any, record: Mapping[str, Any]) -> Any:
 
 
 def save(module: Any, folder: Path) -> None:
-    """Writes what loads with PeftModel."""
+    """Writes a folder that PeftModel loads."""
     tokens, width = module.prompt.embedding.weight.shape
     record = {"tokens": tokens, "width": width, "layers": 1, "heads": 1}
     _prompts.write(module, _config(record), folder)

@@ -33,7 +33,7 @@ def apply(module: torch.nn.Module, record: Mapping[str, Any]) -> torch.nn.Module
     """Wraps a backbone in PEFT's Vera layers at exactly the plan's modules."""
     from peft import VeraConfig
 
-    # the random matrices are drawn from a fixed seed whenever they are needed: nobody has to keep them
+    # the random matrices come from a fixed seed, so they are not saved
     return _layers.adapted(
         module,
         VeraConfig,

@@ -1,1 +1,1 @@
-"""Measures of the answers, one module per kind of task."""
+"""Metrics of a model's answers, one module per kind of task."""

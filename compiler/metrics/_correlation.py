@@ -1,4 +1,4 @@
-"""Correlations of two rows of numbers."""
+"""Correlations between two arrays of numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def correlation(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
-    """`pearson`, or `spearman`, which is that of ranks; None where one side does not vary or has what is no number."""
+    """Pearson's correlation, or Spearman's (Pearson's on ranks), of two arrays of shape (rows,).
+
+    None where one side is constant or holds a number that is not finite.
+    """
     import numpy as np
 
     sides = [np.asarray(side, np.float64) for side in (found, truth)]
@@ -20,7 +23,7 @@ def correlation(name: str, found: np.ndarray, truth: np.ndarray) -> float | None
 
 
 def _normal(values: np.ndarray) -> np.ndarray:
-    """Numbers of mean zero and length one; scaled first, so that no square is too large or too small."""
+    """Numbers scaled to mean zero and length one; scaled twice, so that no square overflows or underflows."""
     import numpy as np
 
     centred = values - values.mean()
@@ -29,7 +32,7 @@ def _normal(values: np.ndarray) -> np.ndarray:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Places from one; equal numbers share the mean of theirs."""
+    """Ranks from one; equal numbers share the mean of their ranks."""
     import numpy as np
 
     _, place, alike = np.unique(values, return_inverse=True, return_counts=True)

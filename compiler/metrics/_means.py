@@ -1,4 +1,4 @@
-"""Means over what has a value."""
+"""Means over defined values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that there are, None and NaN being none; None where there is none.
+    """The mean of the defined values; None and NaN count as undefined. None where no value is defined.
 
     >>> mean([1.0, None, 0.0]), mean([None])
     (0.5, None)

@@ -1,8 +1,8 @@
-"""Scores of answers found in contexts: exact match and F1, by the rules of SQuAD's official script, version 2.0.
+"""Exact match and F1 of answers found in contexts, by the rules of SQuAD's official script, version 2.0.
 
 https://worksheets.codalab.org/rest/bundles/0x6b567e1cf2e041ec80d7098f031c5c9e/contents/blob/ (Rajpurkar et al., 2018):
-case, punctuation, articles and white space don't count; F1 is of the words that two answers share, and the nearest of
-several true answers counts. Where there is no answer, an empty one is right and every other wrong.
+case, punctuation, articles and white space are ignored; F1 is over the words that two answers share, and the best of
+several true answers counts. Where a question has no answer, an empty answer scores 1 and any other scores 0.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ MARKS = str.maketrans("", "", string.punctuation)
 
 
 def names(columns: Columns) -> tuple[str, ...]:
-    """Metrics that a spec may name: `f1` is of words, and has one meaning here."""
+    """Metrics that a spec may name."""
     return NAMES
 
 
 def direction(name: str) -> int:
-    """1 where higher is better, -1 where lower is."""
+    """1: higher is better."""
     return 1
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float:
-    """One metric of the scores of tokens, of all windows, against the answers."""
+    """One metric of the token scores of all windows against the true answers."""
     return _scores(record, outputs, examples)[name]
 
 
 def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
-    """Every metric, and both of the rows with an answer and of those without."""
+    """Every metric, and both metrics for the rows with an answer and for those without."""
     given, true = _given(record, outputs, examples), _true(examples)
     found: dict[str, Any] = _mean(given, true)
     for name, chosen in (
@@ -54,7 +54,7 @@ def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[s
 
 
 def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
-    """What validation decides after training: from which difference of scores on there is no answer, for the best F1."""
+    """The threshold chosen on validation rows: the score difference from which on no answer gives the best F1."""
     from ...runtime.heads.question_answering import candidates
 
     true = _true(examples)
@@ -71,7 +71,7 @@ def calibrate(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dic
 
 
 def _threshold(cases: Sequence[tuple[float, float]]) -> float:
-    """Between two differences: those up to it gain what a span is worth over no answer."""
+    """The threshold between two differences; `cases` are (difference, F1 gained by answering with the span)."""
     ranked = sorted(cases)
     gains = [0.0, *accumulate(gain for _, gain in ranked)]
     best = gains.index(max(gains))
@@ -108,7 +108,7 @@ def _mean(given: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, floa
 
 
 def normal(text: str) -> str:
-    """An answer as it is compared.
+    """An answer in the form in which answers are compared.
 
     >>> normal("The  Eiffel-Tower, a tower")
     'eiffeltower tower'
@@ -117,17 +117,17 @@ def normal(text: str) -> str:
 
 
 def exact(given: str, true: Sequence[str]) -> float:
-    """1 where an answer is one of the true ones, else 0."""
+    """1 for an answer that equals a true one, else 0."""
     return float(any(normal(given) == normal(text) for text in _sound(true)))
 
 
 def f1(given: str, true: Sequence[str]) -> float:
-    """The F1 of the words of an answer against the nearest of the true ones."""
+    """The F1 of an answer's words against the best matching true answer."""
     return max(_overlap(normal(given).split(), normal(text).split()) for text in _sound(true))
 
 
 def _sound(true: Sequence[str]) -> Sequence[str]:
-    """The true answers that have a word besides articles; an empty one where there is none."""
+    """The true answers that have a word besides articles; one empty answer if there is none."""
     return [text for text in true if normal(text)] or [""]
 
 

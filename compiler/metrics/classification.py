@@ -1,8 +1,8 @@
 """Scores of answers chosen among labels.
 
-A score over labels is the mean over those for which it is defined, and None where it is defined for none: precision,
-recall and F1 for a label that some row has or some answer gives (0 where the other is missing, as in scikit-learn), ROC
-AUC for one that some rows have and others have not, average precision for one that some row has.
+A macro score is the mean over the labels for which it is defined, and None where it is defined for none. Precision,
+recall and F1 are defined for a label that some row has or some answer gives (0 where the other is missing, as in
+scikit-learn), ROC AUC for a label that some rows have and others lack, average precision for a label that some row has.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MULTI = (
 )
 LOWER_IS_BETTER = frozenset({"ece"})
 ECE_BINS = 15
-CONFUSED = 100  # labels at most, of which a confusion matrix is kept
+CONFUSED = 100  # labels at most for which a confusion matrix is kept
 
 
 def names(columns: Columns) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def direction(name: str) -> int:
 
 
 def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
-    """Whether a metric has a value on rows that were counted like this, whatever is answered."""
+    """Whether a metric can have a value on rows with these counts, whatever the model answers."""
     counts = [count for count in summary.counts.values() if count]
     if name.startswith("roc_auc"):
         return any(count < summary.rows for count in counts)
@@ -101,13 +101,13 @@ def _value(name: str, record: Mapping[str, Any], logits: np.ndarray, truth: np.n
 def _counted(
     record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows that got a label rightly, that got it, and that have it: three arrays (labels,)."""
+    """For each label, the rows that rightly got it, that got it, and that have it: three arrays (labels,)."""
     chosen, hot = _chosen(record, logits), _hot(record, truth)
     return (chosen & hot).sum(0), chosen.sum(0), hot.sum(0)
 
 
 def _per_label(kind: str, right: np.ndarray, answered: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Precision, recall or F1 of each label: (labels,), NaN where neither rows nor answers have it."""
+    """Precision, recall or F1 per label, (labels,); NaN where neither a row nor an answer has the label."""
     import numpy as np
 
     over = {"precision": answered, "recall": true, "f1": (answered + true) / 2}[kind]
@@ -115,14 +115,14 @@ def _per_label(kind: str, right: np.ndarray, answered: np.ndarray, true: np.ndar
 
 
 def _hot(record: Mapping[str, Any], truth: np.ndarray) -> np.ndarray:
-    """Which labels each row has: bool (rows, labels)."""
+    """The labels of each row as bool (rows, labels)."""
     import numpy as np
 
     return truth > 0.5 if record["is_multi"] else truth[:, None] == np.arange(len(record["labels"]))
 
 
 def _chosen(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
-    """Which labels each row gets: bool (rows, labels), by the same arithmetic as a bundle's answers."""
+    """The answered labels of each row as bool (rows, labels), by the arithmetic of a bundle's answers."""
     import numpy as np
 
     if record["is_multi"]:
@@ -132,7 +132,7 @@ def _chosen(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
 
 
 def _shares(record: Mapping[str, Any], logits: np.ndarray) -> np.ndarray:
-    """The certainty of each label: float64 (rows, labels), of rows with one label each summing to one."""
+    """The probability of each label, float64 (rows, labels); softmax for one label per row, else sigmoid."""
     import numpy as np
 
     exact = np.asarray(logits, np.float64)
@@ -168,7 +168,7 @@ def _ece(record: Mapping[str, Any], logits: np.ndarray, truth: np.ndarray) -> fl
 
 
 def _roc_auc(scores: np.ndarray, has: np.ndarray) -> float | None:
-    """The share of pairs, one row with the label and one without, in the right order; a tie is half of one."""
+    """The share of pairs (a row with the label, a row without) in the right order; a tie counts half."""
     import numpy as np
 
     ours, others = int(has.sum()), int((~has).sum())
@@ -180,7 +180,7 @@ def _roc_auc(scores: np.ndarray, has: np.ndarray) -> float | None:
 
 
 def _average_precision(scores: np.ndarray, has: np.ndarray) -> float | None:
-    """The mean over rows with the label of the precision at their score."""
+    """The mean, over rows with the label, of the precision at their score."""
     import numpy as np
 
     if not has.any():
@@ -196,7 +196,7 @@ RANKED = {"roc_auc": _roc_auc, "average_precision": _average_precision}
 
 
 def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """What validation decides after training: for several labels, the threshold per label with the best F1."""
+    """The thresholds chosen on validation rows: for several labels per row, the one with the best F1 for each label."""
     if not record["is_multi"]:
         return {}
     scores = _shares(record, outputs["logits"])
@@ -204,7 +204,7 @@ def calibrate(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exam
 
 
 def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The middle of the widest-supported cut: rows sorted by score, F1 at each place, the best place taken."""
+    """The threshold with the best F1: half-way between the scores at the best cut of the rows sorted by score."""
     import numpy as np
 
     if truth.sum() == 0:
@@ -212,7 +212,7 @@ def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:
     ranked = np.argsort(-scores, kind="stable")
     hits = np.cumsum(truth[ranked])
     f1 = 2 * hits / (np.arange(1, len(scores) + 1) + truth.sum())
-    # only places where the score changes can be cut
+    # a cut is possible only where the score changes
     cuttable = np.append(scores[ranked][:-1] > scores[ranked][1:], True)
     best = int(np.argmax(np.where(cuttable, f1, -1)))
     below = scores[ranked][best + 1] if best + 1 < len(scores) else 0.0
@@ -221,7 +221,7 @@ def _threshold(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def answered(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, tuple[int, int]]:
-    """How often each label is answered and how often it is true, where a row has one; thresholds see to it elsewhere."""
+    """For each label, how often it is answered and how often it is true; empty where rows have several labels."""
     import numpy as np
 
     if record["is_multi"]:

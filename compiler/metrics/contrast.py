@@ -1,4 +1,4 @@
-"""The loss of finding a text's partner among those of a batch, over batches of the rows in their order."""
+"""The contrastive loss of finding a text's partner within a batch, over batches of the rows in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..contracts.reading import Columns
 if TYPE_CHECKING:
     import numpy as np
 
-BATCH = 64  # inputs held against each other
+BATCH = 64  # rows per batch
 
 
 def names(columns: Columns) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def direction(name: str) -> int:
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float:
-    """The loss of `sentence_embedding` (texts, width), the texts of a row together; equal texts are no strangers."""
+    """The loss of `sentence_embedding`, (texts, width), a row's texts adjacent; equal texts are no negatives."""
     import numpy as np
 
     count = record["texts"]

@@ -1,6 +1,6 @@
-"""Scores of vectors: how their cosines go with scores, or how high a text's partner stands among all others.
+"""Scores of embeddings: the correlation of cosines with scores, or the rank of a text's partner among all others.
 
-Correlations are None where cosines or scores don't vary.
+A correlation is None where cosines or scores are constant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCORED = ("spearman", "pearson")
 FOUND = ("mrr", "recall@1", "recall@10")
 TRIPLETS = "triplet_accuracy"
-CHUNK = 1024  # texts that are searched for at once
+CHUNK = 1024  # texts ranked at once
 
 
 def names(columns: Columns) -> tuple[str, ...]:
@@ -34,13 +34,13 @@ def direction(name: str) -> int:
 
 
 def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
-    """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
+    """Whether a metric can have a value on rows with these counts, whatever the model answers."""
     varies = any(least < most for least, most in summary.ranges.values())
     return varies if name in SCORED else summary.rows > 0
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
-    """One metric of `sentence_embedding` (texts, width), the texts of a row together; None where it is undefined."""
+    """One metric of `sentence_embedding`, (texts, width), a row's texts adjacent; None where it is undefined."""
     return _scores(record, outputs, examples)[name]
 
 
@@ -66,9 +66,9 @@ def _scores(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], exampl
 
 
 def _places(vectors: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """The place of the best partner of each first text among the different second and third texts of the split.
+    """The rank of each first text's best partner among the distinct second and third texts of the split.
 
-    Of equal cosines the wrong ones stand first, so that vectors that are all alike find nothing.
+    Wrong texts with an equal cosine rank first, so that identical embeddings score nothing.
     """
     import numpy as np
 

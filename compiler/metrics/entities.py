@@ -1,6 +1,6 @@
-"""Scores of entities found in texts, counted by seqeval: right means the same words and the same type.
+"""Scores of entities found in texts, counted by seqeval: a match has the same words and the same type.
 
-A mean over types is over those that some text has or some answer gives; a score is None where there are none.
+A macro mean is over the types that some text has or some answer gives; a score is None where there are none.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from ._means import mean
 if TYPE_CHECKING:
     from ...runtime.rows import Outputs
 
-OUTSIDE = "O"  # the tag of what is no entity
+OUTSIDE = "O"  # the tag of words outside of entities
 NAMES = ("f1_micro", "f1_macro", "f1_weighted", "precision_micro", "recall_micro", "accuracy")
-Tags = list[list[str]]  # of the words of each text
+Tags = list[list[str]]  # the tags of each text's words
 
 
 def names(columns: Columns) -> tuple[str, ...]:
-    """Metrics that a spec may name: `f1_micro` counts all entities alike, as CoNLL's script does (Sang and De Meulder, 2003)."""
+    """Metrics that a spec may name.
+
+    `f1_micro` counts all entities alike, as the CoNLL script does (Sang and De Meulder, 2003).
+    """
     return NAMES
 
 
@@ -33,27 +36,28 @@ def direction(name: str) -> int:
 
 
 def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
-    """Whether a metric has a value on rows that were counted like this: all but `accuracy` need an entity.
+    """Whether a metric has a value on rows with these counts: every metric but `accuracy` needs an entity.
 
-    Where there is none, no answer at all would have no score and a false alarm 0, and the worse epoch be kept.
+    Without any true entity, an epoch without answers would have no score and one with a false alarm 0, so that the
+    worse epoch would be kept.
     """
     return summary.rows > 0 if name == "accuracy" else any(summary.counts.values())
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Outputs, examples: Any) -> float | None:
-    """One metric of logits, (tokens, tags) of each row, against the spans of the rows; None where it is undefined."""
+    """One metric of logits, (tokens, tags) for each row, against the rows' spans; None where it is undefined."""
     return _value(name, *_sequences(record, outputs, examples))
 
 
 def report(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, Any]:
-    """Every metric, and precision, recall, F1 and number of each type of entity."""
+    """Every metric, and precision, recall, F1 and number for each type of entity."""
     truth, found = _sequences(record, outputs, examples)
     scores: dict[str, Any] = {name: _value(name, truth, found) for name in NAMES}
     return scores | {"per_entity": dict(sorted(_per_entity(truth, found)))}
 
 
 def _sequences(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> tuple[Tags, Tags]:
-    """The true and the found tags of each text; what was cut off of it has no tags found."""
+    """The true and the found tags of each text; words beyond the truncation have no found tags."""
     from ...runtime.spans import placed, tags
 
     truth, found = [], []
@@ -68,19 +72,19 @@ def _sequences(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> tu
 
 
 def _held(given: Sequence[str]) -> list[str]:
-    """Tags whose types stand in brackets: seqeval strips dashes from types, and has averages of its own among them."""
+    """Tags with their types in brackets: seqeval strips dashes from types and reserves names for its averages."""
     return [tag if tag == OUTSIDE else f"{tag[:2]}<{tag[2:]}>" for tag in given]
 
 
 def _lost(spans: Sequence[Any], end: int) -> Iterator[str]:
-    """Tags of what the spans have beyond the end of what was read, so that none of it counts as found."""
+    """Tags of the true entities beyond the end of the truncated text, so that none of them counts as found."""
     for start, last, label in spans:
         if last > end:
             yield f"{'I' if start < end else 'B'}-{label}"
 
 
 def _sound(said: Sequence[str]) -> list[str]:
-    """The tags as a decoder takes them: an inside that follows on nothing begins an entity."""
+    """The tags as a decoder reads them: an inside tag without a beginning starts an entity."""
     from ...runtime.spans import entities
 
     found = [OUTSIDE] * len(said)
@@ -109,7 +113,7 @@ def _value(name: str, truth: Tags, found: Tags) -> float | None:
 
 
 def _counted(truth: Tags, found: Tags) -> dict[str, tuple[int, int, int]]:
-    """By type, how many entities were found rightly, were found, and are there."""
+    """For each type, the number of entities that are found rightly, found, and true."""
     from seqeval.scheme import IOB2, Entities
 
     true, said = (Entities(side, IOB2, False) for side in (truth, found))
@@ -121,7 +125,7 @@ def _counted(truth: Tags, found: Tags) -> dict[str, tuple[int, int, int]]:
 
 
 def _score(kind: str, right: int, answered: int, true: int) -> float | None:
-    """0 where entities are on one side only, None where they are on neither."""
+    """0 where only one side has entities, None where neither has."""
     over = {"precision": answered, "recall": true, "f1": (answered + true) / 2}[kind]
     return right / over if over else 0.0 if answered + true else None
 
@@ -133,7 +137,7 @@ def _per_entity(truth: Tags, found: Tags) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def answered(record: Mapping[str, Any], outputs: Outputs, examples: Any) -> dict[str, tuple[int, int]]:
-    """How many entities of each type are found and how many there are."""
+    """For each type, the number of entities found and the number there are."""
     truth, found = (
         Counter(tag[3:-1] for row in rows for tag in row if tag[:1] == "B")
         for rows in _sequences(record, outputs, examples)

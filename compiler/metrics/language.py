@@ -1,4 +1,4 @@
-"""Scores of words that were to be found: their mean loss, perplexity, and how many were found."""
+"""Scores of predicted words: mean loss, perplexity and accuracy."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def direction(name: str) -> int:
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
-    """One metric of `losses` and `hits`, for each row those of its words; None where there are no words."""
+    """One metric of `losses` and `hits`, both (words,) for each row; None where there are no words."""
     return report(record, outputs, examples)[name]
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, float | None]:
-    """Every metric, over all words alike; None where it is no number."""
+    """Every metric over all words; None where it is not finite."""
     import numpy as np
 
     losses, hits = (np.concatenate([np.asarray(row, np.float64) for row in outputs[key]]) for key in ("losses", "hits"))
@@ -43,7 +43,7 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
 
 
 def _exponential(loss: float) -> float:
-    """The perplexity of a loss, which from 709.8 on is beyond all numbers."""
+    """The perplexity of a loss; infinite above 709.8, where exp overflows."""
     try:
         return math.exp(loss)
     except OverflowError:

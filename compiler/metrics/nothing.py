@@ -1,4 +1,4 @@
-"""No scores: for answers that nothing can be held against."""
+"""No metrics, for answers without a truth to compare with."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 def names(columns: Columns) -> tuple[str, ...]:
-    """None."""
+    """No metric."""
     return ()
 
 
 def direction(name: str) -> int:
-    """1: there is nothing to compare."""
+    """1; there is nothing to compare."""
     return 1
 
 
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> None:
-    """None, of whatever there is."""
+    """Always None."""
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Nothing."""
+    """An empty report."""
     return {}
 
 

@@ -1,6 +1,6 @@
-"""Scores of the order in which passages stand for their queries, over queries.
+"""Scores of the order of passages for their queries, averaged over queries.
 
-Passages of equal query text are one list; queries without a relevant passage say nothing and are left out.
+Passages with equal query text form one list; queries without a relevant passage are left out.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def direction(name: str) -> int:
 
 
 def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
-    """Whether a metric has a value on rows that were looked at like this: a relevant passage is needed.
+    """Whether a metric can have a value on rows with these counts, which takes a relevant passage.
 
-    For `ndcg` that is one above zero, or above the lowest score where that is negative.
+    For `ndcg` that is a passage with a score above zero, or above the lowest score where that is negative.
     """
     if not record:
         return True
@@ -47,9 +47,9 @@ def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
 def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> float | None:
     """One metric of logits (rows, 1) against scores; `examples.references` are the queries.
 
-    Mean reciprocal rank and mean average precision count a score of at least `relevant` as an answer; the normalised
-    discounted cumulative gain (Järvelin and Kekäläinen, 2002) takes scores as they are, negative ones raised to zero
-    and all others with them. None where no query has a relevant passage.
+    For mean reciprocal rank and mean average precision a score of at least `relevant` makes a passage relevant. The
+    normalised discounted cumulative gain (Järvelin and Kekäläinen, 2002) uses the scores as gains, shifted up where
+    some are negative. None where no query has a relevant passage.
     """
     import numpy as np
 
@@ -63,30 +63,30 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Every metric, and how many queries there are."""
+    """Every metric, and the number of queries."""
     scores = {name: one(name, record, outputs, examples) for name in NAMES}
     return {**scores, "queries": len(set(examples.references))}
 
 
 def _aimed(score: float, ends: Sequence[float] | None) -> float:
-    """A score of the data as it is learned, to the last bit of float32: whether it is relevant may hang on that."""
+    """A score of the data as the model learns it, exact in float32: relevance may depend on the last bit."""
     value = _single(score)
     return value if ends is None else _single(_single(value - _single(ends[0])) / _single(ends[1] - ends[0]))
 
 
 def _single(value: float) -> float:
-    """The nearest float32, without the library that checking does not load."""
+    """The nearest float32, without numpy, which checking does not import."""
     return float(unpack("f", pack("f", value))[0])
 
 
 def _reciprocal_rank(found: np.ndarray, gains: np.ndarray) -> float:
-    """One over the place of the first relevant passage; of equal scores the wrong ones stand first."""
+    """One over the rank of the first relevant passage; irrelevant passages with an equal score rank first."""
     best = found[gains > 0].max()
     return 1.0 / (1 + int((found[gains == 0] >= best).sum()))
 
 
 def _average_precision(found: np.ndarray, gains: np.ndarray) -> float:
-    """The mean over relevant passages of the precision at their score."""
+    """The mean, over relevant passages, of the precision at their score."""
     import numpy as np
 
     _, place, alike = np.unique(-found, return_inverse=True, return_counts=True)
@@ -95,7 +95,7 @@ def _average_precision(found: np.ndarray, gains: np.ndarray) -> float:
 
 
 def _ndcg(found: np.ndarray, gains: np.ndarray) -> float:
-    """The gain of an order over that of the best one; passages of equal scores share the mean of their places."""
+    """The gain of an order over that of the best order; passages with equal scores share the mean discount."""
     import numpy as np
 
     discounts = 1 / np.log2(np.arange(len(found)) + 2)

@@ -1,8 +1,8 @@
-"""Scores of numbers against numbers; of several numbers the mean over all that these rows can score.
+"""Scores of predicted numbers; for several numbers, the mean over those that the rows can score.
 
-Correlations and R² can't score a number whose true values don't vary, whatever is answered. Of the others each must
-have a value: where the answers to one don't vary, which leaves its correlation undefined, the mean is None. Without
-that number it would be over fewer, and may be higher than before the answers collapsed.
+A number whose true values are constant has no correlation and no R², whatever is answered, and is left out of their
+mean. Where the answers to one of the other numbers are constant, its correlation is undefined and the mean is None: a
+mean over fewer numbers could be higher than before those answers collapsed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAMES = ("pearson", "spearman", "r2", "mse", "rmse", "mae")
 LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae"})
-NEEDS_SPREAD = frozenset({"pearson", "spearman", "r2"})  # of the true numbers
+NEEDS_SPREAD = frozenset({"pearson", "spearman", "r2"})  # in the true numbers
 
 
 def names(columns: Columns) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def direction(name: str) -> int:
 
 
 def is_defined(name: str, summary: Summary, record: Mapping[str, Any]) -> bool:
-    """Whether a metric has a value on rows that were looked at like this, whatever is answered."""
+    """Whether a metric can have a value on rows with these counts, whatever the model answers."""
     varies = any(least < most for least, most in summary.ranges.values())
     return varies if name in NEEDS_SPREAD else summary.rows > 0
 
@@ -49,7 +49,7 @@ def one(name: str, record: Mapping[str, Any], outputs: Mapping[str, np.ndarray],
 
 
 def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], examples: Any) -> dict[str, Any]:
-    """Every metric, and of several numbers each one's Pearson correlation."""
+    """Every metric, and for several numbers the Pearson correlation of each."""
     found: dict[str, Any] = {name: one(name, record, outputs, examples) for name in NAMES}
     if len(record["names"]) > 1:
         columns = zip(record["names"], outputs["logits"].T, examples.targets.T, strict=True)
@@ -58,12 +58,12 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
 
 
 def _is_scored(name: str, truth: np.ndarray) -> bool:
-    """Whether some answers to these rows have a value, which only true numbers decide."""
+    """Whether these true numbers can be scored, whatever the model answers."""
     return len(truth) > 0 and not (name in NEEDS_SPREAD and (truth == truth[0]).all())
 
 
 def _value(name: str, found: np.ndarray, truth: np.ndarray) -> float | None:
-    """One metric of one number over rows that score it."""
+    """One metric of one number, over rows that can score it."""
     import numpy as np
 
     found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)

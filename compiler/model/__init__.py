@@ -1,1 +1,1 @@
-"""The torch modules that graftc itself defines."""
+"""The network: backbones, adapters and heads as torch modules."""

@@ -1,4 +1,4 @@
-"""Several adapters of one backbone: each in a module of its own, over the same tensors."""
+"""Several adapters of one backbone: one module for each, all over the same tensors."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from .network import Network
 
 
 def tied_copies(backbone: nn.Module, adapters: Iterable[str]) -> dict[str, nn.Module]:
-    """A module for each adapter: the backbone itself, and others over its very tensors."""
+    """One module for each adapter: the backbone itself for the first, and copies that share its tensors."""
     first, *others = adapters
     same = {id(tensor): tensor for tensor in (*backbone.parameters(), *backbone.buffers())}
     return {first: backbone} | {adapter: deepcopy(backbone, dict(same)) for adapter in others}
 
 
 def merge(network: Network, plan: Plan) -> None:
-    """Merges every adapter in place; what it leaves of the backbone as it was stays one tensor for all of them."""
+    """Merges every adapter in place; tensors that merging leaves unchanged stay shared."""
     method = plan.method.variant
     found: dict[str, nn.Module] = {}
     for adapter, backbone in network.backbones.items():
-        # merging writes into weights that the other adapters still stand on
+        # merging writes into weights that other adapters share
         is_alone = not method.merges or len(network.adapters) == 1
         found[adapter] = method.merge(backbone if is_alone else deepcopy(backbone))
         first = next(iter(found.values()))
         if found[adapter] is not first:
             _share(found[adapter], first)
     network.take(found)
-    network.prefixes = {}  # they are of what was merged
+    network.prefixes = {}  # made of the modules before merging
 
 
 def _share(module: nn.Module, first: nn.Module) -> None:
-    """Puts the tensors of the first module in place of those that are equal to them."""
+    """Replaces each tensor of a module that equals the first module's tensor of the same name by that one."""
     known = {
         **dict(first.named_parameters(remove_duplicate=False)),
         **dict(first.named_buffers(remove_duplicate=False)),

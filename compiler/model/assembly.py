@@ -1,4 +1,4 @@
-"""Assembles the network that a plan describes and holds it against the plan."""
+"""Assembles the network that a plan describes, and compares it with the plan."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .language_models import AUTO, load_language_model, refuse_another
 from .loading import load_backbone
 from .network import POOLINGS, Network, Pool
 
-HEAD = "head.safetensors"  # of a checkpoint
-OWN = "adapters"  # the folder in a checkpoint that has a folder for each adapter of a head's own
+HEAD = "head.safetensors"  # the file of the heads in a checkpoint
+OWN = "adapters"  # the folder in a checkpoint with a folder for each head's own adapter
 
 
 def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Network:
-    """The network of a plan, untrained, or with the tensors of a `learned` file.
+    """The network of a plan in inference mode, untrained, or with the tensors of the file `learned`.
 
-    Raises Refused E0406 where the loaded module is not the one that was planned.
+    Raises Refused E0406 where the loaded module differs from the planned one.
     """
     backbone = load_backbone(plan, folder)
     _compare(plan, backbone)
     method, backbones = plan.method.variant, {}
     for adapter, own in tied_copies(backbone, plan.each_adapter).items():
-        torch.manual_seed(derived_seed(plan.seed, "method"))  # each as if its head were the only one
+        torch.manual_seed(derived_seed(plan.seed, "method"))  # every adapter starts as the only one would
         backbones[adapter] = method.apply(own, plan.method.record)
     network = topped(plan, backbones, folder)
     _set_states(network, plan)
@@ -45,7 +45,10 @@ def assemble(plan: Phase, folder: Path, learned: Path | None = None) -> Network:
 
 
 def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Network:
-    """The trained network of a plan, from a bundle's checkpoint and, where that holds an adapter, the backbone's folder."""
+    """The trained network of a plan, from a bundle's checkpoint.
+
+    A checkpoint of a method that adds tensors lacks the backbone: it comes from `folder` then.
+    """
     method = plan.method.variant
     backbones = tied_copies(load_backbone(plan, folder if method.adds else checkpoint), plan.each_adapter)
     if method.reload:
@@ -60,14 +63,14 @@ def reassemble(plan: Phase, folder: Path, checkpoint: Path) -> Network:
 
 
 def of_adapter(checkpoint: Path, adapter: str) -> Path:
-    """The folder of an adapter in a checkpoint: what all heads share, or most, lies where it would without others."""
+    """The folder of an adapter in a checkpoint; the shared adapter lies in the checkpoint's own folder."""
     return checkpoint / OWN / adapter if adapter else checkpoint
 
 
 def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Network:
-    """Backbones with the plan's poolings and heads on top, untrained; a language model's head is the folder's."""
+    """The untrained network of backbones, poolings and heads; language-model heads come from `folder`."""
     heads: list[HeadModule] = []
-    for task in plan.tasks:  # each drawn for itself, so that another head beside it changes nothing
+    for task in plan.tasks:  # seeded for each head, so that other heads do not change its draws
         torch.manual_seed(derived_seed(plan.seed, "head"))
         variant = task.head.variant
         if variant.needs in AUTO:
@@ -88,13 +91,17 @@ def topped(plan: Phase, backbones: Mapping[str, nn.Module], folder: Path) -> Net
 
 
 def pooling(plan: Phase, task: TaskPlan, backbone: Any) -> Pool:
-    """What makes a task's feature of a backbone's outputs: the pooling that the plan names, else the family's own."""
+    """The function that makes a task's feature of a backbone's outputs: the planned pooling, else the family's own."""
     pooled, maps = plan.backbone.variant.pooled, plan.backbone.variant.maps
     if maps and _reads_maps(task):
         config = backbone.config.to_dict()
         return lambda outputs, arrays: maps.of(outputs, config)
-    if task.head.pooling in POOLINGS or pooled is None:
-        return POOLINGS[task.head.pooling]
+    if task.head.pooling == "none":
+        return lambda outputs, arrays: outputs.last_hidden_state
+    if pool := POOLINGS.get(task.head.pooling):
+        mask, config = plan.backbone.variant.mask, backbone.config.to_dict()
+        return lambda outputs, arrays: pool(outputs.last_hidden_state, mask(outputs, config, arrays))
+    assert pooled is not None
     return lambda outputs, arrays: pooled(outputs)
 
 
@@ -118,7 +125,7 @@ def _compare(plan: Phase, backbone: nn.Module) -> None:
 
 
 def part_of(adapter: str) -> str:
-    """What the names of a backbone's learned tensors begin with, before a dot.
+    """The first part of the names of a backbone's learned tensors, before a dot.
 
     >>> part_of(""), part_of("topic")
     ('backbone', 'backbone:topic')
@@ -127,7 +134,7 @@ def part_of(adapter: str) -> str:
 
 
 def tensors(network: Network, plan: Phase) -> Iterator[tuple[str, torch.Tensor, TensorPlan]]:
-    """Every tensor of each adapted backbone in the module's order, by its part and name, with what the plan says of it."""
+    """Every tensor of each adapted backbone with its full name and its plan, in the module's order."""
     for adapter, backbone in network.backbones.items():
         for tensor, planned in _tensors(backbone, plan):
             yield f"{part_of(adapter)}.{planned.name}", tensor, planned
@@ -149,7 +156,7 @@ def _tensors(backbone: nn.Module, plan: Phase) -> Iterator[tuple[torch.Tensor, T
 
 
 def _set_states(network: Network, plan: Phase) -> None:
-    learns: dict[int, int] = {}  # some tensors are of several backbones
+    learns: dict[int, int] = {}  # backbones share tensors, which count once
     for _, tensor, planned in tensors(network, plan):
         if not planned.is_buffer:
             tensor.requires_grad_(planned.state in ("trained", "added"))
@@ -167,7 +174,7 @@ def _set_states(network: Network, plan: Phase) -> None:
 
 
 def train_mode(network: Network, plan: Phase) -> None:
-    """Training mode, with the frozen parts in inference mode: no dropout there, and statistics that stay."""
+    """Switches to training mode, with frozen parts in inference mode: no dropout, and fixed statistics."""
     plain = plan.method.variant.plain
     quiet = set(plan.backbone.inference)
     network.train()
@@ -178,13 +185,13 @@ def train_mode(network: Network, plan: Phase) -> None:
 
 
 def learned(network: Network, plan: Phase) -> dict[str, torch.Tensor]:
-    """The tensors that training may change, by `backbone.`, `backbone:HEAD.` or `head.` and their name."""
+    """The tensors that training may change, named `backbone.…`, `backbone:HEAD.…` or `head.…`."""
     found = {name: tensor for name, tensor, planned in tensors(network, plan) if planned.state in ("trained", "added")}
     return found | {f"head.{name}": tensor for name, tensor in of_heads(network).items()}
 
 
 def of_heads(network: Network) -> dict[str, torch.Tensor]:
-    """The tensors of every head, by the names that its outputs would have among those of all heads."""
+    """The tensors of all heads; with several heads a name begins with the head's."""
     return {
         task.named(name): tensor
         for task, _, i in network.tasks.values()
@@ -193,7 +200,7 @@ def of_heads(network: Network) -> dict[str, torch.Tensor]:
 
 
 def load_heads(network: Network, file: Path) -> None:
-    """Puts the tensors of a training's or a fit's heads in place; a head of which the file has none stays as it is."""
+    """Loads tensors of trained or fitted heads; heads that are not in the file stay unchanged."""
     targets = of_heads(network)
     with torch.no_grad():
         for name, value in load_file(file).items():
@@ -201,7 +208,7 @@ def load_heads(network: Network, file: Path) -> None:
 
 
 def load_learned(network: Network, plan: Phase, values: Mapping[str, torch.Tensor]) -> None:
-    """Puts saved tensors back in place."""
+    """Copies saved tensors into the network."""
     targets = learned(network, plan)
     assert targets.keys() == values.keys()
     with torch.no_grad():
@@ -210,7 +217,7 @@ def load_learned(network: Network, plan: Phase, values: Mapping[str, torch.Tenso
 
 
 def remember(memory: dict[str, Any], plan: Phase, folder: Path, trained: Path) -> Network:
-    """The trained network, loaded once in a process."""
+    """The trained network, loaded once in a process; `memory` holds it."""
     key = f"network {trained}"
     if key not in memory:
         memory[key] = assemble(plan, folder, trained / "learned.safetensors")

@@ -1,4 +1,4 @@
-"""Hands transformers the files that a plan names, and nothing else of the folder in which they lie."""
+"""Gives transformers only the files of a checkpoint that the plan names, without other files of their folder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..facts.header import INDEX, read_header
 from ..store.hashes import identity
 
 CONFIG = "config.json"
-_COMPARED: set[tuple[str, ...]] = set()  # files whose tensors this process has found in a module
+_COMPARED: set[tuple[str, ...]] = set()  # files whose tensors this process has compared with a loaded module
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[Path]:
-    """A folder with a checkpoint's weights and of its config.json the keys that its architecture knows.
+    """A temporary folder with the weights of a checkpoint and the keys of config.json that its architecture knows.
 
-    Others can name other weights, adapters or code, and so can other files beside these.
+    Other keys and other files could name other weights, adapters or code.
     """
     files = read_header(folder).files
     with TemporaryDirectory(prefix="graftc-") as made:
@@ -43,17 +43,17 @@ def alone(folder: Path) -> Iterator[Path]:
 
 
 def reduced(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config.json as transformers is given it: the keys that its architecture knows, and none that chooses."""
+    """A config.json with only the keys that its architecture knows, without keys that choose an implementation."""
     kept = rules(str(config["model_type"]).replace("_", "-")).reduced(config)
-    # a configuration that is made by itself takes `float32` alone, where a model's also takes `torch.float32`
+    # AutoConfig takes `float32` alone, a model's configuration also `torch.float32`
     named = {key: kept[key].removeprefix("torch.") for key in DTYPES if isinstance(kept.get(key), str)}
     return kept | named
 
 
 def refuse_others(module: torch.nn.Module, folder: Path, family: Family) -> None:
-    """Raises Refused E0406 where a tensor of a module is not, number for number, that of the folder's files.
+    """Raises Refused E0406 where a tensor of a module differs in any number from the folder's files.
 
-    What was loaded from the same files in this process is not compared again.
+    Files that this process has compared before are not compared again.
     """
     state, files = module.state_dict(), read_header(folder).files
     compared = tuple(identity(folder / name) for name in (*files, CONFIG))
@@ -61,7 +61,7 @@ def refuse_others(module: torch.nn.Module, folder: Path, family: Family) -> None
         return
     for file in files:
         with safe_open(str(folder / file), "pt") as stored:
-            for name in stored.keys():  # noqa: SIM118 - it is no mapping
+            for name in stored.keys():  # noqa: SIM118 - safe_open is no mapping
                 loaded = _loaded(state, name, family)
                 if loaded is not None and not _is_same(loaded, stored.get_tensor(name)):
                     help = "copy the backbone again, and report this with its config.json if that does not help"
@@ -71,7 +71,7 @@ def refuse_others(module: torch.nn.Module, folder: Path, family: Family) -> None
 
 
 def _loaded(state: Mapping[str, torch.Tensor], name: str, family: Family) -> torch.Tensor | None:
-    """The tensor that a stored one became: with the name of its family's prefix, or without; None for what is left out."""
+    """The loaded tensor for a stored name, with or without the family's prefix; None for one that is not loaded."""
     plain = renamed(name.removeprefix(family.prefix), family)
     return next(
         (state[each] for each in (plain, f"{family.prefix}{plain}", renamed(name, family)) if each in state), None

@@ -1,4 +1,4 @@
-"""Loads the language model that a backbone's checkpoint belongs to, and holds its head against the plan."""
+"""Loads the language model that a checkpoint belongs to, and compares its head with the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AUTO = {"masked-language-model": "AutoModelForMaskedLM", "causal-language-model"
 
 
 def load_language_model(kind: str, folder: Path, family: Family) -> tuple[Any, tuple[str, ...]]:
-    """transformers' model of a kind in fp32, and the names of its tensors that the folder lacks; these are drawn."""
+    """transformers' model of a kind in fp32, and the head's tensors that the checkpoint lacks, which are drawn."""
     import transformers
 
     with refusing(folder), alone(folder) as own:
@@ -28,7 +28,7 @@ def load_language_model(kind: str, folder: Path, family: Family) -> tuple[Any, t
 
 
 def refuse_another(record: Mapping[str, Any], found: Mapping[str, torch.Tensor], missing: tuple[str, ...]) -> None:
-    """Raises Refused E0406 where the head that was loaded is not the one that a task's record describes."""
+    """Raises Refused E0406 where the loaded head differs from the record of its task."""
     loaded = {name: tuple(tensor.shape) for name, tensor in found.items()}
     planned = {name: tuple(shape) for name, shape in record["tensors"].items()}
     names = sorted(n for n in loaded.keys() | planned.keys() if loaded.get(n) != planned.get(n))

@@ -1,4 +1,4 @@
-"""Loads a backbone through transformers; what it refuses of a user's files is said of the file."""
+"""Loads a backbone through transformers, and turns errors about its files into diagnostics."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from ..diagnostics import Refused, Span, refuse
 from ..planning.plan import Phase
 from .checkpoint_files import alone, refuse_others
 
-DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # what transformers' configurations call a dropout
+DROPOUT = re.compile(r"(dropout|dropout_prob|pdrop)$")  # names of dropout rates in transformers' configurations
 PLAINLY: dict[str, Any] = {
     **{"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "trust_remote_code": False},
 }
-SIZES = {"batch": 1, "sequence": 2}  # of a first pass
 MEMORY = ("can't allocate memory", " out of memory", "std::bad_alloc")
 
 
 def load_backbone(plan: Phase, folder: Path) -> nn.Module:
-    """The pretrained module in fp32, with nothing missing, after a first pass.
+    """The pretrained module in fp32 with all of its tensors, after one forward pass.
 
     Raises Refused E0388 where transformers can't load or run it, and E0406 where its checkpoint lacks tensors.
     """
@@ -51,11 +50,11 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
 
 
 def _config(plan: Phase, folder: Path) -> Any:
-    """The backbone's configuration, with the plan's dropout in place of its own."""
+    """The backbone's configuration with the plan's dropout."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    config.return_dict = True  # outputs are asked for by name
+    config.return_dict = True  # outputs are read by name
     if plan.backbone.dropout is not None:
         for name, value in config.to_dict().items():
             if DROPOUT.search(name) and isinstance(value, float):
@@ -64,21 +63,17 @@ def _config(plan: Phase, folder: Path) -> Any:
 
 
 def _try(module: nn.Module, plan: Phase) -> None:
-    """A first pass of two tokens or one picture: what can't run is known before anything is learned."""
+    """A first pass of one input: what can't run is known before anything is learned."""
     reading = plan.reading
-    array = reading.variant.array
-    given = {}
-    for name, own in reading.arguments.items():
-        said = array(own, reading.preprocessing.plain())
-        shape = [SIZES.get(side, side) for side in said["shape"]]
-        given[name] = torch.zeros(shape, dtype=getattr(torch, said["dtype"]))
+    arrays = reading.variant.shortest(reading.preprocessing.plain())
+    given = {name: torch.from_numpy(arrays[own]) for name, own in reading.arguments.items()}
     with torch.no_grad():
         module.eval()(**given)
 
 
 @contextmanager
 def refusing(folder: Path) -> Iterator[None]:
-    """Turns what transformers raises of the files in a folder into Refused E0388; what the machine lacks stays."""
+    """Turns an error of transformers about the files of a folder into Refused E0388; lack of memory or disk stays."""
     try:
         yield
     except Refused:

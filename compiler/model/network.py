@@ -1,4 +1,4 @@
-"""The network: a backbone with its adapters, and heads on top, each with its pooling."""
+"""The network: a backbone with its adapters, and heads with their poolings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..planning.plan import TaskPlan
 Feature: TypeAlias = (
     torch.Tensor | tuple[torch.Tensor, ...]
 )  # (batch, width), (batch, tokens, width), or maps of a picture
-Pool = Callable[[Any, Mapping[str, torch.Tensor]], Any]  # (outputs of a backbone, its arguments) → a Feature
+Pool = Callable[[Any, Mapping[str, torch.Tensor]], Any]  # (outputs of a backbone, its arguments) → feature
 
 
 class Network(nn.Module):
-    """Arrays in, output tensors by name out; the very module that is trained is the one that is exported.
+    """The network that is trained and exported: arrays in, output tensors by name out.
 
-    `backbones` has one for each adapter, by its word in the plan: all over the same tensors but what each has of its own.
+    `backbones` holds one module for each adapter, by the adapter's name. They share all tensors but the added ones.
     """
 
     def __init__(
@@ -38,24 +38,24 @@ class Network(nn.Module):
         self.others = nn.ModuleList(others)
         self.heads = nn.ModuleList(heads)
         self.tasks = {task.name: (task, pool, i) for i, (task, pool) in enumerate(zip(tasks, pools, strict=True))}
-        self.arguments = tasks[0].data.arguments  # of the backbone: by each the array that it takes
-        self.further: Mapping[str, bool] = {}  # arguments of the backbone that are no arrays
-        self.prefixes: dict[str, Prefix] = {}  # by adapter: layers whose states may be given instead
+        self.arguments = tasks[0].data.arguments  # argument of the backbone → name of the array that it takes
+        self.further: Mapping[str, bool] = {}  # arguments of the backbone besides arrays
+        self.prefixes: dict[str, Prefix] = {}  # adapter → its cached layers
         self._tie()
 
     @property
     def backbones(self) -> dict[str, nn.Module]:
-        """The backbone of each adapter."""
+        """The backbone of each adapter, by the adapter's name."""
         return dict(zip(self.adapters, (self.backbone, *self.others), strict=True))
 
     def take(self, backbones: Mapping[str, nn.Module]) -> None:
-        """Puts other backbones in place of its own, in the same order."""
+        """Replaces the backbones by others in the same order."""
         self.backbone, *others = backbones.values()
         self.others = nn.ModuleList(others)
         self._tie()
 
     def head(self, number: int) -> HeadModule:
-        """The head of a task, by its place among them."""
+        """The head of a task, by the task's number."""
         found: HeadModule = self.heads[number]
         return found
 
@@ -65,9 +65,9 @@ class Network(nn.Module):
             self.head(i).tie(backbones[task.adapter])
 
     def graphs(self) -> dict[str, nn.Module]:
-        """What is exported, by name: `model`, which takes what preprocessing gives, and what heads have besides.
+        """The exported modules by name: `model`, and further graphs of heads.
 
-        Each takes arrays by name, and gives tensors by name.
+        Each takes arrays by name and returns tensors by name.
         """
         found: dict[str, nn.Module] = {MODEL: self}
         for task, _, i in self.tasks.values():
@@ -76,10 +76,7 @@ class Network(nn.Module):
         return found
 
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, Any]:
-        """What the heads of some tasks see, a Feature by task.
-
-        The backbone runs once for each adapter that they have among them.
-        """
+        """The features of some tasks, by task; the backbone runs once for each adapter of theirs."""
         given, state = {name: arrays[array] for name, array in self.arguments.items()}, arrays.get(STATE)
         of = {name: self.tasks[name][0].adapter for name in names}
         states: dict[str, Any] = {}
@@ -92,53 +89,45 @@ class Network(nn.Module):
         return {name: self.tasks[name][1](states[adapter], given) for name, adapter in of.items()}
 
     def answers(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, dict[str, torch.Tensor]]:
-        """Outputs of some tasks, by task and by their own words; a `feature` computed before is taken as it is."""
+        """Outputs of some tasks, by task and by their own words; a cached `feature` replaces the backbone."""
         seen = dict.fromkeys(names, arrays["feature"]) if "feature" in arrays else self.features(arrays, names)
         return {name: self._answer(self.head(self.tasks[name][2]), feature, arrays) for name, feature in seen.items()}
 
     @staticmethod
     def _answer(head: HeadModule, feature: Feature, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """A head's outputs; one that reads arrays is given them, too."""
+        """The outputs of a head, which also gets the arrays if it reads them."""
         found: dict[str, torch.Tensor] = head(feature, arrays) if head.reads_arrays else head(feature)
         return found
 
     def forward(self, **arrays: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The outputs of every task by their names in the graph."""
+        """The outputs of all tasks, by their names in the graph."""
         found = self.answers(arrays, self.tasks)
         return {self.tasks[name][0].named(word): array for name, own in found.items() for word, array in own.items()}
 
 
-def none(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Every token's state: (batch, tokens, width)."""
-    state: torch.Tensor = outputs.last_hidden_state
-    return state
+Pooling = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (states, mask) → a feature
 
 
-def mean(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The mean state over real tokens."""
-    mask = arrays["attention_mask"].unsqueeze(-1).to(outputs.last_hidden_state.dtype)
-    return (outputs.last_hidden_state * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The mean state over real tokens: states (batch, tokens, width), mask (batch, tokens) → (batch, width)."""
+    real = mask.unsqueeze(-1).to(states.dtype)
+    return (states * real).sum(1) / real.sum(1).clamp(min=1.0)
 
 
-def cls(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def cls(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The first token's state."""
-    state: torch.Tensor = outputs.last_hidden_state[:, 0]
-    return state
+    return states[:, 0]
 
 
-def max(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def max(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The largest value of each channel over real tokens."""
-    hidden = arrays["attention_mask"].unsqueeze(-1) == 0
-    return outputs.last_hidden_state.masked_fill(hidden, torch.finfo(outputs.last_hidden_state.dtype).min).amax(1)
+    return states.masked_fill(mask.unsqueeze(-1) == 0, torch.finfo(states.dtype).min).amax(1)
 
 
-def last(outputs: Any, arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def last(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The last real token's state, whichever side is padded."""
-    mask = arrays["attention_mask"]
     positions = torch.arange(mask.shape[1], device=mask.device)
-    where = (mask * positions).argmax(1)
-    state: torch.Tensor = outputs.last_hidden_state[torch.arange(mask.shape[0], device=mask.device), where]
-    return state
+    return states[torch.arange(mask.shape[0], device=mask.device), (mask * positions).argmax(1)]
 
 
-POOLINGS = {"none": none, "mean": mean, "cls": cls, "max": max, "last": last}
+POOLINGS: dict[str, Pooling] = {"mean": mean, "cls": cls, "max": max, "last": last}

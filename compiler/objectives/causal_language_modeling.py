@@ -1,4 +1,4 @@
-"""Each word is found from those before it, in blocks of `max_length` tokens that are full to the last one."""
+"""Predicts each token from the tokens before it, in full blocks of `max_length` tokens."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ class Options(_vocabulary.Fitted):
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of preprocessing says besides: texts are not cut, but joined and divided into blocks."""
+    """Additions to the preprocessing record: texts are joined and divided into blocks instead of being cut."""
     return {"is_pair": False, "is_packed": True}
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The record as far as the backbone has no say in it."""
+    """The part of the record that does not depend on the backbone: none."""
     return {}
 
 
 def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with the backbone's language model, and what ends a text where the tokenizer puts nothing around it."""
+    """The record with the backbone's language model, and the id that ends a text where the tokenizer adds none."""
     end = backbone.config.get("eos_token_id")
     end = end[0] if isinstance(end, list) and end else end
     return {
-        "end_id": end if type(end) is int else None, "special_ids": reading.get("special_ids"),
-        "length": reading["max_length"], **_vocabulary.language_model(backbone),
-    }  # fmt: skip
+        "end_id": end if type(end) is int else None,
+        "special_ids": reading.get("special_ids"),
+        "length": reading["max_length"],
+        **_vocabulary.language_model(backbone),
+    }
 
 
 def pack(record: Mapping[str, Any], rows: Iterable[Mapping[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    """Texts one after the other, in blocks of a length; what is left over at the end is left out, unless it is all."""
+    """All texts joined and divided into blocks of `length` tokens.
+
+    A rest shorter than a block is dropped, unless it is the only block.
+    """
     import numpy as np
 
     length, rest, is_first = record["length"], np.zeros(0, np.int64), True
@@ -66,7 +71,7 @@ def _block(ids: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def aims(record: Mapping[str, Any], block: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The token after each of a block's, int64 of shape (tokens,); after the last nothing is to be found."""
+    """The next token of each token, int64 (tokens,); the last token has none."""
     import numpy as np
 
     found: np.ndarray = np.append(block["input_ids"][1:], _vocabulary.IGNORED).astype(np.int64)
@@ -74,12 +79,12 @@ def aims(record: Mapping[str, Any], block: Mapping[str, np.ndarray]) -> np.ndarr
 
 
 def outputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Output arrays by name: of each token the logits of the next one."""
+    """Output arrays by name: for each token, the logits of the next one."""
     return {"logits": {"dtype": "float32", "shape": ["batch", "sequence", record["vocabulary"]]}}
 
 
 def build(record: Mapping[str, Any], model: Any) -> HeadModule:
-    """The head, of transformers' model with the language-model head of the backbone."""
+    """The head module, around transformers' model with the backbone's language-model head."""
     from ..layers.language import LanguageModel, NextWords
 
     return NextWords(LanguageModel(model))

@@ -1,6 +1,6 @@
-"""Texts that belong together come to lie close, all others of a batch apart; alone, a text belongs to itself.
+"""Pulls texts that belong together close and pushes all others of a batch apart; a single text is its own partner.
 
-Two passes with other dropout see one text in two ways (unsupervised SimCSE: Gao et al., 2021, arXiv:2104.08821).
+Two passes with different dropout give two views of a text (unsupervised SimCSE: Gao et al., 2021, arXiv:2104.08821).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 class Options(Pooled, Frozen):
     """Keys of a stage with objective contrastive."""
 
-    temperature: float = Field(0.05, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
+    temperature: float = Field(0.05, gt=0.0, le=10.0, description="divisor of cosines before softmax")
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
         None, description="how token states become one feature; default the folder's own, else mean for encoders"
     )
 
 
 def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """The texts of a row that are held together; a text alone twice."""
+    """The texts of a row that belong together; a single text twice."""
     found = similar.raw(row, columns, folder)
     return found if len(found) > 1 else found * 2
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The record; `texts` is how many are held together."""
+    """The record; `texts` is the number of texts that belong together."""
     texts = max(2, sum(role in train.roles for role in similar.ROLES))
     return {
         "texts": texts,
@@ -53,7 +53,7 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
 ) -> list[np.ndarray]:
-    """For each text of a row a number that equal texts share, an int64."""
+    """For each text of a row an int64 that equal texts share."""
     return similar.numbered(raw(row, columns, Path()))
 
 

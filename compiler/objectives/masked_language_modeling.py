@@ -1,4 +1,4 @@
-"""Words of a text are masked and found again (Devlin et al., 2018, arXiv:1810.04805); masks are drawn anew each step."""
+"""Masks words of a text and predicts them (Devlin et al., 2018, arXiv:1810.04805), with new masks in every step."""
 
 from __future__ import annotations
 

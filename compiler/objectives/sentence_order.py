@@ -38,7 +38,7 @@ class Options(Pooled, Frozen):
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with a row's text: it is none, or has one word only."""
+    """What is wrong with a row's text: it is missing or has a single word only."""
     wrong = text.refusal(row, columns, folder)
     if wrong is None and len(str(text.raw(row, columns, folder)).split()) < 2:
         return Unusable(columns["text"][0], "is one word, which has no two parts")
@@ -52,7 +52,7 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> tup
 
 
 def halves(whole: str) -> tuple[str, str]:
-    """A text divided between two sentences, else between two words, as near its middle as can be.
+    """A text divided between two sentences, else between two words, as near to its middle as possible.
 
     >>> halves("It rained. We stayed in. Nobody came to see us.")
     ('It rained. We stayed in.', 'Nobody came to see us.')
@@ -64,27 +64,36 @@ def halves(whole: str) -> tuple[str, str]:
 
 
 def _is_swapped(first: str, second: str) -> bool:
-    """Half of all texts are, always the same ones: a later epoch must not see both orders."""
+    """Whether a text's parts are swapped: half of all texts are, always the same ones.
+
+    It depends on the text alone, so that no later epoch sees the other order.
+    """
     return bool(blake2b(f"{first}\n{second}".encode(), digest_size=1).digest()[0] % 2)
 
 
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of preprocessing says besides: two texts are read together."""
+    """Additions to the preprocessing record: two texts are read together."""
     return {"is_pair": True}
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
-    """The record, as that of a head with two labels."""
+    """The record of a head with the two orders as labels."""
     return {
-        "labels": ORDERS, "is_multi": False, "dropout": 0.1, "hidden": (), "label_smoothing": 0.0, "focal": 0.0,
-        "class_weights": None, "thresholds": None,
-    }  # fmt: skip
+        "labels": ORDERS,
+        "is_multi": False,
+        "dropout": 0.1,
+        "hidden": (),
+        "label_smoothing": 0.0,
+        "focal": 0.0,
+        "class_weights": None,
+        "thresholds": None,
+    }
 
 
 def target(
     record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], features: list[Any]
 ) -> list[np.ndarray]:
-    """Whether the row's two parts are swapped, an int64."""
+    """1 where the row's two parts are swapped, else 0, an int64."""
     import numpy as np
 
     return [np.array(_is_swapped(*halves(str(text.raw(row, columns, Path())))), np.int64)]

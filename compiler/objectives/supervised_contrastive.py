@@ -1,6 +1,6 @@
-"""Texts of one label come to lie close, those of other labels apart (Khosla et al., 2020, arXiv:2004.11362).
+"""Pulls texts of one label close and pushes those of other labels apart (Khosla et al., 2020, arXiv:2004.11362).
 
-It reads what the head after it trains on: the training rows alone, none that is held out, validates or tests.
+It reads the training rows of the head after it, and never a held-out, validation or test row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Options(Pooled, ReadsHead, Frozen):
     """Keys of a stage with objective supervised-contrastive."""
 
     head: str | None = Field(None, description="whose training rows it reads, where there are several heads")
-    temperature: float = Field(0.1, gt=0.0, le=10.0, description="what cosines are divided by before softmax")
+    temperature: float = Field(0.1, gt=0.0, le=10.0, description="divisor of cosines before softmax")
     pooling: Literal["mean", "cls", "max", "last"] | None = Field(
         None, description="how token states become one feature; default mean for encoders"
     )
@@ -39,16 +39,16 @@ def lower(options: Options, train: Tally) -> dict[str, Any]:
 
 
 def build(record: Mapping[str, Any], width: int) -> HeadModule:
-    """(batch, width) → (batch, width) of length one; nothing in it learns."""
+    """The head module, (batch, width) → (batch, width) of length one; it has no parameters."""
     from ..layers.embedder import Embedder
 
     return Embedder(width, None)
 
 
 def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean over the texts that have a partner in the batch: what is lost against finding each of one's partners.
+    """The loss L_out of Khosla et al., averaged over the texts that have a partner in the batch.
 
-    Khosla et al.'s L_out: vectors (texts, width) of length one, targets (texts,) the numbers of their labels.
+    `sentence_embedding` is (texts, width) of length one; targets are (texts,), the numbers of the texts' labels.
     """
     import torch
 
@@ -59,13 +59,13 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
     shares = torch.log_softmax(logits, -1).masked_fill(~partners, 0.0).sum(-1)
     counts = partners.sum(-1)
     paired = counts > 0
-    if not bool(paired.any()):  # each has another label: there is nothing to attract
+    if not bool(paired.any()):  # no two texts share a label
         return vectors.sum() * 0.0
     return -(shares[paired] / counts[paired]).mean()
 
 
 def parameters(record: Mapping[str, Any], width: int) -> int:
-    """None."""
+    """0."""
     return 0
 
 

@@ -1,1 +1,1 @@
-"""From a spec and facts to a plan, and what can be said about plans."""
+"""Plans: made of a spec and facts, shown, explained and compared."""

@@ -1,4 +1,4 @@
-"""Decides what a spec leaves open, each value with its reason: the one home of defaults that depend on anything."""
+"""Decides the values that a spec leaves open, each with its reason: the one home of defaults that depend on facts."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
 FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted alone, and their peak rate
-LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # what a spec gets that names none
+LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # the opset of a spec that names none
 
 
 def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
-    """How token states become one feature."""
+    """How token states are pooled into one feature."""
     provides, said = backbone.family.provides, backbone.sentences
     if spec.head_variant.needs == "maps":
         return Decided("none", f"`{spec.head_type}` reads feature maps")
@@ -44,23 +44,23 @@ def pooling(spec: Spec, backbone: BackboneFacts) -> Decided[str]:
     if said and said.pooling:
         return Decided(said.pooling, f"the backbone's {POOLING}{_normalised(spec, said.is_normalized)}")
     if "causal" in provides:
-        return Decided("last", "the default of what reads from left to right: only its last state has seen all")
+        return Decided("last", "the default of decoders, whose last state has seen the whole text")
     return Decided("mean", "the default of encoders, which give a state per token")
 
 
 def start(spec: Spec, train: TrainPlan) -> Decided[str]:
-    """What the weights of a head are before the first step."""
+    """How the weights of a head start: `fitted` to cached features, or `random`."""
     if isinstance(spec.head, Startable) and spec.head.start:
         return Decided(spec.head.start)
     method = spec.method_variant
     if not spec.head_variant.convex:
         return Decided("random", f"`{spec.head_type}` is not fitted before it learns")
     if isinstance(spec.head, Layered) and spec.head.hidden:
-        return Decided("random", "a head with hidden layers has no one best fit")
+        return Decided("random", "a head with hidden layers has no single best fit")
     if not method.starts_untouched:
         return Decided("random", f"`{spec.method}` changes the backbone's features before the first step")
     if train.steps == 0:
-        return Decided("fitted", "nothing else would teach the head: there are no steps")
+        return Decided("fitted", "without steps, only a fit trains the head")
     if method.freezes:
         return Decided("random", f"the head is all that learns in `{spec.method}`")
     if train.steps < train.steps_per_epoch:
@@ -69,12 +69,12 @@ def start(spec: Spec, train: TrainPlan) -> Decided[str]:
 
 
 def written_pooling(options: Any) -> str | None:
-    """The pooling that a head's options name, None where they leave it open or know none."""
+    """The pooling that a head's options name; None where they name none or have no such key."""
     return options.pooling if isinstance(options, Pooled) else None
 
 
 def _normalised(spec: Spec, is_normalized: bool) -> str:
-    """What becomes of the length of one that a sentence-transformers folder gives its vectors."""
+    """A note on the `Normalize` module of a sentence-transformers folder; empty where there is none."""
     if not is_normalized:
         return ""
     if spec.head_variant.is_vector:
@@ -83,12 +83,12 @@ def _normalised(spec: Spec, is_normalized: bool) -> str:
 
 
 def is_still(task: str) -> bool:
-    """Whether a head has nothing to learn and nothing to learn from: the backbone is exported as it is."""
+    """Whether a head has no parameters and no targets, so that the backbone is exported unchanged."""
     return variants.top(task).is_untrained
 
 
 def are_still(spec: Spec) -> bool:
-    """Whether no head has anything to learn."""
+    """Whether no head has parameters or targets."""
     return all(is_still(view.head_type) for view in spec.each)
 
 
@@ -97,7 +97,7 @@ def _reads_tokens(spec: Spec) -> bool:
 
 
 def learning_rate(spec: Spec) -> Decided[float]:
-    """The peak rate of what learns in the backbone."""
+    """The peak learning rate of the backbone's tensors."""
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.backbone if isinstance(rate, Rates) else rate)
@@ -105,7 +105,7 @@ def learning_rate(spec: Spec) -> Decided[float]:
 
 
 def head_learning_rate(spec: Spec) -> Decided[float]:
-    """The peak rate of the head."""
+    """The peak learning rate of the head."""
     rate = spec.train.learning_rate
     if rate is not None:
         return Decided(rate.head if isinstance(rate, Rates) else rate)
@@ -117,7 +117,7 @@ def _default_of(spec: Spec) -> str:
 
 
 def steps_per_epoch(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
-    """Steps in which every row of the largest set is seen once."""
+    """Optimiser steps in one pass over the largest set of rows."""
     size, count = spec.train.batch_size, sum(each.batches for each in sets)
     if len(sets) == 1:
         return Decided(count, f"{sets[0].rows:,} training rows, {size} a step")
@@ -126,7 +126,7 @@ def steps_per_epoch(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
 
 
 def steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
-    """How many optimiser steps there are."""
+    """The number of optimiser steps."""
     if are_still(spec):
         return Decided(0, f"`{spec.each[0].head_type}` has nothing to learn")
     if spec.train.max_steps:
@@ -136,12 +136,12 @@ def steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
 
 
 def passes(train: Train) -> int:
-    """How many epochs are written, or as many as are meant where none are."""
+    """The number of epochs that the spec asks for, or the default."""
     return EPOCHS if train.epochs is None else train.epochs
 
 
 def epochs(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
-    """How many passes over the training rows are begun."""
+    """The number of passes over the training rows that are begun."""
     count = math.ceil(steps(spec, sets).value / steps_per_epoch(spec, sets).value)
     if spec.train.epochs is not None and count == spec.train.epochs:
         return Decided(count)
@@ -150,13 +150,13 @@ def epochs(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
 
 
 def warmup_steps(spec: Spec, sets: Sequence[SetPlan]) -> Decided[int]:
-    """Steps in which the rate rises."""
+    """The steps in which the learning rate rises."""
     total = steps(spec, sets).value
     return Decided(round(spec.train.warmup * total), f"the share {spec.train.warmup:g} of {total} steps")
 
 
 def metric(spec: Spec, facts: Facts) -> Decided[str]:
-    """What picks the best checkpoint."""
+    """The metric of a head that picks the best checkpoint."""
     if is_still(spec.head_type):
         return Decided("", f"`{spec.head_type}` has nothing that could be scored")
     if spec.train.metric:
@@ -170,7 +170,7 @@ def metric(spec: Spec, facts: Facts) -> Decided[str]:
 
 
 def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
-    """The metric of all tasks' that picks the best checkpoint."""
+    """The metric of all tasks together that picks the best checkpoint."""
     if spec.train.metric:
         return Decided(spec.train.metric)
     scored = [task for task in tasks if task.metric] or tasks
@@ -181,7 +181,7 @@ def picks(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[str]:
 
 
 def fold(spec: Spec, planned: BackbonePlan, facts: Facts, tasks: Sequence[TaskPlan], epochs: int) -> Decided[str]:
-    """What frozen work is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`."""
+    """What is cached of frozen layers: `feature`, the output of `layers[0:n]`, or `none`."""
     found = _cacheable(spec, planned, facts, tasks[0].data.augment is not None, epochs)
     kept = folding(spec)
     if kept.budget is None:
@@ -194,12 +194,12 @@ def fold(spec: Spec, planned: BackbonePlan, facts: Facts, tasks: Sequence[TaskPl
 
 
 def folding(spec: Spec) -> Folding:
-    """How what is computed once is kept."""
+    """The options of the feature cache."""
     return spec.train.fold if isinstance(spec.train.fold, Folding) else Folding()
 
 
 def fold_views(spec: Spec, tasks: Sequence[TaskPlan]) -> int:
-    """How many drawn changes of each training row are kept; 1 where nothing changes them."""
+    """The number of augmented views of each training row that are cached; 1 where there is no augmentation."""
     return folding(spec).views if tasks[0].data.augment else 1
 
 
@@ -233,7 +233,10 @@ def _cacheable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bo
 
 
 def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -> dict[str, Any]:
-    """The record of a head; with `has_head`, an earlier phase has fitted the backbone's language-model head."""
+    """The record of a head.
+
+    With `has_head`, an earlier phase has fitted the language-model head that the checkpoint lacks.
+    """
     head = variants.top(task)
     record = dict(head.lower(options, facts.splits["train"].tally))
     if head.settle is None:
@@ -245,15 +248,18 @@ def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -
 
 
 def fitting(spec: Spec, train: TrainPlan) -> TrainPlan:
-    """How a language-model head that the checkpoint lacks is fitted alone, before its stage."""
+    """The training of a language-model head that the checkpoint lacks, alone and before its stage."""
     assert isinstance(spec.head, NewHead)
     steps = spec.head.head_steps or min(train.steps_per_epoch, FITTED)
     return train.model_copy(
         update={
-            "steps": steps, "epochs": math.ceil(steps / train.steps_per_epoch), "warmup_steps": round(0.1 * steps),
-            "head_learning_rate": FITTED_RATE, "patience": None,
+            "steps": steps,
+            "epochs": math.ceil(steps / train.steps_per_epoch),
+            "warmup_steps": round(0.1 * steps),
+            "head_learning_rate": FITTED_RATE,
+            "patience": None,
         }
-    )  # fmt: skip
+    )
 
 
 def opset(spec: Spec) -> Decided[int]:
@@ -264,7 +270,7 @@ def opset(spec: Spec) -> Decided[int]:
 
 
 def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
-    """Everything that the spec leaves open, and what follows from it, by the path of its key in spec or plan."""
+    """Every value that the spec leaves open or that follows from it, by the path of its key in spec or plan."""
     assert facts.backbone is not None
     sets = plan.train.sets
     found: dict[Path, Decided[Any]] = {
@@ -288,7 +294,7 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
 
 
 def _of_head(spec: Spec, facts: Facts, train: TrainPlan) -> dict[Path, Decided[Any]]:
-    """What is decided for a head, under its own keys."""
+    """The decisions for a head, by the paths of its own keys."""
     assert facts.backbone is not None
     found: dict[Path, Decided[Any]] = {
         ("head", "pooling"): pooling(spec, facts.backbone),
@@ -306,7 +312,7 @@ def _of_head(spec: Spec, facts: Facts, train: TrainPlan) -> dict[Path, Decided[A
 
 
 def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
-    """What the stages of `pretrain` leave open, under their own keys."""
+    """The decisions for the stages of `pretrain`, by the paths of their own keys."""
     found: dict[Path, Decided[Any]] = {}
     for i, (stage, seen) in enumerate(zip(spec.pretrain, facts.pretrain, strict=False)):
         phase = plan.pretrain[i]  # type: ignore[attr-defined]
@@ -320,8 +326,9 @@ def _of_stages(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]
 
 
 def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
-    """What a method, a head and an input decide of their own options."""
+    """The decisions that a method, a head and an input make about their own options."""
     assert facts.backbone is not None
+    assert facts.preprocessing is not None
     room = facts.backbone.room(spec.method, spec.adapt)
     of_method = spec.method_variant.decided(spec.adapt, facts.backbone)
     of_head = spec.head_variant.decided(spec.head, facts.splits["train"].tally)
@@ -332,7 +339,7 @@ def _of_variants(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
 
 
 def _of_data(spec: Spec, facts: Facts) -> dict[Path, Decided[Any]]:
-    """Columns by the name of their role, and formats by the ending of their files."""
+    """Columns that have the name of their role, and formats that follow from the endings of files."""
     found: dict[Path, Decided[Any]] = {
         ("data", "columns", role): Decided(names, "the column has the name of its role")
         for role, names in facts.columns.items()

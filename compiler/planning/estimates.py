@@ -1,4 +1,4 @@
-"""Estimates what a plan costs: parameters to the last one, bytes about."""
+"""Estimates of what a plan costs: exact parameter counts, approximate bytes of memory and disk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPla
 
 
 def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[Phase] = ()) -> Estimates:
-    """What a spec costs: its supervised phase, and in memory that of its phases which takes the most.
+    """The cost of the supervised phase; memory is that of the phase with the highest need.
 
-    `before` are the stages of `pretrain`, in the order of `facts.pretrain`. Of memory the tensors are counted: of a
-    process also its libraries take some.
+    `before` are the stages of `pretrain`, in the order of `facts.pretrain`. Memory counts tensors only; libraries of
+    the process need more.
     """
     backbone, tasks, train, measured = phase.backbone, phase.tasks, phase.train, facts.each[0].measured
     times, merges = len(phase.each_adapter), phase.method.variant.merges
@@ -27,26 +27,32 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[P
     data = tasks[0].data
     stored = data.variant.stored(data.preprocessing, measured)
     cached = cached_bytes(train.fold, train.fold_precision, train.fold_views, tasks, measured, backbone.width)
-    # a weight that takes in the update of one adapter is there again for each of the others
+    # merging gives each adapter a copy of its own of the weights that it adapts
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
     graph = 4 * (whole - (added if merges else 0) + again)
     graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
     phases = [(phase, facts), *zip(before, facts.pretrain, strict=True)]
+    disk = rows * stored + cached + 16 * phase.trainable + 3 * graphs + graph
     return Estimates(
-        parameters=whole, trainable=phase.trainable, memory_bytes=max(_memory(each, seen) for each, seen in phases),
-        disk_bytes=rows * stored + cached + 16 * phase.trainable + 3 * graphs + graph, cached_bytes=cached, onnx_bytes=graph, measured=Json({k: _plain(v) for k, v in measured.items()}),
-    )  # fmt: skip
+        parameters=whole,
+        trainable=phase.trainable,
+        memory_bytes=max(_memory(each, seen) for each, seen in phases),
+        disk_bytes=disk,
+        cached_bytes=cached,
+        onnx_bytes=graph,
+        measured=Json({k: _plain(v) for k, v in measured.items()}),
+    )
 
 
 def _parameters(phase: Phase) -> int:
-    """Numbers of the backbone, of what is added to it for each adapter, and of the heads."""
+    """The number of parameters of the backbone, of all adapters, and of the heads."""
     added = (t for t in phase.backbone.tensors if t.state == "added")
     own = _numbers(t for t in phase.backbone.tensors if t.state != "added")
     return own + len(phase.each_adapter) * _numbers(added) + sum(task.head.parameters for task in phase.tasks)
 
 
 def _memory(phase: Phase, facts: Facts) -> int:
-    """Bytes of a phase's tensors: weights, gradients with what AdamW keeps, a batch, and what a step keeps of it."""
+    """Bytes of a phase's tensors: weights, gradients with AdamW's state, a batch, and activations for one step."""
     data, train = phase.tasks[0].data, phase.train
     stored = data.variant.stored(data.preprocessing, facts.each[0].measured)
     steps = 0 if train.fold == "feature" else _activations(phase.backbone, data, train, facts)
@@ -59,7 +65,7 @@ def _numbers(tensors: Iterator[TensorPlan]) -> int:
 
 
 def _adapted(backbone: BackbonePlan) -> Iterator[TensorPlan]:
-    """The weights of modules to which something is added."""
+    """The weights of modules that have added tensors."""
     added = [t.name for t in backbone.tensors if t.state == "added"]
     for tensor in backbone.tensors:
         module = tensor.name.removesuffix("weight")
@@ -68,9 +74,10 @@ def _adapted(backbone: BackbonePlan) -> Iterator[TensorPlan]:
 
 
 def _activations(backbone: BackbonePlan, data: DataPlan, train: TrainPlan, facts: Facts) -> int:
-    """Bytes that a step on texts keeps for going back, by the count of Korthikanti et al. (2022, arXiv:2205.05198).
+    """Bytes of activations of one step on texts, counted as in Korthikanti et al. (2022, arXiv:2205.05198).
 
-    In fp32, for heads of 64; the longest text of the sample fills its batch. Of pictures, whose layers differ, nothing.
+    Assumes fp32, heads of size 64, and a batch filled by the longest text of the sample. Activations of pictures are
+    not counted, because their layers differ.
     """
     assert facts.backbone is not None
     layers = max((facts.backbone.depth(word) or 0 for word in facts.backbone.family.parts), default=0)

@@ -1,4 +1,4 @@
-"""What of a plan says what comes out."""
+"""The export part of a plan: graphs, precisions, quantization and gates."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .terms import KINDS
 
 
 class QuantizationPlan(Frozen):
-    """How int8 is made."""
+    """The kinds of int8 to try, and the rows that fix scales."""
 
     kinds: tuple[str, ...] = Field(min_length=1)  # in the order in which they are tried
-    # the first of them is kept that passes and is small; else the spec names the one. Plans of before say `is_chosen`
+    # whether the first kind that passes its gates and is small is kept; else the spec names one kind.
+    # Older plans call it `is_chosen`
     is_auto: bool = Field(validation_alias=AliasChoices("is_auto", "is_chosen"))
-    samples: int = Field(ge=0, le=100_000)  # training rows that fix scales, 0 where no kind takes any
+    samples: int = Field(ge=0, le=100_000)  # training rows that fix scales; 0 where no kind needs rows
 
     @model_validator(mode="after")
     def _has_what_it_takes(self) -> QuantizationPlan:
@@ -32,28 +33,28 @@ class QuantizationPlan(Frozen):
         return self
 
 
-# of plans from before there were kinds
+# the quantization of older plans, which name no kind
 FORMER = QuantizationPlan(kinds=("dynamic",), is_auto=False, samples=0)
 
 
 class GraphPlan(Frozen):
-    """A graph's arrays, by name: {"dtype", "shape"}; a word in a shape is a dynamic axis."""
+    """The arrays of a graph by name, each {"dtype", "shape"}; a word in a shape is a dynamic axis."""
 
     inputs: Json
     outputs: Json
 
 
-# by name; no key of it can change
+# graphs by name, immutable
 Graphs = Annotated[
     Mapping[str, GraphPlan], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, GraphPlan])
 ]
 
 
 class ExportPlan(Frozen):
-    """What comes out and what it must satisfy."""
+    """The graphs, precisions and gates of the bundle."""
 
     precision: tuple[Literal["fp32", "int8"], ...] = Field(min_length=1)
-    quantization: QuantizationPlan | None = None  # of int8
+    quantization: QuantizationPlan | None = None  # None without int8
     exporter: Literal["tracing", "transformers"]
     optimize: Literal["portable", "onnxruntime"]
     opset: int = Field(ge=14, le=22)
@@ -61,7 +62,7 @@ class ExportPlan(Frozen):
     metric_drop: float = Field(ge=0.0, le=1.0)
     samples: str
     samples_sha256: str | None
-    graphs: Graphs  # `model`, which takes what preprocessing gives, and others that a decoder asks
+    graphs: Graphs  # `model`, whose inputs are the arrays of preprocessing, and further graphs that a decoder runs
 
     @field_validator("precision")
     @classmethod

@@ -1,4 +1,4 @@
-"""How deep frozen work can be computed once: from the bottom of a backbone up to the first thing that learns."""
+"""Decides how many frozen layers can be cached: from the bottom of a backbone up to the lowest layer that learns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from ..facts.backbone import BackboneFacts
 if TYPE_CHECKING:
     from .plan import BackbonePlan, SplitPlan, TaskPlan, TensorPlan
 
-STACK = "layers"  # the part whose states can be cached
+STACK = "layers"  # the part whose outputs can be cached
 
 
 def cacheable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
-    """(layers, reason): how many of the lowest layers hand on the same states in every epoch, and why no more.
+    """(layers, reason): how many of the lowest layers give the same output in every epoch, and why no more do.
 
-    That is so where these layers and all beneath them are frozen: then they run in inference mode, and nothing that
-    learns reaches them.
+    A layer counts where it and everything beneath it is frozen, because frozen modules run in inference mode.
     """
     family = facts.family
     if STACK not in family.parts or "tokens" not in family.provides:
@@ -36,9 +35,9 @@ def cacheable(planned: BackbonePlan, facts: BackboneFacts) -> tuple[int, str]:
 def cached_bytes(
     fold: str, precision: str, views: int, tasks: Iterable[TaskPlan], measured: Mapping[str, float], width: int
 ) -> int:
-    """Bytes of what is computed once: a vector for each row, or for each of its tokens, of training pictures for each view.
+    """Bytes of the cached features of all splits; heads that read the same rows share them.
 
-    Heads of the same rows share it.
+    A row has one vector of `width` numbers, or one for each token; training rows have them for each view.
     """
     if fold == "none":
         return 0
@@ -49,7 +48,7 @@ def cached_bytes(
 
 
 def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[RowReader | str, ...]:
-    """What frozen work sees of a split, as far as it is known before rows are read: of equal counts, the same rows."""
+    """The key by which tasks share the cached features of a split: equal keys mean equal rows."""
     reader = variants.reader(task.head.type)
     columns = (task.data.columns.get(role) for role in reader.roles)
     pooling = task.head.pooling if fold == "feature" else ""
@@ -57,13 +56,13 @@ def _seen(fold: str, task: TaskPlan, split: SplitPlan) -> tuple[RowReader | str,
 
 
 def depth(planned: BackbonePlan) -> int:
-    """How many layers a backbone has whose states could be cached."""
+    """The number of layers of a backbone whose outputs could be cached."""
     pattern = planned.variant.parts[STACK]
     return 1 + max(int(hit[1]) for tensor in planned.tensors if (hit := re.match(pattern, tensor.name)))
 
 
 def common(planned: BackbonePlan, facts: BackboneFacts) -> int:
-    """How many of the lowest layers hand on the same states, of whatever shape, whichever adapter is above them."""
+    """The number of lowest layers that no adapter changes, so that all adapters share their output."""
     family = facts.family
     if STACK not in family.parts or family.uncacheable:
         return 0
@@ -72,9 +71,9 @@ def common(planned: BackbonePlan, facts: BackboneFacts) -> int:
 
 
 def _lowest(planned: BackbonePlan, facts: BackboneFacts, differs: Callable[[TensorPlan], bool]) -> tuple[int, str]:
-    """(layer, name): the lowest layer with a tensor that differs, and one that differs beneath all layers, "" for none.
+    """(layer, name): the lowest layer with a tensor that differs, and a tensor beneath all layers that differs, or "".
 
-    What is in no part of a family lies above its layers.
+    A tensor in no part of the family counts as above the layers.
     """
     family = facts.family
     lowest = facts.depth(STACK) or 0
@@ -88,7 +87,7 @@ def _lowest(planned: BackbonePlan, facts: BackboneFacts, differs: Callable[[Tens
 
 
 def stack_of(pattern: str) -> str:
-    """The name of the module that a stack's pattern of tensor names speaks of.
+    """The name of the module that holds a stack, from the stack's pattern of tensor names.
 
     >>> stack_of(r"encoder\\.layer\\.(\\d+)\\.")
     'encoder.layer'

@@ -1,4 +1,4 @@
-"""Phases in which a head alone learns, before the training that a plan has it for."""
+"""Phases in which only a head learns, before the training that the plan describes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from .plan import MethodPlan, Phase, Plan, PretrainPlan, TaskPlan, TrainPlan
 
 
 def of_stage(stage: PretrainPlan) -> Phase:
-    """The training of a language model's head that the checkpoint lacks."""
+    """The phase that trains a language-model head that the checkpoint lacks."""
     assert stage.fit is not None
     return _still(stage, stage.tasks, stage.fit)
 
 
 def of_heads(plan: Plan) -> Phase:
-    """What heads are fitted to before the first step: the untouched backbone's features of training rows as they are."""
+    """The phase that fits heads before the first step: to features of the untouched backbone, without augmentation."""
     tasks = tuple(
         task.model_copy(update={"data": task.data.model_copy(update={"augment": None}), "adapt": "shared"})
         for task in plan.fitted
@@ -23,12 +23,12 @@ def of_heads(plan: Plan) -> Phase:
 
 
 def fitted_to(is_pretrained: bool) -> str:
-    """The backbone whose features heads are fitted to, in words."""
+    """Which backbone's features heads are fitted to, in words."""
     return "the backbone as `pretrain` leaves it" if is_pretrained else "the untouched backbone"
 
 
 def _still(phase: Phase, tasks: tuple[TaskPlan, ...], train: TrainPlan) -> Phase:
-    """A phase in which nothing of the backbone learns, and nothing is added to it."""
+    """A copy of a phase in which the whole backbone is frozen and nothing is added to it."""
     still = tuple(t.model_copy(update={"state": "frozen"}) for t in phase.backbone.tensors if t.state != "added")
     frozen = phase.backbone.model_copy(update={"tensors": still, "inference": ("",), "is_frozen": True})
     probe = MethodPlan(method="probe", record=Json({}))

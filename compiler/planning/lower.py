@@ -1,4 +1,4 @@
-"""Lowers a Spec with its Facts to a Plan: a pure function that decides everything left open."""
+"""Lowers a Spec and its Facts to a Plan: a pure function that decides everything left open."""
 
 from __future__ import annotations
 
@@ -38,20 +38,27 @@ from .selectors import selected
 
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
-    """Resolves a spec in which `problems` found no error; `written` is its text as values, for the bundle."""
+    """The plan of a spec in which `problems` found no error; `written` is the spec's text as values, for the bundle."""
     pretrain = _pretrain(spec, facts)
     has_head = any(stage.language_model for stage in pretrain)
     phase = _phase(spec, facts, has_head)
     export = _export(spec, facts, phase)
     return Plan(
-        format=3, name=spec.top.name, description=spec.top.description, **_parts(phase), export=export,
-        estimates=estimates(phase, export, facts, pretrain), spec=Json(written), adapters=_adapters(phase, facts),
-        pretrain=pretrain, retain=_retain(spec, facts),
-    )  # fmt: skip
+        format=3,
+        name=spec.top.name,
+        description=spec.top.description,
+        **_parts(phase),
+        export=export,
+        estimates=estimates(phase, export, facts, pretrain),
+        spec=Json(written),
+        adapters=_adapters(phase, facts),
+        pretrain=pretrain,
+        retain=_retain(spec, facts),
+    )
 
 
 def _adapters(phase: Phase, facts: Facts) -> AdaptersPlan | None:
-    """The adapters where not all heads share one, and what of the backbone they have in common."""
+    """The adapters where heads do not share one, and the layers that they have in common; else None."""
     assert facts.backbone is not None
     if len(phase.each_adapter) == 1:
         return None
@@ -63,7 +70,7 @@ def _parts(phase: Phase) -> dict[str, Any]:
 
 
 def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
-    """A training; with `has_head`, an earlier one has fitted the backbone's language-model head."""
+    """The plan of one training; with `has_head`, an earlier one has fitted the language-model head."""
     backbone = facts.backbone
     assert backbone is not None
     assert all(seen.preprocessing is not None for seen in facts.each)
@@ -76,9 +83,12 @@ def _phase(spec: Spec, facts: Facts, has_head: bool = False) -> Phase:
     tasks = tuple(_task(view, seen, backbone, has_head, len(spec.each) > 1) for view, seen in each)
     train = _train(spec, facts, planned, tasks)
     return Phase(
-        seed=spec.top.seed, backbone=planned, method=MethodPlan(method=spec.method, record=Json(lowered.record)),
-        tasks=tuple(_started(view, task, train) for view, task in zip(spec.each, tasks, strict=True)), train=train,
-    )  # fmt: skip
+        seed=spec.top.seed,
+        backbone=planned,
+        method=MethodPlan(method=spec.method, record=Json(lowered.record)),
+        tasks=tuple(_started(view, task, train) for view, task in zip(spec.each, tasks, strict=True)),
+        train=train,
+    )
 
 
 def _started(spec: Spec, task: TaskPlan, train: TrainPlan) -> TaskPlan:
@@ -87,7 +97,7 @@ def _started(spec: Spec, task: TaskPlan, train: TrainPlan) -> TaskPlan:
 
 
 def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
-    """The self-supervised stages, each from what the one before it made."""
+    """The self-supervised stages, each starting from the backbone that the one before it made."""
     assert facts.backbone is not None
     model = facts.backbone.language_model
     kind = model.kind if model and model.is_there else ""
@@ -107,7 +117,7 @@ def _pretrain(spec: Spec, facts: Facts) -> tuple[PretrainPlan, ...]:
 
 
 def _training_rows(phase: Phase) -> Phase:
-    """A phase that reads the training rows of a head, those of no other split."""
+    """The phase with the training rows of its head only, for an objective that reads a head's rows."""
     (task,) = phase.tasks
     train = tuple(split for split in task.data.splits if split.name == "train")
     return phase.model_copy(
@@ -116,7 +126,7 @@ def _training_rows(phase: Phase) -> Phase:
 
 
 def _retain(spec: Spec, facts: Facts) -> Phase | None:
-    """The backbone's own pretrained objective on a text, of which every row is a test."""
+    """The phase that measures the backbone's own pretrained objective on a text; all rows are a test split."""
     text = retained(spec, facts.backbone)  # type: ignore[arg-type]
     if text is None or facts.retain is None:
         return None
@@ -130,24 +140,33 @@ def _retain(spec: Spec, facts: Facts) -> Phase | None:
 def _backbone(spec: Spec, backbone: BackboneFacts, frozen: frozenset[str], lowered: Lowered) -> BackbonePlan:
     tensors = [
         TensorPlan(
-            name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=backbone.is_buffer(t.name),
+            name=t.name,
+            shape=t.shape,
+            dtype=t.dtype,
+            is_buffer=backbone.is_buffer(t.name),
             state="frozen" if t.name in frozen else "trained" if t.name in lowered.trained else "held",
         )
         for t in backbone.tensors
-    ]  # fmt: skip
+    ]
     tensors += [
         TensorPlan(name=t.name, shape=t.shape, dtype=t.dtype, is_buffer=False, state="added") for t in lowered.added
     ]
     return BackbonePlan(
-        source=backbone.located.pinned, family=backbone.word, config_sha256=backbone.config_sha256,
-        header_sha256=backbone.header.sha256, files=backbone.header.files, width=backbone.width,
-        tensors=tuple(sorted(tensors, key=lambda t: t.name)), inference=(*inference(tensors), *_bare(backbone, tensors)),
-        is_frozen=not any(t.state in ("trained", "added") for t in tensors), dropout=spec.backbone.dropout,
-    )  # fmt: skip
+        source=backbone.located.pinned,
+        family=backbone.word,
+        config_sha256=backbone.config_sha256,
+        header_sha256=backbone.header.sha256,
+        files=backbone.header.files,
+        width=backbone.width,
+        tensors=tuple(sorted(tensors, key=lambda t: t.name)),
+        inference=(*inference(tensors), *_bare(backbone, tensors)),
+        is_frozen=not any(t.state in ("trained", "added") for t in tensors),
+        dropout=spec.backbone.dropout,
+    )
 
 
 def _bare(backbone: BackboneFacts, tensors: Iterable[TensorPlan]) -> Iterable[str]:
-    """Modules without tensors that belong to a part which is all frozen: the dropout after embeddings, of some families."""
+    """Modules without tensors in a part that is all frozen, such as the dropout after embeddings."""
     for word, modules in backbone.family.bare.items():
         states = {t.state for t in tensors if re.match(backbone.family.parts[word], t.name)}
         if states == {"frozen"} and any(t.state != "frozen" for t in tensors):
@@ -155,10 +174,10 @@ def _bare(backbone: BackboneFacts, tensors: Iterable[TensorPlan]) -> Iterable[st
 
 
 def inference(tensors: Iterable[TensorPlan]) -> tuple[str, ...]:
-    """The topmost modules that run in inference mode: all of their tensors frozen, or statistics that stay.
+    """The topmost modules that run in inference mode: all their tensors are frozen, or their statistics must not move.
 
-    The empty name is the whole backbone. A module's statistics (batch norm) stay also where its weights are
-    merely held, because an adapter's checkpoint could not carry them.
+    The empty name is the whole backbone. Statistics of batch norm also stay where the module's weights are merely held,
+    because an adapter's checkpoint can't carry them.
     """
     live: set[str] = set()
     still: set[str] = set()
@@ -180,11 +199,15 @@ def _ancestors(name: str) -> Iterable[str]:
 
 
 def _task(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool, is_beside: bool) -> TaskPlan:
-    """The plan of a head, which `is_beside` others or the only one: then whatever adapter there is, is its own."""
+    """The plan of a head; `is_beside` says whether there are other heads. An only head has the shared adapter."""
     return TaskPlan(
-        name=spec.name, head=_head(spec, facts, backbone, has_head), data=_data(spec, facts), weight=spec.entry.weight,
-        metric=decisions.metric(spec, facts).value, adapt=spec.entry.adapt if is_beside else "shared",
-    )  # fmt: skip
+        name=spec.name,
+        head=_head(spec, facts, backbone, has_head),
+        data=_data(spec, facts),
+        weight=spec.entry.weight,
+        metric=decisions.metric(spec, facts).value,
+        adapt=spec.entry.adapt if is_beside else "shared",
+    )
 
 
 def _head(spec: Spec, facts: Facts, backbone: BackboneFacts, has_head: bool) -> HeadPlan:
@@ -223,14 +246,17 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
     splits = [split.model_copy(update={"rows": _blocks(split.rows, facts)}) for split in splits]
     augment = spec.input_variant.augmentation(spec.input)
     return DataPlan(
-        splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))), columns=Json(facts.columns),
-        modality=spec.modality, inputs=tuple(facts.backbone.family.inputs), preprocessing=Json(facts.preprocessing),
+        splits=tuple(sorted(splits, key=lambda s: ("train", "validation", "test").index(s.name))),
+        columns=Json(facts.columns),
+        modality=spec.modality,
+        inputs=tuple(facts.backbone.family.inputs),
+        preprocessing=Json(facts.preprocessing),
         augment=Json(augment.model_dump()) if augment else None,
-    )  # fmt: skip
+    )
 
 
 def _blocks(rows: int, facts: Facts) -> int:
-    """How many rows training has of those of the data: fewer where texts are joined into blocks, by the sample's mean."""
+    """The number of training rows: where texts are joined into blocks, an estimate from the sample's mean length."""
     reading = facts.preprocessing or {}
     if not reading.get("is_packed"):
         return rows
@@ -249,23 +275,38 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
     sets = sampling.sets(spec, facts.each, tasks)
     fold = decisions.fold(spec, backbone, facts, tasks, decisions.epochs(spec, sets).value).value
     assert facts.backbone is not None
+    needs_layers = written.layer_decay < 1 or written.gradual_unfreezing > 0
+    is_cached = fold != "none"
     return TrainPlan(
-        epochs=decisions.epochs(spec, sets).value, steps=decisions.steps(spec, sets).value,
-        steps_per_epoch=decisions.steps_per_epoch(spec, sets).value, batch_size=written.batch_size,
-        group_by_length=written.group_by_length, learning_rate=decisions.learning_rate(spec).value, head_learning_rate=decisions.head_learning_rate(spec).value,
-        schedule=written.schedule, warmup_steps=decisions.warmup_steps(spec, sets).value,
-        weight_decay=written.weight_decay, max_grad_norm=written.max_grad_norm, layer_decay=written.layer_decay,
-        layer_of=Json(_distances(facts.backbone, backbone) if written.layer_decay < 1 or written.gradual_unfreezing else {}),
-        l2_sp=written.l2_sp, gradual_unfreezing=written.gradual_unfreezing,
+        epochs=decisions.epochs(spec, sets).value,
+        steps=decisions.steps(spec, sets).value,
+        steps_per_epoch=decisions.steps_per_epoch(spec, sets).value,
+        batch_size=written.batch_size,
+        group_by_length=written.group_by_length,
+        learning_rate=decisions.learning_rate(spec).value,
+        head_learning_rate=decisions.head_learning_rate(spec).value,
+        schedule=written.schedule,
+        warmup_steps=decisions.warmup_steps(spec, sets).value,
+        weight_decay=written.weight_decay,
+        max_grad_norm=written.max_grad_norm,
+        layer_decay=written.layer_decay,
+        layer_of=Json(_distances(facts.backbone, backbone) if needs_layers else {}),
+        l2_sp=written.l2_sp,
+        gradual_unfreezing=written.gradual_unfreezing,
         metric=decisions.picks(spec, tasks).value,
-        patience=written.early_stopping.patience if written.early_stopping else None, precision=written.precision,
-        fold=fold, fold_precision="fp32" if fold == "none" else decisions.folding(spec).precision, fold_views=1 if fold == "none" else decisions.fold_views(spec, tasks), sets=sets,
-        sampling="temperature" if isinstance(written.sampling, Temperature) else written.sampling, temperature=sampling.temperature(spec),
-    )  # fmt: skip
+        patience=written.early_stopping.patience if written.early_stopping else None,
+        precision=written.precision,
+        fold=fold,
+        fold_precision=decisions.folding(spec).precision if is_cached else "fp32",
+        fold_views=decisions.fold_views(spec, tasks) if is_cached else 1,
+        sets=sets,
+        sampling="temperature" if isinstance(written.sampling, Temperature) else written.sampling,
+        temperature=sampling.temperature(spec),
+    )
 
 
 def _distances(facts: BackboneFacts | None, planned: BackbonePlan) -> dict[str, int]:
-    """How many layers lie between each tensor and the head: 1 for the topmost layer, one more than all for embeddings."""
+    """The number of layers between each tensor and the head: 1 for the topmost layer, most for embeddings."""
     assert facts is not None
     stacks = [word for word in facts.family.parts if facts.depth(word) is not None]
     found = {}
@@ -298,7 +339,7 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
 
 
 def _quantization(spec: Spec, backbone: BackboneFacts, rows: int) -> QuantizationPlan | None:
-    """How int8 is made of a graph; None where the bundle has none. `rows` are those that can fix scales."""
+    """How int8 is made; None where the bundle has no int8. `rows` is the number of rows that can fix scales."""
     if "int8" not in spec.export.precision:
         return None
     kinds = quantization.kinds_of(spec.export, backbone, rows).value
@@ -307,7 +348,7 @@ def _quantization(spec: Spec, backbone: BackboneFacts, rows: int) -> Quantizatio
 
 
 def _graphs(tasks: Sequence[TaskPlan], width: int) -> dict[str, GraphPlan]:
-    """The graphs of all heads by name; they share `model`, and the others begin with the name of their head."""
+    """The graphs of all heads by name; heads share `model`, and other graphs begin with the name of their head."""
     found: dict[str, GraphPlan] = {}
     for task, name, graph in [(each, *pair) for each in tasks for pair in each.graphs.items()]:
         is_shared = name == MODEL
@@ -320,5 +361,5 @@ def _graphs(tasks: Sequence[TaskPlan], width: int) -> dict[str, GraphPlan]:
 
 
 def _wide(array: Mapping[str, Any], width: int) -> dict[str, Any]:
-    """An output's shape in which the word `width` is the backbone's."""
+    """An array's dtype and shape, with the word `width` replaced by the backbone's width."""
     return {**array, "shape": [width if side == "width" else side for side in array["shape"]]}

@@ -1,4 +1,4 @@
-"""The Plan: everything that was decided, as pure data with one canonical form and one hash."""
+"""The Plan: every decision as pure data, with one canonical JSON form and one hash."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from .export import ExportPlan
 if TYPE_CHECKING:
     from ..contracts.head import Head
 
-FORMAT = 3  # of plans; one of another format is planned again from its spec
+FORMAT = 3  # the format of plans; a spec must be planned again where its plan has another format
 FOLDS = r"^(feature|none|layers\[0:[1-9]\d{0,3}\])$"
-NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # of heads, empty for the only one
-LARGEST = 64 << 20  # bytes of a plan; one of a large backbone has a few
+NAMED = r"^([a-z][a-z0-9_]{0,31})?$"  # names of heads; empty for the only head
+LARGEST = 64 << 20  # bytes of a plan file; the plan of a large backbone has a few MB
 
 
 class TensorPlan(Frozen):
-    """A tensor of the adapted backbone and what happens to it.
+    """A tensor of the adapted backbone and its state in training.
 
-    frozen: unchanged, in inference mode · held: unchanged, while an adapter learns around it · trained: learns ·
-    added: learns and is new.
+    frozen: unchanged, in inference mode · held: unchanged, while an adapter learns around it · trained: learns · added:
+    new and learns.
     """
 
     name: str
@@ -48,7 +48,7 @@ class TensorPlan(Frozen):
 
 
 class BackbonePlan(Frozen):
-    """What the network starts from, pinned."""
+    """The pretrained network that training starts from, pinned by hashes."""
 
     source: str
     family: str  # a module of backbones/
@@ -58,23 +58,23 @@ class BackbonePlan(Frozen):
     width: int
     tensors: tuple[TensorPlan, ...]
     inference: tuple[str, ...]  # modules that run in inference mode while the rest trains
-    is_frozen: bool  # nothing of it learns
-    dropout: float | None = None  # of all its dropouts, None for what its config.json says
+    is_frozen: bool  # no tensor of it learns
+    dropout: float | None = None  # the rate of all its dropouts; None for the rates in config.json
 
     @property
     def variant(self) -> Family:
-        """What is known of its family."""
+        """The record of the backbone's family."""
         return variants.family(self.family)
 
 
 class TablePlan(Frozen):
-    """A data file or folder, by the path the spec gives it."""
+    """A data file or folder, by its path in the spec."""
 
     path: str
     format: str
     split: str | None
     sha256: str
-    # numbers of rows that are left out, as `world.bad_rows.ranges` writes them
+    # numbers of the rows that are left out, as `facts.bad_rows.ranges` writes them
     skipped: str = Field("", exclude_if=operator.not_)
 
 
@@ -85,32 +85,32 @@ class SplitPlan(Frozen):
     tables: tuple[TablePlan, ...]
     held_out: float | None
     rows: int
-    left_out: Json = Field(Json({}), exclude_if=operator.not_)  # rows that can't be used, by what is wrong with them
+    left_out: Json = Field(Json({}), exclude_if=operator.not_)  # number of unusable rows by the kind of their fault
 
 
 class DataPlan(Frozen):
-    """Rows, roles and how inputs become arrays."""
+    """Rows of each split, roles of columns, and preprocessing of inputs."""
 
     splits: tuple[SplitPlan, ...]
     columns: Json
     modality: str
-    inputs: tuple[str, ...]  # arrays that the backbone takes
+    inputs: tuple[str, ...]  # names of the backbone's arguments
     preprocessing: Json
     augment: Json | None
 
     @property
     def variant(self) -> Input[Any]:
-        """The modality of its inputs."""
+        """The record of the modality of its inputs."""
         return variants.input(self.modality)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that make one input; the first is the backbone's."""
+        """The modalities that make up one input; the backbone reads the first."""
         return modalities(self.modality)
 
     @property
     def readings(self) -> Mapping[str, Mapping[str, Any]]:
-        """How each of them becomes arrays, by its word."""
+        """The record of preprocessing of each modality, by its word."""
         if len(self.modalities) == 1:
             return {self.modality: self.preprocessing}
         found: Mapping[str, Mapping[str, Any]] = self.preprocessing["readings"]
@@ -118,14 +118,14 @@ class DataPlan(Frozen):
 
     @property
     def arguments(self) -> Mapping[str, str]:
-        """The arrays that the backbone takes, by the names of its arguments."""
+        """Argument of the backbone → name of the array that it takes."""
         if len(self.modalities) == 1:
             return {name: name for name in self.inputs}
         return {name: f"{self.modalities[0]}.{name}" for name in self.inputs}
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """The inputs of the graph: those of the backbone, and of other modalities all that there are."""
+        """The inputs of the graph: the backbone's arrays, and all arrays of the other modalities."""
         own = tuple(self.arguments.values())
         if len(self.modalities) == 1:
             return own
@@ -133,7 +133,7 @@ class DataPlan(Frozen):
 
 
 class HeadPlan(Frozen):
-    """What is put on top: a head, or the objective of a stage."""
+    """A head, or the objective of a stage, on top of the backbone."""
 
     type: str
     pooling: str
@@ -146,7 +146,7 @@ class HeadPlan(Frozen):
 
     @property
     def variant(self) -> Head[Any, Any]:
-        """All that it can do."""
+        """The record of the head or objective."""
         return variants.top(self.type)
 
     @property
@@ -156,26 +156,25 @@ class HeadPlan(Frozen):
 
 
 class TaskPlan(Frozen):
-    """What is learned for one head; `name` is its key under `heads`, "" for `head`.
+    """The task of one head; `name` is its key under `heads`, "" for `head`.
 
-    An input is read once for all, so `data` of each says the same of `modality`, `inputs`, `preprocessing` and
-    `augment`.
+    All tasks read the same inputs, so their `data` agree in `modality`, `inputs`, `preprocessing` and `augment`.
     """
 
     name: str = Field(pattern=NAMED)
     head: HeadPlan
     data: DataPlan
-    weight: float  # of its loss, and of its metric among those that pick the best epoch
-    metric: str  # "" where it has nothing to learn
+    weight: float  # the weight of its loss, and of its metric in the mean that picks the best epoch
+    metric: str  # "" where the head has no parameters
     adapt: Literal["shared", "own"]
 
     def split(self, name: str) -> SplitPlan | None:
-        """A split by name, None where the spec gives none."""
+        """The split of a name; None where the spec gives none."""
         return next((split for split in self.data.splits if split.name == name), None)
 
     @property
     def adapter(self) -> str:
-        """Whose adapter its inputs go through: its own, by its name, or "", which the heads share."""
+        """The adapter that its inputs go through: its own name, or "" for the adapter that heads share."""
         return self.name if self.adapt == "own" else ""
 
     @property
@@ -192,13 +191,13 @@ class TaskPlan(Frozen):
         return f"{self.name}.{word}" if self.name else word
 
     def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the outputs or scores of all heads that are this one's, by its own words."""
+        """The entries of this head among the outputs or scores of all heads, by its own words."""
         prefix = self.named("")
         return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
     @cached_property
     def graphs(self) -> Mapping[str, Graph]:
-        """The graphs that its decoder asks, by its own words; `model` is among them."""
+        """The graphs that its decoder runs, by its own words; `model` is among them."""
         arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.arrays}
         given = Graph(inputs=arrays, outputs=self.outputs)
         return self.head.variant.graphs(self.head.record, given)
@@ -210,24 +209,24 @@ class TaskPlan(Frozen):
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:
-        """The arrays that its head gives, by its own words: dtype and shape, in which `width` is the backbone's."""
+        """The outputs of its head, by its own words: dtype and shape, where `width` is the backbone's width."""
         return self.head.variant.outputs(self.head.record)
 
 
 class MethodPlan(Frozen):
-    """How the backbone learns."""
+    """The adaptation method and its record."""
 
     method: str
     record: Json
 
     @property
     def variant(self) -> Method[Any]:
-        """The method itself."""
+        """The record of the method."""
         return variants.method(self.method)
 
 
 class SetPlan(Frozen):
-    """Training rows that some tasks learn from together, and how many batches of them an epoch has."""
+    """Training rows that some tasks learn from together, and the batches of them in an epoch."""
 
     tasks: tuple[str, ...]
     rows: int
@@ -235,7 +234,7 @@ class SetPlan(Frozen):
 
 
 class TrainPlan(Frozen):
-    """The schedule, nothing left to choose."""
+    """The schedule of a training, with every value decided."""
 
     epochs: int
     steps: int
@@ -249,55 +248,53 @@ class TrainPlan(Frozen):
     weight_decay: float
     max_grad_norm: float
     layer_decay: float
-    layer_of: Json  # tensor name → distance from the head, where that matters
+    layer_of: Json  # tensor name → layers between it and the head; empty where no option needs it
     l2_sp: float  # strength of the pull towards pretrained weights
-    gradual_unfreezing: int  # epochs after which one more layer learns; 0 where all learn from the start
+    gradual_unfreezing: int  # epochs after which one more layer learns; 0 where all layers learn from the start
     metric: str
     patience: int | None
     precision: str
-    fold: str = Field(
-        pattern=FOLDS
-    )  # what is computed once: `feature`, the states that `layers[0:n]` hand on, or `none`
-    fold_precision: Literal["fp32", "fp16"]  # of what is kept of it
-    fold_views: int  # drawn changes of each training picture that are kept; 1 where there are none
+    fold: str = Field(pattern=FOLDS)  # what is cached: `feature`, the output of `layers[0:n]`, or `none`
+    fold_precision: Literal["fp32", "fp16"]  # the precision of cached numbers
+    fold_views: int  # cached augmented views of each training picture; 1 without augmentation
     sampling: Literal["proportional", "temperature", "round-robin"]
     temperature: float | None
     sets: tuple[SetPlan, ...]
 
     @property
     def cached_layers(self) -> int:
-        """How many of the lowest layers are computed once; 0 where none are, or where the whole backbone is."""
+        """The number of lowest layers whose output is cached; 0 for none and for the whole backbone."""
         return int(self.fold.partition(":")[2].rstrip("]") or 0)
 
 
 class AdaptersPlan(Frozen):
-    """Adapters that not all heads share: in the graph the backbone's lowest layers run once, the rest once for each."""
+    """Adapters that heads do not share: the graph runs the common layers once, and the others once for each adapter."""
 
-    names: tuple[str, ...]  # a head that has its own by its name, "" for what the others share
-    common_layers: int  # the lowest layers in which nothing is added, nor beneath them: these run once
+    names: tuple[str, ...]  # names of heads with an adapter of their own; "" for the shared adapter
+    common_layers: int  # the lowest layers without an added tensor in or beneath them
 
 
 class Estimates(Frozen):
-    """What it costs; parameters are exact, bytes are estimates."""
+    """The cost of a build: exact parameter counts, estimated bytes."""
 
     parameters: int
     trainable: int
     memory_bytes: int
     disk_bytes: int
-    cached_bytes: int  # of disk_bytes: what frozen work gives, kept for every row
+    cached_bytes: int  # the part of disk_bytes for cached features
     onnx_bytes: int
-    measured: Json  # of a seeded sample of the training rows
+    measured: Json  # statistics of a seeded sample of the training rows
 
 
 class Pins(Frozen):
-    """What a plan made from a lock must meet when it is built; it decides nothing."""
+    """The files and versions that a plan made from a lock must meet when it is built; no decision depends on them."""
 
-    files: Texts  # SHA-256 of the backbone's files, by name
-    versions: Texts  # of libraries, by name
+    files: Texts  # SHA-256 of the backbone's files by name
+    versions: Texts  # versions of libraries by name
 
 
 class Phase(Frozen):
-    """A training: what learns, for which tasks, and how."""
+    """One training: the tensors that learn, the tasks, and the schedule."""
 
     seed: int
     backbone: BackbonePlan
@@ -307,25 +304,25 @@ class Phase(Frozen):
 
     @property
     def reading(self) -> DataPlan:
-        """How inputs become arrays, which is the same for all tasks; whose rows and columns they are, is not."""
+        """The data of the first task, whose preprocessing holds for all tasks; rows and columns differ."""
         return self.tasks[0].data
 
     def task(self, name: str) -> TaskPlan:
-        """The task of a head, by its key under `heads`."""
+        """The task of a head by its key under `heads`."""
         return next(task for task in self.tasks if task.name == name)
 
     def together(self, name: str) -> tuple[str, ...]:
-        """The tasks that learn from the same rows as one, itself among them."""
+        """The tasks that learn from the same rows as a task, including the task itself."""
         return next((rows.tasks for rows in self.train.sets if name in rows.tasks), (name,))
 
     @property
     def teaching(self) -> tuple[TaskPlan, ...]:
-        """The tasks whose training rows are all that there are: of those that share theirs, the first."""
+        """The tasks whose training rows are all training rows: of tasks that share rows, only the first."""
         return tuple(task for task in self.tasks if task.split("train") and self.together(task.name)[0] == task.name)
 
     @property
     def taught(self) -> int:
-        """How many training rows there are."""
+        """The number of training rows."""
         return sum(split.rows for task in self.teaching for split in task.data.splits if split.name == "train")
 
     def has(self, split: str) -> bool:
@@ -334,40 +331,38 @@ class Phase(Frozen):
 
     @property
     def each_adapter(self) -> tuple[str, ...]:
-        """The adapters that there are: "" for what heads share, and each head's own by its name."""
+        """The names of all adapters: "" for the shared one, and the head's name for one of its own."""
         return tuple(sorted({task.adapter for task in self.tasks}))
 
     @property
     def trainable(self) -> int:
-        """How many numbers learn."""
+        """The number of parameters that learn."""
         times = {"trained": 1, "added": len(self.each_adapter)}
         learns = (t for t in self.backbone.tensors if t.state in times and not t.is_buffer)
         return sum(times[t.state] * math.prod(t.shape) for t in learns) + sum(t.head.learned for t in self.tasks)
 
 
 class PretrainPlan(Phase):
-    """A self-supervised stage before the supervised one; what it makes of the backbone, the next phase starts from."""
+    """A self-supervised stage before the supervised phase; the next phase starts from the backbone that it makes."""
 
-    fit: TrainPlan | None  # of the head alone, on a frozen backbone, where the checkpoint lacks it
-    language_model: str  # whose head the backbone has afterwards, "" for none
-    reads_head: bool = False  # the training rows of the head of its task's name, which are prepared once for both
+    fit: TrainPlan | None  # the training of a head that the checkpoint lacks, on a frozen backbone
+    language_model: str  # the kind of language-model head that the backbone has afterwards; "" for none
+    reads_head: bool = False  # whether it reads the training rows of the head with its task's name
 
 
 class Plan(Phase):
-    """A spec resolved against the world; the executor sees this and nothing else."""
+    """A spec resolved against backbone and data; execution reads nothing else of the spec."""
 
     format: Literal[3]  # FORMAT
     name: str = Field(pattern=SLUG)
     description: str
     export: ExportPlan
     estimates: Estimates
-    spec: Json  # as written and composed, for the bundle
+    spec: Json  # the spec's text as values, with what it extends, for the bundle
     pins: Pins | None = None
     pretrain: tuple[PretrainPlan, ...] = ()
-    adapters: AdaptersPlan | None = None  # where not all heads share one
-    retain: Phase | None = (
-        None  # the backbone's own pretrained objective, on a text of the `test` split; nothing learns
-    )
+    adapters: AdaptersPlan | None = None  # None where all heads share one adapter
+    retain: Phase | None = None  # the backbone's own pretrained objective on a text, its only split `test`
 
     @property
     def fitted(self) -> tuple[TaskPlan, ...]:
@@ -376,25 +371,28 @@ class Plan(Phase):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """All that reads data: the stages of `pretrain`, the text of `retain`, and the supervised phase itself."""
+        """All phases that read data: the stages of `pretrain`, the text of `retain`, and the supervised phase."""
         return (*self.pretrain, *((self.retain,) if self.retain else ()), self)
 
     @cached_property
     def sha256(self) -> str:
-        """The plan's identity; estimates and pins decide nothing and stay out."""
+        """The plan's hash; estimates and pins are left out, because they decide nothing."""
         return digest(self.model_dump(mode="json", exclude={"estimates", "pins", *self._unused()}))
 
     def text(self) -> str:
-        """Canonical JSON."""
+        """The plan as canonical JSON."""
         return canonical(self.model_dump(mode="json", exclude=self._unused()))
 
     def _unused(self) -> set[str]:
-        """What a plan has not; it is written nowhere, so that a plan without it is as it ever was."""
+        """Optional fields that are empty: they are left out, so that plans without them keep their hash."""
         return {name for name in ("pins", "pretrain", "adapters", "retain") if not getattr(self, name)}
 
 
 def read_plan(text: str, name: str) -> Plan:
-    """Reads a plan file; raises Refused E0212 for anything that is not one, or that names variants of another graftc."""
+    """Reads a plan file.
+
+    Raises Refused E0212 for text that is no plan, and for a plan that names variants which this graftc lacks.
+    """
     try:
         plan = Plan.model_validate_json(text)
     except ValidationError as error:
@@ -412,7 +410,7 @@ def read_plan(text: str, name: str) -> Plan:
 
 
 def _former(text: str) -> str:
-    """What is to be said of a plan of another format, empty of any other text."""
+    """What is wrong with a plan of another format; empty for any other text."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -424,7 +422,7 @@ def _former(text: str) -> str:
 
 
 def read_plan_file(path: Path, name: str) -> Plan:
-    """Reads a plan from its file, as `read_plan` does; raises Refused E0212 too for one that no plan is as large as."""
+    """Reads a plan from a file as `read_plan` does; also raises Refused E0212 for a file that is too large."""
     try:
         return read_plan(whole(path, LARGEST).decode("utf-8", "replace"), name)
     except OSError as error:

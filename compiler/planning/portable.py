@@ -1,4 +1,4 @@
-"""A plan as it may travel: without the paths of the machine that it was made on."""
+"""Makes a plan portable: without paths of the machine that it was made on."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ABSOLUTE = re.compile(r"(?P<word>[a-z]+:)?/.*")  # a path, or a source's word an
 
 
 def portable(plan: Plan) -> Plan:
-    """The plan with the base name in place of each absolute path; the same plan where there is none."""
+    """The plan with base names in place of absolute paths."""
     changes: dict[str, Any] = {
         **_phase(plan),
         "pretrain": tuple(phase.model_copy(update=_phase(phase)) for phase in plan.pretrain),
         "retain": plan.retain.model_copy(update=_phase(plan.retain)) if plan.retain else None,
         "spec": Json(_relocated((), plan.spec.plain())),
     }
-    # anew: a copy would keep the other's hash
+    # a copy made by model_copy would keep the cached hash
     return Plan(**{name: changes.get(name, getattr(plan, name)) for name in Plan.model_fields})
 
 
@@ -41,7 +41,7 @@ def _data(data: DataPlan) -> DataPlan:
 
 
 def base(path: str) -> str:
-    """What an absolute path ends with, after the word of a source; any other path as it is.
+    """The base name of an absolute path, with the word of its source; any other path unchanged.
 
     >>> base("/data/train.jsonl"), base("bundle:/srv/one/"), base("../data"), base("hub:org/name@main")
     ('train.jsonl', 'bundle:one', '../data', 'hub:org/name@main')

@@ -1,4 +1,4 @@
-"""Decides how int8 is made: which kinds are tried, in which order, and how many rows fix scales."""
+"""Decides how int8 is made: the kinds to try, their order, and the number of rows that fix scales."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..language.spec import Export, Spec
 from ..renderers import counted
 from .terms import KINDS, SMALL
 
-SAMPLES = 128  # training rows that fix scales, where nothing else is said
+SAMPLES = 128  # default number of training rows that fix scales
 KIND, SAMPLED = ("export", "quantization"), ("export", "calibration_samples")
 
 
 def decided(spec: Spec, backbone: BackboneFacts, rows: int) -> dict[Path, Decided[Any]]:
-    """What is left open of it, with reasons."""
+    """The decisions about int8, with reasons."""
     if "int8" not in spec.export.precision:
         return dict.fromkeys((KIND, SAMPLED), Decided(None, "`export.precision` lists no int8"))
     kinds = kinds_of(spec.export, backbone, rows)
@@ -26,7 +26,7 @@ def decided(spec: Spec, backbone: BackboneFacts, rows: int) -> dict[Path, Decide
 
 
 def kinds_of(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tuple[str, ...]]:
-    """The kinds that are tried, in their order."""
+    """The kinds of int8 to try, in order."""
     if export.quantization != "auto":
         return Decided((export.quantization,))
     is_convolving = convolves(backbone)
@@ -42,7 +42,7 @@ def kinds_of(export: Export, backbone: BackboneFacts, rows: int) -> Decided[tupl
 
 
 def samples_of(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
-    """How many training rows fix scales."""
+    """The number of training rows that fix scales."""
     if not any(variants.quantization(kind).needs_rows for kind in kinds):
         return Decided(0, "no kind of int8 that is tried takes rows")
     if export.calibration_samples:
@@ -53,22 +53,22 @@ def samples_of(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
 
 
 def fitting(export: Export, backbone: BackboneFacts, rows: int) -> tuple[str, ...]:
-    """The kinds that can be had."""
+    """The kinds of int8 that work for this backbone and export."""
     return tuple(word for word in every() if not lack(word, export, backbone, rows))
 
 
 def lack(word: str, export: Export, backbone: BackboneFacts, rows: int) -> str:
-    """Why a kind can't be had, empty where it can."""
+    """Why a kind is impossible here; empty where it works."""
     if variants.quantization(word).needs_rows and not rows:
         return "its scales come from training rows, and there are none"
     return variants.quantization(word).lacks(convolves(backbone), export.optimize)
 
 
 def every() -> tuple[str, ...]:
-    """All kinds, in the order in which they are tried."""
+    """All kinds, in the order in which `auto` tries them."""
     return tuple(sorted(variants.words(KINDS), key=lambda word: variants.quantization(word).rank))
 
 
 def convolves(backbone: BackboneFacts) -> bool:
-    """Whether a backbone's layers are convolutions."""
+    """Whether the backbone's layers are convolutions."""
     return backbone.family.convolves

@@ -1,4 +1,4 @@
-"""Holds a plan that was read from a file against what planning its own spec gives now."""
+"""Compares a plan that was read from a file with the plan that its own spec gives now."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from ..language.source import Source
 from ..store.hashes import canonical
 from .plan import Plan, TablePlan
 
-SHOWN = 5  # keys that differ, in a message
+SHOWN = 5  # the most differing keys in a message
 Keys = tuple[str | int, ...]
 
 
 def source_of(plan: Plan, name: str, root: Path) -> Source:
-    """The spec that a plan holds, as a source whose paths are relative to `root`; it has no lines of its own."""
+    """The spec inside a plan as a source without lines, its paths relative to `root`."""
     data = _as_read(plan.spec.plain())
-    if isinstance(heads := data.get("heads"), dict):  # canonical JSON has lost their order, the tasks have kept it
+    if isinstance(heads := data.get("heads"), dict):  # canonical JSON sorts keys; the tasks keep the order of heads
         names = [task.name for task in plan.tasks]
         data["heads"] = {key: heads[key] for key in (*(n for n in names if n in heads), *heads)}
     return Source(name, root, "", data, {}, {})
 
 
 def _as_read(value: Any) -> Any:
-    """JSON values as a spec's are read: its lists can't change."""
+    """JSON values in the form of a spec's values, with tuples for lists."""
     if isinstance(value, dict):
         return {key: _as_read(item) for key, item in value.items()}
     return tuple(map(_as_read, value)) if isinstance(value, list) else value
 
 
 def refuse_missing(plan: Plan, root: Path, boundary: Boundary = OPEN) -> None:
-    """Raises Refused E0405 where a table is not at its path any more; nothing is asked of paths outside of `boundary`."""
+    """Raises Refused E0405 where a table is no longer at its path; paths outside of `boundary` are not asked for."""
     for table in _tables(plan):
         if not boundary.is_outside(root / table.path) and not (root / table.path).exists():
             help = "plan again, or give --root, the folder of the plan's spec"
@@ -42,7 +42,7 @@ def refuse_missing(plan: Plan, root: Path, boundary: Boundary = OPEN) -> None:
 
 
 def refuse_other(plan: Plan, again: Plan, name: str) -> None:
-    """Raises Refused where a plan is not what its spec gives: E0405 where files changed since, E0214 elsewhere."""
+    """Raises Refused where a plan is not the plan of its spec: E0405 where files changed since, else E0214."""
     _refuse_changed(plan, again)
     differing = list(_differing((), _plain(plan), _plain(again)))
     if differing:
@@ -72,12 +72,12 @@ def _tables(plan: Plan) -> Iterator[TablePlan]:
 
 
 def _plain(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON values, without what holds a build to a lock."""
+    """A plan as JSON values, without the pins of a lock."""
     return plan.model_dump(mode="json", exclude={"pins"})
 
 
 def _differing(keys: Keys, mine: Any, other: Any) -> Iterator[tuple[Keys, Any, Any]]:
-    """The keys at which two JSON values differ, the deepest that both have, with what stands there."""
+    """The deepest keys at which two JSON values differ, with both values."""
     if isinstance(mine, Mapping) and isinstance(other, Mapping):
         if mine.keys() != other.keys():
             odd = min(mine.keys() ^ other.keys())
@@ -87,7 +87,7 @@ def _differing(keys: Keys, mine: Any, other: Any) -> Iterator[tuple[Keys, Any, A
     elif isinstance(mine, list) and isinstance(other, list) and len(mine) == len(other):
         for i, (one, two) in enumerate(zip(mine, other, strict=True)):
             yield from _differing((*keys, i), one, two)
-    elif canonical(mine) != canonical(other):  # which tells 1 from 1.0 and true
+    elif canonical(mine) != canonical(other):  # canonical text tells 1 from 1.0 and true
         yield keys, mine, other
 
 

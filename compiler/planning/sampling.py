@@ -1,4 +1,4 @@
-"""Decides which tasks learn from which rows together, and how often each set of rows is drawn from."""
+"""Decides which tasks share training rows, and how often each set of rows is drawn from."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .split import held_out_count
 if TYPE_CHECKING:
     from .plan import SetPlan, TaskPlan
 
-USUAL = 2.0  # of `sampling: temperature`
+USUAL = 2.0  # the default of `sampling: temperature`
 
 
 def temperature(spec: Spec) -> float | None:
-    """To the power of 1/temperature of its size a set is drawn from; None where all are drawn from alike."""
+    """The sampling temperature: a set is drawn in proportion to size^(1/temperature); None for equal shares."""
     written = spec.train.sampling
     if isinstance(written, Temperature):
         return written.temperature
@@ -26,7 +26,7 @@ def temperature(spec: Spec) -> float | None:
 
 
 def sets(spec: Spec, facts: Sequence[Facts], tasks: Sequence[TaskPlan]) -> tuple[SetPlan, ...]:
-    """The sets of training rows: those that several heads read together are one, and one that teaches no head is none."""
+    """The sets of training rows: heads that read rows together share one; rows that teach no head make none."""
     read = dict.fromkeys(view.together or (view.name,) for view in spec.each)
     together = [names for names in read if _learn(spec) & set(names)]
     from .plan import SetPlan  # its models take their time where nothing is planned
@@ -49,15 +49,14 @@ def _rows(names: tuple[str, ...], spec: Spec, facts: Sequence[Facts], tasks: Seq
 
 
 def _learn(spec: Spec) -> set[str]:
-    """The heads that learn; all of them where none does."""
+    """The names of the heads that learn; all heads where none does."""
     return {view.name for view in spec.each if not is_still(view.head_type)} or {view.name for view in spec.each}
 
 
 def held_out_rows(spec: Spec | Draft, facts: Facts) -> int:
-    """How many of a task's training rows are held out for its validation.
+    """The number of a task's training rows that are held out for validation.
 
-    Of heads that read the same table together, the same rows are held out for all: a share of the rows that are for
-    just these of them.
+    Heads that read one table together hold out the same rows: a share of each group of rows that the same heads read.
     """
     counts = [count for names, count in facts.patterns.items() if spec.name in names]
     return _share(counts or facts.splits["train"].tally.strata, spec)
@@ -69,7 +68,7 @@ def _share(counts: Iterable[int], spec: Spec | Draft) -> int:
 
 
 def batches(rows: Sequence[int], size: int, temperature: float | None) -> tuple[int, ...]:
-    """Batches that an epoch draws from each set: one pass over the largest.
+    """The number of batches that an epoch draws from each set; an epoch is one pass over the largest.
 
     >>> batches([640, 64], 32, 1.0), batches([640, 64], 32, 2.0), batches([640, 64], 32, None)
     ((20, 2), (20, 6), (20, 20))

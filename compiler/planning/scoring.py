@@ -1,4 +1,4 @@
-"""Says which metrics have a value on the validation rows, and which labels no row there can score."""
+"""Decides which metrics are defined on the validation rows, and which labels have no row to be scored on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..language.spec import Draft, HeldOut, Spec
 from ..renderers import counted
 from .split import held_out_count
 
-SHOWN = 5  # labels named
+SHOWN = 5  # the most labels in a message
 
 
 def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str, ...]:
-    """The metrics, of some of a head, that have a value on its validation rows; all of them where these are not counted."""
+    """Those of a head's metrics that have a value on its validation rows; all where rows are not counted yet."""
     summary, metrics = _summary(spec, facts), spec.head_variant.metrics
     if summary is None or metrics.is_defined is always_defined:
         return tuple(names)
@@ -28,7 +28,7 @@ def defined(spec: Spec | Draft, facts: Facts, names: Sequence[str]) -> tuple[str
 
 
 def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
-    """What the head makes of its options and the training rows, by which answers are scored; empty where that is wrong."""
+    """The head's record, by which answers are scored; empty where its options or rows are wrong."""
     if spec.head is None or "train" not in facts.splits:
         return {}
     head, tallies = spec.head_variant, {name: split.tally for name, split in facts.splits.items()}
@@ -38,33 +38,33 @@ def _record(spec: Spec | Draft, facts: Facts) -> Mapping[str, Any]:
 
 
 def _summary(spec: Spec | Draft, facts: Facts) -> Summary | None:
-    """What is counted of the validation rows, of those held out as far as it is known; None where it is not."""
+    """The summary of the validation rows; None where held-out rows are not counted."""
     if "validation" in facts.splits:
         return facts.splits["validation"].tally.summary
     counts = _held_out(spec, facts)
-    return None if counts is None else Summary(sum(counts.values()), counts)  # each has one label
+    return None if counts is None else Summary(sum(counts.values()), counts)  # each row has one label
 
 
 def _held_out(spec: Spec | Draft, facts: Facts) -> dict[str, int] | None:
-    """How many rows of each label are held out for validation, None where it is not known."""
+    """The number of held-out rows of each label; None where it can't be known."""
     validation, train = spec.data.validation if spec.data else None, facts.splits.get("train")
     if train is None or not isinstance(train.tally, RowLabels):
         return None
     if not isinstance(validation, HeldOut) or train.tally.is_multi or facts.patterns:
         return None
     counts = {label: held_out_count([rows], validation.fraction) for label, rows in train.tally.counts.items() if rows}
-    return counts if any(counts.values()) else None  # too few rows to hold any out, which is told for itself
+    return counts if any(counts.values()) else None  # too few rows to hold any out has a finding of its own
 
 
 def undefined(spec: Draft, facts: Facts, names: Sequence[str]) -> Iterator[Diagnostic]:
-    """The error where a written metric has no value on the validation rows, whatever is answered."""
+    """The error for a metric that has no value on the validation rows, whatever the answers."""
     written = spec.train.metric if spec.train else None
     usable = defined(spec, facts, names)
     if written is None or written not in names or written in usable:
         return
     headline = f"`{written}` has no value on the validation rows"
     summary = _summary(spec, facts)
-    assert summary is not None  # else every metric has a value, as far as is known
+    assert summary is not None  # without a summary every metric counts as defined
     at, also = At(("train", "metric"), "can't pick an epoch"), (At(("data", "validation")),)
     help = f"use one that has: {listed(usable, 40)}" if usable else "give it other validation rows"
     yield Diagnostic("E0430", headline, at, also, (_told(summary),), help)
@@ -84,17 +84,17 @@ def _told(summary: Summary) -> str:
 
 
 def unscored(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
-    """Warns of labels, or types of entities, without a row in validation or test: scores say nothing of them."""
+    """Warnings for labels or types of entities without a row in validation or test, which no score covers."""
     train = facts.splits["train"].tally
     if not isinstance(train, LabelCounts) or spec.head_type not in variants.words("heads"):
         return
     are_labels = isinstance(train, RowLabels)
-    if are_labels and 2 * len(train.counts) > train.rows:  # labels of one row each, which is told for itself
+    if are_labels and 2 * len(train.counts) > train.rows:  # labels of one row each have a finding of their own
         return
     slips = _slips(train.counts)
     for split in ("validation", "test"):
         labels = [label for label in _absent(spec, facts, split, train) if label not in slips]
-        # rows without any label of the training rows are told for themselves; rows without entities are sound
+        # a split without any known label has a finding of its own; rows without entities are fine
         if labels and not (are_labels and len(labels) == len(train.counts)):
             yield _unscored(labels, split, are_labels)
 
@@ -111,13 +111,13 @@ def _unscored(labels: Sequence[str], split: str, are_labels: bool) -> Diagnostic
 
 
 def _slips(counts: Mapping[str, int]) -> frozenset[str]:
-    """All spellings of a label but the most frequent one: such a slip is told for itself."""
+    """All spellings of a label but the most frequent; slips have a finding of their own."""
     each = (sorted(same, key=lambda label: -counts[label]) for same in spellings(counts))
     return frozenset(label for same in each for label in same[1:])
 
 
 def _absent(spec: Draft, facts: Facts, split: str, train: LabelCounts) -> list[str]:
-    """What training rows are counted by that no row of a split has; of rows held out where it is known what they have."""
+    """Labels of the training rows that no row of a split has; empty for held-out rows whose labels are unknown."""
     if split in facts.splits:
         return [label for label in train.counts if not facts.splits[split].tally.summary.counts.get(label)]
     counts = _held_out(spec, facts) if split == "validation" else None

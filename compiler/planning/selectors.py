@@ -1,4 +1,4 @@
-"""Resolves freeze selectors to names of tensors."""
+"""Resolves selectors of `backbone.freeze` to names of tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INDEX = re.compile(rf"(?P<stack>[a-z.]+)\[(?P<index>{_NUMBER})\]")
 
 
 def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str] | Diagnostic:
-    """The tensors that a selector names, or the reason why it names none."""
+    """The tensors that a selector names, or the diagnostic for a selector that names none."""
     names = backbone.names
     parts = backbone.family.parts
     if selector == "all":
@@ -41,7 +41,7 @@ def select(selector: str, backbone: BackboneFacts, path: Path) -> frozenset[str]
 
 
 def selected(selectors: Iterable[str], backbone: BackboneFacts) -> frozenset[str]:
-    """The tensors that any of several selectors names; what one of them can't name, `problems` says."""
+    """The tensors that any of the selectors names; `problems` reports selectors that name none."""
     found = (select(selector, backbone, ("backbone", "freeze")) for selector in selectors)
     return frozenset().union(*(names for names in found if isinstance(names, frozenset)))
 

@@ -1,4 +1,4 @@
-"""Shows a plan as a person wants to read it."""
+"""Shows a plan as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...runtime.manifest import MODEL
+from .. import variants
 from ..diagnostics import clean
 from ..frozen import Json
 from ..renderers import counted, one_line
@@ -17,7 +18,7 @@ from .fits import fitted_to
 from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from .terms import SMALL
 
-FEW = 32  # rows of a label
+FEW = 32  # rows for each label
 WORDS = {
     "frozen": "frozen",
     "held": "held (an adapter learns around it)",
@@ -27,7 +28,7 @@ WORDS = {
 
 
 def show(plan: Plan) -> str:
-    """The plan in blocks: backbone, learning, data, schedule, what comes out, what it costs."""
+    """The plan as blocks of lines: backbone, heads, data, training, export, costs."""
     tasks = [block for task in plan.tasks for block in (_head(task, plan), _data(task, plan))]
     stages = [_stage(stage, number) for number, stage in enumerate(plan.pretrain, 1)]
     blocks = (_title(plan), _backbone(plan), *stages, *tasks, _train(plan), *_retain(plan), _export(plan), _cost(plan))
@@ -39,7 +40,7 @@ def _title(plan: Plan) -> list[str]:
 
 
 def _stage(stage: PretrainPlan, number: int) -> list[str]:
-    """A stage before the supervised one: what it learns, from what, for how long."""
+    """The lines of a `pretrain` stage: objective, rows, schedule."""
     (task,) = stage.tasks
     lines = [f"pretrain {number}", _line("objective", task.head.type)]
     lines.append(_line("method", f"{stage.method.method}{_options(stage)}, {stage.trainable:,} parameters learn"))
@@ -94,7 +95,7 @@ def _backbone(plan: Plan) -> list[str]:
 
 
 def _adapters(plan: Plan) -> list[str]:
-    """Which heads have an adapter of their own, and what of the backbone the graph holds once and how often the rest."""
+    """The lines on adapters of heads' own, and on how often the graph runs each layer."""
     if plan.adapters is None:
         return []
     shared = [task.name for task in plan.tasks if not task.adapter]
@@ -113,13 +114,13 @@ def _options(plan: Phase) -> str:
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         return counted(len(value), "module")
-    if isinstance(value, Json):  # a number for each module
+    if isinstance(value, Json):  # one number for each module
         return f"{' or '.join(map(str, sorted(set(value.values()))))} in {counted(len(value), 'module')}"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def summary(names: Iterable[str], most: int = 8) -> list[str]:
-    """Names of tensors by their first part, indices gathered: `encoder.layer[0:4]`."""
+    """Names of tensors grouped by their first part, with indices as slices: `encoder.layer[0:4]`."""
     groups: dict[str, set[int]] = {}
     for tensor in names:
         hit = re.match(r"^(.*?)\.(\d+)\.", tensor)
@@ -158,7 +159,7 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
 
 
 def _few(task: TaskPlan, plan: Plan) -> list[str]:
-    """What is worth a try where a text has one of some labels, and few rows have each."""
+    """A hint to use `supervised-contrastive` where labels have few rows."""
     train, labels = task.split("train"), task.head.record.get("labels", ())
     is_read = any(stage.reads_head and stage.tasks[0].name == task.name for stage in plan.pretrain)
     if not train or is_read or task.data.modality != "text" or "label" not in task.data.columns:
@@ -199,12 +200,13 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
 
 def _reading(modality: str, record: Mapping[str, Any]) -> str:
     """How inputs of a modality become arrays, as far as people want to know."""
-    told = {k: v for k, v in record.items() if k in ("max_length", "resize", "crop", "is_pair") and v}
+    shown = variants.input(modality).shown
+    told = {name: value for name, value in record.items() if name in shown and value}
     return f"{modality}: " + ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in told.items())
 
 
 def left_out(split: SplitPlan) -> list[str]:
-    """The rows of a split that can't be used, by kind."""
+    """The number of unusable rows of a split, by kind of fault."""
     kinds = [f"{count:,} {clean(kind)}" for kind, count in split.left_out.items()]
     rows = counted(sum(split.left_out.values()), "row")
     return [_line("left out", f"{rows:>13}  {', '.join(kinds)}")] if kinds else []
@@ -236,12 +238,13 @@ def _train(plan: Plan) -> list[str]:
     if train.l2_sp:
         lines.append(_line("pull", f"{train.l2_sp:g} towards the pretrained weights (L2-SP)"))
     if train.gradual_unfreezing:
+        each = counted(train.gradual_unfreezing, "epoch")
         learning = [t.name for t in plan.backbone.tensors if t.state in ("trained", "added")]
         last = max((train.layer_of.get(name, 0) for name in learning), default=0) * train.gradual_unfreezing + 1
         lines.append(
             _line(
                 "unfreezing",
-                f"one more layer after each {counted(train.gradual_unfreezing, 'epoch')}, the last joins in epoch {last}",
+                f"one more layer after each {each}, the last joins in epoch {last}",
             )
         )
     stop = f", stops after {counted(train.patience, 'epoch')} without a better one" if train.patience else ""
@@ -286,7 +289,7 @@ def _export(plan: Plan) -> list[str]:
 
 
 def _int8(quantization: QuantizationPlan) -> str:
-    """The kinds that are tried, and which rows fix scales."""
+    """The kinds of int8 to try, and the rows that fix scales."""
     kinds = ", else ".join(quantization.kinds)
     chosen = f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_auto else kinds
     rows = f"; static scales from {counted(quantization.samples, 'training row')}" if quantization.samples else ""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-KINDS = "quantizations"  # the folder of the kinds of int8
-SMALL = 0.4  # of fp32's bytes, embeddings apart: the most that int8 of quantization `auto` may have
-MEAN = "mean"  # the metric that is that of all heads
+KINDS = "quantizations"  # the folder of variants with the kinds of int8
+SMALL = 0.4  # the largest share of fp32's bytes, without embeddings, that `auto` accepts of an int8 graph
+MEAN = "mean"  # the name of the weighted mean of all heads' metrics

@@ -1,4 +1,4 @@
-"""Says where a value comes from: a line, a flag, a base, a default, or what decided it."""
+"""Explains where a value comes from: a line of the spec, a flag, a base, a default, or a decision."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .decisions import decisions
 from .plan import Plan
 
 WORKED_OUT = "worked out from the spec, the backbone and the data"
-SHOWN = 200  # characters of a value
+SHOWN = 200  # the most characters of a value
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A key's value, where it is written, if it is, and what else decided it."""
+    """The value of a key, the place where it is written (None for none), and the reason for it."""
 
     key: str
     value: Any
@@ -31,18 +31,23 @@ class Reason:
     notes: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """The same as JSON."""
+        """The reason as JSON values."""
         at = self.at
         return {
-            "key": self.key, "value": _plain(self.value), "file": at.file if at else None, "line": at.line if at else None,
-            "column": at.column if at else None, "because": self.because, "notes": list(self.notes),
-        }  # fmt: skip
+            "key": self.key,
+            "value": _plain(self.value),
+            "file": at.file if at else None,
+            "line": at.line if at else None,
+            "column": at.column if at else None,
+            "because": self.because,
+            "notes": list(self.notes),
+        }
 
 
 def why(wanted: Iterable[str], source: Source, spec: Spec, facts: Facts, plan: Plan) -> tuple[Reason, ...]:
-    """The reason for the value of each key, written with dots: a key of the language, or one of the plan.
+    """The reasons for the values of keys, each written with dots: keys of the language or of the plan.
 
-    Raises Refused E0223, status 2, for keys that are neither.
+    Raises Refused E0223 (status 2) for keys that are neither.
     """
     known = keys(spec.method, {view.name: view.head_type for view in spec.each})
     decided = decisions(spec, facts, plan)
@@ -79,7 +84,7 @@ def _at(data: Any, path: Path) -> Any:
 
 
 def _planned(plan: Plan) -> dict[Path, Any]:
-    """What the plan holds, by section and name."""
+    """The values of the plan by section and name."""
     found: dict[Path, Any] = {}
     sections: dict[Path, Any] = {(name,): getattr(plan, name) for name in Plan.model_fields}
     for task in plan.tasks:
@@ -103,7 +108,7 @@ def _unknown(word: str, path: Path, known: Iterable[Path]) -> Diagnostic:
 
 
 def show_why(reasons: Iterable[Reason], source: Source) -> list[str]:
-    """The reasons as people read them, a block each."""
+    """The reasons as lines of text."""
     lines: list[str] = []
     for reason in reasons:
         lines.append(f"{reason.key} = {_words(reason.value)}")

@@ -1,1 +1,1 @@
-"""Kinds of int8, one module per word of `export.quantization`."""
+"""Kinds of int8 quantization, one module per word of `export.quantization`."""

@@ -1,4 +1,4 @@
-"""Weights in int8 by output channel; a product's inputs are scaled as they come, all of a batch by one number.
+"""int8 weights per output channel, with inputs of matrix products scaled at run time, one scale per batch.
 
 onnxruntime's `quantize_dynamic`, in standard operators. The fastest kind for encoders on a CPU.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
-    """Writes the graph with all products and embeddings in int8, but for nodes named in `in_float`."""
+    """Writes the graph with all matrix products and embeddings in int8, except the nodes in `in_float`."""
     from ..export.quantization import PRODUCTS, TABLES, dynamic
 
     dynamic(source, target, in_float, (*PRODUCTS, *TABLES))

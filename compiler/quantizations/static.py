@@ -1,8 +1,8 @@
-"""Weights in int8 by output channel, inputs of operators by scales that training rows fixed: QDQ, in standard operators.
+"""int8 weights per output channel, with inputs scaled by constants from training rows (QDQ, standard operators).
 
-The scales are the better of three that onnxruntime derives from one histogram of each tensor: the whole range, a
-percentile of it, and the range of least entropy (Migacz 2017, 8-bit Inference with TensorRT). Better is what changes
-the graph's outputs least on the same rows.
+The scales are the best of three that onnxruntime derives from one histogram of each tensor: the whole range, a
+percentile of it, and the range of least entropy (Migacz 2017, 8-bit Inference with TensorRT). The best scales change
+the graph's outputs on those rows least.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
-    """Writes the graph with scales from the rows of `sample`, but for nodes named in `in_float`."""
+    """Writes the graph in int8 with scales from the rows of `sample`, except the nodes in `in_float`."""
     from ..export.calibration import calibrated
 
     assert sample is not None

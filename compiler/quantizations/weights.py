@@ -1,7 +1,7 @@
-"""Weights in 8 bits by block of inputs, each product's inputs by row and block as they come: onnxruntime's MatMulNBits.
+"""8-bit weights by block of inputs, with each product's inputs scaled by row and block (onnxruntime's MatMulNBits).
 
-A contrib operator. Its error is about half of `dynamic`'s and an answer does not depend on the batch; it takes about
-twice as long as `dynamic`, less than fp32.
+A contrib operator. Its error is about half of `dynamic`'s, and an answer does not depend on the batch; it takes about
+twice as long as `dynamic`, and less than fp32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def lacks(convolves: bool, optimize: str) -> str:
-    """What stands in its way: convolutions have no such operator, and other runtimes don't have this one."""
+    """Why this kind is not possible: the operator has no convolution, and only onnxruntime has it. Empty if it is."""
     if convolves:
         return "its operator multiplies matrices, and this backbone convolves"
     if optimize != "onnxruntime":
@@ -26,7 +26,7 @@ def lacks(convolves: bool, optimize: str) -> str:
 
 
 def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
-    """Writes the graph with its products' weights by block and its embeddings in int8, but for nodes in `in_float`."""
+    """Writes the graph with the weights of products by block and embeddings in int8, except the nodes in `in_float`."""
     from ..export.quantization import by_block
 
     by_block(source, target, in_float)

@@ -1,7 +1,7 @@
-"""How findings are printed: one module per word of `--format`, and here what they share.
+"""Renderers of findings, one module per word of `--format`, and the functions that they share.
 
-Such a module has `report(results, is_strict)`, which prints what was found in each spec. `results` is lazy: a spec is
-checked when it is asked for, so a format that can show one at a time does so while the rest is still to come.
+A renderer's `report(results, is_strict)` prints the findings of each spec. `results` is lazy: a spec is checked when
+its result is taken, so a format that prints spec by spec does so while the rest is still unchecked.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ from typing import Any
 from ..diagnostics import At, Diagnostic, Row, Span, Status, escaped
 from ..language.source import FLAGS, Source
 
-STANDARD_INPUT = "<stdin>"  # what messages call it
+STANDARD_INPUT = "<stdin>"  # its name in messages
 LONGEST = 1000  # characters of a headline, note or help
-WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)  # of several specs, the last of these decides
+# from best to worst; the worst of several specs decides
+WORST = (Status.FINE, Status.WRONG, Status.USAGE, Status.MACHINE)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found in one spec: `name` as the user wrote it, and the text that places point into, if it could be read."""
+    """The findings of one spec: `name` as the user wrote it, and `source` with its text, if it could be read."""
 
     name: str
     source: Source | None
     found: tuple[Diagnostic, ...]
     status: Status
-    notes: tuple[str, ...] = ()  # what was taken as it is written, and not looked at
+    notes: tuple[str, ...] = ()  # parts of the spec that were not checked
 
     def file(self, span: Span) -> str | None:
-        """The file at which a place is shown: of a flag the spec that it changes; None for a text from a pipe."""
+        """The file in which a place is shown: for a flag, the spec that it changes; None for text from a pipe."""
         shown = self.name if flag(span, self.source) else span.file
         return None if shown in ("-", STANDARD_INPUT) else shown
 
     @property
     def errors(self) -> int:
-        """How many of the findings stop the line."""
+        """The number of errors."""
         return sum(d.is_error for d in self.unique)
 
     @property
     def warnings(self) -> int:
-        """How many are worth a look only."""
+        """The number of warnings."""
         return len(self.unique) - self.errors
 
     @cached_property
@@ -53,18 +54,18 @@ class Checked:
 
 
 def exit_status(results: Sequence[Checked], is_strict: bool) -> Status:
-    """What several specs come to; with `is_strict` a warning is wrong too."""
+    """The exit status for several specs; with `is_strict` a warning counts as wrong."""
     worst = max((checked.status for checked in results), key=WORST.index, default=Status.FINE)
     return Status.WRONG if worst == Status.FINE and is_failed_by_strict(results, is_strict) else worst
 
 
 def is_failed_by_strict(results: Sequence[Checked], is_strict: bool) -> bool:
-    """Whether a warning made a spec fail that would have passed without `--strict`."""
+    """Whether `--strict` fails a spec that would otherwise pass."""
     return is_strict and any(checked.warnings and checked.status == Status.FINE for checked in results)
 
 
 def summary(results: Sequence[Checked], is_strict: bool) -> str:
-    """One line about all specs, for people."""
+    """One line about all specs."""
     counts = (("error", sum(c.errors for c in results)), ("warning", sum(c.warnings for c in results)))
     found = ", ".join(counted(number, word) for word, number in counts if number) or "no errors"
     failed = "; --strict lets no warning pass" if is_failed_by_strict(results, is_strict) else ""
@@ -81,13 +82,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def in_order(diagnostics: Iterable[Diagnostic], source: Source | None) -> list[Diagnostic]:
-    """Without repetitions; errors before warnings, then by place: the spec, flags, other files."""
+    """The diagnostics without repetitions: errors before warnings, then by place (the spec, flags, other files)."""
     unique = list(dict.fromkeys(_noted(diagnostic, source) for diagnostic in diagnostics))
     return sorted(unique, key=lambda d: (not d.is_error, *_place(d, source)))
 
 
 def _noted(diagnostic: Diagnostic, source: Source | None) -> Diagnostic:
-    """With what one must know of its place: which spec extends that file, and what was read as another version."""
+    """The diagnostic with notes on its file: the spec that extends it, and the migrations that it went through."""
     span = place(diagnostic.at, source)
     known = source.about(span.file) if source and span else ()
     notes = tuple(note for note in known if note not in diagnostic.notes)
@@ -101,7 +102,7 @@ def _place(diagnostic: Diagnostic, source: Source | None) -> tuple[str, int, int
 
 
 def place(at: At | Span | Row | None, source: Source | None) -> Span | None:
-    """Where a diagnostic points, as a span of a file; line 0 is the whole of it, and width 0 a whole line."""
+    """The place of a diagnostic as a span of a file; line 0 is the whole file, width 0 a whole line."""
     if isinstance(at, Span):
         return at
     if isinstance(at, Row):
@@ -115,7 +116,7 @@ def place(at: At | Span | Row | None, source: Source | None) -> Span | None:
 
 
 def relative(file: str, root: str) -> str | None:
-    """A file's path from a folder, with `/`; None where it is not inside.
+    """A file's path relative to a folder, with `/`; None for a file outside of it.
 
     >>> relative("specs/a.yaml", "."), relative("../a.yaml", ".")
     ('specs/a.yaml', None)
@@ -128,13 +129,13 @@ def relative(file: str, root: str) -> str | None:
 
 
 def flag(span: Span, source: Source | None) -> str:
-    """What was written after `--set`, where a span points into it; else nothing."""
+    """The text after `--set` if a span points into a flag, else ""."""
     is_flag = span.file == FLAGS and source is not None and 0 < span.line <= len(source.flags)
     return source.flags[span.line - 1] if source and is_flag else ""
 
 
 def printable(text: str) -> str:
-    """JSON text in which whatever could rewrite a terminal stands as an escape.
+    r"""JSON text with every character that could control a terminal escaped.
 
     >>> printable('"\\u202e"') == '"' + chr(92) + 'u202e"'
     True
@@ -143,9 +144,9 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text for a terminal: line breaks and control characters stand as escapes, and it ends somewhere.
+    """Text for one line of a terminal: control characters escaped, at most LONGEST characters.
 
-    Where GitHub's runner reads along, its old commands, which may stand anywhere in a line, are taken apart.
+    Under GitHub Actions, old workflow commands such as `##[error]`, which act anywhere in a line, are broken up.
     """
     cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     cut = cut.replace("##[", "# #[") if os.environ.get("GITHUB_ACTIONS") == "true" else cut
@@ -153,7 +154,7 @@ def one_line(text: str) -> str:
 
 
 def line_start(word: str) -> str:
-    """A user's word as a line may begin with it: what a runner of GitHub would take for a command is written as a path.
+    """A user's word as the start of a line: one that GitHub Actions would run as a command is written as a path.
 
     >>> line_start("a.yaml"), line_start("::stop-commands::x.yaml")
     ('a.yaml', './::stop-commands::x.yaml')
@@ -163,7 +164,7 @@ def line_start(word: str) -> str:
 
 
 def beside(name: str, floors: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is printed after a score: the same metric of what costs nothing, by floor; empty where nothing has it.
+    """The text after a score: the same metric of each floor (untrained baseline); empty if no floor has it.
 
     >>> beside("accuracy", {"most frequent": {"accuracy": 0.2}, "words": {"accuracy": 0.75}})
     '; floors 0.2000 most frequent, 0.7500 words'
@@ -174,7 +175,7 @@ def beside(name: str, floors: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def kept_fit(training: Mapping[str, Any]) -> str:
-    """What is printed of a training of which the heads' fit was kept; empty where an epoch was, or none was made.
+    """The line for a training whose best state is the fitted heads before the first epoch; empty for any other.
 
     >>> kept_fit({"start": {"accuracy": 0.9}, "epochs": [{"accuracy": 0.8}], "best_epoch": 0})
     'no epoch was better than the fitted head, which is kept'

@@ -1,4 +1,4 @@
-"""What a terminal can show: its width, whether it has colours; and text made to fit."""
+"""Properties of a terminal, its width and colours, and text fitted to them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from unicodedata import combining, east_asian_width
 
 import click
 
-NARROWEST = 20  # columns; a terminal that says it has fewer is not believed
+NARROWEST = 20  # columns; a terminal that reports fewer is taken to have these
 WIDEST = 160  # characters of a quoted line where no width is known
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """Where text goes; without a width, as in a pipe, nothing is wrapped."""
+    """The properties of an output stream; without a width, as for a pipe, nothing is wrapped."""
 
     width: int | None = None
     has_colours: bool = False
 
     def style(self, text: str, colour: str | None = None) -> str:
-        """The text in bold, and in a colour where one is named; as it is where there are none."""
+        """The text in bold and, if one is named, in a colour; unchanged where there are no colours."""
         return click.style(text, fg=colour, bold=True) if self.has_colours and text else text
 
     def wrapped(self, text: str, first: str, rest: str) -> str:
-        """A line after `first`; what does not fit goes on in lines after `rest`."""
+        """Text after `first`, wrapped to the width; further lines begin with `rest`."""
         if self.width is None:
             return first + text
         lines, start = [first], first
@@ -40,7 +40,7 @@ class Terminal:
         return "\n".join(lines)
 
     def quotable(self, gutter: int, line: str) -> int:
-        """How many characters of a line can be quoted beside a gutter of that width."""
+        """The number of characters of a line that fit beside a gutter of this width."""
         if self.width is None:
             return WIDEST
         room = max(self.width, NARROWEST) - gutter - 3
@@ -48,9 +48,9 @@ class Terminal:
 
 
 def terminal_of(stream: TextIO) -> Terminal:
-    """What a stream is now.
+    """The properties of a stream.
 
-    `NO_COLOR` comes before `FORCE_COLOR` and `CLICOLOR_FORCE`, these before what the terminal says of itself.
+    `NO_COLOR` overrides `FORCE_COLOR` and `CLICOLOR_FORCE`, which override the terminal's own properties.
     """
     is_terminal = stream.isatty()
     width = max(_width(stream), NARROWEST) if is_terminal else None
@@ -61,7 +61,7 @@ def terminal_of(stream: TextIO) -> Terminal:
 
 
 def _width(stream: TextIO) -> int:
-    """The columns of a stream's terminal, or what `COLUMNS` says they are."""
+    """The width of a stream's terminal in columns; `COLUMNS` overrides it."""
     said = os.environ.get("COLUMNS", "")
     if re.fullmatch(r"[1-9][0-9]{0,4}", said):
         return int(said)
@@ -72,7 +72,7 @@ def _width(stream: TextIO) -> int:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes.
+    """The number of terminal columns of a text.
 
     >>> columns("ab"), columns("本文")
     (2, 4)

@@ -1,4 +1,4 @@
-"""Findings as the commands that GitHub Actions turns into annotations of a pull request."""
+"""Findings as workflow commands of GitHub Actions, which annotate a pull request."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..contracts.renderer import Renderer
 from ..diagnostics import Diagnostic
 from . import Checked, flag, one_line, place, relative, summary
 
-MARKS = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))  # in this order: what stands for a mark holds one
+MARKS = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))  # % first, because the escapes contain it
 PROPERTY_MARKS = (*MARKS, (":", "%3A"), (",", "%2C"))
 
 
 def report(results: Iterable[Checked], is_strict: bool) -> None:
-    """Prints one line for each finding, when its spec is checked, and a last line about all."""
+    """Prints one line per finding as soon as its spec is checked, and a last line about all specs."""
     every = []
     for checked in results:
         every.append(checked)
@@ -47,18 +47,18 @@ def _properties(found: Diagnostic, checked: Checked) -> list[tuple[str, str]]:
     properties = [("file", _path(file))]
     if span.line:
         properties += [("line", str(span.line)), ("endLine", str(span.line))]
-    if span.line and span.width:  # the last column is meant, not the one after it
+    if span.line and span.width:  # endColumn is inclusive
         properties += [("col", str(span.column)), ("endColumn", str(span.column + span.width - 1))]
     return [*properties, title]
 
 
 def _path(file: str) -> str:
-    """Relative to the checked-out repository, as annotations need it."""
+    """The path relative to the checked-out repository, as annotations need it."""
     return relative(file, os.environ.get("GITHUB_WORKSPACE") or os.curdir) or file
 
 
 def _message(found: Diagnostic, checked: Checked) -> str:
-    """What the text says, beside the quoted lines; each part a line of its own."""
+    """The text of a finding without quoted lines, one part per line."""
     span = place(found.at, checked.source)
     written = flag(span, checked.source) if span else ""
     label = f": {span.label}" if span and span.label else ""

@@ -1,4 +1,4 @@
-"""Findings as JSON, for programs: an object with `findings` and a `summary`, see docs/guides/ci.md."""
+"""Findings as JSON, for programs: an object with `findings` and a `summary`, described in docs/guides/ci.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..contracts.renderer import Renderer
 from ..diagnostics import Diagnostic, Span
 from . import Checked, exit_status, place, printable
 
-FORMAT = 1  # raised when a key goes or changes its meaning; a new key leaves it
+FORMAT = 1  # raised when a key is removed or changes its meaning, not when one is added
 
 
 def report(results: Iterable[Checked], is_strict: bool) -> None:
@@ -20,10 +20,13 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
         "format": FORMAT,
         "findings": [_finding(found, checked) for checked in every for found in checked.unique],
         "summary": {
-            "specs": len(every), "errors": sum(c.errors for c in every), "warnings": sum(c.warnings for c in every),
-            "strict": is_strict, "status": int(exit_status(every, is_strict)),
+            "specs": len(every),
+            "errors": sum(c.errors for c in every),
+            "warnings": sum(c.warnings for c in every),
+            "strict": is_strict,
+            "status": int(exit_status(every, is_strict)),
         },
-    }  # fmt: skip
+    }
     if notes := [{"spec": checked.name, "message": note} for checked in every for note in checked.notes]:
         document["notes"] = notes
     print(printable(dumps(document, indent=2, ensure_ascii=False)))
@@ -32,21 +35,29 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
 def _finding(found: Diagnostic, checked: Checked) -> dict[str, Any]:
     related = [span for at in found.also if (span := place(at, checked.source))]
     return {
-        "code": found.code, "severity": "error" if found.is_error else "warning", "message": found.headline,
-        "spec": checked.name, **_placed(place(found.at, checked.source)),
-        "related": [_placed(span) for span in related], "notes": list(found.notes), "help": found.help,
-    }  # fmt: skip
+        "code": found.code,
+        "severity": "error" if found.is_error else "warning",
+        "message": found.headline,
+        "spec": checked.name,
+        **_placed(place(found.at, checked.source)),
+        "related": [_placed(span) for span in related],
+        "notes": list(found.notes),
+        "help": found.help,
+    }
 
 
 def _placed(span: Span | None) -> dict[str, Any]:
-    """A place: lines and columns count from 1, the end is the column after the last; null where there is none."""
+    """A place: lines and columns count from 1, the end column is exclusive, and unknown parts are null."""
     line = span.line or None if span else None
     is_marked = span is not None and line is not None and span.width > 0
     return {
-        "file": span.file if span else None, "line": line, "column": span.column if span and is_marked else None,
-        "endLine": line, "endColumn": span.column + span.width if span and is_marked else None,
+        "file": span.file if span else None,
+        "line": line,
+        "column": span.column if span and is_marked else None,
+        "endLine": line,
+        "endColumn": span.column + span.width if span and is_marked else None,
         "label": span.label if span else "",
-    }  # fmt: skip
+    }
 
 
 RENDERER = Renderer(report=report)

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0, which code scanning services read."""
+"""Findings as SARIF 2.1.0, the format of code scanning services."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
 
 
 def _notes(every: Iterable[Checked]) -> Json:
-    """What was taken as it is written, of each spec; nothing where nothing was."""
+    """Notifications for the parts of each spec that were not checked; empty if there are none."""
     said = [f"{checked.name}: {note}" for checked in every for note in checked.notes]
     notes = [{"level": "note", "message": {"text": one_line(each)}} for each in said]
     return {"toolExecutionNotifications": notes} if notes else {}
 
 
 def _rule(code: str) -> Json:
-    """What is known of a code: its page, as `graftc explain` prints it."""
+    """The SARIF rule of a code, with its page as `graftc explain` prints it."""
     rule: Json = {"id": code, "defaultConfiguration": {"level": "error" if code.startswith("E") else "warning"}}
     if code in codes():
         words = page(code).partition("\n")[2].partition("\n## ")[0].strip()
@@ -61,9 +61,12 @@ def _result(found: Diagnostic, checked: Checked, rules: list[str], prints: Count
     span = place(found.at, checked.source)
     related = [other for at in found.also if (other := place(at, checked.source))]
     result: Json = {
-        "ruleId": found.code, "ruleIndex": rules.index(found.code), "level": "error" if found.is_error else "warning",
-        "message": {"text": _message(found, span)}, "partialFingerprints": _fingerprint(found, checked, prints),
-    }  # fmt: skip
+        "ruleId": found.code,
+        "ruleIndex": rules.index(found.code),
+        "level": "error" if found.is_error else "warning",
+        "message": {"text": _message(found, span)},
+        "partialFingerprints": _fingerprint(found, checked, prints),
+    }
     if span:
         result["locations"] = [_location(span, checked)]
     if related:
@@ -79,7 +82,7 @@ def _message(found: Diagnostic, span: Span | None) -> str:
 
 
 def _location(span: Span, checked: Checked) -> Json:
-    """A place; one in a flag is the spec that the flag changes, and the flag by name."""
+    """The SARIF location of a place; a place in a flag becomes the spec that the flag changes, and the flag's name."""
     label = {"message": {"text": one_line(span.label)}} if span.label else {}
     written, file = flag(span, checked.source), checked.file(span)
     name = f"--set {written}" if written else "" if file else f"{span.file}:{span.line}"
@@ -101,7 +104,7 @@ def _artifact(file: str) -> Json:
 
 
 def quote_uri(path: str) -> str:
-    """A relative path as a URI; a name with a colon would otherwise look like a scheme.
+    """A relative path as a URI; a colon is escaped, or the part before it would be a scheme.
 
     >>> quote_uri("a b/c:d.yaml")
     'a%20b/c%3Ad.yaml'
@@ -112,13 +115,14 @@ def quote_uri(path: str) -> str:
 
 
 def _fingerprint(found: Diagnostic, checked: Checked, prints: Counter[str]) -> dict[str, str]:
-    """The same for the same mistake when lines above it come and go: of its key or its line's text, not its number.
+    """A fingerprint that survives moved lines: it covers the key or the line's text, not the line's number.
 
-    The name is the one that GitHub's code scanning looks for.
+    Its name is the one that GitHub's code scanning reads.
     """
     span = place(found.at, checked.source)
     where = [span.file if span else "", *map(str, found.at.path if isinstance(found.at, At) else ())]
-    is_line = span is not None and not isinstance(found.at, At)  # else the path of keys tells more
+    # a path of keys identifies a finding better than a line
+    is_line = span is not None and not isinstance(found.at, At)
     lines = checked.source.lines(span.file) if span and is_line and checked.source else []
     if span and 0 < span.line <= len(lines):
         where.append(lines[span.line - 1].strip())

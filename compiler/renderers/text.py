@@ -1,4 +1,4 @@
-"""Findings as people read them: headline, place, the lines with marks, notes and a way out."""
+"""Findings for people: headline, place, quoted lines with marks, notes and help."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ._terminal import Terminal, columns, terminal_of
 
 MOST = 10
 COLOURS = {"error": "red", "warning": "yellow"}
-AROUND = "blue"  # what frames the quoted lines
+AROUND = "blue"  # the colour of the frame around quoted lines
 
 
 def report(results: Iterable[Checked], is_strict: bool) -> None:
-    """Prints what was found in each spec, on stderr, when it is known; on stdout which are fine, and a last line."""
+    """Prints each spec's findings on stderr once they are known; on stdout the specs that are fine, and a last line."""
     every = []
     for checked in results:
         every.append(checked)
@@ -34,9 +34,9 @@ def report(results: Iterable[Checked], is_strict: bool) -> None:
 
 
 def text(diagnostics: Sequence[Diagnostic], source: Source | None = None, terminal: Terminal | None = None) -> str:
-    """Every diagnostic as people read it: errors first, in file order, at most ten of a kind.
+    """All diagnostics as text: errors first, in file order, at most ten.
 
-    Without `terminal` it is made to fit what stderr is.
+    Without `terminal`, the text fits stderr.
     """
     ordered = in_order(diagnostics, source)
     terminal = terminal or terminal_of(sys.stderr)
@@ -57,14 +57,14 @@ class _Mark:
 
 @dataclass(frozen=True)
 class _Shown:
-    """One diagnostic, about to be printed."""
+    """One diagnostic and the terminal that it is printed on."""
 
     diagnostic: Diagnostic
     source: Source | None
     terminal: Terminal
 
     def text(self) -> str:
-        """All its lines."""
+        """All lines of the diagnostic."""
         found = self.diagnostic
         kind = "error" if found.is_error else "warning"
         files = self._by_file(COLOURS[kind])
@@ -80,12 +80,12 @@ class _Shown:
         return "\n".join([*lines, *(self._extra(word, said, gutter) for word, said in extra)])
 
     def _gutter(self, files: list[list[_Mark]]) -> str:
-        """As wide as the largest line number that is shown."""
+        """Spaces, as many as the largest shown line number has digits."""
         numbers = [mark.span.line for marks in files for mark in marks if mark.sign == "^" or self._quoted([mark])]
         return " " * len(str(max(numbers))) if numbers else ""
 
     def _by_file(self, colour: str) -> list[list[_Mark]]:
-        """The places to show, file by file, that of the primary one first; by line in each."""
+        """The marks by file, the primary mark's file first; sorted by line within a file."""
         primary = place(self.diagnostic.at, self.source)
         if primary is None:
             return []
@@ -96,7 +96,7 @@ class _Shown:
         return [sorted(group, key=lambda m: (m.span.line, m.span.column)) for group in groups]
 
     def _file(self, marks: list[_Mark], gutter: str, is_first: bool) -> list[str]:
-        """The places of one file: a heading, then lines with marks, or a heading each where no line can be shown."""
+        """The marks of one file: a heading and the marked lines, or headings alone where no line can be quoted."""
         quoted = self._quoted(marks)
         first = next((mark for mark in marks if mark.sign == "^"), marks[0])
         bare = [mark for mark in marks if mark not in quoted and mark is not first]
@@ -132,7 +132,7 @@ class _Shown:
                 yield from self._marked(mark, line, shift, room, gutter)
 
     def _marked(self, mark: _Mark, line: str, shift: int, room: int, gutter: str) -> Iterator[str]:
-        """The line under a quoted one; on a narrow terminal a label that is too long goes below its mark."""
+        """The line of marks below a quoted line; on a narrow terminal, a long label goes below its mark."""
         span, frame = mark.span, self._around(f"{gutter} |")
         before = " " * columns(line[shift : span.column - 1])
         under = mark.sign * max(1, columns(line[span.column - 1 : min(span.column - 1 + span.width, shift + room)]))
@@ -146,7 +146,7 @@ class _Shown:
         yield from (f"{frame} {self.terminal.style(part, mark.colour)}" for part in wrapped.split("\n"))
 
     def _extra(self, word: str, said: str, gutter: str) -> str:
-        """A note or the help; its own line breaks stay."""
+        """A note or the help, with its own line breaks kept."""
         rest = f"{gutter}   "
         parts = [one_line(part) for part in said.split("\n")]
         start = f"{self._around(f'{gutter} =')} {self.terminal.style(word + ':')} "
@@ -160,12 +160,12 @@ class _Shown:
 
 
 def _shift(span: Span, line: str, room: int) -> int:
-    """How many characters of a long line are left out on its left, so that the mark is in sight."""
+    """The number of characters cut from the left of a long line so that the mark is visible."""
     return max(0, min(span.column - room // 2, len(line) - room)) if span.column > room // 2 else 0
 
 
 def _window(line: str, shift: int, room: int) -> str:
-    """A part of a line, `…` where some is left out; one character stays one."""
+    """A part of a line, with `…` where it is cut; every character stays one character."""
     shown = "".join(c if c.isprintable() else " " if c == "\t" else "�" for c in line[shift : shift + room])
     shown = "…" + shown[1:] if shift else shown
     return shown[:-1] + "…" if len(line) > shift + room else shown

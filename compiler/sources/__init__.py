@@ -1,24 +1,27 @@
-"""Places a backbone can come from, one module per word before the colon of `backbone.from`."""
+"""Sources of backbones, one module per word before the colon of `backbone.from`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-# what sentence-transformers keeps beside a backbone
+# files that sentence-transformers keeps beside a backbone
 SENTENCES = ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
 
 
 @dataclass(frozen=True)
 class Located:
-    """A backbone's folder on this machine, and what the plan writes of where it came from."""
+    """The local folder of a backbone, and its reference as a plan holds it."""
 
     folder: Path
-    pinned: str  # the reference with nothing left open: a hub revision is a commit here
+    pinned: str  # the reference with the Hub revision resolved to a commit
 
 
 class Missing(Exception):
-    """The reference leads nowhere; `reason` says what was tried, `help` a way out."""
+    """Raised for a reference that can't be resolved; `reason` says why, `help` what to do.
+
+    `is_machine` is True where the cause is this machine or its network, not the spec.
+    """
 
     def __init__(self, reason: str, help: str = "", is_machine: bool = False) -> None:
         super().__init__(reason)
@@ -28,7 +31,7 @@ class Missing(Exception):
 
 
 def split(reference: str) -> tuple[str, str]:
-    """The word of a reference, which names a module here, and the rest; without a word it is a folder's path.
+    """The word of a reference, which names a module here, and its rest; a reference without a word is a folder's path.
 
     >>> split("package:name/path"), split("./folder"), split("../a:b")
     (('package', 'name/path'), ('folder', './folder'), ('folder', '../a:b'))

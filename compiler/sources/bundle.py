@@ -1,4 +1,4 @@
-"""The backbone inside a bundle that graftc built: its `checkpoint` folder, as the bundle's manifest lists it."""
+"""The backbone inside a bundle that graftc built: its `checkpoint` folder, checked against the bundle's manifest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _NEEDED = ("config.json", "model.safetensors")
 
 
 def locate(reference: str, base: Path, weights: bool = True) -> Located:
-    """The checkpoint of the bundle at `reference`, which starts at `base` unless it is absolute.
+    """The checkpoint of the bundle at `reference`, relative to `base` unless it is absolute.
 
-    Its files are those of the bundle's manifest, by their hashes; of weights, which planning does not read, by size.
+    Its files are compared with the manifest by hash; weights, which planning does not read, by size only.
     """
     bundle = base / reference
     if not os.path.isdir(bundle):
@@ -43,19 +43,22 @@ def locate(reference: str, base: Path, weights: bool = True) -> Located:
 
 
 def held(folder: Path) -> Iterator[Path]:
-    """What of a bundle is held against its manifest, and that itself."""
+    """The manifest of a bundle and the files that are compared with it."""
     yield folder / NAME
     yield from (folder / INSIDE).rglob("*")
 
 
 def check(located: Located, memory: Path | None) -> None:
-    """Raises Missing where the weights, too, are not those of the manifest; `memory` is as that of `file_sha256`."""
+    """Raises Missing where any file, weights included, differs from the manifest; `memory` is as in `file_sha256`."""
     reference = located.pinned.partition(":")[2]
     _refuse_others(located.folder.parent, reference, lambda path: file_sha256(path, memory))
 
 
 def _refuse_others(bundle: Path, reference: str, read: Callable[[Path], str | bool]) -> None:
-    """Raises Missing for a checkpoint that is not the manifest's; `read` hashes a file, or says that it need not be."""
+    """Raises Missing for a checkpoint that differs from the manifest.
+
+    `read` returns a file's hash, or True for a file that need not be hashed.
+    """
     try:
         files = read_manifest(bundle)["files"]
     except BundleError as error:
@@ -79,7 +82,7 @@ def _wrong(bundle: Path, known: Mapping[str, Any], read: Callable[[Path], str | 
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All that lies in a folder and is none itself; what a link leads to is judged by its content."""
+    """Every file in a folder at any depth; a symbolic link counts as one."""
     return (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
 
 

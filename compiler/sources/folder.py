@@ -14,7 +14,7 @@ from . import Located, Missing
 
 
 def locate(reference: str, base: Path, weights: bool = True) -> Located:
-    """The folder at `reference`, which starts at `base` unless it is absolute."""
+    """The folder at `reference`, relative to `base` unless it is absolute."""
     folder = base / reference
     if os.path.isdir(folder):
         return Located(folder, reference)
@@ -30,20 +30,20 @@ def locate(reference: str, base: Path, weights: bool = True) -> Located:
 
 
 def held(folder: Path) -> Iterator[Path]:
-    """What of a folder is held against a list of its own: nothing, there is none."""
+    """No files: a plain folder has no manifest."""
     return iter(())
 
 
 def check(located: Located, memory: Path | None) -> None:
-    """Raises Missing where a folder is not what its own list says: there is none."""
+    """Does nothing: a plain folder has no manifest."""
 
 
-# who has the models that the Hub once had under one word
+# owners of models that the Hub once listed without an owner
 _OWNERS = {"distilbert": "distilbert", "bert": "google-bert", "roberta": "FacebookAI", "xlm-roberta": "FacebookAI"}
 
 
 def _near(reference: str, base: Path) -> str:
-    """What was probably meant: a folder beside the one that is not there, or a repository of the Hub."""
+    """Help: the folder or the Hub repository that was probably meant; empty if there is none."""
     parent, name = os.path.split(reference.rstrip("/"))
     beside = base / parent
     folders = [entry for entry in os.listdir(beside) if os.path.isdir(beside / entry)] if os.path.isdir(beside) else []

@@ -1,8 +1,7 @@
-"""A model repository of the Hugging Face Hub, by way of its cache on this machine.
+"""A model repository of the Hugging Face Hub, read through its cache on this machine.
 
-Only configuration, tokenizer and safetensors are ever asked for: no pickle and no code.
-What the cache is known to hold at a commit costs no request; huggingface_hub also remembers there which files
-a repository lacks at a commit.
+Only configuration, tokenizer and safetensors files are requested, never pickles or code. A commit that the cache holds
+completely costs no request; huggingface_hub also remembers which files a repository lacks at a commit.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ SMALL = (
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    "README.md",  # for the licence
+    "README.md",  # holds the licence
     SENTENCES[0],
 )
-TIMEOUT = 10.0  # seconds until a Hub that does not answer counts as unreachable
+TIMEOUT = 10.0  # seconds without an answer after which the Hub counts as unreachable
 
 _REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -42,9 +41,9 @@ _ONCE = "unset HF_HUB_OFFLINE once, or give a local folder: `from: ./folder`"
 
 
 def locate(reference: str, base: Path, weights: bool = True) -> Located:
-    """The snapshot of `org/name@revision`, fetched where the cache lacks it; `base` plays no part.
+    """The snapshot of `org/name@revision`, downloaded where the cache lacks it; `base` is not used.
 
-    With `weights` False the safetensors stay where they are: planning needs only their `header`.
+    With `weights` False, safetensors files are not downloaded: planning reads only their `header`.
     """
     repo, revision = _parts(reference)
     _need_library()
@@ -62,18 +61,18 @@ def locate(reference: str, base: Path, weights: bool = True) -> Located:
 
 
 def held(folder: Path) -> Iterator[Path]:
-    """What of a folder is held against a list of its own: nothing, there is none."""
+    """No files: the cache of a commit has no manifest."""
     return iter(())
 
 
 def check(located: Located, memory: Path | None) -> None:
-    """Raises Missing where a folder is not what its own list says: there is none."""
+    """Does nothing: the cache of a commit has no manifest."""
 
 
 def header(pinned: str, filename: str) -> dict[str, Any]:
-    """The header of a safetensors file of `hub:org/name@commit`, as the file has it, without its tensors.
+    """The JSON header of a safetensors file of `hub:org/name@commit`, without its tensors.
 
-    Asks the Hub each time (two requests at most); what it answers for a commit never changes.
+    Asks the Hub each time, with at most two requests; the answer for a commit never changes.
     """
     repo, commit = _parts(pinned.removeprefix("hub:"))
     _need_library()
@@ -106,20 +105,20 @@ def _need_library() -> None:
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What the cache holds of a repository at a commit."""
+    """The files of a repository at a commit that the cache holds."""
 
     repo: str
     commit: str
 
     def look(self, name: str) -> str | bool:
-        """The path of a file; False when the repository is known to lack it, True when nothing is known."""
+        """The path of a file; False if the repository is known to lack it, True if nothing is known."""
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(self.repo, name, revision=self.commit)
         return found if isinstance(found, str) else found is None
 
     def weights(self) -> tuple[str, ...]:
-        """Names of the files with the weights: the shards of the index, else the one file."""
+        """The names of the weight files: the shards of the index, else the single file."""
         index = self.look(INDEX)
         if not isinstance(index, str):
             return ("model.safetensors",)
@@ -133,11 +132,11 @@ class _Snapshot:
         return tuple(names)
 
     def sentences(self) -> tuple[str, ...]:
-        """Names of the files that the modules of sentence-transformers are read with, where there are such."""
+        """The names of the configuration files of sentence-transformers' modules, if the repository has any."""
         return SENTENCES[1:] if isinstance(self.look(SENTENCES[0]), str) else ()
 
     def unknown(self, weights: bool) -> list[str]:
-        """Files of which only the Hub can say whether they exist."""
+        """The files whose existence is not known without asking the Hub."""
         names = SMALL + self.sentences() + (self.weights() if weights else ())
         return [name for name in names if self.look(name) is True]
 
@@ -151,7 +150,7 @@ def _lacking(snapshot: _Snapshot, name: str, is_offline: bool) -> Missing:
 
 
 def _cached_commit(repo: str, revision: str) -> str:
-    """The commit that `revision` was when it was last fetched."""
+    """The commit that `revision` was at when it was last downloaded."""
     if _COMMIT.fullmatch(revision):
         return revision
     config = _Snapshot(repo, revision).look(CONFIG)
@@ -162,10 +161,10 @@ def _cached_commit(repo: str, revision: str) -> str:
 
 
 def _fetch(repo: str, revision: str, weights: bool) -> str:
-    """Brings what the cache lacks and tells the commit.
+    """Downloads the files that the cache lacks and returns the commit.
 
-    The Hub is asked for the commit first: without that, huggingface_hub answers from its cache when the Hub
-    is away, so that a branch is quietly yesterday's, or tries a dead Hub again for half a minute.
+    The Hub is asked for the commit first. Otherwise huggingface_hub answers from its cache when the Hub is down, so
+    that a branch may be out of date without a word, or retries an unreachable Hub for half a minute.
     """
     from huggingface_hub import HfApi, hf_hub_download
 
@@ -178,7 +177,7 @@ def _fetch(repo: str, revision: str, weights: bool) -> str:
     for name in snapshot.unknown(weights):
         _download(repo, commit, name)
     if revision != commit and isinstance(snapshot.look(CONFIG), str):
-        # writes down which commit the branch is, for a later run without network
+        # records the branch's commit, for a later run without network
         hf_hub_download(repo, CONFIG, revision=revision)
     return commit
 
@@ -193,13 +192,13 @@ def _download(repo: str, commit: str, name: str) -> None:
 
 @contextmanager
 def _explained(repo: str, revision: str) -> Iterator[None]:
-    """Says what huggingface_hub's exceptions mean for someone who wrote a spec."""
+    """Turns exceptions of huggingface_hub into Missing, with help for the author of a spec."""
     from huggingface_hub.errors import HTTPError, SafetensorsParsingError
 
     try:
         yield
     except (HTTPError, OSError, RuntimeError, ValueError, SafetensorsParsingError) as error:
-        # RuntimeError is hf_xet's, ValueError comes of an answer that is not the Hub's
+        # hf_xet raises RuntimeError; ValueError means that the answer was not the Hub's
         raise _missing(error, repo, revision) from error
 
 

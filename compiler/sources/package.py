@@ -13,13 +13,13 @@ from . import Located, Missing
 
 
 def locate(reference: str, base: Path, weights: bool = True) -> Located:
-    """The folder at `<import name>/<path inside>`; `base` plays no part."""
+    """The folder at `<import name>/<path inside>`; `base` is not used."""
     name, _, inside = reference.partition("/")
     roots = _roots(name)
     if not inside or "\0" in inside:
         raise Missing(f"`{reference}` names no folder inside the package", _held(name, roots))
     for root in roots:
-        # a link or `..` may point anywhere, so the path is judged by where it ends
+        # a link or `..` may lead anywhere, so the resolved path is checked
         folder = Path(os.path.realpath(os.path.join(root, inside)))
         if not folder.is_relative_to(os.path.realpath(root)):
             raise Missing(f"`{inside}` leads out of the package `{name}`", "give a folder inside the package")
@@ -29,16 +29,16 @@ def locate(reference: str, base: Path, weights: bool = True) -> Located:
 
 
 def held(folder: Path) -> Iterator[Path]:
-    """What of a folder is held against a list of its own: nothing, there is none."""
+    """No files: a package's folder has no manifest."""
     return iter(())
 
 
 def check(located: Located, memory: Path | None) -> None:
-    """Raises Missing where a folder is not what its own list says: there is none."""
+    """Does nothing: a package's folder has no manifest."""
 
 
 def _roots(name: str) -> list[str]:
-    """The folders of a top-level package: one, or several for a namespace package."""
+    """The folders of a top-level package; a namespace package may have several."""
     if "." in name:
         # find_spec would import the parent
         raise Missing(
@@ -64,7 +64,7 @@ def _roots(name: str) -> list[str]:
 
 
 def _held(name: str, roots: list[str]) -> str:
-    """The way out: the folders that there are."""
+    """Help: the folders that the package has."""
     folders = {entry.name for root in roots for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)}
     shown = [f"package:{name}/{folder}" for folder in folders if not folder.startswith(("_", "."))]
     return f"there are: {listed(shown)}" if shown else "it has no folders"

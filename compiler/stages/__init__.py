@@ -1,1 +1,1 @@
-"""Units of execution; each writes one folder of the store."""
+"""Stages: units of execution, each of which writes one folder of the store."""

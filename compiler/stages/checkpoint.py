@@ -1,4 +1,4 @@
-"""Writes the trained network in Hugging Face form, and proves that reloading it gives the same logits."""
+"""Writes the trained network in Hugging Face form, and checks that the reloaded network gives the same outputs."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from ..model.assembly import HEAD, assemble, of_adapter, of_heads, reassemble, r
 from ..planning.portable import base
 from ..sources import SENTENCES
 
-FEW = 4  # inputs that the reloaded network answers again
-BASE = "backbone"  # the folder of what an adapter belongs to, where stages before it made that
-SAME = 1e-5  # relative; some architectures store tensors in another layout than they compute in
+FEW = 4  # inputs on which the reloaded network is compared
+BASE = "backbone"  # the folder of the backbone that an adapter belongs to, if `pretrain` made it
+SAME = 1e-5  # allowed relative difference; some architectures store tensors in another layout than they use
 
 
 def run(work: Work) -> None:
     """Writes config.json with model.safetensors, or a PEFT adapter, and head.safetensors.
 
-    An adapter of a head's own lies in a folder of its name under `adapters`. Where self-supervised stages made the
-    backbone that adapters belong to, it lies in `backbone`: the one that the spec names is another.
+    A head's own adapter lies in a folder of its name under `adapters`. Where stages of `pretrain` made the backbone
+    that adapters belong to, it lies in `backbone`, because the spec names another.
 
-    Raises Refused E0413 where the reloaded network answers otherwise.
+    Raises Refused E0413 where the reloaded network's outputs differ.
     """
     plan = work.plan
     learned = work.inputs["train"] / "learned.safetensors"
     method = plan.method.variant
-    # a merged network has lost its adapter, so an adapted one is assembled anew
+    # merging removed the adapter from the remembered network, so it is assembled again
     network = (
         assemble(plan, work.backbone, learned)
         if method.adds
@@ -52,7 +52,7 @@ def run(work: Work) -> None:
         folder = of_adapter(work.out, adapter)
         folder.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of one library calling another's deprecated names
+            warnings.simplefilter("ignore")  # libraries call deprecated names of each other
             method.save(backbone, folder)
         _anonymise(folder, source)
     # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
@@ -77,9 +77,9 @@ def run(work: Work) -> None:
 
 
 def _pools_as_before(work: Work) -> bool:
-    """Whether what sentence-transformers keeps beside the backbone is true of the trained one.
+    """Whether the sentence-transformers files beside the backbone are true of the trained network.
 
-    It is where nothing in it learned, and where every head pooled as it says: other vectors were not trained.
+    They are if nothing in the backbone learned, or if every head pooled as they say.
     """
     plan = work.plan
     said = read_sentences(work.origin) if plan.reading.variant.vocabulary else None
@@ -90,7 +90,7 @@ def _pools_as_before(work: Work) -> bool:
 
 
 def _copy(source: Path, target: Path, names: Iterable[str]) -> None:
-    """Copies files of a folder, as far as they are there."""
+    """Copies those files of a folder that exist."""
     for name in names:
         if (source / name).is_file():
             (target / name).parent.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def _copy_base(made: Path, folder: Path, source: str) -> None:
 
 
 def _anonymise(folder: Path, source: str) -> None:
-    """Names the backbone as the spec does, not by where it lies on this machine."""
+    """Replaces the local path of the backbone by its name in the spec."""
     for name, key in (("config.json", "_name_or_path"), ("adapter_config.json", "base_model_name_or_path")):
         path = folder / name
         if path.is_file():
@@ -114,7 +114,7 @@ def _anonymise(folder: Path, source: str) -> None:
             if key in values:
                 values[key] = source
             for field, value in values.items():
-                if isinstance(value, list) and field.endswith("_modules"):  # sets of PEFT's, in an order of the moment
+                if isinstance(value, list) and field.endswith("_modules"):  # sets of PEFT's, which have no fixed order
                     values[field] = sorted(value)
             path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card names the local path; the bundle has its own

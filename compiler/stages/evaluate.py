@@ -1,4 +1,4 @@
-"""Scores the trained network in torch, and lets validation decide what is left to decide."""
+"""Scores the trained network in torch, and calibrates thresholds and the like on validation rows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SCORED = ("validation", "test")
 
 
 def run(work: Work) -> None:
-    """Writes outputs of each task's splits (`validation.npz`), `metrics.json`, and `calibrated.json`.
+    """Writes the outputs of each task's splits (`validation.npz` …), `metrics.json` and `calibrated.json`.
 
-    The last holds by task what replaces fields of its head's record.
+    `calibrated.json` holds by task the fields that replace those of its head's record.
     """
     plan = work.plan
     torch.set_num_threads(work.machine.threads)

@@ -1,4 +1,4 @@
-"""Merges what was adapted, writes the graph, and proves that nothing changed on the way."""
+"""Merges adapters, writes the graphs, and checks that outputs did not change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from ...runtime.manifest import MODEL
-from ...runtime.session import Session
 from ..bundling.manifest import file_of
 from ..contracts.method import Method
 from ..contracts.stage import Stage
@@ -23,13 +22,13 @@ from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..export.fusion import fused
 from ..export.graph import write_graphs
-from ..export.parity import Parity, apart, compare, gate, golden_inputs, of_graph, of_network, outputs
+from ..export.parity import Parity, apart, compare, gate, golden_inputs, on_rows, outputs
 from ..model.adapters import merge
 from ..model.assembly import assemble, learned, part_of, remember
 from ..model.network import Network
 from ..planning.plan import Plan
 
-REAL = 16  # rows of the data that the gates see besides the generated inputs
+REAL = 16  # rows of the data on which graphs are compared besides generated inputs
 
 
 def run(work: Work) -> None:
@@ -56,20 +55,16 @@ def run(work: Work) -> None:
 
 
 def _on_rows(network: Network, plan: Plan, processor: Any, path: Path, prepared: Path) -> Parity:
-    """The same comparison on prepared rows of the data, which the preprocessing already met."""
     rows = Prepared(prepared)
-    chosen = [rows.row(i) for i in range(min(REAL, rows.rows))]
-    ours = of_network(network, plan, processor, chosen)
-    worst, name = apart(ours, of_graph(Session(path), plan, processor, chosen))
-    return Parity(worst, name, f"a batch of {len(chosen)} rows of the data", len(chosen))
+    return on_rows(network, plan, processor, path, [rows.row(i) for i in range(min(REAL, rows.rows))])
 
 
 def _merge(network: Network, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:
-    """Merges in place; the merged network must answer as the adapted one did, and something must have been learned."""
+    """Merges in place; raises Refused E0403 where outputs change, E0404 where an adapter learned nothing."""
     method = plan.method.variant
     if not method.adds:
         return None
-    work.memory.clear()  # the adapted form is gone after this
+    work.memory.clear()  # merging destroys the adapted network
     adapted = outputs(network, plan, processor, inputs)
     before = _weights(network, method) if method.merges else _untrained(work)
     merge(network, plan)
@@ -86,16 +81,17 @@ def _merge(network: Network, plan: Plan, processor: Any, inputs: list[Any], work
             "the merged model disagrees with the adapted one",
             f"largest relative difference {worst:.1e}, allowed {plan.export.parity:.1e} by `export.gate.parity`",
             f"both answers to {len(inputs)} generated inputs are kept for inspection: {evidence}",
-            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; or allow more with `export.gate.parity`",
+            help="lower `adapt.alpha` or `train.learning_rate`: an update this large loses precision; "
+            "or allow more with `export.gate.parity`",
         )
     state = _states(network) if method.merges else load_file(work.inputs["train"] / "learned.safetensors")
     return {"worst": worst, "allowed": plan.export.parity, **_updates(work, before, state)}
 
 
 def _updates(work: Work, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """How much was learned; raises Refused E0404 for an adapter that learned nothing."""
+    """The number and the size of updates; raises Refused E0404 for an adapter that learned nothing."""
     changed = [name for name, tensor in before.items() if not torch.equal(after[name], tensor)]
-    is_untaught = _best(work) == 0  # no step made more of the fitted heads, so what learns beside them is as it began
+    is_untaught = _best(work) == 0  # the fitted heads were best, so adapters are as they began
     for adapter in () if is_untaught else work.plan.each_adapter:
         names = [name for name in before if name.startswith(f"{part_of(adapter)}.")]
         if not set(names) & set(changed):
@@ -112,12 +108,12 @@ def _updates(work: Work, before: Mapping[str, torch.Tensor], after: Mapping[str,
 
 
 def _best(work: Work) -> int:
-    """The epoch that is kept, 0 for heads as they were fitted."""
+    """The epoch that is kept; 0 for heads as they were fitted."""
     return int(json.loads((work.inputs["train"] / "history.json").read_bytes())["best_epoch"])
 
 
 def _unjoined(work: Work) -> Iterator[str]:
-    """What `gradual_unfreezing` has to do with it: no layer learns in the first epochs."""
+    """A note on `gradual_unfreezing`, where the best epoch came before any layer learned."""
     best = _best(work)
     if best <= work.plan.train.gradual_unfreezing:
         yield f"epoch {best} was the best, when no layer had joined yet: see `train.gradual_unfreezing`"
@@ -128,15 +124,15 @@ def _states(network: Network) -> dict[str, torch.Tensor]:
 
 
 def _weights(network: Network, method: Method[Any]) -> dict[str, torch.Tensor]:
-    """The weights that will take in an update, as they are before."""
-    # they are the same for all adapters
+    """Copies of the weights that merging will change, for every adapter."""
+    # the same for all adapters
     state = network.backbone.state_dict()
     before = {method.plain(n): state[n].clone() for n in state if n.endswith(".weight") and ".base_layer." in n}
     return {f"{part_of(adapter)}.{name}": tensor for adapter in network.adapters for name, tensor in before.items()}
 
 
 def _untrained(work: Work) -> dict[str, torch.Tensor]:
-    """What was added to the backbone, as it was before training."""
+    """The tensors that the method added, as they were before training."""
     fresh = learned(assemble(work.plan, work.backbone), work.plan)
     return {n: t.detach().clone() for n, t in fresh.items() if not n.startswith("head.")}
 

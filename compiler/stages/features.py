@@ -1,4 +1,4 @@
-"""Computes the cached features of a split: what frozen layers give for each row, which no training changes."""
+"""Caches the features of a split: outputs of frozen layers for each row, which training does not change."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
 from ..training.memory import Parts, cuts
 
-BATCH = 32  # rows; more is no faster on a processor, and costs memory
+BATCH = 32  # rows; more are no faster on a CPU, and take memory
 
 
 def run(work: Work) -> None:
-    """Writes features (rows, width) of a frozen backbone, or the states (tokens, width) that frozen layers hand on."""
+    """Writes features (rows, width) of a frozen backbone, or states (tokens, width) of each row from frozen layers."""
     network = assemble(work.plan, work.backbone).to(work.machine.device)
     processor, task = preprocessor(work.plan, work.backbone), work.task
     rows = Prepared(work.prepared(task, work.split))
-    prefix = next(iter(network.prefixes.values()), None)  # beneath all that learns, so that any adapter's will do
+    prefix = next(iter(network.prefixes.values()), None)  # the same for every adapter, as nothing in it learns
     changed = views(work.plan, task, work.split)
-    lengths = rows.lengths() if prefix else None  # of texts, which have one view
+    lengths = rows.lengths() if prefix else None  # cached states are of texts, which have one view
     budget, total = budget_on(work.machine.device, processor), rows.rows * len(changed)
     batches = list(product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)))
     width, precision = work.plan.backbone.width, work.plan.train.fold_precision

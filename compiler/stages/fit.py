@@ -1,4 +1,4 @@
-"""Fits linear heads to the features of the untouched backbone, before the first step (Kumar et al. 2022, arXiv:2202.10054)."""
+"""Fits linear heads to features of the untouched backbone before the first step (Kumar et al., arXiv:2202.10054)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from ..training.fitting import Fit, fitted
 
 
 def run(work: Work) -> None:
-    """Writes `learned.safetensors`, the weights of each head, and `fit.json`: by head strength, iterations, loss and scale."""
+    """Writes `learned.safetensors` (weights) and `fit.json` (strength, iterations, loss and scale by head)."""
     tensors: dict[str, torch.Tensor] = {}
     said: dict[str, dict[str, Any]] = {}
     for task in work.plan.fitted:
         found = _fit(work, task)
         tensors |= {f"head.{task.named('out.weight')}": found.weight, f"head.{task.named('out.bias')}": found.bias}
         said[task.name] = {
-            "strength": found.strength, "iterations": found.iterations, "loss": round(found.loss, 6), "scale": found.scale,
-        }  # fmt: skip
+            "strength": found.strength,
+            "iterations": found.iterations,
+            "loss": round(found.loss, 6),
+            "scale": found.scale,
+        }
         named = f"{task.name}: " if task.name else ""
         work.progress.say(f"  {named}fitted in {found.iterations} iterations, loss {found.loss:.4f}")
     save_file({name: tensor.float().contiguous() for name, tensor in tensors.items()}, work.out / "learned.safetensors")
@@ -39,7 +42,7 @@ def _fit(work: Work, task: TaskPlan) -> Fit:
     variant, rows = task.head.variant, Prepared(work.prepared(task, "train"))
     assert variant.convex is not None
     record, features = variant.convex(task.head.record), read_cache(work.features(task)).values
-    assert record is not None  # a plan has no head with other layers fitted
+    assert record is not None  # plans fit no heads with hidden layers
     ((output, array),) = variant.outputs(record).items()
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -48,7 +51,7 @@ def _fit(work: Work, task: TaskPlan) -> Fit:
     draws = generator(work.plan.seed, "fit", task.name)
     targets = torch.from_numpy(np.array(rows.targets))
     seen, count = torch.from_numpy(np.array(features, np.float32)), array["shape"][-1]
-    # where no step follows the head is all that there is, and nothing has to be left for a backbone to learn
+    # without further steps the backbone never learns, so no gradient has to be left for it
     is_sure = variant.gives_shares and work.plan.train.steps > 0
     return fitted(seen, targets, count, loss, draws, is_sure=is_sure)
 

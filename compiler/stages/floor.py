@@ -1,4 +1,4 @@
-"""Scores what costs nothing on the rows that the trained network is scored on: its floors."""
+"""Scores a task's floors on the rows that the trained network is scored on."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from ..planning.split import generator
 from ..training.loaders import NOTHING, arrays, budget_on, padded, tensors_of
 from .prepare import inputs_of
 
-MOST = 20_000  # training rows that a floor learns from
-# an answer goes so far from the constant one towards a floor's: one that is too certain may still know something
+MOST = 20_000  # the most training rows that a floor learns from
+# steps from the constant answer towards a floor's: a floor that is too certain may still know something
 SHRUNK = (0.1, 0.3, 1.0)
 BATCH = 32
 
 
 def run(work: Work) -> None:
-    """Writes `floors.json` of the stage's task, and the outputs of each floor for validation rows (`0.npz` …).
+    """Writes `floors.json` of the stage's task, and each floor's outputs for validation rows (`0.npz` …).
 
-    In it `scores` has by split and floor every metric that is one number; `untrained` is the loss on training rows of
-    the best answer that is always the same, None where no floor gives one; `tells` the least loss on validation rows
-    that a floor comes to on the way there from that answer, as a share of what that answer loses.
+    In it, `scores` holds by split and floor every metric that is one number. `untrained` is the loss on training rows
+    of the best constant answer, None where no floor gives one. `tells` is the least loss on validation rows on the way
+    from the constant answer to a floor's, relative to the constant answer's.
     """
     task, record = work.task, work.task.head.record.plain()
     head, metrics = task.head.variant, task.head.variant.metrics
@@ -80,7 +80,7 @@ def _numbers(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _train(work: Work) -> Sample:
-    """At most MOST training rows, drawn as they are drawn for every spec that has the same rows."""
+    """At most MOST training rows, the same for all specs with the same rows."""
     prepared = Prepared(work.prepared(work.task, "train"))
     every = np.arange(len(prepared))
     chosen = np.sort(generator(0, "floor").permutation(every)[:MOST])
@@ -97,23 +97,23 @@ def _sample(work: Work, split: str) -> Sample:
 
 
 def _inputs(work: Work, split: str, numbers: np.ndarray) -> list[Any]:
-    """The raw inputs of some rows of a split's tables, by their numbers, which ascend."""
+    """The raw inputs of rows of a split's tables, by their ascending numbers."""
     planned = work.task.split(split)
     assert planned is not None
     return list(inputs_of(work.plan, work.task, planned, work.root, numbers))
 
 
 def _vectors(work: Work, split: str) -> np.ndarray | None:
-    """The untouched backbone's features of each row, where they are kept for training or a head wants them."""
+    """The untouched backbone's features of each row, if they are cached for training or computed for the floor."""
     if split in untouched(work.plan, work.task):
         return _untouched(work, split)
-    cached = work.cached(work.task, split)  # an input of this stage where its head takes them
-    rows = Prepared(work.prepared(work.task, split)).rows  # of pictures, the first of several views
+    cached = work.cached(work.task, split)  # an input of this stage if its head's floors take features
+    rows = Prepared(work.prepared(work.task, split)).rows  # the first view only, where pictures have several
     return np.asarray(read_cache(cached).values[:rows], np.float32) if cached else None
 
 
 def _untouched(work: Work, split: str) -> np.ndarray:
-    """Features (texts, width) of the backbone that the spec names, of the texts of each input each for itself."""
+    """Features (texts, width) of the spec's backbone, each text of an input by itself."""
     plan, device = work.plan, work.machine.device
     numbers = Prepared(work.prepared(work.task, split)).numbers
     processor = preprocessor(plan, work.origin, otherwise={"is_pair": False, "is_apart": True})
@@ -131,7 +131,7 @@ def _untouched(work: Work, split: str) -> np.ndarray:
 
 
 def _untrained(task: TaskPlan, floor: Floor, train: Sample) -> float | None:
-    """The loss of a constant answer, or where weights of labels make that better, of the one that prefers none."""
+    """The loss of a constant answer, or of the answer without preference if that is less, under weights of labels."""
     outputs = floor.answer(train)
     assert outputs is not None
     even: Outputs = {name: _flat(values) for name, values in outputs.items()}
@@ -139,7 +139,7 @@ def _untrained(task: TaskPlan, floor: Floor, train: Sample) -> float | None:
 
 
 def _flat(values: Values) -> Values:
-    """Logits of the same size that prefer no label; a single one is a number, and stays."""
+    """Logits of the same shape without preference for a label; a single output is a number, and stays."""
     if isinstance(values, list):
         return [np.zeros_like(row) for row in values]
     return values if values.shape[-1] == 1 else np.zeros_like(values)
@@ -148,7 +148,7 @@ def _flat(values: Values) -> Values:
 def _told(
     least: float | None, task: TaskPlan, constant: Outputs | None, outputs: Outputs, sample: Sample
 ) -> float | None:
-    """What part of a constant answer's loss is left at best where it goes some way towards a floor's answer."""
+    """The least share of the constant answer's loss that remains on the way towards a floor's answer."""
     values = outputs.get("logits")
     if constant is None or not isinstance(values, np.ndarray):
         return least
@@ -161,7 +161,7 @@ def _told(
 
 
 def _loss(task: TaskPlan, outputs: Outputs, targets: Targets) -> float:
-    """A task's own loss of outputs, those that run along a text padded with what no loss gives a share."""
+    """The task's loss of some outputs, ragged ones padded."""
     tensors = {name: torch.from_numpy(padded(values, NOTHING)) for name, values in outputs.items()}
     with torch.no_grad():
         return float(task.head.variant.loss(task.head.record, tensors, tensors_of(targets)))

@@ -1,4 +1,4 @@
-"""Looks at a training that has ended: what it left behind, and how the model stands beside its floors."""
+"""Examines a finished training: its losses and norms, and the model's scores beside its floors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 def run(work: Work) -> None:
-    """Writes `findings.json`: what is worth a look, each thing once, as `health.Finding` has it."""
+    """Writes `findings.json`, a list of `health.Finding` as JSON."""
     floors = {task.name: _floors(work, task) for task in work.plan.tasks}
     training = _training(work, floors)
     answers = [
@@ -68,20 +68,20 @@ def _training(work: Work, floors: Mapping[str, Json]) -> Training:
 
 
 def _can_fit(plan: Plan, task: TaskPlan) -> bool:
-    """Whether a head was drawn that could be fitted before the first step."""
+    """Whether a head was drawn at random that could have been fitted before the first step."""
     is_convex = task.head.variant.convex is not None and not task.head.record.get("hidden")
     return task.head.start != "fitted" and is_convex and plan.method.variant.starts_untouched
 
 
 def _untrained(plan: Plan, floors: Mapping[str, Json]) -> float | None:
-    """What all tasks lose together, by their weights, whose answers are always the same."""
+    """The weighted loss of constant answers of all tasks; None where a task has none."""
     own = [(task.weight, floors[task.name].get("untrained")) for task in plan.tasks if task.metric]
     known = [weight * loss for weight, loss in own if loss is not None]
     return sum(known) if len(known) == len(own) and known else None
 
 
 def _answers(work: Work, task: TaskPlan, floors: Json, training: Training) -> Answers:
-    """What the model and its floors say of a task's validation rows."""
+    """The model's and the floors' answers to a task's validation rows."""
     examples = Prepared(work.prepared(task, "validation")).examples()
     outputs = read_outputs(work.inputs["evaluate"] / f"{task.named('validation')}.npz")
     calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
@@ -97,7 +97,7 @@ def _answers(work: Work, task: TaskPlan, floors: Json, training: Training) -> An
 
 
 def _learned(plan: Plan, floors: Json, training: Training) -> float | None:
-    """What the model leaves of a constant answer's loss on validation rows, in its best epoch; of one task alone."""
+    """The model's least validation loss relative to a constant answer's; None with several tasks."""
     losses = [epoch["validation_loss"] for epoch in training.epochs if "validation_loss" in epoch]
     if len(plan.tasks) > 1 or not losses or not floors.get("untrained"):
         return None
@@ -105,7 +105,7 @@ def _learned(plan: Plan, floors: Json, training: Training) -> float | None:
 
 
 def _spoken(task: TaskPlan, record: Json, outputs: Outputs, examples: Examples) -> Json:
-    """Labels that are never answered though many rows have them, and the commonest answer where each row has one."""
+    """Labels that are never answered though many rows have them, and the most frequent answer."""
     answered = task.head.variant.metrics.answered
     if answered is None:
         return {}
@@ -134,7 +134,7 @@ def _compared(work: Work, task: TaskPlan, floors: Json, record: Json, outputs: O
     folder = work.inputs[stage_name("floor", task.name)]
     theirs = read_outputs(folder / f"{list(floors['names']).index(best)}.npz")
     pairs = ((record, outputs), (task.head.record.plain() | floors["calibrated"][best], theirs))
-    # one row more or less is no evidence, whatever the error of so rare a thing
+    # a difference of one row is no evidence
     error = standard_error(metrics, name, pairs, examples, generator(work.plan.seed, "floor"))
     return found | {"error": error, "is_below": sign * (known[best] - ours) > max(error, 1 / len(examples))}
 

@@ -1,4 +1,4 @@
-"""Makes what a self-supervised stage learned part of the backbone, in Hugging Face form, and says what it was worth."""
+"""Writes the backbone that a stage of `pretrain` made, in Hugging Face form, and reports its scores."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from ..planning.plan import PretrainPlan
 from ..training.loaders import Rows
 from ..training.validation import scored
 
-SAME = 1e-4  # relative difference that merging may make
-CARD = "README.md"  # which states the licence
+SAME = 1e-4  # relative difference that merging may cause
+CARD = "README.md"  # it states the licence
 
 
 def run(work: Work) -> None:
-    """Writes a backbone's folder and `report.json`; raises Refused E0403 where the merged network answers otherwise."""
+    """Writes a backbone's folder and `report.json`; raises Refused E0403 where merging changes the outputs."""
     phase = work.plan
     assert isinstance(phase, PretrainPlan)
     torch.set_num_threads(work.machine.threads)
@@ -49,7 +49,7 @@ def run(work: Work) -> None:
     _merge(work, network, method)
     if split:
         report["after"] = _scores(work, network, split)
-    if split and phase.tasks[0].head.variant.condense:  # it finds words
+    if split and phase.tasks[0].head.variant.condense:  # an objective over a vocabulary
         report["unigram_entropy"] = round(unigram_entropy(_texts(work, split)), 6)
     history = json.loads((work.inputs[work.phase] / "history.json").read_bytes())
     report |= {name: history[name] for name in ("steps", "best_epoch", "micro_batch")}
@@ -66,7 +66,7 @@ def _scores(work: Work, network: Network, split: str) -> dict[str, Any]:
 
 
 def _merge(work: Work, network: Network, method: Method[Any]) -> None:
-    """Merges in place; the merged network must answer as the adapted one did."""
+    """Merges adapters in place; raises Refused E0403 where outputs change."""
     if not method.adds:
         return
     processor, plan = preprocessor(work.plan, work.backbone), work.plan
@@ -81,7 +81,7 @@ def _merge(work: Work, network: Network, method: Method[Any]) -> None:
 
 
 def _texts(work: Work, split: str) -> Iterator[np.ndarray]:
-    """The words of a split's rows, with those that were masked in their places."""
+    """The token ids of a split's rows, without special tokens and with masked tokens restored."""
     task = work.plan.tasks[0]
     rows = Prepared(work.prepared(task, split))
     for i in range(rows.rows):
@@ -96,7 +96,7 @@ def _texts(work: Work, split: str) -> Iterator[np.ndarray]:
 
 
 def _save(work: Work, phase: PretrainPlan, network: Network) -> None:
-    """The backbone with its language model's head, where it has one: what comes next may want it."""
+    """Saves the backbone with its language-model head, if it has one, because the next phase may need it."""
     head = network.head(0)
     if isinstance(head, WordHead):
         whole = head.language.whole(network.backbone)

@@ -1,4 +1,4 @@
-"""Puts the bundle together: graphs, runtime, wrapper, card, checkpoint, checksums."""
+"""Assembles the bundle: graphs, runtime, wrapper, card, checkpoint, checksums."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..store.hashes import combined, digest, file_sha256
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that begins like a number: `1e5` is one in the spec's YAML, and a word in PyYAML's."""
+    """A YAML dumper that quotes every text that begins like a number, because specs read `1e5` as a number."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
@@ -38,7 +38,7 @@ _Dumper.add_representer(str, _text)
 
 
 def run(work: Work) -> None:
-    """Fills the stage's folder with the whole bundle."""
+    """Fills the stage's folder with the bundle."""
     plan, out = portable(work.plan), work.out
     manifest = _manifest(work, plan)
     micro = {"micro_batch": _micro_batches(manifest)}
@@ -46,7 +46,7 @@ def run(work: Work) -> None:
         (precision, file_of(graph, precision)) for precision in plan.export.precision for graph in plan.export.graphs
     ):
         source = work.inputs["export" if precision == "fp32" else "quantize"]
-        if (work.inputs["verify"] / name).exists():  # with nodes in float, for the gates' sake
+        if (work.inputs["verify"] / name).exists():  # a version with nodes in float, which passed the gates
             source = work.inputs["verify"]
         for file in source.glob(f"{name}*"):
             shutil.copy2(file, out / file.name)
@@ -97,7 +97,7 @@ def _manifest(work: Work, plan: Plan) -> dict[str, Any]:
 
 
 def _floors(work: Work, plan: Plan) -> dict[str, Any]:
-    """What floors score, by split and floor, every metric under the name that the model's has."""
+    """The floors' scores by split and floor, with metrics named as the model's."""
     scores: dict[str, dict[str, dict[str, Any]]] = {}
     for task in plan.tasks:
         folder = work.inputs.get(stage_name("floor", task.name))
@@ -109,7 +109,7 @@ def _floors(work: Work, plan: Plan) -> dict[str, Any]:
 
 
 def gap(history: Mapping[str, Any]) -> dict[str, float]:
-    """How much the loss on validation rows was above that on training rows in the best epoch; empty without them."""
+    """The difference of validation and training loss in the best epoch; empty without validation."""
     best: Mapping[str, Any] = next(
         (epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"]), {}
     )
@@ -117,7 +117,7 @@ def gap(history: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _unsupervised(work: Work) -> dict[str, Any]:
-    """What the stages before the supervised one were worth, and what was retained of the backbone's own objective."""
+    """The reports of the stages of `pretrain` and of `retain`."""
     names = [f"pretrain-{i}-merge" for i in range(1, len(work.plan.pretrain) + 1)]
     reports = [json.loads((work.inputs[name] / "report.json").read_bytes()) for name in names]
     kept = {"retain": json.loads((work.inputs["retain"] / "retain.json").read_bytes())} if work.plan.retain else {}
@@ -125,7 +125,7 @@ def _unsupervised(work: Work) -> dict[str, Any]:
 
 
 def _micro_batches(manifest: dict[str, Any]) -> dict[str, int]:
-    """Takes out how many rows of a batch went through the network at once, by stage: what memory allowed is no part of the model."""
+    """Takes out the rows that went through the network at once, by stage, because they depend on memory alone."""
     stages = {f"pretrain-{i}": report for i, report in enumerate(manifest.get("pretrain", ()), 1)}
     return {name: report.pop("micro_batch") for name, report in {**stages, "train": manifest["training"]}.items()}
 
@@ -153,7 +153,7 @@ def _runtime(plan: Plan, target: Path) -> Runtime:
 
 
 def _imports(path: Path, module: str) -> set[str]:
-    """The runtime's own modules that a module imports by name."""
+    """The modules of the runtime that a module imports."""
     parents = module.split(".")[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

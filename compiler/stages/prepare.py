@@ -1,4 +1,4 @@
-"""Reads the rows of a split and turns them into arrays, through the preprocessing that the bundle will use."""
+"""Reads the rows of a split and turns them into arrays by the bundle's preprocessing."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from ..planning.plan import Phase, SplitPlan, TaskPlan
 from ..planning.split import held_out
 from ..store.hashes import identity
 
-WITHIN = 40  # bits of a row's number within its table; above them, the table's
-MOST = 20  # inputs named that can't be read
+WITHIN = 40  # bits of a row's number for its place in the table; the bits above are the table's number
+MOST = 20  # the most unreadable inputs in a message
 CHUNK = 1000  # rows handed to the tokenizer at once
-BLOCK = 1 << 20  # rows of which is known whether they are the split's, looked at together
+BLOCK = 1 << 20  # rows handled at a time when places are written
 
 
 class Read(NamedTuple):
-    """A row of a split's tables: its number among all of them, where it stands, its values and its input."""
+    """A row of a split's tables: its number among all rows, its table and place, its values and its input."""
 
     number: int
     table: Opened
@@ -41,9 +41,9 @@ class Read(NamedTuple):
 
 
 def run(work: Work) -> None:
-    """Writes the arrays of a split's rows, and `held_out.npy` where they are a share of the training rows.
+    """Writes the arrays of a split's rows, and `held_out.npy` where the split is held out of the training rows.
 
-    Rows are read, prepared and written as they come. Raises Refused E0405 where data changed since planning.
+    Rows are read, prepared and written one block at a time. Raises Refused E0405 where data changed since planning.
     """
     task, split = work.task, work.task.split(work.split)
     assert split is not None
@@ -54,7 +54,7 @@ def run(work: Work) -> None:
         _write_places(work.out / "held_out.npy", is_own)
     rows = _chosen(raw_rows(work.plan, task, split, work.root), is_own)
     blocks = _prepared(work, split, rows)
-    if head.draw and split.name != "train":  # what training draws anew for each step is asked once
+    if head.draw and split.name != "train":  # only training draws inputs anew in each step
         blocks = _drawn(task, blocks)
     if head.packing:
         blocks = _packed(task, head.packing, blocks)
@@ -80,7 +80,7 @@ def _prepared(work: Work, split: SplitPlan, rows: Iterator[Read]) -> Iterator[Bl
 
 
 def _drawn(task: TaskPlan, blocks: Iterable[Block]) -> Iterator[Block]:
-    """Rows as they are asked, each drawn from its place alone."""
+    """Rows with drawn inputs and targets, each drawn from its place alone."""
     draw, places = task.head.variant.draw, count()
     assert draw is not None
     for block in blocks:
@@ -92,7 +92,7 @@ def _drawn(task: TaskPlan, blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def _packed(task: TaskPlan, packing: Packing, blocks: Iterable[Block]) -> Iterator[Block]:
-    """Texts joined to rows of one length, which have numbers of their own."""
+    """Texts joined into rows of one length, numbered anew."""
     record, numbers = task.head.record, count()
     packed = packing.pack(record, (row for block in blocks for row in block.features))
     while features := list(islice(packed, CHUNK)):
@@ -101,16 +101,16 @@ def _packed(task: TaskPlan, packing: Packing, blocks: Iterable[Block]) -> Iterat
 
 
 def _write_places(path: Path, is_own: np.ndarray) -> None:
-    """Writes where an array of bool is true: int64 (rows,)."""
+    """Writes the indices of True in an array of bool: int64 (rows,)."""
     with ArrayFile(path, np.dtype(np.int64)) as file:
         for at in range(0, len(is_own), BLOCK):
             file.add(at + np.flatnonzero(is_own[at : at + BLOCK]))
 
 
 def split_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Iterator[Read]:
-    """Every row of a split that can be used, in the order of its tables.
+    """Every usable row of a split, in the order of its tables.
 
-    Of training rows those that are held out are no part, and the other way round. Raises Refused as `raw_rows` does.
+    Training rows leave out held-out rows, and the other way round. Raises Refused as `raw_rows` does.
     """
     return _chosen(raw_rows(plan, task, split, root), own_rows(plan, task, split, root))
 
@@ -120,7 +120,7 @@ def _chosen(rows: Iterator[Read], is_own: np.ndarray | None) -> Iterator[Read]:
 
 
 def taken_at(rows: Iterable[Read], places: Iterable[int]) -> Iterator[Read]:
-    """The rows at some places, which ascend."""
+    """The rows at some ascending places."""
     ahead = iter(places)
     wanted = next(ahead, None)
     for place, row in enumerate(rows):
@@ -132,9 +132,9 @@ def taken_at(rows: Iterable[Read], places: Iterable[int]) -> Iterator[Read]:
 def own_rows(
     plan: Phase, task: TaskPlan, split: SplitPlan, root: Path, folder: Path | None = None
 ) -> np.ndarray | None:
-    """Which rows of a split's tables are the split's, bool of shape (rows,); None where all are.
+    """Which rows of a split's tables belong to the split, bool (rows,); None where all do.
 
-    Where some are held out, the tables are read once to know it. `folder` is where temporary files may lie.
+    Where rows are held out, this reads the tables once. `folder` is the place of temporary files.
     """
     validation = task.split("validation")
     share = validation.held_out if validation else None
@@ -149,9 +149,9 @@ def own_rows(
 
 
 def _strata(plan: Phase, task: TaskPlan, rows: Iterable[Read]) -> Iterator[int]:
-    """What rows are held out by: what their head says, or where several learn from them, for which of these they are.
+    """The stratum of each row: from its head, or, where several heads share rows, the set of heads that a row is for.
 
-    Then the same rows are held out for all, and none tests one head that taught another.
+    So all heads hold out the same rows, and no row tests one head and teaches another.
     """
     together = plan.together(task.name)
     if len(together) > 1:
@@ -160,21 +160,21 @@ def _strata(plan: Phase, task: TaskPlan, rows: Iterable[Read]) -> Iterator[int]:
             has = (row.number not in out and not lacks(row.values, names) for names, out in heads)
             yield sum(1 << i for i, is_there in enumerate(has) if is_there)
         return
-    # the strata of planning count labels by first appearance; equal groups are all that matters, so number them alike
+    # planning numbers labels by first appearance; this must give equal groups, so it numbers them alike
     seen: dict[Any, int] = {}
     for row in rows:
         yield seen.setdefault(task.head.variant.stratum(row.values, task.data.columns), len(seen))
 
 
 def _skipped(task: TaskPlan) -> frozenset[int]:
-    """The training rows that are left out for a task, by number."""
+    """The numbers of training rows that are left out for a task."""
     train = task.split("train")
     tables = enumerate(train.tables) if train else ()
     return frozenset(at << WITHIN | number for at, table in tables for number in numbers(table.skipped))
 
 
 def _answers(task: TaskPlan) -> list[str]:
-    """The columns that hold the answers of a task."""
+    """The columns that hold the targets of a task."""
     return [name for role in task.head.variant.targets for name in task.data.columns.get(role, ())]
 
 
@@ -189,7 +189,7 @@ def _rows(work: Work, processor: Any, inputs: list[Any]) -> Rows:
 
 
 def _unreadable(work: Work, processor: Any) -> Iterator[tuple[Row, str]]:
-    """Every input of any split of a task that can't be read, and why."""
+    """Every input of a task, of any split, that can't be read, with the reason."""
     seen: set[tuple[str, int]] = set()
     for split in work.task.data.splits:
         for read in raw_rows(work.plan, work.task, split, work.root):
@@ -202,7 +202,7 @@ def _unreadable(work: Work, processor: Any) -> Iterator[tuple[Row, str]]:
 
 
 def _refusal(wrong: Sequence[tuple[Row, str]]) -> Diagnostic:
-    """One finding for all of them, at the first."""
+    """One finding for all unreadable inputs, at the first."""
     (at, reason), count = wrong[0], len(wrong)
     if count == 1:
         return Diagnostic("E0316", "an input can't be read", at, notes=(reason,), help=f"mend it, or {SKIP}")
@@ -214,13 +214,11 @@ def _refusal(wrong: Sequence[tuple[Row, str]]) -> Diagnostic:
 
 
 def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Iterator[Read]:
-    """Every row of a split's tables that is for a task, without those that are left out.
+    """Every row of a split's tables that is for a task, without rows that are left out.
 
-    Where several read them together, a row may have no answer for one; its number is the same for all. Of each table
-    and the files that its rows name the hash is taken before the first row is given, so tables are read as they are
-    asked for and none is held.
-
-    Raises Refused E0405 at a table that is not the one planned.
+    Heads that share rows see the same number for a row, but skip rows without a target of theirs. Each table is hashed,
+    with the files that its rows name, before its first row is given; so tables are streamed. Raises Refused E0405 at a
+    table that changed since planning.
     """
     reader = variants.reader(task.head.type)
     answers = _answers(task) if len(plan.together(task.name)) > 1 else []
@@ -228,7 +226,7 @@ def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Itera
         opened = Opened.again(root, table.path, table.format, table.split, numbers(table.skipped))
         before = identity(opened.path)
         if not before:
-            next(rows(opened), None)  # says why it can't be read
+            next(rows(opened), None)  # raises the reason why it can't be read
         found = _sound(task, opened)
         named = (file for _, values in found for file in reader.files(values, task.data.columns, opened.folder))
         changed = refuse("E0405", f"`{table.path}` changed since it was planned", help="plan again")
@@ -243,21 +241,21 @@ def raw_rows(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path) -> Itera
 
 
 def _sound(task: TaskPlan, table: Opened) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a table with their cells as the head reads them."""
+    """The rows of a table with their cells in the form that the head reads."""
     spelt = task.head.variant.spelt
     for number, written in rows(table):
         yield number, spelt(task.head.record, written, task.data.columns) if spelt else written
 
 
 def inputs_of(plan: Phase, task: TaskPlan, split: SplitPlan, root: Path, wanted: Iterable[int]) -> Iterator[Any]:
-    """The raw inputs of some rows of a split's tables, by their numbers, which ascend."""
+    """The raw inputs of rows of a split's tables, by their ascending numbers."""
     ahead = iter(wanted)
     number = next(ahead, None)
     for row in raw_rows(plan, task, split, root):
         if row.number == number:
             yield row.input
             number = next(ahead, None)
-    assert number is None  # all of them were found
+    assert number is None  # all rows were found
 
 
 STAGE = Stage(run=run)

@@ -1,4 +1,4 @@
-"""Writes the graph in int8, in the first kind that the plan has."""
+"""Writes the graphs in the first kind of int8 that the plan names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..export.calibration import RANGES, drawn
 
 
 def run(work: Work) -> None:
-    """Writes each graph in int8, `told.json`, what a manifest tells of it, and with fixed scales `ranges.json`."""
+    """Writes each graph in int8, `told.json` (fields for the manifest) and, for static scales, `ranges.json`."""
     planned = work.plan.export.quantization
     assert planned is not None
     quantization = variants.quantization(planned.kinds[0])

@@ -1,4 +1,4 @@
-"""Saves, exports and checks the untrained network once, so that the last step is never the first of its kind."""
+"""Exports and checks the untrained network, so that a failure of export shows before training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..planning.plan import Plan
 
 
 def run(work: Work) -> None:
-    """Raises Refused E0401 or E0408 where the trained network could not become a bundle."""
+    """Raises Refused E0401 or E0408 where the network can't become a bundle."""
     plan = _before(work.plan)
     torch.set_num_threads(work.machine.threads)
     network = assemble(plan, work.backbone)
@@ -31,7 +31,7 @@ def run(work: Work) -> None:
 
 
 def _before(plan: Plan) -> Plan:
-    """The plan as it is before any stage of `pretrain`: no language model's head is fitted yet."""
+    """The plan before any stage of `pretrain`, which may fit a language-model head."""
     if not plan.pretrain:
         return plan
     tasks = []

@@ -16,7 +16,7 @@ from ..training.validation import scored
 
 
 def run(work: Work) -> None:
-    """Writes `retain.json`: the scores before and after; of several adapters `after` is the one that keeps least."""
+    """Writes `retain.json`: scores before and after; with several adapters, `after` is the one that retains least."""
     phase = work.plan.retain
     assert phase is not None
     torch.set_num_threads(work.machine.threads)

@@ -1,4 +1,4 @@
-"""Trains what the plan lets learn: makes a job of a stage's folders, and runs it in this process."""
+"""Makes a training job of a stage's folders, and runs it in this process."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..training.loop import train
 
 
 def run(work: Work) -> None:
-    """Writes what `training.loop.train` writes."""
+    """Writes the files that `training.loop.train` writes."""
     train(job_of(work), work.progress)
 
 
 def job_of(work: Work) -> Job:
-    """The job of a stage; an attempt that was stopped left its checkpoint in the same folder."""
+    """The job of a stage; its folder holds the checkpoint of an earlier attempt."""
     rows = (
         SplitRows(
             task=task.name,

@@ -1,4 +1,4 @@
-"""Asks the bundle what the network was asked, from raw inputs on, and holds the answers against each other."""
+"""Compares the bundle's answers with the network's, from raw inputs on, and applies the gates."""
 
 from __future__ import annotations
 
@@ -36,21 +36,20 @@ from ..planning.terms import SMALL
 from ..training.loaders import condensed
 from .prepare import raw_rows, taken_at
 
-CHUNK = 64  # masked rows that the graph is asked at once
-AHEAD = 128  # inputs that are preprocessed at once
-ROOM = 1 << 25  # bytes of arrays that are asked together: of texts some ten thousands, sorted by their length
-SPLITS = ("validation", "test")  # that are scored; the gates are on the first
-Scored = tuple[
-    dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]
-]  # metrics by split, gates, and thresholds by task
-TIMED, TURNS = 32, 5  # rows that are timed, and how often
-GOLDEN = 16  # rows that travel with `samples: validation`
+CHUNK = 64  # masked rows in one run of the graph
+AHEAD = 128  # inputs preprocessed together
+ROOM = 1 << 25  # bytes of arrays run together: some ten thousand texts, sorted by length
+SPLITS = ("validation", "test")  # scored splits; gates apply to the first
+# (metrics by split, gates, calibrated fields by task)
+Scored = tuple[dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]]
+TIMED, TURNS = 32, 5  # timed rows, and repetitions
+GOLDEN = 16  # golden rows with `samples: validation`
 
 
 def run(work: Work) -> None:
     """Writes `metrics.json`, `gates.json`, `calibrated.json` (by precision and task) and `samples.jsonl`.
 
-    Raises Refused E0402 where a metric fell too far, E0420 where no int8 is small.
+    Raises Refused E0402 where a metric falls too far, E0420 where every int8 version is too large.
     """
     plan = work.plan
     calibrated = json.loads((work.inputs["evaluate"] / "calibrated.json").read_bytes())
@@ -91,7 +90,7 @@ def run(work: Work) -> None:
 
 
 def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
-    """What a graph scores; of int8 the first form that passes its gates, which `made` then tells."""
+    """The scores of a precision; for int8, those of the first version that passes, which is added to `made`."""
     if precision == "int8":
         return _first(work, draft, ask, made)
     try:
@@ -101,12 +100,12 @@ def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Score
 
 
 def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
-    """What the first form of int8 scores that passes; raises Refused E0402 or E0420 where none does."""
+    """The scores of the first int8 version that passes; raises Refused E0402 or E0420 where none does."""
     failed: list[Refused] = []
     tried: list[str] = []
     for attempt in _attempts(work):
         if tried:
-            work.progress.say(f"that int8 will not do; {attempt.words} …")
+            work.progress.say(f"the int8 graph did not pass; trying {attempt.words} …")
         tried.append(attempt.words)
         if attempt.is_large:
             continue
@@ -130,9 +129,8 @@ def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str
 def _attempts(work: Work) -> Iterator[Attempt]:
     planned, first = work.plan.export.quantization, work.inputs["quantize"]
     assert planned is not None
-    ranges = (
-        first if (first / RANGES).is_file() else work.out
-    ) / RANGES  # those of the first kind serve its other forms
+    # the ranges of the first attempt serve the later ones of the same kind
+    ranges = (first if (first / RANGES).is_file() else work.out) / RANGES
 
     def draw() -> Sample:
         return drawn(work, preprocessor(work.plan, work.backbone), ranges)
@@ -142,36 +140,37 @@ def _attempts(work: Work) -> Iterator[Attempt]:
 
 
 def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
-    """What failed first, and all that was tried besides."""
+    """The first failure, with a list of all versions tried."""
     planned = plan.export.quantization
     most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_auto else "fp32 itself"
     note = f"each has more than {most}, embeddings apart"
-    found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 of this graph is small", note))
-    return Refused((replace(found, notes=(*found.notes, f"tried, all to no avail: {'; '.join(tried)}")),))
+    found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 graph is small enough", note))
+    return Refused((replace(found, notes=(*found.notes, f"tried without success: {'; '.join(tried)}")),))
 
 
 def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
-    """What failed, with the way out that costs seconds where another precision is left."""
+    """A failure of one precision, with the advice to build without it."""
     (failed,) = refused.diagnostics
     others = [other for other in plan.export.precision if other != precision]
     if not others:
         return failed
-    note = f"only {precision} is lost: the trained model is kept, and nothing is trained again without it"
-    help = f"build again with `export.precision: [{', '.join(others)}]`, which takes seconds, or allow more with `export.gate.metric_drop`"
+    note = f"only {precision} is lost: the trained model is kept, and a build without {precision} trains nothing again"
+    kept = f"`export.precision: [{', '.join(others)}]`"
+    help = f"build again with {kept}, which takes seconds, or allow more with `export.gate.metric_drop`"
     return replace(failed, notes=(*failed.notes, note), help=help)
 
 
 def _link(plan: Plan, draft: Path, folder: Path) -> None:
-    """Lets the draft have the int8 graphs of a folder."""
+    """Links the int8 graphs of a folder into the draft."""
     for name in (file_of(graph, "int8") for graph in plan.export.graphs):
         (draft / name).unlink()
         (draft / name).symlink_to(folder / name)
 
 
 def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: str) -> Scored:
-    """The metrics of a graph by split, its gates, and what its own validation scores decide; raises Refused E0402.
+    """The metrics of a graph by split, its gates, and the fields calibrated on its own outputs; raises Refused E0402.
 
-    `calibrated` is what those of the trained network decided.
+    `calibrated` holds the fields calibrated on the trained network's outputs.
     """
     plan = work.plan
     model = Model(draft, precision, work.machine.threads)
@@ -214,13 +213,13 @@ def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) 
 
 
 def _prepared(rows: Prepared) -> Iterator[list[dict[str, np.ndarray]]]:
-    """Prepared rows, some at once."""
+    """Prepared rows in chunks."""
     for at in range(0, rows.rows, CHUNK):
         yield [rows.row(i) for i in range(at, min(at + CHUNK, rows.rows))]
 
 
 def _prepared_anew(model: Model, inputs: Iterator[Any]) -> Iterator[list[dict[str, np.ndarray]]]:
-    """The rows that a bundle makes of inputs, as many at once as ROOM allows: all of those of a small split."""
+    """The rows that the bundle makes of inputs, in chunks of ROOM bytes."""
     features: list[dict[str, np.ndarray]] = []
     held = 0
     while chosen := list(islice(inputs, AHEAD)):
@@ -235,17 +234,20 @@ def _prepared_anew(model: Model, inputs: Iterator[Any]) -> Iterator[list[dict[st
 
 
 def _refuse_holes(precision: str, outputs: Outputs, draft: Path) -> None:
-    """Raises Refused E0402 for a NaN or an infinity, which no metric may score as an answer."""
+    """Raises Refused E0402 for outputs that are not finite, which no metric may score."""
     for name, values in outputs.items():
         if rows := sum(not np.isfinite(row).all() for row in values):
             note = f"`{name}` of {rows} rows of {len(values)}"
             raise refuse(
-                "E0402", f"the {precision} graph answers with what is no number", note, f"kept for inspection: {draft}"
+                "E0402",
+                f"the {precision} graph gives values that are not finite",
+                note,
+                f"kept for inspection: {draft}",
             )
 
 
 def _draft(work: Work) -> Path:
-    """A folder that the runtime takes for a bundle, before there is one."""
+    """A folder that the runtime can load as a bundle."""
     draft = work.out / "draft"
     draft.mkdir()
     _describe(draft, work.plan, {})
@@ -285,16 +287,16 @@ def _gate(
     examples: Examples,
     draft: Path,
 ) -> dict[str, float | None]:
-    """How far the validation metric fell, against what may be: `metric_drop` and one standard error of the difference.
+    """The drop of the validation metric, compared with `metric_drop` plus one standard error of the difference.
 
-    `records` are the trained network's and the graph's, each with the thresholds of its own.
+    `records` are the trained network's and the graph's, each with its own calibrated fields.
     """
     metrics, name = task.head.variant.metrics, task.metric
     sign = metrics.direction(name)
     torch_score, score = (
         metrics.one(name, record, outputs, examples) for record, outputs in zip(records, (ours, theirs), strict=True)
     )
-    if torch_score is None:  # a score that is undefined gates nothing
+    if torch_score is None:  # an undefined score gates nothing
         return {"drop": None, "allowed": plan.export.metric_drop}
     on, kept = f"{task.named(name)} on {len(examples)} validation rows", f"kept for inspection: {draft}"
     if score is None:
@@ -319,7 +321,7 @@ def _gate(
 
 
 def _milliseconds(work: Work, draft: Path) -> dict[str, float]:
-    """Milliseconds of one row by precision, in turns of some rows; they are noted in the store and decide nothing."""
+    """Milliseconds for one row by precision, measured in turns; they are recorded and decide nothing."""
     precisions = work.plan.export.precision
     if len(precisions) < 2:
         return {}
@@ -327,7 +329,7 @@ def _milliseconds(work: Work, draft: Path) -> dict[str, float]:
     inputs = _timed(work)
     rows = models[precisions[0]].rows(inputs)
     took: dict[str, list[float]] = {precision: [] for precision in precisions}
-    for precision in [*precisions, *precisions * TURNS]:  # the first of each warms it up
+    for precision in [*precisions, *precisions * TURNS]:  # the first run of each is a warm-up
         start = time.perf_counter()
         models[precision].run(rows)
         took[precision].append(time.perf_counter() - start)
@@ -335,7 +337,7 @@ def _milliseconds(work: Work, draft: Path) -> dict[str, float]:
 
 
 def _timed(work: Work) -> list[Any]:
-    """Inputs to time graphs with: validation rows where there are any."""
+    """Inputs for timing: validation rows if there are any."""
     for task in work.plan.tasks:
         if task.split("validation"):
             return list(_inputs(work, task, "validation", TIMED))
@@ -343,7 +345,7 @@ def _timed(work: Work) -> list[Any]:
 
 
 def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
-    """Golden inputs with the outputs of each precision and the default's answers."""
+    """Golden inputs with the outputs of each precision and the default precision's answers."""
     plan = work.plan
     inputs = golden_inputs(plan)
     if plan.export.samples == "validation":
@@ -366,7 +368,7 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
 
 
 def _calls(plan: Plan, first: Model, models: Mapping[str, Model], value: Any) -> Iterator[dict[str, Any]]:
-    """What decoders ask of graphs besides a single pass, for one input: each call, with what every precision gives."""
+    """The calls of a decoder besides one pass, for one input, with the outputs of every precision."""
     for task in (task for task in plan.tasks if len(task.graphs) > 1):
         run = Recorded(first, task.name)
         decoder(task.head.type).answer(run, first.heads[task.name], first.rows([value]))
@@ -380,14 +382,14 @@ def _calls(plan: Plan, first: Model, models: Mapping[str, Model], value: Any) ->
 
 
 class Recorded(HeadRun):
-    """The graphs of a bundle as a head asks them, which keeps what it was asked besides a single pass."""
+    """The graphs of a bundle for one head, with a record of calls besides one pass."""
 
     def __init__(self, model: Model, head: str) -> None:
         super().__init__(model, head, {})
         self.calls: list[tuple[str, Mapping[str, np.ndarray]]] = []
 
     def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What a graph gives; the arrays are kept."""
+        """The outputs of a graph; the call is recorded."""
         self.calls.append((self.name(graph), arrays))
         return super().__call__(graph, arrays)
 

@@ -1,1 +1,1 @@
-"""The store: finished stages by key, whose they are, whether they are whole, and their collection."""
+"""The store: finished stages by key, with their ownership, integrity and garbage collection."""

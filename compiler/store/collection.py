@@ -1,4 +1,4 @@
-"""What lies in a store: how large it is, when it was last used, whether it is whole; and its collection."""
+"""The contents of a store: size, last use and integrity of each output, and their garbage collection."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .integrity import discard
 from .store import Store
 
 LIMIT = "GRAFTC_STORE_LIMIT"
-# what a record tells of a key, and of which kind that is
+# the parts of a record's `made`, with their types
 PARTS = {"plan": str, "stage": str, "record": dict, "inputs": dict, "versions": dict, "machine": dict}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The output of a stage, finished or left in the making by a build that was interrupted."""
+    """The output of a stage: finished, or left unfinished by an interrupted build."""
 
     stage: str
     key: str
     folder: Path
-    sizes: Mapping[tuple[int, int], int]  # in bytes, by device and inode: a file may lie in several outputs
+    sizes: Mapping[tuple[int, int], int]  # in bytes, by device and inode: several outputs may share a file
     used: float  # seconds since 1970
     is_finished: bool
-    made: Mapping[str, Any]  # what its key was made of, and the name of the plan; empty where that was not recorded
-    bytes: int = 0  # of a file that lies in several outputs of the store, its share
+    made: Mapping[str, Any]  # the inputs of its key, and the name of the plan; empty if unrecorded
+    bytes: int = 0  # a file shared by several outputs counts in equal parts
 
     @property
     def plan(self) -> str:
-        """The name of the plan that it was made for, first."""
+        """The name of the plan for which it was first made."""
         return str(self.made.get("plan", ""))
 
 
@@ -44,7 +44,7 @@ class _InUse(Exception):
 
 
 def entries(store: Store) -> list[Entry]:
-    """Everything in a store, what was used last first, and of what was used at one moment the smallest."""
+    """Every output in a store, the last used first; of outputs used at the same moment, the smallest first."""
     found = [*_finished(store), *_unfinished(store)]
     times = Counter(inode for entry in found for inode in entry.sizes)
     every = [replace(each, bytes=sum(size // times[inode] for inode, size in each.sizes.items())) for each in found]
@@ -54,7 +54,7 @@ def entries(store: Store) -> list[Entry]:
 def _finished(store: Store) -> Iterator[Entry]:
     for folder in (store.root / "stages").glob("*/*"):
         record = store.record(folder.parent.name, folder.name)
-        with suppress(FileNotFoundError):  # another process may collect it just now
+        with suppress(FileNotFoundError):  # another process may be removing it
             used = (record if record.is_file() else folder).stat().st_mtime
             told: Any = store.recorded(folder.parent.name, folder.name).get("made")
             made = told if _is_record(told) else {}
@@ -62,7 +62,7 @@ def _finished(store: Store) -> Iterator[Entry]:
 
 
 def _is_record(made: Any) -> bool:
-    """Whether it is told as graftc tells it what a key was made of; any other telling counts as none."""
+    """Whether a record's `made` has the types that graftc writes; any other record counts as none."""
     return isinstance(made, dict) and all(isinstance(made[name], PARTS[name]) for name in PARTS.keys() & made.keys())
 
 
@@ -79,17 +79,17 @@ def _sizes(folder: Path) -> dict[tuple[int, int], int]:
 
 
 def damage(store: Store, entry: Entry) -> list[str]:
-    """What is otherwise in a finished output than when it was written, in words; empty for one that is whole."""
+    """The differences of a finished output from what was written, in words; empty for an intact one."""
     return store.flaws(entry.stage, entry.key, is_thorough=True)
 
 
 def collect(
     store: Store, limit: int | None, before: float | None, told: Callable[[Entry], None] = lambda entry: None
 ) -> list[Entry]:
-    """Removes what was used longest ago until a store has at most `limit` bytes, and all not used since `before`.
+    """Removes the longest unused outputs until a store holds at most `limit` bytes, and any unused since `before`.
 
-    Of what one build used the largest goes first, so that the fewest stages go. What a build uses stays, also where the
-    limit is passed then. `told` hears of each before it goes.
+    `before` is in seconds since 1970. Of the outputs that one build used, the largest goes first, so that the fewest
+    go. Outputs that a build is using stay, even above the limit. `told` is called with each entry before it is removed.
     """
     every = entries(store)
     times, removed = Counter(inode for entry in every for inode in entry.sizes), []
@@ -98,14 +98,14 @@ def collect(
         is_old = before is not None and entry.used < before
         if is_old or (limit is not None and size > limit):
             removed += [entry] if remove(store, entry, told) else []
-            if not entry.folder.is_dir():  # whoever took it
+            if not entry.folder.is_dir():  # removed here or by another process
                 times.subtract(entry.sizes.keys())
                 size -= sum(each for inode, each in entry.sizes.items() if not times[inode])
     return removed
 
 
 def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda entry: None) -> bool:
-    """Takes an output out of a store, in one step for every reader; False where a build uses it, or another took it."""
+    """Removes an output in one step for every reader; False if a build is using it or another process removed it."""
 
     def give_up() -> None:
         raise _InUse
@@ -115,19 +115,22 @@ def remove(store: Store, entry: Entry, told: Callable[[Entry], None] = lambda en
             if not entry.folder.is_dir():
                 return False
             told(entry)
-            trash = store.folder("trash")  # which stays: another collector may be about to put something there
+            trash = store.folder("trash")  # kept, because another collector may be about to use it
             os.rename(entry.folder, trash / f"{entry.stage}-{entry.key}-{os.getpid()}")
             store.record(entry.stage, entry.key).unlink(missing_ok=True)
     except _InUse:
         return False
-    for left in trash.iterdir():  # also of a collector that was killed
+    for left in trash.iterdir():  # including what a killed collector left
         with suppress(OSError):
             discard(left)
     return True
 
 
 def limit() -> int | None:
-    """The bytes that $GRAFTC_STORE_LIMIT allows a store, None where it is not set; raises Refused E0417 for other words."""
+    """The size in bytes that $GRAFTC_STORE_LIMIT allows, None if unset.
+
+    Raises Refused E0417 for a value that is not a size.
+    """
     written = os.environ.get(LIMIT)
     if not written:
         return None

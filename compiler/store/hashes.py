@@ -1,4 +1,4 @@
-"""Hashes: of files (remembered while they don't change) and of canonical JSON."""
+"""SHA-256 hashes of files, remembered while a file is unchanged, and of canonical JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 
 from .ownership import is_own, make_file, make_folders, read_own, trusted
 
-TICK = 100_000_000  # nanoseconds, more than any file system's clock takes
+TICK = 100_000_000  # nanoseconds; longer than one tick of any file system's clock
 _SHA256 = re.compile("[0-9a-f]{64}")
-WORTH = 4_000_000  # bytes; smaller files are hashed faster than remembered
+WORTH = 4_000_000  # bytes; hashing a smaller file is faster than looking it up
 
 
 def canonical(value: Any) -> str:
-    """JSON with one spelling: sorted keys, no spaces, no NaN."""
+    """The canonical JSON of a value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -34,7 +34,7 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: Path, memory: Path | None = None) -> str:
-    """SHA-256 of a file; `memory` is a store's folder that remembers large ones by path, size, times and inode."""
+    """The SHA-256 of a file; `memory` is a folder that remembers large files by path, size, times and inode."""
     status = path.stat()
     if memory is None or status.st_size < WORTH:
         return _read(path)
@@ -48,18 +48,21 @@ def file_sha256(path: Path, memory: Path | None = None) -> str:
 
 
 def known_sha256(path: Path, memory: Path) -> str | None:
-    """SHA-256 of a file where it costs nothing: a small one, or one that `file_sha256` remembers; else None."""
+    """The SHA-256 of a file if it is small or remembered in `memory`; else None, without reading the file."""
     status = path.stat()
     return _read(path) if status.st_size < WORTH else recall(memory, _name(path, status)) or None
 
 
 def is_settled(status: os.stat_result) -> bool:
-    """Whether a file's times tell it from a later state: a change within one tick of the clock leaves them as they are."""
+    """Whether a file's times identify its content.
+
+    A change within one tick of the file system's clock leaves the times as they are.
+    """
     return time.time_ns() - status.st_ctime_ns > TICK
 
 
 def recall(memory: Path, name: str) -> str:
-    """The hash that a memory holds under a name; "" for none, and for one that others could have put there."""
+    """The hash that a memory holds under a name; "" if there is none, or if other users could have written it."""
     users = trusted(memory.parent)
     known = read_own(memory / name, users) if _is_own(memory, users) else None
     found = known.decode("ascii", "replace") if known else ""
@@ -67,7 +70,7 @@ def recall(memory: Path, name: str) -> str:
 
 
 def remember(memory: Path, name: str, found: str) -> None:
-    """Puts a hash into a memory; a store that can't be written costs time and nothing else."""
+    """Writes a hash into a memory; does nothing where the store can't be written."""
     with suppress(OSError):
         make_folders(memory)
         if not _is_own(memory, trusted(memory.parent)):
@@ -80,7 +83,7 @@ def remember(memory: Path, name: str, found: str) -> None:
 
 def _is_own(memory: Path, users: frozenset[int]) -> bool:
     try:
-        return is_own(memory.lstat(), users)  # of a link, never
+        return is_own(memory.lstat(), users)  # never true of a link
     except OSError:
         return False
 
@@ -95,7 +98,7 @@ def _read(path: Path) -> str:
 
 
 def identity(path: Path) -> str:
-    """What a file or folder can't keep while its content changes, as a look without reading tells; "" for none."""
+    """Device, inode, size and time of a file or folder, which change with its content; "" if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -104,5 +107,5 @@ def identity(path: Path) -> str:
 
 
 def combined(parts: Iterable[str]) -> str:
-    """One SHA-256 for several, in order."""
+    """One SHA-256 over several, in order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Whether the output of a stage is as it was written: what its record says, held against what lies there."""
+"""Integrity of a stage's output: compares the files on disk with the output's record."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ import numpy as np
 from .hashes import digest, file_sha256, is_settled, recall, remember
 from .ownership import is_loose, require_owner, tightened
 
-Statuses = Mapping[str, os.stat_result]  # of what is no folder, by its path in the output
+Statuses = Mapping[str, os.stat_result]  # of files and links, by path in the output
 
 
 def contents(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size in bytes and SHA-256 of every file in a folder, by its path in there."""
+    """Size in bytes and SHA-256 of every file in a folder, by its path in the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): (path.stat().st_size, file_sha256(path)) for path in files}
 
 
 def entries_of(folder: Path, users: frozenset[int]) -> tuple[Statuses, int]:
-    """What lies in a folder at any depth, and how many of it others could write to before.
+    """The files in a folder at any depth, and the number of entries that others could write to until now.
 
-    Raises Refused E0426 for what is somebody else's.
+    Raises Refused E0426 for entries owned by another user.
     """
     found: dict[str, os.stat_result] = {}
     count, below = 0, [folder]
@@ -47,9 +47,9 @@ def entries_of(folder: Path, users: frozenset[int]) -> tuple[Statuses, int]:
 
 
 def differences(folder: Path, known: Mapping[str, Any], found: Statuses, memory: Path | None) -> list[str]:
-    """What is otherwise in an output than its record says, in words.
+    """The differences of an output from its record, in words.
 
-    `memory` remembers outputs that were whole, by the sizes, times and inodes of their files.
+    `memory` remembers intact outputs by the sizes, times and inodes of their files.
     """
     wrong = [_word(name, known, found) for name in sorted(known.keys() | found.keys())]
     if wrong := [word for word in wrong if word]:
@@ -65,7 +65,7 @@ def differences(folder: Path, known: Mapping[str, Any], found: Statuses, memory:
 
 
 def _word(name: str, known: Mapping[str, Any], found: Statuses) -> str:
-    """What a look without reading tells of a file."""
+    """A file's difference from its record that shows without reading it; "" for none."""
     if name not in found:
         return f"{name} is missing"
     if not stat.S_ISREG(found[name].st_mode):
@@ -83,13 +83,13 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 def is_untouched(folder: Path, users: frozenset[int]) -> bool:
     """Whether nobody else could have changed what an unfinished attempt left in a folder.
 
-    Raises Refused E0426 for what is somebody else's.
+    Raises Refused E0426 for entries owned by another user.
     """
     status = folder.lstat()
     require_owner(folder, status, users)
     if not stat.S_ISDIR(status.st_mode) or is_loose(status):
         return False
-    is_shut = not status.st_mode & 0o077  # whatever the modes within
+    is_shut = not status.st_mode & 0o077  # then the modes inside don't matter
     inside = [path.lstat() for path in folder.rglob("*")]
     if any(not (stat.S_ISREG(each.st_mode) or stat.S_ISDIR(each.st_mode)) for each in inside):
         return False
@@ -97,7 +97,7 @@ def is_untouched(folder: Path, users: frozenset[int]) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Removes a folder with all in it, or a file, or a link and not what it leads to."""
+    """Removes a folder with everything in it, a file, or a symbolic link but not its target."""
     with suppress(NotADirectoryError):
         if not path.is_symlink():
             shutil.rmtree(path)
@@ -106,7 +106,7 @@ def discard(path: Path) -> None:
 
 
 def refuse_cut_arrays(folder: Path) -> None:
-    """Raises OSError for an array that lacks its end: numpy does not tell when the disk was full for the last bytes."""
+    """Raises OSError for a truncated array: numpy does not report a disk that filled up at the last bytes."""
     for path in folder.rglob("*.npy"):
         with path.open("rb") as file:
             try:

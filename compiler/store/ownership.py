@@ -1,4 +1,4 @@
-"""Whose files a store holds: what others could have written there is not taken, and what is written is its owner's alone."""
+"""Ownership in a store: files that other users could write are not trusted, and new files are the user's alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from ..diagnostics import Refused, Status, refuse
 
-LOOSE = 0o022  # others than the owner may write
+LOOSE = 0o022  # write bits of group and others
 FOLDER, FILE = 0o700, 0o600
-_OPENED = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # no link is followed, and no pipe waited for
+_OPENED = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # follows no link and waits for no pipe
 
 
 def trusted(root: Path) -> frozenset[int]:
-    """Users whose files count in a store: this one and root, and for root also whoever owns the store's folder."""
+    """The users whose files count in a store: this one and root; for root, also the owner of the store's folder."""
     own = os.geteuid()
     found = {own, 0}
     if own == 0:
@@ -27,25 +27,28 @@ def trusted(root: Path) -> frozenset[int]:
 
 
 def is_loose(status: os.stat_result) -> bool:
-    """Whether others may change a file, or what a folder holds; in a sticky folder nobody changes what is another's."""
+    """Whether other users may change a file, or the entries of a folder.
+
+    In a folder with the sticky bit, nobody can replace another user's entries.
+    """
     return bool(status.st_mode & LOOSE) and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX)
 
 
 def is_own(status: os.stat_result, users: frozenset[int]) -> bool:
-    """Whether a file or folder is of one of these users, and nobody else may write to it."""
+    """Whether a file or folder belongs to one of these users and nobody else may write to it."""
     return status.st_uid in users and not is_loose(status)
 
 
 def require_owner(path: Path, status: os.stat_result, users: frozenset[int]) -> None:
-    """Raises Refused E0426 for what somebody else has put into a store."""
+    """Raises Refused E0426 for an entry of a store that belongs to another user."""
     if status.st_uid not in users:
         raise _untrusted(path, f"it is of user {status.st_uid}, neither of you nor of root")
 
 
 def require_folder(path: Path, users: frozenset[int]) -> bool:
-    """Raises Refused E0426 for what is no folder of these users; takes write bits of others away and says whether.
+    """Removes the write bits of others from a folder and returns whether it had any.
 
-    Raises FileNotFoundError where there is nothing.
+    Raises Refused E0426 for anything that is not a folder of these users, and FileNotFoundError where nothing exists.
     """
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
@@ -56,12 +59,13 @@ def require_folder(path: Path, users: frozenset[int]) -> bool:
 
 
 def require_root(root: Path, users: frozenset[int], names: frozenset[str]) -> bool:
-    """Raises Refused E0426 for a store's own folder, or one above it, that lets others put another in its place.
+    """Removes the write bits of others from a store's own folder and returns whether it had any.
 
-    Takes write bits of others away and says whether; but for a folder that holds more than `names`: it is for others too.
+    A folder that holds more than `names` keeps them, because it has other uses too. Raises Refused E0426 for a folder,
+    or one above it, in which others can replace the store.
     """
     real = Path(os.path.realpath(root))
-    for status in (root.lstat(), real.stat()):  # it may be a link, if that is as much its owner's
+    for status in (root.lstat(), real.stat()):  # a link is fine if link and target belong to these users
         require_owner(root, status, users)
     require_above(root)
     if {path.name for path in real.iterdir()} <= names:
@@ -71,7 +75,10 @@ def require_root(root: Path, users: frozenset[int], names: frozenset[str]) -> bo
 
 
 def require_above(root: Path) -> None:
-    """Raises Refused E0426 where a folder above a store, which need not be there, lets others put another in its place."""
+    """Raises Refused E0426 where others can replace the store in one of the folders above it.
+
+    The store itself need not exist.
+    """
     for folder in Path(os.path.realpath(root)).parents:
         _refuse_open(folder)
 
@@ -84,9 +91,9 @@ def _refuse_open(folder: Path) -> None:
 
 
 def tightened(path: Path, status: os.stat_result) -> bool:
-    """Takes the write bits of others from a file or folder that has them; whether it had.
+    """Removes the write bits of others from a file or folder and returns whether it had any.
 
-    Raises Refused E0426 where this user may not.
+    Raises Refused E0426 where this user may not change them.
     """
     if not is_loose(status):
         return False
@@ -99,25 +106,28 @@ def tightened(path: Path, status: os.stat_result) -> bool:
 
 
 def shut(folder: Path) -> None:
-    """Leaves a folder and all in it to its owner alone, whatever the umask was; links are left as they are."""
+    """Makes a folder and everything in it accessible to its owner only, whatever the umask; links are left alone."""
     for path in (folder, *folder.rglob("*")):
         status = path.lstat()
         wanted = FOLDER if stat.S_ISDIR(status.st_mode) else FILE
-        # a mode that is right is not set again: that would count as a change
+        # setting an unchanged mode would still change the file's ctime
         if not stat.S_ISLNK(status.st_mode) and stat.S_IMODE(status.st_mode) != wanted:
             path.chmod(wanted)
 
 
 def make_folders(path: Path, mode: int = FOLDER) -> None:
-    """Makes a folder and those above it that are not there, each for its owner only unless the mode says otherwise."""
+    """Makes a folder and its missing parents, accessible to the owner only unless `mode` says otherwise."""
     for folder in reversed((path, *path.parents)):
         if not os.path.lexists(folder):
-            with suppress(FileExistsError):  # another process made it just now
+            with suppress(FileExistsError):  # another process made it meanwhile
                 os.mkdir(folder, mode)
 
 
 def read_own(path: Path, users: frozenset[int], is_strict: bool = True) -> bytes | None:
-    """What a file holds; None where there is none of these users, or a link, or, if strict, one that others may write."""
+    """The content of a file; None if it is missing, a link, or owned by another user.
+
+    If strict, also None for a file that others may write to.
+    """
     try:
         with _opened(path, os.O_RDONLY) as file:
             status = os.fstat(file)
@@ -130,7 +140,7 @@ def read_own(path: Path, users: frozenset[int], is_strict: bool = True) -> bytes
 
 
 def make_file(path: Path) -> None:
-    """Makes an empty file for its owner only; whatever lies there is taken away, a link and not what it leads to."""
+    """Makes an empty file, accessible to its owner only, in place of any file or link at this path."""
     if os.path.lexists(path):
         with suppress(FileNotFoundError):
             os.unlink(path)
@@ -139,7 +149,7 @@ def make_file(path: Path) -> None:
 
 @contextmanager
 def opened_own(path: Path) -> Iterator[int]:
-    """A file to be locked, made where there is none; raises Refused E0426 for anything but a file."""
+    """A file descriptor to lock, of a file that is made if missing; raises Refused E0426 for anything but a file."""
     try:
         with _opened(path, os.O_RDWR | os.O_CREAT) as file:
             if not stat.S_ISREG(os.fstat(file).st_mode):

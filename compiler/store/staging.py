@@ -1,4 +1,7 @@
-"""A folder beside a place, in which what is to lie there is made: graftc's own by a mark, and no user's is taken for one."""
+"""Staging folders: temporary folders beside a destination, on the same disk.
+
+A mark file with a lock tells graftc's own folders from those of users, and live ones from left ones.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ from typing import IO
 
 ENDING = ".graftc"
 MARK = "mark.txt"
-LONGEST = 180  # bytes of a place's name in that of the folder
+LONGEST = 180  # bytes of the destination's name in the staging folder's name
 TEXT = "graftc was making something here, to be put beside this folder. If no graftc runs, delete the folder.\n"
 
 
 @contextmanager
 def beside(place: Path) -> Iterator[Path]:
-    """A new folder beside a place, on its disk and for its owner only, which is removed in the end.
+    """A new folder beside `place`, on the same disk and for its owner only, removed at the end.
 
-    Those that killed commands left beside the same place are removed first.
+    Folders that killed commands left beside the same place are removed first.
     """
     clear(place)
     folder, mark = _made(place)
@@ -34,7 +37,10 @@ def beside(place: Path) -> Iterator[Path]:
 
 
 def clear(place: Path) -> None:
-    """Removes the folders that killed commands left beside a place: by their mark, which whoever is alive holds locked."""
+    """Removes the staging folders that killed commands left beside a place.
+
+    A live command holds a lock on its folder's mark.
+    """
     prefix = _prefix(place)
     with suppress(FileNotFoundError):
         for entry in list(os.scandir(place.parent)):
@@ -51,7 +57,7 @@ def _made(place: Path) -> tuple[Path, IO[str]]:
         folder = Path(tempfile.mkdtemp(prefix=_prefix(place), suffix=ENDING, dir=place.parent))
         try:
             mark = (folder / MARK).open("x", encoding="utf-8")
-        except FileNotFoundError:  # another command took the empty folder for one that was left
+        except FileNotFoundError:  # another command took the empty folder for an abandoned one
             continue
         fcntl.flock(mark, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
@@ -59,15 +65,15 @@ def _made(place: Path) -> tuple[Path, IO[str]]:
                 mark.write(TEXT)
                 mark.flush()
                 return folder, mark
-        mark.close()  # it was taken for one that was left, a moment before it was locked
+        mark.close()  # another command removed it before it was locked
 
 
 def _clear(folder: Path) -> None:
-    """Removes a folder if a command that is gone made it: one with the mark, or with nothing in it yet."""
+    """Removes a folder of a command that is gone: one with an unlocked mark, or an empty one."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         return
-    with suppress(OSError):  # a link, or another's, or a command is alive
+    with suppress(OSError):  # a link, another user's folder, or a live command
         names = os.listdir(folder)
         if not names:
             folder.rmdir()
@@ -76,12 +82,12 @@ def _clear(folder: Path) -> None:
         with open(os.open(folder / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as mark:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
             said = mark.read(len(TEXT) + 1)
-            if said == TEXT or (TEXT.startswith(said) and names == [MARK]):  # it was killed while it wrote that
+            if said == TEXT or (TEXT.startswith(said) and names == [MARK]):  # killed while it wrote the mark
                 _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    """The mark goes last, so that what is left by a kill here is known again."""
+    """Removes a staging folder; the mark goes last, so that a folder left by a kill meanwhile is recognised again."""
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if entry.is_dir(follow_symlinks=False):

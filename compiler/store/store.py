@@ -1,4 +1,4 @@
-"""The store: finished stages by key. A folder that exists there is complete."""
+"""The store: outputs of finished stages by key; a folder that exists there is complete."""
 
 from __future__ import annotations
 
@@ -41,35 +41,38 @@ UNRECORDED = "its record is missing: what it held can't be told"
 
 
 class Store:
-    """Content-addressed folders of stage outputs under one root; what others could have written there is not taken."""
+    """Outputs of stages in content-addressed folders under one root.
+
+    Files that other users could have written are not used.
+    """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().absolute()  # links inside stages must hold from every folder
-        self.tightened = 0  # files and folders that others could write to before
+        self.root = root.expanduser().absolute()  # links inside stages must work from every folder
+        self.tightened = 0  # the number of entries from which write bits of others were removed
         self._users: frozenset[int] = frozenset()
 
     @property
     def digests(self) -> Path:
-        """Where hashes of large files are remembered."""
+        """The folder that remembers hashes of large files."""
         return self.root / "digests"
 
     def path(self, stage: str, key: str) -> Path:
-        """Where a stage's output lies once it is complete."""
+        """The folder of a stage's complete output."""
         return self.root / "stages" / stage / key
 
     def record(self, stage: str, key: str) -> Path:
-        """The file that says what a stage's key was made of and what its output's files are; touched when used."""
+        """The file that records the inputs of a stage's key and the files of its output; its time is the last use."""
         return self.root / "records" / stage / f"{key}.json"
 
     def staging(self, stage: str, key: str) -> Path:
-        """Where a stage's output is made."""
+        """The folder in which a stage's output is made."""
         return self.root / "staging" / f"{stage}-{key}"
 
     @property
     def users(self) -> frozenset[int]:
-        """Users whose files count; raises Refused E0426 for a store that others may change.
+        """The users whose files count; raises Refused E0426 for a store that others may change.
 
-        Write bits of others are taken away; `tightened` counts them.
+        Write bits of others are removed where possible; `tightened` counts them.
         """
         if self._users or not os.path.lexists(self.root):
             return self._users or trusted(self.root)
@@ -82,7 +85,7 @@ class Store:
         return users
 
     def folder(self, *names: str) -> Path:
-        """A folder of the store, made for its owner only where there is none; raises Refused E0426 for another's."""
+        """A folder of the store, made if missing; raises Refused E0426 for one that belongs to another user."""
         if not os.path.lexists(self.root):
             require_above(self.root)
             make_folders(self.root)
@@ -94,10 +97,10 @@ class Store:
         return path
 
     def flaws(self, stage: str, key: str, is_thorough: bool = False) -> list[str]:
-        """Why an output can't be used, in words: it is not there, or not as it was written; empty for a whole one.
+        """Why an output can't be used, in words: it is missing, or differs from its record; empty for an intact one.
 
-        Every file is read once, and then again where its size, times or inode changed, or if thorough. Raises Refused
-        E0426 where somebody else's files are among them.
+        Every file is hashed once, and again if its size, times or inode changed, or if `is_thorough`. Raises Refused
+        E0426 for files of another user.
         """
         folder, users = self.path(stage, key), self.users
         if not os.path.lexists(folder):
@@ -113,11 +116,11 @@ class Store:
             found, loose = entries_of(folder, users)
             self.tightened += loose
             return differences(folder, known, found, None if is_thorough else self.digests)
-        except (FileNotFoundError, ValueError):  # a collector may take it just now, or its record is none
+        except (FileNotFoundError, ValueError):  # a collector may be removing it, or its record is invalid
             return [UNRECORDED]
 
     def _known(self, stage: str, key: str) -> dict[str, Any] | None:
-        """What an output holds by its record; None where that is missing, or is another output's."""
+        """The files of an output by its record; None if the record is missing or belongs to another output."""
         path = self.record(stage, key)
         with suppress(OSError):
             status = path.lstat()
@@ -138,11 +141,11 @@ class Store:
         waits: Callable[[], None] = lambda: None,
         made: Mapping[str, Any] | None = None,
     ) -> Path:
-        """The output of a stage, made now unless it is there; `made` is what its key was made of.
+        """The output of a stage, made now if it is missing; `made` holds the inputs of its key.
 
-        `run` fills a staging folder, which is then renamed into place: whatever kills it leaves nothing half-made.
-        With `resumes`, what an earlier attempt left in the staging folder is handed to it again. `waits` is called
-        where another process makes the same. Raises OSError for a full disk, whatever `run` made of it.
+        `run` fills a staging folder, which is then renamed into place, so that a kill leaves no partial output. With
+        `resumes`, `run` gets the files that an earlier attempt left. `waits` is called if another process is making the
+        same output. Raises OSError for a full disk, whatever exception `run` raised for it.
         """
         final = self.path(stage, key)
         if not self.flaws(stage, key):
@@ -164,14 +167,14 @@ class Store:
         return final
 
     def _set_aside(self, path: Path) -> None:
-        """Takes away what lies where something else is to be made, in one step for every reader."""
+        """Removes an old entry at a path in one step for every reader."""
         if os.path.lexists(path):
             trash = self.folder("trash") / f"{path.parent.name}-{path.name}-{os.getpid()}"
             os.rename(path, trash)
             discard(trash)
 
     def _prepared(self, stage: str, key: str, resumes: bool) -> Path:
-        """The folder in which a stage works, with what an earlier attempt left there if nobody else could touch that."""
+        """The folder in which a stage works, with an earlier attempt's files if no other user could change them."""
         self.folder("staging")
         staging = self.staging(stage, key)
         if os.path.lexists(staging) and not (resumes and is_untouched(staging, self.users)):
@@ -185,33 +188,34 @@ class Store:
         write_atomically(self.record(stage, key), lambda staged: staged.write_text(text, encoding="utf-8"))
 
     def recorded(self, stage: str, key: str) -> dict[str, Any]:
-        """What the record of an output says, empty where there is none that can be read."""
+        """The record of an output; empty if there is no readable one."""
         try:
             return _object(json.loads(read_own(self.record(stage, key), self.users, is_strict=False) or b""))
         except (ValueError, RecursionError):
             return {}
 
     def files(self, stage: str, key: str) -> dict[str, Any]:
-        """Size and SHA-256 of every file of a finished output, by its path in there; empty where no record tells."""
+        """Size and SHA-256 of every file of a finished output, by path in the output; empty without a record."""
         return _object(self.recorded(stage, key).get("files"))
 
     def offer(self, content_key: str, stage: str, key: str) -> None:
-        """Notes which output is had by whoever asks for one of this content_key, once it is finished."""
+        """Registers the output, once it is finished, as the one to reuse for this content key."""
         path = self.folder("content-keys") / content_key
-        with self.lock(f"like-{content_key}"):  # two builds may make the same by other keys
+        with self.lock(f"like-{content_key}"):  # builds with different keys may produce the same content
             write_atomically(path, lambda staged: staged.write_text(json.dumps([stage, key])))
 
     def take(self, content_key: str, out: Path) -> str | None:
-        """Links the files of an output of this content_key into a folder, in place of what an earlier attempt left there.
+        """Hard-links the files of an output with this content key into `out`, in place of an earlier attempt's files.
 
-        They lie on the disk once, and are there for as long as either output is. Its stage; None where there is none.
+        The files use disk space once and exist as long as either output does. Returns the output's stage; None if there
+        is none.
         """
         try:
             pointer = self.folder("content-keys") / content_key
             stage, key = json.loads(read_own(pointer, self.users) or b"")
             if not (_is_name(stage) and _is_name(key)):
                 return None
-            with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # no collector takes it meanwhile
+            with self.lock(f"use-{stage}-{key}", kind=fcntl.LOCK_SH):  # keeps collectors away
                 if self.flaws(stage, key):
                     return None  # collected, or damaged since it was made
                 _refuse_without_links(pointer)
@@ -219,15 +223,20 @@ class Store:
                     path.unlink()
                 for path in self.path(stage, key).iterdir():
                     os.link(path, out / path.name)
-        except (OSError, ValueError, TypeError, RecursionError):  # none was offered, or the file system has no links
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ):  # nothing is registered, or the file system has no links
             return None
         return str(stage)
 
     @contextmanager
     def using(self, outputs: Iterable[tuple[str, str]]) -> Iterator[None]:
-        """Keeps outputs, by stage and key, from being collected, those too that are still to be made.
+        """Protects outputs, by stage and key, from collection, including those that are still to be made.
 
-        All of them count as used at one moment, the end.
+        At the end, all of them get the same time of last use.
         """
         every = list(outputs)
         with ExitStack() as held:
@@ -243,9 +252,9 @@ class Store:
 
     @contextmanager
     def lock(self, name: str, waits: Callable[[], None] = lambda: None, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """Holds a name against other processes; the system lets go of it when this one ends, however it ends.
+        """Holds a lock of this name against other processes; the system releases it when this process ends.
 
-        What `waits` raises where another process holds the name, ends the attempt.
+        `waits` is called if another process holds the lock; an exception from it ends the attempt.
         """
         with opened_own(self.folder("locks") / name) as file:
             try:
@@ -261,21 +270,21 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _is_name(word: Any) -> bool:
-    """Whether a word names something in a folder, and leads nowhere else."""
+    """Whether a word names an entry of a folder and can't lead out of it."""
     return isinstance(word, str) and bool(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", word))
 
 
 def _refuse_without_links(path: Path) -> None:
-    """Raises OSError where the file system has no links, tried beside a small file."""
+    """Raises OSError where the file system has no hard links; tried beside `path`."""
     tried = path.with_name(f"{path.name}.tried")
-    tried.unlink(missing_ok=True)  # of an attempt that was killed
+    tried.unlink(missing_ok=True)  # left by a killed attempt
     os.link(path, tried)
     tried.unlink()
 
 
 @contextmanager
 def _orderly(staging: Path, resumes: bool) -> Iterator[None]:
-    """Throws away what an attempt that failed can't use again; what a refusal shows as evidence stays."""
+    """Removes the files of a failed attempt that can't be resumed; the evidence of a refusal stays."""
     try:
         yield
     except BaseException as error:
@@ -288,7 +297,7 @@ def _orderly(staging: Path, resumes: bool) -> Iterator[None]:
 
 
 def full_disk(error: BaseException | None, folder: Path) -> OSError | None:
-    """The error of a full disk, also where a library has wrapped it in one of its own."""
+    """The error of a full disk, even if a library wrapped it in another exception; None for any other error."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return OSError(error.errno, os.strerror(error.errno), error.filename or str(folder))
@@ -300,7 +309,7 @@ def full_disk(error: BaseException | None, folder: Path) -> OSError | None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Waits until a folder and all in it are on disk."""
+    """Waits until a folder and everything in it are on disk."""
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
@@ -326,14 +335,14 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replaces a file in one step: readers see the old one or the new one, complete."""
+    """Replaces a file in one step: readers see the old file or the complete new one."""
     staged = path.with_name(path.name + ".partial")
     try:
-        make_file(staged)  # for its owner only, and where a link lies, not where that leads
+        make_file(staged)  # for its owner only; replaces a link instead of following it
         write(staged)
         sync(staged)
     except BaseException:
-        staged.unlink(missing_ok=True)  # on a full disk every byte counts
+        staged.unlink(missing_ok=True)  # frees its bytes on a full disk
         raise
     os.replace(staged, path)
     sync(path.parent)

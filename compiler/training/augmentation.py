@@ -1,4 +1,4 @@
-"""Random changes to training pictures, drawn from a seed and nothing else."""
+"""Random changes of training pictures, drawn from a seed alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import nn
 
 
 class Augmentation(nn.Module):
-    """Crops, mirrors and recolours, each picture on its own; `record` is the plan's `augment`.
+    """Crops, mirrors and recolours each picture by itself; `record` is the plan's `augment`.
 
-    Row i of a call draws from (seed, first + i) alone, so a batch cut into pieces sees the same changes.
+    Row i of a call draws from (seed, first + i) alone, so that a batch cut into parts gets the same changes.
     """
 
     def __init__(self, record: Mapping[str, Any]) -> None:
@@ -24,16 +24,16 @@ class Augmentation(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixels: torch.Tensor, seed: int, first: int = 0) -> torch.Tensor:
-        """Changes float (batch, 3, height, width) in [0, 1], before mean and deviation; the shape stays.
+        """Changes pictures: float (batch, 3, height, width) in [0, 1], before normalisation; the shape stays.
 
-        torch's random state is afterwards as it was.
+        torch's random state is restored.
         """
         size = int(pixels.shape[-2]), int(pixels.shape[-1])
         steps = _steps(self.record["horizontal_flip"], self.record["crop"], self.record["color"], size)
         if not steps:
             return pixels
         rows = []
-        # the generator of the CPU is the only one that kornia draws from, also for pictures on a GPU
+        # kornia draws from the CPU's generator, for pictures on a GPU too
         with torch.random.fork_rng(devices=[]):
             for index, row in enumerate(pixels):
                 torch.default_generator.manual_seed(_derived(seed, first + index))
@@ -44,7 +44,7 @@ class Augmentation(nn.Module):
         return torch.cat(rows)
 
     def rows(self, rows: Sequence[Mapping[str, np.ndarray]], seed: int, first: int = 0) -> list[dict[str, np.ndarray]]:
-        """Changes rows of an image input's `features`, ready for its `collate`: uint8 in, uint8 out."""
+        """Changes rows of an image input before collation: uint8 in, uint8 out."""
         pixels = torch.from_numpy(np.stack([row["pixels"] for row in rows])).permute(0, 3, 1, 2)
         changed = self(pixels.float() / 255, seed, first).mul(255).round().clamp(0, 255).to(torch.uint8)
         arrays = changed.permute(0, 2, 3, 1).contiguous().numpy()
@@ -55,9 +55,10 @@ class Augmentation(nn.Module):
 def _steps(
     horizontal_flip: float, crop: float | None, color: float | None, size: tuple[int, int]
 ) -> tuple[nn.Module, ...]:
-    """The changes in their order: what is kept, which way round, in which colours.
+    """The changes in order: crop, mirror, colours.
 
-    CachedFeatures out of the module tree: `Module.to` would move kornia's drawing to the device, and change the draws.
+    They stay out of the module tree, because `Module.to` would move kornia's generator to the device and change its
+    draws.
     """
     steps: list[nn.Module] = []
     if crop is not None:
@@ -70,5 +71,5 @@ def _steps(
 
 
 def _derived(seed: int, index: int) -> int:
-    """A seed of 64 bits for one row, unlike that of its neighbours or of the next seed's rows."""
+    """A 64-bit seed for one row, independent of the seeds of other rows and of other batches."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: tensors and counters in one safetensors file, no pickle."""
+"""Checkpoints of a training: tensors and counters in one safetensors file, without pickle."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..store.store import write_atomically
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-    """Replaces a checkpoint in one step."""
+    """Writes or replaces a checkpoint atomically."""
     whole = _unshared(tensors)
     write_atomically(path, lambda staged: save_file(whole, staged, {"state": json.dumps(state)}))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """(tensors, state), or None for a file that is no whole checkpoint."""
+    """(tensors, state) of a checkpoint; None for a file that is incomplete or damaged."""
     try:
         with safe_open(path, "pt") as file:
             state = json.loads(file.metadata()["state"])
@@ -31,12 +31,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
 
 
 def under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
+    """The tensors whose names begin with a prefix, by the rest of their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _unshared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tensors as safetensors takes them: contiguous, no two in one memory; the others are not copied."""
+    """Tensors as safetensors needs them: contiguous, and no two in the same memory."""
     found: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():

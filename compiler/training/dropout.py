@@ -1,8 +1,9 @@
-"""Draws what dropout drops, several numbers at a time.
+"""Fast random numbers for dropout on a CPU.
 
-On a CPU torch draws one number after the other. On an AMD processor one dropout of 32 rows of 32 tokens of MiniLM took
-3.6 ms, and takes 0.7 here: all of MiniLM trains 1.06 times as fast; on an Intel one 3.6 and 0.8 (of 30 tokens). SFC64
-(Doty-Humphrey, PractRand; numpy's implementation) gives 64 bits, four numbers of 16, in less time than torch needs for one.
+torch draws one number after the other there. SFC64 (Doty-Humphrey, PractRand; numpy's implementation) draws 64 bits,
+four numbers of 16, in less time than torch needs for one. One dropout of 32 rows of 32 tokens of MiniLM took 3.6 ms on
+an AMD processor and takes 0.7, and all of MiniLM trains 1.06 times as fast; on an Intel processor 3.6 and 0.8 (rows of
+30 tokens).
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-BITS = 16  # of each number: a probability is at most 2⁻¹⁷ off
-AT_ONCE = 1 << 18  # numbers, which are half a megabyte and stay in the processor's cache
+BITS = 16  # bits of each number; a probability is off by at most 2⁻¹⁷
+AT_ONCE = 1 << 18  # numbers drawn together, half a megabyte, which fits the processor's cache
 
 
 @contextmanager
 def quickly_drawn() -> Iterator[None]:
-    """Within it, `Tensor.bernoulli_(p)` on a CPU draws by SFC64, and with it every dropout, attention's as well.
+    """Within this context, `Tensor.bernoulli_(p)` on a CPU draws by SFC64, and so does every dropout.
 
-    What is drawn follows from the state of torch's generator alone, as ever, but isn't what torch itself would draw.
-    Holds for the whole process, so nothing else may draw meanwhile that counts on torch's own numbers.
+    Draws depend on the state of torch's generator alone, but differ from torch's own. The change holds for the whole
+    process, so no other thread may rely on torch's own draws meanwhile.
     """
     library = torch.library.Library("aten", "IMPL")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"\s*Warning only once for all operators")  # that one is replaced
+        warnings.filterwarnings(
+            "ignore", message=r"\s*Warning only once for all operators"
+        )  # the warning says that a kernel is replaced
         library.impl("bernoulli_.float", _bernoulli, "CPU")
     try:
         yield

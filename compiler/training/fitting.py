@@ -1,9 +1,9 @@
-"""A linear head fitted to convergence on features that stay as they are: L-BFGS on its own loss with a ridge penalty.
+"""Fits a linear head on fixed features to convergence: L-BFGS on the head's loss with a ridge penalty.
 
-The penalty's strength is chosen by cross-validation, from the strongest down to where held-out rows lose no less. A
-head that is then surer of the rows that it was fitted to than of held-out ones would leave the backbone nothing to
-learn from: its weight is scaled down until it loses as much on them as it did on held-out rows (as Guo et al. 2017,
-arXiv:1706.04599, scale by a temperature).
+Cross-validation chooses the strength of the penalty, from the strongest down until held-out loss no longer falls. A
+fitted head can be surer of the fitted rows than of held-out ones. Then almost no gradient would reach the backbone.
+Therefore its weight is scaled down until its loss on the fitted rows equals the held-out loss, like a temperature (Guo
+et al. 2017, arXiv:1706.04599).
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import torch
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (outputs, targets) → mean over rows
 Layer = tuple[torch.Tensor, torch.Tensor]  # weight (outputs, width), bias (outputs,)
 
-STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(0, 13))  # of the penalty at SAMPLE rows, the strongest first
+STRENGTHS = tuple(
+    10.0 ** (-power / 2) for power in range(0, 13)
+)  # strengths of the penalty for SAMPLE rows, the strongest first
 FOLDS = 5
-SAMPLE = 2000  # rows, drawn where there are more, on which the strength is chosen
+SAMPLE = 2000  # the most rows on which the strength is chosen
 MOST = 500  # iterations of one fit
-CLOSE, ROUGH = 1e-7, 1e-4  # largest slope at which a fit has converged, and one that only chooses
-HALVINGS = 12  # of the range in which a scale is sought
-# of what the best constant answer loses: a head that is worse on held-out rows keeps a direction at least
+CLOSE, ROUGH = 1e-7, 1e-4  # largest gradient of a converged fit, and of a fit that only chooses the strength
+HALVINGS = 12  # bisection steps in the search for a scale
+# the highest wanted loss, relative to the best constant answer's: a bad head at least keeps a direction
 CHANCE = 0.99
 
 
@@ -36,13 +38,13 @@ class Fit:
     bias: torch.Tensor
     strength: float
     iterations: int
-    loss: float  # over the rows that it was fitted to, without the penalty
-    scale: float = 1.0  # what the fitted weight was multiplied by
+    loss: float  # mean loss of the fitted rows, without the penalty
+    scale: float = 1.0  # the factor by which the fitted weight was scaled down
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Features moved to mean 0 and scaled, all alike, to a mean square of 1: then one strength means the same anywhere."""
+    """Standardises features to mean 0 and, all by one factor, to mean square 1, so that strengths are comparable."""
 
     mean: torch.Tensor
     deviation: float
@@ -56,14 +58,14 @@ class _Scale:
         return (features - self.mean) / self.deviation
 
     def back(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The layer for features as they come."""
+        """The layer for unscaled features."""
         own = weight / self.deviation
         return own, bias - own @ self.mean
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Scaled features, their targets, and the loss in units of what the best constant answer loses."""
+    """Scaled features, their targets, and the loss relative to the loss of the best constant answer."""
 
     seen: torch.Tensor
     targets: torch.Tensor
@@ -78,11 +80,11 @@ class _Problem:
         return replace(self, seen=self.seen[rows], targets=self.targets[rows])
 
     def lost(self, layer: Layer) -> torch.Tensor:
-        """What a layer loses, a mean over rows."""
+        """The mean loss of a layer."""
         return self.loss(self.seen @ layer[0].T + layer[1], self.targets) / self.unit
 
     def solved(self, strength: float, start: Layer, close: float = CLOSE) -> tuple[Layer, int]:
-        """The layer with the least loss + strength / 2 · |weight|², and in how many iterations it was found."""
+        """(layer, iterations): the layer with the least loss + strength / 2 · |weight|²."""
         weight, bias = start[0].clone().requires_grad_(), start[1].clone().requires_grad_()
         iterations = _minimise(
             (weight, bias), lambda: self.lost((weight, bias)) + strength / 2 * weight.square().sum(), close
@@ -90,13 +92,13 @@ class _Problem:
         return (weight.detach(), bias.detach()), iterations
 
     def centred(self, weight: torch.Tensor, start: torch.Tensor) -> Layer:
-        """A weight with the bias that loses least with it: scaled down, it still gives labels their shares."""
+        """A weight with the bias that minimises the loss, so that a scaled weight keeps the shares of labels."""
         bias = start.clone().requires_grad_()
         _minimise((bias,), lambda: self.lost((weight, bias)), ROUGH)
         return weight, bias.detach()
 
     def unsure(self, layer: Layer, wanted: float) -> tuple[Layer, float]:
-        """The layer with its weight scaled down until it loses as much as is wanted, and by how much it was."""
+        """(layer, factor): the layer with its weight scaled down until its loss reaches `wanted`."""
         low, high = 0.0, 1.0
         found = layer
         for _ in range(HALVINGS):
@@ -107,11 +109,16 @@ class _Problem:
 
 
 def _minimise(values: tuple[torch.Tensor, ...], value: Callable[[], torch.Tensor], close: float) -> int:
-    """Moves values to where a convex function of them is least; returns the number of iterations."""
+    """Moves values to the minimum of a convex function; returns the number of iterations."""
     optimizer = torch.optim.LBFGS(
-        values, max_iter=MOST, max_eval=2 * MOST, tolerance_grad=close, tolerance_change=1e-14, history_size=20,
+        values,
+        max_iter=MOST,
+        max_eval=2 * MOST,
+        tolerance_grad=close,
+        tolerance_change=1e-14,
+        history_size=20,
         line_search_fn="strong_wolfe",
-    )  # fmt: skip
+    )
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
@@ -142,10 +149,11 @@ def fitted(
     draws: np.random.Generator,
     is_sure: bool = False,
 ) -> Fit:
-    """The layer that loses least, its penalty as strong as is best for rows that are held out.
+    """The layer with the least loss, under the penalty that is best on held-out rows.
 
-    features (rows, width), targets as the loss wants them; `draws` picks the rows on which the strength is chosen. With
-    `is_sure` answers are shares, and the layer is made no surer of its rows than of held-out ones.
+    `features` has the shape (rows, width), `targets` what the loss takes. `draws` picks the rows on which the strength
+    is chosen. With `is_sure`, answers are probabilities, and the layer is scaled down until it is no surer of fitted
+    rows than of held-out ones.
     """
     problem, scale = _problem(features, targets, outputs, loss)
     strength, lost = chosen(problem, draws)
@@ -155,7 +163,7 @@ def fitted(
 
 
 def solve(features: torch.Tensor, targets: torch.Tensor, outputs: int, loss: Loss, strength: float) -> Fit:
-    """The layer with the least loss + strength / 2 · |weight|², in which both are as `chosen` has them."""
+    """The layer with the least loss + strength / 2 · |weight|², on features and loss scaled as in `chosen`."""
     problem, scale = _problem(features, targets, outputs, loss)
     layer, iterations = problem.solved(strength, problem.start())
     return _fit(problem, scale, layer, strength, iterations)
@@ -168,7 +176,7 @@ def _fit(problem: _Problem, scale: _Scale, layer: Layer, strength: float, iterat
 
 
 def chosen(problem: _Problem, draws: np.random.Generator) -> tuple[float, float]:
-    """(strength, loss): at which rows that were held out lose least, from the strongest on, and what they lose."""
+    """(strength, loss): the strength with the least held-out loss, tried from the strongest down, and that loss."""
     rows = len(problem.seen)
     sample = problem.of(torch.from_numpy(draws.permutation(rows)[:SAMPLE]))
     fold = torch.from_numpy(_folds(sample.targets.numpy()))
@@ -182,12 +190,12 @@ def chosen(problem: _Problem, draws: np.random.Generator) -> tuple[float, float]
         if lost >= least:
             break
         best, least = strength, lost
-    # one and the same prior weighs the less, the more rows there are
+    # the same prior weighs less with more rows
     return best * len(sample.seen) / rows, least / len(sample.seen)
 
 
 def _folds(targets: np.ndarray) -> np.ndarray:
-    """A fold for each row, in turn within each label, so that every label is in most of them."""
+    """The fold of each row: folds alternate within each label, so that most folds have every label."""
     order = np.arange(len(targets)) if targets.ndim > 1 else np.argsort(targets, kind="stable")
     fold = np.empty(len(targets), np.int64)
     fold[order] = np.arange(len(targets)) % FOLDS

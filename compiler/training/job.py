@@ -1,4 +1,4 @@
-"""A training as a file: what is to be trained, where all that it reads lies, and where its results go."""
+"""A training job as a file: the plan, the folders that it reads, and the folder of its results."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from ..store.store import write_atomically
 
 
 class SplitRows(Frozen):
-    """The folders of a split of a task."""
+    """The folders of one split of a task."""
 
     task: str
     split: str
-    prepared: Path  # as the stage `prepare` writes it
-    cached: Path | None = None  # cached features or states, None where there are none
+    prepared: Path  # the folder that the stage `prepare` writes
+    cached: Path | None = None  # the folder of cached features or states, None for none
 
 
 class Job(Frozen):
-    """All that a training needs: `loop.train` gives the same results for it in any process, to the bit.
+    """A training job: `loop.train` gives bit-identical results for it in any process.
 
-    Its paths are of this machine, so a job is for now; what lasts is the plan.
+    Its paths are of this machine, so a job is not meant to be kept; the plan is.
     """
 
     plan: Plan | PretrainPlan | Phase
     backbone: Path  # the folder of the pretrained weights
     rows: tuple[SplitRows, ...]
-    heads: Path | None = None  # a safetensors file of heads that were fitted alone before; `fit.json` may lie beside it
-    scores_start: bool = False  # whether these heads are scored before the first step, as an epoch 0 that can be kept
-    resume: Path  # the folder of the checkpoint, which is gone on from where an earlier attempt left one
+    heads: Path | None = None  # a safetensors file of heads fitted before, maybe with `fit.json` beside it
+    scores_start: bool = False  # whether these heads are scored before the first step, as epoch 0
+    resume: Path  # the folder of the checkpoint; training continues from one that lies there
     out: Path  # the folder of the results
-    device: str  # as torch names it
-    threads: int  # of torch, on a CPU
+    device: str  # torch's name of the device
+    threads: int  # threads of torch on a CPU
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows; raises KeyError where the job has none."""
@@ -51,13 +51,13 @@ class Job(Frozen):
         raise KeyError(f"the job has no rows of {task.name!r}, {split}")
 
     def write(self, path: Path) -> None:
-        """Writes the job as JSON, in one step."""
+        """Writes the job as JSON, atomically."""
         text = self.model_dump_json()
         write_atomically(path, lambda staged: staged.write_text(text, encoding="utf-8"))
 
     @classmethod
     def read(cls, path: Path) -> Job:
-        """What `write` wrote; raises OSError, or ValueError for a file that is no job of this graftc."""
+        """Reads a job from its file; raises OSError, and ValueError for a file that is no job of this graftc."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Runs a job from its file, in a process of its own: `python -m graftc.compiler.training.launch job.json`."""
+"""Runs a job from its file in its own process: `python -m graftc.compiler.training.launch job.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .job import Job
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Trains what a job's file says; returns the exit status."""
+    """Runs the job in a file; returns the exit status."""
     if len(arguments) != 1:
         print("usage: python -m graftc.compiler.training.launch JOB", file=sys.stderr)
         return 2

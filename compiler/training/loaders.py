@@ -23,20 +23,22 @@ from .memory import Parts
 
 Batch = dict[str, torch.Tensor]
 Aims: TypeAlias = torch.Tensor | dict[str, torch.Tensor]  # targets, or targets by name
-View = Callable[[list[dict[str, np.ndarray]], np.ndarray], list[dict[str, np.ndarray]]]  # of rows by their numbers
+View = Callable[
+    [list[dict[str, np.ndarray]], np.ndarray], list[dict[str, np.ndarray]]
+]  # (arrays of rows, numbers of rows) → arrays of rows
 Augment = Callable[[list[dict[str, np.ndarray]], int], list[dict[str, np.ndarray]]]  # (rows, seed) → rows
 Draw = Callable[[Any, Mapping[str, np.ndarray], np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]]
-NOTHING = -1e4  # the output where a row has ended: no loss gives it a share
-IGNORED = -100  # the target of what is no token of an input; torch's losses leave it out
+NOTHING = -1e4  # output after the end of a row; no loss gives it a share
+IGNORED = -100  # target of padding; torch's losses leave it out
 
 
 def arrays(batch: Mapping[str, np.ndarray], device: str) -> Batch:
-    """Tensors on a device, from numpy arrays."""
+    """numpy arrays as tensors on a device."""
     return {name: torch.from_numpy(np.ascontiguousarray(values)).to(device) for name, values in batch.items()}
 
 
 def ragged(tasks: Iterable[TaskPlan]) -> dict[str, tuple[int, str]]:
-    """The outputs of tasks that run along a row or something in it: by which axis, and its name."""
+    """The outputs whose length differs between rows: name → (axis, name of the axis)."""
     shapes = {task.named(name): array["shape"] for task in tasks for name, array in task.outputs.items()}
     fixed = {name: [0 if side == "width" else side for side in shape] for name, shape in shapes.items()}
     return {name: along for name, shape in fixed.items() if (along := ragged_axis(shape))}
@@ -47,7 +49,7 @@ def cut(
     features: Sequence[Mapping[str, np.ndarray]],
     along: Mapping[str, tuple[int, str]],
 ) -> dict[str, Values]:
-    """Outputs as numpy, those that run along a text cut to the length of each row."""
+    """Outputs as numpy, with ragged outputs cut to the length of each row."""
     found: dict[str, Values] = {}
     for name, values in outputs.items():
         array = values.float().cpu().numpy()
@@ -59,9 +61,9 @@ def cut(
 
 
 def tensors_of(targets: Targets, device: str = "cpu") -> Aims:
-    """Targets as tensors (rows, …) on a device, those that are ragged as long as the longest of them.
+    """Targets as tensors (rows, …) on a device; ragged ones are padded to the longest row.
 
-    Past a row's own end integers are -100, which torch's losses leave out, and other numbers 0.
+    Padding is -100 for integers, which torch's losses leave out, and 0 for other numbers.
     """
     if isinstance(targets, Mapping):
         return {name: _tensor(column, device) for name, column in targets.items()}
@@ -74,7 +76,7 @@ def _tensor(column: Column, device: str) -> torch.Tensor:
 
 
 def padded(values: Column, with_: float) -> np.ndarray:
-    """An array (rows, …) of its own; of arrays that differ in shape, each is filled up to the longest along every axis."""
+    """A new array (rows, …); arrays of different shapes are padded to the largest along every axis."""
     if isinstance(values, np.ndarray):
         return np.array(values)
     rows = list(values)
@@ -86,16 +88,16 @@ def padded(values: Column, with_: float) -> np.ndarray:
 
 
 def budget_on(device: str, processor: Any) -> int:
-    """How much a batch may hold that nothing learns from; a CPU's caches hold less than keeps a GPU busy."""
+    """The largest size of a batch without gradients, smaller on a CPU, whose caches are small."""
     return int(processor.budget) * (1 if device == "cpu" else 4)
 
 
 class Places(Protocol):
-    """Where the rows of a plan lie: a stage's `Work`, or a `Job`."""
+    """An object that knows the folders of a plan's rows: a stage's `Work`, or a `Job`."""
 
     @property
     def plan(self) -> Phase:
-        """What they are for."""
+        """The plan."""
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
         """The folder of a split's prepared rows."""
@@ -105,21 +107,21 @@ class Places(Protocol):
 
 
 class Loader(Protocol):
-    """What the network is given of rows: their own arrays, or what frozen layers made of them once."""
+    """Loads batches of rows: raw arrays, or cached outputs of frozen layers."""
 
     @property
     def runs_backbone(self) -> bool:
-        """Whether the backbone runs on it: then long rows cost more than short ones, and tasks share its outputs."""
+        """Whether the backbone runs on the batches; then tasks share its outputs, and batches are grouped by length."""
 
     def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
-        """Arrays (rows, …) by name, of rows by their numbers; `seed` draws what training draws anew for each step."""
+        """Arrays (rows, …) by name for rows by number; `seed` draws what training draws in each step."""
 
     def beside(self, rows: np.ndarray, longest: int) -> Batch:
-        """What the network is given beside the rows' own arrays, which are `longest` tokens long."""
+        """Further arrays besides the rows' own, for a batch padded to `longest` tokens."""
 
 
 class RawRows:
-    """The arrays of prepared rows as preprocessing collates them."""
+    """Batches of prepared rows, collated by preprocessing."""
 
     runs_backbone = True
 
@@ -138,7 +140,7 @@ class RawRows:
         self.view, self.draw, self.augment = view, draw, augment
 
     def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of some rows."""
+        """Input tensors of rows."""
         if self.draw is not None and seed is not None:
             drawn = [row for row, _ in self.drawn(rows, seed)]
             batch = self.processor.collate(drawn)
@@ -150,12 +152,12 @@ class RawRows:
         return self.collated(seen, seed)
 
     def collated(self, features: list[dict[str, np.ndarray]], seed: int | None) -> Batch:
-        """Input tensors of rows by their arrays, augmented where a seed is given and the task has it so."""
+        """Input tensors of rows by their arrays; with a seed they are augmented, if the task augments."""
         seen = self.augment(features, seed) if self.augment and seed is not None else features
         return arrays(self.processor.collate(seen), self.device)
 
     def drawn(self, rows: np.ndarray, seed: int | None) -> list[tuple[dict[str, np.ndarray], Target]]:
-        """What a step asks of some rows, and what it aims at: each draws from (seed, its number) alone."""
+        """The inputs and the target that a step draws from each row, each from (seed, row number) alone."""
         assert self.draw is not None
         found = []
         for i in rows.tolist():
@@ -164,12 +166,12 @@ class RawRows:
         return found
 
     def beside(self, rows: np.ndarray, longest: int) -> Batch:
-        """Nothing."""
+        """No further arrays."""
         return {}
 
 
 class CachedFeatures:
-    """The feature of each row, which the head takes as it is: no backbone runs."""
+    """Batches of cached features, which heads take without the backbone."""
 
     runs_backbone = False
 
@@ -177,17 +179,17 @@ class CachedFeatures:
         self.cache, self.device = cache, device
 
     def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
-        """`feature` (rows, width); `seed` draws one of its views for each row."""
+        """`feature` (rows, width); `seed` draws one cached view of each row."""
         places = rows if seed is None else self.cache.drawn(rows, seed)
         return {"feature": torch.from_numpy(self.cache.features(places)).to(self.device)}
 
     def beside(self, rows: np.ndarray, longest: int) -> Batch:
-        """Nothing: there are no arrays of rows."""
+        """No further arrays."""
         return {}
 
 
 class CachedStates:
-    """The arrays of rows, and the states (rows, tokens, width) that frozen layers hand on to those that learn."""
+    """Batches of raw arrays together with cached states (rows, tokens, width) of frozen layers."""
 
     runs_backbone = True
 
@@ -195,17 +197,17 @@ class CachedStates:
         self.raw, self.cache = raw, cache
 
     def batch(self, rows: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of some rows, with their states."""
+        """Input tensors of rows, with their cached states."""
         found = self.raw.batch(rows, seed)
         return found | self.beside(rows, next(iter(found.values())).shape[1])
 
     def beside(self, rows: np.ndarray, longest: int) -> Batch:
-        """Their states, padded with zeros."""
+        """The cached states of rows, padded with zeros."""
         return {STATE: torch.from_numpy(self.cache.states(rows, longest)).to(self.raw.device)}
 
 
 class Rows:
-    """The rows of a task's split: what the network is given of them, and what its outputs are held against."""
+    """The rows of one split of a task: batches for the network, and targets."""
 
     def __init__(self, places: Places, task: TaskPlan, split: str, processor: Any, device: str) -> None:
         self.cache_folder = places.cached(task, split)
@@ -235,25 +237,25 @@ class Rows:
         return len(self.prepared)
 
     def targets(self, inputs: np.ndarray, seed: int | None = None) -> Aims:
-        """Targets of the rows of some inputs, as long as the longest where they run along a text.
+        """Targets of the rows of some inputs, padded to the longest.
 
-        Where rows are drawn anew for each step, `seed` is the one that their batch had.
+        Where a step draws inputs and targets, `seed` is the seed of the batch.
         """
         return self.targets_of(self.prepared.rows_of(inputs), seed)
 
     def targets_of(self, rows: np.ndarray, seed: int | None = None) -> Aims:
-        """Targets of some rows."""
+        """Targets of rows by number."""
         if self.raw.draw is not None and seed is not None:
             return tensors_of(joined_targets([target for _, target in self.raw.drawn(rows, seed)]), self.device)
         return tensors_of(targets_of(self.prepared.targets, rows), self.device)
 
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of the rows of some inputs; `seed` draws the augmentation where there is one."""
+        """Input tensors of the rows of some inputs; `seed` draws the augmentation."""
         return self.loader.batch(self.prepared.rows_of(inputs), seed)
 
 
 def _augmentation(task: TaskPlan) -> Augment | None:
-    """What changes the rows of a task in training, None where nothing does."""
+    """The augmentation of a task's training rows; None for none."""
     if not task.data.augment:
         return None
     from .augmentation import Augmentation
@@ -262,7 +264,7 @@ def _augmentation(task: TaskPlan) -> Augment | None:
 
 
 def views(plan: Phase, task: TaskPlan, split: str) -> list[View]:
-    """How rows are seen where frozen work is computed once: as they are, or as so many drawn changes have them."""
+    """The views of a split's rows that are cached: the plain rows, or several augmented versions."""
     if split != "train" or plan.train.fold_views == 1 or task.data.augment is None:
         return [lambda features, rows: features]
     from .augmentation import Augmentation
@@ -277,7 +279,7 @@ def views(plan: Phase, task: TaskPlan, split: str) -> list[View]:
 
 
 def outputs_of(network: Network, rows: Rows, size: int = 64) -> dict[str, Values]:
-    """Outputs of a task for every row of a split, in row order, in inference mode; fewer at once where memory ends."""
+    """Outputs of a task for every row of a split in row order, in inference mode; batches shrink where memory ends."""
     return Parts().fit(size, lambda parts: _outputs(network, rows, -(-size // parts)))
 
 
@@ -296,7 +298,7 @@ def _outputs(network: Network, rows: Rows, size: int) -> dict[str, Values]:
 def condensed(
     task: TaskPlan, outputs: Mapping[str, Values], targets: Targets, rows: np.ndarray
 ) -> Mapping[str, Values]:
-    """What is kept of the outputs of some rows: all of them, or what scores need where they are too many."""
+    """The outputs to keep of a batch: all, or the part that scores need where outputs are large."""
     condense = task.head.variant.condense
     return condense(task.head.record, outputs, [target_of(targets, int(i)) for i in rows]) if condense else outputs
 
@@ -304,7 +306,7 @@ def condensed(
 def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
     """The mean loss of a split, from the outputs of its rows.
 
-    Where inputs are held against each other it is the mean over batches of `size`, as training sees them.
+    For losses with in-batch negatives, the mean over batches of `size` rows.
     """
     if "losses" in outputs:  # condensed
         losses = np.concatenate(outputs["losses"])

@@ -1,8 +1,8 @@
-"""Trains what the plan lets learn and keeps the best of it.
+"""Trains a network by its plan and keeps the best epoch.
 
-The loop is ours and short because its state must be: everything random is derived from (seed, step), so a
-checkpoint is tensors and counters, and a resumed run equals an uninterrupted one bit for bit. accelerate does
-devices, mixed precision and clipping; torch's AdamW and transformers' schedules do the rest.
+The loop is graftc's own, because everything random is derived from (seed, step): a checkpoint is tensors and counters,
+and a resumed run equals an uninterrupted one to the bit. accelerate provides devices, mixed precision and gradient
+scaling; torch's AdamW and transformers' schedules do the rest.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from .validation import direction, first, refuse_unlike, validated
 from .with_loss import WithLoss
 from .world import ALONE, World
 
-COMPARED = 2  # batches, the first, in which what was computed once is held against the network
+COMPARED = 2  # the first batches, in which cached features are compared with the network
 CHECKPOINT = "checkpoint.safetensors"
-HISTORY = "history.json"  # written last: where it lies, training is over
+HISTORY = "history.json"  # written last, so its presence means that training has ended
 
 
 def train(job: Job, progress: Progress, world: World = ALONE) -> None:
-    """Runs a job to its end, in this process, as one of a world; what an earlier attempt has done is not done again.
+    """Runs a job to its end in this process, one of a world of processes; finished work of an earlier attempt is kept.
 
-    Its folder then has `learned.safetensors` (the tensors of the best epoch), `losses.npy` (steps,), `norms.npy`
-    (steps, 2) of gradients (all that learns, the heads), and `history.json`. Raises Refused E0407 for a loss that is
-    not finite, and E0418 where what was computed once is not what the network computes; MemoryError where a single
-    row is too many.
+    The job's folder then has `learned.safetensors` (tensors of the best epoch), `losses.npy` (steps,), `norms.npy`
+    (steps, 2: gradient norms of all tensors and of the heads) and `history.json`. Raises Refused E0407 for a loss that
+    is not finite, E0418 where cached features differ from the network's, and MemoryError where memory ends with a
+    single row.
     """
     if not job.plan.train.steps and not job.heads:
         if world.is_main:
@@ -71,7 +71,7 @@ def train(job: Job, progress: Progress, world: World = ALONE) -> None:
 
 
 def _nothing(job: Job) -> None:
-    """What a training without steps writes."""
+    """Writes the results of a training without steps."""
     save_file({}, job.out / "learned.safetensors")
     np.save(job.out / "losses.npy", np.zeros(0))
     np.save(job.out / "norms.npy", np.zeros((0, 2)))
@@ -81,7 +81,7 @@ def _nothing(job: Job) -> None:
 
 @contextmanager
 def _threads(plan: Phase) -> Iterator[None]:
-    """One thread where only a head runs: others would wait longer for each other than they have to do."""
+    """Uses one thread where only a head runs, because threads would wait for each other longer than they compute."""
     before = torch.get_num_threads()
     if plan.train.fold == "feature":
         torch.set_num_threads(1)
@@ -92,11 +92,11 @@ def _threads(plan: Phase) -> Iterator[None]:
 
 
 class Training:
-    """One run: the network, its optimiser and how far it has come."""
+    """One run: the network, its optimiser, and its state."""
 
     def __init__(self, job: Job, progress: Progress, world: World = ALONE) -> None:
         plan = job.plan
-        # the state is one per process, and another spec of this process may train in another precision
+        # accelerate's state is global, and another build in this process may train in another precision
         AcceleratorState._reset_state(reset_partial_state=True)
         mixed = {"fp32": "no"}.get(plan.train.precision, plan.train.precision)
         self.accelerator = Accelerator(cpu=job.device == "cpu", mixed_precision=mixed)
@@ -111,18 +111,20 @@ class Training:
             for split in ("train", "validation")
         )
         self.sets = [RowSet([rows[name] for name in each.tasks if name in rows], each.rows) for each in plan.train.sets]
-        self.optimizer = torch.optim.AdamW(groups(self.network, plan), fused=True)  # a fifth of the time of the loop
+        self.optimizer = torch.optim.AdamW(
+            groups(self.network, plan), fused=True
+        )  # takes a fifth of the time of the loop over tensors
         self.factor = schedule(plan)
         self.pull = L2SP(self.network, plan) if plan.train.l2_sp else None
         self.scaler = self.accelerator.scaler
-        self.parts = Parts(self.network, world)  # of each batch, where it is too large for the memory
-        self.learns: list[torch.nn.Parameter] = []  # in this epoch
+        self.parts = Parts(self.network, world)  # parts of a batch, where it is too large for the memory
+        self.learns: list[torch.nn.Parameter] = []  # parameters that learn in this epoch
         self.step = 0
         self.losses: list[float] = []
-        self.norms: list[list[float]] = []  # of each step, before it is clipped: of all that learns, of the heads
+        self.norms: list[list[float]] = []  # of each step, before clipping: [all parameters, heads]
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "value": math.nan}
-        self.start: dict[str, Any] = {}  # what fitted heads score before the first step
+        self.start: dict[str, Any] = {}  # scores of fitted heads before the first step
         self.cache: dict[str, torch.Tensor] = {}
         self.saves = Saves()
         for place, each in enumerate(self.sets):
@@ -132,17 +134,17 @@ class Training:
         for scored in self.validation.values():
             if scored.cache:
                 refuse_unlike(self.network, scored, first(scored, plan.train.batch_size))
-        return_memory()  # of what was compared, before steps take what lies between
+        return_memory()  # freed by the comparison, before the steps allocate
 
     def begin(self) -> None:
-        """Scores heads that were fitted before the first step: no epoch may make them better."""
+        """Scores fitted heads before the first step, as a candidate for the best epoch."""
         if self.job.scores_start and not self.step and not self.start:
             self.start = {"epoch": 0, "step": 0, **validated(self.network, self.validation.values(), self.plan)}
             self._keep_if_best(0, self.start.get(self.plan.train.metric))
             self.progress.say(f"  fitted head{self._scored(self.start)}")
 
     def epochs(self) -> None:
-        """Runs to the last step, evaluating after each epoch."""
+        """Runs all remaining steps, with validation after each epoch."""
         train = self.plan.train
         progress = self.progress.steps("train", train.steps, self.step)
         with quickly_drawn(), held_back() as was_pressed, progress as advance:
@@ -157,16 +159,18 @@ class Training:
                 train_mode(self.network, self.plan)
                 if train.gradual_unfreezing:
                     unfreeze(self.network, self.plan, epoch)
-                # in the module's order, as every script does: another order rounds the gradients' norm another way
+                # in the module's order, as in any script: another order rounds the gradients' norm differently
                 self.learns = [p for p in self.network.parameters() if p.requires_grad]
                 while self.step < end:
                     self._step(*next(ahead))
                     advance(1)
-                    if self.step < end:  # an epoch's last step is saved with its evaluation, so that none is skipped
+                    if (
+                        self.step < end
+                    ):  # the last step of an epoch is saved with its validation, so that none is skipped
                         self._save_if_due(is_interrupted())
                 self._evaluate(epoch + 1)
                 advance(0, self._note())
-                if self.step < train.steps or is_interrupted():  # after the last one come the results themselves
+                if self.step < train.steps or is_interrupted():  # after the last step the results are written
                     self.save()
                 if is_interrupted():
                     raise KeyboardInterrupt
@@ -207,7 +211,7 @@ class Training:
         self.step += 1
 
     def _learn(self, rows: RowSet, chosen: Sequence[int], augmented: int, dropped: int, parts: int) -> float:
-        """Computes the gradients of a step, of an earlier attempt's nothing left; returns its loss."""
+        """Computes the gradients of one step from scratch; returns its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         with self.accelerator.autocast():
             loss = self.module(rows.batch(chosen, augmented, dropped), parts)
@@ -215,7 +219,7 @@ class Training:
         return float(loss.detach())
 
     def micro_batch(self) -> int:
-        """How many rows of a batch go through the network at once."""
+        """The number of rows that go through the network at once."""
         return -(-self.plan.train.batch_size // self.parts.count)
 
     def _update(self) -> None:
@@ -240,7 +244,7 @@ class Training:
         self._keep_if_best(epoch, entry.get(self.plan.train.metric))
 
     def _keep_if_best(self, epoch: int, value: float | None) -> None:
-        """Keeps the weights of an epoch with a better score than all before; the last where none has a score."""
+        """Keeps a copy of the weights if the score is better than all before, or if no epoch has a score."""
         sign, best = direction(self.plan), self.best["value"]
         if math.isnan(best) or (value is not None and sign * value > sign * best):
             self.best = {"epoch": epoch, "value": math.nan if value is None else value}
@@ -257,13 +261,13 @@ class Training:
         return f", {metric} {score(entry[metric])}" if metric in entry else ""
 
     def _is_stopped(self) -> bool:
-        """Whether so many epochs with a score were no better than the best; one without a score says nothing."""
+        """Whether early stopping applies; epochs without a score do not count."""
         patience, metric = self.plan.train.patience, self.plan.train.metric
         since = [entry for entry in self.history if entry["epoch"] > self.best["epoch"]]
         return patience is not None and sum(entry.get(metric) is not None for entry in since) >= patience
 
     def save(self) -> None:
-        """Writes a checkpoint in one step: tensors and counters, no pickle."""
+        """Writes a checkpoint atomically: tensors and counters, without pickle."""
         tensors = {f"now.{n}": t.detach() for n, t in learned(self.network, self.plan).items()} | {
             f"best.{n}": t for n, t in self.cache.items()
         }
@@ -282,12 +286,12 @@ class Training:
         }
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
-        with self.saves.timed():  # in every process: all agree on when the next one is due
+        with self.saves.timed():  # in every process, because all agree on when the next checkpoint is due
             if self.world.is_main:
                 write_checkpoint(self.job.resume / CHECKPOINT, tensors, state)
 
     def resume(self) -> None:
-        """Goes on from the checkpoint of an earlier attempt, where there is one that can be read."""
+        """Continues from the checkpoint of an earlier attempt, if there is a readable one."""
         path = self.job.resume / CHECKPOINT
         if not path.is_file():
             return
@@ -314,12 +318,12 @@ class Training:
             self.scaler.load_state_dict(state["scaler"])
 
     def _fit(self) -> dict[str, Any]:
-        """Strength, iterations and loss of each head's fit; of a stage of `pretrain` there is no such word."""
+        """Strength, iterations and loss of each head's fit; empty in a stage of `pretrain`."""
         path = self.job.heads.with_name("fit.json") if self.job.heads else None
         return json.loads(path.read_bytes()) if path and path.is_file() else {}
 
     def finish(self) -> None:
-        """Writes the results, each in one step, the history last."""
+        """Writes the results, each file atomically, the history last."""
         if not self.world.is_main:
             return
         kept = {n: t.cpu().contiguous() for n, t in self.cache.items()}

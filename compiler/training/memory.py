@@ -1,4 +1,4 @@
-"""Takes a batch in parts where it is too large for the memory: the rows of a step stay together, not their activations."""
+"""Splits a batch into parts where memory ends: the step keeps all of its rows, but not their activations."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from ..model.network import Network
 from .world import ALONE, World
 
 Found = TypeVar("Found")
-PERHAPS = "could not create a"  # oneDNN's words where it found no memory, and for mistakes that no smaller batch mends
+PERHAPS = "could not create a"  # oneDNN's message for lack of memory, and for errors that a smaller batch does not mend
 
 
 class Parts:
-    """Into how many parts batches are cut: one, and twice as many whenever the memory ends."""
+    """The number of parts that batches are split into; it doubles whenever memory ends."""
 
     def __init__(self, network: nn.Module | None = None, world: World = ALONE) -> None:
         self.count, self.network, self.world = 1, network, world
 
     def fit(self, rows: int, act: Callable[[int], Found]) -> Found:
-        """What `act` gives for the least number of parts that the memory allows; of `rows`, none is cut.
+        """The result of `act(parts)` for the smallest number of parts that memory allows; `rows` is the largest number.
 
-        Where the memory of one process ends, all of the world try again, so `act` leaves nothing of an attempt behind.
-        Raises MemoryError where the memory ends with a single row, or the network normalises over rows.
+        Where memory ends in one process, all processes of the world try again, so a failed `act` must leave nothing
+        behind. Raises MemoryError where memory ends with a single row, or where the network normalises over rows.
         """
         while True:
             found = self._tried(rows, act)
             if not self.world.agree(not found):
                 return found[0]
-            # out of the handler's reach: the traceback holds what the failed attempt had computed
+            # outside of the handler, because the traceback holds tensors of the failed attempt
             clear_device_cache(garbage_collection=True)
             self.count *= 2
 
     def _tried(self, rows: int, act: Callable[[int], Found]) -> tuple[Found, ...]:
-        """What `act` gives, alone in a tuple, or nothing where the memory ended and smaller parts may mend it."""
+        """The result of `act` in a tuple; empty where memory ended and smaller parts may help."""
         try:
             return (act(self.count),)
         except (MemoryError, RuntimeError) as error:
@@ -52,7 +52,7 @@ class Parts:
 
 
 def cuts(rows: int, parts: int) -> list[slice]:
-    """Where rows are cut into at most so many parts of one size, the last of which may be smaller; none is empty."""
+    """Slices that split rows into at most `parts` parts of one size; the last may be smaller, none is empty."""
     size = -(-rows // parts)
     return [slice(at, at + size) for at in range(0, rows, size)]
 
@@ -60,11 +60,11 @@ def cuts(rows: int, parts: int) -> list[slice]:
 def answers_in_parts(
     network: Network, parts: int, batch: Mapping[str, torch.Tensor], names: Iterable[str]
 ) -> dict[str, dict[str, torch.Tensor]]:
-    """The network's answers to a batch, by task and word, for a loss over all of its rows at once.
+    """The network's outputs for a batch, by task and word, for one loss over all rows.
 
-    Each part's activations are forgotten and computed anew when its gradient is due (Chen et al., 2016, by
-    `torch.utils.checkpoint`), so a loss that holds rows against each other is as exact as one that does not, as in
-    GradCache (Gao et al., 2021). The price is a second forward pass. Dropout is drawn part by part.
+    Activations of each part are dropped and recomputed for its gradient (Chen et al., 2016, by
+    `torch.utils.checkpoint`). So a loss over pairs of rows stays exact, as in GradCache (Gao et al., 2021), at the
+    price of a second forward pass. Dropout is drawn part by part.
     """
     names = list(names)
     if parts == 1:
@@ -77,7 +77,7 @@ def answers_in_parts(
 
 
 def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The answers of all parts as those of one batch: of masked words one part may have more in a row than another."""
+    """The outputs of all parts as one batch, padded along the second axis where parts differ in length."""
     if parts[0].ndim < 2:
         return torch.cat(list(parts))
     longest, inner = max(part.shape[1] for part in parts), (0, 0) * (parts[0].ndim - 2)
@@ -85,5 +85,5 @@ def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def normalises(network: nn.Module) -> bool:
-    """Whether a network that learns normalises over the rows of a batch, which then can't be cut."""
+    """Whether a network in training mode has batch norm, so that a batch can't be split."""
     return any(isinstance(module, _BatchNorm) and module.training for module in network.modules())

@@ -1,4 +1,4 @@
-"""Sets of training rows: the batches of an epoch, and what of each batch is for which task."""
+"""Sets of training rows for several tasks: the batches of an epoch, and the rows of each task in a batch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..planning.split import epoch_order, generator, grouped_by_length, paired_b
 from .loaders import Batch, Rows
 from .with_loss import Pass, SetBatch, Share
 
-Shared = tuple[Rows, np.ndarray]  # a task's rows, and the number of each of its inputs in the table, which ascend
+Shared = tuple[Rows, np.ndarray]  # a task's rows, and the ascending numbers of its inputs in the table
 
 
 class RowSet:
-    """Rows that some tasks learn from together, by the number that they have in their tables."""
+    """Rows that some tasks learn from together, identified by their number in the table."""
 
     def __init__(self, rows: Sequence[Rows], planned: int) -> None:
         self.rows, self.planned = rows, planned
@@ -25,10 +25,10 @@ class RowSet:
         self.lengths = self._lengths()
         self.groups = self._groups()
         is_paired = rows[0].task.head.variant.is_paired
-        self.labels = np.asarray(rows[0].prepared.targets) if is_paired else None  # of each row, by its index
+        self.labels = np.asarray(rows[0].prepared.targets) if is_paired else None  # label of each row
 
     def _lengths(self) -> np.ndarray | None:
-        """The length of the longest row that each input makes; None where it costs nothing to mix them."""
+        """The longest row of each input; None where length makes no difference to the cost."""
         if not any(rows.loader.runs_backbone for rows in self.rows):
             return None
         found = np.zeros(len(self.every), np.int64)
@@ -37,10 +37,10 @@ class RowSet:
         return found if len(found) and found.min() < found.max() else None
 
     def batches(self, plan: Phase, epoch: int, place: int) -> Iterator[list[int]]:
-        """Numbers of rows, batch after batch and pass after pass; `place` is that of the set among all."""
+        """Numbers of the rows of each batch, pass after pass; `place` is the number of this set."""
         size = plan.train.batch_size
         for again in count():
-            # the first pass over the first set is drawn as that over the only one is
+            # the first pass over the first set draws as a pass over an only set would
             which = (place, again) if place or again else ()
             order = epoch_order(len(self.every), plan.seed, epoch, *which)
             if plan.train.group_by_length and self.lengths is not None and self.labels is None:
@@ -48,11 +48,13 @@ class RowSet:
             if self.labels is not None:
                 order = paired_by_label(order, self.labels)
             order = self.every[order]
-            for at in range(0, self.planned, size):  # blocks of text are planned by a sample
+            for at in range(
+                0, self.planned, size
+            ):  # `planned` differs from the rows for blocks of text, whose number is an estimate
                 yield order[np.arange(at, min(at + size, self.planned)) % len(order)].tolist()
 
     def inputs(self, batches: Iterable[Sequence[int]]) -> list[tuple[Rows, list[np.ndarray]]]:
-        """The rows of each task, and which of its inputs are in each of some batches."""
+        """The rows of each task, and the places of its inputs in each batch."""
         chosen = list(batches)
         return [
             (rows, [places[places >= 0] for places in (_places_in(rows.prepared.numbers, batch) for batch in chosen)])
@@ -60,9 +62,10 @@ class RowSet:
         ]
 
     def batch(self, chosen: Sequence[int], augmented: int, dropped: int) -> SetBatch:
-        """What the tasks learn from some rows, each from those that have an answer for it.
+        """A batch for all tasks; each task learns from the rows that have a target for it.
 
-        The seeds are of augmentation and of dropout; the backbone runs once for each adapter, on its tasks' rows alone.
+        `augmented` and `dropped` are the seeds of augmentation and of dropout. The backbone runs once for each adapter,
+        on the rows of its tasks alone.
         """
         pairs = [(rows, mine) for rows, (mine,) in self.inputs([chosen]) if len(mine)]
         passes: list[Pass] = []
@@ -80,16 +83,16 @@ class RowSet:
         return SetBatch(passes=tuple(passes), targets=targets)
 
     def _groups(self) -> list[list[Shared]]:
-        """The tasks that ask the same inputs of the same adapter, each with the places of its rows."""
+        """Tasks that give the same inputs to the same adapter, each with the numbers of its inputs."""
         found: dict[tuple[str, str], list[Shared]] = {}
         for rows in self.rows:
-            own = rows.task.name if rows.raw.draw else ""  # which asks its rows otherwise in each step
+            own = rows.task.name if rows.raw.draw else ""  # masked inputs are drawn for each task apart
             found.setdefault((rows.task.adapter, own), []).append((rows, rows.prepared.numbers))
         return list(found.values())
 
     def _together(self, group: list[Shared], chosen: Sequence[int], augmented: int, dropped: int) -> Pass:
-        """A pass for some tasks at once, each of which takes the rows that are its own."""
-        asked: list[tuple[Rows, int, int]] = []  # whose row it is, which, and the number of its input
+        """One pass for several tasks, each with its own rows."""
+        asked: list[tuple[Rows, int, int]] = []  # (task's rows, number of the row, number of its input)
         places = [_places_in(numbers, chosen) for _, numbers in group]
         for at, i in enumerate(chosen):
             if owner := next(
@@ -120,27 +123,27 @@ class RowSet:
 
 
 def _places_in(numbers: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
-    """Where numbers stand among those that ascend, -1 for one that does not: int64 (wanted,)."""
+    """The places of `wanted` in ascending `numbers`, -1 for absent ones: int64 (wanted,)."""
     places = np.searchsorted(numbers, wanted)
     places[numbers[np.minimum(places, len(numbers) - 1)] != wanted] = -1
     return places
 
 
 def batches(sets: Sequence[RowSet], plan: Phase, epoch: int) -> Iterator[tuple[RowSet, list[int]]]:
-    """The batches of an epoch in their order, drawn from (seed, epoch) alone."""
+    """The batches of an epoch in order, drawn from (seed, epoch) alone."""
     drawn = [rows.batches(plan, epoch, place) for place, rows in enumerate(sets)]
     for place in _places(plan, epoch):
         yield sets[place], next(drawn[place])
 
 
 def whole_loss(plan: Phase, epoch: int, losses: Sequence[float]) -> float:
-    """The loss of an epoch's steps over all sets, as that of validation counts it: the sum of each one's mean."""
+    """The training loss of an epoch: the sum over all sets of each set's mean, as in validation."""
     places, values = np.array(_places(plan, epoch)[: len(losses)]), np.array(losses)
     return float(sum(values[places == place].mean() for place in np.unique(places)))
 
 
 def _places(plan: Phase, epoch: int) -> list[int]:
-    """From which set each batch of an epoch is drawn."""
+    """The number of the set that each batch of an epoch is drawn from."""
     counts = [each.batches for each in plan.train.sets]
     places = np.repeat(np.arange(len(counts)), counts)
     if plan.train.sampling == "round-robin":

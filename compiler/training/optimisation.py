@@ -1,4 +1,4 @@
-"""How fast each part learns: rates by part, layer and step, weights pulled to where they were, layers that join one by one."""
+"""Optimisation: learning rates by part and layer, schedules, clipping, L2-SP, gradual unfreezing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..planning.plan import Phase
 
 
 class L2SP:
-    """The gradient of L2-SP (Li et al. 2018, arXiv:1802.01483): ½ · strength · |w − w₀|² of the pretrained weights that learn.
+    """The L2-SP penalty (Li et al. 2018, arXiv:1802.01483): ½ · strength · |w − w₀|² on pretrained weights.
 
-    It is added to gradients and is no part of the losses that are recorded. The head has no w₀ and is left alone.
+    Its gradient is added to the gradients; recorded losses leave it out. Heads have no w₀ and no penalty.
     """
 
     def __init__(self, network: Network, plan: Phase) -> None:
@@ -24,7 +24,7 @@ class L2SP:
         self.pairs = [(tensor, tensor.detach().clone()) for tensor in pretrained]
 
     def add(self) -> None:
-        """Adds to the gradients of a step; a weight without one does not move and is not pulled."""
+        """Adds the penalty's gradient; weights without a gradient do not move and get none."""
         with torch.no_grad():
             for tensor, start in self.pairs:
                 if tensor.grad is not None:
@@ -32,26 +32,27 @@ class L2SP:
 
 
 def clip(parameters: Sequence[torch.nn.Parameter], most: float) -> float:
-    """Scales gradients down where their norm over all of them is above `most`, by torch's own functions; returns it.
+    """Scales gradients down to a total norm of at most `most`; returns the norm before.
 
-    `torch.nn.utils.clip_grad_norm_` multiplies every gradient by one where it isn't, which passes over all of them.
+    Unlike `torch.nn.utils.clip_grad_norm_`, gradients below the limit are not multiplied by one, which would cost a
+    pass over all of them.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    if not norm + 1e-6 <= most:  # torch's own term; a norm that isn't a number scales as it would there
+    if not norm + 1e-6 <= most:  # 1e-6 as in torch; NaN takes this branch too, as in torch
         torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
     return float(norm)
 
 
 def norm_of(parameters: Iterable[torch.nn.Parameter]) -> float:
-    """The norm over the gradients of some parameters, before they are clipped."""
+    """The total norm of the gradients of some parameters."""
     return float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
 def unfreeze(network: Network, plan: Phase, epoch: int) -> None:
-    """Gradual unfreezing (Howard and Ruder 2018, arXiv:1801.06146): what learns in an epoch, counted from 0.
+    """Gradual unfreezing (Howard and Ruder 2018, arXiv:1801.06146): sets which tensors learn in an epoch, from 0.
 
-    In the first epochs the head and what lies above the layers; then one more layer, from the top, at a time.
+    At first the head and the tensors above all layers learn, then one more layer at a time, from the top down.
     """
     joined = epoch // plan.train.gradual_unfreezing
     for _, tensor, planned in tensors(network, plan):
@@ -60,7 +61,7 @@ def unfreeze(network: Network, plan: Phase, epoch: int) -> None:
 
 
 def groups(network: Network, plan: Phase) -> list[dict[str, Any]]:
-    """Parameter groups of AdamW: a peak rate by part and layer; no weight decay on vectors (biases, norms)."""
+    """Parameter groups of AdamW: a peak rate by part and layer, and no weight decay on vectors (biases, norms)."""
     train = plan.train
     found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, tensor in learned(network, plan).items():
@@ -80,7 +81,7 @@ def groups(network: Network, plan: Phase) -> list[dict[str, Any]]:
 
 
 def schedule(plan: Phase) -> Any:
-    """step → factor on the peak rate, by transformers' own schedules."""
+    """step → factor on the peak rate, by transformers' schedules."""
     from transformers import get_scheduler
 
     name = {"constant": "constant_with_warmup"}.get(plan.train.schedule, plan.train.schedule)

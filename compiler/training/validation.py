@@ -1,4 +1,4 @@
-"""Scores a network on validation rows while it trains, and says which way is better."""
+"""Scores a network on validation rows during training, and compares cached features with the network."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..planning.terms import MEAN
 from .loaders import Batch, Rows, loss_of, outputs_of
 from .memory import Parts, cuts, joined
 
-# features that the network gave rows in this process, by the folder of what is kept of them, whose name tells weights,
-# rows and preprocessing, and by the rows: specs that share it ask the network once
+# features that the network computed in this process, by the cache's folder, whose name depends on weights, rows and
+# preprocessing, and by rows: specs that share a cache run the network once
 SEEN: dict[tuple[Path, bytes], torch.Tensor] = {}
-UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # relative, by the type of what is kept
+UNLIKE = {"float32": 1e-4, "float16": 5e-3}  # allowed relative difference by dtype of the cache
 
 
 def validated(network: Network, splits: Iterable[Rows], plan: Phase) -> dict[str, float | None]:
-    """The loss over the validation rows of all tasks, the metric of each, and what picks the best epoch.
+    """The validation loss over all tasks, the metric of each, and the metric that picks the best epoch.
 
-    That is one of these metrics, or their mean by the tasks' weights, those of which less is better counted below zero.
-    The mean of metrics is None where one of them is: epochs would be held against each other by unlike means. Empty
-    without validation rows.
+    That metric is one of the tasks', or their weighted mean, in which metrics count as negative where lower is better.
+    The mean is None where a metric is None, because epochs would be compared by different means. Empty without
+    validation rows.
     """
     found: dict[str, float | None] = {}
     loss = weights = 0.0
@@ -46,9 +46,9 @@ def validated(network: Network, splits: Iterable[Rows], plan: Phase) -> dict[str
 
 
 def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float | None:
-    """A task's metric with what validation decides after training, such as thresholds, decided as for the bundle.
+    """A task's metric with thresholds and the like calibrated on validation, as in the bundle.
 
-    By the plan's own thresholds every epoch of rare labels would score 0, and the first one be kept.
+    With the plan's thresholds, every epoch of rare labels would score 0, and the first epoch would be kept.
     """
     metrics, record = task.head.variant.metrics, task.head.record.plain()
     calibrated = {**record, **metrics.calibrate(record, outputs, examples)}
@@ -56,9 +56,9 @@ def _metric(task: TaskPlan, outputs: Any, examples: Any) -> float | None:
 
 
 def refuse_unlike(network: Network, rows: Rows, batches: Iterable[np.ndarray]) -> None:
-    """Raises Refused E0418 where what was computed once gives a batch other features or another loss than the network.
+    """Raises Refused E0418 where cached features give a batch another feature or loss than the network.
 
-    Both in inference mode; a batch is the numbers of its inputs.
+    Both run in inference mode. A batch is the numbers of its inputs.
     """
     assert rows.cache is not None
     allowed, network = UNLIKE[rows.cache.values.dtype.name], network.eval()
@@ -74,13 +74,13 @@ def refuse_unlike(network: Network, rows: Rows, batches: Iterable[np.ndarray]) -
             )
         if known:
             SEEN[known] = theirs
-        if theirs.ndim == 3:  # what stands at padding is nobody's
+        if theirs.ndim == 3:  # padding is not compared
             ours, theirs = (values * plain["attention_mask"].unsqueeze(-1) for values in (ours, theirs))
         apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
         if not (apart <= allowed and abs(cached - whole) <= allowed * max(1.0, abs(whole))):
             raise refuse(
                 "E0418",
-                "what was computed once is not what the network computes",
+                "cached features are not what the network computes",
                 f"loss of batch {number}: {cached:.6g} from the cache, {whole:.6g} from the rows",
                 f"largest difference of a feature, relative to the largest of them: {apart:.1e}, allowed {allowed:.1e}",
                 help="train with `train.fold: off`, and report this with the spec",
@@ -88,7 +88,7 @@ def refuse_unlike(network: Network, rows: Rows, batches: Iterable[np.ndarray]) -
 
 
 def _seen(network: Network, rows: Rows, batch: Batch, places: np.ndarray) -> tuple[torch.Tensor, float]:
-    """What a head sees of a batch, and its loss; no more rows at once than the budget, fewer where memory ends."""
+    """The features of a batch and its loss, computed in parts that fit the budget and the memory."""
     name, head = rows.task.name, rows.task.head
     needed = -(-len(places) * int(rows.prepared.lengths()[places].max()) // rows.budget)
 
@@ -106,7 +106,7 @@ def _seen(network: Network, rows: Rows, batch: Batch, places: np.ndarray) -> tup
 
 
 def first(rows: Rows, size: int) -> list[np.ndarray]:
-    """The first batch of a split, to be compared."""
+    """The first batch of a split, for the comparison."""
     return [np.arange(min(size, len(rows)))]
 
 
@@ -119,6 +119,6 @@ def scored(network: Network, rows: Rows) -> dict[str, Any]:
 
 
 def direction(plan: Phase) -> int:
-    """1 where a higher value of what picks the best epoch is better, -1 where a lower one is."""
+    """1 where a higher value of the metric that picks the best epoch is better, else -1."""
     named = {task.named(task.metric): task.head.variant.metrics.direction(task.metric) for task in plan.tasks}
     return named.get(plan.train.metric, 1)

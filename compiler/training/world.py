@@ -1,4 +1,4 @@
-"""The processes that train one network together, and all that none of them may do alone."""
+"""The processes that train one network together."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ Each = TypeVar("Each")
 
 @dataclass(frozen=True)
 class World:
-    """One process among `size`, the number `rank` from 0; this class is the world of a single one.
+    """One of the `size` processes of a training, with number `rank` from 0; this class is the world of one process.
 
-    Training asks it wherever a process must not decide or act for itself:
+    Training asks it wherever processes must agree or exchange data:
 
-    - `is_main`: it alone writes checkpoints, results and lines of progress
-    - `agree`: into how many parts a batch is cut after memory ended, whether training stops early, is interrupted, or
-      is due to be saved
-    - `own`: the order of rows is drawn from (seed, epoch), so all draw the same one, and each takes its part of a batch
-    - `gather`: rows that are held against each other, as in-batch negatives are
-    - `wrap`, `mean`: gradients and losses are means over all of them
+    - `is_main`: only this process writes checkpoints, results and lines of progress
+    - `agree`: the number of parts after memory ended, early stopping, interrupts, and when a checkpoint is due
+    - `own`: a process's part of a batch; all processes draw the same order of rows from (seed, epoch)
+    - `gather`: rows of all processes, for losses over pairs of rows such as in-batch negatives
+    - `wrap`, `mean`: means of gradients and losses over all processes
 
-    A world of several overrides these five methods; whatever calls them then is called in every process, in one order.
+    A world of several processes overrides these five methods. Every process calls them, in the same order.
     """
 
     rank: int = 0
@@ -37,23 +36,23 @@ class World:
         return self.rank == 0
 
     def agree(self, value: int) -> int:
-        """The largest value of any process: of a bool, whether any says so."""
+        """The largest value of any process; for a bool, whether any process says True."""
         return value
 
     def own(self, rows: Sequence[Each]) -> Sequence[Each]:
-        """The rows of a batch that this process learns from; `rows` are all of them, the same in every process."""
+        """The rows of a batch that this process learns from; `rows` are all rows, the same in every process."""
         return rows
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """(rows, …) of every process as (all rows, …), in the order of ranks; gradients flow back to each."""
+        """(rows, …) of every process as (all rows, …) in the order of ranks; gradients flow back to each process."""
         return tensor
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module whose `forward` gives a loss, with gradients that are means over all processes."""
+        """The module whose `forward` returns the loss, with gradients averaged over all processes."""
         return module
 
     def mean(self, value: float) -> float:
-        """The mean of every process's value."""
+        """The mean of a value over all processes."""
         return value
 
 

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference/ that are made of code: `python docs/generator`, or `--check` to compare only."""
+"""Writes the generated pages of docs/reference/: `python docs/generator`; `--check` only compares them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGES: dict[str, Callable[[Notes], str]] = {
 
 
 def main(words: list[str]) -> int:
-    """Writes all pages, or with `--check` says which ones differ; 1 where one does."""
+    """Writes all pages, or with `--check` lists those that differ and returns 1 if there are any."""
     notes = Notes(Path(__file__).with_name("notes.md"))
     pages = {REFERENCE / name: MARK + make(notes).rstrip() + "\n" for name, make in PAGES.items()}
     if unused := notes.unused():

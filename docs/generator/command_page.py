@@ -1,4 +1,4 @@
-"""The page of the command line, from click's own help."""
+"""The page of the command line, from click's help texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 100
 
 
 def page(notes: Notes) -> str:
-    """A section for each verb, with its whole help."""
+    """One section per command, with its whole help."""
     context = click.Context(cli, info_name="graftc", terminal_width=WIDTH, help_option_names=["-h", "--help"])
     parts = [f"# The command line{notes.of('command line page')}\n\n{_block(cli.get_help(context))}"]
     for name in cli.list_commands(context):

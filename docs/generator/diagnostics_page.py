@@ -10,7 +10,7 @@ PAGES = "../../compiler/diagnostics/pages"
 
 
 def page(notes: Notes) -> str:
-    """A table for each kind of code."""
+    """One table for each range of codes."""
     parts = [f"# Diagnostics{notes.of('diagnostics page')}"]
     for start, meaning in RANGES.items():
         rows = [f"| [{code}]({PAGES}/{code}.md) | {headline(code)} |" for code in codes() if range_of(code) == start]

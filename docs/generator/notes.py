@@ -1,4 +1,4 @@
-"""Notes written by hand, which generated pages take in: a Markdown file with a heading for each key or variant."""
+"""Handwritten notes for generated pages: a Markdown file with one heading per key or variant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Notes:
-    """The notes of a file by their heading; each is meant to be asked for once."""
+    """The notes of a file by heading; each note is expected to be used once."""
 
     def __init__(self, file: Path) -> None:
         parts = re.split(r"^## (.+)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
@@ -15,10 +15,10 @@ class Notes:
         self._asked: set[str] = set()
 
     def of(self, name: str) -> str:
-        """The note of a name with a blank line before it, empty where there is none."""
+        """The note under a heading, after a blank line; empty if there is none."""
         self._asked.add(name)
         return f"\n\n{self._texts[name]}" if name in self._texts else ""
 
     def unused(self) -> list[str]:
-        """Headings that no page asked for."""
+        """The headings that no page used."""
         return sorted(self._texts.keys() - self._asked)

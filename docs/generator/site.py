@@ -1,4 +1,4 @@
-"""Hook of mkdocs: pages outside docs/ that docs link to, such as CONTRIBUTING.md, are pages of the site as well."""
+"""An mkdocs hook: pages outside of docs/ that docs link to, such as CONTRIBUTING.md, become pages of the site."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-INSIDE = "repository"  # the folder of the site in which they lie, by their paths in the repository
+INSIDE = "repository"  # the site's folder for these pages, by their paths in the repository
 PAGES = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -26,7 +26,7 @@ NAMED_FENCE = re.compile(r"^```(?P<language>\w+) (?P<file>[\w./-]+)$", re.MULTIL
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages from outside."""
+    """Adds the pages from outside of docs/."""
     for pattern in PAGES:
         for path in sorted(ROOT.glob(pattern)):
             name = f"{INSIDE}/{path.relative_to(ROOT).as_posix()}"
@@ -35,7 +35,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links lead where their page lies on the site; a block's file stands before it."""
+    """The page with its links moved to the site's paths, and the file name of a code block put before the block."""
     uri = page.file.src_uri
     folder = posixpath.dirname(in_repository(uri))
     start = posixpath.dirname(uri) or "."
@@ -49,10 +49,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def in_repository(uri: str) -> str:
-    """Where a page of the site lies in the repository."""
+    """The repository path of a page of the site."""
     return uri.removeprefix(f"{INSIDE}/") if uri.startswith(f"{INSIDE}/") else f"docs/{uri}"
 
 
 def site_path(path: str) -> str:
-    """Where a file of the repository lies on the site."""
+    """The site path of a file of the repository."""
     return path.removeprefix("docs/") if path.startswith("docs/") else f"{INSIDE}/{path}"

@@ -1,4 +1,4 @@
-"""The page of the spec: a section for each key, from the JSON Schema that is made of the models."""
+"""The page of the spec, one section per key, from the JSON Schema of the spec language."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LIMITS = {
     "exclusiveMaximum": "below {}",
 }
 WORDS = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
-PAGES = {"adapt": "methods", "head": "heads", "pretrain": "objectives"}  # of the variants of a section
+PAGES = {"adapt": "methods", "head": "heads", "pretrain": "objectives"}  # of a section's variants
 
 
 def page(notes: Notes) -> str:
-    """The whole page, in Markdown."""
+    """The whole page in Markdown."""
     whole = schema()
     keys, definitions = whole["else"]["properties"], whole["$defs"]
     data = dict(reversed(_branches(definitions, "data").items()))
@@ -53,14 +53,14 @@ def _branches(definitions: Node, section: str) -> dict[str, Node]:
 
 
 def _entry(definitions: Node) -> dict[str, Node]:
-    """The keys of an entry of `heads` that a head alone has not."""
+    """The keys of an entry of `heads` that a single head lacks."""
     alone = definitions["head.text-classification"]["properties"]
     several = definitions["heads.text-classification"]["properties"]
     return {name: node for name, node in several.items() if name not in alone}
 
 
 def _section(name: str, branches: Mapping[str, Node], definitions: Node, notes: Notes) -> Iterator[str]:
-    """A heading, and a heading for each key that a variant has."""
+    """A heading for the section, and one for each key of its variants."""
     yield f"## `{name}`{notes.of(name)}" if name != "top" else f"## Keys that stand alone{notes.of(name)}"
     for key in dict.fromkeys(key for branch in branches.values() for key in branch["properties"]):
         having = {word: branch["properties"][key] for word, branch in branches.items() if key in branch["properties"]}
@@ -71,7 +71,7 @@ def _section(name: str, branches: Mapping[str, Node], definitions: Node, notes: 
 
 
 def _told(key: str, section: str, having: Mapping[str, Node], most: int, definitions: Node) -> str:
-    if all("const" in node for node in having.values()) and having.keys() != {""}:  # the word of a variant
+    if all("const" in node for node in having.values()) and having.keys() != {""}:  # the key that names the variant
         words = " · ".join(f"`{word}`" for word in having)
         return f"{words}: see [{PAGES[section]}]({PAGES[section]}.md)."
     groups: dict[str, list[str]] = {}
@@ -87,17 +87,17 @@ def _row(words: Iterable[str]) -> str:
 
 
 def _line(key: str, node: Node, definitions: Node) -> str:
-    """A key's description, its kind and its default."""
+    """A key's description, kind and default."""
     text = node.get("description", "")
     sentence = f"{text[:1].upper()}{text[1:].rstrip('.')}. " if text else ""
     return "\n".join([f"{sentence}*{kind(node, definitions)}{_default(node)}.*", *_inner(key, node, definitions)])
 
 
 def _inner(key: str, node: Node, definitions: Node) -> Iterator[str]:
-    """The keys of a map that stands there, as a list."""
+    """The keys of a nested map, as a list."""
     for choice in (node, *node.get("anyOf", ())):
         name = str(choice.get("$ref", "")).removeprefix("#/$defs/")
-        if name[:1].isupper() and (name != "Table" or key == "train"):  # a table is explained where it comes first
+        if name[:1].isupper() and (name != "Table" or key == "train"):  # a table is described once, under `train`
             yield ""
             for word, inner in definitions[name]["properties"].items():
                 yield f"- `{word}`: {_line(word, inner, definitions)}"
@@ -117,7 +117,7 @@ def _default(node: Node) -> str:
 
 
 def kind(node: Node, definitions: Node) -> str:
-    """What may stand there, in words."""
+    """The kind of a key's value, in words."""
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         if "." in name or name in ("train", "backbone"):

@@ -1,4 +1,4 @@
-"""The pages of heads, methods, objectives, backbones and formats, from the variants' own records."""
+"""The pages of heads, methods, objectives, backbones and formats, from the variants' records."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from graftc.runtime.variants import decoder
 
 
 def sentence(folder: str, word: str) -> str:
-    """The first sentence of a variant's module, on one line."""
+    """The first paragraph of a variant's module docstring, on one line."""
     text = " ".join((getdoc(variants.load(folder, word)) or "").split("\n\n")[0].split())
     return text.rstrip(".") + "."
 
 
 def code(words: Iterable[object]) -> str:
-    """Words as code, between commas; a dash for none."""
+    """Words as code, separated by commas; a dash for none."""
     return ", ".join(f"`{word}`" for word in words) or "–"
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
+    """A Markdown table."""
     first = list(heads)
     lines = [first, ["---"] * len(first), *map(list, rows)]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
@@ -127,7 +127,7 @@ def formats(notes: Notes) -> str:
     rows = []
     for word in variants.words("formats"):
         found = variants.format(word)
-        extra = f"`graftc[{found.extra}]`" if found.extra else "–"
+        extra = f"`graftc[{found.extra.name}]`" if found.extra else "–"
         rows.append([f"`{word}`", sentence("formats", word), code(found.suffixes), code(found.columns), extra])
     names = ["format", "", "endings", "columns that it always has", "needs"]
     files = f"# Data{notes.of('formats page')}\n\n{table(names, rows)}"

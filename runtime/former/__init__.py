@@ -1,4 +1,4 @@
-"""Manifests of former formats, one module a format: each lifts its own to the next one."""
+"""Lifts manifests of former formats, one module for each format, which lifts to the next."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-OLDEST = 2  # the format that is still read
+OLDEST = 2  # the oldest format that is read
 
 
 def lifted(manifest: Mapping[str, Any], newest: int) -> dict[str, Any]:
-    """A manifest of a former format as one of the newest.
+    """A manifest of a former format in the newest format.
 
-    Raises ModuleNotFoundError where a format is not known here, and KeyError, TypeError or AttributeError for what was
-    never of its format.
+    Raises ModuleNotFoundError for an unknown format, and KeyError, TypeError or AttributeError for a manifest that is
+    not of its format.
     """
     found = dict(manifest)
     for version in range(manifest["bundle"], newest):

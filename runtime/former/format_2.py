@@ -1,4 +1,4 @@
-"""Format 2: thresholds are fields of a head, and hold for every precision."""
+"""Format 2: thresholds are fields of a head, for every precision."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def lift(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with thresholds by precision: none of their own."""
+    """The manifest in format 3, without thresholds by precision."""
     return {**manifest, "calibrated": {}}

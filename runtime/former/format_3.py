@@ -1,4 +1,4 @@
-"""Format 3: what is told of int8 calls `is_batch_invariant` by the name `is_alone`; there is no seal."""
+"""Format 3: the entry on int8 names `is_batch_invariant` as `is_alone`, and there is no seal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def lift(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with the present name."""
+    """The manifest in format 4, with the present name."""
     told = manifest.get("quantization")
     if not isinstance(told, dict):
         return manifest

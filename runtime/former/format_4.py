@@ -1,4 +1,4 @@
-"""Format 4: a bundle has the graph `model` alone, and the shapes of its arrays stand beside the graphs."""
+"""Format 4: a bundle has only the graph `model`, and array shapes are beside the graphs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def lift(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with inputs and outputs where their graph is."""
+    """The manifest in format 5, with inputs and outputs inside their graph."""
     arrays = {key: manifest[key] for key in ("inputs", "outputs")}
     rest = {key: value for key, value in manifest.items() if key not in arrays}
     return {**rest, "graphs": {"model": {"files": manifest["graphs"]["model"], **arrays}}}

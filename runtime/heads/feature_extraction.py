@@ -21,7 +21,7 @@ class Answer:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Answer]:
-    """An answer per input of `features`: (rows, width), or for each row (tokens, width).
+    """An answer for each input, from `features`: (rows, width), or (tokens, width) for each row.
 
     Raises BundleError E0503 for outputs of another shape.
     """

@@ -1,4 +1,4 @@
-"""Decodes fill-mask: logits over all words become the likeliest words of each mask."""
+"""Decodes fill-mask: logits over the vocabulary become the likeliest words of each mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import Decoder, one_pass
 
 @dataclass(frozen=True)
 class Answer:
-    """A word for a mask: its number, its letters, its probability, and the text with it."""
+    """A word for a mask: its id, its text, its probability, and the whole text with it."""
 
     token: int
     token_str: str
@@ -24,10 +24,10 @@ class Answer:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int = 5) -> list[tuple[Answer, ...]]:
-    """The `top_k` likeliest words of each mask of each text, mask after mask, of `logits`: (masks, words) for each row.
+    """The `top_k` likeliest words of each mask of each text, from `logits`: (masks, words) for each row.
 
-    A text without a mask gets no answer. Raises BundleError E0503 for logits over another vocabulary than the
-    manifest names.
+    Masks of a text follow one another. A text without a mask gets no answer. Raises BundleError E0503 for logits over
+    another vocabulary than the manifest's.
     """
     if any(logits.shape[1:] != (head["vocabulary"],) for logits in outputs.get("logits", [np.zeros(0)])):
         raise BundleError("E0503", "the graph answers for another vocabulary than the manifest names")

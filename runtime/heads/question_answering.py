@@ -1,4 +1,4 @@
-"""Decodes question-answering: scores of where an answer starts and ends become a span of the context, or none."""
+"""Decodes question-answering: start and end logits become a span of the context, or no answer."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Answer:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int | None = None) -> list[Any]:
-    """An answer per pair of question and context, the best of all windows; with `top_k` so many, likeliest first.
+    """The best answer to each pair of question and context; with `top_k`, that many, likeliest first.
 
-    None is answered where its score exceeds that of the best span by more than `null_threshold` (Devlin et al., 2019).
-    Probabilities are shares among the answers that are looked at. Raises BundleError E0503 for a graph without scores.
+    The answer is empty where the score of no answer exceeds that of the best span of all windows by more than
+    `null_threshold` (Devlin et al., 2019). Probabilities are among the candidates. Raises BundleError E0503 for a graph
+    without these logits.
     """
     if not {"start_logits", "end_logits"} <= outputs.keys():
         raise BundleError("E0503", "the graph gives no `start_logits` and `end_logits`")
@@ -43,7 +44,7 @@ def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows, top_k: int | N
 def candidates(
     outputs: Outputs, head: Mapping[str, Any], rows: Rows, index: int
 ) -> tuple[list[tuple[float, int, int]], float]:
-    """The best spans (score, start, end) of one input over its windows, and the score of there being no answer."""
+    """The best spans (score, start, end) of one input over its windows, and the score of no answer."""
     best: dict[tuple[int, int], float] = {}
     none = np.inf
     for j in rows.of(index):

@@ -1,4 +1,4 @@
-"""Decodes sentence-similarity: a vector of a text, or how near two texts are."""
+"""Decodes sentence-similarity: the vector of a text, or the similarity of texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import Decoder, one_pass
 
 @dataclass(frozen=True)
 class Answer:
-    """The vector of a text, of length one: the dot product of two of them is their cosine."""
+    """The vector of a text, of length one: the dot product of two vectors is their cosine."""
 
     embedding: tuple[float, ...]
 
@@ -28,9 +28,9 @@ class Similarity:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
-    """An answer per input of `sentence_embedding` (rows, width).
+    """An answer for each input, from `sentence_embedding` (rows, width).
 
-    A text gets its vector, two texts their similarity, more the similarities of the first with each of the others.
+    A text gets its vector, two texts their similarity, more texts the similarities of the first with each other one.
     Raises BundleError E0503 for outputs of another shape.
     """
     vectors = np.asarray(outputs.get("sentence_embedding", ()), np.float64)

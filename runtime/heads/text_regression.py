@@ -1,4 +1,4 @@
-"""Decodes text-regression: one number per input, or several by name."""
+"""Decodes text-regression: one number for each input, or several by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import Decoder, one_pass
 
 @dataclass(frozen=True)
 class Answer:
-    """A number and what it is, the name of its column in the training data."""
+    """A number with its name, that of its column in the training data."""
 
     name: str
     score: float
@@ -26,7 +26,7 @@ def _is_several(head: Mapping[str, Any]) -> bool:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[Any]:
-    """An answer per row of `logits` (rows, numbers), or a tuple of them where there are several numbers.
+    """An answer for each row of `logits` (rows, numbers), a tuple where there are several numbers.
 
     Raises BundleError E0503 for outputs of another shape.
     """

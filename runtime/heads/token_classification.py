@@ -1,4 +1,4 @@
-"""Decodes token-classification: logits over the tags of tokens become entities with their place in the text."""
+"""Decodes token-classification: logits over tags become entities with their place in the text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import Decoder, one_pass
 
 @dataclass(frozen=True)
 class Answer:
-    """An entity: its group, its words as they stand in the text from `start` to `end`, and its mean probability."""
+    """An entity: its group, its text from `start` to `end`, and its mean probability."""
 
     entity_group: str
     word: str
@@ -26,10 +26,10 @@ class Answer:
 
 
 def decode(outputs: Outputs, head: Mapping[str, Any], rows: Rows) -> list[tuple[Answer, ...]]:
-    """The entities of each text, of `logits`: (tokens, labels) for each row.
+    """The entities of each text, from `logits`: (tokens, labels) for each row.
 
-    A word has the likeliest tag of its first token; tags that go on become one entity. Raises BundleError E0503 for
-    logits over other tags than the manifest names.
+    A word gets the likeliest tag of its first token, and words whose tags continue form one entity. Raises BundleError
+    E0503 for logits over other tags than the manifest's.
     """
     if "logits" not in outputs:
         raise BundleError("E0503", "the graph gives no `logits`")

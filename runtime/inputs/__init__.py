@@ -1,4 +1,4 @@
-"""Preprocessing, one module per modality: from what users pass to arrays."""
+"""Preprocessing, one module for each modality: from raw inputs to arrays."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from ..rows import Rows
 
 
 class Preprocessor(Protocol):
-    """Turns raw inputs into arrays, by a record and the files that travel with it."""
+    """Turns raw inputs into arrays, by a record and the bundle's files."""
 
-    budget: int  # tokens, or what else a row is long in, that a batch may hold; 0 for no limit
+    budget: int  # the most rows × length of a batch, where length is in tokens or the like; 0 for no limit
 
     def rows(self, inputs: Sequence[Any], /) -> Rows:
-        """The rows that inputs make, each a dict of arrays without padding; raises ValueError for a wrong input."""
+        """The rows of inputs, each a dict of unpadded arrays; raises ValueError for a wrong input."""
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]], /) -> dict[str, np.ndarray]:
         """Arrays of a batch, padded to its longest row."""
 
     def is_one(self, value: Any, /) -> bool:
-        """Whether a value is one input, and no list of them."""
+        """Whether a value is one input, not a list of inputs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Preprocessing:
-    """`inputs/<modality>.py` has PREPROCESSING; it travels in the bundle."""
+    """The record of preprocessing; `inputs/<modality>.py` has it as PREPROCESSING. Bundles contain it."""
 
     record: Mapping[str, Any]  # the shape of the manifest's `preprocessing`, see shape.py
     requires: Callable[[Mapping[str, Any]], tuple[str, ...]]
     """(record) → packages besides numpy and onnxruntime"""
     preprocessor: Callable[[Mapping[str, Any], Path], Preprocessor]  # (record, folder of the assets)
     from_words: Callable[[Sequence[str], Mapping[str, Any]], list[Any]]  # (words of a command line, record) → inputs
-    input_help: str  # what an input is, for the command line
+    input_help: str  # what an input is, in help texts of the command line
 
-    # of the wrapper, as Python code
+    # for the wrapper, as Python code
     annotation: Callable[[Mapping[str, Any]], str]  # (record) → the type of one input
-    many: Callable[[Mapping[str, Any]], str]  # (record) → the type of many; `Array` is what has a `tolist`
+    many: Callable[[Mapping[str, Any]], str]  # (record) → the type of many; `Array` is any type with `tolist`
     imports: tuple[str, ...] = ()  # lines that `annotation` needs

@@ -1,4 +1,4 @@
-"""Inputs of several modalities together: a mapping with one of each; arrays are prefixed with the modality."""
+"""Inputs of several modalities: a mapping with one of each; arrays are prefixed with the modality."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import Preprocessing, Preprocessor
 
 
 def combined(parts: Mapping[str, Preprocessing]) -> Preprocessing:
-    """The preprocessing of modalities that make one input; the first of them says how long a row is."""
+    """The preprocessing of modalities that make up one input; the first determines the length of a row."""
 
     def records(record: Mapping[str, Any]) -> Mapping[str, Any]:
         found: Mapping[str, Any] = record["readings"]
@@ -45,7 +45,7 @@ def combined(parts: Mapping[str, Preprocessing]) -> Preprocessing:
 
 
 def from_words(words: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Inputs from NAME=VALUE, or from JSON objects; the next input begins with a name that the last one has.
+    """Inputs from NAME=VALUE, or from JSON objects; a repeated name begins the next input.
 
     Raises ValueError for a word that is neither.
 
@@ -77,18 +77,18 @@ def _object(word: str) -> dict[str, Any]:
 
 
 class Combined:
-    """Turns mappings by modality into rows whose arrays are called by modality and name: `image.pixels`."""
+    """Turns mappings by modality into rows with arrays named by modality and name: `image.pixels`."""
 
     def __init__(self, parts: Mapping[str, Preprocessor]) -> None:
         self.parts = parts
         self.budget = next(iter(parts.values())).budget
 
     def is_one(self, value: Any) -> bool:
-        """Whether a value is one input: a mapping is."""
+        """Whether a value is one input: mappings are."""
         return isinstance(value, Mapping)
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
-        """A row of arrays for each input; raises ValueError for one that is no mapping with all parts."""
+        """A row of arrays for each input; raises ValueError for an input that is no mapping with all parts."""
         for value in inputs:
             if not isinstance(value, Mapping) or value.keys() != self.parts.keys():
                 raise ValueError(f"expected an object of {' and '.join(self.parts)}, not {named(value)}")
@@ -103,7 +103,7 @@ class Combined:
         return Rows(inputs, features, np.arange(len(features)), first.tokenizer)
 
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Arrays of a batch, each part's as its own preprocessing makes them."""
+        """Arrays of a batch, each part's collated by its own preprocessing."""
         found: dict[str, np.ndarray] = {}
         for name, part in self.parts.items():
             prefix = f"{name}."

@@ -1,7 +1,7 @@
-"""Pictures in, arrays out: the one place where pixels become what a model reads.
+"""Turns pictures into arrays.
 
-It ships inside every image bundle and training reads through it too, so both see the same numbers:
-those of transformers' own image processors in their Pillow form, to the last bit.
+Training and every image bundle use this module, so both see the same numbers: those of transformers' image processors
+in their Pillow form, to the last bit.
 """
 
 from __future__ import annotations
@@ -44,31 +44,32 @@ def annotation(record: Mapping[str, Any]) -> str:
 
 
 def many(record: Mapping[str, Any]) -> str:
-    """The type of many inputs, for generated wrappers; an array may be a picture, so its type does not tell."""
+    """The type of many inputs, for generated wrappers; without arrays, because an array may be one picture."""
     one = annotation(record)
     return f"list[{one}] | tuple[{one}, ...]"
 
 
 def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
-    """Inputs from words of a command line: a path each."""
+    """Inputs from words of a command line: one path for each word."""
     return list(words)
 
 
-# Pillow knows more, but some of its readers start other programs (EPS runs Ghostscript)
+# some of Pillow's other readers start programs (EPS runs Ghostscript)
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
-# what a file makes Pillow log is in the exception too; without a handler Python prints it on the terminal
+# Pillow's log messages are in its exceptions too; without a handler Python prints them on the terminal
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-MOST_PIXELS = 178_956_970  # a larger picture is a decompression bomb; Pillow too draws the line here
+MOST_PIXELS = 178_956_970  # larger pictures are refused as decompression bombs; Pillow's limit too
 
-WARPED = 384  # from this edge on, a processor with `crop_pct` warps to a square instead of cropping
+WARPED = 384  # from this edge on, processors with `crop_pct` resize to a square and do not crop
 
 
 class Preprocessor:
-    """Turns inputs into `pixel_values` the way that a plan's or a manifest's `preprocessing` says."""
+    """Turns inputs into `pixel_values` by the `preprocessing` of a plan or a manifest."""
 
-    budget = 2048  # rows of pixels in a batch, 9 pictures of 224: more at once were no faster in torch on a CPU, and take memory
+    # rows of pixels in a batch, 9 pictures of 224: more were no faster in torch on a CPU, and take memory
+    budget = 2048
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         self._resize: Mapping[str, int] | None = record["resize"]
@@ -83,13 +84,13 @@ class Preprocessor:
             raise ValueError("`mean` and `std` need a number per channel")
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
-        """A row of one array each; raises ValueError with a short reason for an input that can't be used."""
+        """One row of one array for each input; raises ValueError with a short reason for an unusable input."""
         return one_each(inputs, self.features(inputs))
 
     def features(self, inputs: Sequence[Any]) -> list[dict[str, np.ndarray]]:
         """Reads, resizes and crops each input to `pixels`, uint8 (height, width, 3).
 
-        Raises ValueError with a short reason for an input that can't be used.
+        Raises ValueError with a short reason for an unusable input.
         """
         return [{"pixels": self._pixels(rgb(value))} for value in inputs]
 
@@ -103,11 +104,11 @@ class Preprocessor:
         return {"pixel_values": values}
 
     def is_one(self, value: Any) -> bool:
-        """Whether an array or a sequence is one input: a picture of numbers in two or three dimensions."""
+        """Whether an array or a sequence is one input: numbers in two or three dimensions are a picture."""
         return isinstance(value, np.ndarray) and value.ndim in (2, 3) and value.dtype.kind in "biuf"
 
     def check(self, value: Any) -> str | None:
-        """Says why an input can't be used; None when it can."""
+        """Why an input can't be used; None when it can."""
         try:
             self.features([value])
         except ValueError as reason:
@@ -127,10 +128,10 @@ class Preprocessor:
 
 
 def opens(value: Any) -> str | None:
-    """Why a file can't be a picture, judged by its header alone; None when it may be one."""
+    """Why a file can't be a picture, by its header alone; None when it may be one."""
     try:
         with _stream(value) as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tags that lie: pixels decide, when they are read
+            warnings.simplefilter("ignore")  # warnings on wrong tags; reading the pixels decides
             _opened(stream)
     except ValueError as reason:
         return str(reason)
@@ -138,7 +139,7 @@ def opens(value: Any) -> str | None:
 
 
 def rgb(value: Any) -> Image.Image:
-    """Any kind of input as an upright picture of mode RGB; transparency is dropped, not blended.
+    """An input of any kind as an upright picture of mode RGB; transparency is dropped, not blended.
 
     Raises ValueError with a short reason.
     """
@@ -188,12 +189,12 @@ def _opened(stream: BinaryIO) -> Image.Image:
         raise ValueError(f"not an image ({', '.join(FORMATS)} can be read)") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"a decompression bomb: more than {MOST_PIXELS:,} pixels") from None
-    except Exception as broken:  # a reader lets out whatever its format's parser met
+    except Exception as broken:  # readers raise whatever their format's parser raises
         raise ValueError(f"truncated or damaged: {broken}") from broken
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """A decoded copy, turned the way that its EXIF orientation says."""
+    """A decoded copy, rotated by its EXIF orientation."""
     from PIL import ImageOps
 
     width, height = image.size
@@ -204,8 +205,8 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except MemoryError:
-        raise  # the machine's fault, not the picture's
-    except Exception as broken:  # decoding happens here, and raises as freely as opening does
+        raise  # the machine is at fault, not the picture
+    except Exception as broken:  # decoding raises as many types as opening
         raise ValueError(f"truncated or damaged: {broken}") from broken
 
 
@@ -217,12 +218,12 @@ def _converted(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         # Pillow's own conversion would clip everything above 255 to white
         image = Image.fromarray(_eight_bits(_sixteen_bits(np.asarray(image))))
-    image.info.pop("transparency", None)  # dropped by convert in any case, but not without a warning
+    image.info.pop("transparency", None)  # convert would drop it with a warning
     try:
         return image.convert("RGB")
     except MemoryError:
         raise
-    except Exception as unknown:  # a ValueError for odd modes, the colour library's own for LAB
+    except Exception as unknown:  # ValueError for odd modes, the colour library's own type for LAB
         raise ValueError(f"pixels of mode {image.mode} can't become RGB") from unknown
 
 
@@ -248,7 +249,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _crops(record: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Each (height, width) that is cut out of the middle after resizing, in order."""
+    """Each (height, width) that is cropped from the centre after resizing, in order."""
     crops = []
     if record["resize"] is not None and record["crop_pct"] is not None:
         edge = record["resize"]["shortest_edge"]
@@ -259,12 +260,12 @@ def _crops(record: Mapping[str, Any]) -> list[tuple[int, int]]:
 
 
 def _values(record: Mapping[str, Any]) -> np.ndarray:
-    """What each of the 256 values of a pixel becomes, float32 (channels, 256).
+    """The output of each of the 256 values of a pixel, float32 (channels, 256).
 
-    The steps round as transformers' do: float64 for the factor, float32 for mean and deviation.
+    The steps round as in transformers: float64 for the factor, float32 for mean and deviation.
     """
     every = np.arange(256, dtype=np.float64)
-    with np.errstate(all="ignore"):  # numbers of a damaged record that make none; the answer is then refused
+    with np.errstate(all="ignore"):  # a damaged record may give NaN; the answer is then refused
         scaled = (every if record["rescale"] is None else every * record["rescale"]).astype(np.float32)
         mean = np.array(record["mean"], np.float32)[:, None]
         deviation = np.array(record["std"], np.float32)[:, None]
@@ -272,7 +273,7 @@ def _values(record: Mapping[str, Any]) -> np.ndarray:
 
 
 def _target(resize: Mapping[str, int], crop_pct: float | None, width: int, height: int) -> tuple[int, int]:
-    """The (width, height) in pixels to which a picture is resized, rounded as transformers rounds."""
+    """The (width, height) in pixels to resize a picture to, rounded as in transformers."""
     if "shortest_edge" not in resize:
         return resize["width"], resize["height"]
     edge = resize["shortest_edge"]
@@ -285,7 +286,7 @@ def _target(resize: Mapping[str, int], crop_pct: float | None, width: int, heigh
 
 
 def _centred(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cuts (height, width) out of the middle; where the picture is smaller, black is put around it."""
+    """Crops (height, width) from the centre; smaller pictures are padded with black."""
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
     part = pixels[max(top, 0) : max(top, 0) + height, max(left, 0) : max(left, 0) + width]
     canvas = np.zeros((height, width, pixels.shape[2]), pixels.dtype)

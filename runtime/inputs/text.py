@@ -1,4 +1,4 @@
-"""Turns texts and pairs of texts into token arrays, the same way in training and in a bundle."""
+"""Turns texts and pairs of texts into token arrays, in training and in bundles alike."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def annotation(record: Mapping[str, Any]) -> str:
 
 
 def many(record: Mapping[str, Any]) -> str:
-    """The type of many inputs, for generated wrappers; `Array` is anything with a `tolist`."""
+    """The type of many inputs, for generated wrappers; `Array` is any type with `tolist`."""
     one = annotation(record)
-    # a tuple of texts that are asked each for itself is one input
+    # a tuple of texts that are encoded one by one is one input
     return f"list[{one}] | Array" if record.get("is_apart") else f"list[{one}] | tuple[{one}, ...] | Array"
 
 
 def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
-    """Inputs from words of a command line: a text each, or two.
+    """Inputs from words of a command line: one text for each word, or pairs.
 
-    Raises ValueError for an odd number of words where pairs are asked for.
+    Raises ValueError for an odd number of words where pairs are needed.
     """
     if not record["is_pair"]:
         return list(words)
@@ -56,9 +56,9 @@ def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
 
 
 class Preprocessor:
-    """Tokenises without padding, then pads a batch to its longest row."""
+    """Tokenizes without padding, then pads a batch to its longest row."""
 
-    budget = 512  # tokens in a batch, padding included: about what caches hold, so faster than more
+    budget = 512  # tokens in a batch, with padding: about the size of caches, and faster than more
 
     def __init__(self, record: Mapping[str, Any], folder: Path) -> None:
         self.record, file = record, folder / record["tokenizer"]
@@ -69,13 +69,13 @@ class Preprocessor:
             self.whole = tokenizer_of(file)
 
     def is_one(self, value: Any) -> bool:
-        """Whether a sequence or an array is one input: a tuple of texts is, where an input may be several."""
+        """Whether a sequence or an array is one input: a tuple of texts is, where inputs may have several texts."""
         return isinstance(value, tuple) and self.check(value) is None
 
     def check(self, value: Any) -> str | None:
-        """Why `value` is not a usable input, or None."""
+        """Why `value` is not a usable input; None when it is."""
         several = isinstance(value, tuple | list) and bool(value) and all(isinstance(v, str) for v in value)
-        if self.record.get("is_apart"):  # texts that are asked each for itself, alone or together
+        if self.record.get("is_apart"):  # texts that are encoded one by one
             is_right, wanted = several or isinstance(value, str), "a text or several"
         elif self.record["is_pair"]:
             is_right, wanted = several and len(value) == 2, "a pair of texts"
@@ -86,9 +86,9 @@ class Preprocessor:
         return _reason([value] if isinstance(value, str) else list(value))
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
-        """Rows of int64 arrays of shape (tokens,), cut to `max_length`.
+        """Rows of int64 arrays (tokens,), truncated to `max_length`.
 
-        Raises ValueError with a short reason for an input that can't be used.
+        Raises ValueError with a short reason for an unusable input.
         """
         inputs = [value.tolist() if isinstance(value, np.ndarray) else value for value in inputs]
         for value in inputs:
@@ -104,7 +104,7 @@ class Preprocessor:
         return Rows(inputs, features, np.array(of, np.int64), self.tokenizer)
 
     def _asked(self, inputs: Sequence[Any]) -> tuple[list[Any], list[int]]:
-        """What the tokenizer is given, and the input that each belongs to."""
+        """The texts or pairs for the tokenizer, and the input that each belongs to."""
         pairs = [tuple(value) if isinstance(value, list) else value for value in inputs]
         if "stride" in self.record:
             pairs = [(self._shortened(question), context) for question, context in pairs]
@@ -116,9 +116,9 @@ class Preprocessor:
         return [text for text, _ in parts], [i for _, i in parts]
 
     def _shortened(self, question: str) -> str:
-        """The part of a question that leaves half of a window to the context."""
+        """The part of a question that leaves half of a window for the context."""
         most = max(1, self.record["max_length"] // 2 - self.tokenizer.num_special_tokens_to_add(True))
-        if len(question.encode()) < most:  # no tokenizer makes more tokens than there are bytes, and one
+        if len(question.encode()) < most:  # no tokenizer makes more tokens than bytes, plus one
             return question
         ends = [
             end for _, end in _asked(lambda text: self.whole.encode(text, add_special_tokens=False), question).offsets
@@ -127,7 +127,7 @@ class Preprocessor:
 
     def _row(self, encoding: Any, asked: Any) -> dict[str, np.ndarray]:
         ids, types = encoding.ids, encoding.type_ids
-        if not ids:  # some tokenizers put nothing around a text, and attention needs something to look at
+        if not ids:  # some tokenizers add no special tokens, and attention needs at least one token
             ids, types = [self.record["pad_id"]], [0]
         row = {"input_ids": np.array(ids, np.int64), "token_type_ids": np.array(types, np.int64)}
         if self.record.get("is_masked"):
@@ -137,7 +137,7 @@ class Preprocessor:
         return row
 
     def _places(self, encoding: Any, texts: Sequence[str], count: int) -> dict[str, np.ndarray]:
-        """Where each token stands: characters (tokens, 2), its word, and which text of a pair; -1 for special tokens."""
+        """For each token its characters (tokens, 2), its word, and its text of a pair; -1 for special tokens."""
         sequences = np.array([-1 if s is None else s for s in encoding.sequence_ids] or [-1] * count, np.int64)
         numbers = np.array([-1 if w is None else w for w in encoding.word_ids] or [-1] * count, np.int64)
         offsets = np.array(encoding.offsets or [(0, 0)] * count, np.int64).reshape(count, 2)
@@ -178,10 +178,10 @@ def padded(rows: Sequence[Mapping[str, np.ndarray]], pad_id: int) -> dict[str, n
 
 
 def _asked(function: Any, argument: Any) -> Any:
-    """What the tokenizer's library answers; raises ValueError where it fails, in whichever way."""
+    """The result of a function of the tokenizers library; raises ValueError where it fails in any way."""
     try:
         return function(argument)
-    except BaseException as error:  # its panics are no Exceptions
+    except BaseException as error:  # PanicException is no Exception
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise ValueError(f"the tokenizer fails: {str(error)[:200]}") from None
         raise

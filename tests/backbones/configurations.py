@@ -1,5 +1,7 @@
 """Writes what transformers takes in a config.json: `python -m tests.backbones.configurations`, after an update of it.
 
+What holds for all families goes to compiler/backbones/_configurations.json, what one has to a file beside its module.
+
 Kinds and defaults are those of its configuration classes. Bounds and words are tried on tiny models, in inference and
 in training: a key has a bound where a value beyond it is refused. Keys that the bare backbone does not read have none.
 """
@@ -26,7 +28,7 @@ from graftc.compiler import variants
 
 from . import tiny
 
-FILE = Path(__file__).parents[2] / "compiler" / "backbones" / "_configurations.json"
+FOLDER = Path(__file__).parents[2] / "compiler" / "backbones"
 PLAIN = {int: "int", float: "float", bool: "bool", str: "str", type(None): "null", dict: "dict", list: "list"}
 # one value of each kind and more, for keys whose kinds the classes do not check
 SAMPLES: dict[str, tuple[Any, ...]] = {
@@ -47,9 +49,8 @@ READ_BY_SOME = ("chunk_size_feed_forward",)
 OUTSIDE = ("model_type", "transformers_version")  # names the family; is written anew
 
 
-def configurations() -> dict[str, Any]:
-    """The whole table, by family and key."""
-    transformers.utils.logging.set_verbosity(60)
+def every() -> dict[str, Any]:
+    """What holds for all families."""
     return {
         "transformers": transformers.__version__,
         "words": {
@@ -59,7 +60,6 @@ def configurations() -> dict[str, Any]:
             "dtypes": sorted(name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)),
         },
         "common": {key: rule for key in _common() if (rule := _tried("bert", key))},
-        "families": {word: _family(word) for word in variants.words("backbones")},
     }
 
 
@@ -85,7 +85,8 @@ def _tried(word: str, key: str) -> dict[str, Any]:
     return rule
 
 
-def _family(word: str) -> dict[str, Any]:
+def family(word: str) -> dict[str, Any]:
+    """The other names of a family's keys, and the rule of each key."""
     kind = type(tiny.config(word))
     common = {f.name for f in dataclasses.fields(transformers.PreTrainedConfig)}
     fields = [f for f in dataclasses.fields(kind) if f.name not in common and not f.name.startswith("_")]
@@ -105,7 +106,9 @@ def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:
         rule["of"] = words
     elif "str" in kinds and refused(word, {field.name: "no-such-word"}):
         is_activation = not refused(word, {field.name: "relu"})
-        rule["of"] = "activations" if is_activation else list(getattr(type(tiny.config(word)), f"{field.name}s"))
+        listed = getattr(type(tiny.config(word)), f"{field.name}s", None)
+        if is_activation or listed:  # else its words stand nowhere, and the family's `mistakes` says what they are
+            rule["of"] = "activations" if is_activation else list(listed)
     if {"int", "float"} & set(kinds):
         rule |= _bounds(word, field.name, "float" in kinds)
     return rule
@@ -169,10 +172,18 @@ def inputs(word: str) -> dict[str, torch.Tensor]:
     return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
 
 
-def text() -> str:
-    """The file as it is to be."""
-    return json.dumps(configurations(), indent=1, sort_keys=True) + "\n"
+def texts() -> dict[str, str]:
+    """The files as they are to be, by name."""
+    transformers.utils.logging.set_verbosity(60)
+    tables = {word.replace("-", "_"): family(word) for word in variants.words("backbones")}
+    return {f"{name}.json": text(table) for name, table in {"_configurations": every(), **tables}.items()}
+
+
+def text(table: dict[str, Any]) -> str:
+    """A file with a table."""
+    return json.dumps(table, indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    for name, written in texts().items():
+        (FOLDER / name).write_text(written, encoding="utf-8")

@@ -46,9 +46,8 @@ CASES = [(word, more) for word in WORDS for more in ({}, *ALTERED.get(word, ()))
 
 
 def test_the_rules_are_those_of_the_transformers_that_is_installed() -> None:
-    assert configurations.FILE.read_text(encoding="utf-8") == configurations.text(), (
-        "write them anew: python -m tests.backbones.configurations"
-    )
+    found = {file.name: file.read_text(encoding="utf-8") for file in configurations.FOLDER.glob("*.json")}
+    assert found == configurations.texts(), "write them anew: python -m tests.backbones.configurations"
 
 
 @pytest.mark.parametrize(

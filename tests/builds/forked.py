@@ -31,9 +31,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import subjects
-from calls import Calls, Point
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.builds import subjects
+from tests.builds.calls import Calls, Point
 
 STAGES = ("start", "prepare", "rehearse", "features", "fit", "floor", "train", "evaluate", "health", "export", "quantize", "checkpoint", "verify", "pack", "deliver")  # fmt: skip
 RESUMING = "train"

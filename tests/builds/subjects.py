@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: spinning threads starve the others
-HERE = Path(__file__).resolve().parent
 WORDS = {"good": "warm funny beautiful great better", "bad": "dull boring badly late billed"}
 OTHER = "the a film story acting music app order children train city parcel box password"
 
@@ -28,7 +26,9 @@ def text(folder: Path, **sections: Any) -> dict[str, Any]:
     """A tiny BERT with LoRA: four steps an epoch, the second of five is the best and the third the last; `sections` replace those of the spec."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "bert").exists():
-        _tiny().save("bert", folder / "bert", num_hidden_layers=1)
+        from ..backbones import tiny
+
+        tiny.save("bert", folder / "bert", num_hidden_layers=1)
     for name, rows, seed in (("train", 40, 1), ("validation", 12, 2), ("test", 10, 3)):
         draw = random.Random(seed)
         lines = [json.dumps(_row(draw)) + "\n" for _ in range(rows)]
@@ -75,7 +75,9 @@ def images(folder: Path, **sections: Any) -> dict[str, Any]:
 
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "mobilenet").exists():
-        _tiny().save("mobilenet-v2", folder / "mobilenet")
+        from ..backbones import tiny
+
+        tiny.save("mobilenet-v2", folder / "mobilenet")
     draw = np.random.default_rng(0)
     for label, bright in (("dark", 60), ("light", 180)):
         (folder / "train" / label).mkdir(parents=True, exist_ok=True)
@@ -101,12 +103,3 @@ def _row(draw: random.Random) -> dict[str, str]:
     label = draw.choice(sorted(WORDS))
     words = [draw.choice((WORDS[label] if draw.random() < 0.4 else OTHER).split()) for _ in range(draw.randint(3, 9))]
     return {"text": " ".join(words), "label": label}
-
-
-def _tiny() -> Any:
-    folder = str(HERE.parent / "backbones")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    import tiny
-
-    return tiny

@@ -132,7 +132,7 @@ def test_a_collector_takes_just_what_the_limit_asks_for(copied: bool, tmp_path: 
 
     while size := lies():
         met: list[int] = []
-        collection.collect(store, size - 1, None, lambda entry, met=met: met.append(lies()))  # type: ignore[misc]
+        collection.collect(store, size - 1, None, lambda entry, met=met: met.append(lies()))
         assert lies() < size
         assert set(met) == {size}, "none goes once the limit is kept"
         assert not any(collection.damage(store, entry) for entry in collection.entries(store)), "what is left is whole"

@@ -86,7 +86,7 @@ def test_a_batch_of_ragged_targets_is_padded(tmp_path: Path) -> None:
 def test_the_one_target_of_a_head_has_no_name(tmp_path: Path, ragged: tuple[str, ...]) -> None:
     rows = written(tmp_path, [np.array([i, i + 1]) for i in range(6)], ragged)
     assert isinstance(rows.targets, np.ndarray) is not bool(ragged)
-    assert tensors_of(rows.targets).tolist() == [[i, i + 1] for i in range(6)]  # type: ignore[union-attr]
+    assert tensors_of(rows.targets).tolist() == [[i, i + 1] for i in range(6)]
 
 
 def test_references_are_read_one_by_one(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_a_metric_that_falls_too_far_stops_the_build() -> None:
         },
     )
     head = HeadPlan(type="text-classification", pooling="mean", record=Json({}), parameters=1)
-    task = TaskPlan.model_construct(name="", head=head, metric="accuracy")
+    task = TaskPlan.model_construct(name="", head=head, data=None, weight=None, metric="accuracy", adapt=None)
     targets = np.arange(200) % 2
     examples = Examples(targets, np.arange(200), (), [{}] * 200)
     good = {"logits": np.stack([1.0 - targets, targets], 1).astype(np.float32)}

@@ -42,7 +42,7 @@ def where(diagnostic: Diagnostic, source: Source | None) -> tuple[str, int, str]
     if span is None:
         return "", 0, diagnostic.code
     is_spec = source is None or span.file == source.file
-    return "" if is_spec else str(Path(span.file).relative_to(source.folder)), span.line, diagnostic.code  # type: ignore[union-attr]
+    return "" if is_spec else str(Path(span.file).relative_to(source.folder)), span.line, diagnostic.code
 
 
 def planted(spec: Path) -> Places:
@@ -51,9 +51,9 @@ def planted(spec: Path) -> Places:
     for number, line in enumerate(spec.read_bytes().decode("utf-8-sig", errors="replace").splitlines(), 1):
         row, here = _ROW.search(line), _HERE.search(line)
         for code in re.split("[ ,]+", row["codes"]) if row else ():
-            found.add((row["file"], int(row["row"]), code))  # type: ignore[index]
+            found.add((row["file"], int(row["row"]), code))
         for code in re.split("[ ,]+", here["codes"]) if here and not row else ():
-            found.add(("", number - bool(here["above"]), code))  # type: ignore[index]
+            found.add(("", number - bool(here["above"]), code))
     return frozenset(found)
 
 

@@ -121,7 +121,7 @@ class _Draft:
     def value(self, path: Keys) -> object:
         found: object = self.source.data
         for step in path:
-            found = found[step]  # type: ignore[index]
+            found = found[step]
         return found
 
     def replaced(self, at: Span, new: str, what: str) -> Mutant:

@@ -124,7 +124,7 @@ def place(text_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def manifest(place: Path) -> dict[str, Any]:
-    return json.loads((place / "manifest.json").read_bytes())  # type: ignore[no-any-return]
+    return json.loads((place / "manifest.json").read_bytes())
 
 
 def test_bundles_that_are_whole_answer_and_verify(

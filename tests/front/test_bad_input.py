@@ -226,8 +226,8 @@ FREEZE = [
     ("''", "E0302", "matches nothing", ""),
     ("'" + "*a" * 300 + "'", "E0302", "matches nothing", ""),
     ('"\\e[31mred"', "E0302", r"`\x1b[31mred` matches nothing", ""),
-    ("embeddings", "W0301", "takes nothing away", "freezes it too"),
-    ("layers[0]", "W0301", "takes nothing away", "freezes it too"),
+    ("embeddings", "W0301", "freezes nothing more", "freezes it too"),
+    ("layers[0]", "W0301", "freezes nothing more", "freezes it too"),
 ]
 
 

@@ -94,7 +94,7 @@ def test_every_value_keeps_its_file_line_and_column(tmp_path: Path) -> None:
     assert source.values["backbone", "freeze", 0] == Span("base.yaml", 4, 32, 3)
     assert source.span(("adapt", "method")) == Span("spec.yaml", 4, 17, 5)
     assert ("adapt", "rank") not in source.values, "it went with the map that was replaced"
-    assert source.span(("name",)).file == "base.yaml"  # type: ignore[union-attr]
+    assert source.span(("name",)).file == "base.yaml"
     assert source.lines("base.yaml")[1] == "name: base"
     assert source.about("base.yaml") == ("middle.yaml:2 extends base.yaml",)
     assert source.about("spec.yaml") == ()

@@ -113,6 +113,21 @@ def test_a_graph_that_disagrees(work: Work) -> None:
     shown("E0401", re.sub(r"worst in .*", "worst in a batch of 3", said), work.root)
 
 
+def test_a_graph_that_can_t_be_run_on_some_inputs(work: Work) -> None:
+    plan, processor = work.plan, preprocessor(work.plan, work.backbone)
+    network = assembly.assemble(plan, work.backbone)
+    inputs, path = parity.golden_inputs(plan), work.out / "model.onnx"
+    batch = arrays(processor.collate(processor.rows(inputs[:3]).features), "cpu")
+    graph.write_graph(network, plan, batch, path)
+    model = onnx.load(str(path))
+    for value in model.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_value = 3
+    onnx.save(model, str(path))
+    said = refused(lambda: parity.gate(parity.compare(network, plan, processor, work.out, inputs), plan, path))
+    assert "error[E0401]" in said
+    assert re.search(r"it can't be run: .*dimension", said)
+
+
 def test_a_metric_that_falls(work: Work) -> None:
     truth = np.arange(200) % 3
     ours = {"logits": np.eye(3, dtype=np.float32)[truth]}
@@ -196,7 +211,7 @@ def test_states_that_are_not_the_network_s(project: Project) -> None:
     kept, asked = run.network.answers, iter(range(9))
     run.network.answers = lambda batch, names: {
         n: {k: v * (1 + next(asked)) for k, v in o.items()} for n, o in kept(batch, names).items()
-    }  # type: ignore[method-assign]
+    }
     said = refused(lambda: validation.refuse_unlike(run.network, rows, [np.arange(8)]))
     shown(
         "E0418",

@@ -167,7 +167,7 @@ def test_a_column_for_each_label(values: tuple[Any, Any], folder: Path, graftc: 
     data = "  train: rows.jsonl\n  columns: {labels: [threat, rude, insult]}\n"
     assert labels(asked(graftc, "", data)) == ["threat", "rude", "insult"], "in the order of the columns"
     assert labels(asked(graftc, "  labels: [rude, insult, threat]\n", data)) == ["rude", "insult", "threat"]
-    record = {"is_multi": True, "labels": ["rude", "insult", "threat"]}
+    record: dict[str, Any] = {"is_multi": True, "labels": ["rude", "insult", "threat"]}
     for row, found in zip(rows, SETS * 2, strict=True):
         (target,) = HEAD.target(record, row, {"labels": ("threat", "rude", "insult")}, [])
         np.testing.assert_array_equal(target, [name in found for name in record["labels"]])

@@ -18,7 +18,7 @@ import yaml
 
 from graftc.compiler.diagnostics import pages
 from graftc.compiler.facts import facts
-from graftc.compiler.facts.rows import Opened
+from graftc.compiler.facts.rows import Fingerprint, Opened
 from graftc.compiler.frozen import Json
 from graftc.compiler.language.source import read
 from graftc.compiler.locking.lock import LockedData, signature
@@ -486,7 +486,7 @@ def test_rows_that_are_written_while_they_are_read_make_no_lock(
 ) -> None:
     """A writer that adds a row just after the file was hashed: rows and hash would be of two states."""
 
-    class Hurried(facts.Fingerprint):
+    class Hurried(Fingerprint):
         def __init__(self, table: Opened) -> None:
             super().__init__(table)
             if table.shown == "train.jsonl":
@@ -521,7 +521,7 @@ def test_every_code_of_locks_has_its_case() -> None:
     assert {path.stem for path in GOLDEN.glob("lock_E*.txt")} == {f"lock_{code}" for code in BEFORE}
 
 
-BROKEN = {
+BROKEN: dict[str, str | bytes] = {
     "empty": "",
     "no mapping": "- 1\n",
     "binary": b"\xff\xfe\x00",

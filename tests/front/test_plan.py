@@ -115,7 +115,7 @@ def test_a_plan_is_frozen_all_the_way_down(project: Project, pictures: Project) 
     assert_frozen(plan, "plan")
     assert hash(plan.tasks[0].head.record) == hash(read_plan(plan.text(), "plan").tasks[0].head.record)
     with pytest.raises(ValueError, match="frozen"):
-        plan.name = "another"  # type: ignore[misc]
+        plan.name = "another"
 
 
 def assert_frozen(value: Any, where: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from requests_cache import SQLiteCache
+from requests_cache.backends.sqlite import SQLiteCache
 
 from graftc.compiler import variants
 from graftc.compiler.diagnostics import Diagnostic, Row, Span, pages

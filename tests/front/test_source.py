@@ -50,8 +50,8 @@ def test_words_are_those_of_yaml_1_2(text: str, value: object) -> None:
 
 
 def test_a_number_stays_of_its_kind() -> None:
-    assert type(parse("a: 1")["a"]) is int  # type: ignore[index]
-    assert type(parse("a: 1.0")["a"]) is float  # type: ignore[index]
+    assert type(parse("a: 1")["a"]) is int
+    assert type(parse("a: 1.0")["a"]) is float
 
 
 def test_every_key_and_value_knows_its_place() -> None:

@@ -117,7 +117,7 @@ def plans(whole: Any, count: int, seed: int, folder: Path, graftc: Graftc) -> It
     """Edited plans, checked up to the start of the first stage: one is built only where its spec gives just that plan."""
     chance, file = random.Random(seed), folder / "edited.json"
     before = executor.run_stages
-    executor.run_stages = _reached  # type: ignore[assignment]
+    executor.run_stages = _reached
     try:
         for _ in range(count):
             edit = edited(whole, chance)

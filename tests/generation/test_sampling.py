@@ -106,9 +106,9 @@ def test_a_draw_reaches_every_token_and_no_other() -> None:
 
     scores = np.array([-np.inf, 1.0, 2.0, -np.inf, 1.5, -np.inf], np.float32)
     options = Options(temperature=1.0)
-    assert draw(scores, options, Fixed(0.0)) == 1  # type: ignore[arg-type]
-    assert draw(scores, options, Fixed(np.nextafter(1, 0))) == 4  # type: ignore[arg-type]
-    assert draw(np.zeros(4, np.float32), options, Fixed(0.5)) == 2  # type: ignore[arg-type]
+    assert draw(scores, options, Fixed(0.0)) == 1
+    assert draw(scores, options, Fixed(np.nextafter(1, 0))) == 4
+    assert draw(np.zeros(4, np.float32), options, Fixed(0.5)) == 2
 
 
 def test_the_least_temperature_is_greedy_and_masked_scores_stay_out() -> None:

@@ -129,8 +129,8 @@ def test_only_the_words_are_masked(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str, str]] = [
-    ("its own", lambda s: s["heads"]["vector"].update(adapt="own"), "E0551", "no head would teach the adapter of `vector`"),
-    ("nobody's", lambda s: s["heads"]["mood"].update(adapt="own"), "E0551", "no head would teach the adapter of `vector`"),
+    ("its own", lambda s: s["heads"]["vector"].update(adapt="own"), "E0551", "no head would train the adapter of `vector`"),
+    ("nobody's", lambda s: s["heads"]["mood"].update(adapt="own"), "E0551", "no head would train the adapter of `vector`"),
     ("a weight", lambda s: s["heads"]["vector"].update(weight=2.0), "W0302", "`weight` has no effect on a head that learns nothing"),
     ("a metric", lambda s: s["heads"]["vector"].update(metric="f1"), "W0302", "`metric` has no effect on a head that learns nothing"),
     ("picked by nothing", lambda s: s["train"].update(metric="vector.f1"), "E0321", "the metric of no head"),

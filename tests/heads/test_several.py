@@ -173,7 +173,7 @@ def test_a_resumed_training_is_the_same(method: str, adapt: str, tmp_path: Path)
             halfway.save()
             raise KeyboardInterrupt
 
-    halfway._save_if_due = interrupted  # type: ignore[method-assign]
+    halfway._save_if_due = interrupted
     with pytest.raises(KeyboardInterrupt):
         halfway.epochs()
     again = type(whole)(whole.job, whole.progress)
@@ -204,9 +204,9 @@ def test_sampling_draws_from_every_set() -> None:
 OTHER = {"type": "text-classification"}
 WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str, str]] = [
     ("no name", lambda s: s["heads"].update({"a b": s["heads"].pop("thing")}), "E0380", "`a b` can't name a head"),
-    ("another length", lambda s: s["heads"]["thing"]["data"].update(max_length=16), "E0381", "`max_length` is another"),
-    ("a pair", lambda s: s["heads"]["thing"]["data"]["columns"].update(text_pair="text2"), "E0381", "reads inputs otherwise"),
-    ("its own adapter", lambda s: s["heads"]["thing"].update(adapt="own"), "E0550", "`full` adds nothing that `thing`"),
+    ("another length", lambda s: s["heads"]["thing"]["data"].update(max_length=16), "E0381", "`max_length` differs between"),
+    ("a pair", lambda s: s["heads"]["thing"]["data"]["columns"].update(text_pair="text2"), "E0381", "read different inputs"),
+    ("its own adapter", lambda s: s["heads"]["thing"].update(adapt="own"), "E0550", "`full` adds no tensors that `thing`"),
     ("no type", lambda s: s["heads"]["thing"].pop("type"), "E0204", "`type` is missing under"),
     ("an unknown key", lambda s: s["heads"]["thing"].update(wieght=2), "E0201", "wieght"),
     ("a weight of nothing", lambda s: s["heads"]["thing"].update(weight=0), "E0205", "weight"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.heads import _scores
 from graftc.compiler.heads import text_ranking as head
 from graftc.compiler.metrics import ranking
 from graftc.runtime.errors import BundleError
@@ -129,7 +130,7 @@ def test_a_query_without_passages_and_a_range_backwards_are_refused(tmp_path: Pa
 def test_a_metric_is_defined_where_it_gives_a_value(options: Any, scores: list[float], defined: set[str]) -> None:
     """What is said of rows before anything is trained is what the scores then are."""
     columns = {"text": ("text",), "text_pair": ("text_pair",), "score": ("score",)}
-    train, validation = head.Tally(columns), head.Tally(columns)
+    train, validation = _scores.Tally(columns), _scores.Tally(columns)
     for score in (0.0, 1.0) if not options else (0.1, 3.1) if "score_range" in options else (0.0, 3.0):
         train.add({"score": score}, ("train.jsonl", 1))
     for score in scores:

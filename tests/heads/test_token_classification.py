@@ -14,7 +14,7 @@ import pytest
 import graftc
 from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.facts.rows import Unusable
-from graftc.compiler.heads import _tags, token_classification
+from graftc.compiler.heads import _entities, _tags, token_classification
 from graftc.compiler.metrics import entities as scores
 from graftc.runtime.errors import BundleError
 from graftc.runtime.heads.token_classification import Answer, decode
@@ -75,7 +75,7 @@ def test_odd_texts_have_places(family: str, tokenizers: Path, text: str) -> None
 def targets(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The targets of a row, and the first token of each word."""
     columns = {role: (role,) for role in row}
-    features = processor(folder).rows([token_classification.raw(row, columns, Path())]).features
+    features = processor(folder).rows([_entities.raw(row, columns, Path())]).features
     (target,) = token_classification.target({"labels": LABELS}, row, columns, features)
     return target, placed(features[0])[0]
 
@@ -414,8 +414,8 @@ def test_numbers_are_the_tags_that_head_labels_names(is_text: bool) -> None:
     assert record["labels"] == ("O", "B-place", "I-place", "B-person", "I-person")
     assert record["names"] == tuple(NAMES)
     for row, (words, _, spans) in zip(rows, TAGGED, strict=True):
-        whole = token_classification.spelt(record, row, COLUMNS)
-        assert token_classification.raw(whole, COLUMNS, Path()) == " ".join(words)
+        whole = _entities.spelt(record, row, COLUMNS)
+        assert _entities.raw(whole, COLUMNS, Path()) == " ".join(words)
         assert token_classification.reference(whole, COLUMNS) == spans
     again = token_classification.Tally.recall(COLUMNS, tally.record(), ("x", 0))
     assert token_classification.lower(tally.options, again) == record

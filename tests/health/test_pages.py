@@ -37,7 +37,7 @@ def training(means: list[float], values: list[float] | None = None, **more: obje
         losses=steps, norms=np.tile([0.848, 0.5], (len(steps), 1)), rates=np.ones(len(steps)), epochs=epochs, best_epoch=len(epochs),
         metric="accuracy", direction=1, validation_rows=120, max_grad_norm=1.0, untrained=1.099,
     )  # fmt: skip
-    return replace(sound, **more)  # type: ignore[arg-type]
+    return replace(sound, **more)
 
 
 SOUND = training([0.9, 0.2, 0.15], [0.8, 0.9, 0.91])

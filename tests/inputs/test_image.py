@@ -23,6 +23,7 @@ from transformers.image_utils import load_image
 from transformers.models.auto.image_processing_auto import get_image_processor_class_from_name
 
 from graftc.compiler.diagnostics import Refused
+from graftc.compiler.inputs import _processors
 from graftc.compiler.inputs import image as compiling
 from graftc.compiler.inputs.image import Augment, Options
 from graftc.compiler.training.augmentation import Augmentation
@@ -159,9 +160,9 @@ def test_sizes_are_rounded_as_transformers_rounds(seed: int, tmp_path: Path) -> 
         np.testing.assert_array_equal(ours.collate(ours.features([array]))["pixel_values"], expected)
 
 
-@pytest.mark.parametrize("name", compiling.PROCESSORS)
+@pytest.mark.parametrize("name", _processors.PROCESSORS)
 def test_the_defaults_are_those_of_transformers_classes(name: str) -> None:
-    steps, theirs = compiling.PROCESSORS[name], get_image_processor_class_from_name(name + "Pil")()
+    steps, theirs = _processors.PROCESSORS[name], get_image_processor_class_from_name(name + "Pil")()
     assert theirs.size == steps.size
     assert (theirs.resample, theirs.do_center_crop or False) == (
         steps.resample,
@@ -176,12 +177,12 @@ def test_the_defaults_are_those_of_transformers_classes(name: str) -> None:
         assert theirs.crop_size == {"height": steps.crop_size, "width": steps.crop_size}
 
 
-@pytest.mark.parametrize("model_type", compiling.OF_MODEL)
+@pytest.mark.parametrize("model_type", _processors.OF_MODEL)
 def test_model_types_lead_to_transformers_processor(model_type: str) -> None:
     from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
     theirs = IMAGE_PROCESSOR_MAPPING_NAMES[model_type.removesuffix("_vision_model")]
-    assert theirs["pil"] == compiling.OF_MODEL[model_type] + "Pil"
+    assert theirs["pil"] == _processors.OF_MODEL[model_type] + "Pil"
 
 
 def test_rows_of_one_shape_are_collated_in_order(tmp_path: Path) -> None:

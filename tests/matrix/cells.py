@@ -170,7 +170,7 @@ def _ask(cell: Cell, source: Source, plan: Plan, bundle: Path) -> None:
 def _same(one: Any, other: Any) -> bool:
     """Whether two answers are equal but for the rounding of numbers."""
     if dataclasses.is_dataclass(one):
-        return _same(dataclasses.astuple(one), dataclasses.astuple(other))  # type: ignore[arg-type]
+        return _same(dataclasses.astuple(one), dataclasses.astuple(other))
     if isinstance(one, tuple | list):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(np.isclose(one, other, atol=1e-4)) if isinstance(one, float) else one == other

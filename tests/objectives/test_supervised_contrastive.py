@@ -66,7 +66,7 @@ def test_the_loss_is_that_of_the_paper(labels: list[int]) -> None:
 def test_texts_without_a_partner_lose_nothing() -> None:
     vectors = torch.eye(3, requires_grad=True)
     found = supervised.loss({"temperature": 0.1}, {"sentence_embedding": vectors}, torch.tensor([0, 1, 2]))
-    found.backward()  # type: ignore[no-untyped-call]
+    found.backward()
     assert float(found.detach()) == 0.0
 
 
@@ -107,8 +107,8 @@ def test_only_training_rows_come_in(validation: Any, tmp_path: Path, monkeypatch
     ]
     assert len(others) == 2
     for folder in others:
-        rows = Prepared(folder)
-        assert not texts & {tuple(rows.row(i)["input_ids"].tolist()) for i in range(len(rows))}
+        prepared = Prepared(folder)
+        assert not texts & {tuple(prepared.row(i)["input_ids"].tolist()) for i in range(len(prepared))}
 
 
 def test_a_plan_fits_the_head_to_what_the_stage_leaves(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ NUMBER = {"type": "text-regression", "data": {"columns": {"score": "score"}}}
 def test_what_it_can_t_read_is_refused_at_its_key(heads: Any, stage: Any, code: str, key: str, tmp_path: Path) -> None:
     errors = [d for d in building.found(several(tmp_path, heads, **stage)) if d.is_error]
     assert [d.code for d in errors] == [code]
-    assert errors[0].at.path == ("pretrain", 0, key)  # type: ignore[union-attr]
+    assert errors[0].at.path == ("pretrain", 0, key)
     if code == "E0464":
         assert "`kind`" in errors[0].headline
 
@@ -183,4 +183,4 @@ def test_the_only_head_has_no_name(tmp_path: Path) -> None:
 
 def test_steps_can_t_be_left_out_of_a_stage(tmp_path: Path) -> None:
     errors = [d for d in building.found(spec(tmp_path, pretrain=[{**STAGE, "train": {"epochs": 0}}])) if d.is_error]
-    assert [(d.code, d.at.path) for d in errors] == [("E0462", ("pretrain", 0, "train", "epochs"))]  # type: ignore[union-attr]
+    assert [(d.code, d.at.path) for d in errors] == [("E0462", ("pretrain", 0, "train", "epochs"))]

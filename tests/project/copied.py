@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def files(overlay: Path) -> list[str]:
     """The files of an overlay, under the paths that they take in the package."""
-    return sorted(file.relative_to(overlay).as_posix() for file in overlay.rglob("*.py"))
+    return sorted(f.relative_to(overlay).as_posix() for end in ("*.py", "*.json") for f in overlay.rglob(end))
 
 
 class Copy:
@@ -41,7 +41,7 @@ class Copy:
         assert done.returncode == status, done.stderr + done.stdout
         return done.stderr if status else done.stdout
 
-    def write(self, name: str, **changes: Any) -> str:
+    def write(self, name: str, /, **changes: Any) -> str:
         """Writes a spec that differs in some sections; gives its name."""
         (self.folder / name).write_text(json.dumps(self.spec | changes))
         return name

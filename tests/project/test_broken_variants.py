@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from .broken import heads, methods
+from .broken import heads, inputs, methods, runtime
 from .broken.case import Case
 from .copied import ROOT
 
-CASES = (*heads.CASES, *methods.CASES)
+CASES = (*heads.CASES, *methods.CASES, *inputs.CASES, *runtime.CASES)
 ERROR = re.compile(r"(?P<file>[^:]+):(?P<line>\d+): error: (?P<says>.*)")
 
 
@@ -29,9 +29,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[int, 
     folder = tmp_path_factory.mktemp("broken")
     shutil.copytree(ROOT / "graftc", folder / "graftc", ignore=shutil.ignore_patterns("__pycache__", "data"))
     shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
-    files = [f"graftc/compiler/{name(i)}" for i in range(len(CASES))]
+    files = [f"graftc/{name(i)}" for i in range(len(CASES))]
     for file, case in zip(files, CASES, strict=True):
-        whole = (ROOT / "compiler" / case.file).read_text()
+        whole = (ROOT / case.file).read_text()
         assert whole.count(case.old) == 1, f"{case.file} has changed: write another case"
         (folder / file).write_text(whole.replace(case.old, case.new))
     command = [sys.executable, "-m", "mypy", "--cache-dir", "cache", *files]
@@ -40,7 +40,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[int, 
     found: dict[str, list[tuple[int, str]]] = {}
     for hit in map(ERROR.match, done.stdout.splitlines()):
         if hit:
-            file = hit["file"].removeprefix("graftc/compiler/")
+            file = hit["file"].removeprefix("graftc/")
             found.setdefault(file, []).append((int(hit["line"]), hit["says"]))
     return found
 
@@ -52,7 +52,7 @@ def test_its_file_and_line_are_named(said: dict[str, list[tuple[int, str]]], num
     case: Case = CASES[number]
     ((line, message),) = said[name(number)]
     assert message.startswith(case.says)
-    text = (ROOT / "compiler" / case.file).read_text().replace(case.old, case.new).splitlines()[line - 1]
+    text = (ROOT / case.file).read_text().replace(case.old, case.new).splitlines()[line - 1]
     assert text.strip().startswith(case.at)
 
 

@@ -59,7 +59,7 @@ def path() -> dict[str, str]:
 
 
 def test_commits_are_checked_by_the_tools_of_make() -> None:
-    for tool in ("ruff check", "ruff format", "mypy -p graftc", "lint-imports", "docs/generator --check"):
+    for tool in ("ruff check", "ruff format", "mypy -p graftc -p tests", "lint-imports", "docs/generator --check"):
         assert tool in MAKE
         assert any(tool in hook["entry"] for hook in HOOKS.values()), tool
     assert all(shlex.split(hook["entry"])[0].startswith(".venv/bin/") for hook in HOOKS.values())

@@ -60,7 +60,7 @@ def test_only_a_module_and_its_decoder_are_added() -> None:
 
 def test_both_inputs_have_their_keys_and_roles(copy: Copy) -> None:
     assert "fine" in copy.run("validate", copy.write("spec.yaml"))
-    data = {**SPEC["data"], "image_size": 8}  # type: ignore[dict-item]
+    data = {**SPEC["data"], "image_size": 8}
     assert "fine" in copy.run("validate", copy.write("small.yaml", data=data))
     data = {**data, "augment": {"crop": 0.5}}
     said = copy.run("validate", copy.write("a.yaml", data=data), status=1)
@@ -73,7 +73,7 @@ def test_both_inputs_have_their_keys_and_roles(copy: Copy) -> None:
 def test_a_picture_that_is_none_is_told_at_its_row(copy: Copy) -> None:
     rows = (copy.folder / "train.jsonl").read_text().splitlines()
     (copy.folder / "odd.jsonl").write_text("\n".join([*rows[:-1], rows[-1].replace(".png", ".pxg")]) + "\n")
-    said = copy.run("validate", copy.write("b.yaml", data={**SPEC["data"], "train": "odd.jsonl"}), status=1)  # type: ignore[dict-item]
+    said = copy.run("validate", copy.write("b.yaml", data={**SPEC["data"], "train": "odd.jsonl"}), status=1)
     assert "error[E0316]" in said
     assert f"odd.jsonl:{len(rows)}" in said
 

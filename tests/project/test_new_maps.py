@@ -70,7 +70,7 @@ def test_it_is_built_and_asked(copy: Copy, family: str, method: str) -> None:
 def test_a_grid_of_another_size_is_named(copy: Copy) -> None:
     row = json.dumps({"image": "0.png", "regions": [["dark"]]})
     (copy.folder / "bad.jsonl").write_text((copy.folder / "train.jsonl").read_text() + row)
-    spec = copy.write("bad.yaml", data={**SPEC["data"], "train": "bad.jsonl"})  # type: ignore[dict-item]
+    spec = copy.write("bad.yaml", data={**SPEC["data"], "train": "bad.jsonl"})
     said = copy.run("validate", spec, status=1)
     assert "bad.jsonl:61" in said
     assert "no grid of 2 rows and 3 columns" in said

@@ -16,10 +16,9 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "builds"))
-import subjects
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from graftc.compiler import variants
+from tests.builds import subjects
 
 PATIENCE = 60.0  # seconds until a build that did not hear is killed
 

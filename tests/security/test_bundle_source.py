@@ -20,6 +20,7 @@ from graftc.compiler.diagnostics import Refused
 from graftc.compiler.language.source import read
 from graftc.compiler.planning.export import ExportPlan
 from graftc.compiler.planning.plan import read_plan
+from graftc.compiler.sources import Missing
 from graftc.compiler.sources import bundle as source
 from graftc.runtime.errors import BundleError
 from graftc.runtime.manifest import read_manifest
@@ -108,7 +109,7 @@ def test_a_checkpoint_of_links_is_judged_by_what_they_lead_to(start: Path) -> No
     located = source.locate("first", start.parents[1])
     source.check(located, None)
     weights(start / "model.safetensors", start / "model.safetensors")
-    with pytest.raises(source.Missing, match="was changed"):
+    with pytest.raises(Missing, match="was changed"):
         source.check(located, None)
 
 

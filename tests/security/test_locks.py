@@ -94,7 +94,7 @@ def edited(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 def at(*path: str | int) -> Callable[[dict[str, Any]], Any]:
     def reach(plain: dict[str, Any]) -> Any:
         for key in path:
-            plain = plain[key]  # type: ignore[index]
+            plain = plain[key]
         return plain
 
     return reach

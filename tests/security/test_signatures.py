@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from graftc.compiler.bundling import signing
 from graftc.runtime.manifest import sealed, sha256
 
 from ..bundle.test_bundle import TEXT, build
@@ -93,7 +93,7 @@ def test_a_kill_while_it_is_signed_leaves_nothing_in_the_bundle(
 
     (whole / "bundle" / "manifest.sig").unlink()
     with monkeypatch.context() as held:
-        held.setattr(signing.os, "replace", killed)
+        held.setattr(os, "replace", killed)
         assert graftc("build", "spec.yaml", "-o", "bundle", "--sign", "release.key", "--quiet").status == 130
     assert graftc("verify", "bundle").status == 0
     assert not (whole / "bundle" / "manifest.sig").exists()

@@ -96,7 +96,7 @@ def test_another_wrapper_under_the_right_key_is_not_delivered(place: Path, capsy
     packed = of(place, "pack")
     (packed / "predict.py").write_text(MARK)
     entries = json.loads((packed / "manifest.json").read_bytes())
-    entries["files"]["predict.py"] = {"bytes": len(MARK), "sha256": integrity.file_sha256(packed / "predict.py")}
+    entries["files"]["predict.py"] = {"bytes": len(MARK), "sha256": file_sha256(packed / "predict.py")}
     (packed / "manifest.json").write_text(json.dumps(entries))
     build(place)
     said = capsys.readouterr().err

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from graftc.compiler.bundling import delivery
 from graftc.compiler.bundling.delivery import deliver
 from graftc.compiler.cli import init
 from graftc.compiler.cli._output import write_whole
@@ -137,7 +136,7 @@ def test_the_older_bundle_comes_back_where_the_newer_can_t_take_its_place(
             raise PermissionError(1, "no", str(target))
         rename(source, target)
 
-    monkeypatch.setattr(delivery.os, "rename", failing)
+    monkeypatch.setattr(os, "rename", failing)
     with pytest.raises(PermissionError):
         deliver(packed, output, Store(tmp_path / "store"))
     assert contents(output) == before

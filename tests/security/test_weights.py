@@ -93,7 +93,7 @@ def test_only_keys_that_the_architecture_knows_reach_the_loader(folder: Path, mo
 
     made, seen = plan(folder), []
     say(folder, fusion_config={"patch_embeddings": True}, key_of_tomorrow="org/name", per_layer_config={"0": {"x": 1}})
-    real = PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
+    real = PreTrainedModel.from_pretrained.__func__
 
     def watching(cls: type, *args: object, **kwargs: object) -> object:
         seen.append(kwargs["config"].to_dict())  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ def test_weights_other_than_the_file_s_are_refused(folder: Path, monkeypatch: py
     checkpoint_files.refuse_others(module, folder, variants.family("bert"))
     checkpoint_files._COMPARED.clear()
     with torch.no_grad():
-        module.embeddings.word_embeddings.weight[3, 3] += 1  # type: ignore[union-attr, operator, index]
+        module.embeddings.word_embeddings.weight[3, 3] += 1
     with pytest.raises(Refused) as caught:
         checkpoint_files.refuse_others(module, folder, variants.family("bert"))
     (found,) = caught.value.diagnostics

@@ -380,8 +380,8 @@ def test_augmented_pictures_are_kept_in_as_many_views_as_the_spec_says(tmp_path:
     planned, _, run = running.training(spec, tmp_path / "store")
     assert (planned.train.fold, planned.train.fold_views) == ("feature", 3)
     (rows,) = run.sets[0].rows
-    assert rows.kept is not None
-    values, every = np.asarray(rows.kept.values), np.arange(len(rows))
+    assert rows.cache is not None
+    values, every = np.asarray(rows.cache.values), np.arange(len(rows))
     assert len(values) == 3 * len(rows)
     assert planned.estimates.cached_bytes == values.nbytes + 4 * values.shape[1] * (20 - len(rows)), "and of validation"
     views = values.reshape(3, len(rows), -1)
@@ -393,11 +393,11 @@ def test_augmented_pictures_are_kept_in_as_many_views_as_the_spec_says(tmp_path:
         with torch.inference_mode():
             found = run.network.features(arrays(batch, "cpu"), [rows.task.name])[rows.task.name]
         assert np.allclose(views[number], found.numpy(), rtol=1e-4, atol=1e-5)
-    drawn = np.stack([rows.kept.drawn(every, seed) // len(rows) for seed in range(60)])
+    drawn = np.stack([rows.cache.drawn(every, seed) // len(rows) for seed in range(60)])
     assert set(np.unique(drawn)) == {0, 1, 2}
     assert 0.25 < (drawn == 1).mean() < 0.42
     assert not np.array_equal(drawn[0], drawn[1]), "each step draws its own"
-    assert np.array_equal(rows.kept.drawn(every[3:5], 7), rows.kept.drawn(every, 7)[3:5]), "whatever the batch"
+    assert np.array_equal(rows.cache.drawn(every[3:5], 7), rows.cache.drawn(every, 7)[3:5]), "whatever the batch"
 
 
 def test_what_is_kept_in_half_precision_takes_half_the_space(tmp_path: Path) -> None:

@@ -299,10 +299,10 @@ def test_a_start_that_there_can_t_be_is_refused_at_its_key(code: str, tmp_path: 
     path = spec(tmp_path, {"type": "text-classification", **head}, method, LABEL, train=train)
     errors = [d for d in building.found(path) if d.is_error]
     assert [d.code for d in errors] == [code]
-    assert errors[0].at.path == (("train", "epochs") if code == "E0462" else ("head", "start"))  # type: ignore[union-attr]
+    assert errors[0].at.path == (("train", "epochs") if code == "E0462" else ("head", "start"))
 
 
 def test_a_head_without_a_fit_has_no_such_key(tmp_path: Path) -> None:
     head = {"type": "feature-extraction", "start": "fitted"}
     errors = [d for d in building.found(spec(tmp_path, head, "probe", {"text": "text"})) if d.is_error]
-    assert [(d.code, d.at.path) for d in errors] == [("E0207", ("head", "start"))]  # type: ignore[union-attr]
+    assert [(d.code, d.at.path) for d in errors] == [("E0207", ("head", "start"))]

@@ -1,4 +1,4 @@
-"""The long texts of diagnostics: one page per code, with a wrong and a right spec."""
+"""The pages of diagnostics: one for each code, with a wrong and a right spec."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-# what the beginning of a code means, the longest that fits, in the order of work
+# prefix of codes → subject, in the order of work; the longest matching prefix counts
 RANGES = {
     "E01": "the text of a spec",
     "E02": "the shape of a spec",
@@ -18,7 +18,7 @@ RANGES = {
     "E046": "where a training starts",
     "E055": "heads against each other",
     "E057": "a training against its rows",
-    "E058": "what a folder of sentence-transformers says",
+    "E058": "files of a sentence-transformers folder",
     "E04": "building, and the machine",
     "W04": "scores and training worth a look",
     "E05": "bundles",
@@ -37,7 +37,7 @@ def codes() -> tuple[str, ...]:
 
 
 def range_of(code: str) -> str:
-    """The beginning of a code by which it is listed.
+    """The prefix under which a code is listed.
 
     >>> range_of("E0450"), range_of("E0402")
     ('E045', 'E04')
@@ -53,7 +53,7 @@ def page(code: str) -> str:
 
 
 def headline(code: str) -> str:
-    """What a page says first, without its mark.
+    """The heading of a page.
 
     >>> headline("E0201")
     'A key that the language does not know'
