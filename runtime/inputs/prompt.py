@@ -14,7 +14,7 @@ from ..prompts import Completed, Conversation, Message
 from ..rows import Rows
 from ..shape import ANY, FILE
 from . import Preprocessing
-from .text import padded, tokenizer_of
+from ._tokens import answered, padded, tokenizer_of
 
 Row = dict[str, np.ndarray]
 Span = tuple[int, int]  # characters of a text, the second not included
@@ -86,7 +86,7 @@ class Preprocessor:
 
     def _made(self, value: Any) -> list[Row]:
         if isinstance(value, str):
-            return [self._prompt(self.plain.encode(value).ids)]
+            return [self._prompt(answered(self.plain.encode, value).ids)]
         if isinstance(value, Completed):
             return [self._completed(value)]
         if isinstance(value, Conversation):

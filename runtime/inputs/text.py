@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..rows import Rows
 from ..shape import FILE
 from ..spans import trimmed, words
 from . import Preprocessing
+from ._tokens import answered, padded, tokenizer_of
 
 RECORD = {  # the shape of the manifest's `preprocessing`
     "tokenizer": FILE,
@@ -97,7 +97,7 @@ class Preprocessor:
                 raise ValueError(reason)
         asked, owners = self._asked(inputs)
         features, of = [], []
-        for owner, text, encoding in zip(owners, asked, _asked(self.tokenizer.encode_batch, asked), strict=True):
+        for owner, text, encoding in zip(owners, asked, answered(self.tokenizer.encode_batch, asked), strict=True):
             for part in (encoding, *encoding.overflowing) if "stride" in self.record else (encoding,):
                 features.append(self._row(part, text))
                 of.append(owner)
@@ -121,7 +121,7 @@ class Preprocessor:
         if len(question.encode()) < most:  # no tokenizer makes more tokens than bytes, plus one
             return question
         ends = [
-            end for _, end in _asked(lambda text: self.whole.encode(text, add_special_tokens=False), question).offsets
+            end for _, end in answered(lambda text: self.whole.encode(text, add_special_tokens=False), question).offsets
         ]
         return question if len(ends) <= most else question[: ends[most - 1]]
 
@@ -150,41 +150,6 @@ class Preprocessor:
     def collate(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """A batch of int64 arrays of shape (rows, longest), padded on the right."""
         return padded(rows, self.record["pad_id"])
-
-
-def tokenizer_of(file: Path) -> Any:
-    """The tokenizer of a file, which neither pads nor cuts; raises ValueError for one that is missing or can't be read."""
-    from tokenizers import Tokenizer
-
-    if not os.path.isfile(file):  # a pipe would be waited for
-        raise ValueError(f"`{file.name}` is missing, or no file")
-    found = _asked(Tokenizer.from_file, str(file))
-    # a shipped tokenizer.json may pad or cut everything to a length of its own
-    found.no_padding()
-    found.no_truncation()
-    return found
-
-
-def padded(rows: Sequence[Mapping[str, np.ndarray]], pad_id: int) -> dict[str, np.ndarray]:
-    """Token arrays of rows as a batch of int64 (rows, longest), padded on the right."""
-    longest = max(1, max(len(row["input_ids"]) for row in rows))
-    shape = (len(rows), longest)
-    ids = np.full(shape, pad_id, np.int64)
-    mask, types = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for i, row in enumerate(rows):
-        n = len(row["input_ids"])
-        ids[i, :n], mask[i, :n], types[i, :n] = row["input_ids"], 1, row["token_type_ids"]
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-
-
-def _asked(function: Any, argument: Any) -> Any:
-    """The result of a function of the tokenizers library; raises ValueError where it fails in any way."""
-    try:
-        return function(argument)
-    except BaseException as error:  # PanicException is no Exception
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise ValueError(f"the tokenizer fails: {str(error)[:200]}") from None
-        raise
 
 
 def _reason(texts: list[str]) -> str | None:
