@@ -240,7 +240,7 @@ def test_the_reference_is_that_of_the_code() -> None:
 
 
 def test_what_there_is_is_counted() -> None:
-    numbers = {5: "five", 9: "nine", 14: "fourteen", 19: "nineteen"}
+    numbers = {5: "five", 10: "ten", 14: "fourteen", 19: "nineteen"}
     tasks, methods, families, objectives = (
         numbers[len(variants.words(folder))] for folder in ("heads", "methods", "backbones", "objectives")
     )
