@@ -16,8 +16,8 @@ from graftc.compiler.planning.split import epoch_order
 
 from . import running
 
-STEPS, BATCH, DECAY, WARMUP = 100, 8, 0.01, 0.1
-FEW = 30  # steps of a pretrained network, where one takes as long as all of a tiny one
+STEPS, BATCH, DECAY, WARMUP = 50, 8, 0.01, 0.1
+FEW = 25  # steps of a pretrained network, where one takes as long as all of a tiny one
 TOLERANCE = 1e-4  # relative, at each step
 PEFTS = tuple(
     word for word in variants.words("methods") if "from peft import" in getsource(variants.load("methods", word))

@@ -39,7 +39,7 @@ def minilm() -> Path:
 
 
 @pytest.mark.parametrize(("method", "rate"), [("full", 2e-4), ("lora", 4e-3)])
-def test_30_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: float, tmp_path: Path) -> None:
+def test_each_step_on_minilm_loses_what_a_plain_script_loses(method: str, rate: float, tmp_path: Path) -> None:
     backbone = running.without_dropout(minilm(), tmp_path / "backbone")
     rows = [json.loads(line) for line in (running.TICKETS / "train.jsonl").read_text().splitlines()]
     columns = {"columns": {"text": "body", "label": "queue"}, "max_length": 24}
@@ -80,7 +80,7 @@ def test_30_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: fl
     assert_equal_losses(np.load(out / "losses.npy"), theirs)
 
 
-def test_100_steps_of_regression_lose_what_transformers_counts(tmp_path: Path) -> None:
+def test_each_step_of_regression_loses_what_transformers_counts(tmp_path: Path) -> None:
     tiny.save("distilbert", tmp_path / "tiny", dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0)
     words = ("late", "broken", "fine", "new", "lost", "blue", "cheap")
     rows = [(" ".join(words[(i * k) % 7] for k in range(1, 3 + i % 5)), (i % 7) / 2 - i % 3) for i in range(60)]
@@ -108,17 +108,17 @@ def test_100_steps_of_regression_lose_what_transformers_counts(tmp_path: Path) -
     assert_equal_losses(np.load(out / "losses.npy"), theirs)
 
 
-def test_100_steps_on_mobilenet_lose_what_a_plain_script_loses(tmp_path: Path) -> None:
+def test_each_step_on_mobilenet_loses_what_a_plain_script_loses(tmp_path: Path) -> None:
     tiny.save("mobilenet-v2", tmp_path / "tiny", hidden_dropout_prob=0.0, classifier_dropout_prob=0.0)
     folders = sorted(folder for folder in (running.DIGITS / "train").iterdir())
     files = [
         (file, i) for i, folder in enumerate(sorted(folders, key=lambda f: f.name)) for file in sorted(folder.iterdir())
     ]
-    compare_images(tmp_path, tmp_path / "tiny", files, {"train": str(running.DIGITS / "train")}, 10, 5e-3)
+    compare_images(tmp_path, tmp_path / "tiny", files, {"train": str(running.DIGITS / "train")}, 10, 1e-2)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pretrained MobileNetV2 and ants_bees beside the checkout")
-def test_30_steps_on_the_pretrained_mobilenet_lose_what_a_plain_script_loses(tmp_path: Path) -> None:
+def test_each_step_on_the_pretrained_mobilenet_loses_what_a_plain_script_loses(tmp_path: Path) -> None:
     backbone = running.without_dropout(SHARED / "weights" / "mobilenet_v2_0.35_224", tmp_path / "backbone")
     table = SHARED / "data" / "ants_bees" / "labels.csv"
     rows = [row for row in csv.DictReader(table.open()) if row["split"] == "train"]
