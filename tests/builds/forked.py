@@ -6,6 +6,10 @@ A script of its own: it loads the libraries once and forks a process per build, 
 
 Kills are made where the disk differs from all points before, as far as a build that goes on can tell, at one in
 three of the points around each checkpoint, and at a few more; `--all` makes every one (a quarter of an hour).
+
+Of the builds after a kill, the first in each stage goes on to the end alone. The others make the killed stage, and
+find those after it in the store, as if another build had made them meanwhile. What each of them leaves there is held
+against the store of an undisturbed build.
 """
 
 from __future__ import annotations
@@ -101,6 +105,7 @@ class Subject:
         if built.status:
             raise SystemExit(built.said)
         self.expected = contents(folder / "reference" / "bundle")
+        self.outputs = outputs(folder / "reference" / "store")
         for name in (folder / "modules").read_text().splitlines():
             with suppress(Exception):  # the next builds find loaded what this one had to load
                 import_module(name)
@@ -187,7 +192,7 @@ class Subject:
         if stage in STAGES[:2]:
             return
         for folder in (*(self.complete / "stages").iterdir(), *(self.complete / "records").iterdir()):
-            if folder.name.split("-")[0] in STAGES[: STAGES.index(stage)]:  # some run once for each split
+            if kind(folder.name) in STAGES[: STAGES.index(stage)]:
                 shutil.copytree(folder, self.store / folder.relative_to(self.complete))
         for name in ("locks", "staging"):
             (self.store / name).mkdir()
@@ -200,27 +205,67 @@ class Subject:
         point: str,
         disturbed: Callable[[], Build],
         between: Callable[[], Any] = nothing,
+        last: Callable[[], Any] = nothing,
     ) -> Outcome:
-        """Lets a build be disturbed, another one finish, and compares."""
+        """Lets a build be disturbed, another one finish, in which `last` runs first, and compares."""
         start = time.monotonic()
         first = disturbed()
         between()
         before = names(self.store / "staging")
-        last = self.build().wait()
+        last = self.build(before=last).wait()
         found = contents(self.output) if self.output.is_dir() else {}
         differs = sorted(n for n in self.expected.keys() | found.keys() if self.expected.get(n) != found.get(n))
+        differs += self.other_outputs()
         beside = [name for name in names(self.output.parent) if name != self.output.name]
         return Outcome(
             scenario, point, first.status, first.said, last.status, last.said, differs, beside, before,
             names(self.store / "staging"), round(time.monotonic() - start, 2),
         )  # fmt: skip
 
-    def killed(self, scenario: str, point: Point, shown: str, with_older: bool = False) -> Outcome:
-        """Kills a build at a point."""
+    def killed(self, scenario: str, point: Point, shown: str, is_alone: bool, with_older: bool = False) -> Outcome:
+        """Kills a build at a point; with `is_alone`, the next one makes the stages after that as well."""
         self.stand_before(point[0], with_older)
         calls = Calls(self.store, self.output, point, signal.SIGKILL)
-        outcome = self.then(scenario, f"{point[2]} {shown}", lambda: self.build(before=calls.install).wait())
+        last = nothing if is_alone else lambda: self.find_later_than(point[0])
+        outcome = self.then(scenario, f"{point[2]} {shown}", lambda: self.build(before=calls.install).wait(), last=last)
         return replace(outcome, stage=point[0])
+
+    def kills(self, points: list[Found]) -> list[Outcome]:
+        """Kills a build at each of some points."""
+        first = {point[0]: point for point, _, _ in reversed(points)}
+        return [self.killed("kill", point, shown, point == first[point[0]]) for point, shown, _ in points]
+
+    def find_later_than(self, stage: str) -> None:
+        """Lets a build of this process find every stage after `stage` in the store when its turn comes."""
+        from graftc.compiler.execution import executor
+
+        run = executor._run_stage
+
+        def found(each: Any, known: Any, *more: Any) -> None:
+            if STAGES.index(kind(each.name)) > STAGES.index(stage):
+                self._put(f"records/{each.name}/{known[each.name]}.json")
+                self._put(f"stages/{each.name}/{known[each.name]}")
+            run(each, known, *more)
+
+        executor._run_stage = found
+
+    def _put(self, name: str) -> None:
+        """Copies what an undisturbed build left in the store, unless it is there."""
+        target = self.store / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            copy = shutil.copytree if (self.complete / name).is_dir() else shutil.copy2
+            copy(self.complete / name, target)
+
+    def other_outputs(self) -> list[str]:
+        """Files of stages and of their records that an undisturbed build leaves otherwise in the store."""
+        found = outputs(self.store)
+        return sorted(name for name, text in self.outputs.items() if found.get(name) != text)
+
+
+def kind(stage: str) -> str:
+    """The word for a stage of a name; some run once for each split."""
+    return stage.split("-")[0]
 
 
 def names(folder: Path) -> list[str]:
@@ -232,6 +277,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder by its relative path."""
     files: Iterator[Path] = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def outputs(store: Path) -> dict[str, bytes]:
+    """Every file that stages made, and their records, by its path in a store."""
+    return {f"{name}/{file}": text for name in ("records", "stages") for file, text in contents(store / name).items()}
 
 
 def chosen(points: list[Found], more: int) -> list[Found]:
@@ -278,9 +328,9 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
     subject.stand_before("deliver", with_older=True)
     over = subject.points()
     picked = points if is_all else chosen(points, MORE)
-    outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
+    outcomes = subject.kills(picked)
     for point, shown, _ in over if is_all else chosen([f for f in over if f[0][0] == "deliver"], 2):
-        outcomes.append(subject.killed("kill over an older bundle", point, shown, with_older=True))
+        outcomes.append(subject.killed("kill over an older bundle", point, shown, is_alone=True, with_older=True))
     saved = [point for point, shown, _ in points if shown == "replace checkpoint.safetensors" and point[2] == "after"]
     outcomes += [damaged(subject, saved[STEP]), other(subject, saved[STEP]), together(subject)]
     outcomes += [interrupted(subject, step, times) for step, times in PRESSED]
@@ -296,8 +346,7 @@ def features(subject: Subject, is_all: bool) -> dict[str, Any]:
     points = [found for found in subject.points() if found[0][0] == "features"]
     subject.store.rename(subject.complete)
     picked = points if is_all else chosen(points, 0)[::3]
-    outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
-    return {"states": states(points), "outcomes": outcomes}
+    return {"states": states(points), "outcomes": subject.kills(picked)}
 
 
 def fitted(subject: Subject, is_all: bool) -> dict[str, Any]:
@@ -306,8 +355,7 @@ def fitted(subject: Subject, is_all: bool) -> dict[str, Any]:
     subject.store.rename(subject.complete)
     caching, fitting = ([found for found in points if found[0][0] == stage] for stage in ("features", "fit"))
     picked = [*caching, *fitting] if is_all else [*chosen(caching, 0)[::5], *chosen(fitting, 0)]
-    outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
-    return {"features": states(caching), "fit": states(fitting), "outcomes": outcomes}
+    return {"features": states(caching), "fit": states(fitting), "outcomes": subject.kills(picked)}
 
 
 def images(subject: Subject, is_all: bool) -> dict[str, Any]:
@@ -318,8 +366,7 @@ def images(subject: Subject, is_all: bool) -> dict[str, Any]:
     if not is_all:
         picked = [found for found in chosen(points, 0) if "checkpoint.safetensors" in found[1]]
         picked = [picked[(i + 1) * len(picked) // (FEW + 1)] for i in range(FEW)]
-    outcomes = [subject.killed("kill", point, shown) for point, shown, _ in picked]
-    return {"outcomes": outcomes}
+    return {"outcomes": subject.kills(picked)}
 
 
 def interrupted(subject: Subject, step: int, times: int) -> Outcome:

@@ -173,7 +173,9 @@ def test_a_batch_keeps_to_its_budget_and_its_rows(text_bundle: Path, monkeypatch
     model.preprocessor.budget = 40
     shapes: list[tuple[int, int]] = []
     ask = model.graphs.model.run
-    monkeypatch.setattr(model.graphs.model, "run", lambda given: shapes.append(given["input_ids"].shape) or ask(given))
+    monkeypatch.setattr(
+        model.graphs.model, "run", lambda given, wanted: shapes.append(given["input_ids"].shape) or ask(given, wanted)
+    )
     texts = [" ".join(["order"] * (i % 25)) for i in range(60)]
     budgeted = model.outputs(texts)["logits"]
     assert sum(rows for rows, _ in shapes) == 60

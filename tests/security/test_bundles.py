@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from graftc.runtime import bytecode
+
 from ..bundle.test_bundle import TEXT, build
 from ..front.cli import Command
 
@@ -132,9 +134,9 @@ def test_other_byte_code_is_refused(name: str, bundle: Path, graftc: Command) ->
 
 
 def test_byte_code_without_end_is_refused_in_little_memory(bundle: Path) -> None:
-    """A tuple that holds one twice, which holds one twice, and so on: a kilobyte that unfolds to terabytes."""
+    """A tuple that holds one twice, which holds one twice, and so on: a kilobyte that is gigabytes when written out."""
     shared: tuple[object, ...] = (b"x" * 1000,)
-    for _ in range(30):
+    for _ in range(21):  # with each more, Python takes twice as long to read it, here and there
         shared = (shared, shared)
     code = compile("x = 1", "predict.py", "exec").replace(co_consts=(shared,))
     kept = Path(importlib.util.cache_from_source(str(bundle / "predict.py")))
@@ -148,7 +150,14 @@ def test_byte_code_without_end_is_refused_in_little_memory(bundle: Path) -> None
     words = [sys.executable, "-c", script, str(kept), str(bundle / "predict.py")]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     assert said[0] == "False"
-    assert int(said[1]) < 600_000, "kilobytes"
+    assert 100_000 < int(said[1]) < 600_000, "kilobytes: what it reads is large, and ends where it may take no more"
+
+
+def test_byte_code_that_takes_too_long_is_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Path(py_compile.compile(str(bundle / "predict.py")))
+    assert bytecode.is_bytecode(kept, bundle / "predict.py")
+    monkeypatch.setattr(bytecode, "SECONDS", 0.001)
+    assert not bytecode.is_bytecode(kept, bundle / "predict.py")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,35 +35,39 @@ def write_spec(folder: Path, **sections: Any) -> Path:
 
 def trained(spec: Path, store: Path, last: str = "train") -> tuple[Plan, Path, Path]:
     """(plan, backbone folder, folder of the last stage) after running all that this one needs."""
-    plan = plan_of(spec)
-    backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
-    machine = describe()
-    stages = steps.stages(plan, "weights")
-    upto = stages[: [stage.name for stage in stages].index(last) + 1]
-    keys = pipeline.keys(upto, machine)
-    work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
-    run_stages(upto, keys, work, Store(store))
-    return plan, backbone, Store(store).path(last, keys[last])
+    work = _work(spec)
+    found, keys = _stages(work, last)
+    run_stages(found, keys, work, Store(store))
+    return work.plan, work.backbone, Store(store).path(last, keys[last])
 
 
 def training(spec: Path, store: Path) -> tuple[Plan, Path, Training]:
     """(plan, backbone folder, the training after its last epoch), for a look at the very network that was trained."""
-    plan = plan_of(spec)
-    backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
-    machine = describe()
-    stages = steps.stages(plan, "weights")
-    before = stages[: [stage.name for stage in stages].index("train")]
-    keys = pipeline.keys(before, machine)
-    work = Work(plan, spec.parent, backbone, machine, {}, Path(), Progress(is_quiet=True))
+    work = _work(spec)
+    found, keys = _stages(work, "train")
+    before = found[:-1]
     for i in range(len(before)):  # each for itself: the last one needs none of them
         run_stages(before[: i + 1], keys, work, Store(store))
     inputs = {stage.name: Store(store).path(stage.name, keys[stage.name]) for stage in before}
     out = store / "training"
     out.mkdir()
-    job = job_of(Work(plan, spec.parent, backbone, machine, inputs, out, Progress(is_quiet=True)))
-    run = Training(job, Progress(is_quiet=True))
+    job = job_of(replace(work, inputs=inputs, out=out))
+    run = Training(job, work.progress)
     run.epochs()
-    return plan, backbone, run
+    return work.plan, work.backbone, run
+
+
+def _work(spec: Path) -> Work:
+    plan = plan_of(spec)
+    backbone = gather_backbone(plan.backbone.source, spec.parent).located.folder
+    return Work(plan, spec.parent, backbone, describe(), {}, Path(), Progress(is_quiet=True))
+
+
+def _stages(work: Work, last: str) -> tuple[tuple[pipeline.Stage, ...], dict[str, str]]:
+    """(the stages up to one, the key of each), without the rehearsal, which makes nothing that others read."""
+    stages = steps.stages(work.plan, "weights")
+    upto = stages[: [stage.name for stage in stages].index(last) + 1]
+    return tuple(stage for stage in upto if stage.name != "rehearse"), pipeline.keys(upto, work.machine)
 
 
 def without_dropout(source: Path, target: Path) -> Path:

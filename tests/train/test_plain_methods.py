@@ -74,7 +74,7 @@ class Words(nn.Module):
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_100_steps_of_a_method_lose_what_peft_loses(case: str, tmp_path: Path) -> None:
+def test_each_step_of_a_method_loses_what_peft_loses(case: str, tmp_path: Path) -> None:
     method, _, flag = case.partition(", ")
     tiny.save("bert", tmp_path / "tiny", **NO_DROPOUT)
     rows, rate = written(tmp_path, ("text", "label")), RATES.get(case, RATES.get(method, 2e-2))
@@ -111,7 +111,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("role", "outputs"), [("label", 2), ("labels", 3), ("score", 1)])
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_100_steps_of_a_classifier_lose_what_transformers_loses(
+def test_each_step_of_a_classifier_loses_what_transformers_loses(
     family: str, role: str, outputs: int, tmp_path: Path
 ) -> None:
     """Its classes for decoders have one linear layer on the last token, as graftc; those for encoders have more."""
@@ -138,7 +138,7 @@ def test_100_steps_of_a_classifier_lose_what_transformers_loses(
     assert_equal_losses(np.load(out / "losses.npy"), optimise(model, order(COUNT), loss_of, 1e-3))
 
 
-def test_100_steps_on_tokens_lose_what_transformers_loses(tmp_path: Path) -> None:
+def test_each_step_on_tokens_loses_what_transformers_loses(tmp_path: Path) -> None:
     tiny.save("bert", tmp_path / "tiny", **NO_DROPOUT)
     rows = written(tmp_path, ("tokens", "tags"))
     path = spec(tmp_path, tmp_path / "tiny", {"method": "full"}, "token-classification", data(tmp_path), 1e-3)
@@ -162,7 +162,7 @@ def test_100_steps_on_tokens_lose_what_transformers_loses(tmp_path: Path) -> Non
     assert_equal_losses(np.load(out / "losses.npy"), optimise(model, order(COUNT), loss_of, 1e-3))
 
 
-def test_100_steps_of_answering_lose_what_transformers_loses(tmp_path: Path) -> None:
+def test_each_step_of_answering_loses_what_transformers_loses(tmp_path: Path) -> None:
     tiny.save("bert", tmp_path / "tiny", **NO_DROPOUT)
     rows = written(tmp_path, ("question", "context", "answers"))
     path = spec(tmp_path, tmp_path / "tiny", {"method": "full"}, "question-answering", data(tmp_path), 1e-3)
@@ -187,7 +187,7 @@ def test_100_steps_of_answering_lose_what_transformers_loses(tmp_path: Path) -> 
     assert_equal_losses(np.load(out / "losses.npy"), optimise(model, order(COUNT), loss_of, 1e-3))
 
 
-def test_100_steps_of_masked_words_lose_what_transformers_loses(tmp_path: Path) -> None:
+def test_each_step_of_masked_words_loses_what_transformers_loses(tmp_path: Path) -> None:
     """The masks are those that graftc draws; what is made of them is not."""
     tiny.save("bert", tmp_path / "tiny", AutoModelForMaskedLM, **NO_DROPOUT)
     written(tmp_path, ("text",))

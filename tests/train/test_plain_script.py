@@ -26,7 +26,7 @@ from graftc.compiler.model.assembly import assemble
 
 from ..backbones import tiny
 from . import running
-from .plain import MeanPooled, assert_equal_losses, optimise, order, spec
+from .plain import FEW, STEPS, MeanPooled, assert_equal_losses, optimise, order, spec
 
 SHARED = running.ROOT.parent / "shared"
 
@@ -39,7 +39,7 @@ def minilm() -> Path:
 
 
 @pytest.mark.parametrize(("method", "rate"), [("full", 2e-4), ("lora", 4e-3)])
-def test_100_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: float, tmp_path: Path) -> None:
+def test_each_step_on_minilm_loses_what_a_plain_script_loses(method: str, rate: float, tmp_path: Path) -> None:
     backbone = running.without_dropout(minilm(), tmp_path / "backbone")
     rows = [json.loads(line) for line in (running.TICKETS / "train.jsonl").read_text().splitlines()]
     columns = {"columns": {"text": "body", "label": "queue"}, "max_length": 24}
@@ -50,6 +50,7 @@ def test_100_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: f
         "text-classification",
         {"train": str(running.TICKETS / "train.jsonl"), **columns},
         rate,
+        FEW,
     )
     plan, _, out = running.trained(path, tmp_path / "store")
 
@@ -75,11 +76,11 @@ def test_100_steps_on_minilm_lose_what_a_plain_script_loses(method: str, rate: f
         targets = torch.tensor([labels.index(rows[i]["queue"]) for i in chosen])
         return nn.functional.cross_entropy(model(**inputs), targets)
 
-    theirs = optimise(model, order(len(rows)), loss_of, rate)
+    theirs = optimise(model, order(len(rows), FEW), loss_of, rate)
     assert_equal_losses(np.load(out / "losses.npy"), theirs)
 
 
-def test_100_steps_of_regression_lose_what_transformers_counts(tmp_path: Path) -> None:
+def test_each_step_of_regression_loses_what_transformers_counts(tmp_path: Path) -> None:
     tiny.save("distilbert", tmp_path / "tiny", dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0)
     words = ("late", "broken", "fine", "new", "lost", "blue", "cheap")
     rows = [(" ".join(words[(i * k) % 7] for k in range(1, 3 + i % 5)), (i % 7) / 2 - i % 3) for i in range(60)]
@@ -107,29 +108,35 @@ def test_100_steps_of_regression_lose_what_transformers_counts(tmp_path: Path) -
     assert_equal_losses(np.load(out / "losses.npy"), theirs)
 
 
-def test_100_steps_on_mobilenet_lose_what_a_plain_script_loses(tmp_path: Path) -> None:
+def test_each_step_on_mobilenet_loses_what_a_plain_script_loses(tmp_path: Path) -> None:
     tiny.save("mobilenet-v2", tmp_path / "tiny", hidden_dropout_prob=0.0, classifier_dropout_prob=0.0)
     folders = sorted(folder for folder in (running.DIGITS / "train").iterdir())
     files = [
         (file, i) for i, folder in enumerate(sorted(folders, key=lambda f: f.name)) for file in sorted(folder.iterdir())
     ]
-    compare_images(tmp_path, tmp_path / "tiny", files, {"train": str(running.DIGITS / "train")}, 10, 5e-3)
+    compare_images(tmp_path, tmp_path / "tiny", files, {"train": str(running.DIGITS / "train")}, 10, 1e-2)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pretrained MobileNetV2 and ants_bees beside the checkout")
-def test_100_steps_on_the_pretrained_mobilenet_lose_what_a_plain_script_loses(tmp_path: Path) -> None:
+def test_each_step_on_the_pretrained_mobilenet_loses_what_a_plain_script_loses(tmp_path: Path) -> None:
     backbone = running.without_dropout(SHARED / "weights" / "mobilenet_v2_0.35_224", tmp_path / "backbone")
     table = SHARED / "data" / "ants_bees" / "labels.csv"
     rows = [row for row in csv.DictReader(table.open()) if row["split"] == "train"]
     files = [(table.parent / row["file_name"], int(row["label"])) for row in rows]
     data = {"train": {"from": str(table), "split": "train"}, "columns": {"image": "file_name", "label": "label_name"}}
-    compare_images(tmp_path, backbone, files, data, 2, 2e-4)
+    compare_images(tmp_path, backbone, files, data, 2, 2e-4, FEW)
 
 
 def compare_images(
-    folder: Path, backbone: Path, files: list[tuple[Path, int]], data: dict[str, Any], labels: int, rate: float
+    folder: Path,
+    backbone: Path,
+    files: list[tuple[Path, int]],
+    data: dict[str, Any],
+    labels: int,
+    rate: float,
+    steps: int = STEPS,
 ) -> None:
-    path = spec(folder, backbone, {"method": "full"}, "image-classification", data, rate)
+    path = spec(folder, backbone, {"method": "full"}, "image-classification", data, rate, steps)
     plan, _, out = running.trained(path, folder / "store")
     ours = assemble(plan, backbone)
     model = AutoModelForImageClassification.from_pretrained(backbone, num_labels=labels)
@@ -143,6 +150,6 @@ def compare_images(
         pixels = processor(images, return_tensors="pt")
         return model(**pixels, labels=torch.tensor([files[i][1] for i in chosen])).loss
 
-    theirs = optimise(model, order(len(files)), loss_of, rate)
+    theirs = optimise(model, order(len(files), steps), loss_of, rate)
     # from random weights on 32 by 32 pixels a hundred steps teach little
     assert_equal_losses(np.load(out / "losses.npy"), theirs, 0.97 if labels == 10 else 0.9)
