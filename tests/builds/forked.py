@@ -212,13 +212,13 @@ class Subject:
         first = disturbed()
         between()
         before = names(self.store / "staging")
-        last = self.build(before=last).wait()
+        done = self.build(before=last).wait()
         found = contents(self.output) if self.output.is_dir() else {}
         differs = sorted(n for n in self.expected.keys() | found.keys() if self.expected.get(n) != found.get(n))
         differs += self.other_outputs()
         beside = [name for name in names(self.output.parent) if name != self.output.name]
         return Outcome(
-            scenario, point, first.status, first.said, last.status, last.said, differs, beside, before,
+            scenario, point, first.status, first.said, done.status, done.said, differs, beside, before,
             names(self.store / "staging"), round(time.monotonic() - start, 2),
         )  # fmt: skip
 
