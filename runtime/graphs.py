@@ -66,10 +66,12 @@ class Graphs:
 
 
 def completed(told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays with the inputs of a graph that have a default and are not given: full of it, with an empty axis for each name but `batch`.
+    """Arrays, and the inputs of a graph that have a default and are not given.
 
-    >>> told = {"ids": {"shape": ["batch", "sequence"]}, "past": {"dtype": "float32", "shape": ["batch", 2, "past"], "default": 0}}
-    >>> completed(told, {"ids": np.zeros((3, 5))})["past"].shape
+    These are full of the default. Of their named axes `batch` has the rows of the arrays, and each other is empty.
+
+    >>> past = {"dtype": "float32", "shape": ["batch", 2, "past"], "default": 0}
+    >>> completed({"past": past}, {"ids": np.zeros((3, 5))})["past"].shape
     (3, 2, 0)
     """
     rows = max((len(array) for array in arrays.values() if array.ndim), default=1)

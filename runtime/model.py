@@ -88,8 +88,9 @@ class Model:
         return answers[0] if several is None else answers
 
     def stream(self, inputs: Iterable[Any], head: str | None = None, **options: Any) -> Iterator[Any]:
-        """Answers to any number of inputs, in their order; memory holds at most 1,024 of them. Of one input to a head that
-        writes, pieces of its text as they come.
+        """Answers to any number of inputs, in order; memory holds at most 1,024 inputs.
+
+        Of one input to a head that writes, pieces of its text as they come.
 
         The first answer comes after 32 inputs; each further chunk is twice as large. Raises what `predict` raises; the
         index of a wrong input counts from the start of the stream.

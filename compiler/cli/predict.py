@@ -77,7 +77,7 @@ def _write(answers: Iterable[Any], target: IO[str]) -> None:
 
 
 def _lines(source: str, are_objects: bool) -> Iterator[Any]:
-    """An input a line, as they are read: one that starts like a JSON list or string is JSON, any other the text itself."""
+    """Yields one input for each line: JSON where the line starts like a JSON list or string, else the text itself."""
     if _is_table(Path(source)):
         help = "write its inputs into a file, one a line"
         raise refuse(

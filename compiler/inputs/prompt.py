@@ -28,8 +28,11 @@ class Options(TokenLengths, Frozen):
     """Keys under `data` for prompts."""
 
     max_length: int | None = Field(
-        None, ge=4, le=1_000_000, description="tokens of a row, prompt and answer together; default 512, or what the backbone can hold"
-    )  # fmt: skip
+        None,
+        ge=4,
+        le=1_000_000,
+        description="tokens of a row, prompt and answer; default 512, or all positions of the backbone",
+    )
 
 
 def preprocessing(
@@ -48,9 +51,13 @@ def preprocessing(
     record = text.preprocessing(folder, config, text.Options(max_length=length), longest, {}, None)
     known = numbered(folder / NAME, record["assets"][NAME])
     return {
-        **{key: record[key] for key in ("tokenizer", "assets", "max_length", "pad_id")}, "modality": "prompt", "positions": longest,
-        **ends(folder, config, known), "template": template_of(folder), "template_tokens": names_of(folder),
-    }  # fmt: skip
+        **{key: record[key] for key in ("tokenizer", "assets", "max_length", "pad_id")},
+        "modality": "prompt",
+        "positions": longest,
+        **ends(folder, config, known),
+        "template": template_of(folder),
+        "template_tokens": names_of(folder),
+    }
 
 
 def decided(

@@ -1,4 +1,4 @@
-"""The graph of a language model that writes: tokens and the cache of those before them in, logits and the longer cache out."""
+"""The graph of a language model that writes: from tokens and a cache to logits and the longer cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class CachedPass(nn.Module):
     """A decoder and its head, from a cache on.
 
     `input_ids` (rows, new), `attention_mask` (rows, past + new), `logits_to_keep` (1,) and, by `past_names`, keys and
-    values (rows, heads, past, size) → `logits` (rows, kept, words) and, by `present_names`, (rows, heads, past + new, size).
+    values (rows, heads, past, size) → `logits` (rows, kept, words) and, by `present_names`, keys and values
+    (rows, heads, past + new, size).
     """
 
     def __init__(self, backbone: Any, language: LanguageModel) -> None:

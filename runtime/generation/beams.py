@@ -67,8 +67,10 @@ def beam_search(
 ) -> list[tuple[Generated, ...]]:
     """The best `sequences` answers of each prompt, the best first; `texts` has one for each prompt.
 
-    They are fewer where options leave fewer, as a forced token that ends an answer. Raises BundleError E0503 for a model
-    that gives no logits, E0505 where options leave no token or there are more beams than tokens.
+    They are fewer where options leave fewer, as a forced token that ends an answer.
+
+    Raises BundleError E0503 for a model that gives no logits, E0505 where options leave no token or there are more
+    beams than tokens.
     """
     search = _Search(steps, prompts, options, texts)
     while len(search.prompts):

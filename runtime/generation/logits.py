@@ -71,7 +71,7 @@ def _changes(options: Options, new: int) -> Iterator[Change]:
 
 
 def penalise_repetition(scores: np.ndarray, tokens: np.ndarray, penalty: float) -> None:
-    """Divides positive scores of tokens that are there by `penalty`, and multiplies negative ones (Keskar et al., 2019)."""
+    """Divides positive scores of tokens seen before by `penalty`, multiplies negative ones (Keskar et al., 2019)."""
     for row, ids in zip(scores, tokens, strict=True):
         known = ids[_inside(ids, row)]
         values = row[known]

@@ -22,7 +22,10 @@ SIDE = range(1, 1 << 24)
 
 @dataclass(frozen=True)
 class Answer:
-    """A text; `score` is the sum of its tokens' log-probabilities, `finish_reason` is `eos_token`, `stop_sequence` or `length`."""
+    """A text, and the sum of its tokens' log-probabilities.
+
+    `finish_reason` is `eos_token`, `stop_sequence` or `length`.
+    """
 
     generated_text: str
     score: float

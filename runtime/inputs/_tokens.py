@@ -11,7 +11,7 @@ import numpy as np
 
 
 def tokenizer_of(file: Path) -> Any:
-    """The tokenizer of a file, which neither pads nor cuts; raises ValueError for one that is missing or can't be read."""
+    """The tokenizer of a file, which neither pads nor cuts; raises ValueError where it is missing or unreadable."""
     from tokenizers import Tokenizer
 
     if not os.path.isfile(file):  # a pipe would be waited for
