@@ -84,5 +84,7 @@ def _in_two_dimensions(module: nn.Module) -> Iterator[None]:
 
 
 def _flat(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
-    found = nn.functional.linear(states.flatten(0, 1), layer.weight, layer.bias)
+    """The same as Gemm, which exporters make of a layer with a bias alone; MatMul takes a copy of the weight, turned."""
+    bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+    found = nn.functional.linear(states.flatten(0, 1), layer.weight, bias)
     return found.unflatten(0, (states.shape[0], -1))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import peft
 import pytest
 import torch
@@ -279,3 +280,11 @@ def test_special_tokens_that_a_user_writes_are_text(tmp_path: Path) -> None:
 def test_a_completion_that_is_cut_away_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing that is to be learned is left within `max_length: 8`"):
         reading(tmp_path, max_length=8).rows([Completed("a text " * 10, "what")])
+
+
+def test_a_shared_embedding_stands_in_the_graph_once(built: tuple[Path, Any]) -> None:
+    bundle, model = built
+    graph = onnx.load(str(bundle / "model.onnx")).graph
+    shape = tuple(model.get_input_embeddings().weight.shape)
+    of_words = [t.name for t in graph.initializer if tuple(t.dims) in (shape, shape[::-1])]
+    assert len(of_words) == (1 if model.config.tie_word_embeddings else 2)
