@@ -5,7 +5,8 @@
 A cell is planned, trained for three steps, exported, held against its own checkpoint at three batch sizes and four
 lengths, and asked through its wrapper; or validation refuses it for something stated that the family has not. Prints
 each cell as it goes, then the table; writes matrix.json and matrix.md. Heads and methods are those of the installed
-package. With --store, cells that were built before take seconds. Exit status 1 where a cell failed.
+package; --families also takes any other family of texts that tests/backbones/tiny.py configures. With --store, cells
+that were built before take seconds. Exit status 1 where a cell failed.
 """
 
 from __future__ import annotations
@@ -57,8 +58,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, words in (("heads", cells.HEADS), ("methods", cells.METHODS), ("families", cells.FAMILIES)):
-        parser.add_argument(f"--{name}", nargs="*", choices=words, default=words, metavar="WORD", help=", ".join(words))
+    for name, words, usual in (
+        ("heads", cells.HEADS, cells.HEADS),
+        ("methods", cells.METHODS, cells.METHODS),
+        ("families", cells.TEXTS, cells.FAMILIES),
+    ):
+        shown = f"{', '.join(words)}; default {'all' if usual == words else ', '.join(usual)}"
+        parser.add_argument(f"--{name}", nargs="*", choices=words, default=usual, metavar="WORD", help=shown)
     parser.add_argument("--store", type=Path, help="where backbones and stages are kept; default nowhere")
     parser.add_argument(
         "--output", type=Path, default=Path("bundles/matrix"), help="where matrix.json and matrix.md go"

@@ -24,8 +24,8 @@ def nothing_calibrated(record: Record, outputs: Mapping[str, Any], examples: Any
 class Metrics:
     """The record of the metrics of a kind of task; `metrics/<kind>.py` has it as METRICS.
 
-    `outputs` are arrays (rows, …) by name, `examples` the rows' targets, references and inputs. A score of None is
-    undefined.
+    `outputs` are arrays (rows, …) by name, `examples` the rows' targets, references and inputs, and `record` is the
+    head's. The module says which outputs and which fields of the record it reads. A score of None is undefined.
     """
 
     names: Callable[[Columns], tuple[str, ...]]  # columns → names that a spec may use, the default first

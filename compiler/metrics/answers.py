@@ -3,6 +3,8 @@
 https://worksheets.codalab.org/rest/bundles/0x6b567e1cf2e041ec80d7098f031c5c9e/contents/blob/ (Rajpurkar et al., 2018):
 case, punctuation, articles and white space are ignored; F1 is over the words that two answers share, and the best of
 several true answers counts. Where a question has no answer, an empty answer scores 1 and any other scores 0.
+
+Reads what the decoder `runtime/heads/question_answering.py` reads.
 """
 
 from __future__ import annotations

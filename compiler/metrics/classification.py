@@ -3,6 +3,8 @@
 A macro score is the mean over the labels for which it is defined, and None where it is defined for none. Precision,
 recall and F1 are defined for a label that some row has or some answer gives (0 where the other is missing, as in
 scikit-learn), ROC AUC for a label that some rows have and others lack, average precision for a label that some row has.
+
+Reads the output `logits` and the fields `labels` and `is_multi`; of several labels also `thresholds`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The contrastive loss of finding a text's partner within a batch, over batches of the rows in order."""
+"""The contrastive loss of finding a text's partner within a batch, over batches of the rows in order.
+
+Reads the output `sentence_embedding` and the fields `texts`, the number of texts of a row, and `scale`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Scores of embeddings: the correlation of cosines with scores, or the rank of a text's partner among all others.
 
 A correlation is None where cosines or scores are constant.
+
+Reads the output `sentence_embedding` and the fields `texts`, the number of texts of a row, and `is_scored`.
 """
 
 from __future__ import annotations

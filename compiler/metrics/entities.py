@@ -1,6 +1,8 @@
 """Scores of entities found in texts, counted by seqeval: a match has the same words and the same type.
 
 A macro mean is over the types that some text has or some answer gives; a score is None where there are none.
+
+Reads the output `logits` and the field `labels`, which are tags.
 """
 
 from __future__ import annotations

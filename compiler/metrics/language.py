@@ -1,4 +1,7 @@
-"""Scores of predicted words: mean loss, perplexity and accuracy."""
+"""Scores of predicted words: mean loss, perplexity and accuracy.
+
+Reads the outputs `losses` and `hits`, and no field of the record.
+"""
 
 from __future__ import annotations
 

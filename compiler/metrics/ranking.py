@@ -1,6 +1,8 @@
 """Scores of the order of passages for their queries, averaged over queries.
 
 Passages with equal query text form one list; queries without a relevant passage are left out.
+
+Reads the output `logits` and the fields `relevant` and `score_range`.
 """
 
 from __future__ import annotations

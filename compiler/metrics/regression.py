@@ -3,6 +3,8 @@
 A number whose true values are constant has no correlation and no R², whatever is answered, and is left out of their
 mean. Where the answers to one of the other numbers are constant, its correlation is undefined and the mean is None: a
 mean over fewer numbers could be higher than before those answers collapsed.
+
+Reads the output `logits` and the field `names`, the names of the numbers.
 """
 
 from __future__ import annotations

@@ -149,8 +149,9 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
         lines.append(_line("labels", f"{kind} {len(record['labels'])}: {_in_order(record['labels'])}"))
     if "scheme" in record:
         lines.append(_line("tags", f"read as {record['scheme']}, learned as IOB2"))
-    if "names" in record:
-        lines.append(_line("tags", f"numbers from 0: {_in_order(record['names'])}"))
+    if "names" in record:  # of the numbers that stand for labels, or of numbers to learn
+        shown = _in_order(record["names"])
+        lines.append(_line("tags", f"numbers from 0: {shown}") if "labels" in record else _line("numbers", shown))
     if task.head.start == "fitted":
         lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""

@@ -12,6 +12,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import nn
 
+from graftc.compiler import variants
+
 VOCABULARY = 400
 IMAGE = 32
 _BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -65,6 +67,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         **_STRONG,
     },
     "llama": _DECODER,
+    "mistral": {**_DECODER, "sliding_window": 16},
     "mobilenet-v2": {"depth_multiplier": 0.25, "finegrained_output": False, **_IMAGE},
     "modernbert": {
         **{"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3},
@@ -156,7 +159,7 @@ def tokenizer(word: str) -> Any:
     if word == "roberta":
         vocab, merges = _merges(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
         return transformers.RobertaTokenizer(vocab=vocab, merges=merges, **limit)
-    if word in ("gpt2", "llama", "qwen2", "qwen3"):
+    if "causal" in variants.family(word).provides:
         return _decoder(*_merges(["<|endoftext|>"]), limit)
     if word == "modernbert":
         return _modernbert(*_merges(_BERT), limit)

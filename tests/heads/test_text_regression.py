@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from graftc.compiler.api import check
 from graftc.compiler.execution.prepared import Examples
+from graftc.compiler.language.source import read
 from graftc.compiler.metrics import regression
+from graftc.compiler.planning.show import show
 from graftc.runtime.errors import BundleError
 from graftc.runtime.heads import text_regression
 from graftc.runtime.model import Model
@@ -52,6 +55,16 @@ def test_a_bundle_answers_with_numbers(family: str, columns: dict[str, Any], tmp
         assert [answer.score for answer in answers[0]] == pytest.approx([a["score"] for a in said[0]])
     else:
         assert said[0] == {"name": "days", "score": pytest.approx(answers[0].score)}
+
+
+def test_a_plan_lists_the_numbers(tmp_path: Path) -> None:
+    building.write_rows(tmp_path / "rows.jsonl", ROWS)
+    data = {"train": "rows.jsonl", "columns": {"text": "a", "score": ["days", "anger"]}}
+    planned = check(read(building.written(tmp_path, "bert", HEAD, data)))[0]
+    assert planned is not None
+    lines = show(planned).splitlines()
+    assert "  numbers      days, anger" in lines
+    assert not [line for line in lines if line.startswith("  tags")]
 
 
 def test_numbers_are_answered_as_the_graph_gives_them() -> None:

@@ -34,6 +34,7 @@ HEADS = tuple(  # that learn from an answer in each row
     word for word in variants.words("heads") if (head := variants.head(word)).modality == "text" and head.targets
 )
 METHODS = variants.words("methods")
+TEXTS = tuple(word for word in variants.words("backbones") if variants.family(word).modality == "text")
 FAMILIES = ("bert", "roberta", "distilbert", "deberta-v2", "modernbert", "gpt2", "llama")
 NAMED = ("full", "probe", "lora", "adapter", "ia3", "prefix", "prompt", "p-tuning", "bitfit", "layernorm")
 BATCHES, LENGTHS = (1, 3, 8), (1, 7, 16, 32)

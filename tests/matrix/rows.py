@@ -1,4 +1,4 @@
-"""A few rows of every role, so that each head finds what it reads."""
+"""A few rows of every role, so that each head finds what it reads; a role that is new has a line in ROLES."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ def roles(head: str) -> tuple[str, ...]:
 
 def write(folder: Path, head: str) -> dict[str, str]:
     """Writes training and validation rows for a head; gives the files by split, each column named as its role."""
+    unknown = set(roles(head)) - ROLES.keys()
+    assert not unknown, f"ROLES of {Path(__file__).name} has no cells for {sorted(unknown)}"
     files = {"train": range(24), "validation": range(24, 36)}
     for split, numbers in files.items():
         lines = (json.dumps({role: ROLES[role](i) for role in roles(head)}) + "\n" for i in numbers)

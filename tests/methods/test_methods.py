@@ -158,7 +158,14 @@ def test_an_adapter_says_where_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("gpt2", "full"), ("gpt2", "prompt"), ("llama", "prefix"), ("qwen2", "full"), ("qwen3", "full")],
+    [
+        ("gpt2", "full"),
+        ("gpt2", "prompt"),
+        ("llama", "prefix"),
+        ("mistral", "full"),
+        ("qwen2", "full"),
+        ("qwen3", "full"),
+    ],
 )
 def test_padding_may_stand_on_either_side_of_what_a_decoder_reads(
     family: str, method: str, pooling: str, tmp_path: Path

@@ -240,12 +240,22 @@ def test_the_reference_is_that_of_the_code() -> None:
 
 
 def test_what_there_is_is_counted() -> None:
-    numbers = {5: "five", 10: "ten", 14: "fourteen", 19: "nineteen"}
+    tens = ["ten", "eleven", "twelve", "thirteen", *(f"{word}teen" for word in ("four", "fif", "six", "seven"))]
+    ones = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    words = [*ones, *tens, "eighteen", "nineteen", "twenty", *(f"twenty-{word}" for word in ones)]
     tasks, methods, families, objectives = (
-        numbers[len(variants.words(folder))] for folder in ("heads", "methods", "backbones", "objectives")
+        words[len(variants.words(folder)) - 1] for folder in ("heads", "methods", "backbones", "objectives")
     )
     said = f"{tasks} tasks, {methods} methods, {families} families and {objectives} self-supervised objectives"
     assert said in README.lower()
+
+
+def test_every_role_of_a_column_is_explained() -> None:
+    cells = re.findall(r"^\| (`.*?) \|", TEXTS["docs/reference/formats.md"].partition("## Columns")[2], re.MULTILINE)
+    explained = set(re.findall(r"`(\w+)`", " ".join(cells)))
+    for word in variants.words("heads"):
+        roles = {*variants.reader(word).roles, *variants.head(word).targets}
+        assert roles <= explained, f"{word}: add {sorted(roles - explained)} to `columns` in docs/generator/notes.md"
 
 
 def test_the_format_of_bundles_is_the_newest() -> None:
