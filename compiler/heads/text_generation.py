@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..layers.head import HeadModule
 
-Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+Stop = Annotated[str, Field(min_length=1)]
 
 
 class Generation(Frozen):
