@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -68,6 +69,22 @@ def test_both_inputs_have_their_keys_and_roles(copy: Copy) -> None:
     check = Draft202012Validator(json.loads(copy.run("schema")))
     assert check.is_valid(SPEC)
     assert not check.is_valid(SPEC | {"data": data})
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "changes"),
+    [
+        ("E0460", f"a `{WORD}` head can't start fitted", {"head": {"type": WORD, "start": "fitted"}}),
+        (
+            "E0464",
+            f"the rows of `{WORD}` are of text and image",
+            {"pretrain": [{"objective": "supervised-contrastive", "train": {"max_steps": 1}}]},
+        ),
+    ],
+)
+def test_what_reads_the_feature_alone_is_refused(copy: Copy, code: str, says: str, changes: dict[str, Any]) -> None:
+    said = copy.run("validate", copy.write("c.yaml", **changes), status=1)
+    assert f"error[{code}]: {says}" in said
 
 
 def test_a_picture_that_is_none_is_told_at_its_row(copy: Copy) -> None:
