@@ -116,6 +116,8 @@ def test_it_is_planned_built_and_asked(copy: Copy, bundle: Path) -> None:
     answers = [json.loads(line) for line in copy.run("predict", "bundles/offers", *words).splitlines()]
     assert [answer["label"] for answer in answers] == [f"{colour} {topic}" for topic, colour in pairs]
     lines = [json.dumps({"text": f"the {topic} was late", "image": f"{colour}3.png"}) for topic, colour in pairs]
+    mixed = [*words[:2], lines[1], *words[4:6], lines[3]]
+    assert [json.loads(line) for line in copy.run("predict", "bundles/offers", *mixed).splitlines()] == answers
     (copy.folder / "asked.jsonl").write_text("\n".join(lines) + "\n")
     again = copy.run("predict", "bundles/offers", "--input", "asked.jsonl").splitlines()
     assert [json.loads(line) for line in again] == answers
