@@ -59,7 +59,7 @@ def _compare(folder: Path, precision: str, samples: list[dict[str, Any]], manife
         rows = model.rows([sample["input"] for sample in samples])
         mine = model.evidence(rows)
         golden = {name: [row for sample in samples for row in sample["outputs"][precision][name]] for name in mine}
-        apart = [_difference(mine[name], golden[name]) for name in mine]
+        apart = [difference(mine[name], golden[name]) for name in mine]
         apart += [_of_call(model, call) for sample in samples for call in sample.get("calls", ())]
         worst = float(np.max(apart))  # numpy's max returns NaN, which no limit accepts
     except (KeyError, TypeError, ValueError, IndexError):
@@ -97,11 +97,12 @@ def array_of(found: dict[str, Any], dtype: str) -> np.ndarray:
     return np.array(found["values"], dtype).reshape(found["shape"])
 
 
-def _difference(found: Values, golden: list[Any]) -> float:
+def difference(found: Values, golden: list[Any]) -> float:
     """The difference between outputs of rows and golden ones; raises ValueError where number or shape differs."""
     # an empty array, as for a text without a mask, loses its shape in JSON
     theirs = [
-        np.array(row or np.zeros((0, *own.shape[1:])), np.float64) for row, own in zip(golden, found, strict=True)
+        np.array(np.zeros((0, *own.shape[1:])) if row == [] else row, np.float64)
+        for row, own in zip(golden, found, strict=True)
     ]
     if any(mine.shape != row.shape for mine, row in zip(found, theirs, strict=True)):
         raise ValueError

@@ -11,6 +11,7 @@ from ..language.spec import Draft
 from ..planning.decisions import is_still
 
 UNIQUE = "with hidden layers there is no single best head to fit"
+LINEAR = "only a head of one linear layer has a single best fit"
 
 
 def starting(spec: Draft) -> Iterator[Diagnostic]:
@@ -24,9 +25,12 @@ def starting(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
-    """Errors for `start: fitted` where no fit exists: with hidden layers, or with changed backbone features."""
+    """Errors for `start: fitted` where no fit exists: the head is not one linear layer, or the method changes features."""
     at = At(("head", "start"), "can't be fitted")
-    if _has_layers(spec):
+    if not spec.head_variant.convex:
+        headline = f"a `{spec.head_type}` head can't start fitted"
+        yield Diagnostic("E0460", headline, at, notes=(LINEAR,), help="write `start: random`")
+    elif _has_layers(spec):
         also, notes = (At(("head", "hidden"), "layers before the last"),), (UNIQUE,)
         help = "remove `hidden`, or write `start: random`"
         yield Diagnostic("E0460", "a head with hidden layers can't start fitted", at, also, notes, help)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -259,9 +259,11 @@ class ArrayFile:
         np.lib.format.write_array_header_1_0(self.file, header)
 
     def add(self, values: np.ndarray) -> None:
-        """Appends rows (rows, …); raises ValueError for rows of another shape."""
+        """Appends rows (rows, …); raises ValueError for rows of another shape, or of numbers of another kind."""
         if values.shape[1:] != self.shape:
             raise ValueError(f"an array of shape {values.shape[1:]} where those before have {self.shape}")
+        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
+            raise ValueError(f"an array of {values.dtype} where those before are {self.dtype}")
         self.file.write(np.ascontiguousarray(values, self.dtype).data)
         self.count += len(values)
 
@@ -333,7 +335,9 @@ class RowWriter:
         return self.numbers.count
 
     def add(self, block: Block) -> None:
-        """Writes a block; raises ValueError where numbers do not ascend or an array has another shape."""
+        """Writes a block; raises ValueError where numbers do not ascend, and where rows differ in their arrays."""
+        if not len(block.features) == len(block.targets) == len(block.owners):
+            raise ValueError(f"{len(block.features)} rows of arrays have {len(block.targets)} targets")
         numbers = np.asarray(block.numbers, np.int64)
         if (np.diff(numbers, prepend=self.last) <= 0).any():
             raise ValueError("numbers of rows must ascend")
@@ -348,6 +352,7 @@ class RowWriter:
             self.lines.write(f"{json.dumps(reference, ensure_ascii=False)}\n".encode())
 
     def _features(self, rows: Sequence[Mapping[str, np.ndarray]]) -> None:
+        _require_alike(rows, self.columns or rows[0])
         for name, first in rows[0].items():
             if name not in self.columns:
                 dtype = np.dtype(np.int32) if first.dtype == np.int64 else first.dtype
@@ -356,6 +361,7 @@ class RowWriter:
 
     def _targets(self, targets: Sequence[Target]) -> None:
         rows = [target if isinstance(target, Mapping) else {TARGET: target} for target in targets]
+        _require_alike(rows, self.targets or rows[0])
         for name, first in rows[0].items():
             if name not in self.targets:
                 self.targets[name] = self._target(name, np.asarray(first))
@@ -384,6 +390,13 @@ class RowWriter:
         self.files.__exit__(*raised)
         if raised[0] is None:
             (self.folder / ORDER).write_text(json.dumps([*self.columns]))
+
+
+def _require_alike(rows: Iterable[Mapping[str, Any]], wanted: Mapping[str, Any]) -> None:
+    """Raises ValueError for a row that has other arrays, whose file would be shorter than the others."""
+    for row in rows:
+        if row.keys() != wanted.keys():
+            raise ValueError(f"a row with arrays {sorted(row)} where those before have {sorted(wanted)}")
 
 
 def _edges(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -31,6 +31,8 @@ def fed(number: int, stage: Draft, shared: Draft, has_data: bool) -> Draft:
         return replace(stage, found=tuple(found))
     if "label" not in variants.top(chosen.head_type).targets:
         found.append(unlabelled(stage, chosen, path))
+    elif _has_more_inputs(stage, chosen):
+        found.append(_unread(stage, chosen, path))
     return replace(stage, name=chosen.name, data=chosen.data, input=chosen.input, found=tuple(found))
 
 
@@ -69,14 +71,29 @@ def _chosen(stage: Draft, shared: Draft, path: Path) -> Draft | Diagnostic | Non
     return tasks[written]
 
 
+def _has_more_inputs(stage: Draft, head: Draft) -> bool:
+    """Whether the inputs of a head have parts besides those that the stage reads."""
+    read, there = (variants.top(str(one.head_type)).modalities for one in (stage, head))
+    return there[0] == read[0] and there != read  # a backbone of other inputs altogether is reported with the backbone
+
+
+def _unread(stage: Draft, head: Draft, path: Path) -> Diagnostic:
+    """E0464: the inputs of a head have parts that the stage does not read."""
+    read, there = (" and ".join(variants.top(str(one.head_type)).modalities) for one in (stage, head))
+    return _unfit(head, path, f"reads {read} alone", f"the rows of {_shown(head)} are of {there}")
+
+
 def unlabelled(stage: Draft, head: Draft, path: Path) -> Diagnostic:
     """E0464: the rows of a head do not have one label each, which a contrastive objective needs."""
+    return _unfit(head, path, "needs one label a row", f"the rows of {_shown(head)} have not one label each")
+
+
+def _unfit(head: Draft, path: Path, needs: str, headline: str) -> Diagnostic:
     where = ("heads", head.name) if head.name else ("head",)
-    which = f"`{head.name}`" if head.name else f"`{head.head_type}`"
-    at, also = (
-        At((*path, "objective"), "needs one label a row"),
-        (At((*where, "type"), "the head whose rows it reads"),),
-    )
-    headline = f"the rows of {which} have not one label each"
+    at, also = At((*path, "objective"), needs), (At((*where, "type"), "the head whose rows it reads"),)
     help = "remove this stage, or name another head below it: `head: NAME`" if head.name else "remove this stage"
     return Diagnostic("E0464", headline, at, also, help=help)
+
+
+def _shown(head: Draft) -> str:
+    return f"`{head.name or head.head_type}`"

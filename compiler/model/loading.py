@@ -45,7 +45,7 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
     refuse_others(module, folder, family)
     with refusing(folder):
         found = family.ready(module)
-        _try(found, plan)
+    _try(found, plan, folder)
     return found
 
 
@@ -62,18 +62,22 @@ def _config(plan: Phase, folder: Path) -> Any:
     return config
 
 
-def _try(module: nn.Module, plan: Phase) -> None:
+def _try(module: nn.Module, plan: Phase, folder: Path) -> None:
     """A first pass of one input: what can't run is known before anything is learned."""
     reading = plan.reading
     arrays = reading.variant.shortest(reading.preprocessing.plain())
     given = {name: torch.from_numpy(arrays[own]) for name, own in reading.arguments.items()}
-    with torch.no_grad():
+    shapes = ", ".join(f"`{name}` {' x '.join(map(str, tensor.shape))}" for name, tensor in given.items())
+    with refusing(folder, f"in a first pass of {shapes}", way="give larger inputs"), torch.no_grad():
         module.eval()(**given)
 
 
 @contextmanager
-def refusing(folder: Path) -> Iterator[None]:
-    """Turns an error of transformers about the files of a folder into Refused E0388; lack of memory or disk stays."""
+def refusing(folder: Path, *notes: str, way: str = "") -> Iterator[None]:
+    """Turns an error of transformers about the files of a folder into Refused E0388; lack of memory or disk stays.
+
+    `notes` say when it was raised, and `way` is a further way out.
+    """
     try:
         yield
     except Refused:
@@ -87,6 +91,7 @@ def refusing(folder: Path) -> Iterator[None]:
             "E0388",
             "transformers can't load the backbone, or can't run it",
             f"{type(error).__name__}: {said}",
+            *notes,
             at=Span(str(folder / "config.json"), 0, 1, 0),
-            help="see in config.json what the note speaks of, or copy the backbone again",
+            help=f"see in config.json what the note speaks of, {f'{way}, ' if way else ''}or copy the backbone again",
         ) from None

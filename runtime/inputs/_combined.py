@@ -45,7 +45,7 @@ def combined(parts: Mapping[str, Preprocessing]) -> Preprocessing:
 
 
 def from_words(words: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Inputs from NAME=VALUE, or from JSON objects; a repeated name begins the next input.
+    """Inputs from NAME=VALUE, or from JSON objects; a repeated name or an object begins the next input.
 
     Raises ValueError for a word that is neither.
 
@@ -56,6 +56,9 @@ def from_words(words: Sequence[str], names: Sequence[str]) -> Iterator[dict[str,
     for word in words:
         name, mark, value = word.partition("=")
         if word.startswith("{"):
+            if open_one:
+                yield open_one
+                open_one = {}
             yield _object(word)
             continue
         if not mark or name not in names:

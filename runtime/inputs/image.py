@@ -184,10 +184,12 @@ def _opened(stream: BinaryIO) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        return Image.open(stream, formats=FORMATS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # from half of MOST_PIXELS on
+            return Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(f"not an image ({', '.join(FORMATS)} can be read)") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise ValueError(f"a decompression bomb: more than {MOST_PIXELS:,} pixels") from None
     except Exception as broken:  # readers raise whatever their format's parser raises
         raise ValueError(f"truncated or damaged: {broken}") from broken

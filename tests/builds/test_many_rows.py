@@ -132,6 +132,33 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             writer.add(Block([row], [np.zeros(3)], [0], [1]))
 
 
+@pytest.mark.parametrize(
+    ("features", "targets", "says"),
+    [
+        ({"ids": np.arange(3)}, [], "1 rows of arrays have 0 targets"),
+        ({"ids": np.arange(3)}, [{"kind": np.array(1)}, {"kind": np.array(1)}], "1 rows of arrays have 2 targets"),
+        ({"ids": np.arange(3)}, [{"kind": np.array(0.5)}], "float64 where those before are int64"),
+        ({"ids": np.zeros(3)}, [{"kind": np.array(1)}], "float64 where those before are int32"),
+        ({"ids": np.arange(3)}, [{"kind": np.array(1), "more": np.array(1)}], r"\['kind', 'more'\]"),
+        ({"ids": np.arange(3)}, [{}], r"arrays \[\]"),
+        ({"ids": np.arange(3), "more": np.arange(3)}, [{"kind": np.array(1)}], r"\['ids', 'more'\]"),
+    ],
+)
+def test_a_row_unlike_those_before_is_refused(
+    tmp_path: Path, features: dict[str, np.ndarray], targets: list[Target], says: str
+) -> None:
+    """Whether it comes in the same block or in a later one: else its arrays would be those of other rows, or rounded."""
+    good = Block([{"ids": np.arange(2)}], [{"kind": np.array(0)}], [0], [0])
+    with RowWriter(tmp_path / "a") as writer:
+        writer.add(good)
+        with pytest.raises(ValueError, match=says):
+            writer.add(Block([features], targets, [0], [1]))
+    both = Block([*good.features, features], [*good.targets, *targets], [0, 1], [0, 1])
+    if len(targets) == 1:
+        with RowWriter(tmp_path / "b") as writer, pytest.raises(ValueError, match=says):
+            writer.add(both)
+
+
 @given(st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5), max_size=5))
 def test_a_growing_array_is_the_file_that_numpy_writes(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[int]]

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -70,6 +71,22 @@ def test_both_inputs_have_their_keys_and_roles(copy: Copy) -> None:
     assert not check.is_valid(SPEC | {"data": data})
 
 
+@pytest.mark.parametrize(
+    ("code", "says", "changes"),
+    [
+        ("E0460", f"a `{WORD}` head can't start fitted", {"head": {"type": WORD, "start": "fitted"}}),
+        (
+            "E0464",
+            f"the rows of `{WORD}` are of text and image",
+            {"pretrain": [{"objective": "supervised-contrastive", "train": {"max_steps": 1}}]},
+        ),
+    ],
+)
+def test_what_reads_the_feature_alone_is_refused(copy: Copy, code: str, says: str, changes: dict[str, Any]) -> None:
+    said = copy.run("validate", copy.write("c.yaml", **changes), status=1)
+    assert f"error[{code}]: {says}" in said
+
+
 def test_a_picture_that_is_none_is_told_at_its_row(copy: Copy) -> None:
     rows = (copy.folder / "train.jsonl").read_text().splitlines()
     (copy.folder / "odd.jsonl").write_text("\n".join([*rows[:-1], rows[-1].replace(".png", ".pxg")]) + "\n")
@@ -99,6 +116,8 @@ def test_it_is_planned_built_and_asked(copy: Copy, bundle: Path) -> None:
     answers = [json.loads(line) for line in copy.run("predict", "bundles/offers", *words).splitlines()]
     assert [answer["label"] for answer in answers] == [f"{colour} {topic}" for topic, colour in pairs]
     lines = [json.dumps({"text": f"the {topic} was late", "image": f"{colour}3.png"}) for topic, colour in pairs]
+    mixed = [*words[:2], lines[1], *words[4:6], lines[3]]
+    assert [json.loads(line) for line in copy.run("predict", "bundles/offers", *mixed).splitlines()] == answers
     (copy.folder / "asked.jsonl").write_text("\n".join(lines) + "\n")
     again = copy.run("predict", "bundles/offers", "--input", "asked.jsonl").splitlines()
     assert [json.loads(line) for line in again] == answers

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import graftc
 from graftc.compiler.api import validate
 from graftc.compiler.diagnostics import Diagnostic, Refused, Span, Status
-from graftc.compiler.model.loading import refusing
+from graftc.compiler.model.loading import load_backbone, refusing
 
 from ..backbones import tiny
 
@@ -247,6 +249,25 @@ def test_what_a_library_raises_of_a_file_is_said_of_the_file(tmp_path: Path) -> 
     assert (found.code, caught.value.status) == ("E0388", Status.WRONG)
     assert isinstance(found.at, Span)
     assert found.at.file == str(tmp_path / "config.json")
+
+
+def test_pictures_that_are_too_small_are_said_with_their_size(tmp_path: Path) -> None:
+    tiny.save("convnext", tmp_path / "backbone")
+    for label in ("dark", "light"):
+        for i in range(4):
+            file = tmp_path / "train" / label / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (9, 9), 40 * i).save(file)
+    (tmp_path / "spec.yaml").write_text(
+        "{graftc: 1, name: small, backbone: {from: ./backbone}, head: {type: image-classification}, "
+        "data: {train: train, image_size: 7}}"
+    )
+    with pytest.raises(Refused) as caught:
+        load_backbone(graftc.plan(tmp_path / "spec.yaml"), tmp_path / "backbone")
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0388"
+    assert found.notes[1] == "in a first pass of `pixel_values` 1 x 3 x 7 x 7"
+    assert "give larger inputs" in found.help
 
 
 @pytest.mark.parametrize(
