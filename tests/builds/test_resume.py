@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from .. import loaded
 from . import subjects
 
 HERE = Path(__file__).resolve().parent
@@ -42,7 +43,7 @@ Outcome = dict[str, Any]
 def told() -> Iterator[dict[str, Any]]:
     folder = tempfile.mkdtemp(prefix="graftc-", dir=MEMORY if MEMORY.is_dir() else None)
     try:
-        done = subprocess.run([sys.executable, HERE / "forked.py", folder], capture_output=True, text=True)
+        done = loaded.run(HERE / "forked.py", folder)
         assert done.returncode == 0, done.stderr
         yield json.loads(done.stdout)
     finally:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from safetensors.torch import load_file
 from graftc.compiler.api import plan
 from graftc.runtime.model import Model
 
+from .. import loaded
 from ..backbones import tiny
 from ..train import running
 from . import building
@@ -168,10 +167,8 @@ def test_the_command_says_the_scores_of_those_that_have_some_and_the_gap_is_of_a
     more = {"train": "corpus.jsonl", "validation": "corpus.jsonl"}
     heads = {"mood": {**MOOD, "start": "random"}, "words": {**WORDS, "data": more}, "vector": VECTOR}
     spec = lay(tmp_path, heads, train={"epochs": 1, "batch_size": 8, "learning_rate": 1e-9})
-    command = [sys.executable, "-m", "graftc", "build", str(spec), "-o", str(tmp_path / "bundle")]
-    ran = subprocess.run(
-        [*command, "--store", str(tmp_path / "store")], capture_output=True, text=True, check=True, cwd=running.ROOT
-    )
+    ran = loaded.run("-m", "graftc", "build", spec, "-o", tmp_path / "bundle", "--store", tmp_path / "store")
+    assert ran.returncode == 0, ran.stderr
     assert "mood.accuracy" in ran.stdout
     assert "words.loss" in ran.stdout
     assert "vector" not in ran.stdout.replace("prepare-vector", "")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from .. import loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,8 +36,8 @@ class Copy:
     def python(self, *words: str, status: int = 0) -> str:
         """The same of a Python command, to which this copy is the installed package."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "GRAFTC_STORE": str(self.folder / "store")}
-        command = [sys.executable, *words]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        environment["PYTHONDONTWRITEBYTECODE"] = ""  # the next command need not compile the copy again
+        done = loaded.run(*words, cwd=self.folder, env=environment)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stderr if status else done.stdout
 

@@ -26,6 +26,7 @@ from graftc.compiler.store.staging import ENDING, MARK, TEXT, beside
 from graftc.compiler.store.store import Store
 from graftc.runtime.manifest import sha256
 
+from .. import loaded
 from ..front.conftest import Project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -312,9 +313,7 @@ def test_a_build_ends_as_interrupted_or_finished_whenever_it_is_pressed() -> Non
     try:
         script = Path(__file__).with_name("pressed.py")
         settings = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, script, folder, str(MOMENTS)], env=settings, capture_output=True, text=True
-        )
+        done = loaded.run(script, folder, MOMENTS, env=settings)
     finally:
         shutil.rmtree(folder)
     assert done.returncode == 0, done.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from graftc.compiler.training.loop import Training, train
 from graftc.compiler.training.mixed_batches import batches
 from graftc.compiler.training.world import World
 
+from .. import loaded
 from ..backbones import tiny
 from . import running
 
@@ -68,8 +67,7 @@ def test_a_job_gives_the_same_bytes_in_a_process_of_its_own(sections: dict[str, 
     moved(run.job, tmp_path / "alone").write(file)
     job = Job.read(file)
     assert job == run.job.model_copy(update={"out": tmp_path / "alone", "resume": tmp_path / "alone"})
-    words = [sys.executable, "-m", "graftc.compiler.training.launch", str(file)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = loaded.run("-m", "graftc.compiler.training.launch", file)
     assert done.returncode == 0, done.stderr
     again = moved(run.job, tmp_path / "here")
     train(again, Progress(is_quiet=True))
@@ -98,8 +96,7 @@ def test_a_job_goes_on_from_the_checkpoint_of_another_folder(tmp_path: Path) -> 
 def test_what_is_no_job_is_refused_in_words(text: str, tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     file.write_text(text)
-    words = [sys.executable, "-m", "graftc.compiler.training.launch", str(file)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = loaded.run("-m", "graftc.compiler.training.launch", file)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {file} is no job: ")
     assert "Traceback" not in done.stderr
@@ -198,14 +195,11 @@ def test_two_processes_that_share_each_batch_learn_what_one_learns(sections: dic
     assert {len(chosen) for _, chosen in batches(run.sets, run.plan, 0)} == {8}, "that two can share"
     run.finish()
     moved(run.job, tmp_path / "ranks").write(tmp_path / "job.json")
-    words = [sys.executable, "-c", RANKS, str(tmp_path / "job.json")]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    both = [
-        subprocess.Popen([*words, str(rank), str(tmp_path / "meet")], env=settings, stderr=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
-    said = [each.communicate(timeout=240)[1] for each in both]
-    assert [each.returncode for each in both] == [0, 0], said
+    settings = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
+    words = ("-c", RANKS, tmp_path / "job.json")
+    both = [loaded.start(*words, rank, tmp_path / "meet", env=settings) for rank in (0, 1)]
+    ended = [each.wait() for each in both]
+    assert [each.returncode for each in ended] == [0, 0], [each.stderr for each in ended]
     np.testing.assert_allclose(np.load(tmp_path / "ranks" / "losses.npy"), run.losses, rtol=1e-4)
     np.testing.assert_allclose(np.load(tmp_path / "ranks" / "norms.npy"), run.norms, rtol=1e-3)
     ours, theirs = (load_file(folder / "learned.safetensors") for folder in (run.job.out, tmp_path / "ranks"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import nn
 from graftc.compiler.model.network import Network
 from graftc.compiler.training.memory import Parts
 
+from .. import loaded
 from ..backbones import tiny
 from . import running
 
@@ -98,9 +98,8 @@ def losses(path: Path, parts: int) -> np.ndarray:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and read as Linux has it")
 def test_a_build_that_memory_is_too_small_for_takes_its_batches_in_parts(tmp_path: Path) -> None:
     path = spec(tmp_path / "scarce")
-    words = [sys.executable, "-c", SCARCE, "160", "build", str(path), "--output", str(tmp_path / "bundle")]
     settings = {**os.environ, "GRAFTC_STORE": str(tmp_path / "store")}
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=settings)
+    done = loaded.run("-c", SCARCE, "160", "build", path, "--output", tmp_path / "bundle", env=settings)
     assert done.returncode == 0, done.stderr[-3000:]
     receipt, manifest = (json.loads((tmp_path / "bundle" / f"{name}.json").read_bytes()) for name in FILES)
     rows = receipt["micro_batch"]["train"]
