@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..frozen import Frozen
+from ..planning.plan import no_plan
 from .breaking import breaking
 from .changes import Change
 from .cost import Cost, costs
@@ -27,7 +28,19 @@ class Diff(Frozen):
 
 
 def compare(old: Snapshot, new: Snapshot) -> Diff:
-    """Everything that changes between two plans; a pure function of the two snapshots."""
+    """Everything that changes between two plans; a pure function of the two snapshots.
+
+    Raises Refused E0212 where the old plan was read from a file and holds records that no variant wrote.
+    """
+    try:
+        return _compared(old, new)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        if not old.is_read:
+            raise
+        raise no_plan(old.name, "a record in it is not as graftc writes it") from None
+
+
+def _compared(old: Snapshot, new: Snapshot) -> Diff:
     stages, breaks = compare_stages(old, new), breaking(old.plan, new.plan)
     return Diff(
         old=old.name,

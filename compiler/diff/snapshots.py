@@ -42,6 +42,7 @@ class Snapshot:
     plan: Plan
     files: Files
     notes: tuple[str, ...] = ()
+    is_read: bool = False  # whether the plan was read from a file, whose records nobody has checked
 
 
 def of_spec(name: str, source: Source, plan: Plan, notes: tuple[str, ...] = (), is_of_today: bool = False) -> Snapshot:
@@ -90,7 +91,7 @@ def _hashes(plan: Plan, files: Mapping[str, str]) -> Files:
 def of_plan(name: str, path: Path) -> Snapshot:
     """The snapshot of a plan file; raises Refused E0212 for a file that is not a plan."""
     plan = read_plan_file(path, name)
-    return Snapshot(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files())
+    return Snapshot(name, plan, _hashes(plan, plan.pins.files) if plan.pins else Files(), is_read=True)
 
 
 def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Snapshot:
@@ -116,4 +117,4 @@ def of_bundle(name: str, folder: Path, boundary: Boundary = OPEN) -> Snapshot:
         weights, terms = str(manifest["hashes"]["weights"]), str(manifest["licences"]["backbone"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return side
-    return Snapshot(name, side.plan, Files(weights=weights, licence=terms))
+    return replace(side, files=Files(weights=weights, licence=terms))

@@ -398,14 +398,14 @@ def read_plan(text: str, name: str) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         said = f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg'].lower()}"
-        raise _no_plan(name, _former(text) or said) from None
+        raise no_plan(name, _former(text) or said) from None
     named = [("methods", "method.method", plan.method.method)]
     for i, task in enumerate(plan.tasks):
         named += [("heads", f"tasks.{i}.head.type", task.head.type)]
         named += [("inputs", f"tasks.{i}.data.modality", word) for word in task.data.modalities]
     for folder, key, word in named:
         if word not in variants.words(folder):
-            raise _no_plan(name, f"{key}: there is no {quote(word)}")
+            raise no_plan(name, f"{key}: there is no {quote(word)}")
     return plan
 
 
@@ -426,9 +426,10 @@ def read_plan_file(path: Path, name: str) -> Plan:
     try:
         return read_plan(whole(path, LARGEST).decode("utf-8", "replace"), name)
     except OSError as error:
-        raise _no_plan(name, (error.strerror or str(error)).lower()) from None
+        raise no_plan(name, (error.strerror or str(error)).lower()) from None
 
 
-def _no_plan(name: str, note: str) -> Refused:
+def no_plan(name: str, note: str) -> Refused:
+    """E0212, for a file that is no plan of this graftc."""
     headline, help = f"{quote(name)} is not a plan of this graftc", "write one with `graftc plan SPEC -o plan.json`"
     return refuse("E0212", headline, note, at=Row(name), help=help)

@@ -19,6 +19,7 @@ from graftc.compiler.api import build, plan, ready_again
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.executor import Built
+from graftc.compiler.stages.prepare import raw_rows
 from graftc.compiler.store.staging import ENDING, MARK, TEXT
 
 from . import subjects
@@ -204,6 +205,20 @@ def test_a_plan_is_refused_once_its_data_changed(bench: Bench, change: str) -> N
         ready_again(planned, "plan.json", bench.spec.parent)
     codes = {"byte": "E0405", "gone": "E0405", "column": "E0313", "broken": "E0317"}
     assert codes[change] in [d.code for d in refused.value.diagnostics]
+
+
+def test_a_table_that_changes_while_it_is_read_is_refused(bench: Bench) -> None:
+    """Its hash was right before the first row was read."""
+    planned = plan(bench.spec)
+    (task,), data = planned.tasks, bench.spec.parent / "train.jsonl"
+    split = task.split("train")
+    assert split is not None
+    rows = raw_rows(planned, task, split, bench.spec.parent)
+    next(rows)
+    data.write_text(data.read_text()[::-1])
+    with pytest.raises(Refused) as refused:
+        list(rows)
+    assert [found.code for found in refused.value.diagnostics] == ["E0405"]
 
 
 def test_a_plan_gives_the_bundle_of_its_spec(bench: Bench, tmp_path: Path) -> None:

@@ -387,6 +387,25 @@ def test_a_plan_that_names_what_this_graftc_lacks_is_refused(
     assert graftc("plan", "spec.yaml", "--diff", "old.json").codes == ["E0212"]
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda plan: plan["tasks"][0]["head"]["record"].update(labels=[{"bad": 1}]),
+        lambda plan: plan["tasks"][0]["head"]["record"].update(labels=5),
+        lambda plan: plan["export"]["graphs"]["model"]["inputs"].update(input_ids={"dims": 2}),
+    ],
+)
+def test_a_plan_with_records_that_no_variant_wrote_is_refused(
+    spoil: Callable[[Any], None], folder: Path, graftc: Command
+) -> None:
+    assert graftc("plan", OLD, "-o", "old.json").status == 0
+    plan = json.loads((folder / "old.json").read_bytes())
+    spoil(plan)
+    (folder / "old.json").write_text(json.dumps(plan))
+    answer = graftc("plan", "spec.yaml", "--diff", "old.json")
+    assert (answer.status, answer.codes) == (1, ["E0212"]), answer.err
+
+
 def bundle(folder: Path, sha256: str) -> None:
     """What of a bundle a comparison reads; builds are compared elsewhere."""
     folder.mkdir()
