@@ -124,6 +124,11 @@ def test_a_picture_that_is_none_is_told_at_its_row(copy: Copy) -> None:
     assert f"odd.jsonl:{len(rows)}" in said
 
 
+def test_a_frozen_backbone_s_features_are_not_all_that_it_reads(copy: Copy) -> None:
+    said = copy.run("plan", copy.write("f.yaml", adapt={"method": "probe"}), "--why", "train.fold")
+    assert "the head reads arrays besides the backbone's features" in said
+
+
 def test_it_is_planned_built_and_asked(copy: Copy, bundle: Path) -> None:
     shown = copy.run("plan", "spec.yaml")
     assert "text: max length 16" in shown
