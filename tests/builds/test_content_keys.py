@@ -29,10 +29,12 @@ MOOD: dict[str, Any] = {"type": "text-classification", "data": {"columns": {"lab
 THING: dict[str, Any] = {"type": "text-classification", "data": {"columns": {"label": "thing"}}}
 
 
-def write(folder: Path, label: str = "", heads: Any = None, is_shorter: bool = False, **head: Any) -> Path:
+def write(
+    folder: Path, label: str = "", heads: Any = None, is_shorter: bool = False, words: str = "the film", **head: Any
+) -> Path:
     """A probe of a tiny BERT for one label or for several heads, all of the same texts."""
     for name, count in (("rows.jsonl", 24), ("more.jsonl", 12)):
-        rows = [{"text": f"the film {i} was {'good' if i % 2 else 'dull'}", "mood": str(i % 2), "thing": str(i % 3), "parity": str(i % 4)} for i in range(count)]  # fmt: skip
+        rows = [{"text": f"{words} {i} was {'good' if i % 2 else 'dull'}", "mood": str(i % 2), "thing": str(i % 3), "parity": str(i % 4)} for i in range(count)]  # fmt: skip
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows[: -1 if is_shorter else None]))
     spec = subjects.text(folder, adapt={"method": "probe"}, train=TRAIN)
     columns = {"text": "text"} | ({"label": label} if label else {})
@@ -100,8 +102,9 @@ def test_heads_of_one_table_use_the_same_features(tmp_path: Path, folds: Counter
     assert plan.estimates.cached_bytes == 36 * plan.backbone.width * 4
 
 
-@pytest.mark.parametrize("other", [{"pooling": "cls"}, {"is_shorter": True}])
+@pytest.mark.parametrize("other", [{"pooling": "cls"}, {"is_shorter": True}, {"words": "film the"}])
 def test_other_features_are_computed(other: dict[str, Any], tmp_path: Path, folds: Counter[str]) -> None:
+    """Of another pooling, of fewer rows, and of rows that are as long."""
     running.trained(write(tmp_path, "mood"), tmp_path / "store", "features-train")
     running.trained(write(tmp_path, "thing", **other), tmp_path / "store", "features-train")
     assert folds == {"train": 2}

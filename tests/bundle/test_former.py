@@ -58,3 +58,14 @@ def test_one_that_was_sealed_is_held_to_its_seal(bundle: Path) -> None:
     else:
         with pytest.raises(Exception, match="can't be read"):
             read_manifest(bundle)
+
+
+def test_a_name_that_format_3_had_at_first_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.unpack_archive(Path(__file__).with_name("format_3.zip"), bundle)
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    told = manifest["quantization"]["int8"]
+    told["is_alone"] = not told.pop("is_batch_invariant")
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert read_manifest(bundle)["quantization"]["int8"]["is_batch_invariant"] is True
+    assert "is the same in every batch" in Command(capsys)("inspect", str(bundle)).out

@@ -18,6 +18,7 @@ import graftc
 from graftc.compiler.api import CheckOptions, check, lock_source
 from graftc.compiler.diff.snapshots import of_spec
 from graftc.compiler.diff.stages import compare_stages
+from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.heads import _masking, _vocabulary
 from graftc.compiler.language.source import read
 from graftc.compiler.objectives import causal_language_modeling as causal
@@ -27,6 +28,7 @@ from graftc.compiler.training.loop import Training
 
 from ..backbones import tiny
 from ..heads import building
+from ..train import running
 
 WHO = ("The manager", "A man", "Nobody", "The central bank", "My account")
 DOES = ("is playing a guitar", "raised interest rates", "was billed twice", "is worth knowing", "goes to the north")
@@ -290,6 +292,20 @@ def test_features_are_the_backbones_own(tmp_path: Path) -> None:
     found = graftc.load(out).predict(TEXTS[0]).features
     assert np.allclose(found, states.mean(1).detach().numpy()[0], atol=1e-5)
     assert manifest(out)["training"]["steps"] == 0
+
+
+def test_training_rows_are_prepared_unmasked(tmp_path: Path) -> None:
+    """Every step masks them anew, where rows that are scored are masked once and for all."""
+    tiny.save("bert", tmp_path / "backbone", transformers.AutoModelForMaskedLM)
+    building.write_rows(tmp_path / "train.jsonl", [{"text": text} for text in TEXTS])
+    data = {"train": "train.jsonl", "validation": {"fraction": 0.2}}
+    spec = building.written(tmp_path, "bert", {"type": "fill-mask"}, data, train={"max_steps": 1})
+    train, validation = (
+        Prepared(running.trained(spec, tmp_path / "store", f"prepare-{split}")[2]) for split in ("train", "validation")
+    )
+    mask = transformers.AutoTokenizer.from_pretrained(tmp_path / "backbone").mask_token_id
+    assert not any(mask in train.row(i)["input_ids"] for i in range(train.rows))
+    assert all(mask in validation.row(i)["input_ids"] for i in range(validation.rows))
 
 
 def test_texts_without_a_word_are_learned_from(tmp_path: Path) -> None:

@@ -71,6 +71,35 @@ def test_both_inputs_have_their_keys_and_roles(copy: Copy) -> None:
     assert not check.is_valid(SPEC | {"data": data})
 
 
+def planned(copy: Copy, **data: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(copy.run("plan", copy.write("d.yaml", data={**SPEC["data"], **data}), "--json"))
+    return found
+
+
+def test_a_plan_knows_of_both_parts(copy: Copy) -> None:
+    """Bytes of prepared rows, what is odd about them, files that rows name, and pixels that can't be read."""
+    small, large = (planned(copy, image_size=edge) for edge in (8, 64))
+    rows = sum(split["rows"] for split in small["tasks"][0]["data"]["splits"])
+    more = large["estimates"]["disk_bytes"] - small["estimates"]["disk_bytes"]
+    assert more == rows * 3 * (64**2 - 8**2)
+    short = copy.write("e.yaml", data={**SPEC["data"], "max_length": 4})
+    assert "W0315" in copy.run("validate", short, "--strict", status=1)
+
+    text = (copy.folder / "train.jsonl").read_text()
+    picture = copy.folder / "own.png"
+    noise = Image.frombytes("RGB", (64, 64), random.Random(1).randbytes(3 * 64 * 64))
+    noise.save(picture)
+    row = {"text": "the film was late", "image": "own.png", "label": "red film"}
+    (copy.folder / "more.jsonl").write_text(text + json.dumps(row) + "\n")
+    whole = planned(copy, train="more.jsonl", bad_rows={"skip": 0.1})["tasks"][0]["data"]["splits"][0]
+    whole_picture = picture.read_bytes()
+    picture.write_bytes(whole_picture[:2000] + bytes(1000) + whole_picture[3000:])  # its header and its end are sound
+    broken = planned(copy, train="more.jsonl", bad_rows={"skip": 0.1})["tasks"][0]["data"]["splits"][0]
+    assert whole["tables"][0]["sha256"] != broken["tables"][0]["sha256"]
+    assert not whole["tables"][0].get("skipped")
+    assert broken["tables"][0]["skipped"] == "161"
+
+
 @pytest.mark.parametrize(
     ("code", "says", "changes"),
     [
@@ -95,6 +124,11 @@ def test_a_picture_that_is_none_is_told_at_its_row(copy: Copy) -> None:
     assert f"odd.jsonl:{len(rows)}" in said
 
 
+def test_a_frozen_backbone_s_features_are_not_all_that_it_reads(copy: Copy) -> None:
+    said = copy.run("plan", copy.write("f.yaml", adapt={"method": "probe"}), "--why", "train.fold")
+    assert "the head reads arrays besides the backbone's features" in said
+
+
 def test_it_is_planned_built_and_asked(copy: Copy, bundle: Path) -> None:
     shown = copy.run("plan", "spec.yaml")
     assert "text: max length 16" in shown
@@ -105,6 +139,10 @@ def test_it_is_planned_built_and_asked(copy: Copy, bundle: Path) -> None:
     inputs = [value.name for value in onnx.load(bundle / "model.onnx").graph.input]
     assert set(inputs) == {"text.input_ids", "text.attention_mask", "text.token_type_ids", "image.pixel_values"}
     assert "int8: golden answers given" in copy.run("verify", "bundles/offers")
+
+    golden = [json.loads(line)["input"] for line in (bundle / "samples.jsonl").read_text().splitlines()]
+    assert len({each["image"] for each in golden}) == 8  # as many as pictures alone have
+    assert len({each["text"] for each in golden}) == len(golden)
 
     card = (bundle / "README.md").read_text()
     assert "Inputs beyond 16 tokens are cut. Pictures are resized" in card

@@ -67,6 +67,12 @@ def test_it_is_built_and_asked(copy: Copy, family: str, method: str) -> None:
         assert sum(a == b for a, b in zip(found, true, strict=True)) >= 5
 
 
+def test_maps_of_a_frozen_backbone_are_not_kept(copy: Copy) -> None:
+    tiny.save("resnet", copy.folder / "resnet")
+    said = copy.run("plan", copy.write("probe.yaml", adapt={"method": "probe"}), "--why", "train.fold")
+    assert "feature maps are computed anew in each epoch" in said
+
+
 def test_a_grid_of_another_size_is_named(copy: Copy) -> None:
     row = json.dumps({"image": "0.png", "regions": [["dark"]]})
     (copy.folder / "bad.jsonl").write_text((copy.folder / "train.jsonl").read_text() + row)
