@@ -8,6 +8,8 @@ TESTS ?= -n 2 --dist loadfile
 export HF_HUB_OFFLINE = 1
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# what was compiled once is kept, whatever the shell says: to compile all tests anew takes ten seconds
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help demo test check docs reference format schema clean
 

@@ -1,7 +1,8 @@
 """Python processes that begin with the libraries of a build loaded, for tests that need a process and not its start.
 
 To load torch, transformers and peft takes several seconds of a processor. A server does so once, and forks a process
-for each command; graftc itself is loaded by that process, from where its PYTHONPATH says.
+for each command; graftc itself is loaded by that process, from where its PYTHONPATH says. Hashes have the seed of the
+server, which is drawn.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class _Server:
     """The process that has the libraries, from which others are forked; it ends with this one."""
 
     def __init__(self) -> None:
-        settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        settings = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHASHSEED")}
         command = [sys.executable, "-P", __file__]
         self.process = subprocess.Popen(command, env=settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

@@ -156,14 +156,15 @@ class Subject:
                 (self.folder / "modules").write_text("\n".join(sys.modules))
         return 0
 
-    def points(self) -> list[Found]:
-        """Every point of a build from where the disk is now, in order."""
+    def points(self, is_wanted: Callable[[Point, str], bool] = lambda point, shown: True) -> list[Found]:
+        """The points that are wanted of a build from where the disk is now, in order."""
         found = self.folder / "points"
         with found.open("w") as file:
 
             def reached(point: Point, shown: str) -> None:
-                file.write(json.dumps([point, shown, self.state()]) + "\n")
-                file.flush()
+                if is_wanted(point, shown):
+                    file.write(json.dumps([point, shown, self.state()]) + "\n")
+                    file.flush()
 
             built = self.build(before=Calls(self.store, self.output, reached=reached).install).wait()
         if built.status:
@@ -176,14 +177,15 @@ class Subject:
         Left out: locks, folders with nothing in them, and the inside of what it throws away before anything else.
         """
         whole = hashlib.sha256()
-        for path in sorted(self.work.rglob("*")):
-            parts = path.relative_to(self.work).parts[1:]
-            parts = tuple("delivering" if DELIVERING.fullmatch(part) else part for part in parts)
-            deepest = DEEPEST.get(parts[0], 99) if parts else 99
-            if parts[1:] and parts[0] == "staging" and parts[1].startswith(GROWING):
-                deepest = 99
-            if len(parts) == deepest or (len(parts) < deepest and path.is_file()):
-                whole.update(f"{parts}\0".encode() + (path.read_bytes() if path.is_file() else b""))
+        for folder, folders, files in os.walk(self.work):
+            above = folder[len(str(self.work)) :].split(os.sep)[2:]
+            for name in sorted(files):
+                if len(above) < deepest([*above, name]):
+                    whole.update(f"{named([*above, name])}\0".encode() + Path(folder, name).read_bytes())
+            for name in sorted(folders):
+                if len(above) + 1 == deepest([*above, name]):
+                    whole.update(f"{named([*above, name])}\0".encode())
+            folders[:] = [name for name in sorted(folders) if len(above) + 1 < deepest([*above, name])]
         return whole.hexdigest()
 
     def stand_before(self, stage: str, with_older: bool = False) -> None:
@@ -263,6 +265,17 @@ class Subject:
         return sorted(name for name, text in self.outputs.items() if found.get(name) != text)
 
 
+def named(parts: list[str]) -> list[str]:
+    """The names on the way to a file or folder, below the store or beside the bundle; of a delivery always the same."""
+    return ["delivering" if DELIVERING.fullmatch(part) else part for part in parts]
+
+
+def deepest(parts: list[str]) -> int:
+    """The deepest level of these that counts."""
+    first, second = [*named(parts[:2]), "", ""][:2]
+    return 99 if first == "staging" and second.startswith(GROWING) else DEEPEST.get(first, 99)
+
+
 def kind(stage: str) -> str:
     """The word for a stage of a name; some run once for each split."""
     return stage.split("-")[0]
@@ -326,10 +339,10 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
         raise SystemExit("the older bundle failed")
     subject.store.rename(subject.complete)
     subject.stand_before("deliver", with_older=True)
-    over = subject.points()
+    over = subject.points(lambda point, shown: is_all or point[0] == "deliver")
     picked = points if is_all else chosen(points, MORE)
     outcomes = subject.kills(picked)
-    for point, shown, _ in over if is_all else chosen([f for f in over if f[0][0] == "deliver"], 2):
+    for point, shown, _ in over if is_all else chosen(over, 2):
         outcomes.append(subject.killed("kill over an older bundle", point, shown, is_alone=True, with_older=True))
     saved = [point for point, shown, _ in points if shown == "replace checkpoint.safetensors" and point[2] == "after"]
     outcomes += [damaged(subject, saved[STEP]), other(subject, saved[STEP]), together(subject)]
@@ -343,7 +356,7 @@ def text(subject: Subject, is_all: bool) -> dict[str, Any]:
 
 def features(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while features are computed and where they are whole: in one of three states that this leaves on the disk."""
-    points = [found for found in subject.points() if found[0][0] == "features"]
+    points = subject.points(lambda point, shown: point[0] == "features")
     subject.store.rename(subject.complete)
     picked = points if is_all else chosen(points, 0)[::3]
     return {"states": states(points), "outcomes": subject.kills(picked)}
@@ -351,7 +364,7 @@ def features(subject: Subject, is_all: bool) -> dict[str, Any]:
 
 def fitted(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while a head is fitted, in every state that this leaves on the disk, and in some while its features are computed."""
-    points = subject.points()
+    points = subject.points(lambda point, shown: point[0] in ("features", "fit"))
     subject.store.rename(subject.complete)
     caching, fitting = ([found for found in points if found[0][0] == stage] for stage in ("features", "fit"))
     picked = [*caching, *fitting] if is_all else [*chosen(caching, 0)[::5], *chosen(fitting, 0)]
@@ -360,11 +373,11 @@ def fitted(subject: Subject, is_all: bool) -> dict[str, Any]:
 
 def images(subject: Subject, is_all: bool) -> dict[str, Any]:
     """Kills while batch norms gather statistics of augmented pictures."""
-    points = subject.points()
+    points = subject.points(lambda point, shown: is_all or "checkpoint.safetensors" in shown)
     subject.store.rename(subject.complete)
     picked = points
     if not is_all:
-        picked = [found for found in chosen(points, 0) if "checkpoint.safetensors" in found[1]]
+        picked = chosen(points, 0)
         picked = [picked[(i + 1) * len(picked) // (FEW + 1)] for i in range(FEW)]
     return {"outcomes": subject.kills(picked)}
 
