@@ -27,12 +27,17 @@ class Preprocessor(Protocol):
         """Whether a value is one input, not a list of inputs."""
 
 
+def nothing(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """numpy and onnxruntime are enough."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Preprocessing:
     """The record of preprocessing; `inputs/<modality>.py` has it as PREPROCESSING. Bundles contain it."""
 
     record: Mapping[str, Any]  # the shape of the manifest's `preprocessing`, see shape.py
-    requires: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    requires: Callable[[Mapping[str, Any]], tuple[str, ...]] = nothing
     """(record) → packages besides numpy and onnxruntime"""
     preprocessor: Callable[[Mapping[str, Any], Path], Preprocessor]  # (record, folder of the assets)
     from_words: Callable[[Sequence[str], Mapping[str, Any]], list[Any]]  # (words of a command line, record) → inputs
