@@ -18,7 +18,7 @@ from ..floors import Floor, Sample
 from ..frozen import Frozen
 from ..metrics import classification
 from ._joined import apart
-from ._labels import Tally, names, order, read_flags, read_labels
+from ._labels import Tally, index_of, names, order, read_flags, read_labels
 from ._shares import build, convex, loss, outputs, parameters
 from ._stack import STARTS, Start, Width
 
@@ -227,7 +227,7 @@ def target(
     """The target of a row's only input: int64 () for one label, float32 (labels,) for several."""
     import numpy as np
 
-    index = {label: i for i, label in enumerate(record["labels"])}
+    index = index_of(tuple(record["labels"]))
     words = _words(record, row, columns)
     if not record["is_multi"]:
         return [np.array(index[words[0]], np.int64)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 from ..contracts.options import Labelled
@@ -21,6 +22,12 @@ FLAGS: dict[Any, bool] = {0: False, 1: True, "0": False, "1": True, "0.0": False
 }
 LISTS = 'write lists with commas, as JSON has them: `["a", "b"]`; or put `|` between the labels'
 NAMES = "write `head.labels: [a, b, …]`, a name for each place of the lists; or write the names into the rows"
+
+
+@lru_cache(maxsize=4)
+def index_of(labels: tuple[str, ...]) -> Mapping[str, int]:
+    """The place of each label, made once for all rows: there may be thousands of labels."""
+    return {label: i for i, label in enumerate(labels)}
 
 
 class Tally(RowLabels):
