@@ -19,7 +19,8 @@ GRAFTC = (sys.executable, "-P", "-m", "graftc")  # as the installed command, whi
 CODE = ("compiler", "runtime", "templates", "graftc", "pyproject.toml", "graftc.egg-info")
 # what the system and its libraries read of themselves: no file of a user
 SYSTEM = (
-    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/bin", "/bin", "/sys", "/dev"),
+    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/bin", "/bin", "/sys"),
+    *("/dev/null", "/dev/tty", "/dev/random", "/dev/urandom", "/dev/zero", "/dev/shm/sem."),
     *("/etc/ld.so", "/etc/localtime", "/etc/mime.types", "/etc/os-release", "/etc/ssl", "/etc/nsswitch", "/etc/passwd"),
 )
 OWN = re.compile(
