@@ -1,4 +1,4 @@
-"""Mistral: Llama's layers, with fewer heads of keys and attention to a window (Jiang et al., 2023, arXiv:2310.06825)."""
+"""Mistral: Llama's layers, with fewer key heads and attention to a window (Jiang et al., 2023, arXiv:2310.06825)."""
 
 from __future__ import annotations
 

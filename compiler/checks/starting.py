@@ -25,7 +25,7 @@ def starting(spec: Draft) -> Iterator[Diagnostic]:
 
 
 def _unfit(spec: Draft, word: str) -> Iterator[Diagnostic]:
-    """Errors for `start: fitted` where no fit exists: the head is not one linear layer, or the method changes features."""
+    """Errors for `start: fitted` where no fit exists: the head has other layers, or the method changes features."""
     at = At(("head", "start"), "can't be fitted")
     if not spec.head_variant.convex:
         headline = f"a `{spec.head_type}` head can't start fitted"

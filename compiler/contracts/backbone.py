@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
 
 Config = Mapping[str, Any]
-"""config.json under its newest names of keys: for `shapes` and `mistakes` with transformers' defaults filled in, for all
-other functions as it lies in the folder, so that they have the defaults of the keys they read"""
+"""config.json under its newest names of keys: for `shapes` and `mistakes` with transformers' defaults filled in, for
+all other functions as it lies in the folder, so that they have the defaults of the keys they read"""
 Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
 Tensors = Mapping[str, "torch.Tensor"]  # by name
 Mistake = tuple[str, str]  # a key of config.json, and what speaks against its value

@@ -84,7 +84,7 @@ def _in_two_dimensions(module: nn.Module) -> Iterator[None]:
 
 
 def _flat(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
-    """The same as Gemm, which exporters make of a layer with a bias alone; MatMul takes a copy of the weight, turned."""
+    """The same as Gemm, which exporters make only of layers with a bias; MatMul takes a turned copy of the weight."""
     bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
     found = nn.functional.linear(states.flatten(0, 1), layer.weight, bias)
     return found.unflatten(0, (states.shape[0], -1))

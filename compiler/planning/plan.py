@@ -204,7 +204,7 @@ class TaskPlan(Frozen):
 
     @property
     def asks_again(self) -> bool:
-        """Whether its decoder asks for more than one pass of `model`: other graphs, or passes from states of earlier ones."""
+        """Whether its decoder asks for more than one pass of `model`: other graphs, or passes from earlier states."""
         return len(self.graphs) > 1 or any("default" in each for each in self.graphs[MODEL].inputs.values())
 
     @cached_property
