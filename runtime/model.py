@@ -183,7 +183,7 @@ class Model:
         def condense(outputs: Outputs, chosen: np.ndarray) -> Outputs:
             found: dict[str, Values] = {}
             for prefix, own in decoders:
-                mine = {k.removeprefix(prefix): v for k, v in outputs.items() if k.startswith(prefix)}
+                mine = _of_head(prefix, outputs)
                 kept = own(mine, [rows.features[i] for i in chosen]) if own else mine
                 found |= {f"{prefix}{name}": values for name, values in kept.items()}
             return found
@@ -223,19 +223,21 @@ class HeadRun:
             outputs = self.model.run(rows)
             _refuse_holes(outputs)
             self.passes[rows] = outputs
-        return self._own(self.passes[rows])
+        return _of_head(self.prefix, self.passes[rows])
 
     def __call__(self, graph: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs of any graph of the head for given arrays."""
         found = self.model.graphs.run(self.name(graph), arrays)
-        return self._own(found) if graph == MODEL else found
+        return _of_head(self.prefix, found) if graph == MODEL else found
 
     def name(self, graph: str) -> str:
         """The name of a graph of the head among those of all heads, which share `model`."""
         return graph if graph == MODEL else f"{self.prefix}{graph}"
 
-    def _own(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {k.removeprefix(self.prefix): values for k, values in outputs.items() if k.startswith(self.prefix)}
+
+def _of_head(prefix: str, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of one head, by its own names."""
+    return {name.removeprefix(prefix): values for name, values in outputs.items() if name.startswith(prefix)}
 
 
 def _refuse_holes(outputs: Outputs) -> None:

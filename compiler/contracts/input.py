@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 Keys = TypeVar("Keys", bound=Frozen)  # a model of the keys that a spec may write
 
 
+def itself(value: Any) -> Any:
+    """A bundle is asked what a row has."""
+    return value
+
+
 def unchanged(options: Any) -> Frozen | None:
     """The default of `Input.augmentation`: training inputs are not changed."""
     return None
@@ -75,6 +80,7 @@ class Input(Generic[Keys]):
     shortest: Callable[[Record], Mapping[str, np.ndarray]]  # arrays of one input, as short as any backbone can read
     assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
     portable: Callable[[Any], Any]  # a raw input as JSON
+    asked: Callable[[Any], Any] = itself  # the raw input of a row → what a bundle is asked of it
 
     # of what people read
     shown: tuple[str, ...]  # fields of the record that a plan is shown with

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from ...runtime.cache import KEPT, past_names, present_names
-from ...runtime.prompts import Completed, Conversation
 from ..contracts.head import TARGET, Graph, Head
-from ..contracts.reading import RowReader
 from ..facts.backbone import BackboneFacts
-from ..facts.rows import Unusable, cell, kind_of
 from ..frozen import Frozen
 from ..metrics import language
 from . import _vocabulary
@@ -47,57 +42,10 @@ class Generation(Frozen):
     stop: tuple[Stop, ...] = Field((), description="texts at which an answer ends")
 
 
-class Options(_vocabulary.Fitted):
+class Options(Frozen):
     """Keys under `head` for text-generation."""
 
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
-
-
-def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Completed | Conversation:
-    """A conversation, or a prompt and its completion; a text alone goes on from nothing."""
-    if "messages" in columns:
-        found = _messages(row[columns["messages"][0]])
-        assert not isinstance(found, str)
-        return Conversation(found, row.get("tools"))
-    if "text" in columns:
-        return Completed("", str(row[columns["text"][0]]))
-    return Completed(str(row[columns["prompt"][0]]), str(row[columns["completion"][0]]))
-
-
-def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the first cell that can't be used, or None."""
-    for name in columns.get("messages", ()):
-        if isinstance(found := _messages(row.get(name)), str):
-            return Unusable(name, found, "messages are a list of {role, content}")
-    for role in ("completion", "text"):
-        for name in columns.get(role, ()):
-            if wrong := cell(row, name):
-                return wrong
-    for name in columns.get("prompt", ()):
-        if not isinstance(row.get(name), str):
-            return cell(row, name)
-    return None
-
-
-def _messages(value: Any) -> tuple[Mapping[str, Any], ...] | str:
-    """The messages of a cell, which may be JSON; or why it can't be used."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return "is text, not messages"
-    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
-        return f"is {kind_of(value)}, not messages"
-    if not value:
-        return "holds no message"
-    for number, message in enumerate(value, 1):
-        if not isinstance(message.get("role"), str) or not message["role"]:
-            return f"has no `role` in message {number}"
-        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
-            return f"has no text in `content` of message {number}"
-    if not any(message["role"] == "assistant" for message in value):
-        return "has no message of the assistant, so nothing is learned of it"
-    return tuple(value)
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
@@ -161,7 +109,6 @@ HEAD = Head(
     metrics=language.METRICS,
     targets=("messages", "completion", "text"),
     read_with={"completion": ("prompt",)},
-    reader=RowReader(roles=("prompt",), optional=("prompt", "messages", "text"), raw=raw, refusal=refusal),
     tally=Tally,
     lower=lower,
     settle=settle,

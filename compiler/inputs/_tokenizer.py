@@ -120,7 +120,7 @@ def _encoded(
 ) -> tuple[Diagnostic, ...]:
     """Errors found by encoding a short text, or a pair: added tokens and token types."""
     try:
-        encoding = tokenizer_of(path, sha256).encode("a", "a" if record["is_pair"] else None)
+        encoding = tokenizer_of(path, sha256).encode("a", "a" if record.get("is_pair") else None)
     except BaseException as error:  # the library raises plain Exception, and PanicException, which is not one
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise unreadable(str(error)[:200]) from None
@@ -133,6 +133,6 @@ def _encoded(
     if "token_type_ids" not in backbone.family.inputs or segment < types:
         return ()
     at = key_span(folder / "config.json", "type_vocab_size", f"{types} here")
-    text = "pairs of texts need" if record["is_pair"] else "its tokenizer gives"
-    help = "choose a backbone that has learned from pairs" if record["is_pair"] else AGAIN
+    text = "pairs of texts need" if record.get("is_pair") else "its tokenizer gives"
+    help = "choose a backbone that has learned from pairs" if record.get("is_pair") else AGAIN
     return (Diagnostic("E0386", f"{text} {segment + 1} token types, which the backbone has not", at, ALSO, (), help),)

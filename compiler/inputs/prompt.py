@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,13 @@ from ..contracts.input import Input
 from ..contracts.options import TokenLengths
 from ..contracts.reading import RowReader
 from ..decision import Decided
-from ..diagnostics import Diagnostic
-from ..facts.rows import Unusable
+from ..facts.rows import Unusable, cell, kind_of
 from ..frozen import Frozen
 from . import text
-from ._ends import ends, names_of, template_of
-from ._tokenizer import NAME, numbered
+from ._chat import chat_template, ends
+from ._tokenizer import NAME, misfits, numbered
 
 DEFAULT_LENGTH = 512
-TEXTS = ("prompt", "completion", "text")  # roles whose cells are texts
 
 
 class Options(TokenLengths, Frozen):
@@ -45,7 +44,8 @@ def preprocessing(
 ) -> dict[str, Any]:
     """The record that plan, training and bundle share.
 
-    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text.
+    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text, E0399
+    when it has no chat template that can be read, or none for messages.
     """
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     record = text.preprocessing(folder, config, text.Options(max_length=length), longest, {}, None)
@@ -55,35 +55,69 @@ def preprocessing(
         "modality": "prompt",
         "positions": longest,
         **ends(folder, config, known),
-        "template": template_of(folder),
-        "template_tokens": names_of(folder),
+        **chat_template(folder, "messages" in columns),
     }
 
 
 def decided(
     options: Options, record: Mapping[str, Any], longest: int | None, usual: Decided[int] | None = None
 ) -> dict[str, Decided[Any]]:
-    """What the options leave open; `longest` is how many positions the backbone has."""
+    """The length of rows, where the options leave it open; `longest` is the backbone's number of positions."""
     if options.max_length:
         return {}
-    if longest and longest < DEFAULT_LENGTH:
-        return {"max_length": Decided(longest, "all that the backbone has positions for")}
-    return {"max_length": Decided(DEFAULT_LENGTH, "the default for prompts and answers")}
+    return {"max_length": text.default_length(longest, DEFAULT_LENGTH, "prompts and answers")}
 
 
-def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Any:
-    """The prompt of a row."""
-    return row[columns["prompt"][0]]
+def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Completed | Conversation:
+    """A conversation, or a prompt and its completion; a text alone goes on from nothing."""
+    if "messages" in columns:
+        found = _messages(row[columns["messages"][0]])
+        assert not isinstance(found, str)
+        return Conversation(found, row.get("tools"))
+    if "text" in columns:
+        return Completed("", str(row[columns["text"][0]]))
+    return Completed(str(row[columns["prompt"][0]]), str(row[columns["completion"][0]]))
 
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
-    """What is wrong with the first cell that is not a text, or None."""
-    return text.unusable(row, columns, TEXTS)
+    """What is wrong with the first cell that can't be used, or None."""
+    for name in columns.get("messages", ()):
+        if isinstance(found := _messages(row.get(name)), str):
+            return Unusable(name, found, "messages are a list of {role, content}")
+    for role in ("completion", "text"):
+        for name in columns.get(role, ()):
+            if wrong := cell(row, name):
+                return wrong
+    for name in columns.get("prompt", ()):
+        if not isinstance(row.get(name), str):
+            return cell(row, name)
+    return None
+
+
+def _messages(value: Any) -> tuple[Mapping[str, Any], ...] | str:
+    """The messages of a cell, which may be JSON; or why it can't be used."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return "is text, not messages"
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+        return f"is {kind_of(value)}, not messages"
+    if not value:
+        return "holds no message"
+    for number, message in enumerate(value, 1):
+        if not isinstance(message.get("role"), str) or not message["role"]:
+            return f"has no `role` in message {number}"
+        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
+            return f"has no text in `content` of message {number}"
+    if not any(message["role"] == "assistant" for message in value):
+        return "has no message of the assistant, so nothing is learned of it"
+    return tuple(value)
 
 
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
     """Numbers of tokens of a sample, prompt and answer together, and the share that is cut."""
-    return text.measure(map(_text, inputs), {**record, "is_pair": False}, folder)
+    return text.measure(map(_text, inputs), record, folder)
 
 
 def _text(value: Any) -> str:
@@ -97,27 +131,36 @@ def _text(value: Any) -> str:
 
 
 def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
-    """Golden prompts that hold nobody's data; of a backbone with a chat template, conversations too."""
+    """Golden prompts that hold nobody's data, and conversations where the chat template takes them."""
     texts: list[Any] = text.samples(seed, {"is_pair": False})
-    if not record["template"]:
-        return texts
     chats = [[{"role": "user", "content": each}] for each in texts[:4]]
+    if not record["template"] or not _takes(record, chats[0]):
+        return texts
     return [*texts[:8], *chats]
 
 
-def array(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Dtype and shape of an input array of the graph; words are dynamic axes."""
-    return {"dtype": "int64", "shape": ["batch", "sequence"]}
+def _takes(record: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the chat template renders a conversation: some want a system message, or tools."""
+    from ...runtime.generation.templates import ChatTemplate
+
+    try:
+        return bool(ChatTemplate(record["template"], record["template_tokens"]).text(messages, is_prompt=True))
+    except ValueError:
+        return False
+
+
+def asked(value: Any) -> Any:
+    """What a bundle is asked of a row: its prompt, or its conversation up to the last answer."""
+    if isinstance(value, Completed):
+        return value.prompt
+    last = max(i for i, message in enumerate(value.messages) if message["role"] == "assistant")
+    messages = [dict(message) for message in value.messages[:last]]
+    return {"messages": messages, "tools": value.tools} if value.tools else messages
 
 
 def _typed(record: Mapping[str, Any]) -> str:
     """An input as a word of a command line."""
     return '"some text"'
-
-
-def portable(value: Any) -> Any:
-    """A raw input as JSON that holds on any machine."""
-    return value
 
 
 def _example(record: Mapping[str, Any]) -> str:
@@ -130,31 +173,27 @@ def _limits(record: Mapping[str, Any]) -> str:
     return f"Of a prompt beyond {record['max_length']} tokens the last are read."
 
 
-def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: int | None) -> Iterable[Diagnostic]:
-    """What a sample of the training rows shows that is worth a look."""
-    return text.doubts(record, measured, longest)
-
-
 INPUT = Input(
     options=Options,
     feeds="text",
     arrays=text.INPUT.arrays,
-    reader=RowReader(roles=("prompt",), raw=raw, refusal=refusal),
+    reader=RowReader(roles=("prompt",), optional=("prompt", "messages", "text"), raw=raw, refusal=refusal),
     preprocessing=preprocessing,
     decided=decided,
-    misfits=lambda record, folder, backbone: text.INPUT.misfits({**record, "is_pair": False}, folder, backbone),
+    misfits=misfits,
     problems=text.problems,
     measure=measure,
     statistics=text.INPUT.statistics,
-    doubts=doubts,
+    doubts=text.doubts,
     stored=text.stored,
     samples=samples,
-    array=array,
+    array=text.array,
     shortest=text.shortest,
     shown=("max_length",),
     typed=_typed,
     assets=text.assets,
-    portable=portable,
+    portable=text.portable,
+    asked=asked,
     example=_example,
     limits=_limits,
     packages=("tokenizers",),

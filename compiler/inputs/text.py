@@ -104,9 +104,14 @@ def decided(
     if usual:
         capped = Decided(min(longest or usual.value, usual.value), f"{usual.because}, capped by positions")
         return {"max_length": usual if usual.value == capped.value else capped}
-    if longest and longest < DEFAULT_LENGTH:
-        return {"max_length": Decided(longest, "all that the backbone has positions for")}
-    return {"max_length": Decided(DEFAULT_LENGTH, "the default for text")}
+    return {"max_length": default_length(longest, DEFAULT_LENGTH, "text")}
+
+
+def default_length(longest: int | None, length: int, what: str) -> Decided[int]:
+    """The default length of some kind of input, or all positions of a backbone that has fewer."""
+    if longest and longest < length:
+        return Decided(longest, "all that the backbone has positions for")
+    return Decided(length, f"the default for {what}")
 
 
 def _windows(options: Options, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -277,6 +277,11 @@ def _inputs(work: Work, task: TaskPlan, split: str, most: int | None = None) -> 
     return (row.input for row in islice(rows, most))
 
 
+def _asked(work: Work, task: TaskPlan, most: int) -> list[Any]:
+    """What a bundle is asked of the first validation rows."""
+    return [work.plan.reading.variant.asked(value) for value in _inputs(work, task, "validation", most)]
+
+
 def _gate(
     plan: Plan,
     task: TaskPlan,
@@ -331,7 +336,7 @@ def _milliseconds(work: Work, draft: Path) -> dict[str, float]:
     took: dict[str, list[float]] = {precision: [] for precision in precisions}
     for precision in [*precisions, *precisions * TURNS]:  # the first run of each is a warm-up
         start = time.perf_counter()
-        models[precision].run(rows)
+        models[precision].run(rows, condense=lambda outputs, chosen: {})  # they may be too large to be kept
         took[precision].append(time.perf_counter() - start)
     return {precision: round(1000 * median(each[1:]) / len(inputs), 4) for precision, each in took.items()}
 
@@ -340,7 +345,7 @@ def _timed(work: Work) -> list[Any]:
     """Inputs for timing: validation rows if there are any."""
     for task in work.plan.tasks:
         if task.split("validation"):
-            return list(_inputs(work, task, "validation", TIMED))
+            return _asked(work, task, TIMED)
     return golden_inputs(work.plan)
 
 
@@ -350,7 +355,7 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     inputs = golden_inputs(plan)
     if plan.export.samples == "validation":
         validated = [task for task in plan.tasks if task.split("validation")]
-        inputs = [value for task in validated for value in _inputs(work, task, "validation", GOLDEN // len(validated))]
+        inputs = [value for task in validated for value in _asked(work, task, GOLDEN // len(validated))]
     models: dict[str, Model] = {p: Model(draft, p, work.machine.threads) for p in plan.export.precision}
     first = models[plan.export.precision[0]]
     rows = first.rows(inputs)

@@ -39,7 +39,7 @@ def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> lis
     """
     asked, prompts = _asked(head, rows, options)
     steps = CachedSteps(run, head["layers"], head["pad_id"])
-    found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
+    found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=_contexts(rows, prompts))
     answers = [tuple(map(_answer, each)) for each in found]
     return answers if asked.sequences > 1 else [each[0] for each in answers]
 
@@ -52,9 +52,14 @@ def pieces(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> Ite
     steps = CachedSteps(run, head["layers"], head["pad_id"])
     yield from (
         piece.text
-        for piece in stream(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=prompts)
+        for piece in stream(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=_contexts(rows, prompts))
         if piece.text
     )
+
+
+def _contexts(rows: Rows, prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """The tokens that each text goes on from: a prompt's own; an answer in a conversation is a text by itself."""
+    return [ids if isinstance(value, str) else () for value, ids in zip(rows.inputs, prompts, strict=True)]
 
 
 def _asked(head: Mapping[str, Any], rows: Rows, options: Mapping[str, Any]) -> tuple[Options, list[list[int]]]:

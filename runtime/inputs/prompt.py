@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class Preprocessor:
 
     def is_one(self, value: Any) -> bool:
         """Whether a sequence is one input: a list of messages is."""
-        return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
+        messages = value if isinstance(value, list | tuple) else ()
+        return bool(messages) and all(isinstance(each, Mapping) and "role" in each for each in messages)
 
     def check(self, value: Any) -> str | None:
         """Why `value` is not a usable input, or None."""
@@ -58,7 +60,7 @@ class Preprocessor:
             return _broken(value)
         if isinstance(value, Completed):
             return _broken(value.prompt + value.completion)
-        messages = value.messages if isinstance(value, Conversation) else value
+        messages = _messages(value)
         if not isinstance(messages, list | tuple) or not messages or not all(isinstance(m, Mapping) for m in messages):
             return f"expected a text or a list of messages, not {named(value)}"
         if self.template is None:
@@ -91,25 +93,19 @@ class Preprocessor:
             return [self._completed(value)]
         if isinstance(value, Conversation):
             return [self._learned(*self._encoded(text), spans) for text, spans in self._turns(value)]
-        return [self._prompt(self._encoded(self._text(value, None, is_prompt=True))[0])]
+        tools = value.get("tools") if isinstance(value, Mapping) else None
+        return [self._prompt(self._encoded(self._text(_messages(value), tools, is_prompt=True))[0])]
 
     def _prompt(self, ids: Sequence[int]) -> Row:
         most = self.record["max_length"]
         return _row(list(ids)[-most:] or [self.record["end_id"]])  # a model needs something to go on from
 
     def _completed(self, value: Completed) -> Row:
-        encoding, first, end = (
-            self.plain.encode(value.prompt + value.completion),
-            len(value.prompt),
-            self.record["end_id"],
-        )
-        ids, offsets = list(encoding.ids), list(encoding.offsets)
+        text, end = value.prompt + value.completion, self.record["end_id"]
+        encoding, first, last = answered(self.plain.encode, text), len(value.prompt), len(text)
         # what the tokenizer puts around a text is none of it
-        places = [
-            at if sequence is not None else (-1, -1)
-            for at, sequence in zip(offsets, encoding.sequence_ids, strict=True)
-        ]
-        last = max(first, len(value.prompt + value.completion))
+        of_text = zip(encoding.offsets, encoding.sequence_ids, strict=True)
+        ids, places = list(encoding.ids), [at if sequence is not None else (-1, -1) for at, sequence in of_text]
         if ids and ids[-1] == end:
             places[-1] = (last, last + 1)
         else:
@@ -163,7 +159,7 @@ class Preprocessor:
     def _encoded(self, text: str) -> tuple[list[int], list[Span]]:
         """Tokens of a rendered conversation, which has its special tokens in it, and the characters of each."""
         if MARK not in text:
-            encoding = self.whole.encode(text, add_special_tokens=False)
+            encoding = answered(partial(self.whole.encode, add_special_tokens=False), text)
             return encoding.ids, encoding.offsets
         ids: list[int] = []
         places: list[Span] = []
@@ -171,7 +167,7 @@ class Preprocessor:
             if is_special:
                 ids, places = [*ids, self.whole.token_to_id(part)], [*places, (at, at + len(part))]
                 continue
-            encoding = self.plain.encode(part.replace(MARK, ""), add_special_tokens=False)
+            encoding = answered(partial(self.plain.encode, add_special_tokens=False), part.replace(MARK, ""))
             ids += encoding.ids
             places += [
                 (at + _with_marks(part, first), at + _with_marks(part, last)) for first, last in encoding.offsets
@@ -201,6 +197,13 @@ def _with_marks(part: str, place: int) -> int:
     return at + 1
 
 
+def _messages(value: Any) -> Any:
+    """The messages of a conversation: a list of them, or an object with `messages` and `tools`."""
+    if isinstance(value, Mapping):
+        return value.get("messages")
+    return value.messages if isinstance(value, Conversation) else value
+
+
 def _odd(number: int, message: Message) -> str | None:
     """What is wrong with a message, or None."""
     if not isinstance(message.get("role"), str) or not message["role"]:
@@ -225,13 +228,12 @@ def _row(ids: Sequence[int]) -> Row:
 
 def annotation(record: Mapping[str, Any]) -> str:
     """The type of one input, for generated wrappers."""
-    return "str | list[dict[str, Any]]" if record["template"] else "str"
+    return "str | list[dict[str, Any]] | dict[str, Any]" if record["template"] else "str"
 
 
 def many(record: Mapping[str, Any]) -> str:
     """The type of many inputs, for generated wrappers."""
-    one = annotation(record)
-    return f"list[{one}] | tuple[{one}, ...] | Array" if one == "str" else "list[str] | list[list[dict[str, Any]]]"
+    return "list[str] | list[list[dict[str, Any]]]" if record["template"] else "list[str] | tuple[str, ...] | Array"
 
 
 def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:

@@ -15,12 +15,16 @@ import torch
 import transformers
 
 import graftc
+from graftc.compiler.execution.prepared import Prepared
+from graftc.compiler.inputs.prompt import samples as golden
 from graftc.compiler.model.assembly import reassemble
 from graftc.runtime.generation import Options, generate
 from graftc.runtime.generation.cached import CachedSteps
+from graftc.runtime.heads import text_generation
 from graftc.runtime.inputs.prompt import Preprocessor
 from graftc.runtime.model import HeadRun
 from graftc.runtime.prompts import Completed, Conversation
+from graftc.runtime.rows import Rows
 
 from ..backbones import tiny
 from ..train import running
@@ -288,3 +292,74 @@ def test_a_shared_embedding_stands_in_the_graph_once(built: tuple[Path, Any]) ->
     shape = tuple(model.get_input_embeddings().weight.shape)
     of_words = [t.name for t in graph.initializer if tuple(t.dims) in (shape, shape[::-1])]
     assert len(of_words) == (1 if model.config.tie_word_embeddings else 2)
+
+
+TOOLED = "{% if tools %}{{ tools | tojson }}{% endif %}" + TEMPLATE.replace("m['content']", "(m['content'] or '?')")
+CHATS = [
+    {
+        "messages": [{"role": "user", "content": f"read {word}"}, {"role": "assistant", "content": word}],
+        "tools": [{"name": word}],
+    }
+    for word in WORDS * 3
+]
+
+
+def test_tools_reach_the_template_in_training_and_when_asked(tmp_path: Path) -> None:
+    backbone("llama", tmp_path / "backbone", TOOLED)
+    data = {"train": "rows.jsonl", "validation": {"fraction": 0.2}, "max_length": 64}
+    spec = write(tmp_path, "llama", CHATS, data=data, export={"samples": "validation", "gate": {"metric_drop": 1.0}})
+    graftc.build(spec, tmp_path / "bundle", store=tmp_path / "store")
+    loaded = graftc.load(tmp_path / "bundle")
+    asked = {"messages": CHATS[0]["messages"][:1], "tools": CHATS[0]["tools"]}
+    (row,) = loaded.rows([asked]).features
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "backbone")
+    text = tokenizer.decode(row["input_ids"].tolist(), skip_special_tokens=False)
+    assert text.startswith('[{"name": "the"}]<user>read the')
+    assert text.endswith("<assistant>")
+    (prepared,) = (tmp_path / "store/stages/prepare-train").iterdir()
+    words = tokenizer.decode(Prepared(prepared).row(0)["input_ids"].tolist(), skip_special_tokens=False)
+    assert words.startswith('[{"name": "')
+    samples = [json.loads(line) for line in (tmp_path / "bundle/samples.jsonl").read_text().splitlines()]
+    assert all(sample["input"]["messages"][-1]["role"] == "user" for sample in samples), "answers are not asked"
+    assert "generated_text" in samples[0]["answer"]
+
+
+def test_what_chats_is_asked_one_conversation_or_many(tmp_path: Path) -> None:
+    reader = reading(tmp_path, TEMPLATE)
+    one = [{"role": "user", "content": "read"}]
+    assert reader.is_one(one)
+    assert not reader.is_one([one, one])
+    assert not reader.is_one([{"messages": one}] * 2)
+    assert not reader.is_one(["read"])
+    for wrong in ([{"content": "read"}], [{"role": "user", "content": 3}], 5, {"messages": []}, [1]):
+        assert reader.check(wrong), wrong
+
+
+def test_an_answer_in_a_conversation_is_a_text_by_itself() -> None:
+    rows = Rows(["a prompt", [{"role": "user", "content": "read"}]], [], np.arange(2))
+    assert text_generation._contexts(rows, [[1, 2], [3]]) == [[1, 2], ()]
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        (b"{% for m in messages %}{{ m", "can't be used"),
+        (b"\xff\xfe{{ messages }}", "can't be used"),
+        (None, "has no chat template"),
+    ],
+)
+def test_a_template_that_can_t_be_used_is_refused(template: bytes | None, says: str, tmp_path: Path) -> None:
+    backbone("llama", tmp_path / "backbone")
+    if template:
+        (tmp_path / "backbone/chat_template.jinja").write_bytes(template)
+    found = [each for each in graftc.validate(write(tmp_path, "llama", CHATS)) if each.code.startswith("E")]
+    assert [each.code for each in found] == ["E0399"]
+    assert says in found[0].headline
+
+
+def test_a_template_that_refuses_our_own_conversations_still_builds(tmp_path: Path) -> None:
+    """Golden conversations are those that the template takes; this one wants a system message."""
+    wants = "{% if messages[0]['role'] != 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
+    record = {"template": wants, "template_tokens": {"eos_token": "</s>"}}
+    assert all(isinstance(each, str) for each in golden(0, record))
+    assert not all(isinstance(each, str) for each in golden(0, {**record, "template": TEMPLATE}))
