@@ -7,10 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..interrupts import held_back
+
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Discards standard error, because a panic of the library prints a stack trace there before it can be caught."""
+    """Discards standard error, because a panic of the library prints a stack trace there before it can be caught.
+
+    Ctrl-C waits until the end: between two lines here it would leave the process without standard error.
+    """
+    with held_back():
+        yield from _discarded()
+
+
+def _discarded() -> Iterator[None]:
     sys.stderr.flush()
     try:
         terminal = os.dup(2)

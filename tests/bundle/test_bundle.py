@@ -99,6 +99,14 @@ def card(bundle: Path, folder: Path, **changed: Any) -> str:
     return (folder / "README.md").read_text()
 
 
+def test_a_card_names_the_file_of_each_graph_by_precision(text_bundle: Path, tmp_path: Path) -> None:
+    assert "| graphs | `model.onnx` (fp32), `model.int8.onnx` (int8) |\n" in card(text_bundle, tmp_path)
+    (one,) = json.loads((text_bundle / "manifest.json").read_bytes())["graphs"].values()
+    two = {"model": one, "step": {**one, "files": {"fp32": "step.onnx"}}}
+    written = card(text_bundle, tmp_path, graphs=two)
+    assert "| graphs | `model.onnx` (fp32), `model.int8.onnx` (int8), `step.onnx` (fp32) |\n" in written
+
+
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
