@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...runtime.manifest import FORMAT, SAMPLES_ALLOWED
+from ...runtime.manifest import FORMAT, MODEL, SAMPLES_ALLOWED
 from ..files import beginning
 from ..machine import installed
 from ..planning.export import GraphPlan
@@ -34,6 +34,7 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
         "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
         "precisions": list(export.precision),
         "graphs": {name: _graph(name, graph, export.precision) for name, graph in export.graphs.items()},
+        **({"passes": list(export.passes)} if export.passes != (MODEL,) else {}),
         "preprocessing": plan.reading.preprocessing.plain(),
         **{"opset": export.opset, "exporter": export.exporter, "optimize": export.optimize},
         **{"metric": plan.train.metric, "metrics": dict(metrics)},

@@ -124,7 +124,9 @@ class Head(Generic[Keys, Statistics]):
     parameters: Callable[[Record, int], int]  # (record, width) → number of parameters
     outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the word `width` is the backbone's width
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
-    """(record, the graph of one pass) → every graph that the decoder runs; `model` takes the arrays of preprocessing"""
+    """(record, the graph of one pass) → every graph that the decoder runs"""
+    passes: tuple[str, ...] = (MODEL,)
+    """graphs of a single pass, in order: the first takes the arrays of preprocessing, each what those before it give"""
     target: Callable[[Record, Row, Columns, list[Any]], Sequence[Target]]
     """(record, row, columns, rows of arrays made by the input) → one target for each row of arrays: an array, or arrays
     by name, with the same names and dtypes for every row"""

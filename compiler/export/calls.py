@@ -37,12 +37,13 @@ class NetworkRun:
         self, network: Network, plan: Plan, task: TaskPlan, processor: Any, heed: Callable[[Call], None]
     ) -> None:
         self.graphs, self.task, self.processor = network.graphs(), task, processor
-        self.along, self.told = ragged(plan.tasks), plan.export.graphs[MODEL].inputs
+        self.along, self.told = ragged(plan.tasks), plan.export
         self.heed = heed
 
     def once(self, rows: Rows) -> Outputs:
         """What the graph `model` gives for rows, by the task's own words."""
-        batch = completed(self.told, self.processor.collate(rows.features))
+        told = self.told.graphs[self.told.passes[0]].inputs
+        batch = completed(told, self.processor.collate(rows.features))
         with torch.inference_mode():
             found = self.graphs[MODEL](**arrays(batch, "cpu"))
         return self.task.own(cut(found, rows.features, self.along))
@@ -50,7 +51,7 @@ class NetworkRun:
     def __call__(self, graph: str, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs of any graph of the task."""
         name = graph if graph == MODEL else self.task.named(graph)
-        given = completed(self.told, given) if graph == MODEL else given
+        given = completed(self.told.graphs[name].inputs, given)
         with torch.inference_mode():
             outputs = self.graphs[name](**arrays(given, "cpu"))
         found = {word: values.float().cpu().numpy() for word, values in outputs.items()}

@@ -50,7 +50,7 @@ def write_graphs(network: Network, plan: Plan, processor: Any, inputs: Sequence[
     asked = examples(network, plan, processor, inputs)
     batch = processor.collate(processor.rows(inputs[:3]).features)
     for name, graph in plan.export.graphs.items():
-        given = batch if name == MODEL and batch.keys() >= graph.inputs.keys() else asked[name]
+        given = batch if name == plan.export.passes[0] and batch.keys() >= graph.inputs.keys() else asked[name]
         write_graph(network, plan, arrays(given, "cpu"), folder / file_of(name, "fp32"), name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
 from ..metrics import language
 from . import _vocabulary
+from ._generation import Generation
 from ._scores import Tally
 from ._vocabulary import IGNORED
 
@@ -20,27 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..layers.head import HeadModule
-
-Stop = Annotated[str, Field(min_length=1)]
-
-
-class Generation(Frozen):
-    """Keys under `head.generation`: how the bundle writes where a call says nothing else."""
-
-    max_new_tokens: int = Field(128, ge=1, le=1_000_000, description="tokens of an answer, at most")
-    min_new_tokens: int = Field(0, ge=0, le=1_000_000, description="tokens before an answer may end")
-    temperature: float = Field(0.0, ge=0.0, le=100.0, description="0: the likeliest token; above: one is drawn")
-    top_k: int = Field(50, ge=0, le=1_000_000, description="of drawing: the likeliest tokens; 0 for all")
-    top_p: float = Field(1.0, gt=0.0, le=1.0, description="of drawing: the likeliest tokens of so much probability")
-    min_p: float = Field(
-        0.0, ge=0.0, le=1.0, description="of drawing: least probability, as a share of the likeliest's"
-    )
-    repetition_penalty: float = Field(1.0, gt=0.0, le=100.0, description="above 1: tokens seen before are less likely")
-    no_repeat_ngram: int = Field(0, ge=0, le=1000, description="runs of so many tokens that come once at most; 0: any")
-    beams: int = Field(1, ge=1, le=64, description="texts that are searched at once")
-    length_penalty: float = Field(1.0, ge=-10.0, le=10.0, description="of beams: above 0 longer texts are better")
-    stop: tuple[Stop, ...] = Field((), description="texts at which an answer ends")
-
 
 class Options(Frozen):
     """Keys under `head` for text-generation."""

@@ -25,7 +25,7 @@ def ends(folder: Path, config: Mapping[str, Any], known: Mapping[str, int]) -> d
     found = [
         *([known[named]] if named in known else ()),
         *_numbers(config.get("eos_token_id")),
-        *_numbers(_json(folder / "generation_config.json").get("eos_token_id")),
+        *_numbers(generation(folder).get("eos_token_id")),
     ]
     most = max(known.values(), default=-1)
     found = [number for number in found if number <= most]  # a configuration's default may be none of its tokens
@@ -34,6 +34,11 @@ def ends(folder: Path, config: Mapping[str, Any], known: Mapping[str, int]) -> d
         help = "name it: `eos_token` in tokenizer_config.json, or `eos_token_id` in config.json"
         raise refuse("E0398", "the backbone names no token that ends a text", at=at, help=help)
     return {"end_id": found[0], "stop_ids": sorted(set(found))}
+
+
+def generation(folder: Path) -> Mapping[str, Any]:
+    """generation_config.json, empty where the folder has none that can be read."""
+    return _json(folder / "generation_config.json")
 
 
 def _json(path: Path) -> Mapping[str, Any]:

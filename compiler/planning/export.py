@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, PlainSerializer, field_validator, model_validator
 
-from ...runtime.manifest import PARITY_ALLOWED
+from ...runtime.manifest import MODEL, PARITY_ALLOWED
 from .. import variants
 from ..frozen import Frozen, Json
 from .terms import KINDS
@@ -62,7 +62,8 @@ class ExportPlan(Frozen):
     metric_drop: float = Field(ge=0.0, le=1.0)
     samples: str
     samples_sha256: str | None
-    graphs: Graphs  # `model`, whose inputs are the arrays of preprocessing, and further graphs that a decoder runs
+    graphs: Graphs  # those of a single pass, and further graphs that a decoder runs
+    passes: tuple[str, ...] = (MODEL,)  # of a single pass: the first takes the arrays of preprocessing, each its outputs
 
     @field_validator("precision")
     @classmethod

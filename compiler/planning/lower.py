@@ -335,6 +335,7 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
         samples=export.samples,
         samples_sha256=None,
         graphs=_graphs(tasks, facts.backbone.width),
+        passes=tuple(dict.fromkeys(name for task in tasks for name in task.passes)),
     )
 
 

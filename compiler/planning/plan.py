@@ -197,7 +197,7 @@ class TaskPlan(Frozen):
 
     @cached_property
     def graphs(self) -> Mapping[str, Graph]:
-        """The graphs that its decoder runs, by its own words; `model` is among them."""
+        """The graphs that its decoder runs, by its own words."""
         arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.arrays}
         given = Graph(inputs=arrays, outputs=self.outputs)
         return self.head.variant.graphs(self.head.record, given)
@@ -205,7 +205,13 @@ class TaskPlan(Frozen):
     @property
     def asks_again(self) -> bool:
         """Whether its decoder asks for more than one pass of `model`: other graphs, or passes from earlier states."""
-        return len(self.graphs) > 1 or any("default" in each for each in self.graphs[MODEL].inputs.values())
+        inputs = (each for graph in self.graphs.values() for each in graph.inputs.values())
+        return len(self.graphs) > len(self.passes) or any("default" in each for each in inputs)
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The graphs of a single pass, by their names in the plan."""
+        return tuple(name if name == MODEL else self.named(name) for name in self.head.variant.passes)
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:

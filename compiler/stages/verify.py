@@ -374,7 +374,7 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
 
 def _calls(plan: Plan, first: Model, models: Mapping[str, Model], value: Any) -> Iterator[dict[str, Any]]:
     """The calls of a decoder besides one pass, for one input, with the outputs of every precision."""
-    for task in (task for task in plan.tasks if len(task.graphs) > 1):
+    for task in (task for task in plan.tasks if len(task.graphs) > 1 and not decoder(task.head.type).condense):
         run = Recorded(first, task.name)
         decoder(task.head.type).answer(run, first.heads[task.name], first.rows([value]))
         for graph, given in run.calls:

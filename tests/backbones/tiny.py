@@ -42,6 +42,11 @@ _DECODER = {
 }
 _CONFIGS: dict[str, dict[str, Any]] = {
     "albert": {**_ENCODER, "embedding_size": 16},
+    "bart": {
+        **{"d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 64, "decoder_ffn_dim": 48},
+        **{"encoder_attention_heads": 4, "decoder_attention_heads": 2, "init_std": 0.2, "scale_embedding": True},
+        **_TOKENS,
+    },
     "bert": _ENCODER,
     "convnext": {
         **{"num_stages": 3, "hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "layer_scale_init_value": 1.0},
@@ -79,6 +84,11 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3": _DECODER,
     "resnet": {"embedding_size": 8, "hidden_sizes": [16, 32, 48], "depths": [1, 2, 1]},
     "roberta": {**_SHIFTED, "type_vocab_size": 1},
+    "t5": {
+        **{"d_model": 32, "d_kv": 12, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 2},
+        **{"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "initializer_factor": 2.0},
+        **{"vocab_size": VOCABULARY, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
+    },
     "swin": {
         **{"embed_dim": 8, "depths": [1, 2, 1], "num_heads": [1, 2, 2], "window_size": 2, "patch_size": 4},
         **_IMAGE,
@@ -156,11 +166,14 @@ def processor(word: str) -> Any:
 def tokenizer(word: str) -> Any:
     """The tokenizer of a family: the words of a few sentences, and letters for all others."""
     limit = {"model_max_length": 64}
-    if word == "roberta":
+    if word in ("bart", "roberta"):
         vocab, merges = _merges(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
         return transformers.RobertaTokenizer(vocab=vocab, merges=merges, **limit)
     if "causal" in variants.family(word).provides:
         return _decoder(*_merges(["<|endoftext|>"]), limit)
+    if word == "t5":
+        scored = _scored(["<pad>", "</s>", "<unk>"])
+        return transformers.T5Tokenizer(vocab=scored, extra_ids=0, **limit)
     if word == "modernbert":
         return _modernbert(*_merges(_BERT), limit)
     if word == "xlm-roberta":
