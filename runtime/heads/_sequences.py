@@ -75,8 +75,8 @@ def _asked(head: Mapping[str, Any], options: Mapping[str, Any]) -> Options:
     """How texts are written: no longer than the decoder has positions."""
     asked = options_of(head["generation"], {"stop_tokens": tuple(head["stop_ids"])}, options)
     room = asked.max_new_tokens
-    if "positions" in head:
-        room = min(room, head["positions"] - len(head["start_ids"]))
+    if positions := head.get("positions"):
+        room = min(room, positions - len(head["start_ids"]))
     return replace(asked, max_new_tokens=room, min_new_tokens=min(asked.min_new_tokens, room))
 
 

@@ -86,7 +86,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "roberta": {**_SHIFTED, "type_vocab_size": 1},
     "t5": {
         **{"d_model": 32, "d_kv": 12, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 2},
-        **{"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16, "initializer_factor": 2.0},
+        **{"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16},
         **{"vocab_size": VOCABULARY, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
     },
     "swin": {
