@@ -108,6 +108,7 @@ def _head(task: TaskPlan, calibrated: Calibrated) -> dict[str, Any]:
         "type": task.head.type,
         "pooling": task.head.pooling,
         "metric": task.metric,
+        **({"text_metrics": list(texts)} if (texts := task.head.variant.metrics.of_texts) else {}),
         **task.head.record.plain(),
     }
     return {key: value for key, value in found.items() if value is not None and key not in own}

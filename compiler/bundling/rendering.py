@@ -133,7 +133,9 @@ def _form(kind: Any, suffix: str, given: str) -> dict[str, Any]:
 
 def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     """Writes the model card, `README.md`."""
-    scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
+    scores: dict[str, Any] = {}  # of any split: some are of test data alone
+    for runners in manifest["metrics"].values():
+        scores |= next(iter(runners.values()), {})
     numbers = {name: value for name, value in scores.items() if value is None or isinstance(value, int | float)}
     reading = plan.reading.preprocessing.plain()
     card = {
@@ -144,6 +146,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         "gated": list(_gated(plan, manifest)),
         "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
+        "signatures": {name: value for name, value in scores.items() if isinstance(value, str)},
         "example": plan.reading.variant.example(reading),
         "shell_example": plan.reading.variant.typed(reading),
         "limits": [

@@ -37,5 +37,6 @@ class Metrics:
     is_defined: Callable[[str, Summary, Record], bool] = always_defined
     """(name, summary of the validation rows, record) → whether the metric has a value; the record may be empty, where
     options or rows are wrong"""
+    of_texts: tuple[str, ...] = ()  # names of those that compare texts which a decoder writes with references
     answered: Callable[[Record, Mapping[str, Any], Any], Mapping[str, tuple[int, int]]] | None = None
     """label → (how often it is answered, how often it is true)"""

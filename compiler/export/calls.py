@@ -3,60 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from ...runtime.graphs import completed
-from ...runtime.manifest import MODEL
-from ...runtime.rows import Outputs, Rows
 from ...runtime.variants import decoder
 from ..model.network import Network
-from ..planning.plan import Plan, TaskPlan
-from ..training.loaders import arrays, cut, ragged
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a graph: the arrays given and the arrays returned; `graph` is its name in the plan."""
-
-    graph: str
-    given: Mapping[str, np.ndarray]
-    found: Mapping[str, np.ndarray]
-
-
-class NetworkRun:
-    """The graphs of a network as the decoder of one task asks them; see `runtime.heads.Run`.
-
-    `heed` is given every call besides single passes.
-    """
-
-    def __init__(
-        self, network: Network, plan: Plan, task: TaskPlan, processor: Any, heed: Callable[[Call], None]
-    ) -> None:
-        self.graphs, self.task, self.processor = network.graphs(), task, processor
-        self.along, self.told = ragged(plan.tasks), plan.export
-        self.heed = heed
-
-    def once(self, rows: Rows) -> Outputs:
-        """What the graph `model` gives for rows, by the task's own words."""
-        told = self.told.graphs[self.told.passes[0]].inputs
-        batch = completed(told, self.processor.collate(rows.features))
-        with torch.inference_mode():
-            found = self.graphs[MODEL](**arrays(batch, "cpu"))
-        return self.task.own(cut(found, rows.features, self.along))
-
-    def __call__(self, graph: str, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of any graph of the task."""
-        name = graph if graph == MODEL else self.task.named(graph)
-        given = completed(self.told.graphs[name].inputs, given)
-        with torch.inference_mode():
-            outputs = self.graphs[name](**arrays(given, "cpu"))
-        found = {word: values.float().cpu().numpy() for word, values in outputs.items()}
-        self.heed(Call(name, dict(given), found))
-        return self.task.own(found) if graph == MODEL else found
+from ..planning.plan import Plan
+from ..training.network_run import Call, NetworkRun
 
 
 def ask(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any], heed: Callable[[Call], None]) -> None:

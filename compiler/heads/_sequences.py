@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -10,9 +10,11 @@ from pydantic import Field
 from ...runtime.cache import DECODER, ENCODER, cross_names, past_names, present_names
 from ..contracts.head import TARGET, Graph, Head
 from ..facts.backbone import BackboneFacts
+from ..floors import Floor, Sample
 from ..frozen import Frozen
 from ..inputs.source import references
 from ..metrics import language
+from ..metrics._texts import TEXTS, as_output
 from . import _vocabulary
 from ._generation import Generation
 from ._scores import Tally
@@ -20,6 +22,7 @@ from ._scores import Tally
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...runtime.rows import Outputs
     from ..layers.head import HeadModule
 
 
@@ -81,6 +84,16 @@ def target(
 def reference(row: Mapping[str, Any], columns: Mapping[str, Any]) -> list[str]:
     """The texts that an answer is compared with."""
     return list(references(row[columns["target"][0]]))
+
+
+def written_floor(name: str, write: Callable[[str], str]) -> Floor:
+    """A floor that makes a text of each source."""
+
+    def answer(sample: Sample) -> Outputs:
+        """The texts of rows, as outputs."""
+        return {TEXTS: [as_output(write(value.source)) for value in sample.read()]}
+
+    return Floor(name, answer, is_calibrated=False)
 
 
 def build(record: Mapping[str, Any], model: Any) -> HeadModule:

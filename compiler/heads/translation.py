@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from ._sequences import HEAD
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-__all__ = ["HEAD"]
+from ..floors import Floor, Sample
+from ..metrics import translation
+from . import _sequences
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """The source itself: names, numbers and punctuation stay as they are."""
+    yield _sequences.written_floor("the source itself", lambda source: source)
+
+
+HEAD = replace(_sequences.HEAD, metrics=translation.METRICS, floors=floors)

@@ -34,6 +34,7 @@ from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
 from ..planning.terms import SMALL
 from ..training.loaders import condensed
+from ..training.writing import is_written, with_texts
 from .prepare import raw_rows, taken_at
 
 CHUNK = 64  # masked rows in one run of the graph
@@ -178,7 +179,7 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
     gates: dict[str, Any] = {}
     own: dict[str, Any] = {task.name: {} for task in plan.tasks}
     for split, task in ((split, task) for split in SPLITS for task in plan.tasks if task.split(split)):
-        outputs = _outputs(work, model, task, split, draft)
+        outputs = _written(work, model, task, split, _outputs(work, model, task, split, draft))
         examples = Prepared(work.prepared(task, split)).examples()
         record = task.head.record.plain()
         if split == "validation":
@@ -210,6 +211,17 @@ def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) 
         parts.append(outputs)
         at += len(features)
     return gathered(parts, np.arange(at))
+
+
+def _written(work: Work, model: Model, task: TaskPlan, split: str, outputs: Outputs) -> Outputs:
+    """Outputs with the bundle's own texts, where scores need them."""
+    if not is_written(task, split):
+        return outputs
+    prepared = Prepared(work.prepared(task, split))
+    features = [prepared.row(i) for i in range(prepared.rows)]
+    with work.progress.steps(f"{model.precision} answers of {split}", len(features)) as advance:
+        run = HeadRun(model, task.name, {})
+        return with_texts(outputs, run, task, features, model.rows([]).tokenizer, advance)
 
 
 def _prepared(rows: Prepared) -> Iterator[list[dict[str, np.ndarray]]]:

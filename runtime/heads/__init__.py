@@ -61,6 +61,7 @@ class Decoder:
     head: Mapping[str, Any]  # the shape of the manifest's `head`, see shape.py
     kind: type[Any]  # type of an answer: a frozen dataclass with the Hub's field names
     labelled: tuple[str, ...] = ()  # fields of an answer that hold a label
+    written: str = ""  # the field of an answer that holds a text which the decoder wrote
     is_several: Callable[[Mapping[str, Any]], bool] = one_answer  # head → whether one input gets a tuple of answers
     options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], object] = counts  # of the options that were given; raises BundleError E0505

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,9 @@ HEAD = {
 ROWS, TOKENS = 32, 4096  # of sources in one batch, at most
 
 
-def decoder(kind: Callable[[str, float, str], Any]) -> Decoder:
-    """The decoder whose answers are `kind`, of (text, score, finish reason)."""
-    name = getattr(kind, "__name__", "Answer")
+def decoder(kind: type[Any]) -> Decoder:
+    """The decoder whose answers are `kind`, a dataclass of a text, its score and its finish reason."""
+    name = kind.__name__
 
     def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> list[Any]:
         """A text for each source, or a tuple of texts where several `sequences` are asked for."""
@@ -47,6 +47,7 @@ def decoder(kind: Callable[[str, float, str], Any]) -> Decoder:
     return Decoder(
         head=HEAD,
         kind=kind,
+        written=fields(kind)[0].name,
         answer=answer,
         pieces=pieces,
         check=options_of,
