@@ -1,4 +1,4 @@
-"""What a language model goes on from, and in training what goes on from it."""
+"""What a language model goes on from or reads, and in training what it is to write."""
 
 from __future__ import annotations
 
@@ -23,3 +23,11 @@ class Conversation:
 
     messages: tuple[Message, ...]
     tools: Any = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A source, and the target that is to be learned of it."""
+
+    source: str
+    target: str

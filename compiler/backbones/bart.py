@@ -9,6 +9,7 @@ from . import t5
 from ._shapes import Shapes, linear, norm, stack, undivided
 
 OFFSET = 2  # rows before the first position, as in fairseq
+STACKS = ("encoder", "decoder")
 
 
 def width(config: Config) -> int:
@@ -30,17 +31,22 @@ def cache(config: Config) -> tuple[int, int, int]:
 def shapes(config: Config) -> Shapes:
     """Every tensor of BartModel, with the one embedding of both stacks."""
     positions = (config["max_position_embeddings"] + OFFSET, config["d_model"])
+    learned = {f"{part}.embed_positions.weight": positions for part in STACKS}
+    return {**learned, **norms(config, "layernorm_embedding"), **stacks(config)}
+
+
+def norms(config: Config, name: str) -> Shapes:
+    """A layer norm of either stack."""
+    found: Shapes = {}
+    for part in STACKS:
+        found |= norm(f"{part}.{name}", config["d_model"])
+    return found
+
+
+def stacks(config: Config) -> Shapes:
+    """The embedding, and the layers of both stacks."""
     return {
         "shared.weight": (config["vocab_size"], config["d_model"]),
-        **{f"{part}.embed_positions.weight": positions for part in ("encoder", "decoder")},
-        **{name: shape for part in ("encoder", "decoder") for name, shape in norm(f"{part}.layernorm_embedding", config["d_model"]).items()},
-        **layers(config),
-    }
-
-
-def layers(config: Config) -> Shapes:
-    """The layers of both stacks."""
-    return {
         **stack("encoder.layers", config["encoder_layers"], _layer(config, "encoder", ("self_attn",))),
         **stack("decoder.layers", config["decoder_layers"], _layer(config, "decoder", ("self_attn", "encoder_attn"))),
     }

@@ -6,7 +6,10 @@ part: they learn with the head.
 
 from __future__ import annotations
 
-from ..contracts.backbone import Config, Family, LanguageModel
+from collections.abc import Iterator
+from typing import Any
+
+from ..contracts.backbone import Config, Family, LanguageModel, Mistake
 from ._shapes import Shapes, linear, norm, stack
 
 
@@ -71,7 +74,14 @@ def _feed_forward(config: Config, at: int) -> Shapes:
     return found | linear(f"layer.{at}.DenseReluDense.wo", inner, width, bias=False)
 
 
-def ready(module: object) -> object:
+def mistakes(config: Config) -> Iterator[Mistake]:
+    """Values that shapes of tensors do not show to be wrong."""
+    parts = config["feed_forward_proj"].split("-")
+    if len(parts) > 2 or (len(parts) == 2 and parts[0] != "gated"):
+        yield "feed_forward_proj", f"`{config['feed_forward_proj']}` is neither an activation nor `gated-` and one"
+
+
+def ready(module: Any) -> Any:
     """The loaded module, with the embedding under its first name alone."""
     from ..layers.sequences import share_embedding
 
@@ -107,6 +117,7 @@ FAMILY = Family(
     target=("query", "value"),
     uncacheable="two stacks read one input, and outputs of one are cached at most",
     shapes=shapes,
+    mistakes=mistakes,
     width=width,
     longest=longest,
     cache=cache,

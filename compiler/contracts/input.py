@@ -24,6 +24,11 @@ def itself(value: Any) -> Any:
     return value
 
 
+def nothing_more(folder: Path, record: Record) -> Record:
+    """The default of `Input.settle`: the record has all of it."""
+    return {}
+
+
 def unchanged(options: Any) -> Frozen | None:
     """The default of `Input.augmentation`: training inputs are not changed."""
     return None
@@ -61,6 +66,8 @@ class Input(Generic[Keys]):
     """(backbone's folder, config.json, options, longest, columns, usual) → the plan's record"""
     decided: Callable[[Keys, Record, int | None, Decided[int] | None], Mapping[str, Decided[Any]]]
     """(options, record, longest, usual) → what was left open"""
+    settle: Callable[[Path, Record], Record] = nothing_more
+    """(backbone's folder, the record with what the head adds to it) → fields that follow; raises Refused"""
     windows: Windows[Keys] | None = None
     vocabulary: Vocabulary | None = None
     misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone) → findings

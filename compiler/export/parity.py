@@ -21,7 +21,8 @@ from ..model.network import Network
 from ..planning.export import GraphPlan
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
-from .calls import Call, ask
+from ..training.network_run import Call
+from .calls import ask
 
 SIZES = (1, 2, 5)  # rows in a batch, besides all rows in one
 

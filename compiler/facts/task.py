@@ -33,6 +33,7 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
             gathering.found += input.misfits(preprocessing, source, backbone)
             preprocessing = with_more(preprocessing, gathering.head.reads(spec.head, spec.input, columns))
+            preprocessing |= input.settle(source, preprocessing)
             # a family without the language model has no mask token; `problems` reports it
             if preprocessing.get("is_masked") and input.vocabulary and gathering.head.needs in backbone.provides:
                 preprocessing |= input.vocabulary.masking(source)

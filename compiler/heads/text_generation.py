@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..layers.head import HeadModule
 
+
 class Options(Frozen):
     """Keys under `head` for text-generation."""
 

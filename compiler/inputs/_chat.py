@@ -41,6 +41,11 @@ def generation(folder: Path) -> Mapping[str, Any]:
     return _json(folder / "generation_config.json")
 
 
+def tokenizer_class(folder: Path) -> str:
+    """The name of transformers' tokenizer for the folder, empty where tokenizer_config.json has none."""
+    return _word(_json(folder / "tokenizer_config.json").get("tokenizer_class"))
+
+
 def _json(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(whole(path, LARGEST))

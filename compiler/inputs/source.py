@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ...runtime.sequences import Written
+from ...runtime.prompts import Written
 from ..contracts.input import Input
 from ..contracts.options import TokenLengths
 from ..contracts.reading import RowReader
 from ..decision import Decided
-from ..diagnostics import At, Diagnostic, refuse
+from ..diagnostics import At, Diagnostic, Refused, listed, nearest, quote, refuse
 from ..facts.rows import Unusable, cell, kind_of
 from ..frozen import Frozen
 from . import text
-from ._chat import ends, generation
+from ._chat import ends, generation, tokenizer_class
 from ._panics import silenced
 from ._tokenizer import NAME, misfits, numbered, tokenizer_of, unreadable
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 ARRAYS = ("input_ids", "attention_mask", "decoder_input_ids")
 DEFAULT_LENGTH, DEFAULT_TARGET = 512, 128
+# where tokenizers of these classes put the token of a text's language
+SIDES = {
+    **{"MBartTokenizer": "after", "MBart50Tokenizer": "before"},
+    **{"NllbTokenizer": "before", "M2M100Tokenizer": "before"},
+}
+LANGUAGE = re.compile(r"[a-z]{2}_[A-Z]{2}|[a-z]{3}_[A-Z][a-z]{3}|__[a-z]{2,3}__")  # as their tokens look
 CUT = 0.1  # the share of truncated targets that gets a warning
 
 
@@ -66,13 +73,16 @@ def preprocessing(
     ended = ends(folder, config, numbered(folder / NAME, sha256))
     before, after = _affixes(folder / NAME, sha256)
     after = after if after[-1:] == [ended["end_id"]] else [*after, ended["end_id"]]
-    start = _start(folder, config)
+    side = SIDES.get(tokenizer_class(folder).removesuffix("Fast"))
+    start = [] if side == "after" else [_start(folder, config)]  # there a text begins with its language
     return {
         **{key: record[key] for key in ("tokenizer", "assets", "max_length", "pad_id")},
         "modality": "source",
         "max_target_length": options.max_target_length or lengths["max_target_length"],
         "stop_ids": ended["stop_ids"],
-        "start_ids": [start, *before],
+        "start_ids": [*start, *before],
+        "end_id": ended["end_id"],
+        "language_side": side,
         "prefix": "",
         "source": {"before": before, "after": after},
         "target": {"before": before, "after": after},
@@ -163,7 +173,12 @@ def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> d
     if not targets:
         return found
     own = text.measure(targets, {**record, "max_length": record["max_target_length"]}, folder)
-    return {**found, "target_tokens_mean": own["tokens_mean"], "target_cut_share": own["cut_share"], "target_95": own["tokens_95"]}
+    return {
+        **found,
+        "target_tokens_mean": own["tokens_mean"],
+        "target_cut_share": own["cut_share"],
+        "target_95": own["tokens_95"],
+    }
 
 
 def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: int | None) -> Iterator[Diagnostic]:
@@ -174,7 +189,9 @@ def doubts(record: Mapping[str, Any], measured: Mapping[str, float], longest: in
         notes = (f"of a sample of the training targets, 95% have up to {wanted:,} tokens",)
         headline = f"`max_target_length` cuts {measured['target_cut_share']:.0%} of the training targets"
         help = f"write `max_target_length: {min(wanted, longest or wanted)}` under `data`"
-        yield Diagnostic("W0315", headline, At(("data", "max_target_length"), f"{kept} tokens are kept"), (), notes, help)
+        yield Diagnostic(
+            "W0315", headline, At(("data", "max_target_length"), f"{kept} tokens are kept"), (), notes, help
+        )
 
 
 def stored(record: Mapping[str, Any], measured: Mapping[str, float]) -> int:
@@ -209,6 +226,51 @@ def _limits(record: Mapping[str, Any]) -> str:
     return f"Of a text beyond {record['max_length']} tokens the first are read."
 
 
+def settle(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The tokens around texts that have languages, and the decoder's first tokens.
+
+    Raises Refused E0322 where the backbone has languages and none are named, or the other way round, and for one that
+    the tokenizer lacks.
+    """
+    side, languages = record["language_side"], record["languages"]
+    if side is None or languages is None:
+        if side is None and languages is None:
+            return {}
+        raise _without(side)
+    known, end = numbered(folder / NAME, record["assets"][NAME]), record["end_id"]
+    numbers = {name: _number(known, name, word) for name, word in languages.items()}
+    start = [*(record["start_ids"][:1] if side == "before" else ()), numbers["target"]]
+    around = {
+        name: {"before": [number], "after": [end]} if side == "before" else {"before": [], "after": [end, number]}
+        for name, number in numbers.items()
+    }
+    return {"start_ids": start, **around}
+
+
+def _without(side: str | None) -> Refused:
+    if side is None:
+        at, help = (
+            At(("head", "languages"), "has no token here"),
+            "remove `languages`, or choose a multilingual backbone",
+        )
+        return refuse("E0322", "the backbone's tokenizer knows no languages", at=at, help=help)
+    help = "write `languages: {source: …, target: …}` under `head`, with words of the tokenizer such as `en_XX`"
+    return refuse("E0322", "the backbone translates between languages, and none are named", at=At(("head",)), help=help)
+
+
+def _number(known: Mapping[str, int], name: str, word: str) -> int:
+    """The number of a language's token; raises Refused E0322 where the tokenizer has none."""
+    for token in (word, f"__{word}__"):  # M2M-100 writes en as __en__
+        if token in known:
+            return known[token]
+    languages = [token.strip("_") for token in known if LANGUAGE.fullmatch(token)]
+    at, help = (
+        At(("head", "languages", name), "no token of it"),
+        nearest(word, languages) or f"it has {listed(languages)}",
+    )
+    raise refuse("E0322", f"the backbone's tokenizer has no language {quote(word)}", at=at, help=help)
+
+
 INPUT = Input(
     options=Options,
     feeds="text",
@@ -217,6 +279,7 @@ INPUT = Input(
     preprocessing=preprocessing,
     decided=decided,
     misfits=misfits,
+    settle=settle,
     problems=problems,
     measure=measure,
     statistics=text.INPUT.statistics,

@@ -24,6 +24,17 @@ def share_embedding(module: Any) -> Any:
     return module
 
 
+def fix_positions(module: Any) -> Any:
+    """Makes positions that nothing trains a constant, which is no tensor of a checkpoint."""
+    for name in STACKS:
+        positions = getattr(module, name).embed_positions
+        if isinstance(positions, nn.Embedding):  # others compute them, and keep them as a constant already
+            weight = positions._parameters.pop("weight")
+            assert weight is not None
+            positions.register_buffer("weight", weight.detach(), persistent=False)
+    return module
+
+
 class SequenceToSequence(LanguageModel):
     """A language model whose states are the decoder's: transformers' model for conditional generation."""
 

@@ -14,7 +14,8 @@ def scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> dict[st
     from sacrebleu.metrics.chrf import CHRF
 
     most = max(map(len, references))
-    streams = [[own[i] if i < len(own) else None for own in references] for i in range(most)]
+    # rows with fewer references than others repeat their first, which changes no count
+    streams = [[own[i] if i < len(own) else own[0] for own in references] for i in range(most)]
     bleu, chrf = BLEU(), CHRF()
     found = {name: float(each.corpus_score(texts, streams).score) for name, each in (("bleu", bleu), ("chrf", chrf))}
     return {**found, "bleu_signature": str(bleu.get_signature())}

@@ -63,7 +63,9 @@ class ExportPlan(Frozen):
     samples: str
     samples_sha256: str | None
     graphs: Graphs  # those of a single pass, and further graphs that a decoder runs
-    passes: tuple[str, ...] = (MODEL,)  # of a single pass: the first takes the arrays of preprocessing, each its outputs
+    passes: tuple[str, ...] = (
+        MODEL,
+    )  # of a single pass: the first takes the arrays of preprocessing, each its outputs
 
     @field_validator("precision")
     @classmethod

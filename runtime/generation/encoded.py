@@ -36,7 +36,9 @@ class EncodedSteps:
 
     def keep(self, rows: np.ndarray) -> None:
         """Goes on with these rows of before, int64 indices (rows,)."""
-        self.read, self.past = ({name: values[rows] for name, values in each.items()} for each in (self.read, self.past))
+        self.read, self.past = (
+            {name: values[rows] for name, values in each.items()} for each in (self.read, self.past)
+        )
 
     def _ask(self, ids: np.ndarray) -> np.ndarray:
         found = self.run(DECODER, {"decoder_input_ids": ids, **self.read, **self.past})

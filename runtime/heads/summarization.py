@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._sequences import decoder
+from ..sequences import decoder
 
 
 @dataclass(frozen=True)

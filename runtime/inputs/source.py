@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..given import named
+from ..prompts import Written
 from ..rows import Rows
-from ..sequences import Written
 from ..shape import FILE
 from . import Preprocessing
 from ._tokens import answered, tokenizer_of

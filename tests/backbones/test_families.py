@@ -24,7 +24,8 @@ from graftc.compiler.facts.backbone import LANGUAGE_MODELS
 
 from . import tiny
 
-WORDS = variants.words("backbones")
+# those of encoder-decoders are held against their modules in test_sequences.py
+WORDS = [word for word in variants.words("backbones") if "sequence-to-sequence" not in variants.family(word).provides]
 HEADS = (
     transformers.AutoModelForPreTraining,
     transformers.AutoModelForMaskedLM,

@@ -40,13 +40,19 @@ _DECODER = {
     "eos_token_id": 0,
     "pad_token_id": 0,
 }
+_STACKS = {
+    **{"d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 64, "decoder_ffn_dim": 48},
+    **{"encoder_attention_heads": 4, "decoder_attention_heads": 2, "init_std": 0.2, "scale_embedding": True},
+    **_TOKENS,
+}
+_T5 = {
+    **{"d_model": 32, "d_kv": 12, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 2},
+    **{"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16},
+    **{"vocab_size": VOCABULARY, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
+}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "albert": {**_ENCODER, "embedding_size": 16},
-    "bart": {
-        **{"d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 64, "decoder_ffn_dim": 48},
-        **{"encoder_attention_heads": 4, "decoder_attention_heads": 2, "init_std": 0.2, "scale_embedding": True},
-        **_TOKENS,
-    },
+    "bart": _STACKS,
     "bert": _ENCODER,
     "convnext": {
         **{"num_stages": 3, "hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "layer_scale_init_value": 1.0},
@@ -72,6 +78,9 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         **_STRONG,
     },
     "llama": _DECODER,
+    "m2m-100": {**_STACKS, "bos_token_id": 0},
+    "marian": {**_STACKS, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
+    "mbart": {**_STACKS, "decoder_start_token_id": 2},
     "mistral": {**_DECODER, "sliding_window": 16},
     "mobilenet-v2": {"depth_multiplier": 0.25, "finegrained_output": False, **_IMAGE},
     "modernbert": {
@@ -80,15 +89,13 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "local_attention": 16,
     },
     "mpnet": _SHIFTED,
+    "mt5": {**_T5, "num_decoder_layers": 2},
+    "pegasus": {**_STACKS, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
     "qwen2": _DECODER,
     "qwen3": _DECODER,
     "resnet": {"embedding_size": 8, "hidden_sizes": [16, 32, 48], "depths": [1, 2, 1]},
     "roberta": {**_SHIFTED, "type_vocab_size": 1},
-    "t5": {
-        **{"d_model": 32, "d_kv": 12, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 2},
-        **{"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16},
-        **{"vocab_size": VOCABULARY, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
-    },
+    "t5": _T5,
     "swin": {
         **{"embed_dim": 8, "depths": [1, 2, 1], "num_heads": [1, 2, 2], "window_size": 2, "patch_size": 4},
         **_IMAGE,
@@ -113,7 +120,7 @@ abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,;:!?'()-
 
 def config(word: str, **more: Any) -> transformers.PreTrainedConfig:
     """The configuration of a family's tiny backbone; `more` overrides it."""
-    model_type = {"mobilenet-v2": "mobilenet_v2"}.get(word, word)
+    model_type = {"mobilenet-v2": "mobilenet_v2", "m2m-100": "m2m_100"}.get(word, word)
     return transformers.AutoConfig.for_model(model_type, **{**_CONFIGS[word], **more})
 
 
@@ -166,12 +173,12 @@ def processor(word: str) -> Any:
 def tokenizer(word: str) -> Any:
     """The tokenizer of a family: the words of a few sentences, and letters for all others."""
     limit = {"model_max_length": 64}
-    if word in ("bart", "roberta"):
+    if word in ("bart", "m2m-100", "marian", "mbart", "pegasus", "roberta"):
         vocab, merges = _merges(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
         return transformers.RobertaTokenizer(vocab=vocab, merges=merges, **limit)
     if "causal" in variants.family(word).provides:
         return _decoder(*_merges(["<|endoftext|>"]), limit)
-    if word == "t5":
+    if word in ("mt5", "t5"):
         scored = _scored(["<pad>", "</s>", "<unk>"])
         return transformers.T5Tokenizer(vocab=scored, extra_ids=0, **limit)
     if word == "modernbert":
