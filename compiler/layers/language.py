@@ -68,6 +68,7 @@ class States(nn.Module):
     """A stub in place of a backbone, which returns its input."""
 
     def forward(self, *positional: Any, inputs_embeds: torch.Tensor, **named: Any) -> Any:
+        """The states that are given, as a backbone returns its own."""
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..sequences import decoder
+from ._sequences import decoder
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BundleError
-from .generation import Detokenizer, Options, generate, options_of, stream
-from .generation.encoded import EncodedSteps
-from .generation.options import CALL
-from .generation.steps import log_totals
-from .heads import Decoder, Run
-from .rows import Outputs, Rows, by_length
-from .shape import ANY
+from ..errors import BundleError
+from ..generation import Detokenizer, Options, generate, options_of, stream
+from ..generation.encoded import EncodedSteps
+from ..generation.options import CALL
+from ..generation.steps import log_totals
+from ..rows import Outputs, Rows, by_length
+from ..shape import ANY
+from . import Decoder, Run
 
 SIDE = range(1, 1 << 24)
 HEAD = {
