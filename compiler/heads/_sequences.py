@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 class Languages(Frozen):
     """Keys under `head.languages`: words of the backbone's tokenizer, such as en_XX or eng_Latn."""
 
-    source: str = Field(min_length=1, max_length=40, description="the language of sources")
-    target: str = Field(min_length=1, max_length=40, description="the language of targets")
+    source: str = Field(min_length=1, description="the language of sources")
+    target: str = Field(min_length=1, description="the language of targets")
 
 
 class Options(Frozen):
     """Keys under `head` of heads that write a text of another."""
 
-    prefix: str = Field("", max_length=1000, description="a text before every source, in training and in the bundle")
+    prefix: str = Field("", description="a text before every source, in training and in the bundle")
     languages: Languages | None = Field(None, description="of multilingual backbones: what texts are written in")
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 

@@ -19,6 +19,7 @@ from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from .terms import SMALL
 
 FEW = 32  # rows for each label
+LAYER = re.compile(r"\.[0-9]+\.")  # in names of arrays that every layer has
 WORDS = {
     "frozen": "frozen",
     "held": "held (an adapter learns around it)",
@@ -278,9 +279,7 @@ def _export(plan: Plan) -> list[str]:
     for name, graph in export.graphs.items():
         prefix = "" if name == MODEL else f"{name} "
         lines += [
-            _line(
-                prefix + word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in own.items())
-            )
+            _line(prefix + word, ", ".join(dict.fromkeys(_array(name, array) for name, array in own.items())))
             for word, own in (("inputs", graph.inputs), ("outputs", graph.outputs))
         ]
     names = [task.named(task.metric) for task in plan.tasks if task.metric and task.split("validation")]
@@ -307,3 +306,12 @@ def _cost(plan: Plan) -> list[str]:
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
         _line("about", f"{memory}; {disk}"),
     ]
+
+
+def _array(name: str, array: Mapping[str, Any]) -> str:
+    """An array with its type; those of all layers are one.
+
+    >>> _array("present.3.key", {"dtype": "float32", "shape": ["batch", 2, "total", 8]})
+    'present.*.key float32[batch, 2, total, 8]'
+    """
+    return f"{LAYER.sub('.*.', name)} {array['dtype']}[{', '.join(map(str, array['shape']))}]"
