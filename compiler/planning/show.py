@@ -194,9 +194,18 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     if "tokens_mean" in measured:
         lengths = f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}"
         lines.append(_line("tokens", f"{lengths}, {measured['cut_share']:.1%} of texts cut (of a sample)"))
+    if task.data.block:
+        lines.append(_line("packing", _packing(task.data.block, plan)))
     if task.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
+
+
+def _packing(block: int, plan: Plan) -> str:
+    """How the rows of a step share blocks, with the number of blocks by the sample's mean length."""
+    size, mean = plan.train.batch_size, plan.estimates.measured.get("tokens_mean")
+    count = f": about {counted(math.ceil(size * mean / block), 'block')} for {counted(size, 'row')}" if mean else ""
+    return f"rows of a step share blocks of {block} tokens{count}"
 
 
 def _reading(modality: str, record: Mapping[str, Any]) -> str:
