@@ -245,23 +245,25 @@ class Tally(_scores.Tally):
 def problems(loss: Loss, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
     """Findings between `head.loss` and the rows."""
     objective, train = OBJECTIVES[loss.objective], tallies["train"]
-    path = ("head", "loss", "objective")
+    at = At(("head", "loss", "objective") if "objective" in loss.model_fields_set else ("head", "type"))
     if objective.of_pairs and not train.has_pairs:
         headline = f"`{loss.objective}` learns from pairs of answers, and the rows have none"
-        help = f"name the columns of both: `columns: {{chosen: …, rejected: …}}`, or write `objective: {_words(False)}`"
-        yield Diagnostic("E0572", headline, At(path), help=help)
+        help = f"name the columns of both: `columns: {{chosen: …, rejected: …}}`, or write {_words(False)}"
+        yield Diagnostic("E0572", headline, at, help=help)
     elif train.has_pairs and not objective.of_pairs:
-        also = (At(("data", "columns", CHOSEN), on_key=True),)
+        also = (At(("data", "columns", CHOSEN), f"`{CHOSEN}` and `{REJECTED}`", on_key=True),)
         headline = f"`{loss.objective}` learns from one answer, and the rows have a preferred and a rejected one"
-        help = f"write `loss: {{objective: {_words(True)}}}`, or name a column of one answer under `data.columns`"
-        yield Diagnostic("E0572", headline, At(path), also, help=help)
+        help = f"write {_words(True)} under `head`, or name a column of one answer under `data.columns`"
+        yield Diagnostic("E0572", headline, at, also, help=help)
     else:
         yield from _useless(loss, objective)
         yield from _equal(tallies)
 
 
 def _words(of_pairs: bool) -> str:
-    return " or ".join(word for word, each in OBJECTIVES.items() if each.of_pairs == of_pairs)
+    """The objectives of a kind, as a spec writes them."""
+    words = [word for word, each in OBJECTIVES.items() if each.of_pairs == of_pairs]
+    return " or ".join(f"`loss: {{objective: {word}}}`" for word in words)
 
 
 def _useless(loss: Loss, objective: Objective) -> Iterator[Diagnostic]:
@@ -269,7 +271,7 @@ def _useless(loss: Loss, objective: Objective) -> Iterator[Diagnostic]:
     also = (At(("head", "loss", "objective")),)
     if loss.beta is not None and not objective.of_pairs:
         headline, at = f"`{loss.objective}` has no `beta`", At(("head", "loss", "beta"))
-        yield Diagnostic("E0209", headline, at, also, help=f"remove `beta`, or write `objective: {_words(True)}`")
+        yield Diagnostic("E0209", headline, at, also, help=f"remove `beta`, or write {_words(True)}")
     if loss.on == "all" and not objective.learns_prompts:
         headline = f"`{loss.objective}` can't learn the prompt, which both answers share"
         yield Diagnostic("E0209", headline, At(("head", "loss", "on")), also, help="remove `on`")
