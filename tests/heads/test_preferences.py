@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +246,52 @@ def test_keys_that_do_not_go_with_rows_are_refused(
     data = {"train": "rows.jsonl", "max_length": 48, **more}
     found = codes(spec(tmp_path, "llama", "dpo", rows, head=head, data=data))
     assert [code for code in found if code.startswith("E")] == wanted
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from graftc.compiler.cli import main
+from graftc.compiler.execution import saves
+from graftc.compiler.features.cache import FeatureWriter
+from graftc.compiler.stages import reference
+saves.EVERY = saves.SHARE = 0.0
+reference.BATCH = 4
+def killing(function, at):
+    calls = iter(range(1, 1000))
+    def killed(*args, **more):
+        if next(calls) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **more)
+    return killed
+FeatureWriter.put = killing(FeatureWriter.put, int(sys.argv[1]))
+torch.optim.AdamW.step = killing(torch.optim.AdamW.step, int(sys.argv[2]))
+main(sys.argv[3:])
+"""
+
+
+def test_a_killed_build_goes_on_to_the_same_bundle(tmp_path: Path) -> None:
+    """Killed while references were computed, then in the midst of training."""
+    backbone("llama", tmp_path / "backbone")
+    train = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}
+    path = spec(tmp_path, "llama", "dpo", pairs(), adapt={"method": "lora", "dropout": 0.1}, train=train)
+
+    def build(place: str, *at: int) -> subprocess.CompletedProcess[str]:
+        where = ["-o", str(tmp_path / place / "bundle"), "--store", str(tmp_path / place / "store")]
+        words = [sys.executable, "-c", KILLED, *map(str, at), "build", str(path), *where]
+        return subprocess.run(words, capture_output=True, text=True)
+
+    assert build("killed", 5, 0).returncode == -9
+    again = build("killed", 0, 4)
+    assert again.returncode == -9
+    assert "going on from row" in again.stderr
+    last = build("killed", 0, 0)
+    assert "going on from step 3 of 6" in last.stderr
+    assert "reference-train …" not in last.stderr
+    assert build("whole", 0, 0).returncode == 0
+    found, expected = (
+        {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (tmp_path / "killed" / "bundle", tmp_path / "whole" / "bundle")
+    )
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
