@@ -241,9 +241,10 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _is_of_lost(found: Diagnostic, spec: Draft) -> bool:
-    """Whether a finding is about a key of the head that could not be read."""
+    """Whether a finding is about a key of the head that could not be read, or about the head where one could not."""
     path = found.at.path if isinstance(found.at, At) else ()
-    return path[:1] == ("head",) and path[1] in spec.lost
+    lost = spec.lost & set(spec.head_variant.options.model_fields)
+    return path[:1] == ("head",) and (path[1] in lost or (path[1] == "type" and bool(lost)))
 
 
 def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:

@@ -162,6 +162,9 @@ class Head(Generic[Keys, Statistics]):
     build: Callable[[Record, Any], HeadModule]  # (record, the width or transformers' language model)
     loss: Callable[[Record, Tensors, Any], torch.Tensor]
     """(record, outputs, targets) → mean loss of a batch, a scalar; targets are one tensor, or tensors by name"""
+    wanted: Callable[[Any], torch.Tensor] | None = None
+    """targets → the tokens whose outputs the loss reads, bool (rows, tokens), for a head that can leave out others: in
+    training its outputs are then (wanted tokens, …), row by row. None where it gives outputs of all tokens"""
     reference_scores: Reference | None = None  # of a loss that compares the network with the untouched backbone
     in_batch_negatives: bool = False  # the loss compares rows of a batch with each other
     is_backbones: bool = False  # its layers are the backbone's own, which stay frozen beside what a method adds

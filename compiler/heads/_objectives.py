@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from ..layers.preferences import Answered
+
 CHOSEN, REJECTED = "chosen", "rejected"  # roles of the two answers of a pair
 # targets of a row of a pair: the tokens of the answer, all tokens, and whether it is the preferred answer
 ANSWER, WHOLE, PREFERRED = "answer", "whole", "preferred"
@@ -51,28 +53,47 @@ class Objective:
     loss: Callable[[Mapping[str, Any], Mapping[str, torch.Tensor], Any], torch.Tensor]
     """(record, outputs, targets) → mean loss of a batch, as `Head.loss`"""
     of_pairs: bool = False  # whether a row has two answers, the preferred first
-    rewards: Callable[[Mapping[str, Any], Any, Mapping[str, torch.Tensor]], torch.Tensor] | None = None
-    """(record, likelihood of answers, their targets) → how much better each row is than before: (rows,)"""
+    rewards: Callable[[Mapping[str, Any], Answered, Mapping[str, torch.Tensor]], torch.Tensor] | None = None
+    """(record, how likely answers are, their targets) → how much better each row is than before: (rows,)"""
     condensed: Callable[[Mapping[str, Any], Mapping[str, Any]], float] = mean_of_losses
     """(record, outputs as `condense` leaves them) → the mean loss of a split"""
     has_reference: bool = False  # whether it compares answers with what the untouched backbone says of them
     learns_prompts: bool = True  # whether `on: all` makes a difference
 
 
+def wanted(targets: Any) -> torch.Tensor:
+    """The tokens whose logits the loss reads, bool (rows, tokens): those that have a target."""
+    own = targets.get(WHOLE, targets[ANSWER]) if isinstance(targets, dict) else targets
+    found: torch.Tensor = own != IGNORED
+    return found
+
+
+def _likely(outputs: Mapping[str, torch.Tensor], targets: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, Answered]:
+    """The log-probability of every target (rows, tokens), and how likely answers are."""
+    from ..layers.preferences import answered, likelihoods
+
+    likely = likelihoods(outputs["logits"], targets.get(WHOLE, targets[ANSWER]), IGNORED)
+    return likely, answered(likely, targets[ANSWER], IGNORED)
+
+
 def _next_token(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: Any) -> torch.Tensor:
-    return _vocabulary.loss(record, outputs, targets)
+    """Mean cross entropy over the tokens that have a target."""
+    logits, wanted = outputs["logits"], targets != IGNORED
+    logits = logits if logits.ndim == 2 else logits[wanted]
+    return _vocabulary.loss(record, {"logits": logits[None]}, targets[wanted][None])
 
 
-def _dpo_rewards(record: Mapping[str, Any], found: Any, targets: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _dpo_rewards(record: Mapping[str, Any], found: Answered, targets: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """β times the log-ratio of network and reference."""
     rewards: torch.Tensor = record["beta"] * (found.sums - targets[REFERENCE])
     return rewards
 
 
 def _dpo(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: Any) -> torch.Tensor:
-    from ..layers.preferences import answered, dpo
+    from ..layers.preferences import dpo
 
-    return dpo(_dpo_rewards(record, answered(outputs["logits"], targets[ANSWER], IGNORED), targets))
+    _, found = _likely(outputs, targets)
+    return dpo(_dpo_rewards(record, found, targets))
 
 
 def _dpo_condensed(record: Mapping[str, Any], outputs: Mapping[str, Any]) -> float:
@@ -83,7 +104,7 @@ def _dpo_condensed(record: Mapping[str, Any], outputs: Mapping[str, Any]) -> flo
     return float(dpo(torch.from_numpy(outputs["rewards"])))
 
 
-def _orpo_rewards(record: Mapping[str, Any], found: Any, targets: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _orpo_rewards(record: Mapping[str, Any], found: Answered, targets: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """β times the mean log-probability of a token."""
     rewards: torch.Tensor = record["beta"] * found.means
     return rewards
@@ -93,8 +114,8 @@ def _orpo(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], target
     """The cross entropy of the preferred answers, and β times L_OR."""
     from ..layers.preferences import answered, log_odds_ratio
 
-    found = answered(outputs["logits"], targets[ANSWER], IGNORED)
-    learned = answered(outputs["logits"][0::2], targets[WHOLE][0::2], IGNORED) if WHOLE in targets else found.preferred
+    likely, found = _likely(outputs, targets)
+    learned = answered(likely, targets.get(WHOLE, targets[ANSWER]), IGNORED).preferred
     return -learned.sums.sum() / learned.tokens.sum() + record["beta"] * log_odds_ratio(found.means)
 
 
@@ -139,9 +160,7 @@ def loss(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets
 
 def score(record: Mapping[str, Any], outputs: Mapping[str, torch.Tensor], targets: Any) -> torch.Tensor:
     """The log-probability of each row's answer: (rows,)."""
-    from ..layers.preferences import answered
-
-    return answered(outputs["logits"], targets[ANSWER], IGNORED).sums
+    return _likely(outputs, targets)[1].sums
 
 
 def target(

@@ -121,6 +121,7 @@ HEAD = Head(
     target=_objectives.target,
     ragged_targets=(TARGET, _objectives.ANSWER, _objectives.WHOLE),
     packs=packs,
+    wanted=_objectives.wanted,
     build=build,
     loss=_objectives.loss,
     reference_scores=Reference(is_needed=lambda record: _objectives.of(record).has_reference, score=_objectives.score),

@@ -28,10 +28,23 @@ class Answered(NamedTuple):
         return Answered(self.sums[0::2], self.tokens[0::2])
 
 
-def answered(logits: torch.Tensor, targets: torch.Tensor, ignored: int) -> Answered:
-    """How likely the tokens that have a target are: logits (rows, tokens, words), targets (rows, tokens)."""
-    lost = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignored, reduction="none")
-    return Answered(-lost.view(targets.shape).sum(1), (targets != ignored).sum(1))
+def likelihoods(logits: torch.Tensor, targets: torch.Tensor, ignored: int) -> torch.Tensor:
+    """The log-probability of each target, 0 where a token has none: (rows, tokens).
+
+    `logits` are (rows, tokens, words), or those of the tokens that have a target alone, (targets, words), row by row;
+    `targets` are (rows, tokens).
+    """
+    wanted = targets != ignored
+    logits = logits if logits.ndim == 2 else logits[wanted]
+    found = logits.new_zeros(targets.shape)
+    found[wanted] = -functional.cross_entropy(logits, targets[wanted], reduction="none")
+    return found
+
+
+def answered(likely: torch.Tensor, targets: torch.Tensor, ignored: int) -> Answered:
+    """How likely answers are: log-probabilities of tokens (rows, tokens), targets of those of the answers."""
+    own = targets != ignored
+    return Answered((likely * own).sum(1), own.sum(1))
 
 
 def dpo(rewards: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from ..execution.prepared import Prepared, target_file, targets_of
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work, stage_name
 from ..features.cache import DONE, VALUES, FeatureWriter
+from ..layers.head import WANTED
 from ..model.assembly import assemble
 from ..planning import fits
 from ..store.store import write_array
@@ -41,7 +42,8 @@ def _scores(work: Work, rows: Prepared) -> np.ndarray:
     """The score of each row, float32 (rows,)."""
     phase, task = fits.untouched(work.plan), work.task
     network = assemble(phase, work.backbone).to(work.machine.device)
-    processor, reference = preprocessor(work.plan, work.backbone), task.head.variant.reference_scores
+    processor, head = preprocessor(work.plan, work.backbone), task.head.variant
+    reference = head.reference_scores
     assert reference is not None
     batches = by_length(rows.lengths(), BATCH, budget_on(work.machine.device, processor))
     writer = FeatureWriter(work.out, rows.rows, 1, None, batches=len(batches))
@@ -49,8 +51,9 @@ def _scores(work: Work, rows: Prepared) -> np.ndarray:
     def keep(_: int, chosen: np.ndarray, parts: int) -> None:
         for part in (chosen[cut] for cut in cuts(len(chosen), parts)):
             batch = arrays(processor.collate([rows.row(int(i)) for i in part]), work.machine.device)
-            outputs = network.answers(batch, [task.name])[task.name]
             targets = tensors_of(targets_of(rows.targets, part), work.machine.device)
+            batch |= {WANTED: head.wanted(targets)} if head.wanted else {}
+            outputs = network.answers(batch, [task.name])[task.name]
             scores = reference.score(task.head.record, outputs, targets)
             writer.put(part, scores.float().cpu().numpy()[:, None])
 

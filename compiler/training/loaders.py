@@ -16,6 +16,7 @@ from ..contracts.head import Target
 from ..execution.prepared import Column, Prepared, Targets, joined_targets, target_of, targets_of
 from ..features.cache import FeatureCache, read_cache
 from ..features.layers import STATE
+from ..layers.head import WANTED
 from ..model.network import Network
 from ..planning.plan import Phase, TaskPlan
 from ..planning.split import derived_seed
@@ -260,7 +261,9 @@ class Rows:
         """Input tensors of the rows of some inputs, in blocks where rows share these; `seed` draws the augmentation."""
         rows = self.prepared.rows_of(inputs)
         found = self.loader.batch(rows, seed)
-        return self._layout(rows).arrays(found) if self.block else found
+        found = self._layout(rows).arrays(found) if self.block else found
+        wanted = self.task.head.variant.wanted
+        return {**found, WANTED: wanted(self.targets(inputs, seed))} if wanted else found
 
     def _layout(self, rows: np.ndarray) -> Layout:
         return Layout(self.prepared.lengths()[rows], self.block)

@@ -146,3 +146,20 @@ def test_what_is_learned_on_all(tmp_path: Path) -> None:
     assert counts[1] == [len(aim) - 1 for aim in aims]
     assert all(a <= b for a, b in zip(*counts, strict=True))
     assert sum(counts[0]) < sum(counts[1]) / 1.5
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_logits_are_computed_where_something_is_learned_in_one_part_or_several(packing: bool, tmp_path: Path) -> None:
+    backbone("llama", tmp_path / "backbone")
+    _, _, run = running.training(spec(tmp_path, "llama", packing), tmp_path / "store")
+    batch = run.sets[0].batch(run.sets[0].every.tolist(), 0, 0)
+    (arrays,), aims = [each.arrays for each in batch.passes], batch.targets[""]
+    assert isinstance(aims, torch.Tensor)
+    with torch.no_grad():
+        logits = run.network.answers(arrays, [""])[""]["logits"]
+        every = run.network.answers({n: a for n, a in arrays.items() if n != "wanted"}, [""])[""]["logits"]
+        whole, parted = (float(run.module.eval()(batch, parts)) for parts in (1, 3))
+    assert logits.shape == (int((aims != -100).sum()), every.shape[-1])
+    assert len(logits) < aims.numel() / 2, "most of a batch is prompts and padding"
+    assert torch.allclose(logits, every[aims != -100], atol=1e-5)
+    assert parted == pytest.approx(whole, abs=1e-6)
