@@ -16,7 +16,7 @@ from ..decision import Decided
 from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from . import text
-from ._chat import chat_template, ends
+from ._chat import chat_template, ends, no_template
 from ._conversations import messages_of, pair, pair_refusal
 from ._tokenizer import NAME, misfits, numbered
 
@@ -102,8 +102,14 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
 
 
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
-    """Numbers of tokens of a sample, prompt and answer together, and the share that is cut."""
-    return text.measure(map(_text, inputs), record, folder)
+    """Numbers of tokens of a sample, prompt and answer together, and the share that is cut.
+
+    Raises Refused E0399 for pairs of conversations where the backbone has no chat template.
+    """
+    given = tuple(inputs)
+    if record["template"] is None and any(isinstance(getattr(each, "chosen", None), Conversation) for each in given):
+        raise no_template("chosen")
+    return text.measure(map(_text, given), record, folder)
 
 
 def _text(value: Any) -> str:

@@ -152,6 +152,9 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
     if "names" in record:  # of the numbers that stand for labels, or of numbers to learn
         shown = _in_order(record["names"])
         lines.append(_line("tags", f"numbers from 0: {shown}") if "labels" in record else _line("numbers", shown))
+    if "objective" in record:
+        beta = f" with beta {record['beta']:g}" if "beta" in record else ""
+        lines.append(_line("objective", f"{record['objective']}{beta}, on {record['on']}"))
     if task.head.start == "fitted":
         lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""

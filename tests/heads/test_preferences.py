@@ -17,6 +17,7 @@ import transformers
 
 import graftc
 from graftc.compiler.execution.prepared import Prepared
+from graftc.compiler.heads import _objectives
 from graftc.runtime.prompts import Completed, Conversation, Preferred
 
 from ..train import running
@@ -92,10 +93,14 @@ def spec(folder: Path, family: str, objective: str, rows: list[dict[str, Any]], 
     return write(folder, family, rows, **{"head": head, "train": train, "data": data, **sections})
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_the_first_loss_of_dpo_is_that_of_a_coin(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "is_pretrained"), [("llama", False), ("gpt2", False), ("llama", True)])
+def test_the_first_loss_of_dpo_is_that_of_a_coin(family: str, is_pretrained: bool, tmp_path: Path) -> None:
+    """The reference is the backbone as this training finds it, after a stage of `pretrain` too."""
     backbone(family, tmp_path / "backbone")
-    _, _, out = running.trained(spec(tmp_path, family, "dpo", pairs()), tmp_path / "store")
+    (tmp_path / "corpus.txt").write_text("the small network reads a text\n" * 40)
+    stage = {"objective": "causal-language-modeling", "data": {"train": "corpus.txt", "max_length": 16}}
+    before = {"pretrain": [{**stage, "train": {"max_steps": 3, "learning_rate": 1e-2}}]} if is_pretrained else {}
+    _, _, out = running.trained(spec(tmp_path, family, "dpo", pairs(), **before), tmp_path / "store")
     assert np.load(out / "losses.npy") == pytest.approx([math.log(2)], abs=1e-6)
     assert math.log(2) == pytest.approx(0.6931, abs=1e-4)
 
@@ -210,6 +215,25 @@ def test_rows_that_are_no_pairs_are_refused_at_their_place(
     assert found.code == "E0313"
     assert says in found.headline
     assert getattr(found.at, "number", 2) == 2
+
+
+def test_conversations_without_a_chat_template_are_refused(tmp_path: Path) -> None:
+    backbone("llama", tmp_path / "backbone")
+    rows = [{"chosen": chat(("assistant", "a")), "rejected": chat(("assistant", word))} for word in WORDS]
+    found = [each for each in graftc.validate(spec(tmp_path, "llama", "dpo", rows)) if each.code.startswith("E")]
+    assert [each.code for each in found] == ["E0399"]
+    assert "or give texts" in found[0].help
+
+
+def test_a_lock_keeps_what_was_counted_of_pairs() -> None:
+    columns = {"chosen": ("chosen",), "rejected": ("rejected",)}
+    tally = _objectives.Tally(columns)
+    for place in range(3):
+        tally.add({"chosen": "a", "rejected": "ab"[place % 2]}, ("rows.jsonl", place))
+    known = _objectives.Tally.recall(columns, tally.record(), ("rows.lock", 0))
+    assert (known.rows, known.equal, known.has_pairs) == (3, 2, True)
+    with pytest.raises(ValueError, match="pairs are equal"):
+        _objectives.Tally.recall(columns, {**tally.record(), "equal": 4}, ("rows.lock", 0))
 
 
 def codes(path: Path) -> list[str]:
