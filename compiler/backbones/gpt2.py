@@ -78,7 +78,9 @@ def mistakes(config: Config) -> Iterator[Mistake]:
 
 FAMILY = Family(
     modality="text",
-    provides=frozenset({"tokens", "causal", "word-embeddings", "past-key-values", "causal-language-model"}),
+    provides=frozenset(
+        {"tokens", "causal", "word-embeddings", "past-key-values", "packed-rows", "causal-language-model"}
+    ),
     prefix="transformer.",
     omitted=(r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)?bias$"),
     parts={"embeddings": r"w[tp]e\.", "layers": r"h\.(\d+)\."},

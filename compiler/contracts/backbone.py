@@ -77,6 +77,7 @@ class Family:
     "tokens": one state per position · "causal": a state depends on earlier positions only · "pooled": one vector per
     input, made by `pooled` · "word-embeddings": tokens are embedded by the tensor `words`, and other vectors can be
     given in their place · "past-key-values": layers take cached keys and values, sized by `cache` ·
+    "packed-rows": rows may share a block, told apart by `position_ids` that start again ·
     "masked-language-model", "causal-language-model", "sequence-to-sequence": `language_model` is the head of that
     kind; the states of the last are a decoder's, which reads the whole of another text
     """

@@ -28,6 +28,7 @@ Statistics = TypeVar("Statistics", bound=TargetStatistics)
 Arrays = Mapping[str, "np.ndarray"]
 Target: TypeAlias = "np.ndarray | Arrays"  # the target of a row: one array, or arrays by name
 TARGET = "target"  # the name of the array where a row's target is one array
+REFERENCE = "reference"  # the name of the array of what the untouched backbone scores rows
 Tensors = Mapping[str, "torch.Tensor"]
 
 
@@ -54,6 +55,27 @@ def one_stratum(row: Row, columns: Columns) -> int:
 def one_row(columns: Columns) -> int:
     """The default of `Head.least_rows`: a batch may have a single row."""
     return 1
+
+
+def alone(options: Any) -> bool:
+    """The default of `Head.packs`: each row has a place of its own in a batch."""
+    return False
+
+
+def mean_of_losses(record: Record, outputs: Mapping[str, Any]) -> float:
+    """The default of `Head.condensed_loss`: the mean of `losses`, arrays of any length for each row; 0 of none."""
+    import numpy as np
+
+    losses = np.concatenate(outputs["losses"])
+    return float(losses.mean()) if len(losses) else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Reference:
+    """Scores of rows by the untouched backbone, computed once; they are the target REFERENCE of rows."""
+
+    is_needed: Callable[[Record], bool]
+    score: Callable[[Record, Tensors, Any], torch.Tensor]  # (record, outputs, targets) → a number for each row (rows,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -99,6 +121,7 @@ class Head(Generic[Keys, Statistics]):
     targets: tuple[str, ...] = ()  # roles of the columns that hold the answer, the default first
     several: tuple[str, ...] = ()  # those of `targets` that take several columns
     read_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → other roles that it needs
+    read_beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → others that it may have
     reader: RowReader | None = None  # for a head with roles of its own; None for the input's reader
     spelt: Callable[[Any, Row, Columns], Row] | None = None
     """(options or record, row, columns) → the row with its cells in the form that the other functions expect"""
@@ -135,9 +158,16 @@ class Head(Generic[Keys, Statistics]):
     target is one array. Batches pad integers with -100 and other numbers with 0. All other targets have one shape"""
     draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]] | None = None
     """(record, row, generator, is_training) → the inputs and the target that a step draws from a row"""
+    packs: Callable[[Keys], bool] = alone
+    """options → whether rows may share a block in training, which asks for outputs and targets of each token by itself
+    and for a loss that is a mean over tokens"""
     build: Callable[[Record, Any], HeadModule]  # (record, the width or transformers' language model)
     loss: Callable[[Record, Tensors, Any], torch.Tensor]
     """(record, outputs, targets) → mean loss of a batch, a scalar; targets are one tensor, or tensors by name"""
+    wanted: Callable[[Any], torch.Tensor] | None = None
+    """targets → the tokens whose outputs the loss reads, bool (rows, tokens), for a head that can leave out others: in
+    training its outputs are then (wanted tokens, …), row by row. None where it gives outputs of all tokens"""
+    reference_scores: Reference | None = None  # of a loss that compares the network with the untouched backbone
     in_batch_negatives: bool = False  # the loss compares rows of a batch with each other
     is_backbones: bool = False  # its layers are the backbone's own, which stay frozen beside what a method adds
     stands_alone: bool = False  # its graph `model` takes states of earlier calls, so no other head can share it
@@ -150,6 +180,8 @@ class Head(Generic[Keys, Statistics]):
     # scores
     condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → the part of large outputs that scores need; the rest is not kept in memory"""
+    condensed_loss: Callable[[Record, Mapping[str, Any]], float] = mean_of_losses
+    """(record, such outputs of a split) → its mean loss"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows) → floors
     floor_features: Literal["", "cached", "apart"] = ""
     """backbone features that floors need: "cached" are those kept for training, "apart" those of each text by itself"""
@@ -163,3 +195,7 @@ class Head(Generic[Keys, Statistics]):
     def modalities(self) -> tuple[str, ...]:
         """The modalities that make up one input; the backbone reads the first."""
         return modalities(self.modality)
+
+    def has_reference(self, record: Record) -> bool:
+        """Whether rows have scores by the untouched backbone."""
+        return self.reference_scores is not None and self.reference_scores.is_needed(record)

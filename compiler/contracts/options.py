@@ -66,6 +66,13 @@ class TokenLengths:
         max_length: int | None
 
 
+class Packable(TokenLengths):
+    """Of such an input whose rows can share blocks while a network is trained: whether they do."""
+
+    if TYPE_CHECKING:
+        packing: bool
+
+
 class Windowed(TokenLengths):
     """Of such an input that can be read in windows: how many tokens two of them share, None for the default."""
 

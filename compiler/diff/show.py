@@ -16,6 +16,7 @@ WIDTH = 19
 OUTPUTS = {
     "prepare": "rows as arrays",
     "features": "outputs of frozen layers",
+    "reference": "scores of rows by the untouched backbone",
     "rehearse": "the proof that the untrained network exports",
     "pretrain": "weights after a stage of `pretrain`",
     "fit": "the heads as they are before the first step",

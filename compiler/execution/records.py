@@ -103,12 +103,18 @@ class Planned:
             record |= {"backbone": kept, "untouched": asked}
         return record
 
+    def of_reference(self, task: TaskPlan) -> Json:
+        """The record of a task's scores by the untouched backbone, besides the rows."""
+        sees = {"inputs": list(task.data.inputs), "preprocessing": task.data.preprocessing.plain()}
+        return {"backbone": self.frozen, "tasks": {task.name: {"data": sees, "head": {"type": task.head.type}}}}
+
     @property
     def of_training(self) -> Json:
         """The record of the supervised training."""
         tasks = self.tasks("inputs", "preprocessing", "augment")
         for task in self.whole["tasks"]:
             tasks[task["name"]] |= {key: task[key] for key in ("weight", "metric", "adapt")}
+            tasks[task["name"]]["data"] |= {key: task["data"][key] for key in ("block",) if key in task["data"]}
         return {**self.model, "tasks": tasks, "train": self.whole["train"]}
 
 

@@ -12,7 +12,7 @@ from ..planning.portable import base, portable
 from . import records
 from .pipeline import Stage
 from .records import LEARNED_FROM, Json, Planned
-from .work import FIT, stage_name
+from .work import FIT, REFERENCE, stage_name
 
 TORCH = ("torch", "transformers", "safetensors", "numpy")
 FLOOR = ("scikit-learn", "numpy", "torch", "transformers")
@@ -107,8 +107,26 @@ def _features(planned: Planned) -> Iterator[Stage]:
             yield _cached(planned, planned.plan, task, split.name)
 
 
+def _reference(planned: Planned) -> Iterator[Stage]:
+    """`reference`: rows with their scores by the untouched backbone, for losses that compare the network with it."""
+    for task in planned.plan.tasks:
+        if task.head.variant.has_reference(task.head.record):
+            for split in task.data.splits:
+                yield Stage(
+                    module=REFERENCE,
+                    format=1,
+                    record=planned.of_reference(task),
+                    inputs=(stage_name("prepare", task.name, split.name), *planned.made),
+                    libraries=TORCH,
+                    task=task.name,
+                    split=split.name,
+                    resumes=True,
+                    below=planned.below,
+                )
+
+
 def _cached(planned: Planned, phase: Phase, task: TaskPlan, split: str, is_fit: bool = False) -> Stage:
-    rows = _prepared([task], [split])
+    rows = (stage_name("prepare", task.name, split),)
     return Stage(
         module="features",
         format=9,
@@ -299,6 +317,7 @@ STEPS: tuple[Step, ...] = (
     _rehearse,
     _pretrain,
     _features,
+    _reference,
     _fit,
     _floor,
     _train,
@@ -337,17 +356,21 @@ def _prepared_rows(
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:
-    """Names of the `prepare` stages of some splits."""
+    """Names of the stages with the rows of some splits: `prepare`, or `reference` where rows have such scores."""
     return tuple(
-        stage_name("prepare", task.name, split, phase) for split in splits for task in tasks if task.split(split)
+        stage_name(_rows_of(task), task.name, split, phase) for split in splits for task in tasks if task.split(split)
     )
+
+
+def _rows_of(task: TaskPlan) -> str:
+    return REFERENCE if task.head.variant.has_reference(task.head.record) else "prepare"
 
 
 def _read(plan: Plan, splits: Iterable[str]) -> tuple[str, ...]:
     """Names of the `prepare` stages of some splits, and of the `features` stages where features are cached."""
-    prepared = _prepared(plan.tasks, splits)
-    cached = tuple(name.replace("prepare", "features", 1) for name in prepared if plan.train.fold != "none")
-    return (*prepared, *cached)
+    names, tasks = tuple(splits), plan.tasks if plan.train.fold != "none" else ()
+    cached = (stage_name("features", task.name, split) for split in names for task in tasks if task.split(split))
+    return (*_prepared(plan.tasks, names), *cached)
 
 
 def _floors(plan: Plan) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ..frozen import Frozen
 from ..inputs.source import references
 from ..metrics import language
 from ..metrics._texts import TEXTS, as_output
-from . import _vocabulary
+from . import _objectives, _vocabulary
 from ._generation import Generation
 from ._scores import Tally
 
@@ -130,7 +130,8 @@ HEAD = Head(
     target=target,
     ragged_targets=(TARGET,),
     build=build,
-    loss=_vocabulary.loss,
+    wanted=_objectives.wanted,
+    loss=_objectives.OBJECTIVES["next-token"].loss,
     condense=_vocabulary.condense,
     is_backbones=True,
     stands_alone=True,

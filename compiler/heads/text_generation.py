@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ...runtime.cache import KEPT, past_names, present_names
-from ..contracts.head import TARGET, Graph, Head
+from ..contracts.head import TARGET, Graph, Head, Reference
 from ..facts.backbone import BackboneFacts
 from ..frozen import Frozen
-from ..metrics import language
-from . import _vocabulary
+from ..metrics import preferences
+from . import _objectives, _vocabulary
 from ._generation import Generation
-from ._scores import Tally
-from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from ..diagnostics import Diagnostic
     from ..layers.head import HeadModule
 
 
 class Options(Frozen):
     """Keys under `head` for text-generation."""
 
+    loss: _objectives.Loss = Field(_objectives.Loss(), description="what is learned of a row")
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 
 
-def lower(options: Options, train: Tally) -> dict[str, Any]:
+def lower(options: Options, train: _objectives.Tally) -> dict[str, Any]:
     """The record as far as the backbone has no say in it."""
-    return {"generation": options.generation.model_dump()}
+    return {"generation": options.generation.model_dump(), **_objectives.lower(options.loss)}
+
+
+def problems(options: Options, tallies: Mapping[str, _objectives.Tally]) -> Iterator[Diagnostic]:
+    """Findings between `loss` and the rows."""
+    yield from _objectives.problems(options.loss, tallies)
+
+
+def packs(options: Options) -> bool:
+    """Whether rows may share a block: answers that are compared may not."""
+    return not _objectives.OBJECTIVES[options.loss.objective].of_pairs
+
+
+def condensed_loss(record: Mapping[str, Any], outputs: Mapping[str, Any]) -> float:
+    """The mean loss of a split, from what `condense` leaves of its outputs."""
+    return _objectives.of(record).condensed(record, outputs)
 
 
 def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,19 +75,6 @@ def graphs(record: Mapping[str, Any], given: Graph) -> Mapping[str, Graph]:
     return {"model": Graph(inputs=inputs, outputs={**given.outputs, **dict.fromkeys(present_names(layers), present)})}
 
 
-def target(
-    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, Any], features: Sequence[Any]
-) -> list[np.ndarray]:
-    """The token after each of a row's, int64 of shape (tokens,), where it is of the completion."""
-    import numpy as np
-
-    found = []
-    for each in features:
-        after, is_learned = each["input_ids"][1:], each["learned"][1:].astype(bool)
-        found.append(np.append(np.where(is_learned, after, IGNORED), IGNORED).astype(np.int64))
-    return found
-
-
 def build(record: Mapping[str, Any], model: Any) -> HeadModule:
     """The head, of transformers' model with the language-model head of the backbone."""
     from ..layers.generation import Writer
@@ -87,20 +87,27 @@ HEAD = Head(
     modality="prompt",
     needs="causal-language-model",
     options=Options,
-    metrics=language.METRICS,
-    targets=("messages", "completion", "text"),
-    read_with={"completion": ("prompt",)},
-    tally=Tally,
+    metrics=preferences.METRICS,
+    targets=("messages", "completion", "text", "chosen"),
+    read_with={"completion": ("prompt",), "chosen": ("rejected",)},
+    read_beside={"chosen": ("prompt",)},
+    tally=_objectives.Tally,
+    problems=problems,
     lower=lower,
     settle=settle,
     parameters=_vocabulary.parameters,
     outputs=outputs,
     graphs=graphs,
-    target=target,
-    ragged_targets=(TARGET,),
+    targets_from=("on",),
+    target=_objectives.target,
+    ragged_targets=(TARGET, _objectives.ANSWER, _objectives.WHOLE),
+    packs=packs,
+    wanted=_objectives.wanted,
     build=build,
-    loss=_vocabulary.loss,
-    condense=_vocabulary.condense,
+    loss=_objectives.loss,
+    reference_scores=Reference(is_needed=lambda record: _objectives.of(record).has_reference, score=_objectives.score),
+    condense=_objectives.condense,
+    condensed_loss=condensed_loss,
     is_backbones=True,
     stands_alone=True,
 )

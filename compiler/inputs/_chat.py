@@ -77,10 +77,16 @@ def chat_template(folder: Path, is_needed: bool) -> dict[str, Any]:
     if template is not None:
         _require_readable(template, tokens)
     elif is_needed:
-        at = At(("data", "columns", "messages"), "are rendered by a chat template")
-        help = "put a chat_template.jinja into the backbone's folder, or learn from `prompt` and `completion`"
-        raise refuse("E0399", "the backbone has no chat template", at=at, help=help)
+        raise no_template("messages")
     return {"template": template, "template_tokens": tokens}
+
+
+def no_template(role: str) -> Refused:
+    """E0399, where the column of a role has conversations and the backbone has no chat template."""
+    at = At(("data", "columns", role), "are rendered by a chat template")
+    help = "put a chat_template.jinja into the backbone's folder, or learn from `prompt` and `completion`"
+    help = help if role == "messages" else "put a chat_template.jinja into the backbone's folder, or give texts"
+    return refuse("E0399", "the backbone has no chat template", at=at, help=help)
 
 
 def _template(folder: Path, said: Mapping[str, Any]) -> str | None:

@@ -10,14 +10,26 @@ from torch import nn
 
 from ...runtime.cache import past_names, present_names
 from .caches import arrays_of, cache_of, paired
-from .language import LanguageModel, NextWords, in_two_dimensions
+from .head import WANTED
+from .language import LanguageModel, WordHead, in_two_dimensions
 from .prompts import Prompted
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values of a layer: (rows, heads, tokens, size)
 
 
-class Writer(NextWords):
-    """Trained as any language model: states (rows, tokens, width) in, logits of the word after each token out."""
+class Writer(WordHead):
+    """States (rows, tokens, width) in, logits of the word after each token (rows, tokens, words) out.
+
+    Where a batch says which tokens are wanted, logits are those of these alone: (wanted, words), row by row.
+    """
+
+    reads_arrays = True
+
+    def forward(self, states: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The logits after each token, or after the wanted ones: over a large vocabulary they are most of a step."""
+        if WANTED not in arrays:
+            return {"logits": self.language(states)}
+        return {"logits": self.language(states[arrays[WANTED]][None])[0]}
 
     def graphs(self, backbone: Any) -> Mapping[str, nn.Module]:
         """The graph `model`, which goes on from a cache."""

@@ -10,7 +10,8 @@ from torch import nn
 
 from ...runtime.cache import DECODER, ENCODER, cross_names, past_names, present_names
 from .caches import arrays_of, cache_of, paired
-from .language import LanguageModel, NextWords, States, in_two_dimensions
+from .generation import Writer
+from .language import LanguageModel, States, in_two_dimensions
 
 STACKS = ("encoder", "decoder")
 
@@ -60,8 +61,8 @@ class SequenceToSequence(LanguageModel):
         return found
 
 
-class SequenceWriter(NextWords):
-    """Trained with its targets as the decoder's inputs: the decoder's states in, logits of the next word out."""
+class SequenceWriter(Writer):
+    """Trained with its targets as the decoder's inputs: states (rows, tokens, width) of the decoder in."""
 
     def graphs(self, backbone: Any) -> Mapping[str, nn.Module]:
         """The graph of the encoder, and that of the decoder, which goes on from a cache."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import variants
-from ..contracts.options import Layered, NewHead, Pooled, Startable
+from ..contracts.options import Layered, NewHead, Packable, Pooled, Startable
 from ..decision import Decided
 from ..diagnostics import Path, clean
 from ..facts.backbone import BackboneFacts
@@ -232,6 +232,21 @@ def _cacheable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bo
     return Decided(f"layers[0:{layers}]", f"{reason}; what is beneath is computed once")
 
 
+def block(spec: Spec, facts: Facts) -> Decided[int]:
+    """The number of tokens of the blocks that training rows share; 0 where each row stands alone."""
+    if not (isinstance(spec.input, Packable) and spec.input.packing):
+        return Decided(0, "`data.packing` is off")
+    assert facts.preprocessing is not None
+    return Decided(int(facts.preprocessing["max_length"]), "`data.max_length`")
+
+
+def grouping(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[bool]:
+    """Whether rows of like length share a batch."""
+    if spec.train.group_by_length and any(task.data.block for task in tasks):
+        return Decided(False, "rows share blocks, which rows of many lengths fill best")
+    return Decided(spec.train.group_by_length)
+
+
 def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -> dict[str, Any]:
     """The record of a head.
 
@@ -283,6 +298,7 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
         ("train", "epochs"): epochs(spec, sets),
         ("train", "warmup_steps"): warmup_steps(spec, sets),
         ("train", "metric"): picks(spec, plan.tasks),
+        ("train", "group_by_length"): grouping(spec, plan.tasks),
         ("train", "fold"): fold(spec, plan.backbone, facts, plan.tasks, plan.train.epochs),
         ("export", "opset"): opset(spec),
         **quantization.decided(spec, facts.backbone, plan.taught),

@@ -63,9 +63,9 @@ class ExportPlan(Frozen):
     samples: str
     samples_sha256: str | None
     graphs: Graphs  # those of a single pass, and further graphs that a decoder runs
-    passes: tuple[str, ...] = (
-        MODEL,
-    )  # of a single pass: the first takes the arrays of preprocessing, each its outputs
+    # those of a single pass in order: the first takes the arrays of preprocessing, each what those before it give.
+    # Most plans have one, and do not say so
+    passes: tuple[str, ...] = Field((MODEL,), min_length=1, exclude_if=lambda passes: passes == (MODEL,))
 
     @field_validator("precision")
     @classmethod

@@ -252,6 +252,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
         inputs=tuple(facts.backbone.family.inputs),
         preprocessing=Json(facts.preprocessing),
         augment=Json(augment.model_dump()) if augment else None,
+        block=decisions.block(spec, facts).value,
     )
 
 
@@ -282,7 +283,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         steps=decisions.steps(spec, sets).value,
         steps_per_epoch=decisions.steps_per_epoch(spec, sets).value,
         batch_size=written.batch_size,
-        group_by_length=written.group_by_length,
+        group_by_length=decisions.grouping(spec, tasks).value,
         learning_rate=decisions.learning_rate(spec).value,
         head_learning_rate=decisions.head_learning_rate(spec).value,
         schedule=written.schedule,

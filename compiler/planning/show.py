@@ -153,6 +153,9 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
     if "names" in record:  # of the numbers that stand for labels, or of numbers to learn
         shown = _in_order(record["names"])
         lines.append(_line("tags", f"numbers from 0: {shown}") if "labels" in record else _line("numbers", shown))
+    if "objective" in record:
+        beta = f" with beta {record['beta']:g}" if "beta" in record else ""
+        lines.append(_line("objective", f"{record['objective']}{beta}, on {record['on']}"))
     if task.head.start == "fitted":
         lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
@@ -195,9 +198,18 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     if "tokens_mean" in measured:
         lengths = f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}"
         lines.append(_line("tokens", f"{lengths}, {measured['cut_share']:.1%} of texts cut (of a sample)"))
+    if task.data.block:
+        lines.append(_line("packing", _packing(task.data.block, plan)))
     if task.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
+
+
+def _packing(block: int, plan: Plan) -> str:
+    """How the rows of a step share blocks, with the number of blocks by the sample's mean length."""
+    size, mean = plan.train.batch_size, plan.estimates.measured.get("tokens_mean")
+    count = f": about {counted(math.ceil(size * mean / block), 'block')} for {counted(size, 'row')}" if mean else ""
+    return f"rows of a step share blocks of {block} tokens{count}"
 
 
 def _reading(modality: str, record: Mapping[str, Any]) -> str:
