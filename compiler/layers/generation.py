@@ -14,6 +14,7 @@ from ...runtime.cache import past_names, present_names
 from .caches import cache_of
 from .language import LanguageModel, NextWords
 from .prompts import Prompted
+from .windows import count_windows
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values of a layer: (rows, heads, tokens, size)
 
@@ -42,6 +43,7 @@ class CachedPass(nn.Module):
         if isinstance(backbone, Prompted):
             with torch.no_grad():
                 self.virtual = backbone.cache()
+            count_windows(self.backbone)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: torch.Tensor, **past: torch.Tensor
