@@ -31,7 +31,10 @@ from .sentence_transformers import Sentences, read_sentences
 
 AT = At(("backbone", "from"))
 # files of a backbone that preprocessing and checkpoints use, besides config and weights
-PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
+PREPROCESSING = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"),
+    *("chat_template.jinja", "generation_config.json"),
+)
 CONFIG = 16 << 20  # the most bytes of a config.json
 # files that results of stages may depend on
 ASSETS = (*PREPROCESSING, *SENTENCES)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from ...runtime.cache import KEPT, past_names, present_names
 from ..contracts.head import TARGET, Graph, Head
+from ..contracts.options import Templated
+from ..diagnostics import Diagnostic
 from ..facts.backbone import BackboneFacts
+from ..floors import Floor, Sample, words
 from ..frozen import Frozen
 from ..metrics import language
 from . import _vocabulary
-from ._scores import Tally
+from ._completions import Tally, spaced
 from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
@@ -42,15 +45,26 @@ class Generation(Frozen):
     stop: tuple[Stop, ...] = Field((), description="texts at which an answer ends")
 
 
-class Options(Frozen):
+class Options(Templated, Frozen):
     """Keys under `head` for text-generation."""
 
+    template: str | None = Field(
+        None,
+        min_length=1,
+        max_length=4096,
+        description="file of a chat template for `messages`; default the backbone's own",
+    )
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
     """The record as far as the backbone has no say in it."""
     return {"generation": options.generation.model_dump()}
+
+
+def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
+    """Findings about rows that can be read and should be written otherwise."""
+    yield from spaced(tallies)
 
 
 def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +93,15 @@ def graphs(record: Mapping[str, Any], given: Graph) -> Mapping[str, Graph]:
         **dict.fromkeys(past_names(layers), past),
     }
     return {"model": Graph(inputs=inputs, outputs={**given.outputs, **dict.fromkeys(present_names(layers), present)})}
+
+
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """How often tokens come, and the untuned language model, where the checkpoint holds one."""
+    targets = train.examples.targets
+    assert not isinstance(targets, Mapping)
+    yield words.frequent(targets, record["vocabulary"], IGNORED)
+    if not record["is_new"]:
+        yield words.untuned()
 
 
 def target(
@@ -110,6 +133,7 @@ HEAD = Head(
     targets=("messages", "completion", "text"),
     read_with={"completion": ("prompt",)},
     tally=Tally,
+    problems=problems,
     lower=lower,
     settle=settle,
     parameters=_vocabulary.parameters,
@@ -120,6 +144,8 @@ HEAD = Head(
     build=build,
     loss=_vocabulary.loss,
     condense=_vocabulary.condense,
+    floors=floors,
+    floor_features="untuned",
     is_backbones=True,
     stands_alone=True,
 )

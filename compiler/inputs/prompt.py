@@ -44,8 +44,7 @@ def preprocessing(
 ) -> dict[str, Any]:
     """The record that plan, training and bundle share.
 
-    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text, E0399
-    when it has no chat template that can be read, or none for messages.
+    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text.
     """
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     record = text.preprocessing(folder, config, text.Options(max_length=length), longest, {}, None)
@@ -55,8 +54,12 @@ def preprocessing(
         "modality": "prompt",
         "positions": longest,
         **ends(folder, config, known),
-        **chat_template(folder, "messages" in columns),
     }
+
+
+def template(folder: Path, own: str | None, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's part for conversations; raises Refused E0399 where no template can be used, or none for messages."""
+    return chat_template(folder, own, is_needed="messages" in columns)
 
 
 def decided(
@@ -158,6 +161,11 @@ def asked(value: Any) -> Any:
     return {"messages": messages, "tools": value.tools} if value.tools else messages
 
 
+def beside(record: Mapping[str, Any]) -> dict[str, str]:
+    """The chat template as transformers' tokenizers read it, the backbone's or the spec's own."""
+    return {"chat_template.jinja": record["template"]} if record["template"] else {}
+
+
 def _typed(record: Mapping[str, Any]) -> str:
     """An input as a word of a command line."""
     return '"some text"'
@@ -180,6 +188,7 @@ INPUT = Input(
     reader=RowReader(roles=("prompt",), optional=("prompt", "messages", "text"), raw=raw, refusal=refusal),
     preprocessing=preprocessing,
     decided=decided,
+    template=template,
     misfits=misfits,
     problems=text.problems,
     measure=measure,
@@ -192,6 +201,7 @@ INPUT = Input(
     shown=("max_length",),
     typed=_typed,
     assets=text.assets,
+    beside=beside,
     portable=text.portable,
     asked=asked,
     example=_example,
