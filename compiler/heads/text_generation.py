@@ -49,10 +49,7 @@ class Options(Templated, Frozen):
     """Keys under `head` for text-generation."""
 
     template: str | None = Field(
-        None,
-        min_length=1,
-        max_length=4096,
-        description="file of a chat template for `messages`; default the backbone's own",
+        None, min_length=1, description="file of a chat template for `messages`; default the backbone's own"
     )
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 
