@@ -114,6 +114,14 @@ class Model:
             yield from answers
             done, ahead = done + len(chunk), 2 * ahead
 
+    def streams(self, head: str | None = None, **options: Any) -> bool:
+        """Whether `stream` gives one input's answer in pieces, with these options."""
+        names = [*self.heads] if head is None else [head]
+        if len(names) != 1 or names[0] not in self.decoders:
+            return False
+        own = self.decoders[names[0]]
+        return own.pieces is not None and own.streams(self.heads[names[0]], options)
+
     def _answers(self, name: str, rows: Rows, options: Mapping[str, Any], passes: dict[Rows, Outputs]) -> list[Any]:
         decoder = self.decoders[name]
         taken = {key: value for key, value in options.items() if key in decoder.options}

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ...runtime import escapes
 from ...runtime.variants import decoder, preprocessing
 from .. import variants
 from ..frozen import Json
@@ -23,6 +24,7 @@ PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type
 FLAGS = ("int", "float", "str | list[str]")  # types of options that a command line can say
 SHOWN = 5  # scores of a head in the card
+LONGEST = 400  # characters of a text in the card
 BESIDE = {
     False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
     True: "int8 scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
@@ -36,6 +38,15 @@ class Runtime:
     name: str
     modules: tuple[str, ...]
     sha256: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A golden input with the answers of the untuned network and of the trained one, as JSON values."""
+
+    input: Any
+    before: Any
+    after: Any
 
 
 def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out: Path) -> None:
@@ -131,8 +142,8 @@ def _form(kind: Any, suffix: str, given: str) -> dict[str, Any]:
     return {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": own}
 
 
-def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
-    """Writes the model card, `README.md`."""
+def write_card(plan: Plan, manifest: Mapping[str, Any], compared: Sequence[Comparison], out: Path) -> None:
+    """Writes the model card, `README.md`; `compared` are answers before and after training."""
     scores: dict[str, Any] = {}  # of any split: some are of test data alone
     for runners in manifest["metrics"].values():
         scores |= next(iter(runners.values()), {})
@@ -140,6 +151,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
     reading = plan.reading.preprocessing.plain()
     card = {
         "manifest": manifest,
+        "compared": [(_shown(each.input), _shown(each.before), _shown(each.after)) for each in compared],
         "licence": manifest["licences"]["backbone"],
         "learned_before": learned_before(manifest["parameters"]),
         "fitted_to": fitted_to(bool(plan.pretrain)),
@@ -156,6 +168,18 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")
+
+
+def _shown(value: Any) -> str:
+    """A text, a conversation or an answer as an indented block, in which no character means anything to Markdown."""
+    if isinstance(value, list):
+        text = "\n".join(f"{each.get('role', '')}: {each.get('content') or ''}" for each in value)
+    elif isinstance(value, Mapping):
+        return _shown(value["messages"]) if "messages" in value else _shown(next(iter(value.values())))
+    else:
+        text = str(value)
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return "\n".join(f"    {escapes.shown(line)}" for line in (cut.splitlines() or [""]))
 
 
 def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -183,8 +183,9 @@ class Head(Generic[Keys, Statistics]):
     condensed_loss: Callable[[Record, Mapping[str, Any]], float] = mean_of_losses
     """(record, such outputs of a split) → its mean loss"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows) → floors
-    floor_features: Literal["", "cached", "apart"] = ""
-    """backbone features that floors need: "cached" are those kept for training, "apart" those of each text by itself"""
+    floor_features: Literal["", "cached", "apart", "untuned"] = ""
+    """what floors need of the backbone: "cached" are features kept for training, "apart" those of each text by itself,
+    "untuned" the outputs and answers of the network before any training"""
 
     # for objectives only
     packing: Packing | None = None  # for an objective that joins texts into blocks

@@ -59,6 +59,13 @@ class NewHead:
         head_steps: int | None
 
 
+class Templated:
+    """Options of a head that takes conversations: the file of a chat template, None for the backbone's own."""
+
+    if TYPE_CHECKING:
+        template: str | None
+
+
 class TokenLengths:
     """Of an input that is cut into tokens: how many are kept, None for the default."""
 

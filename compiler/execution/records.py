@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..planning.floors import untouched
+from ..planning.floors import untouched, untuned
 from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..store.hashes import combined, file_sha256
 
@@ -93,7 +93,7 @@ class Planned:
 
     def of_floor(self, task: TaskPlan) -> Json:
         """The record of a task's floors: its head, and the untouched backbone where it runs."""
-        whole, asked = task.model_dump(mode="json"), untouched(self.plan, task)
+        whole, asked = task.model_dump(mode="json"), untouched(self.plan, task) or untuned(task)
         data = {"columns": whole["data"]["columns"]}
         head = {key: whole["head"][key] for key in ("type", "pooling", "record")}
         record: Json = {"tasks": {task.name: {"head": head, "data": data}}}
@@ -101,6 +101,8 @@ class Planned:
             data["preprocessing"] = whole["data"]["preprocessing"]
             kept = {name: self.frozen[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
             record |= {"backbone": kept, "untouched": asked}
+        if untuned(task):
+            record |= {"samples": self.plan.export.samples, "assets": self.assets, "seed": self.plan.seed}
         return record
 
     def of_reference(self, task: TaskPlan) -> Json:

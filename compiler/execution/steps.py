@@ -175,7 +175,7 @@ def _task_floor(planned: Planned, task: TaskPlan) -> Stage:
     cached = tuple(name.replace("prepare", "features", 1) for name in inputs) if has_cached else ()
     return Stage(
         module="floor",
-        format=2,
+        format=3,
         record=planned.of_floor(task),
         inputs=(*inputs, *cached),
         libraries=FLOOR,
@@ -259,7 +259,7 @@ def _checkpoint(planned: Planned) -> Iterator[Stage]:
     """`checkpoint`: the trained network in Hugging Face form."""
     yield Stage(
         module="checkpoint",
-        format=3,
+        format=4,
         record={"backbone": {"source": base(planned.plan.backbone.source)}},
         inputs=("train", *planned.made),
         libraries=(*TORCH, "peft"),
@@ -290,7 +290,7 @@ def _verify(planned: Planned) -> Iterator[Stage]:
     rows = _prepared(planned.plan.tasks, SCORED)
     yield Stage(
         module="verify",
-        format=13,
+        format=14,
         record={"export": {key: planned.whole["export"][key] for key in gated}},
         inputs=("export", "evaluate", *rows, *int8, *_calibrating(planned.plan)),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
@@ -304,7 +304,7 @@ def _pack(planned: Planned) -> Iterator[Stage]:
     made = (*_floors(plan), "export", "train", *(("quantize",) if planned.is_quantised else ()), *merged)
     yield Stage(
         module="pack",
-        format=12,
+        format=13,
         record={"plan": portable(plan).sha256, "licence": planned.licence, "runtime": records.runtime_sha256()},
         inputs=("verify", "checkpoint", "evaluate", "health", *made, *(("retain",) if plan.retain else ())),
         libraries=("graftc", "jinja2", "onnxruntime", "numpy", *plan.reading.variant.packages),

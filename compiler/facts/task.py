@@ -11,6 +11,7 @@ from .backbone import BackboneFacts
 from .facts import Facts, Gathering
 from .paths import absolute
 from .sentence_transformers import usual_length
+from .templates import own_template
 
 
 def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
@@ -31,6 +32,9 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         try:
             columns = gathering.columns or {}
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
+            if input.template:
+                own = own_template(spec, gathering.folder, gathering.boundary)
+                preprocessing |= input.template(source, own, columns)
             gathering.found += input.misfits(preprocessing, source, backbone)
             preprocessing = with_more(preprocessing, gathering.head.reads(spec.head, spec.input, columns))
             preprocessing |= input.settle(source, preprocessing)

@@ -14,7 +14,7 @@ from ..diagnostics import At, Diagnostic, Row
 from ..facts.rows import Unusable
 from ..frozen import Frozen
 from ..renderers import counted
-from . import _scores, _vocabulary
+from . import _completions, _vocabulary
 from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _rewards(record: Mapping[str, Any], losses: Sequence[np.ndarray], targets: S
     return found
 
 
-class Tally(_scores.Tally):
+class Tally(_completions.Tally):
     """Counts rows, and pairs whose two answers are equal."""
 
     def __init__(self, columns: Mapping[str, tuple[str, ...]], options: Any = None) -> None:
@@ -238,11 +238,10 @@ class Tally(_scores.Tally):
 
     def add(self, values: Mapping[str, Any], place: Place) -> Unusable | None:
         """Counts one row, in which nothing can be unusable."""
-        self.rows += 1
         if self.has_pairs and values.get(self.roles[CHOSEN][0]) == values.get(self.roles[REJECTED][0]):
             self.first = self.first if self.equal else place
             self.equal += 1
-        return None
+        return super().add(values, place)
 
     def record(self) -> dict[str, Any]:
         """The counts as data for a lock, which `recall` reads."""

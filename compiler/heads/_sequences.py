@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from ...runtime.cache import DECODER, ENCODER, cross_names, past_names, present_names
 from ..contracts.head import TARGET, Graph, Head
 from ..facts.backbone import BackboneFacts
-from ..floors import Floor, Sample
+from ..floors import Floor, Sample, words
 from ..frozen import Frozen
 from ..inputs.source import references
 from ..metrics import language
@@ -94,6 +94,12 @@ def reference(row: Mapping[str, Any], columns: Mapping[str, Any]) -> list[str]:
     return list(references(row[columns["target"][0]]))
 
 
+def untuned(record: Mapping[str, Any]) -> Iterator[Floor]:
+    """The network before any training, where the checkpoint holds its language model."""
+    if not record["is_new"]:
+        yield words.untuned()
+
+
 def written_floor(name: str, write: Callable[[str], str]) -> Floor:
     """A floor that makes a text of each source."""
 
@@ -133,6 +139,7 @@ HEAD = Head(
     wanted=_objectives.wanted,
     loss=_objectives.OBJECTIVES["next-token"].loss,
     condense=_vocabulary.condense,
+    floor_features="untuned",
     is_backbones=True,
     stands_alone=True,
 )

@@ -9,21 +9,28 @@ from pydantic import Field
 
 from ...runtime.cache import KEPT, past_names, present_names
 from ..contracts.head import TARGET, Graph, Head, Reference
+from ..contracts.options import Templated
 from ..facts.backbone import BackboneFacts
+from ..floors import Floor, Sample, words
 from ..frozen import Frozen
 from ..metrics import preferences
 from . import _objectives, _vocabulary
+from ._completions import spaced
 from ._generation import Generation
+from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostic
     from ..layers.head import HeadModule
 
 
-class Options(Frozen):
+class Options(Templated, Frozen):
     """Keys under `head` for text-generation."""
 
     loss: _objectives.Loss = Field(_objectives.Loss(), description="what is learned of a row")
+    template: str | None = Field(
+        None, min_length=1, description="file of a chat template for `messages`; default the backbone's own"
+    )
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 
 
@@ -33,8 +40,9 @@ def lower(options: Options, train: _objectives.Tally) -> dict[str, Any]:
 
 
 def problems(options: Options, tallies: Mapping[str, _objectives.Tally]) -> Iterator[Diagnostic]:
-    """Findings between `loss` and the rows."""
+    """Findings between `loss` and the rows, and about rows that should be written otherwise."""
     yield from _objectives.problems(options.loss, tallies)
+    yield from spaced(tallies)
 
 
 def packs(options: Options) -> bool:
@@ -75,6 +83,15 @@ def graphs(record: Mapping[str, Any], given: Graph) -> Mapping[str, Graph]:
     return {"model": Graph(inputs=inputs, outputs={**given.outputs, **dict.fromkeys(present_names(layers), present)})}
 
 
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """How often tokens come, and the untuned language model, where the checkpoint holds one."""
+    targets = train.examples.targets
+    if not isinstance(targets, Mapping):  # of two answers the same tokens come in either
+        yield words.frequent(targets, record["vocabulary"], IGNORED)
+    if not record["is_new"]:
+        yield words.untuned()
+
+
 def build(record: Mapping[str, Any], model: Any) -> HeadModule:
     """The head, of transformers' model with the language-model head of the backbone."""
     from ..layers.generation import Writer
@@ -108,6 +125,8 @@ HEAD = Head(
     reference_scores=Reference(is_needed=lambda record: _objectives.of(record).has_reference, score=_objectives.score),
     condense=_objectives.condense,
     condensed_loss=condensed_loss,
+    floors=floors,
+    floor_features="untuned",
     is_backbones=True,
     stands_alone=True,
 )

@@ -13,6 +13,7 @@ from . import _sequences
 
 def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
     """The source itself: names, numbers and punctuation stay as they are."""
+    yield from _sequences.untuned(record)
     yield _sequences.written_floor("the source itself", lambda source: source)
 
 

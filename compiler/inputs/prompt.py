@@ -47,8 +47,7 @@ def preprocessing(
 ) -> dict[str, Any]:
     """The record that plan, training and bundle share.
 
-    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text, E0399
-    when it has no chat template that can be read, or none for messages.
+    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text.
     """
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     record = text.preprocessing(folder, config, text.Options(max_length=length), longest, {}, None)
@@ -58,8 +57,12 @@ def preprocessing(
         "modality": "prompt",
         "positions": longest,
         **ends(folder, config, known),
-        **chat_template(folder, "messages" in columns),
     }
+
+
+def template(folder: Path, own: str | None, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's part for conversations; raises Refused E0399 where no template can be used, or none for messages."""
+    return chat_template(folder, own, is_needed="messages" in columns)
 
 
 def decided(
@@ -154,6 +157,11 @@ def asked(value: Any) -> Any:
     return {"messages": messages, "tools": value.tools} if value.tools else messages
 
 
+def beside(record: Mapping[str, Any]) -> dict[str, str]:
+    """The chat template as transformers' tokenizers read it, the backbone's or the spec's own."""
+    return {"chat_template.jinja": record["template"]} if record["template"] else {}
+
+
 def _typed(record: Mapping[str, Any]) -> str:
     """An input as a word of a command line."""
     return '"some text"'
@@ -181,6 +189,7 @@ INPUT = Input(
     ),
     preprocessing=preprocessing,
     decided=decided,
+    template=template,
     misfits=misfits,
     problems=text.problems,
     measure=measure,
@@ -193,6 +202,7 @@ INPUT = Input(
     shown=("max_length",),
     typed=_typed,
     assets=text.assets,
+    beside=beside,
     portable=text.portable,
     asked=asked,
     example=_example,

@@ -13,6 +13,7 @@ from .caches import arrays_of, cache_of, paired
 from .head import WANTED
 from .language import LanguageModel, WordHead, in_two_dimensions
 from .prompts import Prompted
+from .windows import count_windows
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values of a layer: (rows, heads, tokens, size)
 
@@ -52,6 +53,7 @@ class CachedPass(nn.Module):
         if isinstance(backbone, Prompted):
             with torch.no_grad():
                 self.virtual = backbone.cache()
+            count_windows(self.backbone)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: torch.Tensor, **past: torch.Tensor

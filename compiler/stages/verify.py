@@ -374,7 +374,8 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     outputs = {precision: model.evidence(rows) for precision, model in models.items()}
     for precision, given in outputs.items():
         _refuse_holes(precision, given, draft)
-    answers = first.predict(inputs)
+    shown = {name: value for each in first.decoders.values() for name, value in each.shown.items()}
+    answers = first.predict(inputs, **shown)
     found: list[dict[str, Any]] = []
     for i, (value, answer) in enumerate(zip(inputs, answers, strict=True)):
         of_rows = {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}

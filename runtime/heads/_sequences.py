@@ -54,6 +54,7 @@ def decoder(kind: type[Any]) -> Decoder:
         options={option: (of, f"tuple[{name}, ...]" if option == "sequences" else name) for option, of in CALL.items()},
         condense=evidence,
         trial={"max_new_tokens": 32},
+        shown={"seed": 0},
     )
 
 

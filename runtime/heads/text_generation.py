@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BundleError
 from ..generation import Detokenizer, Generated, Options, generate, options_of, stream
 from ..generation.cached import CachedSteps
-from ..generation.options import CALL
+from ..generation.options import CALL, HELP
 from ..generation.steps import log_totals
 from ..rows import Outputs, Rows
 from ..shape import ANY
@@ -102,6 +102,8 @@ DECODER = Decoder(
     pieces=pieces,
     check=options_of,
     options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},
+    help=HELP,
     condense=evidence,
+    shown={"seed": 0},
     trial={"max_new_tokens": 32},
 )

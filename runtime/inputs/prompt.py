@@ -254,11 +254,21 @@ def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
     return list(words)
 
 
+def from_row(row: Mapping[str, Any]) -> Any:
+    """What a row of prompts asks: its `prompt`, or its `messages` up to the last answer, with its `tools`."""
+    messages = row.get("messages")
+    if isinstance(messages, list) and all(isinstance(each, Mapping) for each in messages):
+        last = next((i for i in range(len(messages), 0, -1) if messages[i - 1].get("role") != "assistant"), 0)
+        return {"messages": messages[:last], "tools": row["tools"]} if row.get("tools") else messages[:last]
+    return row.get("prompt")
+
+
 PREPROCESSING = Preprocessing(
     record=RECORD,
     requires=lambda record: ("tokenizers", *(("minijinja",) if record["template"] else ())),
     preprocessor=Preprocessor,
     from_words=from_words,
+    from_row=from_row,
     input_help="a prompt; of a model with a chat template, what the user says",
     annotation=annotation,
     many=many,

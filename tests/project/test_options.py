@@ -15,6 +15,7 @@ KEYS: dict[str, type] = {
     "normalize": options.Normalized,
     "head": options.ReadsHead,
     "head_steps": options.NewHead,
+    "template": options.Templated,
 }
 WORDS = (*variants.words("heads"), *variants.words("objectives"))
 
