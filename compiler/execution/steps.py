@@ -217,20 +217,20 @@ def _export(planned: Planned) -> Iterator[Stage]:
 
 
 def _quantize(planned: Planned) -> Iterator[Stage]:
-    """`quantize`: graphs in the first kind of int8, with training rows for static scales."""
+    """`quantize`: graphs in the first kind of each precision, with training rows for static scales."""
     if not planned.is_quantised:
         return
-    quantization = planned.plan.export.quantization
-    assert quantization is not None
-    record: Json = {"export": {"quantization": {"kinds": quantization.kinds[:1]}}}
-    needs_rows = variants.quantization(quantization.kinds[0]).needs_rows
-    rows = _calibrating(planned.plan) if needs_rows else ()
-    if rows:
-        record["export"]["quantization"]["samples"] = quantization.samples
+    each = planned.plan.export.quantized
+    named = {"quantization": each.get("int8"), "int4": each.get("int4")}
+    record: Json = {"export": {word: {"kinds": plan.kinds[:1]} for word, plan in named.items() if plan}}
+    int8 = each.get("int8")
+    rows = _calibrating(planned.plan) if int8 and variants.quantization(int8.kinds[0]).needs_rows else ()
+    if int8 and rows:
+        record["export"]["quantization"]["samples"] = int8.samples
         record["seed"] = planned.plan.seed
     yield Stage(
         module="quantize",
-        format=2,
+        format=3,
         record=record,
         inputs=("export", *rows),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
@@ -267,13 +267,14 @@ def _retain(planned: Planned) -> Iterator[Stage]:
 
 def _verify(planned: Planned) -> Iterator[Stage]:
     """`verify`: the graphs compared with the network on raw inputs."""
-    gated = ("parity", "metric_drop", "precision", "quantization", "samples", "samples_sha256")
+    gated = ("parity", "metric_drop", "drops", "precision", "quantization", "int4", "samples", "samples_sha256")
+    whole = planned.whole["export"]
     int8 = ("quantize",) if planned.is_quantised else ()
     rows = _prepared(planned.plan.tasks, SCORED)
     yield Stage(
         module="verify",
-        format=13,
-        record={"export": {key: planned.whole["export"][key] for key in gated}},
+        format=14,
+        record={"export": {key: whole[key] for key in gated if key in whole}},
         inputs=("export", "evaluate", *rows, *int8, *_calibrating(planned.plan)),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
     )

@@ -8,14 +8,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ...runtime.graphs import completed
 from ...runtime.manifest import MODEL
 from ...runtime.rows import Outputs, Rows
 from ...runtime.variants import decoder
 from ..model.network import Network
+from ..planning.export import padding
 from ..planning.plan import Plan, TaskPlan
 from ..training.loaders import arrays, cut, ragged
+
+
+def graphs_of(network: Network, plan: Plan) -> dict[str, nn.Module]:
+    """The modules of a plan's graphs by name, with the attention that the plan says."""
+    found = network.graphs()
+    if plan.export.is_grouped:
+        from ..layers.generation import CachedPass
+        from ..layers.grouped import GroupedPass
+
+        found = {name: GroupedPass(each) if isinstance(each, CachedPass) else each for name, each in found.items()}
+    return found
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class NetworkRun:
     def __init__(
         self, network: Network, plan: Plan, task: TaskPlan, processor: Any, heed: Callable[[Call], None]
     ) -> None:
-        self.graphs, self.task, self.processor = network.graphs(), task, processor
+        self.graphs, self.task, self.processor = graphs_of(network, plan), task, processor
         self.along, self.told = ragged(plan.tasks), plan.export.graphs[MODEL].inputs
         self.heed = heed
 
@@ -62,7 +75,12 @@ def ask(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any], hee
     """Lets `heed` see what decoders ask of graphs besides a single pass of `model`, for some inputs together."""
     for task in (task for task in plan.tasks if task.asks_again):
         run, found = NetworkRun(network, plan, task, processor, heed), decoder(task.head.type)
-        found.answer(run, task.head.record.plain(), processor.rows(inputs), **found.trial)
+        found.answer(run, told(plan, task), processor.rows(inputs), **found.trial)
+
+
+def told(plan: Plan, task: TaskPlan) -> dict[str, Any]:
+    """What a decoder is told of its head: the head's record, and how its graph wants rows padded."""
+    return task.head.record.plain() | padding(plan.export)
 
 
 def examples(

@@ -122,4 +122,8 @@ HEAD = Head(
     condense=_vocabulary.condense,
     is_backbones=True,
     stands_alone=True,
+    is_grouped=True,
+    writes=True,
+    gated_by="perplexity",
+    drops={"int8": 0.02, "int4": 0.15},
 )

@@ -57,7 +57,7 @@ class CachedPass(nn.Module):
             input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache_of(pairs), use_cache=True
         )
         states = outputs.last_hidden_state[:, -logits_to_keep[0] :]
-        with _in_two_dimensions(self.language):
+        with in_two_dimensions(self.language):
             logits = self.language(states)
         layers = outputs.past_key_values.layers
         present = [array[:, :, hidden:] for layer in layers for array in (layer.keys, layer.values)]
@@ -71,7 +71,7 @@ def _joined(first: Pair, then: Pair) -> Pair:
 
 
 @contextmanager
-def _in_two_dimensions(module: nn.Module) -> Iterator[None]:
+def in_two_dimensions(module: nn.Module) -> Iterator[None]:
     """Lets linear layers see rows alone: a graph then takes a weight as it lies, and holds one that is shared once."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     for layer in layers:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ..export.calibration import Sample
 
 
-def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
+def quantize(
+    source: Path, target: Path, in_float: Sequence[str], sample: Sample | None, bits: int
+) -> Mapping[str, Any]:
     """Writes the graph with all matrix products and embeddings in int8, except the nodes in `in_float`."""
     from ..export.quantization import PRODUCTS, TABLES, dynamic
 

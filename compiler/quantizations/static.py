@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from ..export.calibration import Sample
 
 
-def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
+def quantize(
+    source: Path, target: Path, in_float: Sequence[str], sample: Sample | None, bits: int
+) -> Mapping[str, Any]:
     """Writes the graph in int8 with scales from the rows of `sample`, except the nodes in `in_float`."""
     from ..export.calibration import calibrated
 
     assert sample is not None
     return {"calibration": calibrated(source, target, in_float, sample)}
+
+
+def lacks(convolves: bool, optimize: str, writes: bool) -> str:
+    """Why this kind is not possible: a graph that goes on from a cache has tensors that no single pass shows."""
+    return "its scales come from single passes, and this head goes on from a cache" if writes else ""
 
 
 QUANTIZATION = Quantization(
@@ -31,5 +38,6 @@ QUANTIZATION = Quantization(
     is_batch_invariant=True,
     needs_rows=True,
     for_convolutions=True,
+    lacks=lacks,
     quantize=quantize,
 )
