@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.neural_compressor.weight_only import quant_tensor_k_quant_cpu
 
+from ...runtime.cache import PAST
 from .quantization import OWN, TABLES, dynamic, excluded, multiply, quiet, unfuse, untied
 
 BLOCKS = (128, 64, 32, 16)  # inputs that share a scale in 8 bits; the largest is the fastest
@@ -119,7 +120,12 @@ def _know(model: onnx.ModelProto) -> None:
 
 
 def _block(model: onnx.ModelProto) -> int:
-    """The largest block that the narrowest product fills without padding."""
+    """The largest block that the narrowest product fills; of a graph that goes on from a cache a small one.
+
+    Errors add up over the words of a text: SmolLM2's perplexity rises by 5.5 % with blocks of 128, by .1 % with 32.
+    """
+    if any(value.name.startswith(PAST) for value in model.graph.input):
+        return SHARED
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer if len(tensor.dims) == 2}
     products = (node for node in model.graph.node if node.op_type == "MatMul")
     narrowest = min((weights[node.input[1]][0] for node in products if node.input[1] in weights), default=0)

@@ -24,6 +24,7 @@ from ..training.loaders import Batch, arrays
 from .calls import examples, graphs_of
 from .fusion import DOMAIN as OWN
 from .fusion import fuse
+from .shapes import calls_of, settled
 
 LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
 
@@ -89,6 +90,8 @@ def write_graph(network: Network, plan: Plan, batch: Batch, path: Path, name: st
         with _silence():
             model = fuse(path, *_attention(network.backbone.config), is_fused=plan.export.is_grouped)
         _write(model, path)
+        if plan.export.is_grouped:
+            _write(settled(path, calls_of(graph)), path)
 
 
 def _attention(config: Any) -> tuple[int, int]:

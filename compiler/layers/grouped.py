@@ -1,12 +1,13 @@
 """The graph of a language model in onnxruntime's GroupQueryAttention, whose rows are padded on the right.
 
 A row's tokens then stand at the beginning of the cache, and the operator writes new keys and values behind them: past
-and present may be one buffer, longer than the texts. Attention is replaced while a graph is traced, so all else in it
-is transformers' own.
+and present may be one buffer, longer than the texts. Attention and the turning of rotary positions are replaced while a
+graph is traced; all else in it is transformers' own.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -95,7 +96,10 @@ class _State:
     past: list[Pair]
     lengths: Tensor  # int32 (rows,): tokens of each row, less one
     total: Tensor  # int32 (): columns of the mask
+    places: Tensor  # int64 (rows, new): the number of each new token among all
     present: dict[int, Pair] = field(default_factory=dict)
+    flat: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by id: a tensor, and it by token
+    halves: tuple[Tensor, Tensor, Tensor] | None = None  # cosines as the model gives them, and half of both by token
 
 
 _states: list[_State] = []  # the one of the graph that is traced
@@ -105,8 +109,9 @@ def _traced(backbone: Any, ids: Tensor, mask: Tensor, past: list[Pair]) -> tuple
     """The operator in place of attention, whose numbers are meaningless outside a graph."""
     _register()
     total = torch.ones_like(mask[0]).sum().to(torch.int32)
-    state = _State(past, (mask.sum(1) - 1).to(torch.int32), total)
-    with _attending(backbone, state):
+    places = (torch.ones_like(ids).flatten().cumsum(0) - 1).view_as(ids)
+    state = _State(past, (mask.sum(1) - 1).to(torch.int32), total, places)
+    with _attending(backbone, state), _turning(backbone, state):
         states = backbone(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return states, [state.present[layer] for layer in range(len(past))]
 
@@ -127,14 +132,72 @@ def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, scaling: float | None = None, **other: Any
 ) -> tuple[Tensor, None]:
     """An attention function of transformers: queries (rows, heads, new, size), of new positions alone."""
-    state, (rows, heads, new, size) = _states[-1], query.shape
-    flat = [each.transpose(1, 2).reshape(rows, new, -1) for each in (query, key, value)]
+    state, heads, size = _states[-1], query.shape[1], query.shape[3]
+    flat = [_by_token(state, each) for each in (query, key, value)]
     scale = size**-0.5 if scaling is None else scaling
     found, *present = torch.ops.graftc.grouped_attention(
         *flat, *state.past[module.layer_idx], state.lengths, state.total, heads, key.shape[1], scale
     )
     state.present[module.layer_idx] = (present[0], present[1])
-    return found.view(rows, new, heads, size), None
+    return found.view(query.shape[0], query.shape[2], heads, size), None
+
+
+def _by_token(state: _State, array: Tensor) -> Tensor:
+    """Queries, keys or values (rows, heads, new, size) as (rows, new, heads × size)."""
+    known = state.flat.get(id(array))
+    return array.transpose(1, 2).flatten(2) if known is None else known[1]
+
+
+@contextmanager
+def _turning(backbone: Any, state: _State) -> Iterator[None]:
+    """Replaces the function by which the models of transformers turn queries and keys, where a backbone has one."""
+    module: Any = sys.modules[type(backbone).__module__]
+    own = getattr(module, "apply_rotary_pos_emb", None)
+    if own is None:
+        yield
+        return
+
+    def turn(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, *more: Any, **named: Any) -> tuple[Tensor, Tensor]:
+        is_plain = cos.dim() == 3 and cos.shape[-1] == q.shape[-1] == k.shape[-1] and not more and not named
+        return (
+            (_turned(state, q, cos, sin), _turned(state, k, cos, sin))
+            if is_plain
+            else own(q, k, cos, sin, *more, **named)
+        )
+
+    module.apply_rotary_pos_emb = turn
+    try:
+        yield
+    finally:
+        module.apply_rotary_pos_emb = own
+
+
+def _turned(state: _State, array: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Queries or keys (rows, heads, new, size), of which halves are turned by cosines and sines (rows, new, size)."""
+    heads, size = array.shape[1], array.shape[3]
+    if state.halves is None or state.halves[0] is not cos:
+        state.halves = cos, *(each.flatten(0, 1)[:, : cos.shape[-1] // 2] for each in (cos, sin))
+    flat = array.transpose(1, 2).flatten(2)
+    flat = torch.ops.graftc.turned(flat, state.places, *state.halves[1:], heads)
+    found = flat.view(array.shape[0], array.shape[2], heads, size).transpose(1, 2)
+    state.flat[id(found)] = found, flat  # attention wants it so
+    return found
+
+
+@torch.library.custom_op("graftc::turned", mutates_args=())
+def turned(flat: Tensor, places: Tensor, cosines: Tensor, sines: Tensor, heads: int) -> Tensor:
+    """Stands for RotaryEmbedding while a graph is traced: the right shape, and zeros."""
+    return torch.zeros_like(flat)
+
+
+def _turned_symbolic(g: Any, flat: Any, places: Any, cosines: Any, sines: Any, heads: Any) -> Any:
+    """The operator in the graph; the table of cosines has a row for each new token."""
+    from torch.onnx.symbolic_helper import _get_const
+
+    told = {"interleaved_i": 0, "num_heads_i": _get_const(heads, "i", "")}
+    found = g.op("com.microsoft::RotaryEmbedding", flat, places, cosines, sines, **told)
+    found.setType(flat.type().with_sizes([None] * 3))
+    return found
 
 
 @torch.library.custom_op("graftc::grouped_attention", mutates_args=())
@@ -168,3 +231,4 @@ def _register() -> None:
     AttentionInterface.register(NAME, _attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, lambda *positional, **named: None)
     torch.onnx.register_custom_op_symbolic("graftc::grouped_attention", _symbolic, 9)
+    torch.onnx.register_custom_op_symbolic("graftc::turned", _turned_symbolic, 9)

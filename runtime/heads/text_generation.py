@@ -39,7 +39,7 @@ def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> lis
     Where positions end, a prompt loses its first tokens, but keeps half of the positions, and texts end with them.
     """
     asked, prompts = _asked(head, rows, options)
-    steps = _steps(run, head)
+    steps = steps_of(run, head)
     found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=_contexts(rows, prompts))
     answers = [tuple(map(_answer, each)) for each in found]
     return answers if asked.sequences > 1 else [each[0] for each in answers]
@@ -50,7 +50,7 @@ def pieces(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> Ite
     asked, prompts = _asked(head, rows, options)
     if asked.sequences > 1:
         raise BundleError("E0505", f"`sequences` is {asked.sequences}, and a stream is of one text")
-    steps = _steps(run, head)
+    steps = steps_of(run, head)
     yield from (
         piece.text
         for piece in stream(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=_contexts(rows, prompts))
@@ -58,7 +58,7 @@ def pieces(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> Ite
     )
 
 
-def _steps(run: Run, head: Mapping[str, Any]) -> Steps:
+def steps_of(run: Run, head: Mapping[str, Any]) -> Steps:
     """The graph as decoding asks it, which pads rows on the left or on the right."""
     kind = GroupedSteps if head.get("padding") == "right" else CachedSteps
     return kind(run, head["layers"], head["pad_id"])
