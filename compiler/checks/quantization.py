@@ -11,6 +11,7 @@ from ..facts.facts import Facts
 from ..language.spec import Draft, Export
 from ..planning.quantization import KIND, SAMPLED, convolves, fitting, lack, writes
 from ..planning.sampling import held_out_rows
+from ..planning.terms import BITS
 from ..renderers import counted
 
 
@@ -23,12 +24,13 @@ def quantizing(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from _four_bits(spec, export)
     if "int8" not in export.precision:
         yield from _useless(export)
-        return
     rows = _rows(spec, facts)
     if backbone is None or rows is None:
         return
-    yield from _impossible(export, backbone, rows, writes(spec))
-    yield from _too_many(export, rows)
+    if "int8" in export.precision:
+        yield from _impossible(export, backbone, rows, writes(spec))
+    if {"int8", "int4"} & {*export.precision}:
+        yield from _too_many(export, rows)
 
 
 def _four_bits(spec: Draft, export: Export) -> Iterator[Diagnostic]:
@@ -59,7 +61,7 @@ def _rows(spec: Draft, facts: Facts) -> int | None:
 
 def _useless(export: Export) -> Iterator[Diagnostic]:
     also = (At(("export", "precision"), "lists no int8"),)
-    for path in (KIND, SAMPLED):
+    for path in (KIND, *(() if "int4" in export.precision else (SAMPLED,))):
         if path[-1] in export.model_fields_set:
             headline = f"`{path[-1]}` has no effect without int8"
             help = f"remove `{path[-1]}`, or write `precision: [fp32, int8]`"
@@ -85,7 +87,8 @@ def _too_many(export: Export, rows: int) -> Iterator[Diagnostic]:
     wanted = export.calibration_samples
     if wanted is None:
         return
-    if export.quantization != "auto" and not variants.quantization(export.quantization).needs_rows:
+    takes = "int4" in export.precision or export.quantization == "auto"
+    if not takes and BITS["int8"] not in variants.quantization(export.quantization).needs_rows:
         also = (At(KIND, "takes no rows"),)
         headline = f"`calibration_samples` has no effect on {export.quantization} int8"
         yield Diagnostic("W0302", headline, At(SAMPLED, "is never read"), also, help="remove `calibration_samples`")

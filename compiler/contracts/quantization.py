@@ -23,7 +23,7 @@ class Quantization:
     rank: int  # its place in the order in which `auto` tries kinds
     scales: str  # how activations are scaled, in words for the card
     is_batch_invariant: bool  # whether an answer is independent of other rows of its batch
-    needs_rows: bool  # whether scales are computed from training rows
+    needs_rows: tuple[int, ...]  # the bits with which scales or roundings are computed from training rows
     for_convolutions: bool  # whether `auto` tries it on convolutional backbones
     bits: tuple[int, ...] = (8,)  # of a weight: 8 for int8, 4 for int4
     lacks: Callable[[bool, str, bool], str] = lacks_nothing

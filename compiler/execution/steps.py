@@ -9,6 +9,7 @@ from ..planning import fits
 from ..planning.floors import SCORED, has_floor, vectors
 from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
+from ..planning.terms import BITS
 from . import records
 from .pipeline import Stage
 from .records import LEARNED_FROM, Json, Planned
@@ -221,13 +222,12 @@ def _quantize(planned: Planned) -> Iterator[Stage]:
     if not planned.is_quantised:
         return
     each = planned.plan.export.quantized
-    named = {"quantization": each.get("int8"), "int4": each.get("int4")}
-    record: Json = {"export": {word: {"kinds": plan.kinds[:1]} for word, plan in named.items() if plan}}
-    int8 = each.get("int8")
-    rows = _calibrating(planned.plan) if int8 and variants.quantization(int8.kinds[0]).needs_rows else ()
-    if int8 and rows:
-        record["export"]["quantization"]["samples"] = int8.samples
+    record: Json = {"export": {_key(word): {"kinds": plan.kinds[:1]} for word, plan in each.items()}}
+    taking = [w for w, plan in each.items() if BITS[w] in variants.quantization(plan.kinds[0]).needs_rows]
+    for word in taking:
+        record["export"][_key(word)]["samples"] = each[word].samples
         record["seed"] = planned.plan.seed
+    rows = _calibrating(planned.plan) if taking else ()
     yield Stage(
         module="quantize",
         format=3,
@@ -235,6 +235,11 @@ def _quantize(planned: Planned) -> Iterator[Stage]:
         inputs=("export", *rows),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
     )
+
+
+def _key(precision: str) -> str:
+    """The key of a plan's `export` that says how a precision is made."""
+    return "quantization" if precision == "int8" else precision
 
 
 def _checkpoint(planned: Planned) -> Iterator[Stage]:
@@ -357,5 +362,5 @@ def _floors(plan: Plan) -> tuple[str, ...]:
 
 def _calibrating(plan: Plan) -> tuple[str, ...]:
     """Names of the stages with the rows that fix scales."""
-    planned = plan.export.quantization
-    return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()
+    is_taking = any(planned.samples for planned in plan.export.quantized.values())
+    return _prepared(plan.teaching, ("train",)) if is_taking else ()

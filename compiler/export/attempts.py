@@ -63,7 +63,7 @@ def attempts(
     for kind, what, nodes in _forms(precision, plan, graphs, source):
         quantization = variants.quantization(kind)
         is_first = kind == plan.kinds[0] and not what
-        rows = sample() if quantization.needs_rows and not is_first else None
+        rows = sample() if BITS[precision] in quantization.needs_rows and not is_first else None
         folder, made = (
             whole if is_first else (target, _made(quantization, precision, graphs, source, target, nodes, rows))
         )

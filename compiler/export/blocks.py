@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,27 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-from onnxruntime.quantization.neural_compressor.weight_only import quant_tensor_k_quant_cpu
 
 from ...runtime.cache import PAST
+from .calibration import Sample
+from .gptq import moments, rounded
 from .quantization import OWN, TABLES, dynamic, excluded, multiply, quiet, unfuse, untied
 
 BLOCKS = (128, 64, 32, 16)  # inputs that share a scale in 8 bits; the largest is the fastest
 FOUR = SHARED = 32  # inputs that share a scale in 4 bits, and in 8 bits beside them
 BY_ROW = 4  # MatMulNBits' accuracy_level at which inputs too are scaled by row and block
-ROUNDING = "k-quant"  # of 4 bits; docs/explanation/quantization.md has the perplexity of others
 HALF = 128  # what stands for 0 in 8 bits
+Made = tuple[onnx.NodeProto, list[onnx.TensorProto]]  # a node and its tensors
 
 
-def by_block(source: Path, target: Path, finer: Iterable[str], bits: int) -> dict[str, Any]:
+def by_block(
+    source: Path, target: Path, finer: Iterable[str], bits: int, sample: Sample | None = None
+) -> dict[str, Any]:
     """Writes a graph with weights of products in `bits` bits by block, and with embeddings in int8.
 
-    The nodes named in `finer` stay in float, with 4 bits in 8 bits. With 4 bits the output layer has 8 as well. A table
-    that is also the weight of a product is stored once. Returns fields for the manifest.
+    The nodes named in `finer` stay in float, with 4 bits in 8 bits. With 4 bits the output layer has 8 as well, and
+    `sample` fixes the rounding. A table that is also the weight of a product is stored once. Returns fields for the
+    manifest.
     """
     named = list(finer)
     left = named if bits == 8 else []  # in float
@@ -36,10 +40,10 @@ def by_block(source: Path, target: Path, finer: Iterable[str], bits: int) -> dic
     unfuse(model)
     multiply(model)
     with quiet():
-        model = _eight(model, left) if bits == 8 else _four(model, named)
+        model = _four(model, named, sample, target.parent) if bits == 4 and sample else _eight(model, left)
     onnx.save(model, str(target))
     dynamic(target, target, left, TABLES)
-    return {} if bits == 8 else {"bits": bits, "block": FOUR, "rounding": ROUNDING}
+    return {"bits": bits, "block": FOUR, "rounding": f"GPTQ on {sample.rows} rows"} if sample else {}
 
 
 def _eight(model: onnx.ModelProto, in_float: Sequence[str]) -> onnx.ModelProto:
@@ -57,55 +61,64 @@ def _eight(model: onnx.ModelProto, in_float: Sequence[str]) -> onnx.ModelProto:
     return found
 
 
-def _four(model: onnx.ModelProto, in_eight: Iterable[str]) -> onnx.ModelProto:
-    """Products in 4 bits, and in 8 bits those named and the last one, unless a table has made it."""
+def _four(model: onnx.ModelProto, in_eight: Iterable[str], sample: Sample, folder: Path) -> onnx.ModelProto:
+    """Products in 4 bits, rounded by GPTQ; in 8 bits those named and the last one, unless a table has made it."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    products = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in tensors]
+    products = {
+        n.name: n
+        for n in model.graph.node
+        if n.op_type == "MatMul" and n.input[1] in tensors and _is_full(tensors[n.input[1]])
+    }
     is_done = any(node.op_type == "MatMulNBits" for node in model.graph.node)
-    eight = {*excluded(in_eight), *(() if is_done else products[-1:])}
-    nodes = [
-        _by_blocks(model, node, numpy_helper.to_array(tensors[node.input[1]]), 8 if node.name in eight else 4)
-        if node.name in products
-        else node
-        for node in model.graph.node
-    ]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    for tensor in [tensor for name, tensor in tensors.items() if name not in used]:
-        model.graph.initializer.remove(tensor)
-    _know(model)
+    eight = {*excluded(in_eight), *(() if is_done else [*products][-1:])}
+    sizes = {n.input[0]: tensors[n.input[1]].dims[0] for n in products.values() if n.name not in eight}
+    made = {name: _in_eight(node, tensors[node.input[1]]) for name, node in products.items() if name in eight}
+    for seen in moments(model, sizes, sample.batches, sample.threads, folder):
+        own = {name: node for name, node in products.items() if name not in eight and node.input[0] in seen}
+        made |= {name: _in_four(node, tensors[node.input[1]], seen[node.input[0]]) for name, node in own.items()}
+    _replace(model, made)
     return model
 
 
-def _by_blocks(model: onnx.ModelProto, node: onnx.NodeProto, weight: np.ndarray, bits: int) -> onnx.NodeProto:
-    """The node that replaces a product with a weight (inputs, outputs); its tensors are added."""
-    inputs, outputs = weight.shape
-    name = f"{node.input[1]}_in_{bits}"
-    parts = dict(zip(("blocks", "scales", "zeros"), (_four_bits if bits == 4 else _blocks)(weight.T), strict=False))
-    known = {tensor.name for tensor in model.graph.initializer}  # a weight that several products share is there once
-    fresh = {word: array for word, array in parts.items() if f"{name}_{word}" not in known}
-    model.graph.initializer.extend(numpy_helper.from_array(array, f"{name}_{word}") for word, array in fresh.items())
-    given = [node.input[0], *(f"{name}_{word}" for word in parts)]
-    told = {"N": outputs, "K": inputs, "bits": bits, "block_size": FOUR, "accuracy_level": BY_ROW}
-    return helper.make_node("MatMulNBits", given, list(node.output), name=node.name, domain=OWN, **told)
+def _is_full(weight: onnx.TensorProto) -> bool:
+    return bool(weight.dims[0] % FOUR == 0)
 
 
-def _four_bits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A matrix (rows, width) in 4 bits: uint8 (rows, blocks, FOUR / 2), scales (rows, blocks), zeros (rows, bytes).
+def _replace(model: onnx.ModelProto, made: Mapping[str, Made]) -> None:
+    """Puts nodes and their tensors in place of the nodes of these names, and takes out weights that nobody reads."""
+    nodes = [made[node.name][0] if node.name in made else node for node in model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
+        model.graph.initializer.remove(tensor)
+    fresh = {tensor.name: tensor for _, tensors in made.values() for tensor in tensors}
+    model.graph.initializer.extend(fresh.values())
+    _know(model)
 
-    Rounded as llama.cpp's k-quants, which search the scale and the zero of a block that lose least where weights are
-    large. onnxruntime has the search, and its packing fails where a row has an odd number of blocks.
-    """
-    padded = np.pad(values, ((0, 0), (0, -values.shape[1] % FOUR)))
-    numbers, scales, zeros = quant_tensor_k_quant_cpu(padded, 4, FOUR)
-    rows, count = len(values), padded.shape[1] // FOUR
-    zeros = np.pad(zeros.reshape(rows, count), ((0, 0), (0, count % 2)))
-    return (
-        _paired(numbers.astype(np.uint8).reshape(rows, count, FOUR)),
-        scales.astype(np.float32).reshape(rows, count),
-        _paired(zeros),
+
+def _in_eight(node: onnx.NodeProto, weight: onnx.TensorProto) -> Made:
+    """A product in 8 bits."""
+    return _made(
+        node, weight, 8, dict(zip(("blocks", "scales"), _blocks(numpy_helper.to_array(weight).T), strict=True))
     )
+
+
+def _in_four(node: onnx.NodeProto, weight: onnx.TensorProto, moment: np.ndarray) -> Made:
+    """A product in 4 bits; `moment` is the second moment of its inputs."""
+    numbers, scales, zeros = rounded(numpy_helper.to_array(weight), moment, FOUR)
+    outputs, count = scales.shape
+    pairs = _paired(numbers.reshape(outputs, count, FOUR)), _paired(np.pad(zeros, ((0, 0), (0, count % 2))))
+    return _made(node, weight, 4, {"blocks": pairs[0], "scales": scales, "zeros": pairs[1]})
+
+
+def _made(node: onnx.NodeProto, weight: onnx.TensorProto, bits: int, parts: Mapping[str, np.ndarray]) -> Made:
+    """The node that replaces a product with a weight (inputs, outputs), and its tensors, named by node and part."""
+    inputs, outputs = weight.dims
+    tensors = [numpy_helper.from_array(np.ascontiguousarray(a), f"{node.name}_{word}") for word, a in parts.items()]
+    told = {"N": outputs, "K": inputs, "bits": bits, "block_size": FOUR, "accuracy_level": BY_ROW}
+    given = [node.input[0], *(tensor.name for tensor in tensors)]
+    return helper.make_node("MatMulNBits", given, list(node.output), name=node.name, domain=OWN, **told), tensors
 
 
 def _paired(numbers: np.ndarray) -> np.ndarray:

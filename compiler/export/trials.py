@@ -68,7 +68,7 @@ def _attempts(work: Work, precision: str) -> Iterator[Attempt]:
     ranges = (first if (first / RANGES).is_file() else work.out) / RANGES
 
     def draw() -> Sample:
-        return drawn(work, preprocessor(work.plan, work.backbone), ranges)
+        return drawn(work, preprocessor(work.plan, work.backbone), ranges, planned.samples)
 
     whole = first, json.loads((first / "told.json").read_bytes())[precision]
     return attempts(precision, planned, tuple(work.plan.export.graphs), work.inputs["export"], work.out, draw, whole)

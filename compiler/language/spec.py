@@ -197,7 +197,10 @@ class Export(Frozen):
         "or auto, the first that passes",
     )
     calibration_samples: int | None = Field(
-        None, ge=1, le=100_000, description="training rows that fix the scales of static int8; default 128"
+        None,
+        ge=1,
+        le=100_000,
+        description="training rows that fix the scales of static int8 and the rounding of int4; default 128",
     )
     exporter: Literal["tracing", "transformers"] = Field(
         "tracing", description="torch's tracing exporter, or transformers.exporters"

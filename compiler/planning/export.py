@@ -31,8 +31,6 @@ class QuantizationPlan(Frozen):
         strange = next((kind for kind in self.kinds if kind not in variants.words(KINDS)), None)
         if strange is not None or len(set(self.kinds)) < len(self.kinds):
             raise ValueError(f"each kind once, of {', '.join(variants.words(KINDS))}")
-        if (self.samples > 0) != any(variants.quantization(kind).needs_rows for kind in self.kinds):
-            raise ValueError("samples are for kinds that take rows, and these take at least one")
         return self
 
 
@@ -104,6 +102,8 @@ class ExportPlan(Frozen):
         if ("int4" in self.precision) != (self.int4 is not None):
             raise ValueError("`int4` goes with int4 among the precisions")
         for precision, plan in self.quantized.items():
+            if (plan.samples > 0) != any(BITS[precision] in variants.quantization(k).needs_rows for k in plan.kinds):
+                raise ValueError("samples are for kinds that take rows, and these take at least one")
             for kind in plan.kinds:
                 if BITS[precision] not in variants.quantization(kind).bits:
                     raise ValueError(f"{kind}: not in {BITS[precision]} bits")

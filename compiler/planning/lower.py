@@ -35,6 +35,7 @@ from .plan import (
     TrainPlan,
 )
 from .selectors import selected
+from .terms import BITS
 
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
@@ -333,7 +334,7 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
         parity=export.gate.parity,
         metric_drop=decisions.metric_drop(spec, "fp32").value,
         drops=_drops(spec),
-        int4=_four_bits(spec),
+        int4=_four_bits(spec, phase.taught),
         attention=grouping.attention(spec, facts.backbone),
         samples=export.samples,
         samples_sha256=None,
@@ -352,11 +353,13 @@ def _quantization(spec: Spec, backbone: BackboneFacts, rows: int) -> Quantizatio
     return QuantizationPlan(kinds=kinds, is_auto=is_auto, samples=samples, whole_first=is_auto and writes)
 
 
-def _four_bits(spec: Spec) -> QuantizationPlan | None:
-    """How int4 is made; None where the bundle has none."""
+def _four_bits(spec: Spec, rows: int) -> QuantizationPlan | None:
+    """How int4 is made; None where the bundle has none. `rows` is the number of rows that can fix roundings."""
     if "int4" not in spec.export.precision:
         return None
-    return QuantizationPlan(kinds=quantization.four_bits(), is_auto=False, samples=0)
+    kinds = quantization.four_bits()
+    samples = quantization.samples_of(spec.export, kinds, rows, BITS["int4"]).value
+    return QuantizationPlan(kinds=kinds, is_auto=False, samples=samples)
 
 
 def _drops(spec: Spec) -> Json:

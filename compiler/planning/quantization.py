@@ -20,9 +20,14 @@ KIND, SAMPLED = ("export", "quantization"), ("export", "calibration_samples")
 def decided(spec: Spec, backbone: BackboneFacts, rows: int) -> dict[Path, Decided[Any]]:
     """The decisions about int8, with reasons."""
     if "int8" not in spec.export.precision:
-        return dict.fromkeys((KIND, SAMPLED), Decided(None, "`export.precision` lists no int8"))
+        found: dict[Path, Decided[Any]] = {KIND: Decided(None, "`export.precision` lists no int8")}
+        is_four = "int4" in spec.export.precision
+        return {**found, SAMPLED: samples_of(spec.export, four_bits(), rows, BITS["int4"]) if is_four else found[KIND]}
     kinds = kinds_of(spec.export, backbone, rows, writes(spec))
-    return {KIND: kinds, SAMPLED: samples_of(spec.export, kinds.value, rows)}
+    chosen = samples_of(spec.export, kinds.value, rows)
+    if not chosen.value and "int4" in spec.export.precision:
+        chosen = samples_of(spec.export, four_bits(), rows, BITS["int4"])
+    return {KIND: kinds, SAMPLED: chosen}
 
 
 def kinds_of(export: Export, backbone: BackboneFacts, rows: int, writes: bool) -> Decided[tuple[str, ...]]:
@@ -41,9 +46,9 @@ def kinds_of(export: Export, backbone: BackboneFacts, rows: int, writes: bool) -
     return Decided(kinds, "; left out is ".join([because, *out]))
 
 
-def samples_of(export: Export, kinds: Sequence[str], rows: int) -> Decided[int]:
-    """The number of training rows that fix scales."""
-    if not any(variants.quantization(kind).needs_rows for kind in kinds):
+def samples_of(export: Export, kinds: Sequence[str], rows: int, bits: int = BITS["int8"]) -> Decided[int]:
+    """The number of training rows that fix scales, or roundings in 4 bits."""
+    if not any(bits in variants.quantization(kind).needs_rows for kind in kinds):
         return Decided(0, "no kind of int8 that is tried takes rows")
     if export.calibration_samples:
         return Decided(export.calibration_samples)
@@ -59,7 +64,7 @@ def fitting(export: Export, backbone: BackboneFacts, rows: int, writes: bool) ->
 
 def lack(word: str, export: Export, backbone: BackboneFacts, rows: int, writes: bool) -> str:
     """Why a kind is impossible here; empty where it works. `writes` is whether the head goes on from a cache."""
-    if variants.quantization(word).needs_rows and not rows:
+    if BITS["int8"] in variants.quantization(word).needs_rows and not rows:
         return "its scales come from training rows, and there are none"
     return variants.quantization(word).lacks(convolves(backbone), export.optimize, writes)
 

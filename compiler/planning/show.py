@@ -306,7 +306,8 @@ def _drops(plan: Plan) -> str:
 def _quantized(precision: str, quantization: QuantizationPlan) -> str:
     """The kinds of int8 to try, and the rows that fix scales; of int4 the kind."""
     if precision == "int4":
-        return f"{', else '.join(quantization.kinds)}: weights by block; the embedding and the output layer in 8 bits"
+        rows = counted(quantization.samples, "training row")
+        return f"weights by block, rounded on {rows}; the embedding and the output layer in 8 bits"
     kinds = ", else ".join(quantization.kinds)
     chosen = f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_auto else kinds
     rows = f"; static scales from {counted(quantization.samples, 'training row')}" if quantization.samples else ""

@@ -24,7 +24,9 @@ def run(work: Work) -> None:
 def _made(work: Work, precision: str, planned: QuantizationPlan) -> dict[str, Any]:
     """Writes each graph in a precision; returns the fields for the manifest."""
     quantization = variants.quantization(planned.kinds[0])
-    sample = drawn(work, preprocessor(work.plan, work.backbone), work.out / RANGES) if quantization.needs_rows else None
+    needs_rows = BITS[precision] in quantization.needs_rows
+    processor = preprocessor(work.plan, work.backbone)
+    sample = drawn(work, processor, work.out / RANGES, planned.samples) if needs_rows else None
     told: dict[str, Any] = {}
     for graph in work.plan.export.graphs:
         source, target = (work.inputs["export"] / file_of(graph, "fp32"), work.out / file_of(graph, precision))
