@@ -40,13 +40,15 @@ def by_block(
     unfuse(model)
     multiply(model)
     with quiet():
-        model = _four(model, named, sample, target.parent) if bits == 4 and sample else _eight(model, left)
+        model = (
+            _of_four_bits(model, named, sample, target.parent) if bits == 4 and sample else _of_eight_bits(model, left)
+        )
     onnx.save(model, str(target))
     dynamic(target, target, left, TABLES)
     return {"bits": bits, "block": FOUR, "rounding": f"GPTQ on {sample.rows} rows"} if sample else {}
 
 
-def _eight(model: onnx.ModelProto, in_float: Sequence[str]) -> onnx.ModelProto:
+def _of_eight_bits(model: onnx.ModelProto, in_float: Sequence[str]) -> onnx.ModelProto:
     """Products in 8 bits, rounded to the nearest of a symmetric range (onnxruntime's `MatMulNBitsQuantizer`)."""
     quantizer = MatMulNBitsQuantizer(
         model,
@@ -61,7 +63,7 @@ def _eight(model: onnx.ModelProto, in_float: Sequence[str]) -> onnx.ModelProto:
     return found
 
 
-def _four(model: onnx.ModelProto, in_eight: Iterable[str], sample: Sample, folder: Path) -> onnx.ModelProto:
+def _of_four_bits(model: onnx.ModelProto, in_eight: Iterable[str], sample: Sample, folder: Path) -> onnx.ModelProto:
     """Products in 4 bits, rounded by GPTQ; in 8 bits those named and the last one, unless a table has made it."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer if len(tensor.dims) == 2}
     products = {
@@ -71,11 +73,13 @@ def _four(model: onnx.ModelProto, in_eight: Iterable[str], sample: Sample, folde
     }
     is_done = any(node.op_type == "MatMulNBits" for node in model.graph.node)
     eight = {*excluded(in_eight), *(() if is_done else [*products][-1:])}
-    sizes = {n.input[0]: tensors[n.input[1]].dims[0] for n in products.values() if n.name not in eight}
+    four = {name: node for name, node in products.items() if name not in eight}
     made = {name: _in_eight(node, tensors[node.input[1]]) for name, node in products.items() if name in eight}
+    sizes = {node.input[0]: tensors[node.input[1]].dims[0] for node in four.values()}
     for seen in moments(model, sizes, sample.batches, sample.threads, folder):
-        own = {name: node for name, node in products.items() if name not in eight and node.input[0] in seen}
-        made |= {name: _in_four(node, tensors[node.input[1]], seen[node.input[0]]) for name, node in own.items()}
+        for given, moment in seen.items():
+            own = [node for node in four.values() if node.input[0] == given]
+            made |= _in_four(own, [tensors[node.input[1]] for node in own], moment)
     _replace(model, made)
     return model
 
@@ -104,9 +108,20 @@ def _in_eight(node: onnx.NodeProto, weight: onnx.TensorProto) -> Made:
     )
 
 
-def _in_four(node: onnx.NodeProto, weight: onnx.TensorProto, moment: np.ndarray) -> Made:
-    """A product in 4 bits; `moment` is the second moment of its inputs."""
-    numbers, scales, zeros = rounded(numpy_helper.to_array(weight), moment, FOUR)
+def _in_four(
+    nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto], moment: np.ndarray
+) -> dict[str, Made]:
+    """Products of the same inputs in 4 bits, by their names; `moment` is the second moment of the inputs."""
+    whole = np.concatenate([numpy_helper.to_array(weight) for weight in weights], axis=1)
+    ends = np.cumsum([weight.dims[1] for weight in weights])[:-1]
+    parts = zip(*(np.split(each, ends) for each in rounded(whole, moment, FOUR)), strict=True)
+    return {node.name: _four(node, weight, *each) for node, weight, each in zip(nodes, weights, parts, strict=True)}
+
+
+def _four(
+    node: onnx.NodeProto, weight: onnx.TensorProto, numbers: np.ndarray, scales: np.ndarray, zeros: np.ndarray
+) -> Made:
+    """A product in 4 bits: numbers (outputs, inputs), scales and zeros (outputs, blocks)."""
     outputs, count = scales.shape
     pairs = _paired(numbers.reshape(outputs, count, FOUR)), _paired(np.pad(zeros, ((0, 0), (0, count % 2))))
     return _made(node, weight, 4, {"blocks": pairs[0], "scales": scales, "zeros": pairs[1]})

@@ -276,7 +276,12 @@ def metric_drop(spec: Spec, precision: str) -> Decided[float]:
         return Decided(spec.export.gate.metric_drop)
     drops = [(view.head_variant.drops.get(precision, DROP), str(view.head_type)) for view in spec.each]
     least, head = min(drops)
-    return Decided(least, "the default" if least == DROP else f"the default of {head} in {precision}")
+    own = {word: drop for view in spec.each for word, drop in view.head_variant.drops.items()}
+    others = ", ".join(
+        f"{own[word]:g} in {word}" for word in spec.export.precision if word in own and word != precision
+    )
+    because = "the default" if least == DROP else f"the default of {head} in {precision}"
+    return Decided(least, f"{because}; {others}" if others else because)
 
 
 def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
