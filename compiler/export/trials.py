@@ -59,7 +59,7 @@ def _first(work: Work, draft: Path, precision: str, ask: Callable[[str], Scored]
     for graph in work.plan.export.graphs:
         (work.out / file_of(graph, precision)).unlink(missing_ok=True)
     _link(work.plan, draft, precision, work.inputs["quantize"])
-    raise _hopeless(work, precision, failed, tried)
+    raise hopeless(work, precision, failed, tried)
 
 
 def _attempts(work: Work, precision: str) -> Iterator[Attempt]:
@@ -74,14 +74,16 @@ def _attempts(work: Work, precision: str) -> Iterator[Attempt]:
     return attempts(precision, planned, tuple(work.plan.export.graphs), work.inputs["export"], work.out, draw, whole)
 
 
-def _hopeless(work: Work, precision: str, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
-    """The first failure, with what the precision would save and a list of all versions tried."""
-    planned = work.plan.export.quantized[precision]
-    most = f"{SMALL:g} of fp32's bytes" if planned.is_auto or precision != "int8" else "fp32 itself"
+def hopeless(work: Work, precision: str, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
+    """The first failure of a precision, with what it would save, and with a list of all versions tried."""
+    planned = work.plan.export.quantized.get(precision)
+    is_named = precision == "int8" and planned and not planned.is_auto
+    most = "fp32 itself" if is_named else f"{SMALL:g} of fp32's bytes"
     note = f"each has more than {most}, embeddings apart"
     refused = failed[0] if failed else refuse("E0420", f"no {precision} graph is small enough", note)
     found = _without(work.plan, precision, refused)
-    notes = _saved(work, precision), f"tried without success: {'; '.join(tried)}"
+    saved = [_saved(work, precision)] if failed else []
+    notes = *saved, f"tried without success: {'; '.join(tried)}"
     return Refused((replace(found, notes=(*found.notes, *notes)),))
 
 
