@@ -1,7 +1,7 @@
 """Writing by a language model: tokens a second of a bundle's graphs beside torch's `generate` on the same weights.
 
     python benchmarks/generation.py BUNDLE… --model DIR [--genai DIR…] [--ctranslate2 DIR…] [--prompts 32 1000]
-        [--batches 1 8] [--new 48] [--rounds 5] [--threads 2] [--output DIR]
+        [--batches 1 8] [--new 48] [--rounds 5] [--threads 2] [--cpu] [--output DIR]
 
 DIR after `--model` is transformers' folder of the same weights; a bundle of each form stands side by side. Every
 contender is asked in turn, in an order that is drawn anew in each round, and the median over rounds counts: of the
@@ -9,7 +9,8 @@ prefill (the first token) and of the time for each further token, with greedy de
 bundle is asked through its own runtime, the text left out. The floor is the time to read all weights of a graph once
 from memory, at the bandwidth that is measured beside it; of larger batches too, since weights are read once for all
 rows. `--genai` are folders of onnxruntime-genai's model builder, `--ctranslate2` those of CTranslate2's converter; both
-are asked where their packages are installed. Prints the table, and writes generation.json and generation.md.
+are asked where their packages are installed. `--cpu` counts the processor's seconds of one thread instead, for machines
+that others work on. Prints the table, and writes generation.json and generation.md.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from graftc.runtime.heads.text_generation import steps_of
 from graftc.runtime.model import HeadRun, Model
 
 Prompts = list[list[int]]
+Now = Callable[[], float]  # seconds
 Taken = tuple[float, float]  # seconds of the prefill, and of each further token
 
 
@@ -48,7 +50,7 @@ class Contender:
     bytes: int  # of weights that a step reads
 
 
-def of_bundle(folder: Path, precision: str, threads: int) -> Contender:
+def of_bundle(folder: Path, precision: str, threads: int, now: Now) -> Contender:
     """A bundle's graph under its own decoding."""
     model = Model(folder, precision, threads)
     head = model.heads[""]
@@ -56,21 +58,21 @@ def of_bundle(folder: Path, precision: str, threads: int) -> Contender:
 
     def ask(prompts: Prompts, new: int) -> Taken:
         options = Options(max_new_tokens=new, min_new_tokens=new, stop_tokens=())
-        start = time.perf_counter()
+        start = now()
         pieces = search(steps_of(HeadRun(model, "", {}), head), prompts, options, [None] * len(prompts), prompts)
         for _ in range(len(prompts)):
             next(pieces)
-        first = time.perf_counter()
+        first = now()
         for _ in pieces:
             pass
-        return first - start, (time.perf_counter() - first) / (new - 1)
+        return first - start, (now() - first) / (new - 1)
 
     file = folder / model.manifest["graphs"]["model"]["files"][precision]
     size = sum(each.stat().st_size for each in folder.glob(f"{file.name}*"))
     return Contender(f"bundle {precision}, {form}", ask, size)
 
 
-def of_torch(folder: Path, threads: int) -> Contender:
+def of_torch(folder: Path, threads: int, now: Now) -> Contender:
     """transformers' `generate` in fp32."""
     import torch
     from transformers import AutoModelForCausalLM, LogitsProcessor
@@ -78,7 +80,7 @@ def of_torch(folder: Path, threads: int) -> Contender:
     torch.set_num_threads(threads)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
-    class Clock(LogitsProcessor):  # type: ignore[misc]
+    class Clock(LogitsProcessor):
         """Notes when logits come."""
 
         def __init__(self) -> None:
@@ -86,14 +88,14 @@ def of_torch(folder: Path, threads: int) -> Contender:
 
         def __call__(self, input_ids: Any, scores: Any) -> Any:
             """The scores as they are."""
-            self.times.append(time.perf_counter())
+            self.times.append(now())
             return scores
 
     def ask(prompts: Prompts, new: int) -> Taken:
         longest, clock = max(map(len, prompts)), Clock()
         ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        start = time.perf_counter()
+        start = now()
         with torch.inference_mode():
             model.generate(
                 input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=new, min_new_tokens=new,
@@ -104,7 +106,7 @@ def of_torch(folder: Path, threads: int) -> Contender:
     return Contender("torch `generate`, fp32", ask, sum(p.numel() * 4 for p in model.parameters()))
 
 
-def of_genai(folder: Path, threads: int) -> Contender:
+def of_genai(folder: Path, threads: int, now: Now) -> Contender:
     """onnxruntime-genai; its threads are those of genai_config.json."""
     import onnxruntime_genai as genai  # type: ignore[import-not-found]
 
@@ -118,33 +120,35 @@ def of_genai(folder: Path, threads: int) -> Contender:
         length = max(map(len, prompts)) + new
         given.set_search_options(max_length=length, min_length=length, batch_size=len(prompts), do_sample=False)
         generator = genai.Generator(model, given)
-        start = time.perf_counter()
+        start = now()
         generator.append_tokens(np.array(prompts, np.int32))
         generator.generate_next_token()
-        first = time.perf_counter()
+        first = now()
         for _ in range(new - 1):
             generator.generate_next_token()
-        return first - start, (time.perf_counter() - first) / (new - 1)
+        return first - start, (now() - first) / (new - 1)
 
     size = sum(each.stat().st_size for each in folder.glob("model.onnx*"))
     return Contender(f"onnxruntime-genai, {folder.name}", ask, size)
 
 
-def of_ctranslate2(folder: Path, threads: int) -> Contender:
+def of_ctranslate2(folder: Path, threads: int, now: Now) -> Contender:
     """CTranslate2 in the type of its folder."""
     import ctranslate2  # type: ignore[import-not-found]
 
     kind = "int8" if "int8" in folder.name else "float32"
-    generator = ctranslate2.Generator(str(folder), device="cpu", intra_threads=threads, inter_threads=1, compute_type=kind)
+    generator = ctranslate2.Generator(
+        str(folder), device="cpu", intra_threads=threads, inter_threads=1, compute_type=kind
+    )
     vocabulary = json.loads((folder / "vocabulary.json").read_text())
 
     def run(prompts: Prompts, new: int) -> float:
         words = [[vocabulary[id] for id in prompt] for prompt in prompts]
-        start = time.perf_counter()
+        start = now()
         generator.generate_batch(
             words, max_length=new, min_length=new, include_prompt_in_result=False, sampling_topk=1, beam_size=1
         )
-        return time.perf_counter() - start
+        return now() - start
 
     def ask(prompts: Prompts, new: int) -> Taken:
         first = run(prompts, 1)
@@ -211,16 +215,18 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("build"))
     asked = parser.parse_args()
-    contenders = [of_torch(asked.model, asked.threads)]
+    threads, now = (1, time.process_time) if asked.cpu else (asked.threads, time.perf_counter)
+    contenders = [of_torch(asked.model, threads, now)]
     for folder in asked.bundles:
         precisions = json.loads((folder / "manifest.json").read_bytes())["precisions"]
-        contenders += [of_bundle(folder, precision, asked.threads) for precision in precisions]
-    contenders += [of_genai(folder, asked.threads) for folder in asked.genai]
-    contenders += [of_ctranslate2(folder, asked.threads) for folder in asked.ctranslate2]
-    read, found = bandwidth(asked.threads), []
-    print(f"{read / 1e9:.1f} GB/s are read from memory by {asked.threads} threads")
+        contenders += [of_bundle(folder, precision, threads, now) for precision in precisions]
+    contenders += [of_genai(folder, threads, now) for folder in asked.genai]
+    contenders += [of_ctranslate2(folder, threads, now) for folder in asked.ctranslate2]
+    read, found = bandwidth(threads), []
+    print(f"{read / 1e9:.1f} GB/s are read from memory by {threads} threads")
     for prompt in asked.prompts:
         for batch in asked.batches:
             own = list(measured(contenders, prompt, batch, asked.new, asked.rounds))

@@ -85,6 +85,7 @@ def _of_four_bits(model: onnx.ModelProto, in_eight: Iterable[str], sample: Sampl
 
 
 def _is_full(weight: onnx.TensorProto) -> bool:
+    """Whether inputs fill blocks; other products stay in float."""
     return bool(weight.dims[0] % FOUR == 0)
 
 
