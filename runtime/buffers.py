@@ -16,23 +16,26 @@ MORE = 128  # tokens for which there is room beside those that are asked for
 class Buffers:
     """Arrays (rows, heads, room, size), each past and present of a graph with GroupQueryAttention.
 
-    `shapes` are the manifest's of the inputs that are past; `rows` and `room` give the first two named sides.
+    `shapes` are the manifest's of the inputs that are past; `rows` and `room` give the first two named sides. Logits
+    are of one token of each row, over `words`.
     """
 
-    def __init__(self, session: Session, shapes: Mapping[str, Any], rows: int, room: int) -> None:
-        self.session, self.room = session, room + MORE
+    def __init__(self, session: Session, shapes: Mapping[str, Any], words: int, rows: int, room: int) -> None:
+        self.session, self.words, self.room = session, words, room + MORE
         self.arrays = {
             name: np.zeros((rows, shape[1], self.room, shape[3]), np.float32) for name, shape in shapes.items()
         }
         self._bind()
 
     def run(self, arrays: Mapping[str, np.ndarray], length: int) -> np.ndarray:
-        """The logits; keys and values of the new tokens are added, after which the longest row has `length` tokens."""
+        """Logits (rows, 1, words); keys and values of the new tokens are added, after which the longest row has `length` tokens."""
         self.grow(length)
         for name, array in arrays.items():
             self._binding.bind_cpu_input(name, array)
-        self._binding.bind_output("logits")
-        return self.session.run_bound(self._binding)
+        found = np.empty((len(arrays["input_ids"]), 1, self.words), np.float32)
+        self._binding.bind_ortvalue_output("logits", in_place(found))
+        self.session.run_bound(self._binding)
+        return found
 
     def keep(self, rows: np.ndarray, length: int) -> None:
         """Goes on with these rows of before, of which the first `length` tokens count."""
@@ -46,7 +49,7 @@ class Buffers:
     def row(self, index: int) -> Buffers:
         """One row by itself, in the same memory."""
         found = object.__new__(Buffers)
-        found.session, found.room = self.session, self.room
+        found.session, found.words, found.room = self.session, self.words, self.room
         found.arrays = {name: array[index : index + 1] for name, array in self.arrays.items()}
         found._bind()
         return found

@@ -63,7 +63,7 @@ class Graphs:
 
         told = self.told[MODEL]["inputs"]
         shapes = {name: each["shape"] for name, each in told.items() if name.startswith(PAST)}
-        return Buffers(self.model, shapes, rows, room)
+        return Buffers(self.model, shapes, self.told[MODEL]["outputs"]["logits"]["shape"][-1], rows, room)
 
     def _refuse_other(self, outputs: Mapping[str, Any], found: Mapping[str, Any], rows: int | None) -> None:
         told = {name: each["shape"] for name, each in outputs.items()}
