@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cache import PAST
 from .errors import BundleError
 from .session import Session
+
+if TYPE_CHECKING:
+    from .buffers import Buffers
 
 
 class Graphs:
@@ -58,6 +62,14 @@ class Graphs:
         found = in_turn(self.sessions, self.passes, self.told, arrays)
         self._refuse_other(outputs, found, rows)
         return found
+
+    def buffers(self, rows: int, room: int) -> Buffers:
+        """A cache for `rows` rows in arrays that `model` extends in place, with room for so many tokens."""
+        from .buffers import Buffers
+
+        told = self.told[self.passes[-1]]["inputs"]
+        shapes = {name: each["shape"] for name, each in told.items() if name.startswith(PAST)}
+        return Buffers(self.model, shapes, self.told[self.passes[-1]]["outputs"]["logits"]["shape"][-1], rows, room)
 
     def _refuse_other(self, outputs: Mapping[str, Any], found: Mapping[str, Any], rows: int | None) -> None:
         told = {name: each["shape"] for name, each in outputs.items()}

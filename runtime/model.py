@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from .manifest import MODEL, modalities, read_manifest, require
 from .precisions import heads_in
 from .rows import Outputs, Rows, Values, by_length, gathered, own_part
 from .variants import decoder, lacking, preprocessing
+
+if TYPE_CHECKING:
+    from .buffers import Buffers
 
 BATCH = 32  # rows per run of the graph, at most
 IN_FLIGHT = 2  # batches at once: while one is put together or waits for its slowest thread, the other runs
@@ -183,7 +186,10 @@ class Model:
             return list(pool.map(one, batches))
 
     def evidence(self, rows: Rows) -> dict[str, Values]:
-        """What golden samples hold of the outputs for rows: all, or where these are too many what the decoders keep."""
+        """What golden samples hold of the outputs for rows: all, or where these are too many what the decoders keep.
+
+        The latter are of one row at a time, but in fp32: dynamic scales depend on the batch.
+        """
         decoders = [(f"{name}." if name else "", each.condense) for name, each in self.decoders.items()]
         if not any(condense for _, condense in decoders):
             return self.run(rows)
@@ -196,7 +202,7 @@ class Model:
                 found |= {f"{prefix}{name}": values for name, values in kept.items()}
             return found
 
-        return self.run(rows, condense=condense)
+        return self.run(rows, BATCH if self.precision == "fp32" else 1, condense)
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
         found = self.graphs.single_pass(self.preprocessor.collate(features), len(features))
@@ -237,6 +243,10 @@ class HeadRun:
         """Outputs of any graph of the head for given arrays."""
         found = self.model.graphs.run(self.name(graph), arrays)
         return _of_head(self.prefix, found) if graph == MODEL else found
+
+    def buffers(self, rows: int, room: int) -> Buffers:
+        """A cache in arrays that the graph `model` extends in place."""
+        return self.model.graphs.buffers(rows, room)
 
     def name(self, graph: str) -> str:
         """The name of a graph of the head among those of all heads, which share `model`."""

@@ -26,8 +26,8 @@ FLAGS = ("int", "float", "str | list[str]")  # types of options that a command l
 SHOWN = 5  # scores of a head in the card
 LONGEST = 400  # characters of a text in the card
 BESIDE = {
-    False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
-    True: "int8 scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
+    False: "{} scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
+    True: "{} scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
 }
 
 
@@ -156,7 +156,7 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], compared: Sequence[Compa
         "learned_before": learned_before(manifest["parameters"]),
         "fitted_to": fitted_to(bool(plan.pretrain)),
         "gated": list(_gated(plan, manifest)),
-        "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
+        "quantized": {word: quantized(each) for word, each in manifest.get("quantization", {}).items()},
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
         "signatures": {name: value for name, value in scores.items() if isinstance(value, str)},
         "example": plan.reading.variant.example(reading),
@@ -164,7 +164,10 @@ def write_card(plan: Plan, manifest: Mapping[str, Any], compared: Sequence[Compa
         "limits": [
             plan.reading.variant.limits(reading),
             "Scores hold for rows like those it was built from; other data may differ.",
-            *(BESIDE[each["is_batch_invariant"]] for each in manifest.get("quantization", {}).values()),
+            *(
+                BESIDE[each["is_batch_invariant"]].format(word)
+                for word, each in manifest.get("quantization", {}).items()
+            ),
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")
@@ -189,9 +192,11 @@ def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
         if (drop := gate.get("drop")) is None:
             continue
         error = f", beyond one standard error of {gate['standard_error']:.4f}" if "standard_error" in gate else ""
-        how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
+        is_share = task.gates_by in task.head.variant.metrics.relative
+        by = f"{abs(drop):.2%}" if is_share else f"{abs(drop):.4f}"
+        how = f"{by} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
         allowed = f"allowed {gate['allowed']:g} worse{error}"
-        yield f"{precision}: {task.named(task.metric)} is {how} the trained network's ({allowed})"
+        yield f"{precision}: {task.named(task.gates_by)} is {how} the trained network's ({allowed})"
 
 
 def quantized(told: Mapping[str, Any]) -> str:
@@ -199,6 +204,9 @@ def quantized(told: Mapping[str, Any]) -> str:
     scales = variants.quantization(told["kind"]).scales
     fixed = told.get("calibration")
     rows = f" ({fixed['rows']} rows, by {fixed['method']})" if fixed else ""
+    rows += (
+        f"; {told['bits']} bits in blocks of {told['block']}, rounded by {told['rounding']}" if "bits" in told else ""
+    )
     return f"{told['kind']}: {scales}{rows}; {told['share']:.2f} of fp32's bytes, embeddings apart"
 
 

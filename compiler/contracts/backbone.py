@@ -106,6 +106,9 @@ class Family:
     pixels: Callable[[Config], tuple[int, int]] | None = None  # required height and width of pictures
     cache: Callable[[Config], tuple[int, int, int]] | None = None
     """(layers, heads, size of a head) of past key values"""
+    ungrouped: Callable[[Config], str] | None = None
+    """config.json → why onnxruntime's GroupQueryAttention can't express its attention, empty where it can; None for a
+    family that never has it"""
     language_model: LanguageModel | None = None
 
     # loading and running

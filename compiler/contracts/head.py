@@ -177,6 +177,13 @@ class Head(Generic[Keys, Statistics]):
     """record → a record whose loss is convex in the only linear layer, `out`; None where the head has other layers"""
     gives_shares: bool = False  # outputs become probabilities; a fit is regularised so that it is not overconfident
 
+    # the bundle
+    is_grouped: bool = False  # `model` can have onnxruntime's GroupQueryAttention over its cache
+    writes: bool = False  # writes tokens one by one: int4 is possible, and `auto` tries whole kinds of int8 first
+    gated_by: str = ""  # the metric that gates precisions; "" for the one that picks the checkpoint
+    drops: Mapping[str, float] = field(default_factory=dict)
+    """precision → its default of `export.gate.metric_drop`, where it is not 0.01"""
+
     # scores
     condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → the part of large outputs that scores need; the rest is not kept in memory"""

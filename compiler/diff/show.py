@@ -25,7 +25,7 @@ OUTPUTS = {
     "evaluate": "scores and thresholds",
     "health": "findings about the training",
     "export": "the fp32 graph",
-    "quantize": "the int8 graph",
+    "quantize": "the quantized graphs",
     "checkpoint": "the checkpoint",
     "retain": "retention of the pretrained objective",
     "verify": "gates and golden answers",

@@ -57,7 +57,9 @@ class Planned:
     @cached_property
     def graph(self) -> Json:
         """The record of a graph, besides the network."""
-        export = {key: self.whole["export"][key] for key in ("exporter", "opset", "optimize", "graphs", "parity")}
+        whole = self.whole["export"]
+        keys = ("exporter", "opset", "optimize", "attention", "graphs", "parity")
+        export = {key: whole[key] for key in keys if key in whole}
         return {"export": export, **({"adapters": self.whole["adapters"]} if self.plan.adapters else {})}
 
     def tasks(self, *keys: str) -> Json:
@@ -79,8 +81,8 @@ class Planned:
 
     @property
     def is_quantised(self) -> bool:
-        """Whether the bundle has int8 graphs."""
-        return "int8" in self.plan.export.precision
+        """Whether the bundle has quantized graphs."""
+        return bool(self.plan.export.quantized)
 
     def of_phase(self, phase: PretrainPlan) -> Json:
         """The record of the network of a self-supervised phase."""

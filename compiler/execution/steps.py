@@ -9,6 +9,7 @@ from ..planning import fits
 from ..planning.floors import SCORED, has_floor, vectors
 from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
+from ..planning.terms import BITS
 from . import records
 from .pipeline import Stage
 from .records import LEARNED_FROM, Json, Planned
@@ -235,24 +236,28 @@ def _export(planned: Planned) -> Iterator[Stage]:
 
 
 def _quantize(planned: Planned) -> Iterator[Stage]:
-    """`quantize`: graphs in the first kind of int8, with training rows for static scales."""
+    """`quantize`: graphs in the first kind of each precision, with training rows for static scales."""
     if not planned.is_quantised:
         return
-    quantization = planned.plan.export.quantization
-    assert quantization is not None
-    record: Json = {"export": {"quantization": {"kinds": quantization.kinds[:1]}}}
-    needs_rows = variants.quantization(quantization.kinds[0]).needs_rows
-    rows = _calibrating(planned.plan) if needs_rows else ()
-    if rows:
-        record["export"]["quantization"]["samples"] = quantization.samples
+    each = planned.plan.export.quantized
+    record: Json = {"export": {_key(word): {"kinds": plan.kinds[:1]} for word, plan in each.items()}}
+    taking = [w for w, plan in each.items() if BITS[w] in variants.quantization(plan.kinds[0]).needs_rows]
+    for word in taking:
+        record["export"][_key(word)]["samples"] = each[word].samples
         record["seed"] = planned.plan.seed
+    rows = _calibrating(planned.plan) if taking else ()
     yield Stage(
         module="quantize",
-        format=2,
+        format=3,
         record=record,
         inputs=("export", *rows),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
     )
+
+
+def _key(precision: str) -> str:
+    """The key of a plan's `export` that says how a precision is made."""
+    return "quantization" if precision == "int8" else precision
 
 
 def _checkpoint(planned: Planned) -> Iterator[Stage]:
@@ -285,13 +290,14 @@ def _retain(planned: Planned) -> Iterator[Stage]:
 
 def _verify(planned: Planned) -> Iterator[Stage]:
     """`verify`: the graphs compared with the network on raw inputs."""
-    gated = ("parity", "metric_drop", "precision", "quantization", "samples", "samples_sha256")
+    gated = ("parity", "metric_drop", "drops", "precision", "quantization", "int4", "samples", "samples_sha256")
+    whole = planned.whole["export"]
     int8 = ("quantize",) if planned.is_quantised else ()
     rows = _prepared(planned.plan.tasks, SCORED)
     yield Stage(
         module="verify",
         format=14,
-        record={"export": {key: planned.whole["export"][key] for key in gated}},
+        record={"export": {key: whole[key] for key in gated if key in whole}},
         inputs=("export", "evaluate", *rows, *int8, *_calibrating(planned.plan)),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
     )
@@ -379,5 +385,5 @@ def _floors(plan: Plan) -> tuple[str, ...]:
 
 def _calibrating(plan: Plan) -> tuple[str, ...]:
     """Names of the stages with the rows that fix scales."""
-    planned = plan.export.quantization
-    return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()
+    is_taking = any(planned.samples for planned in plan.export.quantized.values())
+    return _prepared(plan.teaching, ("train",)) if is_taking else ()

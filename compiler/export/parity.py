@@ -160,7 +160,7 @@ def _real(arrays: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], gra
         along, sides = graph.inputs["attention_mask"]["shape"][1], list(graph.outputs[name]["shape"])
         if along in sides:
             shape = [len(array), *(array.shape[i] if i == sides.index(along) else 1 for i in range(1, array.ndim))]
-            found[name] = [array * given["attention_mask"].reshape(shape)]
+            found[name] = [np.where(given["attention_mask"].reshape(shape), array, 0)]  # it may hold anything
     return found
 
 

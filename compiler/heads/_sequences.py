@@ -140,6 +140,8 @@ HEAD = Head(
     loss=_objectives.OBJECTIVES["next-token"].loss,
     condense=_vocabulary.condense,
     floor_features="untuned",
+    gated_by="perplexity",
+    drops={"int8": 0.02},
     is_backbones=True,
     stands_alone=True,
 )

@@ -129,4 +129,8 @@ HEAD = Head(
     floor_features="untuned",
     is_backbones=True,
     stands_alone=True,
+    is_grouped=True,
+    writes=True,
+    gated_by="perplexity",
+    drops={"int8": 0.02, "int4": 0.15},
 )

@@ -52,4 +52,5 @@ def metrics(names: tuple[str, ...], scores: Scores) -> Metrics:
         written = [bytes(row.astype("uint8").tobytes()).decode() for row in outputs[TEXTS]]
         return {**found, **(scores(written, list(examples.references)) if written else dict.fromkeys(names))}
 
-    return Metrics(names=every, direction=direction, one=one, report=report, of_texts=names)
+    relative = language.METRICS.relative
+    return Metrics(names=every, direction=direction, one=one, report=report, of_texts=names, relative=relative)

@@ -179,6 +179,11 @@ class TaskPlan(Frozen):
         return self.name if self.adapt == "own" else ""
 
     @property
+    def gates_by(self) -> str:
+        """The metric by which its precisions are gated; "" where the head has no parameters."""
+        return self.metric and (self.head.variant.gated_by or self.metric)
+
+    @property
     def gated(self) -> str:
         """The split on whose rows the graph is compared with the network."""
         return "validation" if self.split("validation") else "train"

@@ -286,22 +286,39 @@ def _export(plan: Plan) -> list[str]:
             f"{', '.join(export.precision)} · opset {export.opset} · {export.exporter} exporter · {export.optimize}",
         ),
     ]
-    if export.quantization:
-        lines.append(_line("int8", _int8(export.quantization)))
+    if export.attention:
+        why = f": {export.attention.because}" if export.attention.because else ", rows padded on the right"
+        lines.append(_line("attention", f"{export.attention.operator}{why}"))
+    lines += [_line(precision, _quantized(precision, planned)) for precision, planned in export.quantized.items()]
     for name, graph in export.graphs.items():
         prefix = "" if name == MODEL else f"{name} "
         lines += [
             _line(prefix + word, ", ".join(dict.fromkeys(_array(name, array) for name, array in own.items())))
             for word, own in (("inputs", graph.inputs), ("outputs", graph.outputs))
         ]
-    names = [task.named(task.metric) for task in plan.tasks if task.metric and task.split("validation")]
-    fall = f"{' and '.join(names)} may get worse by {export.metric_drop:g} beyond one standard error"
+    names = [task.named(task.gates_by) for task in plan.tasks if task.metric and task.split("validation")]
+    fall = f"{' and '.join(names)} may get worse by {_drops(plan)} beyond one standard error"
     gates = f"parity {export.parity:g}" + (f", {fall}" if names else " only (no validation data)")
     return [*lines, _line("gates", gates), _line("samples", export.samples)]
 
 
-def _int8(quantization: QuantizationPlan) -> str:
-    """The kinds of int8 to try, and the rows that fix scales."""
+def _drops(plan: Plan) -> str:
+    """How far the gated metric may fall: a number, a share of perplexity, with those of precisions of their own."""
+    export = plan.export
+    is_share = any(task.gates_by in task.head.variant.metrics.relative for task in plan.tasks)
+
+    def told(drop: float) -> str:
+        return f"{drop:.3g}" if not is_share else f"{100 * drop:.3g} %"
+
+    own = [f"{told(drop)} in {precision}" for precision, drop in export.drops.items()]
+    return ", ".join([told(export.metric_drop), *own])
+
+
+def _quantized(precision: str, quantization: QuantizationPlan) -> str:
+    """The kinds of int8 to try, and the rows that fix scales; of int4 the kind."""
+    if precision == "int4":
+        rows = counted(quantization.samples, "training row")
+        return f"weights by block, rounded on {rows}; the embedding and the output layer in 8 bits"
     kinds = ", else ".join(quantization.kinds)
     chosen = f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_auto else kinds
     rows = f"; static scales from {counted(quantization.samples, 'training row')}" if quantization.samples else ""

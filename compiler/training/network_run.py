@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ...runtime.graphs import completed
 from ...runtime.manifest import MODEL
@@ -33,13 +34,19 @@ def unheeded(call: Call) -> None:
 class NetworkRun:
     """The graphs of a network as the decoder of one task asks them; see `runtime.heads.Run`.
 
-    `heed` is given every call besides single passes.
+    `heed` is given every call besides single passes. `graphs` are modules in place of the network's own.
     """
 
     def __init__(
-        self, network: Network, plan: Phase, task: TaskPlan, processor: Any, heed: Callable[[Call], None] = unheeded
+        self,
+        network: Network,
+        plan: Phase,
+        task: TaskPlan,
+        processor: Any,
+        heed: Callable[[Call], None] = unheeded,
+        graphs: Mapping[str, nn.Module] | None = None,
     ) -> None:
-        self.graphs, self.task, self.processor = network.graphs(), task, processor
+        self.graphs, self.task, self.processor = graphs or network.graphs(), task, processor
         self.along = ragged(plan.tasks)
         self.heed, self.device = heed, str(next(network.parameters()).device)
 
