@@ -33,7 +33,7 @@ class Options(Packable, Frozen):
         description="tokens of a row, prompt and answer; default 512, or all positions of the backbone",
     )
     packing: bool = Field(
-        False, description="rows of a training step share blocks of `max_length` tokens; none sees another"
+        False, description="rows of a training step share blocks of at most `max_length` tokens; none sees another"
     )
 
 

@@ -234,7 +234,7 @@ def _cacheable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bo
 
 
 def block(spec: Spec, facts: Facts) -> Decided[int]:
-    """The number of tokens of the blocks that training rows share; 0 where each row stands alone."""
+    """The most tokens of a block that training rows share; 0 where each row stands alone."""
     if not (isinstance(spec.input, Packable) and spec.input.packing):
         return Decided(0, "`data.packing` is off")
     assert facts.preprocessing is not None

@@ -97,7 +97,7 @@ class DataPlan(Frozen):
     inputs: tuple[str, ...]  # names of the backbone's arguments
     preprocessing: Json
     augment: Json | None
-    block: int = Field(0, exclude_if=operator.not_)  # tokens of the blocks that training rows share; 0 for none
+    block: int = Field(0, exclude_if=operator.not_)  # most tokens of a block that training rows share; 0 for none
 
     @property
     def variant(self) -> Input[Any]:

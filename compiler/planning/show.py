@@ -208,8 +208,8 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
 def _packing(block: int, plan: Plan) -> str:
     """How the rows of a step share blocks, with the number of blocks by the sample's mean length."""
     size, mean = plan.train.batch_size, plan.estimates.measured.get("tokens_mean")
-    count = f": about {counted(math.ceil(size * mean / block), 'block')} for {counted(size, 'row')}" if mean else ""
-    return f"rows of a step share blocks of {block} tokens{count}"
+    least = f": at least {math.ceil(size * mean / block):,} for {counted(size, 'row')}" if mean else ""
+    return f"rows of a step share blocks of at most {block} tokens{least}"
 
 
 def _reading(modality: str, record: Mapping[str, Any]) -> str:

@@ -219,7 +219,8 @@ class Rows:
         self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
         is_taught = split == "train"
-        self.block = task.data.block if is_taught else 0  # tokens of blocks that rows share; 0 for none
+        self.block = task.data.block if is_taught else 0  # most tokens of a block that rows share; 0 for none
+        self.laid: tuple[bytes, Layout] | None = None  # the last batch in blocks, by its rows
         self.raw = RawRows(
             task,
             self.prepared,
@@ -266,7 +267,10 @@ class Rows:
         return {**found, WANTED: wanted(self.targets(inputs, seed))} if wanted else found
 
     def _layout(self, rows: np.ndarray) -> Layout:
-        return Layout(self.prepared.lengths()[rows], self.block)
+        """The places of rows in blocks, kept for their targets."""
+        if self.laid is None or self.laid[0] != rows.tobytes():
+            self.laid = rows.tobytes(), Layout(self.prepared.lengths()[rows], self.block)
+        return self.laid[1]
 
 
 def _augmentation(task: TaskPlan) -> Augment | None:

@@ -52,7 +52,8 @@ def test_a_packed_batch_has_the_loss_of_its_rows_one_by_one(family: str, attenti
     run.network.backbone.set_attn_implementation(attention)
     packed = every.batch(every.every.tolist(), 0, 0)
     blocks, lengths = packed.passes[0].arrays["input_ids"], taught.prepared.lengths()
-    assert len(blocks) < len(lengths) / 2
+    assert len(blocks) < len(lengths)
+    assert blocks.numel() < 0.8 * len(lengths) * lengths.max(), "little is padding"
     sums, count = 0.0, 0
     with torch.no_grad():
         ours = float(run.module.eval()(packed))
@@ -112,7 +113,7 @@ def test_a_packed_build_scores_rows_unpacked_and_shows_its_blocks(tmp_path: Path
     plan = planned(path)
     assert plan.tasks[0].data.block == 48
     assert not plan.train.group_by_length, "rows of many lengths fill blocks best"
-    assert "rows of a step share blocks of 48 tokens: about " in show(plan)
+    assert "rows of a step share blocks of at most 48 tokens: at least " in show(plan)
     built = graftc.build(path, tmp_path / "bundle", store=tmp_path / "store")
     assert built.metrics["validation"]["fp32"]["loss"] > 0
     assert graftc.load(tmp_path / "bundle").predict("the small").generated_text
