@@ -23,6 +23,7 @@ QUESTIONS = {
     "text": ["where is my parcel?", "it is fine"],
     "image": [str(SPECS / "data/digits/test/four/000.png")],
     "prompt": ["where is my parcel?", "it is fine"],
+    "source": ["The express to Bern leaves at six o'clock.", "it is fine"],
 }
 
 
