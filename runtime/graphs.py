@@ -64,12 +64,18 @@ class Graphs:
         return found
 
     def buffers(self, rows: int, room: int) -> Buffers:
-        """A cache for `rows` rows in arrays that `model` extends in place, with room for so many tokens."""
+        """A cache for `rows` rows in arrays that `model` extends in place, with room for so many tokens.
+
+        Raises BundleError E0503 where the manifest gives it no sizes.
+        """
         from .buffers import Buffers
 
-        told = self.told[self.passes[-1]]["inputs"]
-        shapes = {name: each["shape"] for name, each in told.items() if name.startswith(PAST)}
-        return Buffers(self.model, shapes, self.told[self.passes[-1]]["outputs"]["logits"]["shape"][-1], rows, room)
+        told = self.told[self.passes[-1]]
+        try:
+            shapes = {name: each["shape"] for name, each in told["inputs"].items() if name.startswith(PAST)}
+            return Buffers(self.model, shapes, int(told["outputs"]["logits"]["shape"][-1]), rows, room)
+        except (KeyError, IndexError, TypeError, ValueError, MemoryError):
+            raise BundleError("E0503", "the manifest has no sizes of a cache that the graph could have") from None
 
     def _refuse_other(self, outputs: Mapping[str, Any], found: Mapping[str, Any], rows: int | None) -> None:
         told = {name: each["shape"] for name, each in outputs.items()}

@@ -195,7 +195,8 @@ def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
         is_share = task.gates_by in task.head.variant.metrics.relative
         by = f"{abs(drop):.2%}" if is_share else f"{abs(drop):.4f}"
         how = f"{by} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
-        allowed = f"allowed {gate['allowed']:g} worse{error}"
+        most = f"{100 * gate['allowed']:.3g} %" if is_share else f"{gate['allowed']:g}"
+        allowed = f"allowed {most} worse{error}"
         yield f"{precision}: {task.named(task.gates_by)} is {how} the trained network's ({allowed})"
 
 

@@ -304,7 +304,7 @@ def test_a_metric_that_falls_too_far_stops_the_build() -> None:
         (),
         {
             "seed": 0,
-            "export": type("E", (), {"metric_drop": 0.01}),
+            "export": type("E", (), {"allowed": lambda precision: 0.01}),
         },
     )
     head = HeadPlan(type="text-classification", pooling="mean", record=Json({}), parameters=1)

@@ -20,6 +20,7 @@ from graftc.compiler.backbones import gpt2, llama
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.export.gptq import moments, rounded
 from graftc.compiler.planning.show import show
+from graftc.runtime.errors import BundleError
 from graftc.runtime.generation import Options, generate
 from graftc.runtime.generation.cached import CachedSteps
 from graftc.runtime.generation.grouped import Arrays, GroupedSteps, InPlace
@@ -294,3 +295,13 @@ def test_second_moments_are_of_real_tokens_alone(both: Both, tmp_path: Path) -> 
     first, second = (next(moments(model, {name: 32}, [batch], 1, tmp_path))[name] for batch in (whole, padded))
     assert np.abs(first - second).max() <= 1e-4 * np.abs(first).max()
     assert len(model.graph.output) > 1, "the graph is as it was"
+
+
+@pytest.mark.parametrize("shape", [["batch", "heads", "past", 16], ["batch"], ["batch", 1 << 40, "past", 1 << 20]])
+def test_a_cache_of_no_size_is_no_bundle_of_ours(both: Both, shape: list[Any]) -> None:
+    loaded = graftc.load(both["onnxruntime"])
+    told = loaded.graphs.told["model"]["inputs"]
+    told["past_key_values.0.key"] = {**told["past_key_values.0.key"], "shape": shape}
+    with pytest.raises(BundleError) as caught:
+        loaded.predict("the small")
+    assert caught.value.code == "E0503"
