@@ -3,9 +3,10 @@
     python benchmarks/agreement_generation.py [--prompts 100] [--families llama …] [--backbone FOLDER …]
 
 Greedy, 64 tokens, and beam search with 4 beams, on ragged batches of prompts; families are tiny models whose weights
-are large, `--backbone` adds models of their own. At the first difference torch's own logits of the two tokens, or the
-scores of the two texts, must lie within 1e-4 of the largest: such ties are counted, and at most 1 % of prompts may be
-ties. Exit status 1 where more are, or where anything else differs.
+are large, `--backbone` adds models of their own. At the first difference torch's own logits of the two tokens must lie
+within 1e-4 of the largest; of beams the scores of the two texts, or of the last beam kept and the first dropped in some
+step of torch's search. Such ties are counted, and at most 1 % of prompts may be ties. Exit status 1 where more are, or
+where anything else differs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The graph of a tiny decoder beside transformers' own `generate`: the same tokens, but for ties.
 
-At the first difference the likelier one is decided by rounding: torch's own logits of the two tokens (of beams, the
-scores of the two texts) lie within TIE of the largest.
+At the first difference rounding decided: torch's own logits of the two tokens lie within TIE of the largest. Of beams,
+the scores of the two texts do, or those of the last beam that torch keeps and the first that it drops, in some step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Case:
     """A decoder of transformers, and the graph that a build made of it."""
 
     model: Any
-    steps: CachedSteps
+    steps: CachedSteps | None
     tokens: Sequence[Tokens]  # prompts; random ones of a tiny model
 
 
@@ -49,10 +49,13 @@ def backbone(family: str, folder: Path, **more: Any) -> Any:
     still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if family == "gpt2" else {}
     special = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 0)
     model = tiny.model(family, transformers.AutoModelForCausalLM, **{**special, **still, **more})
+    words = model.get_input_embeddings()
     with torch.no_grad():
-        for parameter in {id(each): each for each in model.parameters()}.values():
+        for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(LARGER)
+        if hasattr(words, "embed_scale"):  # or else a word and not the layers would say what comes next
+            words.weight.div_(LARGER * words.embed_scale)
     model.save_pretrained(folder)
     tiny.tokenizer(family).save_pretrained(folder)
     return model.eval()
@@ -61,7 +64,7 @@ def backbone(family: str, folder: Path, **more: Any) -> Any:
 def built(family: str, folder: Path, method: str = "lora", **more: Any) -> Case:
     """A family's graph, by the stages of a build up to `export`, whose only step of training changes nothing."""
     model = backbone(family, folder / "backbone", **more)
-    return Case(model, _steps(folder, method), _random(model.config.vocab_size))
+    return Case(model, _steps(folder, method), random_tokens(model.config.vocab_size))
 
 
 def built_of(source: Path, folder: Path) -> Case:
@@ -98,7 +101,8 @@ def _steps(folder: Path, method: str) -> CachedSteps:
     return CachedSteps(run, record["layers"], record["pad_id"])
 
 
-def _random(vocabulary: int) -> list[Tokens]:
+def random_tokens(vocabulary: int) -> list[Tokens]:
+    """Prompts of random tokens, none of them special."""
     draw = random.Random(1)
     return [[draw.randrange(FIRST, vocabulary) for _ in range(100)] for _ in range(200)]
 
@@ -112,6 +116,7 @@ def prompts(case: Case, count: int, longest: int, seed: int = 1) -> list[Tokens]
 def ours(case: Case, asked: Sequence[Tokens], new: int, beams: int = 1) -> list[Tokens]:
     """What the graph writes, all prompts in one batch."""
     options = Options(max_new_tokens=new, beams=beams, stop_tokens=tuple(_ends(case)))
+    assert case.steps is not None
     return [list(each[0].tokens) for each in generate(case.steps, asked, options)]
 
 
@@ -153,9 +158,30 @@ def difference(case: Case, prompt: Tokens, mine: Tokens, other: Tokens, beams: i
         return float("inf")
     if beams > 1:
         first, second = (_score(case, prompt, tokens) for tokens in (mine, other))
-        return abs(first - second) / max(abs(first), abs(second)) / TIE
+        apart = abs(first - second) / max(abs(first), abs(second))
+        return min(apart, _cut(case, prompt, len(other), beams)) / TIE
     logits = _logits(case, prompt + mine[:at])[-1]
     return float((logits[mine[at]] - logits[other[at]]).abs() / logits.abs().max()) / TIE
+
+
+def _cut(case: Case, prompt: Tokens, new: int, beams: int) -> float:
+    """The least distance in torch's beam search of the last beam that is kept from the first that is dropped."""
+    found: list[tuple[float, Tokens]] = [(0.0, [])]
+    least = float("inf")
+    for _ in range(new):
+        with torch.inference_mode():
+            logits = case.model(input_ids=torch.tensor([prompt + tokens for _, tokens in found])).logits[:, -1]
+        best = logits.log_softmax(-1).topk(2 * beams)
+        longer = [
+            (score + chance, [*tokens, token])
+            for (score, tokens), *row in zip(found, best.values.tolist(), best.indices.tolist(), strict=True)
+            for chance, token in zip(*row, strict=True)
+            if token not in _ends(case)
+        ]
+        longer.sort(key=lambda each: -each[0])
+        kept, dropped = longer[beams - 1][0], longer[beams][0]
+        least, found = min(least, abs(kept - dropped) / abs(kept)), longer[:beams]
+    return least
 
 
 def _logits(case: Case, tokens: Tokens) -> torch.Tensor:
