@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BundleError
 from ..generation import Detokenizer, Options, generate, options_of, stream
 from ..generation.encoded import EncodedSteps
-from ..generation.options import CALL
+from ..generation.options import CALL, HELP
 from ..generation.steps import log_totals
 from ..rows import Outputs, Rows, by_length
 from ..shape import ANY
@@ -50,6 +50,7 @@ def decoder(kind: type[Any]) -> Decoder:
         written=fields(kind)[0].name,
         answer=answer,
         pieces=pieces,
+        help=HELP,
         check=options_of,
         options={option: (of, f"tuple[{name}, ...]" if option == "sequences" else name) for option, of in CALL.items()},
         condense=evidence,

@@ -36,6 +36,9 @@ HEADS = tuple(  # that learn from an answer in each row
 METHODS = variants.words("methods")
 TEXTS = tuple(word for word in variants.words("backbones") if variants.family(word).modality == "text")
 FAMILIES = ("bert", "roberta", "distilbert", "deberta-v2", "modernbert", "gpt2", "llama")
+# heads that write a text of another, and the families that they stand on
+WRITERS = tuple(word for word in variants.words("heads") if variants.head(word).modality == "source")
+SEQUENCES = tuple(word for word in TEXTS if "sequence-to-sequence" in variants.family(word).provides)
 NAMED = ("full", "probe", "lora", "adapter", "ia3", "prefix", "prompt", "p-tuning", "bitfit", "layernorm")
 BATCHES, LENGTHS = (1, 3, 8), (1, 7, 16, 32)
 OPTIONS = {"dimensions": 16}  # keys that give a head something to learn where it has nothing of its own
@@ -145,13 +148,15 @@ def _parity(plan: Plan, backbone: Path, bundle: Path) -> float:
 
 
 def _row(ids: np.ndarray) -> dict[str, np.ndarray]:
-    return {"input_ids": ids, "token_type_ids": np.arange(len(ids)) // (len(ids) // 2 + 1)}
+    types = np.arange(len(ids)) // (len(ids) // 2 + 1)
+    return {"input_ids": ids, "token_type_ids": types, "decoder_input_ids": ids[: 1 + len(ids) // 2]}
 
 
 def _ask(cell: Cell, source: Source, plan: Plan, bundle: Path) -> None:
     """Asks the bundle's own wrapper; alone or in a list, an input gets the same answer."""
     reader, columns = variants.reader(cell.head), plan.tasks[0].data.columns
-    asked = [reader.raw({role: rows.ROLES[role](i) for role in columns}, columns, source.folder) for i in range(5)]
+    given = [reader.raw({role: rows.ROLES[role](i) for role in columns}, columns, source.folder) for i in range(5)]
+    asked = [plan.reading.variant.asked(value) for value in given]
     name = f"predict_{abs(hash(cell))}"
     spec = importlib.util.spec_from_file_location(name, bundle / "predict.py")
     assert spec is not None
