@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+ENCODER, DECODER = "encoder", "decoder"  # the graphs of a model that reads one text and writes another
+PAST = "past_key_values."  # with which the inputs of the cache begin
 KEPT = "logits_to_keep"  # how many last positions have logits; 0 for all, as transformers' argument of this name
 
 
@@ -11,9 +13,27 @@ def past_names(layers: int) -> tuple[str, ...]:
     >>> past_names(1)
     ('past_key_values.0.key', 'past_key_values.0.value')
     """
-    return tuple(f"past_key_values.{i}.{part}" for i in range(layers) for part in ("key", "value"))
+    return _named("past_key_values", layers)
 
 
 def present_names(layers: int) -> tuple[str, ...]:
     """The outputs that hold the cache with the new tokens in it, in the same order."""
-    return tuple(f"present.{i}.{part}" for i in range(layers) for part in ("key", "value"))
+    return _named("present", layers)
+
+
+def cross_names(layers: int) -> tuple[str, ...]:
+    """What a decoder's layers attend to of an encoder: outputs of the one graph, inputs of the other."""
+    return _named("cross_attention", layers)
+
+
+def present_of(past: str) -> str:
+    """The output that goes on from an input of the cache.
+
+    >>> present_of("past_key_values.1.value")
+    'present.1.value'
+    """
+    return past.replace(PAST, "present.", 1)
+
+
+def _named(array: str, layers: int) -> tuple[str, ...]:
+    return tuple(f"{array}.{i}.{part}" for i in range(layers) for part in ("key", "value"))

@@ -1,32 +1,43 @@
-"""The graphs of a bundle in one precision, by name; `model` takes the arrays of preprocessing."""
+"""The graphs of a bundle in one precision, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cache import PAST
 from .errors import BundleError
-from .manifest import MODEL
 from .session import Session
+
+if TYPE_CHECKING:
+    from .buffers import Buffers
 
 
 class Graphs:
     """Loaded graphs; calls may come from several threads.
 
     `told` is `graphs` in the manifest: for each graph its file by precision, and the shapes of its inputs and outputs.
+    `passes` names the graphs of a single pass, in order.
     """
 
-    def __init__(self, folder: Path, told: Mapping[str, Any], precision: str, threads: int | None = None) -> None:
-        self.told = told
+    def __init__(
+        self,
+        folder: Path,
+        told: Mapping[str, Any],
+        passes: Sequence[str],
+        precision: str,
+        threads: int | None = None,
+    ) -> None:
+        self.told, self.passes = told, passes
         self.sessions = {name: Session(folder / graph["files"][precision], threads) for name, graph in told.items()}
 
     @property
     def model(self) -> Session:
-        """The graph that takes the arrays of preprocessing."""
-        return self.sessions[MODEL]
+        """The graph whose outputs answer a single pass."""
+        return self.sessions[self.passes[-1]]
 
     def limit(self, seconds: float) -> None:
         """Sets a time limit for every run."""
@@ -46,12 +57,25 @@ class Graphs:
         return found
 
     def single_pass(self, arrays: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-        """Outputs of `model` for what preprocessing made of `rows` rows, without states; raises what `run` raises."""
-        told = self.told[MODEL]
-        outputs = {name: each for name, each in told["outputs"].items() if not each.get("is_state")}
-        found = self.model.run(completed(told["inputs"], arrays), tuple(outputs))
+        """Outputs for what preprocessing made of `rows` rows, without states; raises what `run` raises."""
+        outputs = answers(self.told[self.passes[-1]]["outputs"])
+        found = in_turn(self.sessions, self.passes, self.told, arrays)
         self._refuse_other(outputs, found, rows)
         return found
+
+    def buffers(self, rows: int, room: int) -> Buffers:
+        """A cache for `rows` rows in arrays that `model` extends in place, with room for so many tokens.
+
+        Raises BundleError E0503 where the manifest gives it no sizes.
+        """
+        from .buffers import Buffers
+
+        told = self.told[self.passes[-1]]
+        try:
+            shapes = {name: each["shape"] for name, each in told["inputs"].items() if name.startswith(PAST)}
+            return Buffers(self.model, shapes, int(told["outputs"]["logits"]["shape"][-1]), rows, room)
+        except (KeyError, IndexError, TypeError, ValueError, MemoryError):
+            raise BundleError("E0503", "the manifest has no sizes of a cache that the graph could have") from None
 
     def _refuse_other(self, outputs: Mapping[str, Any], found: Mapping[str, Any], rows: int | None) -> None:
         told = {name: each["shape"] for name, each in outputs.items()}
@@ -63,6 +87,21 @@ class Graphs:
                 raise BundleError("E0503", "the graph does not give an answer for each input")
             if any(type(size) is int and size != has for size, has in zip(sizes, array.shape, strict=True)):
                 raise BundleError("E0503", f"`{name}` of the graph has other sizes than the manifest says")
+
+
+def answers(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of a graph that are no states."""
+    return {name: each for name, each in told.items() if not each.get("is_state")}
+
+
+def in_turn(
+    sessions: Mapping[str, Session], passes: Sequence[str], told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What the last of some graphs gives, without states, where each takes the outputs of those before it by name."""
+    *before, last = passes
+    for name in before:
+        arrays = {**arrays, **sessions[name].run(completed(told[name]["inputs"], arrays))}
+    return sessions[last].run(completed(told[last]["inputs"], arrays), tuple(answers(told[last]["outputs"])))
 
 
 def completed(told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from .shape import ANY, FILE, NUMBER, UpTo, wrong
 
 FORMAT = 5
 SEALED = 4  # the format from which on a manifest has a seal
-MODEL = "model"  # the graph that takes the arrays of preprocessing
+MODEL = "model"  # the graph of one pass, where one graph makes it
 NAME = "manifest.json"
 SIGNATURE = "manifest.sig"  # signs the manifest's bytes, so the manifest can't list it
 SIGNATURE_BYTES = 64
@@ -33,6 +33,7 @@ RUNS = {
     "name": str,
     "precisions": [str],
     "graphs": {ANY: {"files": {ANY: FILE}, "inputs": {ANY: INPUT}, "outputs": {ANY: OUTPUT}}},
+    "?passes": [str],  # the graphs of a single pass in order, each of which takes what those before it give
     "heads": {ANY: {"type": str}},
     "calibrated": {ANY: {ANY: dict}},  # by precision and head: fields that replace those of its record
     "preprocessing": {"modality": str},
@@ -99,7 +100,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     require(folder, manifest, RUNS)
     if not manifest["heads"] or (len(manifest["heads"]) > 1 and "" in manifest["heads"]):
         raise _damaged(folder, "it names no heads, or one without a name among others")
-    if MODEL not in manifest["graphs"] or not manifest["precisions"]:
+    passes = manifest.setdefault("passes", [MODEL])
+    if not passes or not manifest["precisions"] or any(name not in manifest["graphs"] for name in passes):
         raise _damaged(folder, "it names no graph")
     for name, graph in manifest["graphs"].items():
         if sorted(manifest["precisions"]) != sorted(graph["files"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from .manifest import MODEL, modalities, read_manifest, require
 from .precisions import heads_in
 from .rows import Outputs, Rows, Values, by_length, gathered, own_part
 from .variants import decoder, lacking, preprocessing
+
+if TYPE_CHECKING:
+    from .buffers import Buffers
 
 BATCH = 32  # rows per run of the graph, at most
 IN_FLIGHT = 2  # batches at once: while one is put together or waits for its slowest thread, the other runs
@@ -43,7 +46,7 @@ class Model:
             require(self.folder, {"heads": self.heads}, each.head, ("heads", name))
         self.inputs = preprocessing(record["modality"])
         require(self.folder, self.manifest, self.inputs.record, ("preprocessing",))
-        self.graphs = Graphs(self.folder, self.manifest["graphs"], self.precision, threads)
+        self.graphs = Graphs(self.folder, self.manifest["graphs"], self.manifest["passes"], self.precision, threads)
         try:
             self.preprocessor = self.inputs.preprocessor(record, self.folder)
         except Exception as error:  # the tokenizers library raises plain Exception
@@ -114,6 +117,14 @@ class Model:
             yield from answers
             done, ahead = done + len(chunk), 2 * ahead
 
+    def streams(self, head: str | None = None, **options: Any) -> bool:
+        """Whether `stream` gives one input's answer in pieces, with these options."""
+        names = [*self.heads] if head is None else [head]
+        if len(names) != 1 or names[0] not in self.decoders:
+            return False
+        own = self.decoders[names[0]]
+        return own.pieces is not None and own.streams(self.heads[names[0]], options)
+
     def _answers(self, name: str, rows: Rows, options: Mapping[str, Any], passes: dict[Rows, Outputs]) -> list[Any]:
         decoder = self.decoders[name]
         taken = {key: value for key, value in options.items() if key in decoder.options}
@@ -175,7 +186,10 @@ class Model:
             return list(pool.map(one, batches))
 
     def evidence(self, rows: Rows) -> dict[str, Values]:
-        """What golden samples hold of the outputs for rows: all, or where these are too many what the decoders keep."""
+        """What golden samples hold of the outputs for rows: all, or where these are too many what the decoders keep.
+
+        The latter are of one row at a time, but in fp32: dynamic scales depend on the batch.
+        """
         decoders = [(f"{name}." if name else "", each.condense) for name, each in self.decoders.items()]
         if not any(condense for _, condense in decoders):
             return self.run(rows)
@@ -188,7 +202,7 @@ class Model:
                 found |= {f"{prefix}{name}": values for name, values in kept.items()}
             return found
 
-        return self.run(rows, condense=condense)
+        return self.run(rows, BATCH if self.precision == "fp32" else 1, condense)
 
     def _batch(self, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
         found = self.graphs.single_pass(self.preprocessor.collate(features), len(features))
@@ -229,6 +243,10 @@ class HeadRun:
         """Outputs of any graph of the head for given arrays."""
         found = self.model.graphs.run(self.name(graph), arrays)
         return _of_head(self.prefix, found) if graph == MODEL else found
+
+    def buffers(self, rows: int, room: int) -> Buffers:
+        """A cache in arrays that the graph `model` extends in place."""
+        return self.model.graphs.buffers(rows, room)
 
     def name(self, graph: str) -> str:
         """The name of a graph of the head among those of all heads, which share `model`."""

@@ -1,4 +1,4 @@
-"""What a language model goes on from, and in training what goes on from it."""
+"""What a language model goes on from or reads, and in training what it is to write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,27 @@ class Completed:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages of which the assistant's are to be learned, and the tools that it had."""
+    """Messages of which the assistant's are to be learned, and the tools that it had.
+
+    Those before the message of number `since` are what is answered: nothing of them is learned.
+    """
 
     messages: tuple[Message, ...]
     tools: Any = None
+    since: int = 0
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """Two answers to what both begin with: the better one, and the other."""
+
+    chosen: Completed | Conversation
+    rejected: Completed | Conversation
+
+
+@dataclass(frozen=True)
+class Written:
+    """A source, and the target that is to be learned of it."""
+
+    source: str
+    target: str

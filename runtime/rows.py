@@ -67,9 +67,9 @@ def by_length(lengths: np.ndarray, most: int, budget: int | None = None) -> list
     return found
 
 
-def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]]) -> Rows:
+def one_each(inputs: Sequence[Any], features: list[dict[str, np.ndarray]], tokenizer: Any = None) -> Rows:
     """Rows with one row for each input."""
-    return Rows(inputs, features, np.arange(len(features)))
+    return Rows(inputs, features, np.arange(len(features)), tokenizer)
 
 
 def taken(outputs: Outputs, chosen: Sequence[int] | np.ndarray) -> dict[str, Values]:

@@ -15,6 +15,11 @@ from .errors import BundleError
 from .rows import ragged_axis
 
 
+def in_place(array: np.ndarray) -> onnxruntime.OrtValue:
+    """An array as onnxruntime's value in the same memory, which a graph may read and write."""
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
 class Session:
     """A loaded graph; calls may come from several threads.
 
@@ -53,6 +58,14 @@ class Session:
                 names = list(wanted or self.outputs)
                 return dict(zip(names, self.session.run(names, given, options), strict=True))
         except Exception as error:  # a type of its own for each way a graph can fail
+            raise BundleError("E0503", "the graph can't be run", str(error).splitlines()[0][:300]) from None
+
+    def run_bound(self, binding: onnxruntime.IOBinding) -> None:
+        """Runs the graph over what is bound."""
+        try:
+            with self._limited() as options:
+                self.session.run_with_iobinding(binding, options)
+        except Exception as error:
             raise BundleError("E0503", "the graph can't be run", str(error).splitlines()[0][:300]) from None
 
     @contextmanager

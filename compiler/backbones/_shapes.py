@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..contracts.backbone import Config, Mistake
 
@@ -45,3 +45,15 @@ def undivided(config: Config, width: str, heads: str) -> Iterator[Mistake]:
     """A mistake where heads can't share a width evenly; `width` and `heads` are keys of config.json."""
     if config[width] % config[heads]:
         yield heads, f"{config[heads]} heads can't share a `{width}` of {config[width]}"
+
+
+def mixed(config: Config, usual: Sequence[str] = ()) -> Iterator[Mistake]:
+    """Mistakes of `layer_types`, by which some layers attend to a window; `usual` are those where it is left out."""
+    given, layers = config.get("layer_types"), config["num_hidden_layers"]
+    types = usual if given is None else given
+    if given is not None and len(given) != layers:
+        yield "layer_types", f"{len(given)} entries for {layers} layers"
+    if strange := sorted(set(types) - {"full_attention", "sliding_attention"}):
+        yield "layer_types", f"its layers know no `{strange[0]}`"
+    if "sliding_attention" in types and config.get("sliding_window") is None:
+        yield "sliding_window", "some layers attend to a window, and none is given"

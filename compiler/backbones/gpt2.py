@@ -76,9 +76,20 @@ def mistakes(config: Config) -> Iterator[Mistake]:
     yield from undivided(config, "n_embd", "n_head")
 
 
+def ungrouped(config: Config) -> str:
+    """GroupQueryAttention takes any scale, and no other order of its sums."""
+    return (
+        "`reorder_and_upcast_attn` computes attention in an order of its own"
+        if config.get("reorder_and_upcast_attn")
+        else ""
+    )
+
+
 FAMILY = Family(
     modality="text",
-    provides=frozenset({"tokens", "causal", "word-embeddings", "past-key-values", "causal-language-model"}),
+    provides=frozenset(
+        {"tokens", "causal", "word-embeddings", "past-key-values", "packed-rows", "causal-language-model"}
+    ),
     prefix="transformer.",
     omitted=(r"(?!(wte|wpe|h|ln_f)\.)", r"h\.\d+\.attn\.(masked_)?bias$"),
     parts={"embeddings": r"w[tp]e\.", "layers": r"h\.(\d+)\."},
@@ -100,6 +111,7 @@ FAMILY = Family(
     width=width,
     longest=longest,
     cache=cache,
+    ungrouped=ungrouped,
     language_model=LanguageModel(tensors=language_model, tied=("lm_head.weight",)),
     ready=ready,
     inputs=("input_ids", "attention_mask"),

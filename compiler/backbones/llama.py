@@ -79,6 +79,17 @@ def grouped(config: Config) -> Iterator[Mistake]:
         yield "head_dim", f"a head of {head_size(config)} numbers has no halves for positions to turn"
 
 
+def ungrouped(config: Config) -> str:
+    """Why GroupQueryAttention can't express a decoder like Llama's: windows and soft caps; empty where it can."""
+    if config.get("attn_logit_softcapping"):
+        return "its attention caps logits (`attn_logit_softcapping`)"
+    if any(kind != "full_attention" for kind in config.get("layer_types") or ()):
+        return "some of its layers attend to a window (`layer_types`)"
+    if config.get("sliding_window") and config.get("use_sliding_window", True):
+        return "it attends to a window (`sliding_window`)"
+    return ""
+
+
 FAMILY = Family(
     modality="text",
     provides=gpt2.FAMILY.provides,
@@ -103,6 +114,7 @@ FAMILY = Family(
     width=width,
     longest=longest,
     cache=cache,
+    ungrouped=ungrouped,
     language_model=LanguageModel(tensors=gpt2.language_model, tied=("lm_head.weight",), is_tied=False),
     ready=gpt2.ready,
     inputs=("input_ids", "attention_mask"),

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...runtime.manifest import FORMAT, SAMPLES_ALLOWED
+from ...runtime.manifest import FORMAT, MODEL, SAMPLES_ALLOWED
 from ..files import beginning
 from ..machine import installed
-from ..planning.export import GraphPlan
+from ..planning.export import GraphPlan, padding
 from ..planning.plan import Plan, TaskPlan
 from ..store.hashes import combined, digest
 
@@ -30,10 +30,11 @@ def compose(plan: Plan, calibrated: Calibrated, metrics: Mapping[str, Any], gate
     export = plan.export
     return {
         **{"bundle": FORMAT, "graftc": installed("graftc"), "name": plan.name, "description": plan.description},
-        "heads": {task.name: _head(task, calibrated) for task in plan.tasks},
+        "heads": {task.name: _head(task, calibrated, padding(export)) for task in plan.tasks},
         "calibrated": {precision: dict(own) for precision, own in calibrated.items()},
         "precisions": list(export.precision),
         "graphs": {name: _graph(name, graph, export.precision) for name, graph in export.graphs.items()},
+        **({"passes": list(export.passes)} if export.passes != (MODEL,) else {}),
         "preprocessing": plan.reading.preprocessing.plain(),
         **{"opset": export.opset, "exporter": export.exporter, "optimize": export.optimize},
         **{"metric": plan.train.metric, "metrics": dict(metrics)},
@@ -100,14 +101,16 @@ def _adapters(plan: Plan) -> dict[str, Any]:
     return {"adapters": plan.adapters.model_dump(mode="json")} if plan.adapters else {}
 
 
-def _head(task: TaskPlan, calibrated: Calibrated) -> dict[str, Any]:
+def _head(task: TaskPlan, calibrated: Calibrated, padding: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a head that are the same in every precision."""
     own = {field for each in calibrated.values() for field in each.get(task.name, {})}
     found = {
         "type": task.head.type,
         "pooling": task.head.pooling,
         "metric": task.metric,
+        **({"text_metrics": list(texts)} if (texts := task.head.variant.metrics.of_texts) else {}),
         **task.head.record.plain(),
+        **padding,
     }
     return {key: value for key, value in found.items() if value is not None and key not in own}
 

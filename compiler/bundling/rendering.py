@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ...runtime import escapes
 from ...runtime.variants import decoder, preprocessing
 from .. import variants
 from ..frozen import Json
@@ -23,9 +24,10 @@ PACKAGE = Path(__file__).resolve().parents[2]
 LITERALS = 100  # labels that become a Literal type
 FLAGS = ("int", "float", "str | list[str]")  # types of options that a command line can say
 SHOWN = 5  # scores of a head in the card
+LONGEST = 400  # characters of a text in the card
 BESIDE = {
-    False: "int8 scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
-    True: "int8 scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
+    False: "{} scales numbers by the batch that they are in: a score moves a little with the inputs beside it.",
+    True: "{} scales each input's numbers by itself: a score is the same beside other inputs, to rounding.",
 }
 
 
@@ -36,6 +38,15 @@ class Runtime:
     name: str
     modules: tuple[str, ...]
     sha256: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A golden input with the answers of the untuned network and of the trained one, as JSON values."""
+
+    input: Any
+    before: Any
+    after: Any
 
 
 def write_wrapper(plan: Plan, manifest: Mapping[str, Any], runtime: Runtime, out: Path) -> None:
@@ -131,28 +142,47 @@ def _form(kind: Any, suffix: str, given: str) -> dict[str, Any]:
     return {"input": given, "name": f"{kind.__name__}{suffix}", "help": kind.__doc__, "fields": own}
 
 
-def write_card(plan: Plan, manifest: Mapping[str, Any], out: Path) -> None:
-    """Writes the model card, `README.md`."""
-    scores: dict[str, Any] = next(iter(next(iter(manifest["metrics"].values()), {}).values()), {})
+def write_card(plan: Plan, manifest: Mapping[str, Any], compared: Sequence[Comparison], out: Path) -> None:
+    """Writes the model card, `README.md`; `compared` are answers before and after training."""
+    scores: dict[str, Any] = {}  # of any split: some are of test data alone
+    for runners in manifest["metrics"].values():
+        scores |= next(iter(runners.values()), {})
     numbers = {name: value for name, value in scores.items() if value is None or isinstance(value, int | float)}
     reading = plan.reading.preprocessing.plain()
     card = {
         "manifest": manifest,
+        "compared": [(_shown(each.input), _shown(each.before), _shown(each.after)) for each in compared],
         "licence": manifest["licences"]["backbone"],
         "learned_before": learned_before(manifest["parameters"]),
         "fitted_to": fitted_to(bool(plan.pretrain)),
         "gated": list(_gated(plan, manifest)),
-        "int8": [quantized(each) for each in manifest.get("quantization", {}).values()],
+        "quantized": {word: quantized(each) for word, each in manifest.get("quantization", {}).items()},
         "shown": [task.named(name) for task in plan.tasks for name in list(task.own(numbers))[:SHOWN]],
+        "signatures": {name: value for name, value in scores.items() if isinstance(value, str)},
         "example": plan.reading.variant.example(reading),
         "shell_example": plan.reading.variant.typed(reading),
         "limits": [
             plan.reading.variant.limits(reading),
             "Scores hold for rows like those it was built from; other data may differ.",
-            *(BESIDE[each["is_batch_invariant"]] for each in manifest.get("quantization", {}).values()),
+            *(
+                BESIDE[each["is_batch_invariant"]].format(word)
+                for word, each in manifest.get("quantization", {}).items()
+            ),
         ],
     }
     (out / "README.md").write_text(_template("README.md.j2").render(card), encoding="utf-8")
+
+
+def _shown(value: Any) -> str:
+    """A text, a conversation or an answer as an indented block, in which no character means anything to Markdown."""
+    if isinstance(value, list):
+        text = "\n".join(f"{each.get('role', '')}: {each.get('content') or ''}" for each in value)
+    elif isinstance(value, Mapping):
+        return _shown(value["messages"]) if "messages" in value else _shown(next(iter(value.values())))
+    else:
+        text = str(value)
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return "\n".join(f"    {escapes.shown(line)}" for line in (cut.splitlines() or [""]))
 
 
 def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -162,9 +192,12 @@ def _gated(plan: Plan, manifest: Mapping[str, Any]) -> Iterator[str]:
         if (drop := gate.get("drop")) is None:
             continue
         error = f", beyond one standard error of {gate['standard_error']:.4f}" if "standard_error" in gate else ""
-        how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
-        allowed = f"allowed {gate['allowed']:g} worse{error}"
-        yield f"{precision}: {task.named(task.metric)} is {how} the trained network's ({allowed})"
+        is_share = task.gates_by in task.head.variant.metrics.relative
+        by = f"{abs(drop):.2%}" if is_share else f"{abs(drop):.4f}"
+        how = f"{by} {'worse' if drop > 0 else 'better'} than" if drop else "the same as"
+        most = f"{100 * gate['allowed']:.3g} %" if is_share else f"{gate['allowed']:g}"
+        allowed = f"allowed {most} worse{error}"
+        yield f"{precision}: {task.named(task.gates_by)} is {how} the trained network's ({allowed})"
 
 
 def quantized(told: Mapping[str, Any]) -> str:
@@ -172,6 +205,9 @@ def quantized(told: Mapping[str, Any]) -> str:
     scales = variants.quantization(told["kind"]).scales
     fixed = told.get("calibration")
     rows = f" ({fixed['rows']} rows, by {fixed['method']})" if fixed else ""
+    rows += (
+        f"; {told['bits']} bits in blocks of {told['block']}, rounded by {told['rounding']}" if "bits" in told else ""
+    )
     return f"{told['kind']}: {scales}{rows}; {told['share']:.2f} of fp32's bytes, embeddings apart"
 
 

@@ -21,6 +21,7 @@ from ..planning.scoring import undefined, unscored
 from ..planning.selectors import select
 from .labels import balance, partnerless, unlabelled
 from .multi_head import several
+from .packing import packing
 from .quantization import quantizing
 from .repetition import repetition
 from .sentence_transformers import sentences
@@ -146,6 +147,7 @@ def _backbone(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
         yield from spec.input_variant.problems(spec.input, backbone.room(spec.method, spec.adapt))
     yield from _lacking(spec, backbone)
     yield from _windows(spec, facts)
+    yield from packing(spec, facts)
     yield from sentences(spec, facts)
     if written_pooling(spec.head) and "tokens" not in backbone.family.provides:
         at = At(("head", "pooling"), "has no token states to pool")
@@ -226,7 +228,7 @@ def _data(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:
 def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
     if spec.head is not None:
         tallies = {name: split.tally for name, split in facts.splits.items()}
-        found = tuple(spec.head_variant.problems(spec.head, tallies))
+        found = tuple(d for d in spec.head_variant.problems(spec.head, tallies) if not _is_of_lost(d, spec))
         yield from found or still(spec, facts)
     if isinstance(data.validation, HeldOut):
         train = facts.splits["train"]
@@ -236,6 +238,13 @@ def _unusable(spec: Draft, data: Data, facts: Facts) -> Iterator[Diagnostic]:
             notes = (f"they are {train.rows}{of}, and of each label at least one row must stay",)
             at = At(("data", "validation"))
             yield Diagnostic("E0311", "the training rows are too few to hold some out", at, notes=notes)
+
+
+def _is_of_lost(found: Diagnostic, spec: Draft) -> bool:
+    """Whether a finding is about a key of the head that could not be read, or about the head where one could not."""
+    path = found.at.path if isinstance(found.at, At) else ()
+    lost = spec.lost & set(spec.head_variant.options.model_fields)
+    return path[:1] == ("head",) and (path[1] in lost or (path[1] == "type" and bool(lost)))
 
 
 def _doubts(spec: Draft, facts: Facts) -> Iterator[Diagnostic]:

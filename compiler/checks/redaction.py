@@ -13,7 +13,7 @@ from ..language.source import Source
 # codes whose findings quote only specs, names of files and counts; cells appear by type and length
 WHOLE = re.compile(
     "E01.*|E02(?!12).*|E03(01|03|07|08|09|1[0-1]|13|16|17|19|20|21|40|49|5[0-3]|6[0-5]|71|8[0-1]|9[0-2]|96|97)"
-    "|E04(?!30).*|E05(01|50|51|70)|W03(0.|1[0-2]|1[4-8]|20|30|51|84|90|91)|W04(3[5-9]|4[0-24-7])"
+    "|E04(?!30).*|E05(01|50|51|70)|W03(0.|1[0-2]|1[4-8]|2[01]|30|51|84|90|91)|W04(3[5-9]|4[0-24-7])"
 )
 HEADLINE = re.compile("E0312")  # codes whose headline quotes only the spec
 WAY = "`graftc validate` without --confine says what it is, where that may be read"

@@ -164,9 +164,10 @@ def _report(built: Built, key: str | None) -> None:
     for split, task in ((split, task) for split in built.metrics for task in built.plan.tasks if task.split(split)):
         if not task.metric:  # the task has no score
             continue
-        name = task.named(task.metric)
-        scores = ", ".join(f"{score(values[name])} {runner}" for runner, values in built.metrics[split].items())
-        lines.append(f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}")
+        for name in map(task.named, dict.fromkeys([task.metric, *task.head.variant.metrics.of_texts])):
+            known = {runner: values[name] for runner, values in built.metrics[split].items() if name in values}
+            scores = ", ".join(f"{score(value)} {runner}" for runner, value in known.items())
+            lines += [f"  {split:<11} {name} {scores}{beside(name, built.floors.get(split, {}))}"] if scores else []
     if said := kept_fit(built.training):
         lines.append(f"  training    {said}")
     for precision, told in built.quantization.items():

@@ -14,6 +14,7 @@ import click
 from ..diagnostics import Status, listed, nearest, refuse
 from ..language.source import Source, read
 from ..renderers import line_start, one_line
+from ..sources import split
 from ..store.staging import beside
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "specs"
@@ -60,9 +61,10 @@ def copy(spec: Path, target: Path) -> int:
     """
     source = read(spec)
     data = {path: path.relative_to(spec.parent) for path in _files(source)}
+    backbone = {path: path.relative_to(spec.parent) for path in _backbone(source)}
     bases = {Path(base.file): Path(os.path.relpath(base.file, spec.parent)) for base in source.bases}
     # files that two examples share exist already for the second
-    files = {path: place for path, place in {**bases, **data}.items() if not _is_same(path, target / place)}
+    files = {path: place for path, place in {**bases, **backbone, **data}.items() if not _is_same(path, target / place)}
     taken = [place for place in (Path(spec.name), *files.values()) if os.path.lexists(target / place)]
     if taken or (os.path.lexists(target) and not target.is_dir()):
         raise refuse(
@@ -118,9 +120,16 @@ def _files(source: Source) -> list[Path]:
     return sorted(found)
 
 
+def _backbone(source: Source) -> list[Path]:
+    """The files of a backbone that lies in a folder beside the spec."""
+    word, rest = split(source.data["backbone"]["from"])
+    folder = source.folder / rest
+    return sorted(file for file in folder.iterdir() if file.is_file()) if word == "folder" else []
+
+
 def _tables(data: dict[str, Any]) -> Iterator[str]:
-    for split in ("train", "validation", "test"):
-        entries = data.get(split) or ()
+    for name in ("train", "validation", "test"):
+        entries = data.get(name) or ()
         for entry in entries if isinstance(entries, tuple) else (entries,):
             place = entry.get("from") if isinstance(entry, dict) else entry
             if place:

@@ -20,7 +20,7 @@ SHOWN = {
         "metric": str,
         "graftc": str,
         "rows": {ANY: int},
-        "heads": {ANY: {"type": str, "metric": str, "?labels": [str]}},
+        "heads": {ANY: {"type": str, "metric": str, "?labels": [str], "?text_metrics": [str]}},
     },
     "backbone": {"source": str, "family": str, "method": str},
     "licences": {"backbone": str},
@@ -62,7 +62,11 @@ def _text(manifest: dict[str, Any]) -> str:
         f"  rows        {', '.join(f'{split} {rows:,}' for split, rows in manifest['rows'].items())}",
         f"  parity      {parity['worst']:.1e}, allowed {parity['allowed']:.1e}",
     ]
-    metrics = [f"{name}.{head['metric']}".lstrip(".") for name, head in manifest["heads"].items()]
+    metrics = [
+        f"{name}.{metric}".lstrip(".")
+        for name, head in manifest["heads"].items()
+        for metric in dict.fromkeys([head["metric"], *head.get("text_metrics", ())])
+    ]
     for split, name in ((split, name) for split in manifest["metrics"] for name in metrics):
         runners = manifest["metrics"][split]
         known = {runner: values[name] for runner, values in runners.items() if _is_score(values.get(name, ""))}

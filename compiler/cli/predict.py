@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -14,11 +14,11 @@ import click
 from ...runtime.errors import BundleError
 from .. import variants
 from ..diagnostics import Row, refuse
-from ..renderers import printable
-from . import _bundles
+from . import _bundles, _options
 from ._output import whole
 
 LONGEST = 16 << 20  # bytes of a line
+FromRow = Callable[[Mapping[str, Any]], Any]  # an object of a line → an input, None where it holds none
 
 
 @click.command("predict")
@@ -28,40 +28,52 @@ LONGEST = 16 << 20  # bytes of a line
     "--input",
     "source",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="A file with an input per line, plain or as JSON; - is standard input.",
+    help="A file with an input per line, plain or as JSON; - is standard input. Of a model that writes, lines may be "
+    "rows: objects with `prompt` or `messages`.",
 )
 @click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to a file.")
 @click.option("--precision", help="One of the bundle's precisions. Default: its first.")
 @click.option("--head", help="The answers of this head alone. Default: of every head.")
-@click.option("--top-k", type=click.IntRange(1), help="The number of answers for each input.")
+@_options.of_answers
 def command(
     bundle: str,
     inputs: tuple[str, ...],
     source: str | None,
     output: str | None,
     precision: str | None,
-    head: str | None,
-    top_k: int | None,
+    **asked: Any,
 ) -> None:
-    """Ask BUNDLE about INPUTS; one JSON line per answer, in order."""
+    """Ask BUNDLE about INPUTS; one JSON line per answer, in order.
+
+    A bundle that writes texts prints the one for a single input to a terminal as it comes. Options of answers are
+    those that its task takes; what a call leaves out is as the bundle has it.
+
+    \b
+      graftc predict bundles/tickets "I was charged twice" --top-k 3
+      graftc predict bundles/chat "Where is my parcel?" --max-new-tokens 40
+      graftc predict bundles/chat "Where is my parcel?" --temperature 0.7 --seed 1
+      graftc predict bundles/chat --input chats.jsonl --output answers.jsonl
+    """
     if not inputs and source is None:
         raise click.UsageError("give inputs, or --input FILE")
     with _bundles.refusals():
         from ...runtime.model import Model
+        from ...runtime.printing import write
 
-        model = Model(bundle, precision)
-        given = {"top_k": top_k, "head": head}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        model, options = Model(bundle, precision), _options.given(asked)
         with whole(Path(output)) if output else nullcontext(sys.stdout) as target:
             if inputs:
-                _write(model.predict(model.from_words(inputs), **options), target)
+                write(model, model.from_words(inputs), target, **options)
             if source is not None:
                 _answer_lines(model, source, options, target)
 
 
 def _answer_lines(model: Any, source: str, options: dict[str, Any], target: IO[str]) -> None:
+    from ...runtime.printing import lines
+
+    row = model.inputs.from_row or (_itself if len(model.modalities) > 1 else None)
     try:
-        _write(model.stream(_lines(source, len(model.modalities) > 1), **options), target)
+        lines(model.stream(_lines(source, row), **options), target)
     except BundleError as error:
         if error.index is None:
             raise
@@ -69,15 +81,15 @@ def _answer_lines(model: Any, source: str, options: dict[str, Any], target: IO[s
         raise refuse(error.code, "an input can't be used", *error.notes, at=at) from None
 
 
-def _write(answers: Iterable[Any], target: IO[str]) -> None:
-    from ...runtime.verify import plain
-
-    for answer in answers:
-        target.write(printable(json.dumps(plain(answer), ensure_ascii=False)) + "\n")
+def _itself(row: Any) -> Any:
+    return row
 
 
-def _lines(source: str, are_objects: bool) -> Iterator[Any]:
-    """Yields one input for each line: JSON where the line starts like a JSON list or string, else the text itself."""
+def _lines(source: str, row: FromRow | None) -> Iterator[Any]:
+    """Yields one input for each line: JSON where the line starts like JSON, else the text itself.
+
+    `row` makes an input of an object; without it, only lists and texts are taken for JSON.
+    """
     if _is_table(Path(source)):
         help = "write its inputs into a file, one a line"
         raise refuse(
@@ -101,7 +113,7 @@ def _lines(source: str, are_objects: bool) -> Iterator[Any]:
                 help = 'remove it; an empty text is written `""`'
                 raise refuse("E0505", "a line is blank", at=Row(source, blank), help=help)
             is_any = True
-            yield _input(line, Row(source, number), are_objects)
+            yield _input(line, Row(source, number), row)
     if not is_any:
         raise refuse("E0505", "there are no inputs", at=Row(source))
 
@@ -118,21 +130,20 @@ def _decoded(raw: bytes, at: Row) -> str:
         raise refuse("E0505", "the inputs are not UTF-8 text", at=at) from None
 
 
-def _input(line: str, at: Row, is_object: bool) -> Any:
-    if line[0] == "{" and not is_object and _is_object(line):
-        help = 'write the input alone: `"a text"`, or `["one text", "another"]` for a pair'
-        raise refuse("E0505", "an object is no input", "its keys and its answer would be asked too", at=at, help=help)
-    if line[0] not in ('{["' if is_object else '["'):
+def _input(line: str, at: Row, row: FromRow | None) -> Any:
+    if line[0] not in '{["':
         return line
     try:
-        return json.loads(line)
+        found = json.loads(line)
     except (ValueError, RecursionError):
+        if line[0] == "{" and row is not _itself:
+            return line  # a text that begins with a brace
         help = "a text that begins with a quote or a bracket is written as a JSON string"
         raise refuse("E0505", "a line starts like JSON and is none", at=at, help=help) from None
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False  # a text that begins with a brace
+    if not isinstance(found, dict):
+        return found
+    asked = row(found) if row else None
+    if asked is None:
+        help = 'write the input alone: `"a text"`, or `["one text", "another"]` for a pair'
+        raise refuse("E0505", "an object is no input", "its keys and its answer would be asked too", at=at, help=help)
+    return asked

@@ -34,12 +34,13 @@ def as_loaded(module: torch.nn.Module) -> torch.nn.Module:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LanguageModel:
-    """The language-model head of a family: transformers' ForMaskedLM or ForCausalLM."""
+    """The language-model head of a family: transformers' ForMaskedLM, ForCausalLM or ForConditionalGeneration."""
 
     tensors: Callable[[Config], Mapping[str, tuple[str, ...]]]
     """config.json → tensor name → shape; sides are `width`, `embedding` (a word's embedding) and `vocabulary`"""
     tied: tuple[str, ...] = ()  # tensors of the head that share another tensor's weights
     is_tied: bool = True  # whether they are tied where config.json has no `tie_word_embeddings`
+    is_tied_unless_stored: bool = False  # tied where the checkpoint lacks them, whatever config.json says
 
 
 class Level(NamedTuple):
@@ -76,7 +77,9 @@ class Family:
     "tokens": one state per position · "causal": a state depends on earlier positions only · "pooled": one vector per
     input, made by `pooled` · "word-embeddings": tokens are embedded by the tensor `words`, and other vectors can be
     given in their place · "past-key-values": layers take cached keys and values, sized by `cache` ·
-    "masked-language-model", "causal-language-model": `language_model` is the head of that kind
+    "packed-rows": rows may share a block, told apart by `position_ids` that start again ·
+    "masked-language-model", "causal-language-model", "sequence-to-sequence": `language_model` is the head of that
+    kind; the states of the last are a decoder's, which reads the whole of another text
     """
 
     # tensors and modules, as patterns of names
@@ -103,6 +106,9 @@ class Family:
     pixels: Callable[[Config], tuple[int, int]] | None = None  # required height and width of pictures
     cache: Callable[[Config], tuple[int, int, int]] | None = None
     """(layers, heads, size of a head) of past key values"""
+    ungrouped: Callable[[Config], str] | None = None
+    """config.json → why onnxruntime's GroupQueryAttention can't express its attention, empty where it can; None for a
+    family that never has it"""
     language_model: LanguageModel | None = None
 
     # loading and running

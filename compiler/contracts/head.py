@@ -28,6 +28,7 @@ Statistics = TypeVar("Statistics", bound=TargetStatistics)
 Arrays = Mapping[str, "np.ndarray"]
 Target: TypeAlias = "np.ndarray | Arrays"  # the target of a row: one array, or arrays by name
 TARGET = "target"  # the name of the array where a row's target is one array
+REFERENCE = "reference"  # the name of the array of what the untouched backbone scores rows
 Tensors = Mapping[str, "torch.Tensor"]
 
 
@@ -54,6 +55,27 @@ def one_stratum(row: Row, columns: Columns) -> int:
 def one_row(columns: Columns) -> int:
     """The default of `Head.least_rows`: a batch may have a single row."""
     return 1
+
+
+def alone(options: Any) -> bool:
+    """The default of `Head.packs`: each row has a place of its own in a batch."""
+    return False
+
+
+def mean_of_losses(record: Record, outputs: Mapping[str, Any]) -> float:
+    """The default of `Head.condensed_loss`: the mean of `losses`, arrays of any length for each row; 0 of none."""
+    import numpy as np
+
+    losses = np.concatenate(outputs["losses"])
+    return float(losses.mean()) if len(losses) else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Reference:
+    """Scores of rows by the untouched backbone, computed once; they are the target REFERENCE of rows."""
+
+    is_needed: Callable[[Record], bool]
+    score: Callable[[Record, Tensors, Any], torch.Tensor]  # (record, outputs, targets) → a number for each row (rows,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -99,6 +121,7 @@ class Head(Generic[Keys, Statistics]):
     targets: tuple[str, ...] = ()  # roles of the columns that hold the answer, the default first
     several: tuple[str, ...] = ()  # those of `targets` that take several columns
     read_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → other roles that it needs
+    read_beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # target → others that it may have
     reader: RowReader | None = None  # for a head with roles of its own; None for the input's reader
     spelt: Callable[[Any, Row, Columns], Row] | None = None
     """(options or record, row, columns) → the row with its cells in the form that the other functions expect"""
@@ -124,7 +147,9 @@ class Head(Generic[Keys, Statistics]):
     parameters: Callable[[Record, int], int]  # (record, width) → number of parameters
     outputs: Callable[[Record], Mapping[str, Any]]  # name → dtype and shape; the word `width` is the backbone's width
     graphs: Callable[[Record, Graph], Mapping[str, Graph]] = one_graph
-    """(record, the graph of one pass) → every graph that the decoder runs; `model` takes the arrays of preprocessing"""
+    """(record, the graph of one pass) → every graph that the decoder runs"""
+    passes: tuple[str, ...] = (MODEL,)
+    """graphs of a single pass, in order: the first takes the arrays of preprocessing, each what those before it give"""
     target: Callable[[Record, Row, Columns, list[Any]], Sequence[Target]]
     """(record, row, columns, rows of arrays made by the input) → one target for each row of arrays: an array, or arrays
     by name, with the same names and dtypes for every row"""
@@ -133,9 +158,16 @@ class Head(Generic[Keys, Statistics]):
     target is one array. Batches pad integers with -100 and other numbers with 0. All other targets have one shape"""
     draw: Callable[[Record, Arrays, np.random.Generator, bool], tuple[dict[str, np.ndarray], Target]] | None = None
     """(record, row, generator, is_training) → the inputs and the target that a step draws from a row"""
+    packs: Callable[[Keys], bool] = alone
+    """options → whether rows may share a block in training, which asks for outputs and targets of each token by itself
+    and for a loss that is a mean over tokens"""
     build: Callable[[Record, Any], HeadModule]  # (record, the width or transformers' language model)
     loss: Callable[[Record, Tensors, Any], torch.Tensor]
     """(record, outputs, targets) → mean loss of a batch, a scalar; targets are one tensor, or tensors by name"""
+    wanted: Callable[[Any], torch.Tensor] | None = None
+    """targets → the tokens whose outputs the loss reads, bool (rows, tokens), for a head that can leave out others: in
+    training its outputs are then (wanted tokens, …), row by row. None where it gives outputs of all tokens"""
+    reference_scores: Reference | None = None  # of a loss that compares the network with the untouched backbone
     in_batch_negatives: bool = False  # the loss compares rows of a batch with each other
     is_backbones: bool = False  # its layers are the backbone's own, which stay frozen beside what a method adds
     stands_alone: bool = False  # its graph `model` takes states of earlier calls, so no other head can share it
@@ -145,12 +177,22 @@ class Head(Generic[Keys, Statistics]):
     """record → a record whose loss is convex in the only linear layer, `out`; None where the head has other layers"""
     gives_shares: bool = False  # outputs become probabilities; a fit is regularised so that it is not overconfident
 
+    # the bundle
+    is_grouped: bool = False  # `model` can have onnxruntime's GroupQueryAttention over its cache
+    writes: bool = False  # writes tokens one by one: int4 is possible, and `auto` tries whole kinds of int8 first
+    gated_by: str = ""  # the metric that gates precisions; "" for the one that picks the checkpoint
+    drops: Mapping[str, float] = field(default_factory=dict)
+    """precision → its default of `export.gate.metric_drop`, where it is not 0.01"""
+
     # scores
     condense: Callable[[Record, Mapping[str, Any], Sequence[Any]], Mapping[str, Any]] | None = None
     """(record, outputs, targets) → the part of large outputs that scores need; the rest is not kept in memory"""
+    condensed_loss: Callable[[Record, Mapping[str, Any]], float] = mean_of_losses
+    """(record, such outputs of a split) → its mean loss"""
     floors: Callable[[Record, Sample], Iterator[Floor]] | None = None  # (record, training rows) → floors
-    floor_features: Literal["", "cached", "apart"] = ""
-    """backbone features that floors need: "cached" are those kept for training, "apart" those of each text by itself"""
+    floor_features: Literal["", "cached", "apart", "untuned"] = ""
+    """what floors need of the backbone: "cached" are features kept for training, "apart" those of each text by itself,
+    "untuned" the outputs and answers of the network before any training"""
 
     # for objectives only
     packing: Packing | None = None  # for an objective that joins texts into blocks
@@ -161,3 +203,7 @@ class Head(Generic[Keys, Statistics]):
     def modalities(self) -> tuple[str, ...]:
         """The modalities that make up one input; the backbone reads the first."""
         return modalities(self.modality)
+
+    def has_reference(self, record: Record) -> bool:
+        """Whether rows have scores by the untouched backbone."""
+        return self.reference_scores is not None and self.reference_scores.is_needed(record)

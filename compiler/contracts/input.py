@@ -24,6 +24,16 @@ def itself(value: Any) -> Any:
     return value
 
 
+def nothing_more(folder: Path, record: Record) -> Record:
+    """The default of `Input.settle`: the record has all of it."""
+    return {}
+
+
+def nothing_beside(record: Record) -> Mapping[str, str]:
+    """The default of `Input.beside`: the backbone's own files are enough."""
+    return {}
+
+
 def unchanged(options: Any) -> Frozen | None:
     """The default of `Input.augmentation`: training inputs are not changed."""
     return None
@@ -61,6 +71,10 @@ class Input(Generic[Keys]):
     """(backbone's folder, config.json, options, longest, columns, usual) → the plan's record"""
     decided: Callable[[Keys, Record, int | None, Decided[int] | None], Mapping[str, Decided[Any]]]
     """(options, record, longest, usual) → what was left open"""
+    settle: Callable[[Path, Record], Record] = nothing_more
+    """(backbone's folder, the record with what the head adds to it) → fields that follow; raises Refused"""
+    template: Callable[[Path, str | None, Columns], Record] | None = None
+    """(backbone's folder, a chat template of the spec's own, columns) → fields added to the record for conversations"""
     windows: Windows[Keys] | None = None
     vocabulary: Vocabulary | None = None
     misfits: Callable[[Record, Path, Any], Iterable[Diagnostic]]  # (record, folder, backbone) → findings
@@ -79,6 +93,8 @@ class Input(Generic[Keys]):
     array: Callable[[str, Record], Record]  # dtype and shape of an input of the graph
     shortest: Callable[[Record], Mapping[str, np.ndarray]]  # arrays of one input, as short as any backbone can read
     assets: Callable[[Path], Mapping[str, Path]]  # files of the backbone that travel, by name
+    beside: Callable[[Record], Mapping[str, str]] = nothing_beside
+    """(record) → texts of further files of a checkpoint, by name"""
     portable: Callable[[Any], Any]  # a raw input as JSON
     asked: Callable[[Any], Any] = itself  # the raw input of a row → what a bundle is asked of it
 

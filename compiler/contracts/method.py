@@ -53,6 +53,7 @@ class Method(Generic[Keys]):
     merges: bool = False  # whether added tensors are merged into the backbone's weights
     freezes: bool = False  # whether the whole backbone runs in inference mode
     starts_untouched: bool = False  # whether outputs are unchanged before the first step, so heads can be fitted
+    packs: bool = True  # whether rows may share a block: not where tokens of the method's own stand before each
 
     # (options, backbone, names of frozen tensors); called where the backbone has the needed capabilities
     problems: Callable[[Keys, BackboneFacts, frozenset[str]], Iterable[Diagnostic]] = nothing_wrong

@@ -34,8 +34,10 @@ class Metrics:
     report: Callable[[Record, Mapping[str, Any], Any], Record]  # (record, outputs, examples) → every metric by name
     calibrate: Callable[[Record, Mapping[str, Any], Any], Record] = nothing_calibrated
     """(record, outputs, examples of validation) → fields of the record to replace after training, such as thresholds"""
+    relative: frozenset[str] = frozenset()  # names of metrics whose drop a gate takes as a share of the score
     is_defined: Callable[[str, Summary, Record], bool] = always_defined
     """(name, summary of the validation rows, record) → whether the metric has a value; the record may be empty, where
     options or rows are wrong"""
+    of_texts: tuple[str, ...] = ()  # names of those that compare texts which a decoder writes with references
     answered: Callable[[Record, Mapping[str, Any], Any], Mapping[str, tuple[int, int]]] | None = None
     """label → (how often it is answered, how often it is true)"""

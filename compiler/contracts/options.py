@@ -59,11 +59,25 @@ class NewHead:
         head_steps: int | None
 
 
+class Templated:
+    """Options of a head that takes conversations: the file of a chat template, None for the backbone's own."""
+
+    if TYPE_CHECKING:
+        template: str | None
+
+
 class TokenLengths:
     """Of an input that is cut into tokens: how many are kept, None for the default."""
 
     if TYPE_CHECKING:
         max_length: int | None
+
+
+class Packable(TokenLengths):
+    """Of such an input whose rows can share blocks while a network is trained: whether they do."""
+
+    if TYPE_CHECKING:
+        packing: bool
 
 
 class Windowed(TokenLengths):

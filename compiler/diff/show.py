@@ -16,6 +16,7 @@ WIDTH = 19
 OUTPUTS = {
     "prepare": "rows as arrays",
     "features": "outputs of frozen layers",
+    "reference": "scores of rows by the untouched backbone",
     "rehearse": "the proof that the untrained network exports",
     "pretrain": "weights after a stage of `pretrain`",
     "fit": "the heads as they are before the first step",
@@ -24,7 +25,7 @@ OUTPUTS = {
     "evaluate": "scores and thresholds",
     "health": "findings about the training",
     "export": "the fp32 graph",
-    "quantize": "the int8 graph",
+    "quantize": "the quantized graphs",
     "checkpoint": "the checkpoint",
     "retain": "retention of the pretrained objective",
     "verify": "gates and golden answers",

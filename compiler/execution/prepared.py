@@ -239,6 +239,15 @@ def _name(path: Path, suffix: str) -> str:
     return path.name.removesuffix(suffix).removeprefix(TARGETS).removeprefix(".") or TARGET
 
 
+def target_file(name: str) -> str:
+    """The file of a target of one shape.
+
+    >>> target_file("reference")
+    'targets.reference.npy'
+    """
+    return f"{_file(name)}{ARRAY}"
+
+
 def _file(name: str) -> str:
     """The base name of a target's files: `targets` for an only target, else `targets.boxes` and the like."""
     return TARGETS if name == TARGET else f"{TARGETS}.{name}"
@@ -375,7 +384,7 @@ class RowWriter:
         file = _file(name)
         if name in self.ragged:
             return self._ragged(f"{file}{RAGGED}", f"{file}{EDGES}", first.dtype, first.shape[1:])
-        return self._file(f"{file}{ARRAY}", first.dtype, first.shape)
+        return self._file(target_file(name), first.dtype, first.shape)
 
     def _ragged(self, values: str, edges: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _RaggedFiles:
         return _RaggedFiles(self._file(values, dtype, shape), self._file(edges, np.dtype(np.int64)))

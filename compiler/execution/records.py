@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..planning.floors import untouched
+from ..planning.floors import untouched, untuned
 from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..store.hashes import combined, file_sha256
 
@@ -57,7 +57,9 @@ class Planned:
     @cached_property
     def graph(self) -> Json:
         """The record of a graph, besides the network."""
-        export = {key: self.whole["export"][key] for key in ("exporter", "opset", "optimize", "graphs", "parity")}
+        whole = self.whole["export"]
+        keys = ("exporter", "opset", "optimize", "attention", "graphs", "parity")
+        export = {key: whole[key] for key in keys if key in whole}
         return {"export": export, **({"adapters": self.whole["adapters"]} if self.plan.adapters else {})}
 
     def tasks(self, *keys: str) -> Json:
@@ -79,8 +81,8 @@ class Planned:
 
     @property
     def is_quantised(self) -> bool:
-        """Whether the bundle has int8 graphs."""
-        return "int8" in self.plan.export.precision
+        """Whether the bundle has quantized graphs."""
+        return bool(self.plan.export.quantized)
 
     def of_phase(self, phase: PretrainPlan) -> Json:
         """The record of the network of a self-supervised phase."""
@@ -93,7 +95,7 @@ class Planned:
 
     def of_floor(self, task: TaskPlan) -> Json:
         """The record of a task's floors: its head, and the untouched backbone where it runs."""
-        whole, asked = task.model_dump(mode="json"), untouched(self.plan, task)
+        whole, asked = task.model_dump(mode="json"), untouched(self.plan, task) or untuned(task)
         data = {"columns": whole["data"]["columns"]}
         head = {key: whole["head"][key] for key in ("type", "pooling", "record")}
         record: Json = {"tasks": {task.name: {"head": head, "data": data}}}
@@ -101,7 +103,14 @@ class Planned:
             data["preprocessing"] = whole["data"]["preprocessing"]
             kept = {name: self.frozen[name] for name in ("family", "config_sha256", "header_sha256", "weights")}
             record |= {"backbone": kept, "untouched": asked}
+        if untuned(task):
+            record |= {"samples": self.plan.export.samples, "assets": self.assets, "seed": self.plan.seed}
         return record
+
+    def of_reference(self, task: TaskPlan) -> Json:
+        """The record of a task's scores by the untouched backbone, besides the rows."""
+        sees = {"inputs": list(task.data.inputs), "preprocessing": task.data.preprocessing.plain()}
+        return {"backbone": self.frozen, "tasks": {task.name: {"data": sees, "head": {"type": task.head.type}}}}
 
     @property
     def of_training(self) -> Json:
@@ -109,6 +118,7 @@ class Planned:
         tasks = self.tasks("inputs", "preprocessing", "augment")
         for task in self.whole["tasks"]:
             tasks[task["name"]] |= {key: task[key] for key in ("weight", "metric", "adapt")}
+            tasks[task["name"]]["data"] |= {key: task["data"][key] for key in ("block",) if key in task["data"]}
         return {**self.model, "tasks": tasks, "train": self.whole["train"]}
 
 

@@ -9,10 +9,11 @@ from ..planning import fits
 from ..planning.floors import SCORED, has_floor, vectors
 from ..planning.plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from ..planning.portable import base, portable
+from ..planning.terms import BITS
 from . import records
 from .pipeline import Stage
 from .records import LEARNED_FROM, Json, Planned
-from .work import FIT, stage_name
+from .work import FIT, REFERENCE, stage_name
 
 TORCH = ("torch", "transformers", "safetensors", "numpy")
 FLOOR = ("scikit-learn", "numpy", "torch", "transformers")
@@ -107,8 +108,26 @@ def _features(planned: Planned) -> Iterator[Stage]:
             yield _cached(planned, planned.plan, task, split.name)
 
 
+def _reference(planned: Planned) -> Iterator[Stage]:
+    """`reference`: rows with their scores by the untouched backbone, for losses that compare the network with it."""
+    for task in planned.plan.tasks:
+        if task.head.variant.has_reference(task.head.record):
+            for split in task.data.splits:
+                yield Stage(
+                    module=REFERENCE,
+                    format=1,
+                    record=planned.of_reference(task),
+                    inputs=(stage_name("prepare", task.name, split.name), *planned.made),
+                    libraries=TORCH,
+                    task=task.name,
+                    split=split.name,
+                    resumes=True,
+                    below=planned.below,
+                )
+
+
 def _cached(planned: Planned, phase: Phase, task: TaskPlan, split: str, is_fit: bool = False) -> Stage:
-    rows = _prepared([task], [split])
+    rows = (stage_name("prepare", task.name, split),)
     return Stage(
         module="features",
         format=9,
@@ -157,7 +176,7 @@ def _task_floor(planned: Planned, task: TaskPlan) -> Stage:
     cached = tuple(name.replace("prepare", "features", 1) for name in inputs) if has_cached else ()
     return Stage(
         module="floor",
-        format=2,
+        format=3,
         record=planned.of_floor(task),
         inputs=(*inputs, *cached),
         libraries=FLOOR,
@@ -217,31 +236,35 @@ def _export(planned: Planned) -> Iterator[Stage]:
 
 
 def _quantize(planned: Planned) -> Iterator[Stage]:
-    """`quantize`: graphs in the first kind of int8, with training rows for static scales."""
+    """`quantize`: graphs in the first kind of each precision, with training rows for static scales."""
     if not planned.is_quantised:
         return
-    quantization = planned.plan.export.quantization
-    assert quantization is not None
-    record: Json = {"export": {"quantization": {"kinds": quantization.kinds[:1]}}}
-    needs_rows = variants.quantization(quantization.kinds[0]).needs_rows
-    rows = _calibrating(planned.plan) if needs_rows else ()
-    if rows:
-        record["export"]["quantization"]["samples"] = quantization.samples
+    each = planned.plan.export.quantized
+    record: Json = {"export": {_key(word): {"kinds": plan.kinds[:1]} for word, plan in each.items()}}
+    taking = [w for w, plan in each.items() if BITS[w] in variants.quantization(plan.kinds[0]).needs_rows]
+    for word in taking:
+        record["export"][_key(word)]["samples"] = each[word].samples
         record["seed"] = planned.plan.seed
+    rows = _calibrating(planned.plan) if taking else ()
     yield Stage(
         module="quantize",
-        format=2,
+        format=3,
         record=record,
         inputs=("export", *rows),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
     )
 
 
+def _key(precision: str) -> str:
+    """The key of a plan's `export` that says how a precision is made."""
+    return "quantization" if precision == "int8" else precision
+
+
 def _checkpoint(planned: Planned) -> Iterator[Stage]:
     """`checkpoint`: the trained network in Hugging Face form."""
     yield Stage(
         module="checkpoint",
-        format=3,
+        format=4,
         record={"backbone": {"source": base(planned.plan.backbone.source)}},
         inputs=("train", *planned.made),
         libraries=(*TORCH, "peft"),
@@ -267,13 +290,14 @@ def _retain(planned: Planned) -> Iterator[Stage]:
 
 def _verify(planned: Planned) -> Iterator[Stage]:
     """`verify`: the graphs compared with the network on raw inputs."""
-    gated = ("parity", "metric_drop", "precision", "quantization", "samples", "samples_sha256")
+    gated = ("parity", "metric_drop", "drops", "precision", "quantization", "int4", "samples", "samples_sha256")
+    whole = planned.whole["export"]
     int8 = ("quantize",) if planned.is_quantised else ()
     rows = _prepared(planned.plan.tasks, SCORED)
     yield Stage(
         module="verify",
-        format=13,
-        record={"export": {key: planned.whole["export"][key] for key in gated}},
+        format=14,
+        record={"export": {key: whole[key] for key in gated if key in whole}},
         inputs=("export", "evaluate", *rows, *int8, *_calibrating(planned.plan)),
         libraries=("onnx", "onnxruntime", *planned.plan.reading.variant.packages, "numpy"),
     )
@@ -286,7 +310,7 @@ def _pack(planned: Planned) -> Iterator[Stage]:
     made = (*_floors(plan), "export", "train", *(("quantize",) if planned.is_quantised else ()), *merged)
     yield Stage(
         module="pack",
-        format=12,
+        format=13,
         record={"plan": portable(plan).sha256, "licence": planned.licence, "runtime": records.runtime_sha256()},
         inputs=("verify", "checkpoint", "evaluate", "health", *made, *(("retain",) if plan.retain else ())),
         libraries=("graftc", "jinja2", "onnxruntime", "numpy", *plan.reading.variant.packages),
@@ -299,6 +323,7 @@ STEPS: tuple[Step, ...] = (
     _rehearse,
     _pretrain,
     _features,
+    _reference,
     _fit,
     _floor,
     _train,
@@ -337,17 +362,21 @@ def _prepared_rows(
 
 
 def _prepared(tasks: Iterable[TaskPlan], splits: Iterable[str], phase: str = "") -> tuple[str, ...]:
-    """Names of the `prepare` stages of some splits."""
+    """Names of the stages with the rows of some splits: `prepare`, or `reference` where rows have such scores."""
     return tuple(
-        stage_name("prepare", task.name, split, phase) for split in splits for task in tasks if task.split(split)
+        stage_name(_rows_of(task), task.name, split, phase) for split in splits for task in tasks if task.split(split)
     )
+
+
+def _rows_of(task: TaskPlan) -> str:
+    return REFERENCE if task.head.variant.has_reference(task.head.record) else "prepare"
 
 
 def _read(plan: Plan, splits: Iterable[str]) -> tuple[str, ...]:
     """Names of the `prepare` stages of some splits, and of the `features` stages where features are cached."""
-    prepared = _prepared(plan.tasks, splits)
-    cached = tuple(name.replace("prepare", "features", 1) for name in prepared if plan.train.fold != "none")
-    return (*prepared, *cached)
+    names, tasks = tuple(splits), plan.tasks if plan.train.fold != "none" else ()
+    cached = (stage_name("features", task.name, split) for split in names for task in tasks if task.split(split))
+    return (*_prepared(plan.tasks, names), *cached)
 
 
 def _floors(plan: Plan) -> tuple[str, ...]:
@@ -356,5 +385,5 @@ def _floors(plan: Plan) -> tuple[str, ...]:
 
 def _calibrating(plan: Plan) -> tuple[str, ...]:
     """Names of the stages with the rows that fix scales."""
-    planned = plan.export.quantization
-    return _prepared(plan.teaching, ("train",)) if planned and planned.samples else ()
+    is_taking = any(planned.samples for planned in plan.export.quantized.values())
+    return _prepared(plan.teaching, ("train",)) if is_taking else ()

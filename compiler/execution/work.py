@@ -35,9 +35,13 @@ class Work:
         return self.plan.task(self.name)
 
     def prepared(self, task: TaskPlan, split: str) -> Path:
-        """The folder of a split's prepared rows."""
-        own = stage_name("prepare", task.name, split, self.phase)
-        return self.inputs[own if own in self.inputs else stage_name("prepare", task.name, split)]  # the rows of a head
+        """The folder of a split's prepared rows, with their reference scores where the stage reads these."""
+        names = [
+            stage_name(REFERENCE, task.name, split, self.phase),
+            stage_name("prepare", task.name, split, self.phase),
+            stage_name("prepare", task.name, split),  # the rows of a head
+        ]
+        return next(self.inputs[name] for name in names if name in self.inputs)
 
     @property
     def fitted(self) -> Path | None:
@@ -55,6 +59,7 @@ class Work:
         return self.inputs[name if name in self.inputs else fitting(name)]
 
 
+REFERENCE = "reference"  # the stage in which the untouched backbone scores rows
 FIT = "fit"  # the stage in which heads are fitted before the first step
 
 

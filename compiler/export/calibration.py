@@ -48,13 +48,12 @@ class Sample:
     say: Callable[[str], None] = lambda _: None  # prints progress, because calibration may take a while
 
 
-def drawn(work: Work, processor: Any, ranges: Path) -> Sample:
-    """A sample of training rows, drawn by the plan's seed, in batches of rows of similar length."""
-    plan = work.plan
-    assert plan.export.quantization is not None
+def drawn(work: Work, processor: Any, ranges: Path, rows: int) -> Sample:
+    """A sample of so many training rows, drawn by the plan's seed, in batches of rows of similar length."""
+    plan, most = work.plan, rows
     prepared = [Prepared(work.prepared(task, "train")) for task in plan.teaching]
     places = [(rows, i) for rows in prepared for i in range(len(rows))]
-    chosen = generator(plan.seed, "calibration").permutation(len(places))[: plan.export.quantization.samples]
+    chosen = generator(plan.seed, "calibration").permutation(len(places))[:most]
     features = [
         rows.row(int(j)) for rows, i in (places[k] for k in sorted(chosen)) for j in rows.rows_of(np.array([i]))
     ]

@@ -21,8 +21,10 @@ from ..model.network import Network
 from ..planning.export import GraphPlan
 from ..planning.plan import Plan
 from ..training.loaders import Batch, arrays
-from .calls import examples
+from .calls import examples, graphs_of
+from .fusion import DOMAIN as OWN
 from .fusion import fuse
+from .shapes import calls_of, settled
 
 LIMIT = 2_000_000_000  # bytes of a protobuf file; larger graphs keep their weights beside them
 
@@ -50,7 +52,7 @@ def write_graphs(network: Network, plan: Plan, processor: Any, inputs: Sequence[
     asked = examples(network, plan, processor, inputs)
     batch = processor.collate(processor.rows(inputs[:3]).features)
     for name, graph in plan.export.graphs.items():
-        given = batch if name == MODEL and batch.keys() >= graph.inputs.keys() else asked[name]
+        given = batch if name == plan.export.passes[0] and batch.keys() >= graph.inputs.keys() else asked[name]
         write_graph(network, plan, arrays(given, "cpu"), folder / file_of(name, "fp32"), name)
 
 
@@ -71,7 +73,7 @@ def write_graph(network: Network, plan: Plan, batch: Batch, path: Path, name: st
             for backbone in network.backbones.values():
                 stack.enter_context(_eager(backbone))
             exporters[plan.export.exporter](
-                _Named(network.graphs()[name], graph), graph, plan.export.opset, given, path
+                _Named(graphs_of(network, plan)[name], graph), graph, plan.export.opset, given, path
             )
     except Exception as error:  # each exporter raises whatever its parts raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
@@ -86,8 +88,10 @@ def write_graph(network: Network, plan: Plan, batch: Batch, path: Path, name: st
     _finish(plan, graph, path)
     if plan.export.optimize == "onnxruntime" and name == MODEL:
         with _silence():
-            model = fuse(path, *_attention(network.backbone.config))
+            model = fuse(path, *_attention(network.backbone.config), is_fused=plan.export.is_grouped)
         _write(model, path)
+        if plan.export.is_grouped:
+            _write(settled(path, calls_of(graph)), path)
 
 
 def _attention(config: Any) -> tuple[int, int]:
@@ -193,7 +197,7 @@ def _finish(plan: Plan, graph: GraphPlan, path: Path) -> None:
     _shape(model, graph)
     if plan.adapters:
         _once(model)
-    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx", *((OWN,) if plan.export.is_grouped else ())}
     if domains:
         raise refuse("E0408", "the exported graph needs operators outside the standard", ", ".join(sorted(domains)))
     _write(model, path)

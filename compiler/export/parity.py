@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from ...runtime.errors import BundleError
-from ...runtime.graphs import completed
-from ...runtime.manifest import MODEL
+from ...runtime.graphs import in_turn
 from ...runtime.rows import Values
 from ...runtime.session import Session
 from ..bundling.manifest import file_of
@@ -22,7 +21,8 @@ from ..model.network import Network
 from ..planning.export import GraphPlan
 from ..planning.plan import Plan
 from ..training.loaders import arrays, cut, ragged
-from .calls import Call, ask
+from ..training.network_run import Call
+from .calls import ask
 
 SIZES = (1, 2, 5)  # rows in a batch, besides all rows in one
 
@@ -92,7 +92,7 @@ def compare(network: Network, plan: Plan, processor: Any, folder: Path, inputs: 
     cases = batches(plan, inputs)
     for case, chosen in cases:
         features = processor.rows(chosen).features
-        worst.see(case, partial(_of_rows, network, plan, processor, sessions[MODEL], features))
+        worst.see(case, partial(_of_rows, network, plan, processor, sessions, features))
     for case, chosen in (cases[0], cases[-1]):  # one input alone, and all together: decoders make many calls
         ask(network, plan, processor, chosen, partial(worst.see_call, case))
     return worst.parity
@@ -115,9 +115,12 @@ class _Worst:
         self.see(case, partial(_of_call, self.sessions[call.graph], call, self.plan.export.graphs[call.graph]))
 
 
-def on_rows(network: Network, plan: Plan, processor: Any, path: Path, features: list[dict[str, np.ndarray]]) -> Parity:
+def on_rows(
+    network: Network, plan: Plan, processor: Any, folder: Path, features: list[dict[str, np.ndarray]]
+) -> Parity:
     """The same of rows of the data in one batch, which the preprocessing already met."""
-    look = partial(_of_rows, network, plan, processor, Session(path), features)
+    sessions = {name: Session(folder / file_of(name, "fp32")) for name in plan.export.passes}
+    look = partial(_of_rows, network, plan, processor, sessions, features)
     return _seen(look, f"a batch of {len(features)} rows of the data", len(features))
 
 
@@ -131,10 +134,14 @@ def _seen(look: Callable[[], tuple[float, str]], case: str, inputs: int) -> Pari
 
 
 def _of_rows(
-    network: Network, plan: Plan, processor: Any, session: Session, features: list[dict[str, np.ndarray]]
+    network: Network,
+    plan: Plan,
+    processor: Any,
+    sessions: Mapping[str, Session],
+    features: list[dict[str, np.ndarray]],
 ) -> tuple[float, str]:
     ours = of_network(network, plan, processor, features)
-    return apart(ours, of_graph(session, plan, processor, features))
+    return apart(ours, of_graphs(sessions, plan, processor, features))
 
 
 def _of_call(session: Session, call: Call, graph: GraphPlan) -> tuple[float, str]:
@@ -153,15 +160,16 @@ def _real(arrays: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], gra
         along, sides = graph.inputs["attention_mask"]["shape"][1], list(graph.outputs[name]["shape"])
         if along in sides:
             shape = [len(array), *(array.shape[i] if i == sides.index(along) else 1 for i in range(1, array.ndim))]
-            found[name] = [array * given["attention_mask"].reshape(shape)]
+            found[name] = [np.where(given["attention_mask"].reshape(shape), array, 0)]  # it may hold anything
     return found
 
 
-def of_graph(session: Session, plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]) -> dict[str, Values]:
-    """A graph's outputs for rows of arrays, with ragged outputs cut to the length of each row."""
-    graph = plan.export.graphs[MODEL]
-    names = [name for name, each in graph.outputs.items() if not each.get("is_state")]
-    found = session.run(completed(graph.inputs, processor.collate(features)), names)
+def of_graphs(
+    sessions: Mapping[str, Session], plan: Plan, processor: Any, features: list[dict[str, np.ndarray]]
+) -> dict[str, Values]:
+    """Outputs of a single pass for rows of arrays, with ragged outputs cut to the length of each row."""
+    told = {name: {"inputs": graph.inputs, "outputs": graph.outputs} for name, graph in plan.export.graphs.items()}
+    found = in_turn(sessions, plan.export.passes, told, processor.collate(features))
     return cut({name: torch.from_numpy(values) for name, values in found.items()}, features, ragged(plan.tasks))
 
 

@@ -13,17 +13,14 @@ import numpy as np
 import onnx
 from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from .external import random_names
 from .graph import anonymise
 
 TABLES = ("Gather", "EmbedLayerNormalization")
+HELD = (*TABLES, "GatherBlockQuantized")  # operators that read a table, in float or int8
 PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")
 OWN = "com.microsoft"  # the domain of onnxruntime's own operators
-BLOCKS = (128, 64, 32, 16)  # inputs that share a scale; the largest is the fastest, with half of dynamic's error
-BY_ROW = 4  # MatMulNBits' accuracy_level at which inputs too are scaled by row and block
-BITS = 8
 
 
 @contextmanager
@@ -60,30 +57,11 @@ def dynamic(source: Path, target: Path, in_float: Iterable[str], operators: Sequ
     rewrite(onnx.load(str(target)), target)
 
 
-def by_block(source: Path, target: Path, in_float: Iterable[str]) -> None:
-    """Quantizes weights of products to 8 bits by block (onnxruntime's `MatMulNBitsQuantizer`), embeddings to int8."""
-    left = list(in_float)
-    model = untied(onnx.load(str(source)), left)
-    unfuse(model)
-    multiply(model)
-    with quiet():
-        quantizer = MatMulNBitsQuantizer(
-            model,
-            bits=BITS,
-            block_size=_block(model),
-            is_symmetric=True,
-            accuracy_level=BY_ROW,
-            nodes_to_exclude=excluded(left),
-        )
-        quantizer.process()
-    onnx.save(quantizer.model.model, str(target))
-    dynamic(target, target, left, TABLES)
-
-
 def untied(model: onnx.ModelProto, in_float: Iterable[str] = ()) -> onnx.ModelProto:
     """Copies weights that several nodes share, one copy for each kind of use: as a table, in int8, in float.
 
-    A quantizer rewrites a weight in place, whatever other nodes read it, and misses a weight behind an Identity.
+    A quantizer rewrites a weight in place, whatever other nodes read it, and misses a weight behind an Identity. What
+    is quantized already stays shared.
     """
     left, tensors = set(in_float), {tensor.name: tensor for tensor in model.graph.initializer}
     same = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in tensors}
@@ -96,7 +74,7 @@ def untied(model: onnx.ModelProto, in_float: Iterable[str] = ()) -> onnx.ModelPr
         for i, name in enumerate(node.input):
             name = same.get(name, name)
             node.input[i] = name
-            if name in tensors and len(tensors[name].dims) > 1:
+            if name in tensors and len(tensors[name].dims) > 1 and tensors[name].data_type == onnx.TensorProto.FLOAT:
                 use = (node.op_type, node.name in left)
                 node.input[i] = _own(model, tensors[name], owners.setdefault(name, {}), use)
     _turn_shared(model)
@@ -160,14 +138,6 @@ def multiply(model: onnx.ModelProto) -> None:
         model.graph.initializer.remove(tensor)
 
 
-def _block(model: onnx.ModelProto) -> int:
-    """The largest block that the narrowest product fills without padding."""
-    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    products = (node for node in model.graph.node if node.op_type == "MatMul")
-    narrowest = min((weights[node.input[1]][0] for node in products if node.input[1] in weights), default=0)
-    return next((size for size in BLOCKS if size <= narrowest), BLOCKS[-1])
-
-
 def unfuse(model: onnx.ModelProto) -> None:
     """Takes the product of weights out of onnxruntime's `Attention`, which quantizers of products do not handle."""
     widths = {tensor.name: tensor.dims[-1] for tensor in model.graph.initializer if tensor.dims}
@@ -223,7 +193,7 @@ def rewrite(model: onnx.ModelProto, target: Path) -> None:
 def own_bytes(path: Path) -> int:
     """The bytes of a graph without its embeddings."""
     model = onnx.load(str(path), load_external_data=False)
-    tables = {name for node in model.graph.node if node.op_type.endswith(TABLES) for name in node.input}
+    tables = {name for node in model.graph.node if node.op_type.endswith(HELD) for name in node.input}
     sizes = (_size(tensor) for tensor in model.graph.initializer if tensor.name in tables and len(tensor.dims) > 1)
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")) - sum(sizes)
 

@@ -30,8 +30,11 @@ from .rows import kind_of
 from .sentence_transformers import Sentences, read_sentences
 
 AT = At(("backbone", "from"))
-# files of a backbone that preprocessing and checkpoints use, besides config and weights
-PREPROCESSING = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json")
+# files of a backbone that preprocessing, decoding and checkpoints use, besides config and weights
+PREPROCESSING = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"),
+    *("chat_template.jinja", "generation_config.json"),
+)
 CONFIG = 16 << 20  # the most bytes of a config.json
 # files that results of stages may depend on
 ASSETS = (*PREPROCESSING, *SENTENCES)
@@ -41,7 +44,8 @@ BESIDE_WEIGHTS = ("config.json", "model.safetensors.index.json", "processor_conf
 OTHERS = ("config.json", "README.md", "manifest.json", "1_Pooling", "adapters")
 READ = (".json", ".safetensors")
 CHECKPOINT = "checkpoint"  # the folder of the backbone in a bundle
-LANGUAGE_MODELS = ("masked-language-model", "causal-language-model")  # capabilities; a family has at most one of them
+# capabilities; a family has at most one of them
+LANGUAGE_MODELS = ("masked-language-model", "causal-language-model", "sequence-to-sequence")
 
 
 @dataclass(frozen=True)
@@ -130,12 +134,15 @@ class BackboneFacts:
             return None
         kind = next(kind for kind in LANGUAGE_MODELS if kind in self.provides)
         sizes = {"width": self.width, "vocabulary": words[0], "embedding": words[1]}
-        tied = model.tied if self.config.get("tie_word_embeddings", model.is_tied) else ()
+        stored = {renamed(tensor.name, self.family): tensor.shape for tensor in self.header.tensors}
+        is_tied = self.config.get("tie_word_embeddings", model.is_tied)
+        if model.is_tied_unless_stored:
+            is_tied = not any(name in stored for name in model.tied)
+        tied = model.tied if is_tied else ()
         shapes = {name: shape for name, shape in model.tensors(self.config).items() if name not in tied}
         own = tuple(
             Tensor(name=name, shape=tuple(sizes[side] for side in shapes[name]), dtype="F32") for name in sorted(shapes)
         )
-        stored = {renamed(tensor.name, self.family): tensor.shape for tensor in self.header.tensors}
         return LanguageModelFacts(kind, own, words[0], all(stored.get(t.name) == t.shape for t in own))
 
     def room(self, method: str | None, options: Any) -> int | None:

@@ -51,7 +51,8 @@ def misplaced(columns: Written, task: str, head: Head[Any, Any], reader: RowRead
         yield Diagnostic("E0312", headline, at, also, help=WHICH.get(tuple(written), "keep one of the two"))
     yield from _twice(columns, head, reader)
     for role in columns:
-        together = [other for target in written[:1] for other in head.read_with.get(target, ())]
+        beside = [other for target in written[:1] for other in head.read_beside.get(target, ())]
+        together = [other for target in written[:1] for other in head.read_with.get(target, ())] + beside
         if together and role in reader.roles and role not in together:
             at, also = At(("data", "columns", role), on_key=True), (At(("data", "columns", written[0]), on_key=True),)
             yield Diagnostic(
@@ -106,8 +107,9 @@ def resolve(columns: Written, head: Head[Any, Any], reader: RowReader, names: Co
     targets = [role for role in head.targets if role in written] or [role for role in head.targets if role in names]
     target = (targets or [role for role in head.targets if role not in reader.optional])[:1]
     together = [role for name in target for role in head.read_with.get(name, ())]
-    for role in together or reader.roles:
-        if role in together or role in written or role in names or role not in reader.optional:
+    beside = [role for name in target for role in head.read_beside.get(name, ()) if role in written or role in names]
+    for role in [*beside, *together] or reader.roles:
+        if role in (*beside, *together) or role in written or role in names or role not in reader.optional:
             found[role] = written.get(role, (role,))
     for role in target:
         found[role] = written.get(role, (role,))

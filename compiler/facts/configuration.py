@@ -30,7 +30,7 @@ UNDECLARED = frozenset(
      "head_dim", "rope_theta", "rope_scaling", "partial_rotary_factor", "global_rope_theta", "local_rope_theta",
      "global_attn_every_n_layers", "embedding_size", "attention_head_size", "share_att_key", "position_buckets",
      "conv_kernel_size", "conv_groups", "conv_act", "norm_rel_ebd", "pooler_hidden_size", "num_layers",
-     "hidden_size")
+     "hidden_size", "rotary_pct", "rotary_emb_base", "rope_local_base_freq", "sliding_window_pattern")
 )  # fmt: skip
 Rule = Mapping[str, Any]  # the rule of a key: types, default, least and most, allowed words
 KINDS = {

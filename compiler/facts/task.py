@@ -11,6 +11,7 @@ from .backbone import BackboneFacts
 from .facts import Facts, Gathering
 from .paths import absolute
 from .sentence_transformers import usual_length
+from .templates import own_template
 
 
 def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
@@ -31,8 +32,12 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
         try:
             columns = gathering.columns or {}
             preprocessing = dict(input.preprocessing(source, backbone.config, spec.input, room, columns, usual))
+            if input.template:
+                own = own_template(spec, gathering.folder, gathering.boundary)
+                preprocessing |= input.template(source, own, columns)
             gathering.found += input.misfits(preprocessing, source, backbone)
             preprocessing = with_more(preprocessing, gathering.head.reads(spec.head, spec.input, columns))
+            preprocessing |= input.settle(source, preprocessing)
             # a family without the language model has no mask token; `problems` reports it
             if preprocessing.get("is_masked") and input.vocabulary and gathering.head.needs in backbone.provides:
                 preprocessing |= input.vocabulary.masking(source)

@@ -19,12 +19,14 @@ class Sample:
     """Rows that a floor learns from or answers.
 
     `examples` holds arrays and targets. `read` returns the raw inputs; it is called only if a floor needs them.
-    `vectors`, of shape (rows, width), are the untouched backbone's features, None where they were not computed.
+    `vectors`, of shape (rows, width), are the untouched backbone's features, `untuned` what the network gives before any
+    training; None where they were not computed.
     """
 
     examples: Examples
     read: Callable[[], Sequence[Any]]
     vectors: np.ndarray | None = None
+    untuned: Outputs | None = None
 
     def __len__(self) -> int:
         return len(self.examples)

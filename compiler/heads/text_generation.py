@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ...runtime.cache import KEPT, past_names, present_names
-from ..contracts.head import TARGET, Graph, Head
+from ..contracts.head import TARGET, Graph, Head, Reference
+from ..contracts.options import Templated
 from ..facts.backbone import BackboneFacts
+from ..floors import Floor, Sample, words
 from ..frozen import Frozen
-from ..metrics import language
-from . import _vocabulary
-from ._scores import Tally
+from ..metrics import preferences
+from . import _objectives, _vocabulary
+from ._completions import spaced
+from ._generation import Generation
 from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from ..diagnostics import Diagnostic
     from ..layers.head import HeadModule
 
-Stop = Annotated[str, Field(min_length=1)]
 
-
-class Generation(Frozen):
-    """Keys under `head.generation`: how the bundle writes where a call says nothing else."""
-
-    max_new_tokens: int = Field(128, ge=1, le=1_000_000, description="tokens of an answer, at most")
-    min_new_tokens: int = Field(0, ge=0, le=1_000_000, description="tokens before an answer may end")
-    temperature: float = Field(0.0, ge=0.0, le=100.0, description="0: the likeliest token; above: one is drawn")
-    top_k: int = Field(50, ge=0, le=1_000_000, description="of drawing: the likeliest tokens; 0 for all")
-    top_p: float = Field(1.0, gt=0.0, le=1.0, description="of drawing: the likeliest tokens of so much probability")
-    min_p: float = Field(
-        0.0, ge=0.0, le=1.0, description="of drawing: least probability, as a share of the likeliest's"
-    )
-    repetition_penalty: float = Field(1.0, gt=0.0, le=100.0, description="above 1: tokens seen before are less likely")
-    no_repeat_ngram: int = Field(0, ge=0, le=1000, description="runs of so many tokens that come once at most; 0: any")
-    beams: int = Field(1, ge=1, le=64, description="texts that are searched at once")
-    length_penalty: float = Field(1.0, ge=-10.0, le=10.0, description="of beams: above 0 longer texts are better")
-    stop: tuple[Stop, ...] = Field((), description="texts at which an answer ends")
-
-
-class Options(Frozen):
+class Options(Templated, Frozen):
     """Keys under `head` for text-generation."""
 
+    loss: _objectives.Loss = Field(_objectives.Loss(), description="what is learned of a row")
+    template: str | None = Field(
+        None, min_length=1, description="file of a chat template for `messages`; default the backbone's own"
+    )
     generation: Generation = Field(Generation(), description="how the bundle writes where a call says nothing else")
 
 
-def lower(options: Options, train: Tally) -> dict[str, Any]:
+def lower(options: Options, train: _objectives.Tally) -> dict[str, Any]:
     """The record as far as the backbone has no say in it."""
-    return {"generation": options.generation.model_dump()}
+    return {"generation": options.generation.model_dump(), **_objectives.lower(options.loss)}
+
+
+def problems(options: Options, tallies: Mapping[str, _objectives.Tally]) -> Iterator[Diagnostic]:
+    """Findings between `loss` and the rows, and about rows that should be written otherwise."""
+    yield from _objectives.problems(options.loss, tallies)
+    yield from spaced(tallies)
+
+
+def packs(options: Options) -> bool:
+    """Whether rows may share a block: answers that are compared may not."""
+    return not _objectives.OBJECTIVES[options.loss.objective].of_pairs
+
+
+def condensed_loss(record: Mapping[str, Any], outputs: Mapping[str, Any]) -> float:
+    """The mean loss of a split, from what `condense` leaves of its outputs."""
+    return _objectives.of(record).condensed(record, outputs)
 
 
 def settle(record: Mapping[str, Any], backbone: BackboneFacts, reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,17 +83,13 @@ def graphs(record: Mapping[str, Any], given: Graph) -> Mapping[str, Graph]:
     return {"model": Graph(inputs=inputs, outputs={**given.outputs, **dict.fromkeys(present_names(layers), present)})}
 
 
-def target(
-    record: Mapping[str, Any], row: Mapping[str, Any], columns: Mapping[str, Any], features: Sequence[Any]
-) -> list[np.ndarray]:
-    """The token after each of a row's, int64 of shape (tokens,), where it is of the completion."""
-    import numpy as np
-
-    found = []
-    for each in features:
-        after, is_learned = each["input_ids"][1:], each["learned"][1:].astype(bool)
-        found.append(np.append(np.where(is_learned, after, IGNORED), IGNORED).astype(np.int64))
-    return found
+def floors(record: Mapping[str, Any], train: Sample) -> Iterator[Floor]:
+    """How often tokens come, and the untuned language model, where the checkpoint holds one."""
+    targets = train.examples.targets
+    if not isinstance(targets, Mapping):  # of two answers the same tokens come in either
+        yield words.frequent(targets, record["vocabulary"], IGNORED)
+    if not record["is_new"]:
+        yield words.untuned()
 
 
 def build(record: Mapping[str, Any], model: Any) -> HeadModule:
@@ -106,20 +104,33 @@ HEAD = Head(
     modality="prompt",
     needs="causal-language-model",
     options=Options,
-    metrics=language.METRICS,
-    targets=("messages", "completion", "text"),
-    read_with={"completion": ("prompt",)},
-    tally=Tally,
+    metrics=preferences.METRICS,
+    targets=("messages", "completion", "text", "chosen"),
+    read_with={"completion": ("prompt",), "chosen": ("rejected",)},
+    read_beside={"chosen": ("prompt",)},
+    tally=_objectives.Tally,
+    problems=problems,
     lower=lower,
     settle=settle,
     parameters=_vocabulary.parameters,
     outputs=outputs,
     graphs=graphs,
-    target=target,
-    ragged_targets=(TARGET,),
+    targets_from=("on",),
+    target=_objectives.target,
+    ragged_targets=(TARGET, _objectives.ANSWER, _objectives.WHOLE),
+    packs=packs,
+    wanted=_objectives.wanted,
     build=build,
-    loss=_vocabulary.loss,
-    condense=_vocabulary.condense,
+    loss=_objectives.loss,
+    reference_scores=Reference(is_needed=lambda record: _objectives.of(record).has_reference, score=_objectives.score),
+    condense=_objectives.condense,
+    condensed_loss=condensed_loss,
+    floors=floors,
+    floor_features="untuned",
     is_backbones=True,
     stands_alone=True,
+    is_grouped=True,
+    writes=True,
+    gated_by="perplexity",
+    drops={"int8": 0.02, "int4": 0.15},
 )

@@ -85,7 +85,7 @@ def below(answers: Answers, training: Training) -> Finding:
     """The finding for a model below its best floor, with the likely reason."""
     key, help = _way_up(answers, training)
     name = f"{answers.head}.{answers.metric}".lstrip(".")
-    scores = f"{answers.model:.4f}, and {answers.value:.4f} of `{answers.floor}`, which needs no network"
+    scores = f"{answers.model:.4f}, and {answers.value:.4f} of `{answers.floor}`, which trains no network"
     note = (
         f"{name} on {answers.rows:,} validation rows: {scores}; "
         f"the standard error of the difference is {answers.error:.4f}"

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from ...runtime.prompts import Completed, Conversation
+from ...runtime.prompts import Completed, Conversation, Preferred
 from ..contracts.input import Input
-from ..contracts.options import TokenLengths
+from ..contracts.options import Packable
 from ..contracts.reading import RowReader
 from ..decision import Decided
-from ..facts.rows import Unusable, cell, kind_of
+from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from . import text
-from ._chat import chat_template, ends
+from ._chat import chat_template, ends, no_template
+from ._conversations import messages_of, pair, pair_refusal
 from ._tokenizer import NAME, misfits, numbered
 
 DEFAULT_LENGTH = 512
 
 
-class Options(TokenLengths, Frozen):
+class Options(Packable, Frozen):
     """Keys under `data` for prompts."""
 
     max_length: int | None = Field(
@@ -31,6 +31,9 @@ class Options(TokenLengths, Frozen):
         ge=4,
         le=1_000_000,
         description="tokens of a row, prompt and answer; default 512, or all positions of the backbone",
+    )
+    packing: bool = Field(
+        False, description="rows of a training step share blocks of at most `max_length` tokens; none sees another"
     )
 
 
@@ -44,8 +47,7 @@ def preprocessing(
 ) -> dict[str, Any]:
     """The record that plan, training and bundle share.
 
-    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text, E0399
-    when it has no chat template that can be read, or none for messages.
+    Raises Refused E0306 when the backbone has no readable tokenizer.json, E0398 when it names no end of a text.
     """
     length = options.max_length or decided(options, {}, longest, usual)["max_length"].value
     record = text.preprocessing(folder, config, text.Options(max_length=length), longest, {}, None)
@@ -55,8 +57,12 @@ def preprocessing(
         "modality": "prompt",
         "positions": longest,
         **ends(folder, config, known),
-        **chat_template(folder, "messages" in columns),
     }
+
+
+def template(folder: Path, own: str | None, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's part for conversations; raises Refused E0399 where no template can be used, or none for messages."""
+    return chat_template(folder, own, is_needed="messages" in columns)
 
 
 def decided(
@@ -68,10 +74,12 @@ def decided(
     return {"max_length": text.default_length(longest, DEFAULT_LENGTH, "prompts and answers")}
 
 
-def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Completed | Conversation:
-    """A conversation, or a prompt and its completion; a text alone goes on from nothing."""
+def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Completed | Conversation | Preferred:
+    """Two answers, a conversation, or a prompt and its completion; a text alone goes on from nothing."""
+    if "chosen" in columns:
+        return pair(row, columns)
     if "messages" in columns:
-        found = _messages(row[columns["messages"][0]])
+        found = messages_of(row[columns["messages"][0]])
         assert not isinstance(found, str)
         return Conversation(found, row.get("tools"))
     if "text" in columns:
@@ -81,8 +89,10 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Com
 
 def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Unusable | None:
     """What is wrong with the first cell that can't be used, or None."""
+    if "chosen" in columns:
+        return pair_refusal(row, columns)
     for name in columns.get("messages", ()):
-        if isinstance(found := _messages(row.get(name)), str):
+        if isinstance(found := messages_of(row.get(name)), str):
             return Unusable(name, found, "messages are a list of {role, content}")
     for role in ("completion", "text"):
         for name in columns.get(role, ()):
@@ -94,36 +104,23 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     return None
 
 
-def _messages(value: Any) -> tuple[Mapping[str, Any], ...] | str:
-    """The messages of a cell, which may be JSON; or why it can't be used."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return "is text, not messages"
-    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
-        return f"is {kind_of(value)}, not messages"
-    if not value:
-        return "holds no message"
-    for number, message in enumerate(value, 1):
-        if not isinstance(message.get("role"), str) or not message["role"]:
-            return f"has no `role` in message {number}"
-        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
-            return f"has no text in `content` of message {number}"
-    if not any(message["role"] == "assistant" for message in value):
-        return "has no message of the assistant, so nothing is learned of it"
-    return tuple(value)
-
-
 def measure(inputs: Iterable[Any], record: Mapping[str, Any], folder: Path) -> dict[str, float]:
-    """Numbers of tokens of a sample, prompt and answer together, and the share that is cut."""
-    return text.measure(map(_text, inputs), record, folder)
+    """Numbers of tokens of a sample, prompt and answer together, and the share that is cut.
+
+    Raises Refused E0399 for pairs of conversations where the backbone has no chat template.
+    """
+    given = tuple(inputs)
+    if record["template"] is None and any(isinstance(getattr(each, "chosen", None), Conversation) for each in given):
+        raise no_template("chosen")
+    return text.measure(map(_text, given), record, folder)
 
 
 def _text(value: Any) -> str:
     """About the text of an input; what a chat template puts around messages is left out."""
     if isinstance(value, str):
         return value
+    if isinstance(value, Preferred):
+        return max(_text(value.chosen), _text(value.rejected), key=len)
     if isinstance(value, Completed):
         return f"{value.prompt}{value.completion}"
     messages = value.messages if isinstance(value, Conversation) else value
@@ -151,11 +148,18 @@ def _takes(record: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> 
 
 def asked(value: Any) -> Any:
     """What a bundle is asked of a row: its prompt, or its conversation up to the last answer."""
+    if isinstance(value, Preferred):
+        return asked(value.chosen)
     if isinstance(value, Completed):
         return value.prompt
     last = max(i for i, message in enumerate(value.messages) if message["role"] == "assistant")
     messages = [dict(message) for message in value.messages[:last]]
     return {"messages": messages, "tools": value.tools} if value.tools else messages
+
+
+def beside(record: Mapping[str, Any]) -> dict[str, str]:
+    """The chat template as transformers' tokenizers read it, the backbone's or the spec's own."""
+    return {"chat_template.jinja": record["template"]} if record["template"] else {}
 
 
 def _typed(record: Mapping[str, Any]) -> str:
@@ -177,9 +181,15 @@ INPUT = Input(
     options=Options,
     feeds="text",
     arrays=text.INPUT.arrays,
-    reader=RowReader(roles=("prompt",), optional=("prompt", "messages", "text"), raw=raw, refusal=refusal),
+    reader=RowReader(
+        roles=("prompt", "rejected"),
+        optional=("prompt", "messages", "text", "chosen", "rejected"),
+        raw=raw,
+        refusal=refusal,
+    ),
     preprocessing=preprocessing,
     decided=decided,
+    template=template,
     misfits=misfits,
     problems=text.problems,
     measure=measure,
@@ -192,6 +202,7 @@ INPUT = Input(
     shown=("max_length",),
     typed=_typed,
     assets=text.assets,
+    beside=beside,
     portable=text.portable,
     asked=asked,
     example=_example,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -20,3 +20,13 @@ def cache_of(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Any:
         layer.dtype, layer.device, layer.is_initialized = keys.dtype, keys.device, True
         cache.layers.append(layer)
     return cache
+
+
+def arrays_of(cache: Any) -> list[torch.Tensor]:
+    """The keys and values of a cache, layer by layer."""
+    return [array for layer in cache.layers for array in (layer.keys, layer.values)]
+
+
+def paired(arrays: Sequence[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Keys and values that follow each other, as a pair for each layer."""
+    return list(zip(arrays[::2], arrays[1::2], strict=True))

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from ...runtime.cache import past_names, present_names
-from .caches import cache_of
-from .language import LanguageModel, NextWords
+from .caches import arrays_of, cache_of, paired
+from .head import WANTED
+from .language import LanguageModel, WordHead, in_two_dimensions
 from .prompts import Prompted
+from .windows import count_windows
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # keys and values of a layer: (rows, heads, tokens, size)
 
 
-class Writer(NextWords):
-    """Trained as any language model: states (rows, tokens, width) in, logits of the word after each token out."""
+class Writer(WordHead):
+    """States (rows, tokens, width) in, logits of the word after each token (rows, tokens, words) out.
+
+    Where a batch says which tokens are wanted, logits are those of these alone: (wanted, words), row by row.
+    """
+
+    reads_arrays = True
+
+    def forward(self, states: torch.Tensor, arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The logits after each token, or after the wanted ones: over a large vocabulary they are most of a step."""
+        if WANTED not in arrays:
+            return {"logits": self.language(states)}
+        return {"logits": self.language(states[arrays[WANTED]][None])[0]}
 
     def graphs(self, backbone: Any) -> Mapping[str, nn.Module]:
         """The graph `model`, which goes on from a cache."""
@@ -42,13 +53,13 @@ class CachedPass(nn.Module):
         if isinstance(backbone, Prompted):
             with torch.no_grad():
                 self.virtual = backbone.cache()
+            count_windows(self.backbone)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: torch.Tensor, **past: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Logits of the last positions, and the cache."""
-        arrays = [past[name] for name in past_names(len(past) // 2)]
-        pairs, hidden = list(zip(arrays[::2], arrays[1::2], strict=True)), 0
+        pairs, hidden = paired([past[name] for name in past_names(len(past) // 2)]), 0
         if self.virtual:
             hidden = self.virtual[0][0].shape[2]
             pairs = [_joined(*each) for each in zip(self.virtual, pairs, strict=True)]
@@ -57,34 +68,13 @@ class CachedPass(nn.Module):
             input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache_of(pairs), use_cache=True
         )
         states = outputs.last_hidden_state[:, -logits_to_keep[0] :]
-        with _in_two_dimensions(self.language):
+        with in_two_dimensions(self.language):
             logits = self.language(states)
-        layers = outputs.past_key_values.layers
-        present = [array[:, :, hidden:] for layer in layers for array in (layer.keys, layer.values)]
-        return {"logits": logits, **dict(zip(present_names(len(layers)), present, strict=True))}
+        present = [array[:, :, hidden:] for array in arrays_of(outputs.past_key_values)]
+        return {"logits": logits, **dict(zip(present_names(len(present) // 2), present, strict=True))}
 
 
 def _joined(first: Pair, then: Pair) -> Pair:
     """Keys and values of one row before those of any number."""
     keys, values = (torch.cat([a.expand(b.shape[0], -1, -1, -1), b], 2) for a, b in zip(first, then, strict=True))
     return keys, values
-
-
-@contextmanager
-def _in_two_dimensions(module: nn.Module) -> Iterator[None]:
-    """Lets linear layers see rows alone: a graph then takes a weight as it lies, and holds one that is shared once."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    for layer in layers:
-        layer.forward = partial(_flat, layer)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward  # the class has its own
-
-
-def _flat(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
-    """The same as Gemm, which exporters make only of layers with a bias; MatMul takes a turned copy of the weight."""
-    bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
-    found = nn.functional.linear(states.flatten(0, 1), layer.weight, bias)
-    return found.unflatten(0, (states.shape[0], -1))

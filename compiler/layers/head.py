@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+WANTED = "wanted"  # an array of training batches, bool (rows, tokens): the tokens whose outputs the loss reads
+
 
 class HeadModule(nn.Module):
     """A head on a feature; `forward` returns the arrays that the head's record names as outputs.

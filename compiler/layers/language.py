@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,21 +25,29 @@ class LanguageModel(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        backbone = getattr(model, model.base_model_prefix)
-        lent = {id(parameter) for parameter in backbone.parameters()}
-        setattr(model, model.base_model_prefix, _States())
         self.model = model
+        lent = {id(parameter) for parameter in self._take_out()}
         self.words = [module for module, name, parameter in _places(model) if id(parameter) in lent]
         for module in self.words:
             del module._parameters["weight"]
         _part_tied(model)
+
+    def _take_out(self) -> Iterator[nn.Parameter]:
+        """Replaces the backbone in the model by a stub; the parameters of what is taken out."""
+        backbone = getattr(self.model, self.model.base_model_prefix)
+        setattr(self.model, self.model.base_model_prefix, States())
+        yield from backbone.parameters()
+
+    def _put_back(self, backbone: nn.Module) -> None:
+        """Puts a backbone into the model in place of the stub."""
+        setattr(self.model, self.model.base_model_prefix, backbone)
 
     def tie(self, backbone: Any) -> None:
         """Shares the word embedding of a backbone, if the head's decoder uses it."""
         embedding = backbone.get_input_embeddings()
         for module in self.words:
             module.__dict__["weight"] = embedding.weight  # not registered, so that it belongs to the backbone alone
-        states = getattr(self.model, self.model.base_model_prefix)
+        states = getattr(self.model, self.model.base_model_prefix, self.model)
         states.__dict__["embeddings"] = SimpleNamespace(word_embeddings=embedding)  # DeBERTa v3 reads it there
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -48,16 +58,17 @@ class LanguageModel(nn.Module):
     def whole(self, backbone: nn.Module) -> Any:
         """The transformers model with a backbone in place of the stub, for saving; the head is unusable afterwards."""
         self.tie(backbone)
-        setattr(self.model, self.model.base_model_prefix, backbone)
+        self._put_back(backbone)
         for module in self.words:
             module._parameters["weight"] = module.__dict__.pop("weight")
         return self.model
 
 
-class _States(nn.Module):
+class States(nn.Module):
     """A stub in place of a backbone, which returns its input."""
 
     def forward(self, *positional: Any, inputs_embeds: torch.Tensor, **named: Any) -> Any:
+        """The states that are given, as a backbone returns its own."""
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
 
 
@@ -126,3 +137,23 @@ class NextWords(WordHead):
     def forward(self, states: torch.Tensor) -> dict[str, torch.Tensor]:
         """The logits after each token."""
         return {"logits": self.language(states)}
+
+
+@contextmanager
+def in_two_dimensions(module: nn.Module) -> Iterator[None]:
+    """Lets linear layers see rows alone: a graph then takes a weight as it lies, and holds one that is shared once."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        layer.forward = partial(_flat, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # the class has its own
+
+
+def _flat(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    """The same as Gemm, which exporters make only of layers with a bias; MatMul takes a turned copy of the weight."""
+    bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+    found = nn.functional.linear(states.flatten(0, 1), layer.weight, bias)
+    return found.unflatten(0, (states.shape[0], -1))

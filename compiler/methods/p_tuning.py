@@ -68,6 +68,7 @@ METHOD = Method(
     usual=(1e-5, 1e-1),
     needs=frozenset({"word-embeddings"}),
     positions=_prompts.positions,
+    packs=False,
     lower=lower,
     apply=apply,
     plain=_prompts.plain,

@@ -86,6 +86,7 @@ METHOD = Method(
     usual=(1e-4, 1e-1),
     needs=frozenset({"past-key-values"}),
     positions=_prompts.positions,
+    packs=False,
     lower=lower,
     apply=apply,
     plain=_prompts.plain,

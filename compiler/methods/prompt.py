@@ -53,6 +53,7 @@ METHOD = Method(
     usual=(1e-4, 1.0),
     needs=frozenset({"word-embeddings"}),
     positions=_prompts.positions,
+    packs=False,
     lower=lower,
     apply=apply,
     plain=_prompts.plain,

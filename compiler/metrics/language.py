@@ -53,4 +53,4 @@ def _exponential(loss: float) -> float:
         return math.inf
 
 
-METRICS = Metrics(names=names, direction=direction, one=one, report=report)
+METRICS = Metrics(names=names, direction=direction, one=one, report=report, relative=frozenset({"perplexity"}))

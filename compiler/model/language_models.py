@@ -13,7 +13,11 @@ from ..diagnostics import refuse
 from .checkpoint_files import alone, refuse_others
 from .loading import PLAINLY, refusing
 
-AUTO = {"masked-language-model": "AutoModelForMaskedLM", "causal-language-model": "AutoModelForCausalLM"}
+AUTO = {
+    "masked-language-model": "AutoModelForMaskedLM",
+    "causal-language-model": "AutoModelForCausalLM",
+    "sequence-to-sequence": "AutoModelForSeq2SeqLM",
+}
 
 
 def load_language_model(kind: str, folder: Path, family: Family) -> tuple[Any, tuple[str, ...]]:

@@ -39,7 +39,8 @@ def load_backbone(plan: Phase, folder: Path) -> nn.Module:
         module, told = AutoModel.from_pretrained(
             str(own), config=_config(plan, own), **PLAINLY, output_loading_info=True, **family.load
         )
-    missing = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
+    lacked = sorted([*told["missing_keys"], *(str(key[0]) for key in told["mismatched_keys"])])
+    missing = [name for name in lacked if not any(re.match(pattern, name) for pattern in family.omitted)]
     if missing:
         raise refuse("E0406", "the backbone's checkpoint lacks tensors that its module needs", ", ".join(missing[:5]))
     refuse_others(module, folder, family)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ...runtime.manifest import MODEL
 from ..features.layers import STATE, Prefix
+from ..layers.decoders import POSITIONS
 from ..layers.head import HeadModule
 from ..planning.plan import TaskPlan
 
@@ -78,6 +79,7 @@ class Network(nn.Module):
     def features(self, arrays: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str, Any]:
         """The features of some tasks, by task; the backbone runs once for each adapter of theirs."""
         given, state = {name: arrays[array] for name, array in self.arguments.items()}, arrays.get(STATE)
+        given |= {POSITIONS: arrays[POSITIONS]} if POSITIONS in arrays else {}
         of = {name: self.tasks[name][0].adapter for name in names}
         states: dict[str, Any] = {}
         for adapter in dict.fromkeys(of.values()):

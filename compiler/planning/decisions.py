@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import variants
-from ..contracts.options import Layered, NewHead, Pooled, Startable
+from ..contracts.options import Layered, NewHead, Packable, Pooled, Startable
 from ..decision import Decided
 from ..diagnostics import Path, clean
 from ..facts.backbone import BackboneFacts
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .plan import BackbonePlan, Phase, SetPlan, TaskPlan, TrainPlan
 
 EPOCHS = 3  # where a spec says neither epochs nor steps
+DROP = 0.01  # the default of `export.gate.metric_drop`, of heads that have none of their own
 FITTED, FITTED_RATE = 500, 1e-3  # most steps in which a missing head is fitted alone, and their peak rate
 LOWEST_OPSET = {"tracing": 17, "transformers": 18}  # the opset of a spec that names none
 
@@ -232,6 +233,21 @@ def _cacheable(spec: Spec, planned: BackbonePlan, facts: Facts, is_augmented: bo
     return Decided(f"layers[0:{layers}]", f"{reason}; what is beneath is computed once")
 
 
+def block(spec: Spec, facts: Facts) -> Decided[int]:
+    """The most tokens of a block that training rows share; 0 where each row stands alone."""
+    if not (isinstance(spec.input, Packable) and spec.input.packing):
+        return Decided(0, "`data.packing` is off")
+    assert facts.preprocessing is not None
+    return Decided(int(facts.preprocessing["max_length"]), "`data.max_length`")
+
+
+def grouping(spec: Spec, tasks: Sequence[TaskPlan]) -> Decided[bool]:
+    """Whether rows of like length share a batch."""
+    if spec.train.group_by_length and any(task.data.block for task in tasks):
+        return Decided(False, "rows share blocks, which rows of many lengths fill best")
+    return Decided(spec.train.group_by_length)
+
+
 def head_record(task: str, options: Any, facts: Facts, has_head: bool = False) -> dict[str, Any]:
     """The record of a head.
 
@@ -269,6 +285,20 @@ def opset(spec: Spec) -> Decided[int]:
     return Decided(LOWEST_OPSET[spec.export.exporter], f"the default of the exporter `{spec.export.exporter}`")
 
 
+def metric_drop(spec: Spec, precision: str) -> Decided[float]:
+    """How far the gated metric may fall in a precision: of several heads' defaults the least."""
+    if spec.export.gate.metric_drop is not None:
+        return Decided(spec.export.gate.metric_drop)
+    drops = [(view.head_variant.drops.get(precision, DROP), str(view.head_type)) for view in spec.each]
+    least, head = min(drops)
+    own = {word: drop for view in spec.each for word, drop in view.head_variant.drops.items()}
+    others = ", ".join(
+        f"{own[word]:g} in {word}" for word in spec.export.precision if word in own and word != precision
+    )
+    because = "the default" if least == DROP else f"the default of {head} in {precision}"
+    return Decided(least, f"{because}; {others}" if others else because)
+
+
 def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]:
     """Every value that the spec leaves open or that follows from it, by the path of its key in spec or plan."""
     assert facts.backbone is not None
@@ -283,9 +313,11 @@ def decisions(spec: Spec, facts: Facts, plan: Phase) -> dict[Path, Decided[Any]]
         ("train", "epochs"): epochs(spec, sets),
         ("train", "warmup_steps"): warmup_steps(spec, sets),
         ("train", "metric"): picks(spec, plan.tasks),
+        ("train", "group_by_length"): grouping(spec, plan.tasks),
         ("train", "fold"): fold(spec, plan.backbone, facts, plan.tasks, plan.train.epochs),
         ("export", "opset"): opset(spec),
         **quantization.decided(spec, facts.backbone, plan.taught),
+        ("export", "gate", "metric_drop"): metric_drop(spec, spec.export.precision[0]),
         ("backbone", "family"): Decided(plan.backbone.family, "`model_type` in the backbone's config.json"),
     }
     for view, seen in zip(spec.each, facts.each, strict=True):

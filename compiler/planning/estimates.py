@@ -11,6 +11,7 @@ from ..frozen import Json
 from .export import ExportPlan
 from .feature_caching import cached_bytes
 from .plan import BackbonePlan, DataPlan, Estimates, Phase, TensorPlan, TrainPlan
+from .terms import BITS
 
 
 def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[Phase] = ()) -> Estimates:
@@ -30,7 +31,7 @@ def estimates(phase: Phase, export: ExportPlan, facts: Facts, before: Sequence[P
     # merging gives each adapter a copy of its own of the weights that it adapts
     again = (times - 1) * _numbers(_adapted(backbone)) if merges and times > 1 else 0
     graph = 4 * (whole - (added if merges else 0) + again)
-    graphs = sum(graph if precision == "fp32" else graph // 4 for precision in export.precision)
+    graphs = sum(graph * BITS.get(precision, 32) // 32 for precision in export.precision)
     phases = [(phase, facts), *zip(before, facts.pretrain, strict=True)]
     disk = rows * stored + cached + 16 * phase.trainable + 3 * graphs + graph
     return Estimates(

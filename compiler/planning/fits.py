@@ -22,6 +22,12 @@ def of_heads(plan: Plan) -> Phase:
     return _still(plan, tasks, train)
 
 
+def untouched(plan: Phase) -> Phase:
+    """The phase in which the backbone and its language model are as the training finds them, and nothing learns."""
+    train = plan.train.model_copy(update={"fold": "none", "fold_views": 1, "fold_precision": "fp32"})
+    return _still(plan, plan.tasks, train)
+
+
 def fitted_to(is_pretrained: bool) -> str:
     """Which backbone's features heads are fitted to, in words."""
     return "the backbone as `pretrain` leaves it" if is_pretrained else "the untouched backbone"

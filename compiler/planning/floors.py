@@ -15,8 +15,14 @@ def has_floor(task: TaskPlan) -> bool:
 
 
 def vectors(task: TaskPlan) -> str:
-    """Which features of the untouched backbone a head's floors take: `cached`, `apart`, or none."""
+    """What a head's floors take of the untouched backbone: features, `cached` or `apart`, `untuned` outputs, or none."""
     return task.head.variant.floor_features
+
+
+def untuned(task: TaskPlan) -> tuple[str, ...]:
+    """The splits that the network answers for a floor before any training."""
+    is_asked = has_floor(task) and vectors(task) == "untuned" and not task.head.record["is_new"]
+    return tuple(name for name in SCORED if task.split(name)) if is_asked else ()
 
 
 def untouched(plan: Phase, task: TaskPlan) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ..frozen import Json
 from ..language.feeding import reads_head
 from ..language.spec import HeldOut, Spec, Temperature
 from ..methods import Lowered
-from . import decisions, quantization, sampling
+from . import decisions, grouping, quantization, sampling
 from .estimates import estimates
 from .export import ExportPlan, GraphPlan, QuantizationPlan
 from .feature_caching import common
@@ -35,6 +35,7 @@ from .plan import (
     TrainPlan,
 )
 from .selectors import selected
+from .terms import BITS
 
 
 def lower(spec: Spec, facts: Facts, written: Mapping[str, Any]) -> Plan:
@@ -252,6 +253,7 @@ def _data(spec: Spec, facts: Facts) -> DataPlan:
         inputs=tuple(facts.backbone.family.inputs),
         preprocessing=Json(facts.preprocessing),
         augment=Json(augment.model_dump()) if augment else None,
+        block=decisions.block(spec, facts).value,
     )
 
 
@@ -282,7 +284,7 @@ def _train(spec: Spec, facts: Facts, backbone: BackbonePlan, tasks: tuple[TaskPl
         steps=decisions.steps(spec, sets).value,
         steps_per_epoch=decisions.steps_per_epoch(spec, sets).value,
         batch_size=written.batch_size,
-        group_by_length=written.group_by_length,
+        group_by_length=decisions.grouping(spec, tasks).value,
         learning_rate=decisions.learning_rate(spec).value,
         head_learning_rate=decisions.head_learning_rate(spec).value,
         schedule=written.schedule,
@@ -331,10 +333,14 @@ def _export(spec: Spec, facts: Facts, phase: Phase) -> ExportPlan:
         optimize=export.optimize,
         opset=decisions.opset(spec).value,
         parity=export.gate.parity,
-        metric_drop=export.gate.metric_drop,
+        metric_drop=decisions.metric_drop(spec, "fp32").value,
+        drops=_drops(spec),
+        int4=_four_bits(spec, phase.taught),
+        attention=grouping.attention(spec, facts.backbone),
         samples=export.samples,
         samples_sha256=None,
         graphs=_graphs(tasks, facts.backbone.width),
+        passes=tuple(dict.fromkeys(name for task in tasks for name in task.passes)),
     )
 
 
@@ -342,9 +348,27 @@ def _quantization(spec: Spec, backbone: BackboneFacts, rows: int) -> Quantizatio
     """How int8 is made; None where the bundle has no int8. `rows` is the number of rows that can fix scales."""
     if "int8" not in spec.export.precision:
         return None
-    kinds = quantization.kinds_of(spec.export, backbone, rows).value
+    writes = quantization.writes(spec)
+    kinds = quantization.kinds_of(spec.export, backbone, rows, writes).value
     samples = quantization.samples_of(spec.export, kinds, rows).value
-    return QuantizationPlan(kinds=kinds, is_auto=spec.export.quantization == "auto", samples=samples)
+    is_auto = spec.export.quantization == "auto"
+    return QuantizationPlan(kinds=kinds, is_auto=is_auto, samples=samples, whole_first=is_auto and writes)
+
+
+def _four_bits(spec: Spec, rows: int) -> QuantizationPlan | None:
+    """How int4 is made; None where the bundle has none. `rows` is the number of rows that can fix roundings."""
+    if "int4" not in spec.export.precision:
+        return None
+    kinds = quantization.four_bits()
+    samples = quantization.samples_of(spec.export, kinds, rows, BITS["int4"]).value
+    return QuantizationPlan(kinds=kinds, is_auto=False, samples=samples)
+
+
+def _drops(spec: Spec) -> Json:
+    """The precisions with a `metric_drop` of their own."""
+    plain = decisions.metric_drop(spec, "fp32").value
+    each = {precision: decisions.metric_drop(spec, precision).value for precision in spec.export.precision}
+    return Json({precision: value for precision, value in each.items() if value != plain})
 
 
 def _graphs(tasks: Sequence[TaskPlan], width: int) -> dict[str, GraphPlan]:

@@ -97,6 +97,7 @@ class DataPlan(Frozen):
     inputs: tuple[str, ...]  # names of the backbone's arguments
     preprocessing: Json
     augment: Json | None
+    block: int = Field(0, exclude_if=operator.not_)  # most tokens of a block that training rows share; 0 for none
 
     @property
     def variant(self) -> Input[Any]:
@@ -178,6 +179,11 @@ class TaskPlan(Frozen):
         return self.name if self.adapt == "own" else ""
 
     @property
+    def gates_by(self) -> str:
+        """The metric by which its precisions are gated; "" where the head has no parameters."""
+        return self.metric and (self.head.variant.gated_by or self.metric)
+
+    @property
     def gated(self) -> str:
         """The split on whose rows the graph is compared with the network."""
         return "validation" if self.split("validation") else "train"
@@ -197,7 +203,7 @@ class TaskPlan(Frozen):
 
     @cached_property
     def graphs(self) -> Mapping[str, Graph]:
-        """The graphs that its decoder runs, by its own words; `model` is among them."""
+        """The graphs that its decoder runs, by its own words."""
         arrays = {name: self.data.variant.array(name, self.data.preprocessing) for name in self.data.arrays}
         given = Graph(inputs=arrays, outputs=self.outputs)
         return self.head.variant.graphs(self.head.record, given)
@@ -205,7 +211,13 @@ class TaskPlan(Frozen):
     @property
     def asks_again(self) -> bool:
         """Whether its decoder asks for more than one pass of `model`: other graphs, or passes from earlier states."""
-        return len(self.graphs) > 1 or any("default" in each for each in self.graphs[MODEL].inputs.values())
+        inputs = (each for graph in self.graphs.values() for each in graph.inputs.values())
+        return len(self.graphs) > len(self.passes) or any("default" in each for each in inputs)
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The graphs of a single pass, by their names in the plan."""
+        return tuple(name if name == MODEL else self.named(name) for name in self.head.variant.passes)
 
     @cached_property
     def outputs(self) -> Mapping[str, Any]:

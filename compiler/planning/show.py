@@ -19,6 +19,7 @@ from .plan import Phase, Plan, PretrainPlan, SplitPlan, TaskPlan
 from .terms import SMALL
 
 FEW = 32  # rows for each label
+LAYER = re.compile(r"\.[0-9]+\.")  # in names of arrays that every layer has
 WORDS = {
     "frozen": "frozen",
     "held": "held (an adapter learns around it)",
@@ -152,6 +153,9 @@ def _head(task: TaskPlan, plan: Plan) -> list[str]:
     if "names" in record:  # of the numbers that stand for labels, or of numbers to learn
         shown = _in_order(record["names"])
         lines.append(_line("tags", f"numbers from 0: {shown}") if "labels" in record else _line("numbers", shown))
+    if "objective" in record:
+        beta = f" with beta {record['beta']:g}" if "beta" in record else ""
+        lines.append(_line("objective", f"{record['objective']}{beta}, on {record['on']}"))
     if task.head.start == "fitted":
         lines.append(_line("starts", f"fitted to the features of {fitted_to(bool(plan.pretrain))}"))
     hidden = f", hidden layers {', '.join(map(str, record['hidden']))}" if record.get("hidden") else ""
@@ -194,9 +198,18 @@ def _data(task: TaskPlan, plan: Plan) -> list[str]:
     if "tokens_mean" in measured:
         lengths = f"mean {measured['tokens_mean']:.1f}, longest {measured['tokens_max']:g}"
         lines.append(_line("tokens", f"{lengths}, {measured['cut_share']:.1%} of texts cut (of a sample)"))
+    if task.data.block:
+        lines.append(_line("packing", _packing(task.data.block, plan)))
     if task.data.augment:
         lines.append(_line("augment", ", ".join(f"{k} {v:g}" for k, v in task.data.augment.items() if v)))
     return lines
+
+
+def _packing(block: int, plan: Plan) -> str:
+    """How the rows of a step share blocks, with the number of blocks by the sample's mean length."""
+    size, mean = plan.train.batch_size, plan.estimates.measured.get("tokens_mean")
+    least = f": at least {math.ceil(size * mean / block):,} for {counted(size, 'row')}" if mean else ""
+    return f"rows of a step share blocks of at most {block} tokens{least}"
 
 
 def _reading(modality: str, record: Mapping[str, Any]) -> str:
@@ -273,24 +286,39 @@ def _export(plan: Plan) -> list[str]:
             f"{', '.join(export.precision)} · opset {export.opset} · {export.exporter} exporter · {export.optimize}",
         ),
     ]
-    if export.quantization:
-        lines.append(_line("int8", _int8(export.quantization)))
+    if export.attention:
+        why = f": {export.attention.because}" if export.attention.because else ", rows padded on the right"
+        lines.append(_line("attention", f"{export.attention.operator}{why}"))
+    lines += [_line(precision, _quantized(precision, planned)) for precision, planned in export.quantized.items()]
     for name, graph in export.graphs.items():
         prefix = "" if name == MODEL else f"{name} "
         lines += [
-            _line(
-                prefix + word, ", ".join(f"{n} {a['dtype']}[{', '.join(map(str, a['shape']))}]" for n, a in own.items())
-            )
+            _line(prefix + word, ", ".join(dict.fromkeys(_array(name, array) for name, array in own.items())))
             for word, own in (("inputs", graph.inputs), ("outputs", graph.outputs))
         ]
-    names = [task.named(task.metric) for task in plan.tasks if task.metric and task.split("validation")]
-    fall = f"{' and '.join(names)} may get worse by {export.metric_drop:g} beyond one standard error"
+    names = [task.named(task.gates_by) for task in plan.tasks if task.metric and task.split("validation")]
+    fall = f"{' and '.join(names)} may get worse by {_drops(plan)} beyond one standard error"
     gates = f"parity {export.parity:g}" + (f", {fall}" if names else " only (no validation data)")
     return [*lines, _line("gates", gates), _line("samples", export.samples)]
 
 
-def _int8(quantization: QuantizationPlan) -> str:
-    """The kinds of int8 to try, and the rows that fix scales."""
+def _drops(plan: Plan) -> str:
+    """How far the gated metric may fall: a number, a share of perplexity, with those of precisions of their own."""
+    export = plan.export
+    is_share = any(task.gates_by in task.head.variant.metrics.relative for task in plan.tasks)
+
+    def told(drop: float) -> str:
+        return f"{drop:.3g}" if not is_share else f"{100 * drop:.3g} %"
+
+    own = [f"{told(drop)} in {precision}" for precision, drop in export.drops.items()]
+    return ", ".join([told(export.metric_drop), *own])
+
+
+def _quantized(precision: str, quantization: QuantizationPlan) -> str:
+    """The kinds of int8 to try, and the rows that fix scales; of int4 the kind."""
+    if precision == "int4":
+        rows = counted(quantization.samples, "training row")
+        return f"weights by block, rounded on {rows}; the embedding and the output layer in 8 bits"
     kinds = ", else ".join(quantization.kinds)
     chosen = f"{kinds}: the first that passes, in at most {SMALL:g} of fp32's bytes" if quantization.is_auto else kinds
     rows = f"; static scales from {counted(quantization.samples, 'training row')}" if quantization.samples else ""
@@ -307,3 +335,12 @@ def _cost(plan: Plan) -> list[str]:
         _line("parameters", f"{cost.parameters:,}, of which {cost.trainable:,} learn ({share:.2%})"),
         _line("about", f"{memory}; {disk}"),
     ]
+
+
+def _array(name: str, array: Mapping[str, Any]) -> str:
+    """An array with its type; those of all layers are one.
+
+    >>> _array("present.3.key", {"dtype": "float32", "shape": ["batch", 2, "total", 8]})
+    'present.*.key float32[batch, 2, total, 8]'
+    """
+    return f"{LAYER.sub('.*.', name)} {array['dtype']}[{', '.join(map(str, array['shape']))}]"

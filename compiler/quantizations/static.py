@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ..export.calibration import Sample
 
 
-def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample | None) -> Mapping[str, Any]:
+def quantize(
+    source: Path, target: Path, in_float: Sequence[str], sample: Sample | None, bits: int
+) -> Mapping[str, Any]:
     """Writes the graph in int8 with scales from the rows of `sample`, except the nodes in `in_float`."""
     from ..export.calibration import calibrated
 
@@ -25,11 +27,17 @@ def quantize(source: Path, target: Path, in_float: Sequence[str], sample: Sample
     return {"calibration": calibrated(source, target, in_float, sample)}
 
 
+def lacks(convolves: bool, optimize: str, writes: bool) -> str:
+    """Why this kind is not possible: a graph that goes on from a cache has tensors that no single pass shows."""
+    return "its scales come from single passes, and this head goes on from a cache" if writes else ""
+
+
 QUANTIZATION = Quantization(
     rank=2,
     scales="inputs of operators are scaled by fixed numbers, from training rows",
     is_batch_invariant=True,
-    needs_rows=True,
+    needs_rows=(8,),
     for_convolutions=True,
+    lacks=lacks,
     quantize=quantize,
 )

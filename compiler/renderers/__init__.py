@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from json import dumps
 from typing import Any
 
+from ...runtime.escapes import printable as printable
 from ..diagnostics import At, Diagnostic, Row, Span, Status, escaped
 from ..language.source import FLAGS, Source
 
@@ -132,15 +132,6 @@ def flag(span: Span, source: Source | None) -> str:
     """The text after `--set` if a span points into a flag, else ""."""
     is_flag = span.file == FLAGS and source is not None and 0 < span.line <= len(source.flags)
     return source.flags[span.line - 1] if source and is_flag else ""
-
-
-def printable(text: str) -> str:
-    r"""JSON text with every character that could control a terminal escaped.
-
-    >>> printable('"\\u202e"') == '"' + chr(92) + 'u202e"'
-    True
-    """
-    return "".join(c if c.isprintable() or c == "\n" else dumps(c)[1:-1] for c in text)
 
 
 def one_line(text: str) -> str:

@@ -23,6 +23,7 @@ INDEX = "model.safetensors.index.json"
 SMALL = (
     CONFIG,
     INDEX,
+    "chat_template.jinja",
     "generation_config.json",
     "preprocessor_config.json",
     "special_tokens_map.json",

@@ -57,6 +57,8 @@ def run(work: Work) -> None:
         _anonymise(folder, source)
     # with these, AutoTokenizer, AutoImageProcessor and `from: bundle:…` read the checkpoint as they read a backbone
     _copy(work.backbone, work.out, PREPROCESSING)
+    for name, text in plan.reading.variant.beside(plan.reading.preprocessing).items():
+        (work.out / name).write_text(text, encoding="utf-8")
     if not method.adds and _pools_as_before(work):
         _copy(work.origin, work.out, SENTENCES)
     heads = of_heads(network)

@@ -13,8 +13,9 @@ from ..execution.prepared import write_outputs
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..model.assembly import remember
-from ..training.loaders import Rows, outputs_of
+from ..training.loaders import Rows
 from ..training.validation import first, refuse_unlike
+from ..training.writing import scored_outputs
 
 SCORED = ("validation", "test")
 
@@ -34,7 +35,8 @@ def run(work: Work) -> None:
         rows = Rows(work, task, split, processor, work.machine.device)
         if rows.cache:
             refuse_unlike(network, rows, first(rows, plan.train.batch_size))
-        outputs = outputs_of(network, rows)
+        with work.progress.steps(f"answers of {split}", len(rows)) as advance:
+            outputs = scored_outputs(network, plan, rows, split, advance)
         write_outputs(work.out / f"{task.named(split)}.npz", outputs)
         metrics, examples = task.head.variant.metrics, rows.prepared.examples()
         if split == "validation":

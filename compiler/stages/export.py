@@ -12,7 +12,6 @@ import onnx
 import torch
 from safetensors.torch import load_file
 
-from ...runtime.manifest import MODEL
 from ..bundling.manifest import file_of
 from ..contracts.method import Method
 from ..contracts.stage import Stage
@@ -40,10 +39,9 @@ def run(work: Work) -> None:
     inputs = golden_inputs(plan)
     merged = _merge(network, plan, processor, inputs, work)
     write_graphs(network, plan, processor, inputs, work.out)
-    path = work.out / file_of(MODEL, "fp32")
     parity = compare(network, plan, processor, work.out, inputs)
     gate(parity, plan, work.out)
-    on_rows = [_on_rows(network, plan, processor, path, work.prepared(task, task.gated)) for task in plan.tasks]
+    on_rows = [_on_rows(network, plan, processor, work.out, work.prepared(task, task.gated)) for task in plan.tasks]
     parity = max(parity, *on_rows, key=lambda p: p.worst)
     gate(parity, plan, work.out)
     found: dict[str, Any] = {
@@ -51,12 +49,13 @@ def run(work: Work) -> None:
         "merge": merged,
     }
     (work.out / "parity.json").write_text(json.dumps(found))
+    path = work.out / file_of(plan.export.passes[-1], "fp32")
     (work.out / "fused.json").write_text(json.dumps(fused(onnx.load(str(path), load_external_data=False))))
 
 
-def _on_rows(network: Network, plan: Plan, processor: Any, path: Path, prepared: Path) -> Parity:
+def _on_rows(network: Network, plan: Plan, processor: Any, folder: Path, prepared: Path) -> Parity:
     rows = Prepared(prepared)
-    return on_rows(network, plan, processor, path, [rows.row(i) for i in range(min(REAL, rows.rows))])
+    return on_rows(network, plan, processor, folder, [rows.row(i) for i in range(min(REAL, rows.rows))])
 
 
 def _merge(network: Network, plan: Plan, processor: Any, inputs: list[Any], work: Work) -> dict[str, float] | None:

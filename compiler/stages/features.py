@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import product
 
 import numpy as np
-import torch
 
 from ...runtime.rows import by_length
 from ..contracts.stage import Stage
@@ -14,10 +12,10 @@ from ..execution.prepared import Prepared
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..features.cache import FeatureWriter
-from ..interrupts import held_back
 from ..model.assembly import assemble
 from ..training.loaders import arrays, budget_on, views
-from ..training.memory import Parts, cuts
+from ..training.memory import cuts
+from ..training.once import once
 
 BATCH = 32  # rows; more are no faster on a CPU, and take memory
 
@@ -34,11 +32,8 @@ def run(work: Work) -> None:
     batches = list(product(range(len(changed)), by_length(rows.lengths(), BATCH, budget)))
     width, precision = work.plan.backbone.width, work.plan.train.fold_precision
     writer = FeatureWriter(work.out, total, width, lengths, precision, len(batches))
-    torch.set_num_threads(work.machine.threads)
-    parts = Parts()
-    parts.count = writer.parts
 
-    def keep(chosen: np.ndarray, number: int, parts: int) -> None:
+    def keep(number: int, chosen: np.ndarray, parts: int) -> None:
         for part in (chosen[cut] for cut in cuts(len(chosen), parts)):
             seen = changed[number]([rows.row(int(i)) for i in part], part)
             batch = arrays(processor.collate(seen), work.machine.device)
@@ -48,22 +43,7 @@ def run(work: Work) -> None:
                 found = network.features(batch, [task.name])[task.name]
             writer.put(part + rows.rows * number, found.float().cpu().numpy())
 
-    done = sum(len(chosen) for _, chosen in batches[: writer.done])
-    if done:
-        work.progress.say(f"  going on from row {done} of {total}")
-    with (
-        held_back() as is_interrupted,
-        work.progress.steps("features", total, done) as advance,
-        torch.inference_mode(),
-    ):
-        for number, chosen in batches[writer.done :]:
-            parts.fit(len(chosen), partial(keep, chosen, number))
-            advance(len(chosen))
-            is_over = is_interrupted()
-            writer.passed(parts.count, at_once=is_over)
-            if is_over:
-                raise KeyboardInterrupt
-    writer.close()
+    once(work, "features", batches, total, writer, keep)
 
 
 STAGE = Stage(run=run)

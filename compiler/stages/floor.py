@@ -12,24 +12,31 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ...runtime.rows import Outputs, Values, by_length
+from ...runtime.variants import decoder
+from ...runtime.verify import plain
 from ..contracts.stage import Stage
 from ..execution.prepared import Prepared, Targets, write_outputs
 from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
 from ..features.cache import read_cache
 from ..floors import Floor, Sample
-from ..model.assembly import pooling
+from ..model.assembly import pooling, topped
 from ..model.loading import load_backbone
-from ..planning.floors import SCORED, untouched
+from ..model.network import Network
+from ..planning.floors import SCORED, untouched, untuned
 from ..planning.plan import TaskPlan
 from ..planning.split import generator
-from ..training.loaders import NOTHING, arrays, budget_on, padded, tensors_of
+from ..training.loaders import NOTHING, Rows, arrays, budget_on, padded, tensors_of
+from ..training.network_run import NetworkRun
+from ..training.writing import scored_outputs
 from .prepare import inputs_of
 
 MOST = 20_000  # the most training rows that a floor learns from
 # steps from the constant answer towards a floor's: a floor that is too certain may still know something
 SHRUNK = (0.1, 0.3, 1.0)
 BATCH = 32
+ANSWERS = "answers.json"
+FEW = 4  # inputs that the untuned network answers for the card
 
 
 def run(work: Work) -> None:
@@ -38,12 +45,14 @@ def run(work: Work) -> None:
     In it, `scores` holds by split and floor every metric that is one number. `untrained` is the loss on training rows
     of the best constant answer, None where no floor gives one. `tells` is the least loss on validation rows on the way
     from the constant answer to a floor's, relative to the constant answer's.
+    `answers.json` holds some golden inputs with the answers of the untuned network, where it has any.
     """
     task, record = work.task, work.task.head.record.plain()
     head, metrics = task.head.variant, task.head.variant.metrics
     assert head.floors is not None
+    before = _network(work) if untuned(task) else None
     train = _train(work)
-    asked = {split: _sample(work, split) for split in SCORED if task.split(split)}
+    asked = {split: _sample(work, split, before) for split in SCORED if task.split(split)}
     scores: dict[str, dict[str, Any]] = {split: {} for split in asked}
     found: dict[str, Any] = {
         "scores": scores,
@@ -73,6 +82,9 @@ def run(work: Work) -> None:
             if floor.is_constant and not head.condense:
                 found["untrained"] = _untrained(task, floor, train)
     (work.out / "floors.json").write_text(json.dumps(found))
+    if before:
+        told = json.dumps(_answers(work, before), ensure_ascii=False)
+        (work.out / ANSWERS).write_text(told, encoding="utf-8")
 
 
 def _numbers(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,9 +103,36 @@ def _train(work: Work) -> Sample:
     )
 
 
-def _sample(work: Work, split: str) -> Sample:
+def _sample(work: Work, split: str, before: Network | None) -> Sample:
     prepared = Prepared(work.prepared(work.task, split))
-    return Sample(prepared.examples(), partial(_inputs, work, split, prepared.numbers), _vectors(work, split))
+    read, told = partial(_inputs, work, split, prepared.numbers), None
+    if before:
+        processor = preprocessor(work.plan, work.origin)
+        told = scored_outputs(before, work.plan, Rows(work, work.task, split, processor, work.machine.device), split)
+    return Sample(prepared.examples(), read, _vectors(work, split), told)
+
+
+def _network(work: Work) -> Network:
+    """The network of the spec's backbone before any training."""
+    backbone = load_backbone(work.plan, work.origin)
+    return topped(work.plan, {work.task.adapter: backbone}, work.origin).to(work.machine.device).eval()
+
+
+def _answers(work: Work, before: Network) -> list[dict[str, Any]]:
+    """What the untuned network answers to the first golden inputs that the bundle will hold."""
+    plan, task = work.plan, work.task
+    reading, own, processor = plan.reading.variant, decoder(task.head.type), preprocessor(plan, work.origin)
+    if plan.export.samples == "validation" and task.split("validation"):
+        chosen = Prepared(work.prepared(task, "validation")).numbers[:FEW]
+        inputs = [reading.asked(value) for value in _inputs(work, "validation", chosen)]
+    else:
+        inputs = reading.samples(plan.seed, plan.reading.preprocessing)[-FEW:]
+    run = NetworkRun(before.to("cpu"), plan, task, processor)
+    answers = own.answer(run, task.head.record.plain(), processor.rows(inputs), **own.shown)
+    return [
+        {"input": reading.portable(value), "answer": plain(answer)}
+        for value, answer in zip(inputs, answers, strict=True)
+    ]
 
 
 def _inputs(work: Work, split: str, numbers: np.ndarray) -> list[Any]:

@@ -15,7 +15,7 @@ import yaml
 from ...runtime.manifest import sealed, sha256
 from ...runtime.variants import preprocessing
 from ..bundling.manifest import compose, file_of, licence
-from ..bundling.rendering import PACKAGE, Runtime, write_card, write_wrapper
+from ..bundling.rendering import PACKAGE, Comparison, Runtime, write_card, write_wrapper
 from ..bundling.sbom import write_sbom
 from ..contracts.stage import Stage
 from ..execution.work import Work, stage_name
@@ -56,7 +56,7 @@ def run(work: Work) -> None:
     shutil.copytree(work.inputs["checkpoint"], out / "checkpoint")
     runtime = _runtime(plan, out / "graftc_runtime")
     write_wrapper(plan, manifest, runtime, out)
-    write_card(plan, manifest, out)
+    write_card(plan, manifest, _answers(work), out)
     requires = (
         "onnxruntime",
         "numpy",
@@ -108,6 +108,21 @@ def _floors(work: Work, plan: Plan) -> dict[str, Any]:
     return {"floors": scores} if scores else {}
 
 
+def _answers(work: Work) -> list[Comparison]:
+    """Golden inputs whose answers the untuned network gave too, with both answers."""
+    folders = (work.inputs.get(stage_name("floor", task.name)) for task in work.plan.tasks)
+    files = [folder / "answers.json" for folder in folders if folder and (folder / "answers.json").is_file()]
+    before = [each for file in files for each in json.loads(file.read_bytes())]
+    samples = (work.inputs["verify"] / "samples.jsonl").read_text(encoding="utf-8").split("\n") if before else []
+    after = [json.loads(line) for line in samples if line]
+    return [
+        Comparison(each["input"], each["answer"], other["answer"])
+        for each in before
+        for other in after
+        if other["input"] == each["input"]
+    ]
+
+
 def gap(history: Mapping[str, Any]) -> dict[str, float]:
     """The difference of validation and training loss in the best epoch; empty without validation."""
     best: Mapping[str, Any] = next(
@@ -132,7 +147,7 @@ def _micro_batches(manifest: dict[str, Any]) -> dict[str, int]:
 
 def _runtime(plan: Plan, target: Path) -> Runtime:
     """Copies the runtime modules that this task needs."""
-    wanted = {"__init__", "model", "verify", "inputs.__init__", "heads.__init__"}
+    wanted = {"__init__", "model", "verify", "printing", "inputs.__init__", "heads.__init__"}
     wanted |= {f"inputs.{modality}" for modality in plan.reading.modalities} | {
         *(f"heads.{t.head.type.replace('-', '_')}" for t in plan.tasks)
     }

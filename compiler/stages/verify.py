@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import BundleError
 from ...runtime.manifest import sealed
 from ...runtime.model import HeadRun, Model
 from ...runtime.rows import Outputs, gathered, one_each
@@ -21,19 +20,18 @@ from ...runtime.variants import decoder
 from ...runtime.verify import kept, plain
 from ..bundling.manifest import compose, file_of
 from ..contracts.stage import Stage
-from ..diagnostics import Diagnostic, Refused, refuse
+from ..diagnostics import refuse
 from ..execution.executor import TIMES
 from ..execution.prepared import Examples, Prepared, mapped, read_outputs
-from ..execution.preprocessing import preprocessor
 from ..execution.work import Work
-from ..export.attempts import Attempt, attempts
+from ..export.attempts import Attempt
 from ..export.bootstrap import standard_error
-from ..export.calibration import RANGES, Sample, drawn
 from ..export.parity import golden_inputs
+from ..export.trials import settled
 from ..planning.plan import Plan, TaskPlan
 from ..planning.split import generator
-from ..planning.terms import SMALL
 from ..training.loaders import condensed
+from ..training.writing import is_written, with_texts
 from .prepare import raw_rows, taken_at
 
 CHUNK = 64  # masked rows in one run of the graph
@@ -60,9 +58,8 @@ def run(work: Work) -> None:
     made: dict[str, Attempt] = {}
     own: dict[str, Any] = {}
     for precision in plan.export.precision:
-        scored, gated, own[precision] = _settled(
-            work, draft, precision, lambda p: _scored(work, draft, calibrated, p), made
-        )
+        ask = partial(_scored, work, draft, calibrated)
+        scored, gated, own[precision] = settled(work, draft, precision, ask, made)
         for split, found in scored.items():
             metrics[split][precision] = found
         gates |= gated
@@ -75,7 +72,11 @@ def run(work: Work) -> None:
     (work.out / "metrics.json").write_text(json.dumps(metrics))
     (work.out / "calibrated.json").write_text(json.dumps(own))
     in_float = {
-        p: {"what": each.what, "nodes": {graph: list(nodes) for graph, nodes in each.nodes.items()}}
+        p: {
+            "what": each.what,
+            "form": each.finer,
+            "nodes": {graph: list(nodes) for graph, nodes in each.nodes.items()},
+        }
         for p, each in made.items()
         if each.nodes
     }
@@ -89,84 +90,6 @@ def run(work: Work) -> None:
     draft.rmdir()
 
 
-def _settled(work: Work, draft: Path, precision: str, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
-    """The scores of a precision; for int8, those of the first version that passes, which is added to `made`."""
-    if precision == "int8":
-        return _first(work, draft, ask, made)
-    try:
-        return ask(precision)
-    except Refused as refused:
-        raise Refused((_without(work.plan, precision, refused),)) from None
-
-
-def _first(work: Work, draft: Path, ask: Callable[[str], Scored], made: dict[str, Attempt]) -> Scored:
-    """The scores of the first int8 version that passes; raises Refused E0402 or E0420 where none does."""
-    failed: list[Refused] = []
-    tried: list[str] = []
-    for attempt in _attempts(work):
-        if tried:
-            work.progress.say(f"the int8 graph did not pass; trying {attempt.words} …")
-        tried.append(attempt.words)
-        if attempt.is_large:
-            continue
-        _link(work.plan, draft, attempt.folder)
-        try:
-            found = ask("int8")
-        except Refused as refused:
-            failed.append(refused)
-        except BundleError as error:
-            said = "; ".join((error.message, *error.notes))
-            failed.append(refuse("E0402", "the int8 graph can't be run", said, f"kept for inspection: {draft}"))
-        else:
-            made["int8"] = attempt
-            return found
-    for graph in work.plan.export.graphs:
-        (work.out / file_of(graph, "int8")).unlink(missing_ok=True)
-    _link(work.plan, draft, work.inputs["quantize"])
-    raise _hopeless(work.plan, failed, tried)
-
-
-def _attempts(work: Work) -> Iterator[Attempt]:
-    planned, first = work.plan.export.quantization, work.inputs["quantize"]
-    assert planned is not None
-    # the ranges of the first attempt serve the later ones of the same kind
-    ranges = (first if (first / RANGES).is_file() else work.out) / RANGES
-
-    def draw() -> Sample:
-        return drawn(work, preprocessor(work.plan, work.backbone), ranges)
-
-    whole = first, json.loads((first / "told.json").read_bytes())
-    return attempts(planned, tuple(work.plan.export.graphs), work.inputs["export"], work.out, draw, whole)
-
-
-def _hopeless(plan: Plan, failed: Sequence[Refused], tried: Sequence[str]) -> Refused:
-    """The first failure, with a list of all versions tried."""
-    planned = plan.export.quantization
-    most = f"{SMALL:g} of fp32's bytes" if not planned or planned.is_auto else "fp32 itself"
-    note = f"each has more than {most}, embeddings apart"
-    found = _without(plan, "int8", failed[0] if failed else refuse("E0420", "no int8 graph is small enough", note))
-    return Refused((replace(found, notes=(*found.notes, f"tried without success: {'; '.join(tried)}")),))
-
-
-def _without(plan: Plan, precision: str, refused: Refused) -> Diagnostic:
-    """A failure of one precision, with the advice to build without it."""
-    (failed,) = refused.diagnostics
-    others = [other for other in plan.export.precision if other != precision]
-    if not others:
-        return failed
-    note = f"only {precision} is lost: the trained model is kept, and a build without {precision} trains nothing again"
-    kept = f"`export.precision: [{', '.join(others)}]`"
-    help = f"build again with {kept}, which takes seconds, or allow more with `export.gate.metric_drop`"
-    return replace(failed, notes=(*failed.notes, note), help=help)
-
-
-def _link(plan: Plan, draft: Path, folder: Path) -> None:
-    """Links the int8 graphs of a folder into the draft."""
-    for name in (file_of(graph, "int8") for graph in plan.export.graphs):
-        (draft / name).unlink()
-        (draft / name).symlink_to(folder / name)
-
-
 def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: str) -> Scored:
     """The metrics of a graph by split, its gates, and the fields calibrated on its own outputs; raises Refused E0402.
 
@@ -178,7 +101,7 @@ def _scored(work: Work, draft: Path, calibrated: Mapping[str, Any], precision: s
     gates: dict[str, Any] = {}
     own: dict[str, Any] = {task.name: {} for task in plan.tasks}
     for split, task in ((split, task) for split in SPLITS for task in plan.tasks if task.split(split)):
-        outputs = _outputs(work, model, task, split, draft)
+        outputs = _written(work, model, task, split, _outputs(work, model, task, split, draft))
         examples = Prepared(work.prepared(task, split)).examples()
         record = task.head.record.plain()
         if split == "validation":
@@ -210,6 +133,17 @@ def _outputs(work: Work, model: Model, task: TaskPlan, split: str, draft: Path) 
         parts.append(outputs)
         at += len(features)
     return gathered(parts, np.arange(at))
+
+
+def _written(work: Work, model: Model, task: TaskPlan, split: str, outputs: Outputs) -> Outputs:
+    """Outputs with the bundle's own texts, where scores need them."""
+    if not is_written(task, split):
+        return outputs
+    prepared = Prepared(work.prepared(task, split))
+    features = [prepared.row(i) for i in range(prepared.rows)]
+    with work.progress.steps(f"{model.precision} answers of {split}", len(features)) as advance:
+        run = HeadRun(model, task.name, {})
+        return with_texts(outputs, run, task, features, model.rows([]).tokenizer, advance)
 
 
 def _prepared(rows: Prepared) -> Iterator[list[dict[str, np.ndarray]]]:
@@ -294,32 +228,35 @@ def _gate(
 ) -> dict[str, float | None]:
     """The drop of the validation metric, compared with `metric_drop` plus one standard error of the difference.
 
-    `records` are the trained network's and the graph's, each with its own calibrated fields.
+    `records` are the trained network's and the graph's, each with its own calibrated fields. The drop of a metric in
+    `relative` is a share of the trained network's score.
     """
-    metrics, name = task.head.variant.metrics, task.metric
+    metrics, name, allowed = task.head.variant.metrics, task.gates_by, plan.export.allowed(precision)
     sign = metrics.direction(name)
     torch_score, score = (
         metrics.one(name, record, outputs, examples) for record, outputs in zip(records, (ours, theirs), strict=True)
     )
     if torch_score is None:  # an undefined score gates nothing
-        return {"drop": None, "allowed": plan.export.metric_drop}
+        return {"drop": None, "allowed": allowed}
     on, kept = f"{task.named(name)} on {len(examples)} validation rows", f"kept for inspection: {draft}"
     if score is None:
         headline = f"the {precision} graph has no score where the trained model has one"
         said = f"{on} is {torch_score:.4f} of the trained model, and has no value of the graph"
         why = "the graph's answers no longer differ, or of several numbers those to one"
         raise refuse("E0402", headline, said, why, kept, help="drop this precision from `export.precision`")
-    drop = sign * (torch_score - score)
-    found: dict[str, float | None] = {"drop": round(drop, 6), "allowed": plan.export.metric_drop}
-    if drop <= plan.export.metric_drop:
+    unit = abs(torch_score) if name in metrics.relative else 1.0
+    drop = sign * (torch_score - score) / unit
+    found: dict[str, float | None] = {"drop": round(drop, 6), "allowed": allowed}
+    if drop <= allowed:
         return found
     pair = ((records[0], ours), (records[1], theirs))
-    error = standard_error(metrics, name, pair, examples, generator(plan.seed, "standard error"))
+    error = standard_error(metrics, name, pair, examples, generator(plan.seed, "standard error")) / unit
     found["standard_error"] = error
-    if drop <= plan.export.metric_drop + error:
+    if drop <= allowed + error:
         return found
-    fell = f"{'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {drop:.4f}"
-    limit = f"`export.gate.metric_drop` {plan.export.metric_drop:g}, and one standard error of {error:.4f}"
+    by = f"{drop:.2%}" if name in metrics.relative else f"{drop:.4f}"
+    fell = f"{'fell' if sign > 0 else 'rose'} from {torch_score:.4f} to {score:.4f}, by {by}"
+    limit = f"`export.gate.metric_drop` {allowed:g}, and one standard error of {error:.4f}"
     headline = f"the {precision} graph scores worse than the trained model"
     help = "drop this precision from `export.precision`, or allow more with `export.gate.metric_drop`"
     raise refuse("E0402", headline, f"{on} {fell}\nallowed by {limit}", kept, help=help)
@@ -362,7 +299,8 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
     outputs = {precision: model.evidence(rows) for precision, model in models.items()}
     for precision, given in outputs.items():
         _refuse_holes(precision, given, draft)
-    answers = first.predict(inputs)
+    shown = {name: value for each in first.decoders.values() for name, value in each.shown.items()}
+    answers = first.predict(inputs, **shown)
     found: list[dict[str, Any]] = []
     for i, (value, answer) in enumerate(zip(inputs, answers, strict=True)):
         of_rows = {p: {n: [_floats(a[j]) for j in rows.of(i)] for n, a in out.items()} for p, out in outputs.items()}
@@ -374,7 +312,7 @@ def _samples(work: Work, draft: Path) -> list[dict[str, Any]]:
 
 def _calls(plan: Plan, first: Model, models: Mapping[str, Model], value: Any) -> Iterator[dict[str, Any]]:
     """The calls of a decoder besides one pass, for one input, with the outputs of every precision."""
-    for task in (task for task in plan.tasks if len(task.graphs) > 1):
+    for task in (task for task in plan.tasks if len(task.graphs) > 1 and not decoder(task.head.type).condense):
         run = Recorded(first, task.name)
         decoder(task.head.type).answer(run, first.heads[task.name], first.rows([value]))
         for graph, given in run.calls:

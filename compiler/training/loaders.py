@@ -16,10 +16,12 @@ from ..contracts.head import Target
 from ..execution.prepared import Column, Prepared, Targets, joined_targets, target_of, targets_of
 from ..features.cache import FeatureCache, read_cache
 from ..features.layers import STATE
+from ..layers.head import WANTED
 from ..model.network import Network
 from ..planning.plan import Phase, TaskPlan
 from ..planning.split import derived_seed
 from .memory import Parts
+from .packing import Layout
 
 Batch = dict[str, torch.Tensor]
 Aims: TypeAlias = torch.Tensor | dict[str, torch.Tensor]  # targets, or targets by name
@@ -217,6 +219,8 @@ class Rows:
         self.processor, self.device, self.budget = processor, device, budget_on(device, processor)
         self.along = task.own(ragged([task]))
         is_taught = split == "train"
+        self.block = task.data.block if is_taught else 0  # most tokens of a block that rows share; 0 for none
+        self.laid: tuple[bytes, Layout] | None = None  # the last batch in blocks, by its rows
         self.raw = RawRows(
             task,
             self.prepared,
@@ -241,7 +245,12 @@ class Rows:
 
         Where a step draws inputs and targets, `seed` is the seed of the batch.
         """
-        return self.targets_of(self.prepared.rows_of(inputs), seed)
+        rows = self.prepared.rows_of(inputs)
+        found = self.targets_of(rows, seed)
+        if not self.block:
+            return found
+        assert isinstance(found, torch.Tensor)  # as `Head.packs` asks for
+        return self._layout(rows).laid(found, IGNORED)
 
     def targets_of(self, rows: np.ndarray, seed: int | None = None) -> Aims:
         """Targets of rows by number."""
@@ -250,8 +259,18 @@ class Rows:
         return tensors_of(targets_of(self.prepared.targets, rows), self.device)
 
     def batch(self, inputs: np.ndarray, seed: int | None = None) -> Batch:
-        """Input tensors of the rows of some inputs; `seed` draws the augmentation."""
-        return self.loader.batch(self.prepared.rows_of(inputs), seed)
+        """Input tensors of the rows of some inputs, in blocks where rows share these; `seed` draws the augmentation."""
+        rows = self.prepared.rows_of(inputs)
+        found = self.loader.batch(rows, seed)
+        found = self._layout(rows).arrays(found) if self.block else found
+        wanted = self.task.head.variant.wanted
+        return {**found, WANTED: wanted(self.targets(inputs, seed))} if wanted else found
+
+    def _layout(self, rows: np.ndarray) -> Layout:
+        """The places of rows in blocks, kept for their targets."""
+        if self.laid is None or self.laid[0] != rows.tobytes():
+            self.laid = rows.tobytes(), Layout(self.prepared.lengths()[rows], self.block)
+        return self.laid[1]
 
 
 def _augmentation(task: TaskPlan) -> Augment | None:
@@ -309,8 +328,7 @@ def loss_of(outputs: Mapping[str, Values], rows: Rows, size: int) -> float:
     For losses with in-batch negatives, the mean over batches of `size` rows.
     """
     if "losses" in outputs:  # condensed
-        losses = np.concatenate(outputs["losses"])
-        return float(losses.mean()) if len(losses) else 0.0
+        return rows.task.head.variant.condensed_loss(rows.task.head.record, outputs)
     every, count = np.arange(rows.prepared.rows), len(rows)
     if not rows.task.head.variant.in_batch_negatives:
         return _loss(outputs, rows, every)

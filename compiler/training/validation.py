@@ -15,6 +15,7 @@ from ..planning.plan import Phase, TaskPlan
 from ..planning.terms import MEAN
 from .loaders import Batch, Rows, loss_of, outputs_of
 from .memory import Parts, cuts, joined
+from .writing import scored_outputs
 
 # features that the network computed in this process, by the cache's folder, whose name depends on weights, rows and
 # preprocessing, and by rows: specs that share a cache run the network once
@@ -33,7 +34,7 @@ def validated(network: Network, splits: Iterable[Rows], plan: Phase) -> dict[str
     loss = weights = 0.0
     signed: float | None = 0.0
     for rows in splits:
-        task, outputs = rows.task, outputs_of(network, rows)
+        task, outputs = rows.task, scored_outputs(network, plan, rows, "validation")
         metrics, value = task.head.variant.metrics, _metric(task, outputs, rows.prepared.examples())
         loss += task.weight * loss_of(outputs, rows, plan.train.batch_size)
         weights += task.weight

@@ -26,6 +26,23 @@ CALL: Mapping[str, str] = {
     "stop": "str | list[str]",
     "log_probabilities": "bool",
 }
+HELP: Mapping[str, str] = {  # what each does, in help texts of the command line
+    "max_new_tokens": "tokens of a text, at most",
+    "min_new_tokens": "tokens before a text may end",
+    "temperature": "0: the likeliest token; above: one is drawn",
+    "top_k": "draw from the likeliest tokens; 0 for all",
+    "top_p": "draw from the likeliest tokens of so much probability",
+    "min_p": "draw from tokens of at least this share of the likeliest's probability",
+    "repetition_penalty": "above 1: tokens seen before are less likely",
+    "no_repeat_ngram": "runs of so many tokens come once at most; 0: any number of times",
+    "beams": "texts that are searched at once",
+    "length_penalty": "of beams: above 0 longer texts are better",
+    "early_stopping": "of beams: stop with as many texts as beams",
+    "sequences": "texts for each input",
+    "seed": "the same number draws the same texts",
+    "stop": "a text at which an answer ends",
+    "log_probabilities": "find the log-probability of each token",
+}
 LEAST = {
     "max_new_tokens": 1,
     "min_new_tokens": 0,

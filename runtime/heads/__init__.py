@@ -33,6 +33,12 @@ def one_answer(head: Mapping[str, Any]) -> bool:
     return False
 
 
+def one_text(head: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """The default of `Decoder.streams`: one text is written from left to right, without a search among several."""
+    asked = {**head.get("generation", {}), **options}
+    return bool(asked.get("beams", 1) == asked.get("sequences", 1) == 1)
+
+
 def one_pass(decode: Decode) -> Answer:
     """Answers from a single pass of the graph `model`."""
 
@@ -61,13 +67,18 @@ class Decoder:
     head: Mapping[str, Any]  # the shape of the manifest's `head`, see shape.py
     kind: type[Any]  # type of an answer: a frozen dataclass with the Hub's field names
     labelled: tuple[str, ...] = ()  # fields of an answer that hold a label
+    written: str = ""  # the field of an answer that holds a text which the decoder wrote
     is_several: Callable[[Mapping[str, Any]], bool] = one_answer  # head → whether one input gets a tuple of answers
     options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    help: Mapping[str, str] = field(default_factory=dict)  # option → what it does, in help texts of the command line
     check: Callable[[Mapping[str, Any]], object] = counts  # of the options that were given; raises BundleError E0505
     forms: Mapping[str, type[Any]] = field(default_factory=dict)
     answer: Answer
     pieces: Callable[..., Iterator[str]] | None = None
     """(run, head, rows of one input, **options) → pieces of the text that answers it, as they come"""
+    streams: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] = one_text
+    """(head, options) → whether `pieces` can be had with them"""
     condense: Callable[[Outputs, Sequence[Mapping[str, np.ndarray]]], Outputs] | None = None
     """(outputs of a batch, its rows) → what golden samples hold of outputs that are too many"""
+    shown: Mapping[str, Any] = field(default_factory=dict)  # options of the answers that golden samples hold
     trial: Mapping[str, Any] = field(default_factory=dict)  # options of the answers by which a build proves its graphs

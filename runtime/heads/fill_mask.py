@@ -54,5 +54,6 @@ DECODER = Decoder(
     kind=Answer,
     is_several=lambda head: True,
     options={"top_k": ("int", "tuple[Answer, ...]")},
+    help={"top_k": "number of answers, the likeliest first"},
     answer=one_pass(decode),
 )

@@ -11,5 +11,6 @@ DECODER = Decoder(
     labelled=("label",),
     is_several=lambda head: bool(head["is_multi"]),
     options={"top_k": ("int", "tuple[Answer, ...]")},
+    help={"top_k": "number of answers, the likeliest first"},
     answer=one_pass(decode),
 )

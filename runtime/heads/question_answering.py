@@ -77,5 +77,6 @@ DECODER = Decoder(
     head={"max_answer": range(1, 1 << 16), "?null_threshold": NUMBER},
     kind=Answer,
     options={"top_k": ("int", "tuple[Answer, ...]")},
+    help={"top_k": "number of answers, the likeliest first"},
     answer=one_pass(decode),
 )

@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import BundleError
 from ..generation import Detokenizer, Generated, Options, generate, options_of, stream
 from ..generation.cached import CachedSteps
-from ..generation.options import CALL
-from ..generation.steps import log_totals
+from ..generation.grouped import GroupedSteps
+from ..generation.options import CALL, HELP
+from ..generation.steps import Steps, log_totals
 from ..rows import Outputs, Rows
 from ..shape import ANY
 from . import Decoder, Run
@@ -38,7 +39,7 @@ def answer(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> lis
     Where positions end, a prompt loses its first tokens, but keeps half of the positions, and texts end with them.
     """
     asked, prompts = _asked(head, rows, options)
-    steps = CachedSteps(run, head["layers"], head["pad_id"])
+    steps = steps_of(run, head)
     found = generate(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=_contexts(rows, prompts))
     answers = [tuple(map(_answer, each)) for each in found]
     return answers if asked.sequences > 1 else [each[0] for each in answers]
@@ -49,12 +50,18 @@ def pieces(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> Ite
     asked, prompts = _asked(head, rows, options)
     if asked.sequences > 1:
         raise BundleError("E0505", f"`sequences` is {asked.sequences}, and a stream is of one text")
-    steps = CachedSteps(run, head["layers"], head["pad_id"])
+    steps = steps_of(run, head)
     yield from (
         piece.text
         for piece in stream(steps, prompts, asked, Detokenizer(rows.tokenizer), contexts=_contexts(rows, prompts))
         if piece.text
     )
+
+
+def steps_of(run: Run, head: Mapping[str, Any]) -> Steps:
+    """The graph as decoding asks it, which pads rows on the left or on the right."""
+    kind = GroupedSteps if head.get("padding") == "right" else CachedSteps
+    return kind(run, head["layers"], head["pad_id"])
 
 
 def _contexts(rows: Rows, prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
@@ -95,6 +102,7 @@ DECODER = Decoder(
         "stop_ids": [range(1 << 31)],
         "pad_id": range(1 << 31),
         "layers": SIDE,
+        "?padding": str,
         "positions": (None, SIDE),
     },
     kind=Answer,
@@ -102,6 +110,8 @@ DECODER = Decoder(
     pieces=pieces,
     check=options_of,
     options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},
+    help=HELP,
     condense=evidence,
+    shown={"seed": 0},
     trial={"max_new_tokens": 32},
 )

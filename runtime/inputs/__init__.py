@@ -41,6 +41,8 @@ class Preprocessing:
     """(record) → packages besides numpy and onnxruntime"""
     preprocessor: Callable[[Mapping[str, Any], Path], Preprocessor]  # (record, folder of the assets)
     from_words: Callable[[Sequence[str], Mapping[str, Any]], list[Any]]  # (words of a command line, record) → inputs
+    from_row: Callable[[Mapping[str, Any]], Any] | None = None
+    """(row of a table) → the input in it without its answer, None for a row that has none; None where no row is read"""
     input_help: str  # what an input is, in help texts of the command line
 
     # for the wrapper, as Python code

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..generation.templates import ChatTemplate
 from ..given import named
-from ..prompts import Completed, Conversation, Message
+from ..prompts import Completed, Conversation, Message, Preferred
 from ..rows import Rows
 from ..shape import ANY, FILE
 from . import Preprocessing
@@ -60,6 +60,8 @@ class Preprocessor:
             return _broken(value)
         if isinstance(value, Completed):
             return _broken(value.prompt + value.completion)
+        if isinstance(value, Preferred):
+            return self.check(value.chosen) or self.check(value.rejected)
         messages = _messages(value)
         if not isinstance(messages, list | tuple) or not messages or not all(isinstance(m, Mapping) for m in messages):
             return f"expected a text or a list of messages, not {named(value)}"
@@ -91,10 +93,19 @@ class Preprocessor:
             return [self._prompt(answered(self.plain.encode, value).ids)]
         if isinstance(value, Completed):
             return [self._completed(value)]
+        if isinstance(value, Preferred):
+            return [self._answer(value.chosen), self._answer(value.rejected)]
         if isinstance(value, Conversation):
             return [self._learned(*self._encoded(text), spans) for text, spans in self._turns(value)]
         tools = value.get("tools") if isinstance(value, Mapping) else None
         return [self._prompt(self._encoded(self._text(_messages(value), tools, is_prompt=True))[0])]
+
+    def _answer(self, value: Completed | Conversation) -> Row:
+        """The one row of an answer of a pair."""
+        made = self._made(value)
+        if len(made) > 1:
+            raise ValueError("the chat template renders earlier turns otherwise, so an answer must be a single turn")
+        return made[0]
 
     def _prompt(self, ids: Sequence[int]) -> Row:
         most = self.record["max_length"]
@@ -124,7 +135,7 @@ class Preprocessor:
         """Texts with the spans of the assistant's turns: one for all, or one for each where later turns change it."""
         found: list[tuple[str, Span]] = []
         for i, message in enumerate(value.messages):
-            if message["role"] == "assistant":
+            if message["role"] == "assistant" and i >= value.since:
                 asked = self._text(value.messages[:i], value.tools, is_prompt=True)
                 text = self._text(value.messages[: i + 1], value.tools, is_prompt=False)
                 if not text.startswith(asked):
@@ -243,11 +254,21 @@ def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
     return list(words)
 
 
+def from_row(row: Mapping[str, Any]) -> Any:
+    """What a row of prompts asks: its `prompt`, or its `messages` up to the last answer, with its `tools`."""
+    messages = row.get("messages")
+    if isinstance(messages, list) and all(isinstance(each, Mapping) for each in messages):
+        last = next((i for i in range(len(messages), 0, -1) if messages[i - 1].get("role") != "assistant"), 0)
+        return {"messages": messages[:last], "tools": row["tools"]} if row.get("tools") else messages[:last]
+    return row.get("prompt")
+
+
 PREPROCESSING = Preprocessing(
     record=RECORD,
     requires=lambda record: ("tokenizers", *(("minijinja",) if record["template"] else ())),
     preprocessor=Preprocessor,
     from_words=from_words,
+    from_row=from_row,
     input_help="a prompt; of a model with a chat template, what the user says",
     annotation=annotation,
     many=many,

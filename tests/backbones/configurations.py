@@ -12,6 +12,7 @@ import dataclasses
 import json
 import types
 import typing
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ def _rule(word: str, field: dataclasses.Field[Any]) -> dict[str, Any]:
     elif typing.get_origin(field.type) is typing.Literal:
         rule["of"] = words
     elif "str" in kinds and refused(word, {field.name: "no-such-word"}):
-        is_activation = not refused(word, {field.name: "relu"})
+        # T5's words may have a part before that of the activation
+        is_activation = not refused(word, {field.name: "relu"}) and refused(word, {field.name: "gated-relu"})
         listed = getattr(type(tiny.config(word)), f"{field.name}s", None)
         if is_activation or listed:  # else its words stand nowhere, and the family's `mistakes` says what they are
             rule["of"] = "activations" if is_activation else list(listed)
@@ -152,8 +154,10 @@ def refused(word: str, values: dict[str, Any]) -> bool:
         config = CONFIG_MAPPING[written["model_type"]].from_dict(written)
         with initialization.no_init_weights():  # as for a checkpoint that lacks nothing
             module = transformers.AutoModel.from_config(config, dtype=torch.float32, **load(word))
-        for is_training in (False, True):
-            module.train(is_training)(**inputs(word))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Casting complex values")  # the root of a negative number
+            for is_training in (False, True):
+                module.train(is_training)(**inputs(word))
     except Exception:
         return True
     return False
@@ -169,7 +173,8 @@ def inputs(word: str) -> dict[str, torch.Tensor]:
     if not tiny.is_text(word):
         return {"pixel_values": torch.zeros(2, 3, tiny.IMAGE, tiny.IMAGE)}
     tokens = torch.arange(14).reshape(2, 7) + 7
-    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    every = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "decoder_input_ids": tokens}
+    return {name: every[name] for name in variants.family(word).inputs if name in every}
 
 
 def texts() -> dict[str, str]:

@@ -58,8 +58,9 @@ def test_a_family_knows_every_tensor_of_its_module(word: str, more: dict[str, An
     with torch.device("meta"):
         module = transformers.AutoModel.from_config(config, **configurations.load(word))
     written = json.loads(config.to_json_string(use_diff=False))
-    expected = variants.family(word).shapes(rules(word).resolved(written))
-    assert expected == {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    family = variants.family(word)
+    expected = family.shapes(rules(word).resolved(written))
+    assert expected == {name: tuple(tensor.shape) for name, tensor in family.ready(module).state_dict().items()}
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -67,5 +68,6 @@ def test_what_config_json_leaves_out_is_as_transformers_fills_it_in(word: str) -
     kind = type(tiny.config(word))
     with torch.device("meta"):
         module = transformers.AutoModel.from_config(kind(), **configurations.load(word))
-    expected = variants.family(word).shapes(rules(word).resolved({}))
-    assert expected == {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    family = variants.family(word)
+    expected = family.shapes(rules(word).resolved({}))
+    assert expected == {name: tuple(tensor.shape) for name, tensor in family.ready(module).state_dict().items()}

@@ -40,8 +40,19 @@ _DECODER = {
     "eos_token_id": 0,
     "pad_token_id": 0,
 }
+_STACKS = {
+    **{"d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 64, "decoder_ffn_dim": 48},
+    **{"encoder_attention_heads": 4, "decoder_attention_heads": 2, "init_std": 0.2, "scale_embedding": True},
+    **_TOKENS,
+}
+_T5 = {
+    **{"d_model": 32, "d_kv": 12, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 2},
+    **{"relative_attention_num_buckets": 8, "relative_attention_max_distance": 16},
+    **{"vocab_size": VOCABULARY, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
+}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "albert": {**_ENCODER, "embedding_size": 16},
+    "bart": _STACKS,
     "bert": _ENCODER,
     "convnext": {
         **{"num_stages": 3, "hidden_sizes": [8, 16, 24], "depths": [1, 2, 1], "layer_scale_init_value": 1.0},
@@ -61,12 +72,31 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "deit": {**_PATCHES, "architectures": ["DeiTForImageClassification"]},  # it has two classifiers
     "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64, **_TOKENS, **_STRONG},
     "electra": {**_ENCODER, "embedding_size": 16},
+    "gemma": _DECODER,
+    "gemma2": {
+        **{"sliding_window": 16, "query_pre_attn_scalar": 24},
+        **{"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+        **_DECODER,
+    },
+    "gemma3-text": {
+        **{"sliding_window": 16, "query_pre_attn_scalar": 24, "final_logit_softcapping": 3.0},
+        **{"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+        **_DECODER,
+    },
+    "gpt-neox": {**_ENCODER, "bos_token_id": 0, "eos_token_id": 0},
     "gpt2": {
         **{"n_embd": 32, "n_layer": 3, "n_head": 2, "n_positions": 64, "vocab_size": VOCABULARY},
         **{"bos_token_id": 0, "eos_token_id": 0},
         **_STRONG,
     },
+    "granite": {
+        **{"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2, "logits_scaling": 2.0},
+        **_DECODER,
+    },
     "llama": _DECODER,
+    "m2m-100": {**_STACKS, "bos_token_id": 0},
+    "marian": {**_STACKS, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
+    "mbart": {**_STACKS, "decoder_start_token_id": 2},
     "mistral": {**_DECODER, "sliding_window": 16},
     "mobilenet-v2": {"depth_multiplier": 0.25, "finegrained_output": False, **_IMAGE},
     "modernbert": {
@@ -75,10 +105,21 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "local_attention": 16,
     },
     "mpnet": _SHIFTED,
+    "mt5": {**_T5, "num_decoder_layers": 2},
+    "olmo2": _DECODER,
+    "phi3": {
+        **{"sliding_window": 16},
+        **{"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}},
+        **_DECODER,
+    },
+    "pegasus": {**_STACKS, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
     "qwen2": _DECODER,
     "qwen3": _DECODER,
     "resnet": {"embedding_size": 8, "hidden_sizes": [16, 32, 48], "depths": [1, 2, 1]},
     "roberta": {**_SHIFTED, "type_vocab_size": 1},
+    "t5": _T5,
+    "smollm3": {**_DECODER, "no_rope_layers": [1, 0, 1], "use_sliding_window": True, "sliding_window": 16},
+    "stablelm": {**_DECODER, "qk_layernorm": True},
     "swin": {
         **{"embed_dim": 8, "depths": [1, 2, 1], "num_heads": [1, 2, 2], "window_size": 2, "patch_size": 4},
         **_IMAGE,
@@ -103,7 +144,8 @@ abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,;:!?'()-
 
 def config(word: str, **more: Any) -> transformers.PreTrainedConfig:
     """The configuration of a family's tiny backbone; `more` overrides it."""
-    model_type = {"mobilenet-v2": "mobilenet_v2"}.get(word, word)
+    known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
+    model_type = word if word in known else word.replace("-", "_")
     return transformers.AutoConfig.for_model(model_type, **{**_CONFIGS[word], **more})
 
 
@@ -156,11 +198,14 @@ def processor(word: str) -> Any:
 def tokenizer(word: str) -> Any:
     """The tokenizer of a family: the words of a few sentences, and letters for all others."""
     limit = {"model_max_length": 64}
-    if word == "roberta":
+    if word in ("bart", "m2m-100", "marian", "mbart", "pegasus", "roberta"):
         vocab, merges = _merges(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
         return transformers.RobertaTokenizer(vocab=vocab, merges=merges, **limit)
     if "causal" in variants.family(word).provides:
         return _decoder(*_merges(["<|endoftext|>"]), limit)
+    if word in ("mt5", "t5"):
+        scored = _scored(["<pad>", "</s>", "<unk>"])
+        return transformers.T5Tokenizer(vocab=scored, extra_ids=0, **limit)
     if word == "modernbert":
         return _modernbert(*_merges(_BERT), limit)
     if word == "xlm-roberta":

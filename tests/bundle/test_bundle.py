@@ -95,7 +95,7 @@ def test_inspect_tells_the_size_of_each_graph_and_of_all_files(text_bundle: Path
 def card(bundle: Path, folder: Path, **changed: Any) -> str:
     """A bundle's card as it would be with other fields in its manifest."""
     manifest = json.loads((bundle / "manifest.json").read_bytes())
-    write_card(read_plan((bundle / "plan.json").read_text(), "plan.json"), manifest | changed, folder)
+    write_card(read_plan((bundle / "plan.json").read_text(), "plan.json"), manifest | changed, (), folder)
     return (folder / "README.md").read_text()
 
 
@@ -304,7 +304,7 @@ def test_a_metric_that_falls_too_far_stops_the_build() -> None:
         (),
         {
             "seed": 0,
-            "export": type("E", (), {"metric_drop": 0.01}),
+            "export": type("E", (), {"allowed": lambda precision: 0.01}),
         },
     )
     head = HeadPlan(type="text-classification", pooling="mean", record=Json({}), parameters=1)

@@ -179,13 +179,13 @@ def test_what_is_to_stay_in_float_stays(texts: dict[str, Path], tmp_path: Path, 
     rows = model.rows([ALONE, *BESIDE])
     sample = Sample([model.preprocessor.collate(rows.features)], 4, 1, tmp_path / "ranges.json")
     quantization = variants.quantization(kind)
-    plan = QuantizationPlan(kinds=(kind,), is_auto=False, samples=4 if quantization.needs_rows else 0)
+    plan = QuantizationPlan(kinds=(kind,), is_auto=False, samples=4 if 8 in quantization.needs_rows else 0)
     whole, part = tmp_path / "whole", tmp_path / "part"
     whole.mkdir()
     part.mkdir()
-    made = quantization.quantize(source, whole / "model.int8.onnx", (), sample)
+    made = quantization.quantize(source, whole / "model.int8.onnx", (), sample, 8)
     sizes = {}
-    for attempt in attempts.attempts(plan, ["model"], bundle, part, lambda: sample, (whole, made)):
+    for attempt in attempts.attempts("int8", plan, ["model"], bundle, part, lambda: sample, (whole, made)):
         sizes[attempt.words] = weights(attempt.folder / "model.int8.onnx")
     assert len(sizes) == 7
     assert all(sizes[kind] < size < weights(source) for words, size in sizes.items() if words != kind), sizes
@@ -210,7 +210,7 @@ def test_products_are_found_whatever_their_form(tmp_path: Path, family: str) -> 
     bundle = build(tmp_path, family, export={**BOTH, "precision": ["fp32"], "optimize": optimize})
     kind = {"gpt2": "weights", "albert": "dynamic"}[family]
     target = tmp_path / "int8.onnx"
-    variants.quantization(kind).quantize(bundle / "model.onnx", target, (), None)
+    variants.quantization(kind).quantize(bundle / "model.onnx", target, (), None, 8)
     graph = onnx.load(target).graph
     held = {tensor.name for tensor in graph.initializer}
     left = [node.name for node in graph.node if node.op_type in ("MatMul", "Gemm") and held & {*node.input[1:2]}]
@@ -314,7 +314,7 @@ def test_rows_are_drawn_and_scales_fixed_only_where_a_form_needs_them(
     better = calibration._better
     monkeypatch.setattr(calibration, "_better", lambda *a: fixed.append(1) or better(*a))
     plan = QuantizationPlan(kinds=("dynamic", "static"), is_auto=True, samples=4)
-    first, *others = attempts.attempts(plan, ["model"], texts["static"], tmp_path, draw, (texts["dynamic"], {}))
+    first, *others = attempts.attempts("int8", plan, ["model"], texts["static"], tmp_path, draw, (texts["dynamic"], {}))
     assert first.words == "dynamic"
     assert sum(each.kind == "static" for each in others) == 7
     assert (len(drawn), len(fixed)) == (1, 1)

@@ -1,4 +1,4 @@
-"""A folder in which a spec can be checked: two backbones, of which only headers matter, some data, a spec that is fine.
+"""A folder in which a spec can be checked: four backbones, of which only headers matter, some data, a spec that is fine.
 
 No torch: a page of `graftc explain` or a corpus of broken specs runs against it in milliseconds.
 """
@@ -13,6 +13,8 @@ from math import prod
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from graftc.compiler.backbones import t5
 
 SPEC = """\
 graftc: 1
@@ -63,6 +65,7 @@ def lay(folder: Path) -> Path:
     (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
     _bert(folder / "backbone", every)
     _gpt2(folder / "reader", every)
+    _t5(folder / "translator", every)
     _vit(folder / "vit")
     for label, shade in (("dark", 40), ("light", 220)):
         for i in range(8):
@@ -190,3 +193,15 @@ def _png(shade: int) -> bytes:
     lines = (b"\0" + bytes([shade]) * 4) * 4
     header = struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def _t5(folder: Path, tickets: list[dict[str, str]]) -> None:
+    """An encoder-decoder whose words are its own output."""
+    pieces = _pieces(tickets)
+    config = {
+        "model_type": "t5", "d_model": WIDTH, "d_kv": 4, "d_ff": WIDER, "num_layers": 1, "num_decoder_layers": 1,
+        "num_heads": 2, "relative_attention_num_buckets": 8, "feed_forward_proj": "relu", "vocab_size": len(pieces),
+        "pad_token_id": 0, "eos_token_id": 3, "decoder_start_token_id": 0,
+    }  # fmt: skip
+    _checkpoint(folder, config, dict(t5.FAMILY.shapes(config)))
+    _tokenizer(pieces).save(str(folder / "tokenizer.json"))

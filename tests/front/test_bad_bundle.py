@@ -501,7 +501,7 @@ def test_hostile_labels_are_escaped(place: Path, graftc: Callable[..., Answer]) 
 
 
 def test_usage_of_predict_is_status_2(place: Path, graftc: Callable[..., Answer]) -> None:
-    for arguments in ([], ["--input", "nowhere.txt"], ["x", "--top-k", "0"], ["--input", "."]):
+    for arguments in ([], ["--input", "nowhere.txt"], ["x", "--top-k", "two"], ["--input", "."]):
         assert graftc("predict", "bundle", *arguments).status == 2
 
 

@@ -28,7 +28,7 @@ from graftc.compiler.execution.prepared import Examples
 from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.execution.progress import Progress
 from graftc.compiler.execution.work import Work
-from graftc.compiler.export import fusion, graph, parity
+from graftc.compiler.export import fusion, graph, parity, trials
 from graftc.compiler.features.cache import FeatureWriter
 from graftc.compiler.machine import describe
 from graftc.compiler.model import assembly
@@ -149,7 +149,7 @@ def test_int8_that_is_never_small(work: Work) -> None:
     tried = ("dynamic", "dynamic with the first and the last product in float")
 
     def act() -> None:
-        raise verify._hopeless(work.plan, [], tried)
+        raise trials.hopeless(work, "int8", [], tried)
 
     shown("E0420", refused(act), work.root)
 

@@ -28,6 +28,7 @@ def spec(project: Project, **export: Any) -> None:
         ({"quantization": "dynamic", "calibration_samples": 10}, "W0302", "10"),
         ({"precision": "[fp32]", "quantization": "static"}, "W0302", "static"),
         ({"precision": "[fp32]", "calibration_samples": 10}, "W0302", "10"),
+        ({"precision": "[fp32, int4]", "optimize": "onnxruntime"}, "E0450", "[fp32, int4]"),
     ],
 )
 def test_what_can_t_be_had_is_told_at_its_key(project: Project, export: dict[str, Any], code: str, under: str) -> None:

@@ -172,7 +172,10 @@ def test_answers_are_the_text_of_these_tokens(built: tuple[Path, Any]) -> None:
         assert answer.generated_text == tokenizer.decode(ids, skip_special_tokens=True)
 
 
-@pytest.mark.parametrize(("family", "method"), [("gpt2", "prompt"), ("llama", "prefix"), ("qwen2", "p-tuning")])
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("gpt2", "prompt"), ("llama", "prefix"), ("qwen2", "p-tuning"), ("mistral", "prefix"), ("gemma3-text", "prompt")],
+)
 def test_virtual_tokens_are_the_beginning_of_the_cache(family: str, method: str, tmp_path: Path) -> None:
     """Step by step the graph writes what the network says of the whole text, whose virtual tokens come first each time."""
     backbone(family, tmp_path / "backbone")

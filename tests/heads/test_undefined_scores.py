@@ -14,7 +14,7 @@ import pytest
 from graftc.compiler.cli import main
 from graftc.compiler.diagnostics import Refused
 from graftc.compiler.execution.prepared import Examples
-from graftc.compiler.metrics import regression
+from graftc.compiler.metrics import language, regression
 from graftc.compiler.stages import verify
 from graftc.compiler.training.loop import Training
 
@@ -87,8 +87,8 @@ def gate(ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray) -> Any:
     rows, names = truth.shape[0], tuple(f"score {number}" for number in range(truth.shape[1]))
     examples = Examples(truth, np.arange(rows), references=[{}] * rows, features=())
     variant = SimpleNamespace(metrics=regression.METRICS)
-    task: Any = SimpleNamespace(metric="pearson", named=lambda name: name, head=SimpleNamespace(variant=variant))
-    plan: Any = SimpleNamespace(export=SimpleNamespace(metric_drop=0.01), seed=0)
+    task: Any = SimpleNamespace(gates_by="pearson", named=lambda name: name, head=SimpleNamespace(variant=variant))
+    plan: Any = SimpleNamespace(export=SimpleNamespace(allowed=lambda precision: 0.01), seed=0)
     record: dict[str, Any] = {"names": names}
     answers = {"logits": ours}, {"logits": theirs}
     return verify._gate(plan, task, (record, record), "int8", *answers, examples, Path("draft"))
@@ -102,6 +102,29 @@ def test_a_graph_that_loses_its_score_fails_the_gate() -> None:
     with pytest.raises(Refused) as refused:
         gate(truth, truth * 0, truth)
     assert refused.value.diagnostics[0].code == "E0402"
+
+
+def language_gate(loss: float, more: float, name: str) -> Any:
+    """What the gate on a metric of words says of a loss, and of a graph's loss that is higher by `more`."""
+    names = np.arange(400)
+    examples = Examples(names, names, references=[{}] * 400, features=())
+    variant = SimpleNamespace(metrics=language.METRICS)
+    task: Any = SimpleNamespace(gates_by=name, named=lambda name: name, head=SimpleNamespace(variant=variant))
+    plan: Any = SimpleNamespace(export=SimpleNamespace(allowed=lambda precision: 0.02), seed=0)
+    ours, theirs = ({"losses": np.full((400, 1), each), "hits": np.ones((400, 1))} for each in (loss, loss + more))
+    return verify._gate(plan, task, ({}, {}), "int8", ours, theirs, examples, Path("draft"))
+
+
+@pytest.mark.parametrize("loss", [0.5, 5.0])
+def test_perplexity_falls_as_a_share_whatever_its_size(loss: float) -> None:
+    assert language_gate(loss, 0.019, "perplexity")["drop"] == pytest.approx(0.0192, abs=1e-4)
+    with pytest.raises(Refused) as refused:
+        language_gate(loss, 0.021, "perplexity")
+    assert "by 2.12%" in refused.value.diagnostics[0].notes[0]
+
+
+def test_the_loss_itself_falls_in_its_own_units() -> None:
+    assert language_gate(5.0, 0.015, "loss")["drop"] == pytest.approx(0.015)
 
 
 def test_a_graph_that_loses_one_of_several_numbers_fails_the_gate() -> None:

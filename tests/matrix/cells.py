@@ -20,7 +20,7 @@ from graftc.compiler.api import Ready, build_ready, check
 from graftc.compiler.diagnostics import Diagnostic, Refused
 from graftc.compiler.execution.preprocessing import preprocessor
 from graftc.compiler.execution.progress import Progress
-from graftc.compiler.export.parity import apart, of_graph, of_network
+from graftc.compiler.export.parity import apart, of_graphs, of_network
 from graftc.compiler.language.source import Source, read
 from graftc.compiler.methods import CAPABILITIES
 from graftc.compiler.model.assembly import reassemble
@@ -133,14 +133,14 @@ def _parity(plan: Plan, backbone: Path, bundle: Path) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of one library calling another's deprecated names
         network = reassemble(plan, backbone, bundle / "checkpoint")
-    session = Session(bundle / "model.onnx", 1)
+    sessions = {name: Session(bundle / f"{name}.onnx", 1) for name in plan.export.passes}
     processor, draw = preprocessor(plan, backbone), np.random.default_rng(0)
     worst = 0.0
     for batch, length in product(BATCHES, LENGTHS):
         lengths = [length, *draw.integers(1, length + 1, batch - 1)]
         inputs = [_row(draw.integers(5, 300, n)) for n in lengths]
         ours = of_network(network, plan, processor, inputs)
-        worst = max(worst, apart(ours, of_graph(session, plan, processor, inputs))[0])
+        worst = max(worst, apart(ours, of_graphs(sessions, plan, processor, inputs))[0])
     return worst
 
 

@@ -30,6 +30,8 @@ ROLES: dict[str, Callable[[int], Any]] = {
     "answers": lambda i: {"text": [PLACES[i % 4]], "answer_start": [_context(i).index(PLACES[i % 4])]},
     "tokens": lambda i: ["the", _thing(i), "is", "in", "the", PLACES[i % 4], *["far", "away"] * (i % 3)],
     "tags": lambda i: ["O", "B-thing", "O", "O", "B-place", "I-place", *["O", "O"] * (i % 3)],
+    "source": lambda i: f"the {_thing(i)} is in the {PLACES[i % 4]}" + " and late" * (i % 3),
+    "target": lambda i: f"{_thing(i)} {PLACES[i % 4]}",
     "label": lambda i: i % 2,
     "score": lambda i: i % 5 / 4,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import json
 import re
 import shlex
 import shutil
@@ -231,6 +232,23 @@ def test_the_way_in_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
             assert end.code in (None, 0), line  # noqa: PT017
 
 
+def test_a_language_model_is_the_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The tutorial's commands up to the build, and its sections of the spec and its row."""
+    page = TEXTS["docs/tutorials/language-model.md"]
+    monkeypatch.chdir(tmp_path)
+    for line in commands(page):
+        if line.split()[1] in ("init", "validate", "plan"):
+            main(shlex.split(line)[1:])
+        if line.split()[1] == "init":
+            monkeypatch.chdir(tmp_path / "my-desk")
+    spec = yaml.safe_load(Path("camp.yaml").read_text(encoding="utf-8"))
+    shown = next(yaml.safe_load(block) for language, block in blocks(page) if language == "yaml")
+    assert shown.items() <= spec.items()
+    row = next(json.loads(block) for language, block in blocks(page) if language == "json")
+    rows = Path("data/camp/train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert row in map(json.loads, rows)
+
+
 # --- pages that are made of code, and words that must be complete
 
 
@@ -242,7 +260,8 @@ def test_the_reference_is_that_of_the_code() -> None:
 def test_what_there_is_is_counted() -> None:
     tens = ["ten", "eleven", "twelve", "thirteen", *(f"{word}teen" for word in ("four", "fif", "six", "seven"))]
     ones = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-    words = [*ones, *tens, "eighteen", "nineteen", "twenty", *(f"twenty-{word}" for word in ones)]
+    words = [*ones, *tens, "eighteen", "nineteen"]
+    words += [each for ten in ("twenty", "thirty", "forty") for each in (ten, *(f"{ten}-{word}" for word in ones))]
     tasks, methods, families, objectives = (
         words[len(variants.words(folder)) - 1] for folder in ("heads", "methods", "backbones", "objectives")
     )

@@ -49,6 +49,8 @@ def test_an_example_comes_with_its_data(name: str, capsys: pytest.CaptureFixture
     data = read(spec).data["data"]
     for table in (data.get(split) for split in ("train", "validation", "test")):
         assert not isinstance(table, str) or (spec.parent / table).exists()
+    backbone = read(spec).data.get("backbone", {}).get("from", "")
+    assert not backbone.startswith("./") or (spec.parent / backbone / "config.json").is_file()
     assert (spec.parent / "data" / "README.md").is_file(), "licences of the data stay with it"
     assert (spec.parent / "schema.json").is_file(), "an editor finds it by the spec's second line"
     assert sorted(p.name for p in Path().iterdir()) == [name]

@@ -15,6 +15,7 @@ KEYS: dict[str, type] = {
     "normalize": options.Normalized,
     "head": options.ReadsHead,
     "head_steps": options.NewHead,
+    "template": options.Templated,
 }
 WORDS = (*variants.words("heads"), *variants.words("objectives"))
 
@@ -30,9 +31,10 @@ def test_inputs_that_are_cut_into_tokens_have_the_keys_of_their_class(word: str)
     keys = variants.input(word).options
     assert ("max_length" in keys.model_fields) == issubclass(keys, options.TokenLengths)
     assert ("stride" in keys.model_fields) == issubclass(keys, options.Windowed)
+    assert ("packing" in keys.model_fields) == issubclass(keys, options.Packable)
 
 
 def test_every_class_has_a_key_and_is_had() -> None:
     kinds = {kind for kind in vars(options).values() if isinstance(kind, type)}
-    assert kinds == {*KEYS.values(), options.TokenLengths, options.Windowed}
+    assert kinds == {*KEYS.values(), options.TokenLengths, options.Windowed, options.Packable}
     assert all(any(issubclass(variants.top(word).options, kind) for word in WORDS) for kind in KEYS.values())
