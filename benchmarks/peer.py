@@ -86,10 +86,10 @@ def examples(plan: Any, place: Path, split: str) -> list[dict[str, Any]]:
     folder = gather_backbone(plan.backbone.source, place).located.folder
     head, processor = task.head.variant, preprocessor(plan, folder)
     read = list(raw_rows(plan, task, next(s for s in task.data.splits if s.name == split), place))
-    features = processor.rows([value for _, _, _, value in read]).features
+    features = processor.rows([each.input for each in read]).features
     found = []
-    for row, (_, _, values, _) in zip(features, read, strict=True):
-        found.append({**row, "labels": head.target(task.head.record, values, task.data.columns, [row])[0]})
+    for row, each in zip(features, read, strict=True):
+        found.append({**row, "labels": head.target(task.head.record, each.values, task.data.columns, [row])[0]})
     return found
 
 
