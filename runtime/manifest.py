@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     require(folder, manifest, RUNS)
     if not manifest["heads"] or (len(manifest["heads"]) > 1 and "" in manifest["heads"]):
         raise _damaged(folder, "it names no heads, or one without a name among others")
-    passes = manifest.setdefault("passes", [MODEL])
+    passes = manifest.get("passes", [MODEL])
     if not passes or not manifest["precisions"] or any(name not in manifest["graphs"] for name in passes):
         raise _damaged(folder, "it names no graph")
     for name, graph in manifest["graphs"].items():

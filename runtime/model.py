@@ -46,7 +46,9 @@ class Model:
             require(self.folder, {"heads": self.heads}, each.head, ("heads", name))
         self.inputs = preprocessing(record["modality"])
         require(self.folder, self.manifest, self.inputs.record, ("preprocessing",))
-        self.graphs = Graphs(self.folder, self.manifest["graphs"], self.manifest["passes"], self.precision, threads)
+        self.graphs = Graphs(
+            self.folder, self.manifest["graphs"], self.manifest.get("passes", [MODEL]), self.precision, threads
+        )
         try:
             self.preprocessor = self.inputs.preprocessor(record, self.folder)
         except Exception as error:  # the tokenizers library raises plain Exception

@@ -18,6 +18,7 @@ from . import language
 if TYPE_CHECKING:
     import numpy as np
 
+EQUAL = 1e-6  # rewards that differ by no more are equal
 OF_PAIRS = ("reward_accuracy", "reward_margin")
 
 
@@ -43,14 +44,19 @@ def report(record: Mapping[str, Any], outputs: Mapping[str, np.ndarray], example
 
 
 def _of_pairs(rewards: np.ndarray) -> dict[str, float | None]:
-    """The share of pairs whose preferred answer has the higher reward, and by how much it is higher on average."""
+    """The share of pairs whose preferred answer has the higher reward, and by how much it is higher on average.
+
+    A pair of equal rewards counts half.
+    """
     import numpy as np
 
     values = np.asarray(rewards, np.float64)
     margins = values[0::2] - values[1::2]
     if not len(margins):
         return dict.fromkeys(OF_PAIRS)
-    accuracy, margin = float((margins > 0).mean()), float(margins.mean())
+    # the reference against itself differs by rounding alone, which prefers neither: such a pair is half right
+    accuracy = float(np.where(np.abs(margins) <= EQUAL, 0.5, margins > 0).mean())
+    margin = float(margins.mean())
     return {"reward_accuracy": accuracy, "reward_margin": margin if math.isfinite(margin) else None}
 
 

@@ -46,6 +46,15 @@ LEGACY = (
     *("num_labels", "torch_dtype", "output_attentions", "attn_implementation", "per_layer_config", "text_config"),
     *("use_return_dict", "pruned_heads"),
 )
+# keys that a class takes or a module reads, and that are no fields of the class: their kinds
+BESIDE: dict[str, dict[str, list[str]]] = {
+    "mbart": {"gradient_checkpointing": ["bool"]},
+    "mt5": {"dense_act_fn": ["str"], "is_gated_act": ["bool"], "tie_word_embeddings": ["bool", "null"]},
+    "t5": {
+        **{"dense_act_fn": ["str"], "is_gated_act": ["bool"], "tie_word_embeddings": ["bool", "null"]},
+        **{"decoder_start_token_id": ["int", "null"], "scale_decoder_outputs": ["bool"]},
+    },
+}
 READ_BY_SOME = ("chunk_size_feed_forward",)
 OUTSIDE = ("model_type", "transformers_version")  # names the family; is written anew
 
@@ -92,6 +101,7 @@ def family(word: str) -> dict[str, Any]:
     common = {f.name for f in dataclasses.fields(transformers.PreTrainedConfig)}
     fields = [f for f in dataclasses.fields(kind) if f.name not in common and not f.name.startswith("_")]
     some = {key: rule for key in READ_BY_SOME if (rule := _tried(word, key))}
+    some |= {key: {"kinds": sorted(kinds)} for key, kinds in BESIDE.get(word, {}).items()}
     return {"aliases": dict(kind.attribute_map), "keys": {f.name: _rule(word, f) for f in fields} | some}
 
 

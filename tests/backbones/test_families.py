@@ -57,7 +57,7 @@ ON_TOP = {
     "swin": {"layernorm"},
     "vit": {"layernorm"},
 }
-CAPABILITIES = {"tokens", "pooled", "causal", "word-embeddings", "past-key-values", *LANGUAGE_MODELS}
+CAPABILITIES = {"tokens", "pooled", "causal", "word-embeddings", "past-key-values", "packed-rows", *LANGUAGE_MODELS}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -15,6 +15,9 @@ from torch import nn
 
 from graftc.compiler import variants
 from graftc.compiler.contracts.backbone import Family
+from graftc.compiler.facts.backbone import gather_backbone
+from graftc.compiler.layers.sequences import SequenceToSequence
+from graftc.compiler.model.language_models import load_language_model
 
 from . import tiny
 
@@ -175,3 +178,42 @@ def test_longest_runs_and_one_more_does_not(family: Family, folder: Path, module
     if longest and module.config.model_type != "m2m_100":  # which computes as many positions as it needs
         with pytest.raises((IndexError, RuntimeError)):
             module(**inputs(longest + 1))
+
+
+def test_the_head_is_planned_name_by_name_and_answers_as_transformers(word: str, tmp_path: Path) -> None:
+    whole = tiny.save(word, tmp_path, transformers.AutoModelForSeq2SeqLM)
+    assert_head(word, tmp_path, whole)
+
+
+def test_t5_has_a_head_of_its_own_where_the_checkpoint_has_one(tmp_path: Path) -> None:
+    """As T5 1.1 and FLAN-T5 are published, whose outputs are not scaled."""
+    whole = tiny.save("t5", tmp_path, transformers.AutoModelForSeq2SeqLM)
+    tensors = load_file(tmp_path / "model.safetensors")
+    own = torch.randn_like(tensors["shared.weight"])
+    save_file({**tensors, "lm_head.weight": own}, tmp_path / "model.safetensors", {"format": "pt"})
+    told = json.loads((tmp_path / "config.json").read_text())
+    told.pop("scale_decoder_outputs")
+    (tmp_path / "config.json").write_text(json.dumps({**told, "tie_word_embeddings": False}))
+    whole = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    assert torch.equal(whole.lm_head.weight, own)
+    assert not whole.config.scale_decoder_outputs
+    assert_head("t5", tmp_path, whole)
+
+
+def assert_head(word: str, folder: Path, whole: Any) -> None:
+    """The head that graftc loads from a folder, on the backbone that it runs, gives the logits of the whole model."""
+    facts = gather_backbone(f"./{folder.name}", folder.parent).language_model
+    assert facts is not None
+    assert facts.is_there
+    with torch.no_grad():
+        expected = whole.eval()(**inputs()).logits
+        backbone = load(variants.family(word), folder).eval()
+        model, missing = load_language_model("sequence-to-sequence", folder, variants.family(word))
+        head = SequenceToSequence(model.eval())
+        head.tie(backbone)
+        assert not missing
+        assert torch.allclose(head(backbone(**inputs()).last_hidden_state), expected, atol=1e-6)
+        assert {name.removeprefix("model."): tuple(t.shape) for name, t in head.state_dict().items()} == {
+            tensor.name: tensor.shape for tensor in facts.tensors
+        }
+        assert torch.allclose(head.whole(backbone)(**inputs()).logits, expected, atol=1e-6)

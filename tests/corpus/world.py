@@ -265,7 +265,7 @@ def _damaged(folder: Path) -> None:
     put(folder / "bad/pickled/config.json", {"model_type": "bert", **_BERT})
     put(folder / "bad/pickled/pytorch_model.bin", b"\x80\x02.")
     backbone(folder / "bad/wordless", _bert(), {"model_type": "bert", **_BERT})
-    backbone(folder / "bad/gpt", _bert(), {"model_type": "gpt_neox", **_BERT})
+    backbone(folder / "bad/gpt", _bert(), {"model_type": "opt", **_BERT})
     backbone(folder / "bad/cut", _bert(), {"model_type": "bert", **_BERT})
     whole = (folder / "bad/cut/model.safetensors").read_bytes()
     put(folder / "bad/cut/model.safetensors", whole[:-100])

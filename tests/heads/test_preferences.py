@@ -18,6 +18,7 @@ import transformers
 import graftc
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.heads import _objectives
+from graftc.compiler.metrics.preferences import _of_pairs
 from graftc.runtime.prompts import Completed, Conversation, Preferred
 
 from ..train import running
@@ -319,3 +320,11 @@ def test_a_killed_build_goes_on_to_the_same_bundle(tmp_path: Path) -> None:
     )
     assert found.keys() == expected.keys()
     assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_a_reference_against_itself_prefers_neither_answer() -> None:
+    """Rounding would make any share of its pairs right, and a warning of what scores below it."""
+    rewards = np.array([1e-8, -2e-8, -3e-8, 1e-8, 0.5, 0.1, 0.1, 0.5], np.float32)
+    assert _of_pairs(rewards)["reward_accuracy"] == 0.5
+    assert _of_pairs(rewards[:4])["reward_accuracy"] == 0.5
+    assert _of_pairs(rewards[4:6])["reward_accuracy"] == 1.0

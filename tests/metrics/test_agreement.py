@@ -601,4 +601,5 @@ def test_no_kind_of_metric_is_left_out() -> None:
     assert set(variants.words("metrics")) == {
         *("answers", "classification", "contrast", "embeddings", "entities", "language", "nothing"),
         *("ranking", "regression"),
+        *("preferences", "summarization", "translation"),  # in tests/heads/test_preferences.py and test_sequences.py
     }
