@@ -29,7 +29,8 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "template": (None, str),
     "template_tokens": {ANY: str},
 }
-MARK = "\ue000"  # put into what users write where it looks like a special token
+# put into what users write where it looks like a special token; Unicode keeps it free for such use, so no text has it
+MARK = "\ufdd0"
 
 
 class Preprocessor:
@@ -156,16 +157,18 @@ class Preprocessor:
 
     def _text(self, messages: Sequence[Message], tools: Any, *, is_prompt: bool) -> str:
         assert self.template is not None
-        return self.template.text([self._marked(message) for message in messages], tools, is_prompt=is_prompt)
+        return self.template.text(self._marked(list(messages)), self._marked(tools), is_prompt=is_prompt)
 
-    def _marked(self, message: Message) -> Message:
-        """A message in whose text what looks like a special token is marked as none."""
-        content = message.get("content")
-        if not isinstance(content, str) or not any(token in content for token in self.special):
-            return message
-        for token in self.special:
-            content = content.replace(token, f"{token[0]}{MARK}{token[1:]}")
-        return {**message, "content": content}
+    def _marked(self, value: Any) -> Any:
+        """What users write, in whose texts what looks like a special token is marked as none: roles and tools, too."""
+        if isinstance(value, Mapping):
+            return {self._marked(key): self._marked(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._marked(each) for each in value]
+        if isinstance(value, str):
+            for token in self.special:
+                value = value.replace(token, f"{token[0]}{MARK}{token[1:]}")
+        return value
 
     def _encoded(self, text: str) -> tuple[list[int], list[Span]]:
         """Tokens of a rendered conversation, which has its special tokens in it, and the characters of each."""
@@ -226,6 +229,8 @@ def _odd(number: int, message: Message) -> str | None:
 
 
 def _broken(text: str) -> str | None:
+    if MARK in text:
+        return "holds U+FDD0, which is no character"
     try:
         text.encode()
     except UnicodeEncodeError:

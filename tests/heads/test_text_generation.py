@@ -284,6 +284,15 @@ def test_special_tokens_that_a_user_writes_are_text(tmp_path: Path) -> None:
     assert text == "a <|endoftext|> text"
 
 
+def test_special_tokens_in_roles_and_names_are_text_and_other_characters_stay(tmp_path: Path) -> None:
+    reader = reading(tmp_path, TEMPLATE)
+    (row,) = reader.rows([[{"role": "user<|endoftext|>", "content": "a \ue000b"}]]).features
+    assert row["input_ids"].tolist().count(0) == 1, "the template's own"
+    assert "user<|endoftext|>>a \ue000b" in reader.whole.decode(row["input_ids"].tolist(), skip_special_tokens=False)
+    with pytest.raises(ValueError, match="no character"):
+        reader.rows(["a \ufdd0 text"])
+
+
 def test_a_completion_that_is_cut_away_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing that is to be learned is left within `max_length: 8`"):
         reading(tmp_path, max_length=8).rows([Completed("a text " * 10, "what")])
