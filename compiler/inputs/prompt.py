@@ -61,8 +61,13 @@ def preprocessing(
 
 
 def template(folder: Path, own: str | None, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The record's part for conversations; raises Refused E0399 where no template can be used, or none for messages."""
-    return chat_template(folder, own, is_needed="messages" in columns)
+    """The record's part for conversations; raises Refused E0399 where no template can be used, or none for messages.
+
+    `is_chat` says whether conversations are learned: what learned from prompts is asked prompts.
+    """
+    found = chat_template(folder, own, is_needed="messages" in columns)
+    is_learned = "messages" in columns or ("chosen" in columns and "prompt" not in columns)
+    return {**found, "is_chat": is_learned and found["template"] is not None}
 
 
 def decided(
@@ -131,7 +136,7 @@ def samples(seed: int, record: Mapping[str, Any]) -> list[Any]:
     """Golden prompts that hold nobody's data, and conversations where the chat template takes them."""
     texts: list[Any] = text.samples(seed, {"is_pair": False})
     chats = [[{"role": "user", "content": each}] for each in texts[:4]]
-    if not record["template"] or not _takes(record, chats[0]):
+    if not record.get("is_chat") or not _takes(record, chats[0]):
         return texts
     return [*texts[:8], *chats]
 
@@ -169,7 +174,7 @@ def _typed(record: Mapping[str, Any]) -> str:
 
 def _example(record: Mapping[str, Any]) -> str:
     """An input as Python code."""
-    return '[{"role": "user", "content": "some text"}]' if record["template"] else '"some text"'
+    return '[{"role": "user", "content": "some text"}]' if record["is_chat"] else '"some text"'
 
 
 def _limits(record: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ RECORD = {  # the shape of the manifest's `preprocessing`
     "positions": (None, range(1, 1 << 24)),
     "template": (None, str),
     "template_tokens": {ANY: str},
+    "?is_chat": bool,
 }
 # put into what users write where it looks like a special token; Unicode keeps it free for such use, so no text has it
 MARK = "\ufdd0"
@@ -253,8 +254,8 @@ def many(record: Mapping[str, Any]) -> str:
 
 
 def from_words(words: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
-    """A prompt from each word of a command line; where the backbone chats, what a user says."""
-    if record["template"]:
+    """A prompt from each word of a command line; of a model that learned conversations, what a user says."""
+    if record.get("is_chat"):
         return [[{"role": "user", "content": word}] for word in words]
     return list(words)
 
@@ -274,7 +275,7 @@ PREPROCESSING = Preprocessing(
     preprocessor=Preprocessor,
     from_words=from_words,
     from_row=from_row,
-    input_help="a prompt; of a model with a chat template, what the user says",
+    input_help="a prompt; of a model that learned conversations, what the user says",
     annotation=annotation,
     many=many,
 )

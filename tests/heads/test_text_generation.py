@@ -369,9 +369,21 @@ def test_a_template_that_can_t_be_used_is_refused(template: bytes | None, says: 
     assert says in found[0].headline
 
 
+def test_what_learned_from_prompts_is_asked_prompts(tmp_path: Path) -> None:
+    """Though its backbone chats: words of a command line, golden samples and the card's example."""
+    backbone("gpt2", tmp_path / "backbone", TEMPLATE)
+    built = graftc.build(write(tmp_path, "gpt2", pairs(16)), tmp_path / "bundle", store=tmp_path / "store")
+    record = built.plan.reading.preprocessing.plain()
+    assert (record["is_chat"], bool(record["template"])) == (False, True)
+    assert graftc.load(built.folder).from_words(["the small"]) == ["the small"]
+    samples = (built.folder / "samples.jsonl").read_text().splitlines()
+    assert all(isinstance(json.loads(line)["input"], str) for line in samples)
+    assert '"role"' not in (built.folder / "README.md").read_text()
+
+
 def test_a_template_that_refuses_our_own_conversations_still_builds(tmp_path: Path) -> None:
     """Golden conversations are those that the template takes; this one wants a system message."""
     wants = "{% if messages[0]['role'] != 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
-    record = {"template": wants, "template_tokens": {"eos_token": "</s>"}}
+    record = {"template": wants, "template_tokens": {"eos_token": "</s>"}, "is_chat": True}
     assert all(isinstance(each, str) for each in golden(0, record))
     assert not all(isinstance(each, str) for each in golden(0, {**record, "template": TEMPLATE}))
