@@ -18,6 +18,7 @@ import transformers
 import graftc
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.heads import _objectives
+from graftc.compiler.inputs._conversations import _shared
 from graftc.compiler.metrics.preferences import _of_pairs
 from graftc.runtime.prompts import Completed, Conversation, Preferred
 
@@ -328,3 +329,30 @@ def test_a_reference_against_itself_prefers_neither_answer() -> None:
     assert _of_pairs(rewards)["reward_accuracy"] == 0.5
     assert _of_pairs(rewards[:4])["reward_accuracy"] == 0.5
     assert _of_pairs(rewards[4:6])["reward_accuracy"] == 1.0
+
+
+def test_words_of_rejected_answers_count_in_no_score() -> None:
+    draw = np.random.default_rng(0)
+    logits = [draw.normal(size=(4, 9)).astype(np.float32) for _ in range(4)]
+    each = [
+        {
+            _objectives.ANSWER: np.array([IGNORED, 1, 2, IGNORED]),
+            _objectives.PREFERRED: np.array(i % 2 == 0),
+            "reference": np.float32(-3.0),
+        }
+        for i in range(4)
+    ]
+    found = _objectives.condense({"objective": "dpo", "beta": 0.1, "on": "completion"}, {"logits": logits}, each)
+    assert [len(row) for row in found["losses"]] == [2, 0, 2, 0]
+    assert [len(row) for row in found["hits"]] == [2, 0, 2, 0]
+    shares = torch.from_numpy(logits[2]).log_softmax(-1)
+    assert found["losses"][2] == pytest.approx([-float(shares[1, 1]), -float(shares[2, 2])], abs=1e-6)
+
+
+def test_an_answer_of_several_messages_begins_with_the_first_of_them() -> None:
+    """Both call the same tool and go on otherwise: the call belongs to either answer."""
+    user, call = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    chosen = (user, call, {"role": "assistant", "content": "c"})
+    rejected = (user, call, {"role": "assistant", "content": "d"})
+    assert _shared(chosen, rejected) == 1
+    assert _shared((user, call, user, chosen[2]), (user, call, user, rejected[2])) == 3
