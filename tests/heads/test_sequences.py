@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -361,3 +363,12 @@ def test_a_bundle_has_its_own_way_of_writing_and_calls_go_with_it(tmp_path: Path
     assert len(model.predict("parcel order", sequences=2)) == 2
     with pytest.raises(BundleError, match="`max_new_tokens` 20"):
         model.predict("parcel order", max_new_tokens=20)
+
+
+def test_rows_of_a_file_are_asked_without_their_targets(tmp_path: Path) -> None:
+    bundle = building.built(spec(tmp_path, "t5", {"type": "translation"}))
+    asked = [row["source"] for row in rows(8, 2)]
+    command = [sys.executable, "-m", "graftc", "predict", str(bundle), "--input", str(tmp_path / "test.jsonl")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    answers = [json.loads(line)["translation_text"] for line in ran.stdout.splitlines()]
+    assert answers == [answer.translation_text for answer in Model(bundle).predict(asked)]
