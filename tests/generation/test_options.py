@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from graftc.compiler.cli._options import _help as help_of
 from graftc.compiler.heads._generation import Generation
 from graftc.runtime.errors import BundleError
 from graftc.runtime.generation import CALL, Options, options_of
@@ -146,3 +147,15 @@ def test_a_trial_clips_the_fewest_tokens() -> None:
     for fewest, wanted in ((0, 0), (7, 7), (100, 32)):
         head = {"generation": Generation(min_new_tokens=fewest).model_dump()}
         assert options_of(head["generation"], trial(head)).min_new_tokens == wanted
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"": ["a", "b"], "tokens": ["c"]}, "Tokens."),
+        ({"answers": ["a", "b"], "tokens": ["c", "d"], "": ["e"]}, "Answers; of c, d: tokens."),
+    ],
+    ids=str,
+)
+def test_a_task_that_says_nothing_of_an_option_leaves_no_gap(said: dict[str, list[str]], wanted: str) -> None:
+    assert help_of(said) == wanted
