@@ -138,9 +138,8 @@ class Model:
             note = f"its options: {', '.join(sorted(known)) or 'none'}"
             raise BundleError("E0505", f"this task takes no option `{strange[0]}`", note)
         for name in names:
-            self.decoders[name].check(
-                {key: value for key, value in options.items() if key in self.decoders[name].options}
-            )
+            own = self.decoders[name]
+            own.check(self.heads[name], {key: value for key, value in options.items() if key in own.options})
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
         """The rows of a list of inputs; raises BundleError E0505 for an input of the wrong kind."""

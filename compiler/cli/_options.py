@@ -44,7 +44,7 @@ def _declared() -> Iterator[tuple[str, str, str]]:
 
 
 def _help(said: dict[str, list[str]]) -> str:
-    """What the tasks say: alone what most of them say, the rest with the names of those that say it."""
-    common, *others = sorted(said, key=lambda help: -len(said[help]))
-    rest = [f"of {', '.join(said[help])}: {help}" for help in others if help]
+    """What tasks say, if they say something: alone what most of them say, the rest with the names of its tasks."""
+    common, *others = sorted(filter(None, said), key=lambda help: -len(said[help])) or [""]
+    rest = [f"of {', '.join(said[help])}: {help}" for help in others]
     return f"{'; '.join([common[:1].upper() + common[1:], *rest])}."

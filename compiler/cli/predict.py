@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,7 @@ FromRow = Callable[[Mapping[str, Any]], Any]  # an object of a line → an input
     "source",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     help="A file with an input per line, plain or as JSON; - is standard input. Of a model that writes, lines may be "
-    "rows: objects with `prompt` or `messages`.",
+    "rows: objects with `prompt`, `messages` or `source`.",
 )
 @click.option("--output", type=click.Path(dir_okay=False), help="Write the answers to a file.")
 @click.option("--precision", help="One of the bundle's precisions. Default: its first.")
@@ -72,23 +72,32 @@ def _answer_lines(model: Any, source: str, options: dict[str, Any], target: IO[s
     from ...runtime.printing import lines
 
     row = model.inputs.from_row or (_itself if len(model.modalities) > 1 else None)
+    blanks: list[int] = []
     try:
-        lines(model.stream(_lines(source, row), **options), target)
+        lines(model.stream(_lines(source, row, blanks), **options), target)
     except BundleError as error:
         if error.index is None:
             raise
-        at = Row(source, error.index + 1)
+        at = Row(source, _number(error.index, blanks))
         raise refuse(error.code, "an input can't be used", *error.notes, at=at) from None
+
+
+def _number(index: int, blanks: Sequence[int]) -> int:
+    """The number of an input's line, which counts from 1 and counts blank lines."""
+    number = index + 1
+    for blank in blanks:
+        number += blank <= number
+    return number
 
 
 def _itself(row: Any) -> Any:
     return row
 
 
-def _lines(source: str, row: FromRow | None) -> Iterator[Any]:
+def _lines(source: str, row: FromRow | None, blanks: list[int]) -> Iterator[Any]:
     """Yields one input for each line: JSON where the line starts like JSON, else the text itself.
 
-    `row` makes an input of an object; without it, only lists and texts are taken for JSON.
+    `row` makes an input of an object. Blank lines are no inputs; their numbers are added to `blanks`.
     """
     if _is_table(Path(source)):
         help = "write its inputs into a file, one a line"
@@ -99,19 +108,16 @@ def _lines(source: str, row: FromRow | None) -> Iterator[Any]:
             at=Row(source),
             help=help,
         )
-    blank, is_any = 0, False
+    is_any = False
     with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as lines:
         for number, raw in enumerate(iter(lambda: lines.readline(LONGEST + 1), b""), 1):
             if len(raw) > LONGEST:  # the rest of the line may exceed memory
                 headline = f"a line is longer than {LONGEST >> 20} MiB"
                 raise refuse("E0505", headline, at=Row(source, number), help="write one input a line")
             line = _decoded(raw, Row(source, number))
-            if not line.strip():  # blank lines at the end of a file are no inputs
-                blank = blank or number
+            if not line.strip():  # an empty text is written `""`
+                blanks.append(number)
                 continue
-            if blank:
-                help = 'remove it; an empty text is written `""`'
-                raise refuse("E0505", "a line is blank", at=Row(source, blank), help=help)
             is_any = True
             yield _input(line, Row(source, number), row)
     if not is_any:
@@ -136,9 +142,7 @@ def _input(line: str, at: Row, row: FromRow | None) -> Any:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        if line[0] == "{" and row is not _itself:
-            return line  # a text that begins with a brace
-        help = "a text that begins with a quote or a bracket is written as a JSON string"
+        help = "a text that begins with a quote, a bracket or a brace is written as a JSON string"
         raise refuse("E0505", "a line starts like JSON and is none", at=at, help=help) from None
     if not isinstance(found, dict):
         return found

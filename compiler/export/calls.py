@@ -30,7 +30,8 @@ def ask(network: Network, plan: Plan, processor: Any, inputs: Sequence[Any], hee
     """Lets `heed` see what decoders ask of graphs besides a single pass of `model`, for some inputs together."""
     for task in (task for task in plan.tasks if task.asks_again):
         run, found = NetworkRun(network, plan, task, processor, heed, graphs_of(network, plan)), decoder(task.head.type)
-        found.answer(run, told(plan, task), processor.rows(inputs), **found.trial)
+        head = told(plan, task)
+        found.answer(run, head, processor.rows(inputs), **found.trial(head))
 
 
 def told(plan: Plan, task: TaskPlan) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from ..inputs.source import references
 from ..metrics import language
 from ..metrics._texts import TEXTS, as_output
 from . import _objectives, _vocabulary
-from ._generation import Generation
+from ._generation import Generation, contradictions
 from ._scores import Tally
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ...runtime.rows import Outputs
+    from ..diagnostics import Diagnostic
     from ..layers.head import HeadModule
 
 
@@ -44,6 +45,11 @@ class Options(Frozen):
 def reads(options: Options, input: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The prefix, which preprocessing puts before every source, and languages."""
     return {"prefix": options.prefix, "languages": options.languages and options.languages.model_dump()}
+
+
+def problems(options: Options, tallies: Mapping[str, Tally]) -> Iterator[Diagnostic]:
+    """Findings within `generation`."""
+    yield from contradictions(options.generation)
 
 
 def lower(options: Options, train: Tally) -> dict[str, Any]:
@@ -127,6 +133,7 @@ HEAD = Head(
     reads=reads,
     reference=reference,
     tally=Tally,
+    problems=problems,
     lower=lower,
     settle=settle,
     parameters=_vocabulary.parameters,

@@ -16,7 +16,7 @@ from ..frozen import Frozen
 from ..metrics import preferences
 from . import _objectives, _vocabulary
 from ._completions import spaced
-from ._generation import Generation
+from ._generation import Generation, contradictions
 from ._vocabulary import IGNORED
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def lower(options: Options, train: _objectives.Tally) -> dict[str, Any]:
 
 
 def problems(options: Options, tallies: Mapping[str, _objectives.Tally]) -> Iterator[Diagnostic]:
-    """Findings between `loss` and the rows, and about rows that should be written otherwise."""
+    """Findings within `generation`, between `loss` and the rows, and about rows that should be written otherwise."""
+    yield from contradictions(options.generation)
     yield from _objectives.problems(options.loss, tallies)
     yield from spaced(tallies)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..errors import BundleError
 
@@ -43,23 +43,24 @@ HELP: Mapping[str, str] = {  # what each does, in help texts of the command line
     "stop": "a text at which an answer ends",
     "log_probabilities": "find the log-probability of each token",
 }
-LEAST = {
-    "max_new_tokens": 1,
-    "min_new_tokens": 0,
-    "top_k": 0,
-    "no_repeat_ngram": 0,
-    "beams": 1,
-    "sequences": 1,
-    "seed": 0,
+WHOLE: Mapping[str, tuple[int, int | None]] = {  # the least and the most that a whole number may be
+    "max_new_tokens": (1, 1_000_000),
+    "min_new_tokens": (0, 1_000_000),
+    "top_k": (0, 1_000_000),
+    "no_repeat_ngram": (0, 1000),
+    "beams": (1, 64),
+    "sequences": (1, None),
+    "seed": (0, None),
 }
 RANGES = {  # the least and the most that a number may be
-    "temperature": (0, 1000),
+    "temperature": (0, 100),
     "top_p": (0, 1),
     "min_p": (0, 1),
-    "repetition_penalty": (0, 1000),
+    "repetition_penalty": (0, 100),
     "length_penalty": (-10, 10),  # more is beyond single precision
 }
-NOT_ZERO = ("repetition_penalty",)
+NOT_ZERO = ("top_p", "repetition_penalty")
+TRIAL = 32  # tokens of the answers by which a build proves its graphs, at most
 MAY_LACK = ("top_k", "seed", "forced_first", "forced_last")
 TOKENS = ("stop_tokens", "suppressed", "suppressed_first")
 
@@ -102,15 +103,35 @@ class Options:
         if wrong:
             name, wanted = wrong
             raise BundleError("E0505", f"`{name}` is {getattr(self, name)!r}, not {wanted}")
-        conflict = next(_conflicts(self), None)
-        if conflict:
-            message, help = conflict
-            raise BundleError("E0505", message, help=help)
+        if conflict := next(conflicts(vars(self)), None):
+            raise BundleError("E0505", conflict.message, help=conflict.help)
 
     @property
     def draws(self) -> bool:
         """Whether tokens are drawn by chance."""
         return self.temperature > 0
+
+
+DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Options)}
+
+
+class Conflict(NamedTuple):
+    """An option that excludes another one: what is wrong, and a way out."""
+
+    option: str
+    other: str
+    message: str
+    help: str
+
+
+def check(head: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuses a call's options beside the bundle's own under `generation`; raises BundleError E0505."""
+    options_of(head["generation"], asked)
+
+
+def trial(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the answers by which a build proves its graphs: short ones."""
+    return {"max_new_tokens": TRIAL, "min_new_tokens": min(head["generation"].get("min_new_tokens", 0), TRIAL)}
 
 
 def options_of(*given: Mapping[str, Any]) -> Options:
@@ -131,9 +152,12 @@ def _wrong(options: Options) -> Iterator[tuple[str, str]]:
     """Options of the wrong type or out of their range, each with what is wanted."""
     given = {field.name: getattr(options, field.name) for field in fields(options)}
     given = {name: value for name, value in given.items() if value is not None or name not in MAY_LACK}
-    for name, fewest in LEAST.items():
-        if name in given and not _is_whole(given[name], fewest):
-            yield name, f"a whole number of at least {fewest}"
+    for name, (fewest, highest) in WHOLE.items():
+        if name in given and not _is_whole(given[name], fewest, highest):
+            yield (
+                name,
+                f"a whole number {f'of at least {fewest}' if highest is None else f'from {fewest} to {highest}'}",
+            )
     for name, (least, most) in RANGES.items():
         if not _is_number(given[name], least, most) or (name in NOT_ZERO and not given[name]):
             yield name, f"a number {'above 0, up' if name in NOT_ZERO else f'from {least}'} to {most}"
@@ -151,30 +175,35 @@ def _wrong(options: Options) -> Iterator[tuple[str, str]]:
         yield "stop", "a text or a list of texts, none of them empty"
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return type(value) is int and value >= least
+def _is_whole(value: Any, least: int, most: int | None = None) -> bool:
+    return type(value) is int and value >= least and (most is None or value <= most)
 
 
 def _is_number(value: Any, least: int, most: int) -> bool:
     return type(value) in (int, float) and least <= value <= most
 
 
-def _conflicts(options: Options) -> Iterator[tuple[str, str]]:
-    """Options that exclude each other: what is wrong, and a way out."""
-    if options.min_new_tokens > options.max_new_tokens:
-        message = f"`min_new_tokens` is {options.min_new_tokens}, and `max_new_tokens` {options.max_new_tokens}"
-        yield message, "raise `max_new_tokens`"
+def conflicts(given: Mapping[str, Any]) -> Iterator[Conflict]:
+    """What is wrong with options that are fine each by itself; what is not given is the default."""
+    options = {**DEFAULTS, **given}
+    beams, sequences = options["beams"], options["sequences"]
+    fewest, most = options["min_new_tokens"], options["max_new_tokens"]
+    if fewest > most:
+        message = f"`min_new_tokens` is {fewest}, and `max_new_tokens` {most}"
+        yield Conflict("min_new_tokens", "max_new_tokens", message, "raise `max_new_tokens`")
     drawing = {"temperature": 0, "top_p": 1, "min_p": 0}
-    found = next((name for name, off in drawing.items() if getattr(options, name) != off), None)
-    if options.beams > 1 and found:
-        off, message = drawing[found], f"beam search draws no token, and `{found}` is {getattr(options, found)!r}"
-        yield message, f"give `beams` 1, or `{found}` {off}"
-    if 1 < options.beams < options.sequences:
-        message = f"`sequences` is {options.sequences}, and {options.beams} beams make {options.beams}"
-        yield message, "raise `beams`"
-    if options.beams == 1 and not options.draws and options.sequences > 1:
-        message = f"`sequences` is {options.sequences}, and greedy decoding makes one"
-        yield message, "draw with a `temperature` above 0, or search with as many `beams`"
+    found = next((name for name, off in drawing.items() if options[name] != off), None)
+    if beams > 1 and found:
+        message = f"beam search draws no token, and `{found}` is {options[found]!r}"
+        yield Conflict(found, "beams", message, f"give `beams` 1, or `{found}` {drawing[found]}")
+    if 1 < beams < sequences:
+        message = f"`sequences` is {sequences}, and {beams} beams make {beams}"
+        yield Conflict("sequences", "beams", message, "raise `beams`")
+    if beams == 1 and not options["temperature"] and sequences > 1:
+        message = f"`sequences` is {sequences}, and greedy decoding makes one"
+        help = "draw with a `temperature` above 0, or search with as many `beams`"
+        yield Conflict("sequences", "temperature", message, help)
     for name in ("forced_first", "forced_last"):
-        if getattr(options, name) in options.suppressed:
-            yield f"token {getattr(options, name)} is in `{name}` and in `suppressed`", "leave it out of one"
+        if (token := options[name]) in options["suppressed"]:
+            message = f"token {token} is in `{name}` and in `suppressed`"
+            yield Conflict(name, "suppressed", message, "leave it out of one")

@@ -39,6 +39,11 @@ def one_text(head: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
     return bool(asked.get("beams", 1) == asked.get("sequences", 1) == 1)
 
 
+def nothing(head: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The default of `Decoder.trial`: a build asks without options."""
+    return {}
+
+
 def one_pass(decode: Decode) -> Answer:
     """Answers from a single pass of the graph `model`."""
 
@@ -48,7 +53,7 @@ def one_pass(decode: Decode) -> Answer:
     return answer
 
 
-def counts(options: Mapping[str, Any]) -> None:
+def counts(head: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Refuses options that are no numbers of answers; raises BundleError E0505."""
     for option, value in options.items():
         if type(value) is not int or value < 1:
@@ -71,7 +76,8 @@ class Decoder:
     is_several: Callable[[Mapping[str, Any]], bool] = one_answer  # head → whether one input gets a tuple of answers
     options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     help: Mapping[str, str] = field(default_factory=dict)  # option → what it does, in help texts of the command line
-    check: Callable[[Mapping[str, Any]], object] = counts  # of the options that were given; raises BundleError E0505
+    check: Callable[[Mapping[str, Any], Mapping[str, Any]], object] = counts
+    """(head, the options that were given); raises BundleError E0505"""
     forms: Mapping[str, type[Any]] = field(default_factory=dict)
     answer: Answer
     pieces: Callable[..., Iterator[str]] | None = None
@@ -81,4 +87,5 @@ class Decoder:
     condense: Callable[[Outputs, Sequence[Mapping[str, np.ndarray]]], Outputs] | None = None
     """(outputs of a batch, its rows) → what golden samples hold of outputs that are too many"""
     shown: Mapping[str, Any] = field(default_factory=dict)  # options of the answers that golden samples hold
-    trial: Mapping[str, Any] = field(default_factory=dict)  # options of the answers by which a build proves its graphs
+    trial: Callable[[Mapping[str, Any]], Mapping[str, Any]] = nothing
+    """(head) → options of the answers by which a build proves its graphs"""

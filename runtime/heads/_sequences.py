@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BundleError
 from ..generation import Detokenizer, Options, generate, options_of, stream
 from ..generation.encoded import EncodedSteps
-from ..generation.options import CALL, HELP
+from ..generation.options import CALL, HELP, check, trial
 from ..generation.steps import log_totals
 from ..rows import Outputs, Rows, by_length
 from ..shape import ANY
@@ -51,10 +51,10 @@ def decoder(kind: type[Any]) -> Decoder:
         answer=answer,
         pieces=pieces,
         help=HELP,
-        check=options_of,
+        check=check,
         options={option: (of, f"tuple[{name}, ...]" if option == "sequences" else name) for option, of in CALL.items()},
         condense=evidence,
-        trial={"max_new_tokens": 32},
+        trial=trial,
         shown={"seed": 0},
     )
 

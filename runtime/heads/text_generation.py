@@ -12,7 +12,7 @@ from ..errors import BundleError
 from ..generation import Detokenizer, Generated, Options, generate, options_of, stream
 from ..generation.cached import CachedSteps
 from ..generation.grouped import GroupedSteps
-from ..generation.options import CALL, HELP
+from ..generation.options import CALL, HELP, check, trial
 from ..generation.steps import Steps, log_totals
 from ..rows import Outputs, Rows
 from ..shape import ANY
@@ -108,10 +108,10 @@ DECODER = Decoder(
     kind=Answer,
     answer=answer,
     pieces=pieces,
-    check=options_of,
+    check=check,
     options={name: (kind, "tuple[Answer, ...]" if name == "sequences" else "Answer") for name, kind in CALL.items()},
     help=HELP,
     condense=evidence,
     shown={"seed": 0},
-    trial={"max_new_tokens": 32},
+    trial=trial,
 )

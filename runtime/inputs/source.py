@@ -110,11 +110,17 @@ def _is_broken(text: str) -> bool:
     return False
 
 
+def from_row(row: Mapping[str, Any]) -> Any:
+    """What a row asks: its `source`."""
+    return row.get("source")
+
+
 PREPROCESSING = Preprocessing(
     record=RECORD,
     requires=lambda record: ("tokenizers",),
     preprocessor=Preprocessor,
     from_words=lambda words, record: list(words),
+    from_row=from_row,
     input_help="a text",
     annotation=lambda record: "str",
     many=lambda record: "list[str] | tuple[str, ...] | Array",

@@ -155,7 +155,7 @@ def test_rows_of_data_are_not_asked_as_texts(
     answer = graftc("predict", text_bundle, "--input", tmp_path / name)
     assert (answer.status, answer.codes, answer.out) == (1, ["E0505"], "")
     assert words in answer.err
-    (tmp_path / "inputs.txt").write_text("{ a text that begins with a brace\n")
+    (tmp_path / "inputs.txt").write_text('"{ a text that begins with a brace"\n')
     assert graftc("predict", text_bundle, "--input", tmp_path / "inputs.txt").status == 0
 
 
@@ -446,9 +446,10 @@ def test_a_precision_that_the_bundle_has_not(place: Path, graftc: Callable[..., 
 FILES: list[tuple[str, bytes, str, str]] = [
     ("empty", b"", "questions.txt", "there are no inputs"),
     ("blank", b"\n \n\n", "questions.txt", "there are no inputs"),
-    ("a blank line", b"one\n\ntwo\n", "questions.txt:2", "a line is blank"),
+    ("after blank lines", b'one\n\n\n"two"\n\n["a", "b"]\n', "questions.txt:6", "expected a text"),
     ("binary", b"one\n\x89PNG\r\n\x1a\n\x00\xff", "questions.txt:2", "not UTF-8"),
     ("broken JSON", b'one\n["two\n', "questions.txt:2", "starts like JSON and is none"),
+    ("a broken row", b'one\n{"prompt": "two\n', "questions.txt:2", "starts like JSON and is none"),
     ("bottomless", b"one\n" + b"[" * 100_000, "questions.txt:2", "starts like JSON"),
     ("a pair for one", b'one\n"two"\n["a", "b"]\n', "questions.txt:3", "expected a text"),
     ("half a character", b'one\n"\\ud800"\n', "questions.txt:2", "lone surrogate"),
@@ -475,6 +476,8 @@ def test_questions_of_a_file_are_answered_line_by_line(place: Path, graftc: Call
     answer = graftc("predict", "bundle", "--input", "questions.txt")
     assert len(answer.out.splitlines()) == len(lines)
     Path("questions.txt").write_text("\r\n".join(lines) + "\r\n\r\n", newline="")
+    assert graftc("predict", "bundle", "--input", "questions.txt").out == answer.out
+    Path("questions.txt").write_text("\n\n".join(lines), newline="")
     assert graftc("predict", "bundle", "--input", "questions.txt").out == answer.out
     link = Path("link.jsonl")
     link.symlink_to("answers.jsonl")

@@ -369,7 +369,7 @@ SPOILT: dict[str, Callable[[Path], Any]] = {
     "E0502": lambda place: (place.parent / "notes").mkdir(),
     "E0503": test_bad_bundle.change_byte,
     "E0504": other_answers,
-    "E0505": lambda place: (place.parent / "inputs.txt").write_text("my parcel is late\n\nthe app crashes\n"),
+    "E0505": lambda place: (place.parent / "inputs.txt").write_text("my parcel is late\n[the app crashes\n"),
     "E0506": later,
     "E0508": lambda place: keys(place.parent),
     "E0509": lambda place: keys(place.parent),

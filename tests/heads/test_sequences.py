@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ import torch
 import transformers
 from rouge_score.rouge_scorer import RougeScorer
 
+from graftc.compiler.diagnostics import At
 from graftc.compiler.metrics.summarization import scores as rouge
 from graftc.compiler.metrics.translation import scores as bleu
 from graftc.compiler.model.assembly import assemble
+from graftc.runtime.errors import BundleError
 from graftc.runtime.generation import generate, options_of
 from graftc.runtime.generation.encoded import EncodedSteps
 from graftc.runtime.model import HeadRun, Model
@@ -331,3 +335,40 @@ def test_a_head_on_a_backbone_of_another_kind_is_refused(word: str, head: str, t
     building.write_rows(tmp_path / "rows.jsonl", [dict.fromkeys(columns, f"rain {i % 2}") for i in range(8)])
     path = building.written(tmp_path, word, {"type": head}, {"train": "rows.jsonl"})
     assert "E0391" in {each.code for each in building.found(path)}
+
+
+@pytest.mark.parametrize(
+    ("generation", "key"),
+    [
+        ({"beams": 4, "temperature": 0.7}, "temperature"),
+        ({"beams": 4, "top_p": 0.9}, "top_p"),
+        ({"max_new_tokens": 8, "min_new_tokens": 9}, "min_new_tokens"),
+        ({"min_new_tokens": 200}, "min_new_tokens"),
+    ],
+    ids=str,
+)
+def test_ways_of_writing_that_exclude_each_other_are_refused(
+    generation: dict[str, Any], key: str, tmp_path: Path
+) -> None:
+    path = spec(tmp_path, "t5", {"type": "translation", "generation": generation})
+    (found,) = [each for each in building.found(path) if each.is_error]
+    assert (found.code, found.at) == ("E0209", At(("head", "generation", key)))
+    assert {at.path[-1] for at in found.also} == {*generation} - {key}
+
+
+def test_a_bundle_has_its_own_way_of_writing_and_calls_go_with_it(tmp_path: Path) -> None:
+    """More tokens at least than a trial of its graphs has, and texts of beams that a call may ask for."""
+    generation = {"max_new_tokens": 60, "min_new_tokens": 40, "beams": 4}
+    model = Model(building.built(spec(tmp_path, "t5", {"type": "translation", "generation": generation})))
+    assert len(model.predict("parcel order", sequences=2)) == 2
+    with pytest.raises(BundleError, match="`max_new_tokens` 20"):
+        model.predict("parcel order", max_new_tokens=20)
+
+
+def test_rows_of_a_file_are_asked_without_their_targets(tmp_path: Path) -> None:
+    bundle = building.built(spec(tmp_path, "t5", {"type": "translation"}))
+    asked = [row["source"] for row in rows(8, 2)]
+    command = [sys.executable, "-m", "graftc", "predict", str(bundle), "--input", str(tmp_path / "test.jsonl")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    answers = [json.loads(line)["translation_text"] for line in ran.stdout.splitlines()]
+    assert answers == [answer.translation_text for answer in Model(bundle).predict(asked)]

@@ -15,6 +15,7 @@ import torch
 import transformers
 
 import graftc
+from graftc.compiler.diagnostics import At
 from graftc.compiler.execution.prepared import Prepared
 from graftc.compiler.inputs.prompt import samples as golden
 from graftc.compiler.model.assembly import reassemble
@@ -387,3 +388,10 @@ def test_a_template_that_refuses_our_own_conversations_still_builds(tmp_path: Pa
     record = {"template": wants, "template_tokens": {"eos_token": "</s>"}, "is_chat": True}
     assert all(isinstance(each, str) for each in golden(0, record))
     assert not all(isinstance(each, str) for each in golden(0, {**record, "template": TEMPLATE}))
+
+
+def test_beams_that_should_draw_are_refused_by_validate(tmp_path: Path) -> None:
+    backbone("gpt2", tmp_path / "backbone")
+    head = {"type": "text-generation", "generation": {"beams": 2, "temperature": 0.7}}
+    (found,) = (each for each in graftc.validate(write(tmp_path, "gpt2", pairs(), head=head)) if each.is_error)
+    assert (found.code, found.at) == ("E0209", At(("head", "generation", "temperature")))
