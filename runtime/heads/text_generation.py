@@ -61,7 +61,7 @@ def pieces(run: Run, head: Mapping[str, Any], rows: Rows, **options: Any) -> Ite
 def steps_of(run: Run, head: Mapping[str, Any]) -> Steps:
     """The graph as decoding asks it, which pads rows on the left or on the right."""
     kind = GroupedSteps if head.get("padding") == "right" else CachedSteps
-    return kind(run, head["layers"], head["pad_id"])
+    return kind(run, head["pad_id"])
 
 
 def _contexts(rows: Rows, prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
@@ -101,8 +101,7 @@ DECODER = Decoder(
         "generation": {ANY: object},
         "stop_ids": [range(1 << 31)],
         "pad_id": range(1 << 31),
-        "layers": SIDE,
-        "?padding": str,
+        "?padding": frozenset(("left", "right")),
         "positions": (None, SIDE),
     },
     kind=Answer,

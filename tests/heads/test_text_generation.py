@@ -123,7 +123,7 @@ def written(bundle: Path, prompts: list[list[int]], **options: Any) -> list[list
     """What the bundle writes for all of them at once."""
     loaded = graftc.load(bundle)
     head = loaded.heads[""]
-    steps = CachedSteps(HeadRun(loaded, "", {}), head["layers"], head["pad_id"])
+    steps = CachedSteps(HeadRun(loaded, "", {}), head["pad_id"])
     return [list(each[0].tokens) for each in generate(steps, prompts, Options(stop_tokens=(0,), **options))]
 
 
