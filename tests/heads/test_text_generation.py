@@ -340,7 +340,7 @@ def test_what_chats_is_asked_one_conversation_or_many(tmp_path: Path) -> None:
 
 def test_an_answer_in_a_conversation_is_a_text_by_itself() -> None:
     rows = Rows(["a prompt", [{"role": "user", "content": "read"}]], [], np.arange(2))
-    assert text_generation._contexts(rows, [[1, 2], [3]]) == [[1, 2], ()]
+    assert text_generation._contexts(rows, {0: [1, 2], 1: [3]}) == [[1, 2], ()]
 
 
 @pytest.mark.parametrize(
@@ -366,3 +366,37 @@ def test_a_template_that_refuses_our_own_conversations_still_builds(tmp_path: Pa
     record = {"template": wants, "template_tokens": {"eos_token": "</s>"}}
     assert all(isinstance(each, str) for each in golden(0, record))
     assert not all(isinstance(each, str) for each in golden(0, {**record, "template": TEMPLATE}))
+
+
+def test_prompts_are_read_in_batches_and_answered_as_alone(built: tuple[Path, Any], monkeypatch: Any) -> None:
+    loaded = graftc.load(built[0])
+    sizes, run = [], loaded.graphs.run
+
+    def counted(name: str, arrays: Any) -> Any:
+        sizes.append(arrays["input_ids"].shape)
+        return run(name, arrays)
+
+    monkeypatch.setattr(loaded.graphs, "run", counted)
+    given = [*prompts(), "the small " * 20] * 9
+    answers = loaded.predict(given, max_new_tokens=3)
+    assert max(rows for rows, _ in sizes) <= 32
+    assert max(rows * tokens for rows, tokens in sizes) <= 4096
+    alone = {text: loaded.predict(text, max_new_tokens=3).generated_text for text in set(given)}
+    assert [answer.generated_text for answer in answers] == [alone[text] for text in given]
+
+
+def test_where_positions_end_each_prompt_has_its_own_room_and_keeps_its_last_tokens(built: tuple[Path, Any]) -> None:
+    bundle, _ = built
+    loaded = graftc.load(bundle)
+    loaded.heads[""]["positions"] = 16
+    given = ["next", "the small network reads a text and writes what comes next " * 2, "a text and writes what comes"]
+    tokens = [row["input_ids"].tolist() for row in loaded.rows(given).features]
+    assert len(tokens[1]) > 16
+    kept = [each[-8:] for each in tokens[1:]]  # half of the positions
+    answers = loaded.predict(given, max_new_tokens=12)
+    alone = [loaded.predict(each, max_new_tokens=12) for each in given]
+    assert [answer.generated_text for answer in answers] == [answer.generated_text for answer in alone]
+    reader = transformers.AutoTokenizer.from_pretrained(bundle / "checkpoint")
+    wanted = [written(bundle, [ids], max_new_tokens=min(12, 16 - len(ids)))[0] for ids in kept]
+    for answer, ids in zip(answers[1:], wanted, strict=True):
+        assert answer.generated_text == reader.decode(ids, skip_special_tokens=True)
