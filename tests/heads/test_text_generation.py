@@ -16,10 +16,12 @@ import transformers
 
 import graftc
 from graftc.compiler.execution.prepared import Prepared
+from graftc.compiler.inputs.prompt import raw, refusal
 from graftc.compiler.inputs.prompt import samples as golden
 from graftc.compiler.model.assembly import reassemble
 from graftc.runtime.generation import Options, generate
 from graftc.runtime.generation.cached import CachedSteps
+from graftc.runtime.generation.templates import ChatTemplate
 from graftc.runtime.heads import text_generation
 from graftc.runtime.inputs.prompt import Preprocessor
 from graftc.runtime.model import HeadRun
@@ -400,3 +402,36 @@ def test_where_positions_end_each_prompt_has_its_own_room_and_keeps_its_last_tok
     wanted = [written(bundle, [ids], max_new_tokens=min(12, 16 - len(ids)))[0] for ids in kept]
     for answer, ids in zip(answers[1:], wanted, strict=True):
         assert answer.generated_text == reader.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("tools", [3, "a clock", [1], {"name": "clock"}])
+def test_tools_that_are_none_are_refused(tools: Any, tmp_path: Path) -> None:
+    reader = reading(tmp_path, TOOLED)
+    row = {"messages": CHATS[0]["messages"], "tools": tools}
+    assert "tools" in str(reader.check({"messages": row["messages"][:1], "tools": tools}))
+    wrong = refusal(row, {"messages": ("messages",)}, tmp_path)
+    assert wrong is not None
+    assert wrong.column == "tools"
+    answers = {name: [*CHATS[0]["messages"][:1], {"role": "assistant", "content": name}] for name in ("a", "b")}
+    pair = {"chosen": answers["a"], "rejected": answers["b"], "tools": tools}
+    assert refusal(pair, {"chosen": ("chosen",), "rejected": ("rejected",)}, tmp_path) is not None
+
+
+def test_tools_may_be_written_as_json(tmp_path: Path) -> None:
+    reader = reading(tmp_path, TOOLED)
+    messages, tools = CHATS[0]["messages"], [{"name": "clock"}]
+    given = [{"messages": messages[:1], "tools": each} for each in (tools, json.dumps(tools))]
+    plain, written = (row["input_ids"].tolist() for row in reader.rows(given).features)
+    assert plain == written
+    row = {"messages": messages, "tools": json.dumps(tools)}
+    assert raw(row, {"messages": ("messages",)}, tmp_path) == Conversation(tuple(messages), tools)
+
+
+@pytest.mark.parametrize("indent", ["17", "1000000000", "'" + " " * 17 + "'"])
+def test_json_in_a_template_is_indented_within_bounds(indent: str) -> None:
+    chat = [{"role": "user", "content": "read"}]
+    with pytest.raises(ValueError, match="at most 16"):
+        ChatTemplate(f"{{{{ messages | tojson(indent={indent}) }}}}", {}).text(chat, is_prompt=True)
+    assert ChatTemplate("{{ messages | tojson(indent=4) }}", {}).text(chat, is_prompt=True) == json.dumps(
+        chat, indent=4
+    )
