@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ENCODER, DECODER = "encoder", "decoder"  # the graphs of a model that reads one text and writes another
 PAST = "past_key_values."  # with which the inputs of the cache begin
+PRESENT = "present."  # with which the outputs begin that go on from them
 KEPT = "logits_to_keep"  # how many last positions have logits; 0 for all, as transformers' argument of this name
 
 
@@ -32,7 +33,7 @@ def present_of(past: str) -> str:
     >>> present_of("past_key_values.1.value")
     'present.1.value'
     """
-    return past.replace(PAST, "present.", 1)
+    return past.replace(PAST, PRESENT, 1)
 
 
 def _named(array: str, layers: int) -> tuple[str, ...]:

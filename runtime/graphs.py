@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from .session import Session
 
 if TYPE_CHECKING:
     from .buffers import Buffers
+
+LARGEST = 1 << 28  # numbers in an array of a default, at most
 
 
 class Graphs:
@@ -73,8 +76,11 @@ class Graphs:
         told = self.told[self.passes[-1]]
         try:
             shapes = {name: each["shape"] for name, each in told["inputs"].items() if name.startswith(PAST)}
-            return Buffers(self.model, shapes, int(told["outputs"]["logits"]["shape"][-1]), rows, room)
-        except (KeyError, IndexError, TypeError, ValueError, MemoryError):
+            words = int(told["outputs"]["logits"]["shape"][-1])
+            if self.model.sides["logits"][-1] not in (words, None):
+                raise ValueError(words)
+            return Buffers(self.model, shapes, words, rows, room)
+        except Exception:  # onnxruntime raises RuntimeError for an array that the graph does not have
             raise BundleError("E0503", "the manifest has no sizes of a cache that the graph could have") from None
 
     def _refuse_other(self, outputs: Mapping[str, Any], found: Mapping[str, Any], rows: int | None) -> None:
@@ -109,17 +115,27 @@ def completed(told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict
 
     These are full of the default. Of their named axes `batch` has the rows of the arrays, and each other is empty.
 
+    Raises BundleError E0503 for a default that makes no array.
+
     >>> past = {"dtype": "float32", "shape": ["batch", 2, "past"], "default": 0}
     >>> completed({"past": past}, {"ids": np.zeros((3, 5))})["past"].shape
     (3, 2, 0)
     """
     rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
     return dict(arrays) | {
-        name: np.full(
-            [rows if side == "batch" else 0 if type(side) is str else side for side in each["shape"]],
-            each["default"],
-            each["dtype"],
+        name: _full(
+            name, [rows if side == "batch" else 0 if type(side) is str else side for side in each["shape"]], each
         )
         for name, each in told.items()
         if "default" in each and name not in arrays
     }
+
+
+def _full(name: str, sides: Sequence[int], each: Mapping[str, Any]) -> np.ndarray:
+    """An array full of an input's default."""
+    try:
+        if math.prod(sides) > LARGEST:
+            raise MemoryError
+        return np.full(sides, each["default"], each["dtype"])
+    except (TypeError, ValueError, OverflowError, MemoryError):
+        raise BundleError("E0503", f"the manifest gives `{name}` a default that makes no array") from None

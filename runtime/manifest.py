@@ -13,7 +13,7 @@ from typing import Any
 from .bytecode import CACHE, is_bytecode
 from .errors import BundleError
 from .former import OLDEST, lifted
-from .shape import ANY, FILE, NUMBER, UpTo, wrong
+from .shape import ANY, FILE, NUMBER, SIDE, UpTo, wrong
 
 FORMAT = 5
 SEALED = 4  # the format from which on a manifest has a seal
@@ -25,7 +25,8 @@ GIT = (".git", ".gitattributes")  # at the top of a bundle that is kept in git; 
 LARGEST = 64 << 20  # the most bytes of a manifest
 ENDS = ": its lines end in CRLF now"
 KEEP_ENDS = "write `* -text` into the repository's .gitattributes, so that git keeps its bytes, and check it out again"
-ARRAY = {"dtype": str, "shape": list}
+DTYPES = frozenset(("bool", "uint8", "int8", "int32", "int64", "float16", "float32", "float64"))
+ARRAY = {"dtype": DTYPES, "shape": [SIDE]}
 # an input with a default may be left out; a state is handed from one call of a graph to the next, and is no answer
 INPUT, OUTPUT = {**ARRAY, "?default": NUMBER}, {**ARRAY, "?is_state": bool}
 # what running a bundle takes; heads and inputs say what they need of their own records
@@ -103,6 +104,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     passes = manifest.get("passes", [MODEL])
     if not passes or not manifest["precisions"] or any(name not in manifest["graphs"] for name in passes):
         raise _damaged(folder, "it names no graph")
+    if len(set(passes)) < len(passes):
+        raise _damaged(folder, "it names a graph twice for a single pass")
     for name, graph in manifest["graphs"].items():
         if sorted(manifest["precisions"]) != sorted(graph["files"]):
             raise _damaged(folder, f"the graph `{name}` has other precisions than the bundle")

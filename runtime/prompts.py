@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,3 +44,23 @@ class Written:
 
     source: str
     target: str
+
+
+def tools_of(value: Any) -> list[Any] | None:
+    """The tools of a conversation, a list of objects that may be written as JSON; None for none.
+
+    Raises ValueError for anything else.
+
+    >>> tools_of('[{"name": "clock"}]'), tools_of("")
+    ([{'name': 'clock'}], None)
+    """
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("`tools` is text, not a list of objects") from None
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError("`tools` is no list of objects")
+    return list(value)

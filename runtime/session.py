@@ -44,6 +44,11 @@ class Session:
             raise BundleError("E0503", f"`{path.name}` can't be loaded", str(error).splitlines()[0][:300]) from None
         self.inputs = tuple(item.name for item in self.session.get_inputs())
         self.outputs = tuple(item.name for item in self.session.get_outputs())
+        # fixed sides of outputs by name, None where they are open
+        self.sides = {
+            item.name: [side if type(side) is int else None for side in item.shape]
+            for item in self.session.get_outputs()
+        }
         # ragged outputs have a second named axis, which each row's own length limits
         self.ragged = {o.name: along for o in self.session.get_outputs() if (along := ragged_axis(o.shape))}
 

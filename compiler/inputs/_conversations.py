@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...runtime.prompts import Completed, Conversation, Message, Preferred
+from ...runtime.prompts import Completed, Conversation, Message, Preferred, tools_of
 from ..facts.rows import Unusable, cell, kind_of
 
 Messages = tuple[Message, ...]
@@ -18,7 +18,7 @@ def pair(row: Mapping[str, Any], columns: Mapping[str, Any]) -> Preferred:
     if isinstance(chosen, str) or isinstance(rejected, str):
         prompt = str(row[columns["prompt"][0]]) if "prompt" in columns else ""
         return Preferred(Completed(prompt, str(chosen)), Completed(prompt, str(rejected)))
-    since, tools = _shared(chosen, rejected), row.get("tools")
+    since, tools = _shared(chosen, rejected), tools_of(row.get("tools"))
     return Preferred(Conversation(chosen, tools, since), Conversation(rejected, tools, since))
 
 
@@ -30,7 +30,7 @@ def pair_refusal(row: Mapping[str, Any], columns: Mapping[str, Any]) -> Unusable
         return _of_texts(row, columns, [name for name, answer in found.items() if not isinstance(answer, str)])
     if wrong := next((wrong for name in names if (wrong := _no_conversation(name, row.get(name)))), None):
         return wrong
-    return _unlike(names[1], found[names[0]], found[names[1]])  # type: ignore[arg-type]
+    return _unlike(names[1], found[names[0]], found[names[1]]) or no_tools(row)  # type: ignore[arg-type]
 
 
 def _names(columns: Mapping[str, Any]) -> tuple[str, str]:
@@ -81,6 +81,17 @@ def _shared(chosen: Messages, rejected: Messages) -> int:
     while alike and chosen[alike - 1]["role"] == "assistant":  # an answer of several messages begins before
         alike -= 1
     return alike
+
+
+def no_tools(row: Mapping[str, Any]) -> Unusable | None:
+    """What is wrong with the tools beside a row's messages."""
+    try:
+        tools_of(row.get("tools"))
+    except ValueError:
+        value = row["tools"]
+        wrong = "is text, not tools" if isinstance(value, str) else f"is {kind_of(value)}, not tools"
+        return Unusable("tools", wrong, "tools are a list of objects")
+    return None
 
 
 def messages_of(value: Any) -> tuple[Mapping[str, Any], ...] | str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ...runtime.prompts import Completed, Conversation, Preferred
+from ...runtime.prompts import Completed, Conversation, Preferred, tools_of
 from ..contracts.input import Input
 from ..contracts.options import Packable
 from ..contracts.reading import RowReader
@@ -17,7 +17,7 @@ from ..facts.rows import Unusable, cell
 from ..frozen import Frozen
 from . import text
 from ._chat import chat_template, ends, no_template
-from ._conversations import messages_of, pair, pair_refusal
+from ._conversations import messages_of, no_tools, pair, pair_refusal
 from ._tokenizer import NAME, misfits, numbered
 
 DEFAULT_LENGTH = 512
@@ -86,7 +86,7 @@ def raw(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) -> Com
     if "messages" in columns:
         found = messages_of(row[columns["messages"][0]])
         assert not isinstance(found, str)
-        return Conversation(found, row.get("tools"))
+        return Conversation(found, tools_of(row.get("tools")))
     if "text" in columns:
         return Completed("", str(row[columns["text"][0]]))
     return Completed(str(row[columns["prompt"][0]]), str(row[columns["completion"][0]]))
@@ -99,6 +99,8 @@ def refusal(row: Mapping[str, Any], columns: Mapping[str, Any], folder: Path) ->
     for name in columns.get("messages", ()):
         if isinstance(found := messages_of(row.get(name)), str):
             return Unusable(name, found, "messages are a list of {role, content}")
+    if "messages" in columns and (wrong := no_tools(row)):
+        return wrong
     for role in ("completion", "text"):
         for name in columns.get(role, ()):
             if wrong := cell(row, name):

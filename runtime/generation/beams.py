@@ -20,6 +20,7 @@ from .steps import Generated, Steps, checked, log_totals, refuse_nothing
 from .streaming import TextStream
 
 OUT = np.float32(-1e9)  # the score of what counts less than anything
+MOST = np.finfo(np.float32).max
 
 
 @dataclass
@@ -169,22 +170,26 @@ class _Search:
         is_finished = is_end & (np.arange(is_end.shape[1]) < self.options.beams)
         scores = self._by_length(candidates.scores, self.new) + ~is_finished * OUT
         both = self.finished.extended(0, 0.0).beside(replace(candidates, scores=scores, is_finished=is_finished))
-        self.finished = both.of(_best(both.scores, self.options.beams))
+        order = np.lexsort((-both.scores, ~self._is_real(both)), axis=1)  # a penalty may bring a real one below `OUT`
+        self.finished = both.of(order[:, : self.options.beams])
 
     def _by_length(self, scores: np.ndarray, length: int) -> np.ndarray:
-        return np.asarray(scores / np.float64(length) ** self.options.length_penalty, np.float32)
+        found = scores / np.float64(length) ** self.options.length_penalty
+        return np.clip(found, -MOST, MOST).astype(np.float32)
 
     def _may_improve(self) -> np.ndarray:
         """Whether the best running beam of each prompt may still become better than a finished one, bool (prompts,)."""
         is_long = self.options.early_stopping == "never" and self.options.length_penalty > 0
         best = self._by_length(self.running.scores[:, :1], self.options.max_new_tokens if is_long else self.new)
-        worst = np.where(self.finished.is_finished, self.finished.scores.min(axis=1, keepdims=True), OUT)
+        none = np.where(self.running.scores[:, :1] > OUT / 2, -np.inf, OUT)  # any answer is better than none
+        worst = np.where(self.finished.is_finished, self.finished.scores.min(axis=1, keepdims=True), none)
         return np.asarray((best > worst).any(axis=1))
 
     def _go_on(self, stays: np.ndarray, parents: np.ndarray) -> None:
         """Takes answers of the prompts that are done, and asks the model about the others."""
+        is_real = self._is_real(self.finished)
         for i in np.flatnonzero(~stays).tolist():
-            found = [self._answer(i, sequence) for sequence in np.flatnonzero(self._is_real(i)).tolist()]
+            found = [self._answer(i, sequence) for sequence in np.flatnonzero(is_real[i]).tolist()]
             self.answers[int(self.prompts[i])] = tuple(found[: self.options.sequences])
         stay = np.flatnonzero(stays)
         self.prompts, self.is_open = self.prompts[stay], self.is_open[stay]
@@ -198,10 +203,10 @@ class _Search:
         self.given = self.given[rows]
         self.logits = checked(self.steps.step(self.running.tokens[:, :, -1].ravel()), len(rows))
 
-    def _is_real(self, i: int) -> np.ndarray:
-        """Which finished sequences of a prompt are one, and no place that none has taken, bool (sequences,)."""
-        lengths = np.maximum(self.finished.lengths[i], 1).astype(np.float64)
-        return self.finished.scores[i] * lengths**self.options.length_penalty > OUT / 2
+    def _is_real(self, found: Found) -> np.ndarray:
+        """Which finished sequences are one, and no place that none has taken, bool (prompts, sequences)."""
+        lengths = np.maximum(found.lengths, 1).astype(np.float64)
+        return np.asarray(found.is_finished & (found.scores * lengths**self.options.length_penalty > OUT / 2))
 
     def _answer(self, i: int, sequence: int) -> Generated:
         prompt, found, length = int(self.prompts[i]), self.finished, int(self.finished.lengths[i, sequence])

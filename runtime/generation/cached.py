@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..cache import KEPT, past_names, present_names
+from ..cache import KEPT, PAST, PRESENT
+from ..errors import BundleError
 from ..manifest import MODEL
 
 Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # (graph, arrays) → outputs
@@ -15,9 +16,8 @@ Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # (gr
 class CachedSteps:
     """`Steps` of a graph that takes `input_ids`, `attention_mask`, the cache and `logits_to_keep`; `pad` fills rows."""
 
-    def __init__(self, run: Run, layers: int, pad: int) -> None:
+    def __init__(self, run: Run, pad: int) -> None:
         self.run, self.pad = run, pad
-        self.names = dict(zip(past_names(layers), present_names(layers), strict=True))
         self.mask = np.zeros((0, 0), np.int64)
         self.past: dict[str, np.ndarray] = {}
 
@@ -44,6 +44,16 @@ class CachedSteps:
 
     def _ask(self, ids: np.ndarray) -> np.ndarray:
         given = {"input_ids": ids, "attention_mask": self.mask, KEPT: np.ones(1, np.int64), **self.past}
-        found = self.run(MODEL, given)
-        self.past = {name: found[present] for name, present in self.names.items()}
-        return found["logits"][:, -1]
+        logits, self.past = parted(self.run(MODEL, given))
+        return logits[:, -1]
+
+
+def parted(found: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Of a graph's outputs the logits (rows, tokens, vocabulary), and its cache by the names of its inputs.
+
+    Raises BundleError E0503 where there are no such logits.
+    """
+    if "logits" not in found or found["logits"].ndim != 3 or not found["logits"].shape[1]:
+        raise BundleError("E0503", "the graph gives no logits")
+    kept = {name.replace(PRESENT, PAST, 1): values for name, values in found.items() if name.startswith(PRESENT)}
+    return found["logits"], kept

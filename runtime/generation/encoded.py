@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..cache import DECODER, ENCODER, past_names, present_names
-
-Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # (graph, arrays) → outputs
+from ..cache import DECODER, ENCODER
+from .cached import Run, parted
 
 
 class EncodedSteps:
@@ -17,9 +16,8 @@ class EncodedSteps:
     Every prompt of the decoder has as many tokens as the others.
     """
 
-    def __init__(self, run: Run, layers: int, sources: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, run: Run, sources: Mapping[str, np.ndarray]) -> None:
         self.run, self.sources = run, sources
-        self.names = dict(zip(past_names(layers), present_names(layers), strict=True))
         self.read: dict[str, np.ndarray] = {}
         self.past: dict[str, np.ndarray] = {}
 
@@ -41,6 +39,5 @@ class EncodedSteps:
         )
 
     def _ask(self, ids: np.ndarray) -> np.ndarray:
-        found = self.run(DECODER, {"decoder_input_ids": ids, **self.read, **self.past})
-        self.past = {name: found[present] for name, present in self.names.items()}
-        return found["logits"][:, -1]
+        logits, self.past = parted(self.run(DECODER, {"decoder_input_ids": ids, **self.read, **self.past}))
+        return logits[:, -1]

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ..cache import KEPT, past_names, present_names
+from ..cache import KEPT
 from ..manifest import MODEL
-from .cached import Run
+from .cached import Run, parted
 
 LAST = np.ones(1, np.int64)  # logits are asked for of each row's last token
 
@@ -44,8 +44,8 @@ class GroupedSteps:
     onnxruntime takes several new tokens over a cache of one row only: `extend` then goes row by row.
     """
 
-    def __init__(self, run: Run, layers: int, pad: int) -> None:
-        self.graph, self.layers, self.pad = run, layers, pad
+    def __init__(self, run: Run, pad: int) -> None:
+        self.graph, self.pad = run, pad
         self.lengths = np.zeros(0, np.int64)  # tokens of each row
 
     def start(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
@@ -60,7 +60,7 @@ class GroupedSteps:
 
     def _empty(self, rows: int, room: int) -> Cache:
         graph: object = self.graph
-        return graph.buffers(rows, room) if isinstance(graph, InPlace) else Arrays(self.graph, self.layers)
+        return graph.buffers(rows, room) if isinstance(graph, InPlace) else Arrays(self.graph)
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Logits (rows, vocabulary) after a token more for each row, int64 (rows,)."""
@@ -92,17 +92,16 @@ class GroupedSteps:
 class Arrays:
     """A cache that is handed from call to call, for graphs that extend none in place."""
 
-    def __init__(self, run: Run, layers: int) -> None:
-        self.graph, self.names = run, dict(zip(past_names(layers), present_names(layers), strict=True))
+    def __init__(self, run: Run) -> None:
+        self.graph = run
         self.past: dict[str, np.ndarray] = {}
 
     def run(self, arrays: Mapping[str, np.ndarray], length: int) -> np.ndarray:
         """Logits (rows, 1, vocabulary)."""
         before = length - arrays["input_ids"].shape[1]
         past = {name: values[:, :, :before] for name, values in self.past.items()}
-        found = self.graph(MODEL, {**arrays, **past})
-        self.past = {name: found[present] for name, present in self.names.items()}
-        return found["logits"]
+        logits, self.past = parted(self.graph(MODEL, {**arrays, **past}))
+        return logits
 
     def keep(self, rows: np.ndarray, length: int) -> None:
         """Goes on with these rows of before, of which the first `length` tokens count."""
@@ -123,7 +122,7 @@ class _Row(Arrays):
     """A row of a cache that is handed on, which is written back."""
 
     def __init__(self, whole: Arrays, index: int) -> None:
-        self.graph, self.names, self.whole, self.index = whole.graph, whole.names, whole, index
+        self.graph, self.whole, self.index = whole.graph, whole, index
         self.past = {name: values[index : index + 1] for name, values in whole.past.items()}
 
     def run(self, arrays: Mapping[str, np.ndarray], length: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 from ..prompts import Message
 
 FUEL = 10_000_000  # steps of a rendering, which a template could make endless
+WIDEST = 16  # characters of a level of JSON, at most
 
 
 class ChatTemplate:
@@ -54,8 +55,11 @@ def _raise(message: str) -> str:
     raise ValueError(message)
 
 
-def _json(value: Any, indent: int | None = None, **other: Any) -> str:
-    """JSON as transformers' filter writes it."""
+def _json(value: Any, indent: int | str | None = None, **other: Any) -> str:
+    """JSON as transformers' filter writes it; raises ValueError for an indent or separators without bound."""
+    wide = [indent if isinstance(indent, int) else len(indent or ""), *map(len, other.get("separators") or ())]
+    if max(wide) > WIDEST:
+        raise ValueError(f"`tojson` indents and separates by at most {WIDEST} characters")
     return json.dumps(
         value,
         ensure_ascii=other.get("ensure_ascii", False),

@@ -23,7 +23,6 @@ HEAD = {
     "stop_ids": [range(1 << 31)],
     "start_ids": [range(1 << 31)],
     "pad_id": range(1 << 31),
-    "layers": SIDE,
     "?positions": SIDE,  # absent where they are relative
 }
 ROWS, TOKENS = 32, 4096  # of sources in one batch, at most
@@ -101,4 +100,4 @@ def _steps(
     for i, row in enumerate(features):
         ids[i, : len(row["input_ids"])], mask[i, : len(row["input_ids"])] = row["input_ids"], 1
     sources = {"input_ids": ids, "attention_mask": mask}
-    return EncodedSteps(run, head["layers"], sources), [list(head["start_ids"])] * len(features)
+    return EncodedSteps(run, sources), [list(head["start_ids"])] * len(features)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..generation.templates import ChatTemplate
 from ..given import named
-from ..prompts import Completed, Conversation, Message, Preferred
+from ..prompts import Completed, Conversation, Message, Preferred, tools_of
 from ..rows import Rows
 from ..shape import ANY, FILE
 from . import Preprocessing
@@ -69,6 +69,10 @@ class Preprocessor:
             return f"expected a text or a list of messages, not {named(value)}"
         if self.template is None:
             return "the backbone has no chat template, so it reads texts alone"
+        try:
+            _tools(value)
+        except ValueError as error:
+            return str(error)
         return next(filter(None, (_odd(i, message) for i, message in enumerate(messages, 1))), None)
 
     def rows(self, inputs: Sequence[Any]) -> Rows:
@@ -99,8 +103,7 @@ class Preprocessor:
             return [self._answer(value.chosen), self._answer(value.rejected)]
         if isinstance(value, Conversation):
             return [self._learned(*self._encoded(text), spans) for text, spans in self._turns(value)]
-        tools = value.get("tools") if isinstance(value, Mapping) else None
-        return [self._prompt(self._encoded(self._text(_messages(value), tools, is_prompt=True))[0])]
+        return [self._prompt(self._encoded(self._text(_messages(value), _tools(value), is_prompt=True))[0])]
 
     def _answer(self, value: Completed | Conversation) -> Row:
         """The one row of an answer of a pair."""
@@ -217,6 +220,13 @@ def _messages(value: Any) -> Any:
     if isinstance(value, Mapping):
         return value.get("messages")
     return value.messages if isinstance(value, Conversation) else value
+
+
+def _tools(value: Any) -> list[Any] | None:
+    """The tools of a conversation; raises ValueError for what is none."""
+    if isinstance(value, Mapping):
+        return tools_of(value.get("tools"))
+    return tools_of(value.tools) if isinstance(value, Conversation) else None
 
 
 def _odd(number: int, message: Message) -> str | None:

@@ -98,7 +98,7 @@ def _steps(folder: Path, method: str) -> CachedSteps:
     }
     record = plan.tasks[0].head.record.plain()
     run = Graphs(out, graphs, plan.export.passes, "fp32", threads=torch.get_num_threads()).run
-    return CachedSteps(run, record["layers"], record["pad_id"])
+    return CachedSteps(run, record["pad_id"])
 
 
 def random_tokens(vocabulary: int) -> list[Tokens]:

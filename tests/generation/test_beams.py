@@ -42,6 +42,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"no_repeat_ngram": 2, "suppressed": (8, 51), "early_stopping": True},
     {"max_new_tokens": 1, "sequences": 4},
 ]
+EXTREMES = (-10.0, -6.5, 10.0)
 FORCED: list[dict[str, Any]] = [{"forced_first": 7, "forced_last": 1, "sequences": 4}, {"forced_first": 1}]
 
 
@@ -151,3 +152,19 @@ def test_as_many_beams_as_tokens_search_all_sequences() -> None:
     assert [answer.beam_score for answer in answers] == pytest.approx(
         (np.log([0.3, 0.18, 0.15]) / 2).tolist(), abs=1e-5
     )
+
+
+@pytest.mark.parametrize("penalty", EXTREMES)
+def test_every_place_has_an_answer_however_length_weighs(penalty: float) -> None:
+    """Scores over a length to such a power are beyond the score of a place that nothing has taken."""
+    model = models.tiny("gpt2")
+    for stop in ((), STOP):
+        options = Options(
+            beams=3, sequences=3, max_new_tokens=40, length_penalty=penalty, stop_tokens=stop, early_stopping=False
+        )
+        for answers in generate(models.TorchSteps(model), PROMPTS, options):
+            assert len(answers) == 3
+            scores = [answer.beam_score for answer in answers]
+            assert scores == sorted(scores, key=lambda score: -(score or 0))
+            for answer in answers:
+                assert answer.beam_score == pytest.approx(answer.score / len(answer.tokens) ** penalty, rel=1e-4)

@@ -61,7 +61,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def steps(bundle: Path, precision: str = "fp32") -> Any:
     loaded = graftc.load(bundle, precision)
     head = loaded.heads[""]
-    return FORMS[loaded.manifest["optimize"]](HeadRun(loaded, "", {}), head["layers"], head["pad_id"])
+    return FORMS[loaded.manifest["optimize"]](HeadRun(loaded, "", {}), head["pad_id"])
 
 
 def written(bundle: Path, prompts: list[list[int]], **options: Any) -> list[list[int]]:

@@ -92,7 +92,7 @@ def test_a_bundle_writes_what_transformers_generate_writes(built: tuple[Path, An
     batch = model.preprocessor.collate(rows.features)
     prompts = [head["start_ids"]] * len(rows.features)
     options = {"max_new_tokens": 60, "beams": beams, "stop_tokens": tuple(head["stop_ids"])}
-    ours = generate(EncodedSteps(HeadRun(model, "", {}), head["layers"], batch), prompts, options_of({}, options))
+    ours = generate(EncodedSteps(HeadRun(model, "", {}), batch), prompts, options_of({}, options))
     with torch.inference_mode():
         found = theirs.generate(
             **{name: torch.from_numpy(batch[name]) for name in ("input_ids", "attention_mask")},

@@ -106,14 +106,17 @@ def test_the_wrapper_answers_on_the_command_line(bundle: Path) -> None:
     (things,) = building.script(bundle, "--top-k", "2", "--head", "thing", "the ship was bad")
     assert things[0] == whole["thing"]
     assert len(things) == 2
+    assert building.script(bundle, "the ship was bad", "--top-k", "2", "--head", "thing") == [things]
+    assert len(building.script(bundle, "one", "--head", "thing", "two", "--", "--three")) == 3
     assert building.script(bundle, "--", "--topk", "2") == building.script(bundle, "--", "--topk", "--", "2")[::2]
 
 
 def test_a_flag_of_the_command_line_that_there_is_not_is_no_text(bundle: Path) -> None:
-    command = [sys.executable, str(bundle / "predict.py"), "--topk", "2", "the ship was bad"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert "[--top-k N] [--] INPUT" in ran.stderr
+    for words in (["--topk", "2", "the ship was bad"], ["the ship was bad", "--topk", "2"], ["the ship", "--top-k"]):
+        command = [sys.executable, str(bundle / "predict.py"), *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "[--top-k N] [--] INPUT" in ran.stderr
 
 
 def test_rows_without_an_answer_are_for_the_other_heads(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ import transformers
 import graftc
 from graftc.compiler.diagnostics import At
 from graftc.compiler.execution.prepared import Prepared
+from graftc.compiler.inputs.prompt import raw, refusal
 from graftc.compiler.inputs.prompt import samples as golden
 from graftc.compiler.model.assembly import reassemble
 from graftc.runtime.generation import Options, generate
 from graftc.runtime.generation.cached import CachedSteps
+from graftc.runtime.generation.templates import ChatTemplate
 from graftc.runtime.heads import text_generation
 from graftc.runtime.inputs.prompt import Preprocessor
 from graftc.runtime.model import HeadRun
@@ -124,7 +126,7 @@ def written(bundle: Path, prompts: list[list[int]], **options: Any) -> list[list
     """What the bundle writes for all of them at once."""
     loaded = graftc.load(bundle)
     head = loaded.heads[""]
-    steps = CachedSteps(HeadRun(loaded, "", {}), head["layers"], head["pad_id"])
+    steps = CachedSteps(HeadRun(loaded, "", {}), head["pad_id"])
     return [list(each[0].tokens) for each in generate(steps, prompts, Options(stop_tokens=(0,), **options))]
 
 
@@ -350,7 +352,7 @@ def test_what_chats_is_asked_one_conversation_or_many(tmp_path: Path) -> None:
 
 def test_an_answer_in_a_conversation_is_a_text_by_itself() -> None:
     rows = Rows(["a prompt", [{"role": "user", "content": "read"}]], [], np.arange(2))
-    assert text_generation._contexts(rows, [[1, 2], [3]]) == [[1, 2], ()]
+    assert text_generation._contexts(rows, {0: [1, 2], 1: [3]}) == [[1, 2], ()]
 
 
 @pytest.mark.parametrize(
@@ -395,3 +397,70 @@ def test_beams_that_should_draw_are_refused_by_validate(tmp_path: Path) -> None:
     head = {"type": "text-generation", "generation": {"beams": 2, "temperature": 0.7}}
     (found,) = (each for each in graftc.validate(write(tmp_path, "gpt2", pairs(), head=head)) if each.is_error)
     assert (found.code, found.at) == ("E0209", At(("head", "generation", "temperature")))
+
+
+def test_prompts_are_read_in_batches_and_answered_as_alone(built: tuple[Path, Any], monkeypatch: Any) -> None:
+    loaded = graftc.load(built[0])
+    sizes, run = [], loaded.graphs.run
+
+    def counted(name: str, arrays: Any) -> Any:
+        sizes.append(arrays["input_ids"].shape)
+        return run(name, arrays)
+
+    monkeypatch.setattr(loaded.graphs, "run", counted)
+    given = [*prompts(), "the small " * 20] * 9
+    answers = loaded.predict(given, max_new_tokens=3)
+    assert max(rows for rows, _ in sizes) <= 32
+    assert max(rows * tokens for rows, tokens in sizes) <= 4096
+    alone = {text: loaded.predict(text, max_new_tokens=3).generated_text for text in set(given)}
+    assert [answer.generated_text for answer in answers] == [alone[text] for text in given]
+
+
+def test_where_positions_end_each_prompt_has_its_own_room_and_keeps_its_last_tokens(built: tuple[Path, Any]) -> None:
+    bundle, _ = built
+    loaded = graftc.load(bundle)
+    loaded.heads[""]["positions"] = 16
+    given = ["next", "the small network reads a text and writes what comes next " * 2, "a text and writes what comes"]
+    tokens = [row["input_ids"].tolist() for row in loaded.rows(given).features]
+    assert len(tokens[1]) > 16
+    kept = [each[-8:] for each in tokens[1:]]  # half of the positions
+    answers = loaded.predict(given, max_new_tokens=12)
+    alone = [loaded.predict(each, max_new_tokens=12) for each in given]
+    assert [answer.generated_text for answer in answers] == [answer.generated_text for answer in alone]
+    reader = transformers.AutoTokenizer.from_pretrained(bundle / "checkpoint")
+    wanted = [written(bundle, [ids], max_new_tokens=min(12, 16 - len(ids)))[0] for ids in kept]
+    for answer, ids in zip(answers[1:], wanted, strict=True):
+        assert answer.generated_text == reader.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("tools", [3, "a clock", [1], {"name": "clock"}])
+def test_tools_that_are_none_are_refused(tools: Any, tmp_path: Path) -> None:
+    reader = reading(tmp_path, TOOLED)
+    row = {"messages": CHATS[0]["messages"], "tools": tools}
+    assert "tools" in str(reader.check({"messages": row["messages"][:1], "tools": tools}))
+    wrong = refusal(row, {"messages": ("messages",)}, tmp_path)
+    assert wrong is not None
+    assert wrong.column == "tools"
+    answers = {name: [*CHATS[0]["messages"][:1], {"role": "assistant", "content": name}] for name in ("a", "b")}
+    pair = {"chosen": answers["a"], "rejected": answers["b"], "tools": tools}
+    assert refusal(pair, {"chosen": ("chosen",), "rejected": ("rejected",)}, tmp_path) is not None
+
+
+def test_tools_may_be_written_as_json(tmp_path: Path) -> None:
+    reader = reading(tmp_path, TOOLED)
+    messages, tools = CHATS[0]["messages"], [{"name": "clock"}]
+    given = [{"messages": messages[:1], "tools": each} for each in (tools, json.dumps(tools))]
+    plain, written = (row["input_ids"].tolist() for row in reader.rows(given).features)
+    assert plain == written
+    row = {"messages": messages, "tools": json.dumps(tools)}
+    assert raw(row, {"messages": ("messages",)}, tmp_path) == Conversation(tuple(messages), tools)
+
+
+@pytest.mark.parametrize("indent", ["17", "1000000000", "'" + " " * 17 + "'"])
+def test_json_in_a_template_is_indented_within_bounds(indent: str) -> None:
+    chat = [{"role": "user", "content": "read"}]
+    with pytest.raises(ValueError, match="at most 16"):
+        ChatTemplate(f"{{{{ messages | tojson(indent={indent}) }}}}", {}).text(chat, is_prompt=True)
+    assert ChatTemplate("{{ messages | tojson(indent=4) }}", {}).text(chat, is_prompt=True) == json.dumps(
+        chat, indent=4
+    )
