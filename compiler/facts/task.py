@@ -26,7 +26,9 @@ def look_at(gathering: Gathering, backbone: BackboneFacts | None) -> Facts:
     preprocessing: dict[str, Any] | None = None
     measured: Mapping[str, float] = {}
     usual = usual_length(backbone.sentences if backbone else None, gathering.heads or (str(spec.head_type),))
-    if backbone and spec.input is not None:
+    # what a head can't stand on is not judged by what it would read there; `problems` says what the backbone lacks
+    is_able = backbone is not None and not (spec.head_type and backbone.lacks(spec.head_variant))
+    if backbone and is_able and spec.input is not None:
         input, source = gathering.input, backbone.located.folder
         room = backbone.room(spec.method, spec.adapt)
         try:

@@ -372,3 +372,11 @@ def test_rows_of_a_file_are_asked_without_their_targets(tmp_path: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     answers = [json.loads(line)["translation_text"] for line in ran.stdout.splitlines()]
     assert answers == [answer.translation_text for answer in Model(bundle).predict(asked)]
+
+
+def test_a_backbone_of_another_kind_is_told_once(tmp_path: Path) -> None:
+    """Not that it names no first token of a text, which no way of naming would mend."""
+    tiny.save("llama", tmp_path / "backbone")
+    building.write_rows(tmp_path / "rows.jsonl", rows(8))
+    path = building.written(tmp_path, "llama", {"type": "translation"}, {"train": "rows.jsonl"})
+    assert [each.code for each in building.found(path) if each.is_error] == ["E0391"]
